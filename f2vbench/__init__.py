@@ -1,0 +1,32 @@
+"""f2vbench: how good are a retinal encoder's features, with how few labels, and is the difference real?
+
+Importing the package is cheap: what needs torch is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from f2vbench.benchmark import Benchmark
+    from f2vbench.data.cards import load_card as load_task
+    from f2vbench.encoders.registry import load_encoder
+    from f2vbench.results import Results
+
+__all__ = ["Benchmark", "Results", "load_encoder", "load_task"]
+
+_HOMES = {
+    "Benchmark": ("f2vbench.benchmark", "Benchmark"),
+    "Results": ("f2vbench.results", "Results"),
+    "load_encoder": ("f2vbench.encoders.registry", "load_encoder"),
+    "load_task": ("f2vbench.data.cards", "load_card"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'f2vbench' has no attribute '{name}'")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
