@@ -1,0 +1,96 @@
+"""Segmentation metrics against scikit-learn, hand-computed cases and a slow loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from f2vbench.metrics.segmentation import Confusion, Pool, best_dice_threshold, evaluate, tally
+
+
+@pytest.fixture(params=["continuous", "ties", "negative"])
+def pixels(request) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(3)
+    labels = draw.random(5000) < 0.12
+    scores = draw.normal(size=5000) + labels
+    if request.param == "ties":
+        scores = np.round(scores * 4) / 4
+    if request.param == "negative":
+        scores = scores - 50
+    return scores.astype(np.float32), labels
+
+
+def test_ranking_metrics_equal_scikit_learn(pixels):
+    scores, labels = pixels
+    found = evaluate(scores, labels, threshold=0.5)
+    assert found["auroc"] == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-12)
+    assert found["average_precision"] == pytest.approx(reference.average_precision_score(labels, scores), abs=1e-12)
+
+
+def test_overlap_metrics_equal_scikit_learn(pixels):
+    scores, labels = pixels
+    threshold = float(np.median(scores))
+    called = scores >= threshold
+    found = evaluate(scores, labels, threshold)
+    assert found["dice"] == pytest.approx(reference.f1_score(labels, called), abs=1e-12)
+    assert found["sensitivity"] == pytest.approx(reference.recall_score(labels, called), abs=1e-12)
+    assert found["specificity"] == pytest.approx(reference.recall_score(~labels, ~called), abs=1e-12)
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, called), abs=1e-12)
+
+
+def test_a_pixel_at_the_threshold_is_called_vessel():
+    found = Confusion.of(np.array([0.5, 0.4]) >= 0.5, np.array([True, False]))
+    assert (found.true_positive, found.true_negative, found.false_positive) == (1, 1, 0)
+
+
+def test_absent_classes_and_missing_thresholds_give_none_never_a_number():
+    scores = np.array([0.1, 0.9], np.float32)
+    none = evaluate(scores, np.array([False, False]), threshold=0.5)
+    assert none["auroc"] is None
+    assert none["average_precision"] is None
+    assert none["sensitivity"] is None
+    assert none["specificity"] == 0.5
+    assert evaluate(scores, np.array([True, True]), 0.5)["auroc"] is None
+    assert evaluate(scores, np.array([True, False]), None)["dice"] is None
+
+
+def test_pooled_metrics_equal_those_of_all_pixels_together():
+    draw = np.random.default_rng(0)
+    pool, scores, labels = Pool(), [], []
+    for _ in range(3):
+        label = draw.random(4000) < 0.1
+        score = (np.round(draw.normal(size=4000) * 8 + 6 * label) / 8).astype(np.float32)
+        pool.add(score, label, threshold=0.5)
+        scores.append(score)
+        labels.append(label)
+    expected = evaluate(np.concatenate(scores), np.concatenate(labels), 0.5)
+    for name, value in pool.metrics(0.5).items():
+        assert value == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_binning_moves_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():
+    draw = np.random.default_rng(1)
+    labels = draw.random(200_000) < 0.1
+    logits = draw.normal(size=labels.size) * 3 - 4 + 5 * labels
+    scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    pool = Pool()
+    pool.add(scores, labels, None)
+    assert pool.metrics(None)["auroc"] == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-5)
+
+
+def test_best_dice_threshold_equals_trying_every_score():
+    draw = np.random.default_rng(2)
+    labels = draw.random(300) < 0.3
+    scores = np.round(draw.normal(size=300) + labels, 1)
+    tried = {score: reference.f1_score(labels, scores >= score) for score in np.unique(scores)}
+    best = best_dice_threshold(scores, labels)
+    assert tried[best] == max(tried.values())
+    assert best_dice_threshold(scores, np.zeros(300, bool)) is None
+
+
+def test_tally_counts_every_pixel_once(pixels):
+    scores, labels = pixels
+    counts = tally(scores, labels)
+    assert counts.positives.sum() == labels.sum()
+    assert counts.positives.sum() + counts.negatives.sum() == labels.size
