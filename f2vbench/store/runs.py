@@ -1,0 +1,178 @@
+"""The run folder: units' records, their score maps, and who asked for them.
+
+units/<unit>.<fingerprint>.json   a finished unit: settings, episode, metrics, timing, provenance; sealed
+maps/<ab>/<sha256>.png            score maps, named by their content and so shared between units
+calls/<time>-<process>.json       settings and provenance of every call
+claims/                           locks of the units in work; the system drops them when a process dies
+set-aside/                        damaged files, kept for a look
+results.csv                       the tidy table, rewritten at the end of each call
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from f2vbench.errors import StoreError
+from f2vbench.files import sealed, sha256, unseal, write_atomically
+
+Record = dict[str, Any]
+
+
+class RunFolder:
+    """A folder that several processes may write to at once.
+
+    Args:
+        path: the folder; made by `open_for_writing`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.set_aside: list[str] = []
+
+    def open_for_writing(self) -> None:
+        """Make the folder and see that it can be written.
+
+        Raises:
+            StoreError: it can't, or a file is in its place.
+        """
+        try:
+            for part in ("units", "maps", "calls", "claims"):
+                (self.path / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"out={self.path}: the run folder can't be made ({error.strerror or error}); choose another with out="
+            ) from error
+        if not os.access(self.path / "units", os.W_OK):
+            raise StoreError(f"out={self.path}: no permission to write there; choose another with out=")
+
+    def exists(self) -> bool:
+        return (self.path / "units").is_dir()
+
+    def has(self, name: str) -> bool:
+        """Whether a record of that name is there, whole (a damaged one is set aside)."""
+        return self.read(name) is not None
+
+    def read(self, name: str) -> Record | None:
+        """A unit's record, or None when absent; a damaged file is set aside and counts as absent."""
+        path = self._unit_path(name)
+        try:
+            return unseal(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            self._put_aside(path, str(error))
+            return None
+
+    def write(self, name: str, record: Record) -> None:
+        """Store a finished unit in one step."""
+        write_atomically(self._unit_path(name), sealed(record), durable=True)
+
+    def records(self) -> Iterator[Record]:
+        """All whole records, by name; damaged ones are set aside."""
+        for path in sorted((self.path / "units").glob("*.json")):
+            record = self.read(path.stem)
+            if record is not None:
+                yield record
+
+    def put_map(self, png: bytes) -> str:
+        """Store a score map unless it is there already; returns its SHA-256."""
+        name = sha256(png)
+        path = self._map_path(name)
+        if not path.exists():
+            write_atomically(path, png)
+        return name
+
+    def get_map(self, name: str) -> bytes:
+        """A score map by its SHA-256.
+
+        Raises:
+            StoreError: it is absent or damaged (then set aside); the next run makes it again.
+        """
+        path = self._map_path(name)
+        try:
+            png = path.read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"{path}: this score map is gone; run again to have its units redone") from None
+        if sha256(png) != name:
+            self._put_aside(path, "its checksum does not fit its content")
+            raise StoreError(f"{path}: damaged score map, set aside; run again to have its units redone")
+        return png
+
+    def maps_are_whole(self, record: Record) -> bool:
+        """Whether every score map that a record names is there in its full size."""
+        return all(
+            _size(self._map_path(entry["sha256"])) == entry["bytes"] for entry in record["result"]["maps"].values()
+        )
+
+    def discard(self, name: str, why: str) -> None:
+        """Set a record aside, so that its unit is missing again."""
+        self._put_aside(self._unit_path(name), why)
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Hold a unit while working on it; yields False at once when another process holds it."""
+        lock = FileLock(self.path / "claims" / f"{_safe(name)}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def log_call(self, call: Record) -> None:
+        """Keep the settings and provenance of one call."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        write_atomically(self.path / "calls" / f"{stamp}-{os.getpid()}.json", sealed(call))
+
+    def last_call(self) -> Record | None:
+        """The newest call that can be read, or None."""
+        for path in sorted((self.path / "calls").glob("*.json"), reverse=True):
+            with contextlib.suppress(ValueError, OSError):
+                return unseal(path.read_bytes())
+        return None
+
+    def _put_aside(self, path: Path, why: str) -> None:
+        target = self.path / "set-aside" / f"{path.name}.{time.time_ns()}"
+        target.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            path.replace(target)
+            self.set_aside.append(f"{path}: set aside in {target.parent} because {why}")
+
+    def _unit_path(self, name: str) -> Path:
+        return self.path / "units" / f"{_safe(name)}.json"
+
+    def _map_path(self, name: str) -> Path:
+        return self.path / "maps" / name[:2] / f"{name}.png"
+
+
+def runs_below(root: Path) -> list[tuple[Path, int, float]]:
+    """(folder, finished units, time of the last one) of every run folder below ``root``, the newest first."""
+    found = []
+    for folder in sorted(root.glob("**/units")):
+        changed = [record.stat().st_mtime for record in folder.glob("*.json")]
+        if changed:
+            found.append((folder.parent, len(changed), max(changed)))
+    return sorted(found, key=lambda run: -run[2])
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _safe(name: str) -> str:
+    """A file name from a unit's name: nothing in it can leave the folder."""
+    return re.sub(r"[^A-Za-z0-9_.+@-]", "-", name)

@@ -1,0 +1,166 @@
+"""The stores keep what they were given, notice damage, and never leave half a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2vbench.errors import StoreError
+from f2vbench.files import Memo, sealed, unseal, write_atomically
+from f2vbench.store.features import FeatureSet, halved
+from f2vbench.store.runs import RunFolder
+from f2vbench.store.score_maps import decode, encode
+
+RECORD = {"unit": {"encoder": "a"}, "result": {"maps": {}}, "value": 0.1}
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    folder = RunFolder(tmp_path / "run")
+    folder.open_for_writing()
+    return folder
+
+
+def test_a_record_comes_back_as_it_was(run):
+    run.write("unit", RECORD)
+    assert run.read("unit") == RECORD
+    assert list(run.records()) == [RECORD]
+    assert run.read("another") is None
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "not json"])
+def test_a_damaged_record_is_set_aside_with_a_message_and_counts_as_absent(run, damage):
+    run.write("unit", RECORD)
+    path = run.path / "units" / "unit.json"
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "truncate": content[: len(content) // 2],
+            "flip": content.replace(b"0.1", b"0.2"),
+            "empty": b"",
+            "not json": b"\x00\xff",
+        }[damage]
+    )
+    assert run.read("unit") is None
+    assert not path.exists()
+    assert len(list((run.path / "set-aside").iterdir())) == 1
+    assert "unit.json" in run.set_aside[0]
+
+
+def test_sealing_refuses_values_that_are_not_numbers():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        sealed({"value": float("nan")})
+    assert unseal(sealed({"a": [1, None, "ü"]})) == {"a": [1, None, "ü"]}
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    write_atomically(target, b"old")
+
+    def full(self, mode="r", *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(StoreError, match="No space left on device"):
+            write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir() if not path.is_dir()] == ["file"]
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="can't be made"):
+        RunFolder(tmp_path / "file" / "run").open_for_writing()
+
+
+def test_only_one_process_holds_a_unit(run):
+    with run.claim("unit") as mine:
+        assert mine
+        script = "import sys; from pathlib import Path; from f2vbench.store.runs import RunFolder\n"
+        script += f"with RunFolder(Path({str(run.path)!r})).claim('unit') as mine: print(mine)"
+        import subprocess
+        import sys
+
+        told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        assert told.strip() == "False"
+
+
+def test_unit_names_can_not_leave_the_folder(run):
+    run.write("../../evil/unit", RECORD)
+    assert [path.parent.name for path in run.path.rglob("*evil*.json")] == ["units"]
+
+
+def test_score_maps_are_shared_by_content_and_their_damage_is_noticed(run):
+    name = run.put_map(b"png")
+    assert run.put_map(b"png") == name
+    assert run.get_map(name) == b"png"
+    record = {"result": {"maps": {"image": {"sha256": name, "bytes": 3}}}}
+    assert run.maps_are_whole(record)
+    next((run.path / "maps").rglob("*.png")).write_bytes(b"pn")
+    assert not run.maps_are_whole(record)
+    with pytest.raises(StoreError, match="set aside"):
+        run.get_map(name)
+
+
+def test_probability_maps_keep_ranks_and_the_half():
+    draw = np.random.default_rng(0)
+    scores = (1 / (1 + np.exp(-np.clip(draw.normal(size=(60, 70)) * 4, -9, 9)))).astype(np.float32)
+    png, meta = encode(scores, probability=True)
+    back = decode(png, meta)
+    logits = np.log(scores / (1 - scores.astype(np.float64)))
+    assert np.abs(np.log(back / (1 - back.astype(np.float64))) - logits).max() < 0.006
+    assert ((back >= 0.5) == (scores >= 0.5)).mean() > 0.999
+    assert back.shape == (60, 70)
+
+
+def test_other_maps_are_kept_to_one_part_in_sixty_thousand():
+    scores = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32) * 40
+    back = decode(*encode(scores, probability=False))
+    assert np.abs(back - scores).max() <= np.ptp(scores) / 65535
+    flat = np.full((4, 4), 3.0, np.float32)
+    np.testing.assert_array_equal(decode(*encode(flat, probability=False)), flat)
+    with pytest.raises(ValueError, match="not finite"):
+        encode(np.full((2, 2), np.nan, np.float32), probability=False)
+
+
+def test_features_are_found_by_content_alone():
+    features = FeatureSet({"model": "a"}, {"weights_sha256": "1"})
+    features.put("entry", {"level0": np.arange(6, dtype=np.float16).reshape(2, 3)})
+    np.testing.assert_array_equal(features.get("entry")["level0"], np.arange(6).reshape(2, 3))
+    assert FeatureSet({"model": "a"}, {"weights_sha256": "2"}).get("entry") is None
+    assert FeatureSet({"model": "b"}, {"weights_sha256": "1"}).get("entry") is None
+    assert FeatureSet.planned({"model": "a"}).key == features.key
+    assert FeatureSet.planned({"model": "b"}) is None
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:40] + b"x" + b[41:], lambda b: b""])
+def test_damaged_features_are_set_aside_and_count_as_absent(damage):
+    features = FeatureSet({"model": "a"}, {})
+    features.put("entry", {"level0": np.ones(5, np.float16)})
+    path = next(features.folder.glob("*.features"))
+    path.write_bytes(damage(path.read_bytes()))
+    assert features.get("entry") is None
+    assert "set aside" in features.set_aside[0]
+    assert not features.has("entry")
+
+
+def test_halving_keeps_what_float16_can_not_hold():
+    assert halved(np.array([1.0, 2.0], np.float32)).dtype == np.float16
+    assert halved(np.array([1.0, 1e6], np.float32)).dtype == np.float32
+
+
+def test_a_memo_forgets_a_changed_file_and_survives_damaged_lines(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"one")
+    Memo("facts.jsonl").put(file, {"n": 1})
+    memo_path = tmp_path / "cache" / "facts.jsonl"
+    memo_path.write_bytes(b"{damaged\n" + memo_path.read_bytes() + b"[]\n")
+    assert Memo("facts.jsonl").get(file) == {"n": 1}
+    file.write_bytes(b"three")
+    assert Memo("facts.jsonl").get(file) is None
+    assert json.loads(memo_path.read_bytes().splitlines()[1])["fact"] == {"n": 1}
