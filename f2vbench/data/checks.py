@@ -1,0 +1,68 @@
+"""Whether a data set can be trusted with a benchmark: all that is wrong, in one error."""
+
+from __future__ import annotations
+
+from pandas import DataFrame
+
+from f2vbench.data.cards import TaskCard
+from f2vbench.errors import DataError
+
+
+def check(described: DataFrame, card: TaskCard) -> None:
+    """Refuse a data set whose scores would mean nothing.
+
+    Args:
+        described: the index with the columns that `f2vbench.data.manifest.describe` adds.
+
+    Raises:
+        DataError: one error with every problem, by file: files that can't be read, sizes that differ, empty
+            labels, images without a label, the same picture under two patients or on both sides of an official
+            split, and patients on both sides of an official split.
+    """
+    problems = [
+        *(str(problem) for problem in described["problem"] if problem),
+        *_without_label(described),
+        *_duplicates(described, official=card.split == "official"),
+        *(_patients_on_both_sides(described) if card.split == "official" else []),
+    ]
+    if problems:
+        raise DataError([f"{card.name}: {problem}" for problem in problems])
+
+
+def _without_label(described: DataFrame) -> list[str]:
+    bare = described.loc[described["mask_path"] == "", "path"]
+    if bare.empty:
+        return []
+    return [
+        f"photographs without a label: {', '.join(bare)}: add the labels, or leave these images out with "
+        "`unlabelled: leave-out` in the task card"
+    ]
+
+
+def _duplicates(described: DataFrame, official: bool) -> list[str]:
+    """The same pixels under two patients would put one picture on both sides of a draw."""
+    problems = []
+    readable = described[described["sha256"] != ""]
+    for _, same in readable.groupby("sha256", sort=False):
+        across_patients = same["patient"].nunique() > 1
+        across_halves = official and same["split"].nunique() > 1
+        if across_patients or across_halves:
+            where = "as different patients" if across_patients else "in both halves of the split"
+            problems.append(
+                f"the same picture is there {len(same)} times {where}: {', '.join(same['path'])}: keep one, "
+                "or give all of them one patient and one half"
+            )
+    return problems
+
+
+def _patients_on_both_sides(described: DataFrame) -> list[str]:
+    divided = described[described["split"] != ""]
+    problems = []
+    for patient, images in divided.groupby("patient"):
+        if images["split"].nunique() > 1:
+            names = ", ".join(f"{row.image} ({row.split})" for row in images.itertuples())
+            problems.append(
+                f"patient {patient} is in both halves of the official split: {names}: "
+                "move them, or set `split: random` in the card"
+            )
+    return problems

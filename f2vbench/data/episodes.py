@@ -1,0 +1,116 @@
+"""Episodes: which images a unit learns from and which it is tested on.
+
+The draw depends on the task, the protocol, the number of shots, the seed index and the data set's ids and
+patients; never on the encoder, the order of rows or the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TypeVar
+
+import numpy as np
+from pandas import DataFrame
+
+from f2vbench.data.cards import TaskCard
+from f2vbench.errors import DataError
+from f2vbench.files import canonical_json, sha256
+from f2vbench.settings import Protocol
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One draw: ids of the support images in the order drawn, ids of the test images sorted, and its seed."""
+
+    support: tuple[str, ...]
+    test: tuple[str, ...]
+    seed: int
+
+
+def unit_seed(task: str, protocol: str, shots: int | None, seed_index: int) -> int:
+    """64-bit seed of a unit, the same for every encoder; ``shots`` is None where it has no meaning (supervised)."""
+    return int(sha256(canonical_json([task, protocol, shots, seed_index]))[:16], 16)
+
+
+def draw_segmentation_episode(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw support and test images by patient.
+
+    With ``split: random`` the patients are shuffled; the images of the first ``round(test_fraction · patients)``
+    (at least one, and never all) are the test set, and support images come from the other patients. With
+    ``split: official`` the test half is the test set and support images come from the training half. Few-shot
+    takes one image of every patient before a second of any; supervised takes all; zero-shot none.
+
+    Args:
+        described: an index with at least the columns ``image``, ``patient`` and ``split``.
+        shots: number of support images, few-shot only; the seed takes it in for the other protocols too.
+
+    Raises:
+        DataError: fewer patients or images than the protocol needs, or half of the official split is missing.
+    """
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    bits = np.random.PCG64(seed)
+    if card.split == "official":
+        pool, test = _official_halves(described, card, needs_support=protocol != "zero-shot")
+        patients = _shuffled(sorted(set(pool["patient"])), bits)
+    else:
+        patients, test = _random_test_patients(described, card, bits)
+        pool = described
+    candidates = _one_of_each_patient_first(pool, patients, bits)
+    support = _take(candidates, len(patients), card, protocol, shots)
+    return Episode(tuple(support), tuple(sorted(test["image"])), seed)
+
+
+def _official_halves(described: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:
+    train, test = described[described["split"] == "train"], described[described["split"] == "test"]
+    needed = {"test": test, "training": train} if needs_support else {"test": test}
+    for half, images in needed.items():
+        if images.empty:
+            raise DataError(
+                f"{card.name}: the card says `split: official`, but no image of the {half} half is there: "
+                "add it, or set `split: random`"
+            )
+    return train, test
+
+
+def _random_test_patients(described: DataFrame, card: TaskCard, bits: np.random.PCG64) -> tuple[list[str], DataFrame]:
+    """The patients left for support, in the order drawn, and the rows of the test patients."""
+    patients = _shuffled(sorted(set(described["patient"])), bits)
+    if len(patients) < 2:
+        raise DataError(f"{card.name}: {len(patients)} patient(s) can't be divided into support and test: add images")
+    tested = min(max(round(card.test_fraction * len(patients)), 1), len(patients) - 1)
+    return patients[tested:], described[described["patient"].isin(patients[:tested])]
+
+
+def _one_of_each_patient_first(pool: DataFrame, patients: Sequence[str], bits: np.random.PCG64) -> list[str]:
+    """Image ids: a random one of every patient in turn, then a second of those who have one, and so on."""
+    images = {patient: sorted(rows) for patient, rows in pool.groupby("patient")["image"]}
+    rounds = zip_longest(*(_shuffled(images[patient], bits) for patient in patients))
+    return [image for turn in rounds for image in turn if image is not None]
+
+
+def _take(candidates: list[str], patients: int, card: TaskCard, protocol: str, shots: int | None) -> list[str]:
+    if protocol == "zero-shot":
+        return []
+    if protocol == "supervised":
+        return candidates
+    if shots is None or shots < 1:
+        raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
+    if shots > len(candidates):
+        raise DataError(
+            f"{card.name}: shots={shots}, but beside the test set there are only {len(candidates)} images of "
+            f"{patients} patients: ask for shots={len(candidates)} or fewer, or for a smaller test set "
+            f"(test_fraction: {card.test_fraction} in the card, used with split: random)"
+        )
+    return candidates[:shots]
+
+
+def _shuffled(items: Sequence[Item], bits: np.random.PCG64) -> list[Item]:
+    """A random order from raw bits, whose stream NumPy keeps the same in all versions (shuffle's it does not)."""
+    keys = np.atleast_1d(bits.random_raw(len(items)))
+    return [items[position] for position in np.argsort(keys, kind="stable")]

@@ -1,0 +1,136 @@
+"""Anyone's own photographs and vessel masks.
+
+    images/a.jpg  masks/a.png  (or a_mask, a_manual1, a_label)  fov/a.png  (optional)
+    patients.csv  (optional): columns image, patient and, if the set is divided, split (train or test)
+
+A ``train`` and a ``test`` folder, each with the above, are read as the official split. Without patients.csv
+every image counts as a patient of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame
+
+from f2vbench.data.layouts.listing import (
+    Row,
+    find_root,
+    images_in,
+    index_of,
+    labels_without_image,
+    read_options,
+    subfolder,
+)
+from f2vbench.errors import DataError
+
+_EXPECTED = "images/ and masks/ (a mask has its image's name), or train/ and test/ with these inside"
+_LABEL_SUFFIXES = ("", "_mask", "_manual1", "_label")
+_FOV_SUFFIXES = ("", "_fov", "_mask")
+_TABLE = "patients.csv"
+_SPLITS = ("train", "test")
+
+
+def read(folder: Path, options: dict[str, Any]) -> DataFrame:
+    """The raw index of ``folder``; image ids are the files' names, in a divided folder after ``train_``, ``test_``."""
+    read_options(options, {})
+    root = find_root(folder, lambda place: _is_part(place) or bool(_halves(place)), _EXPECTED)
+    if _is_part(root):
+        rows, notes = _read_part(root, split="")
+        return index_of(rows, notes)
+    if (root / _TABLE).exists():
+        raise DataError(f"{root / _TABLE}: with train/ and test/, put one {_TABLE} into each of them")
+    rows, notes = [], []
+    for half in _halves(root):
+        half_rows, half_notes = _read_part(half, split=half.name.lower())
+        rows += half_rows
+        notes += half_notes
+    return index_of(rows, notes)
+
+
+def _is_part(folder: Path | None) -> bool:
+    return subfolder(folder, "images") is not None and subfolder(folder, "masks") is not None
+
+
+def _halves(folder: Path) -> list[Path]:
+    halves = (subfolder(folder, name) for name in _SPLITS)
+    return [half for half in halves if half is not None and _is_part(half)]
+
+
+def _read_part(folder: Path, split: str) -> tuple[list[Row], list[str]]:
+    images = images_in(subfolder(folder, "images"))
+    labels, views = images_in(subfolder(folder, "masks")), images_in(subfolder(folder, "fov"))
+    table = _read_table(folder / _TABLE, images, split)
+    prefix = f"{split}_" if split else ""
+    rows = []
+    for stem, path in images.items():
+        name = prefix + _safe(stem)
+        patient, table_split = table.get(stem, (name, ""))
+        label, view = _partner(stem, labels, _LABEL_SUFFIXES), _partner(stem, views, _FOV_SUFFIXES)
+        rows.append(Row(name, path, label, view, patient, split=split or table_split))
+    notes = labels_without_image(labels, rows)
+    if not table:
+        notes.append(f"{folder} has no {_TABLE}: every image counts as a patient of its own")
+    return rows, notes
+
+
+def _safe(stem: str) -> str:
+    """The stem as part of an id, which may become a file name: letters, digits, dot, underscore and hyphen."""
+    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", stem)
+
+
+def _partner(stem: str, files: Mapping[str, Path], suffixes: tuple[str, ...]) -> Path | None:
+    found = [files[stem + suffix] for suffix in suffixes if stem + suffix in files]
+    if len(found) > 1:
+        raise DataError(f"{found[0].parent}: {found[0].name} and {found[1].name} both fit image {stem}: remove one")
+    return found[0] if found else None
+
+
+def _read_table(path: Path, images: Mapping[str, Path], split: str) -> dict[str, tuple[str, str]]:
+    """(patient, split) of every image by stem, from patients.csv; empty without the file.
+
+    Raises:
+        DataError: columns missing, images unknown, missing or listed twice, patients missing, splits misspelt.
+    """
+    if not path.exists():
+        return {}
+    table = _read_csv(path)
+    if "split" in table and split:
+        raise DataError(f"{path}: inside {path.parent.name}/ the column split has no place: remove it")
+    stems = {file.name: stem for stem, file in images.items()} | {stem: stem for stem in images}
+    found: dict[str, tuple[str, str]] = {}
+    problems: list[str] = []
+    for position, row in enumerate(table.to_dict("records")):
+        stem, where = stems.get(row["image"]), f"{path}, row {position + 2}"
+        if stem is None:
+            problems.append(f"{where}: there is no image '{row['image']}' in images/")
+        elif stem in found:
+            problems.append(f"{where}: image '{row['image']}' is listed twice")
+        elif not row["patient"]:
+            problems.append(f"{where}: image '{row['image']}' has no patient")
+        elif row.get("split", "") not in ("", *_SPLITS):
+            problems.append(f"{where}: split '{row['split']}' must be train, test or empty")
+        if stem is not None:
+            found[stem] = (row["patient"], row.get("split", ""))
+    missing = [file.name for stem, file in images.items() if stem not in found]
+    if missing:
+        problems.append(f"{path}: images without a row: {', '.join(missing)}")
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def _read_csv(path: Path) -> DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path}: can't be read ({error}): save it as comma-separated UTF-8 text") from None
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    missing = [column for column in ("image", "patient") if column not in table]
+    if missing:
+        raise DataError(f"{path}: no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
+    return table.apply(lambda column: column.str.strip())

@@ -1,0 +1,143 @@
+"""What the layouts share: looking into folders, reading options, and the index's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from f2vbench.errors import DataError, SettingsError
+from f2vbench.settings import did_you_mean
+
+COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".bmp", ".ppm.gz", ".pgm.gz", ".bmp.gz")
+_IGNORED_FOLDERS = {"__macosx"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photograph of the index; a label or field of view that does not exist is None.
+
+    Args:
+        eye: "left", "right" or "" where it isn't known.
+        split: "train" or "test" where the data set is divided, else "".
+    """
+
+    image: str
+    path: Path
+    mask_path: Path | None
+    fov_path: Path | None
+    patient: str
+    eye: str = ""
+    split: str = ""
+    modality: str = "CF"
+
+
+def index_of(rows: Iterable[Row], notes: Iterable[str] = ()) -> pd.DataFrame:
+    """The rows as a DataFrame of strings with the columns `COLUMNS`; ``notes`` go to ``attrs["notes"]``."""
+    frame = pd.DataFrame([_texts(row) for row in rows], columns=COLUMNS)
+    frame.attrs["notes"] = list(notes)
+    return frame
+
+
+def images_in(folder: Path | None) -> dict[str, Path]:
+    """Image files of a folder by stem, sorted; hidden files and other kinds (``Thumbs.db``) are passed over.
+
+    Of ``im0001.ppm`` and ``im0001.ppm.gz`` the unpacked one is taken; without a folder there are none.
+
+    Raises:
+        DataError: two files of one stem, such as ``a.png`` and ``a.jpg``.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()) if folder is not None else ():
+        suffix = next((known for known in _SUFFIXES if file.name.lower().endswith(known)), None)
+        if suffix is None or file.name.startswith(".") or not file.is_file():
+            continue
+        stem = file.name[: -len(suffix)]
+        if stem not in found:
+            found[stem] = file
+        elif file.name.lower() != f"{found[stem].name.lower()}.gz":
+            raise DataError(f"{folder}: {found[stem].name} and {file.name} have the same name: remove one of them")
+    return found
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Visible folders inside a folder, sorted; what macOS adds to archives is passed over."""
+    return sorted(
+        inner
+        for inner in folder.iterdir()
+        if inner.is_dir() and not inner.name.startswith(".") and inner.name.lower() not in _IGNORED_FOLDERS
+    )
+
+
+def subfolder(folder: Path | None, *names: str) -> Path | None:
+    """The folder inside ``folder`` that has the first of these names that exists, in any case of letters."""
+    inner = {found.name.lower(): found for found in folders_in(folder)} if folder is not None else {}
+    return next((inner[name.lower()] for name in names if name.lower() in inner), None)
+
+
+def find_root(folder: Path, accept: Callable[[Path], bool], expected: str, depth: int = 1) -> Path:
+    """``folder``, or the one folder at most ``depth`` levels below it (archives nest), that is accepted.
+
+    Raises:
+        DataError: none is, told with what was ``expected`` and what is there; or several are.
+    """
+    level = [folder]
+    for _ in range(depth + 1):
+        accepted = [candidate for candidate in level if accept(candidate)]
+        if len(accepted) > 1:
+            raise DataError(f"{folder} holds the data twice, in {accepted[0]} and {accepted[1]}: name one with `data=`")
+        if accepted:
+            return accepted[0]
+        level = [inner for outer in level for inner in folders_in(outer)]
+    raise nothing_found(folder, expected)
+
+
+def nothing_found(folder: Path, expected: str) -> DataError:
+    """The error that says what a folder should hold and what it holds."""
+    names = [entry.name + ("/" if entry.is_dir() else "") for entry in sorted(folder.iterdir())]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    there = f"found {', '.join(names[:8])}{more}" if names else "the folder is empty"
+    return DataError(f"{folder}: expected {expected}; {there}")
+
+
+def read_options(options: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """A layout's options, completed: of the allowed values of each, the first is the default.
+
+    Raises:
+        SettingsError: unknown options or values, all listed.
+    """
+    known = ", ".join(allowed) or "none"
+    problems = [
+        f"options: unknown option '{key}'{did_you_mean(str(key), allowed)}; this layout's options: {known}"
+        for key in options
+        if key not in allowed
+    ]
+    chosen = {key: values[0] for key, values in allowed.items()}
+    for key, values in allowed.items():
+        by_text = {str(value): value for value in values}
+        if key in options and str(options[key]) not in by_text:
+            problems.append(f"options.{key}: {options[key]!r} must be one of {', '.join(by_text)}")
+        elif key in options:
+            chosen[key] = by_text[str(options[key])]
+    if problems:
+        raise SettingsError(problems)
+    return chosen
+
+
+def labels_without_image(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
+    """A note that names the label files that belong to no row, or nothing."""
+    used = {row.mask_path for row in rows}
+    stray = [path.name for path in labels.values() if path not in used]
+    return [f"label files without a photograph, not used: {', '.join(stray)}"] if stray else []
+
+
+def _texts(row: Row) -> dict[str, str]:
+    values = asdict(row)
+    for key in ("path", "mask_path", "fov_path"):
+        values[key] = str(values[key].absolute()) if values[key] is not None else ""
+    return values

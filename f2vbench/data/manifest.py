@@ -1,0 +1,155 @@
+"""What the files of an index hold: content hashes, sizes, and what is wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+
+from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
+from f2vbench.errors import DataError
+from f2vbench.files import Memo, cache_folder, canonical_json, sha256
+
+# Raise it when `read_rgb`, `read_label` or the facts change: what was remembered before is then not used.
+_VERSION = 1
+_PHOTOGRAPHS = f"photographs-{_VERSION}.jsonl"
+_MASKS = f"masks-{_VERSION}.jsonl"
+# Vessels cover about a tenth of a fundus; labels beyond this are inverted or something else.
+_MOST_VESSELS = 0.5
+_ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
+_FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
+
+Facts = dict[str, dict[str, Any]]
+
+
+def describe(index: DataFrame) -> DataFrame:
+    """The index with what its files hold; every file is read unless it is remembered from an earlier call.
+
+    Added columns: ``sha256``, ``label_sha256`` and ``fov_sha256`` (`content_hash` of the decoded pixels, "" where
+    there is no file), ``height`` and ``width`` of the photograph (0 where it can't be read), and ``problem``: ""
+    or what is wrong with the row's files – unreadable, of different sizes, no vessel (or little else) inside the
+    field of view.
+    Nothing is raised for a bad file: `f2vbench.data.checks.check` tells all of them at once.
+
+    Facts are remembered in the cache folder by path, size and time of change, and only for rows without a
+    problem.
+    """
+    memos = {"photograph": Memo(_PHOTOGRAPHS), "label": Memo(_MASKS), "fov": Memo(_MASKS)}
+    facts = [_facts_of(_files(row), memos) for row in index.to_dict("records")]
+    described = index.assign(**{column: [row[column] for row in facts] for column in _columns_of({}, "")})
+    described.attrs["notes"] = list(index.attrs.get("notes", []))
+    if any(not row["problem"] for row in facts) and not (cache_folder() / _PHOTOGRAPHS).exists():
+        described.attrs["notes"].append(
+            f"the cache folder {cache_folder()} can't be written: images are read again each time; set F2VBENCH_CACHE"
+        )
+    return described
+
+
+def data_fingerprint(described: DataFrame) -> str:
+    """SHA-256 (hex) of all ids, patients, splits and contents, whatever their order and place on the disk."""
+    rows = sorted(described[_FINGERPRINT].astype(str).to_numpy().tolist())
+    return sha256(canonical_json(rows))
+
+
+def _files(row: dict[Any, Any]) -> dict[str, Path]:
+    return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
+
+
+def _facts_of(files: dict[str, Path], memos: dict[str, Memo]) -> dict[str, Any]:
+    known = _remembered(files, memos)
+    if known is not None:
+        return _columns_of(known, "; ".join(_size_problems(files, known)))
+    facts, problems = _inspect(files)
+    if not problems:
+        for role, path in files.items():
+            with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
+                memos[role].put(path, facts[role])
+    return _columns_of(facts, "; ".join(problems))
+
+
+def _remembered(files: dict[str, Path], memos: dict[str, Memo]) -> Facts | None:
+    """The facts of all the row's files, or None if one is unknown, changed or gone."""
+    known: Facts = {}
+    for role, path in files.items():
+        try:
+            fact = memos[role].get(path)
+        except OSError:
+            return None
+        if fact is None or not _is_sound(fact):
+            return None
+        known[role] = fact
+    return known
+
+
+def _is_sound(fact: Any) -> bool:
+    """Whether a line of the cache holds what is expected (somebody may have edited it)."""
+    return (
+        isinstance(fact, dict)
+        and isinstance(fact.get("sha256"), str)
+        and len(fact["sha256"]) == 64
+        and isinstance(fact.get("height"), int)
+        and isinstance(fact.get("width"), int)
+    )
+
+
+def _inspect(files: dict[str, Path]) -> tuple[Facts, list[str]]:
+    """Read the row's files: facts on those that can be read, and all that is wrong."""
+    pixels: dict[str, np.ndarray] = {}
+    problems: list[str] = []
+    for role, path in files.items():
+        try:
+            pixels[role] = read_rgb(path) if role == "photograph" else read_label(path)
+        except DataError as error:
+            problems += error.problems
+    facts = {
+        role: {"sha256": content_hash(array), "height": array.shape[0], "width": array.shape[1]}
+        for role, array in pixels.items()
+    }
+    problems += _size_problems(files, facts)
+    if not problems:
+        problems = _implausible(files, pixels)
+    return facts, problems
+
+
+def _size_problems(files: dict[str, Path], facts: Facts) -> list[str]:
+    """A label or field of view of another size than its photograph; nothing is resized silently."""
+    photograph = facts.get("photograph")
+    if photograph is None:
+        return []
+    expected = (photograph["height"], photograph["width"])
+    return [
+        f"{files[role]} has {fact['height']} × {fact['width']} pixels (height × width), its photograph "
+        f"{files['photograph'].name} has {expected[0]} × {expected[1]}: replace it by the one that belongs to it"
+        for role, fact in facts.items()
+        if (fact["height"], fact["width"]) != expected
+    ]
+
+
+def _implausible(files: dict[str, Path], pixels: dict[str, np.ndarray]) -> list[str]:
+    """Masks that can't be right: an empty field of view, a label without vessels or of little else."""
+    view = pixels["fov"] if "fov" in pixels else field_of_view(pixels["photograph"])
+    if not view.any():
+        return [f"{files['fov']}: this field-of-view mask has no pixel set: mend or remove it"]
+    if "label" not in pixels:
+        return []
+    vessels = float(pixels["label"][view].mean())
+    if vessels == 0:
+        return [f"{files['label']}: this label has no vessel pixel inside the field of view: mend or remove it"]
+    if vessels > _MOST_VESSELS:
+        return [f"{files['label']}: {vessels:.0%} of the field of view is vessel in this label: is it inverted?"]
+    return []
+
+
+def _columns_of(facts: Facts, problem: str) -> dict[str, Any]:
+    photograph = facts.get("photograph", {})
+    return {
+        "sha256": photograph.get("sha256", ""),
+        "label_sha256": facts.get("label", {}).get("sha256", ""),
+        "fov_sha256": facts.get("fov", {}).get("sha256", ""),
+        "height": photograph.get("height", 0),
+        "width": photograph.get("width", 0),
+        "problem": problem,
+    }
