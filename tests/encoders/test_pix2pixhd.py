@@ -1,0 +1,246 @@
+"""The global generator, its encoder part, and Fundus2Video's chain of windows."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from f2vbench.encoders.pix2pixhd import SHAPES, GeneratorShape, global_generator, initialise, roll_out
+from f2vbench.encoders.registry import build, load_encoder, parse_model
+from f2vbench.errors import DataError, WeightsError
+
+NGF = 4
+
+
+def _trained(shape: GeneratorShape, seed: int = 5) -> torch.nn.Sequential:
+    """A small generator with weights of its own."""
+    generator = global_generator(shape)
+    with torch.no_grad():
+        stream = torch.Generator().manual_seed(seed)
+        for parameter in generator.parameters():
+            parameter.uniform_(-0.2, 0.2, generator=stream)
+    return generator.eval()
+
+
+def _official(generator: torch.nn.Sequential) -> dict[str, torch.Tensor]:
+    return {f"model.{key}": tensor.contiguous() for key, tensor in generator.state_dict().items()}
+
+
+@pytest.fixture
+def latest(tmp_path):
+    """A small Fundus2Video generator and its weights file in the official layout."""
+    generator = _trained(GeneratorShape(6, 3, NGF))
+    torch.save(_official(generator), tmp_path / "latest_net_G.pth")
+    return generator, tmp_path / "latest_net_G.pth"
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return build(parse_model("fundus2video:untrained"))
+
+
+def _millions(module: torch.nn.Module) -> float:
+    return round(sum(parameter.numel() for parameter in module.parameters()) / 1e6, 3)
+
+
+def test_the_published_parameter_counts():
+    with torch.device("meta"):
+        generator = global_generator(SHAPES["fundus2video"])
+    counts = {cut: _millions(generator[:cut]) for cut in (16, 17, 19, 25)}
+    assert counts == {16: 6.288, 17: 25.164, 19: 62.917, 25: 176.175}
+    assert _millions(generator) == 182.453
+    assert _millions(generator[16]) == 18.876
+
+
+def test_the_keys_are_those_of_the_official_checkpoints():
+    ends = ("weight", "bias")
+    expected = {f"model.{i}.{end}" for i, end in product((1, 4, 7, 10, 13, 25, 28, 31, 34, 38), ends)}
+    expected |= {f"model.{i}.conv_block.{j}.{end}" for i, j, end in product(range(16, 25), (1, 5), ends)}
+    with torch.device("meta"):
+        assert set(_official(global_generator(SHAPES["fundus2video"]))) == expected
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("cut", [17, 19, 25])
+def test_a_weights_file_gives_the_generator_that_was_saved(tmp_path, suffix, cut):
+    generator = _trained(GeneratorShape(6, 3, NGF))
+    path = tmp_path / f"latest_net_G.{suffix}"
+    (save_file if suffix == "safetensors" else torch.save)(_official(generator), path)
+    encoder = load_encoder("fundus2video", str(path), cut)
+    photograph = torch.rand(2, 3, 48, 64)
+    seen = torch.cat([2 * photograph - 1] * 2, 1)
+    with torch.no_grad():
+        maps = encoder.pyramid(photograph)
+        assert torch.equal(maps[0], generator[:4](seen))
+        assert torch.equal(maps[3], generator[:13](seen))
+        assert torch.equal(maps[4], generator[:cut](seen))
+        first = (generator(seen)[:, :1] + 1) / 2
+    assert torch.equal(encoder.generate(photograph, frames=1), first)
+    assert encoder.channels == (4, 8, 16, 32, 64)
+    assert encoder.width == 64
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 65)])
+def test_maps_of_any_size_are_rounded_up(latest, height, width):
+    encoder = load_encoder("fundus2video", str(latest[1]))
+    maps = encoder.pyramid(torch.rand(1, 3, height, width, requires_grad=True))
+    assert encoder.strides == (1, 2, 4, 8, 16)
+    for each, channels, stride in zip(maps, encoder.channels, encoder.strides, strict=True):
+        assert each.shape == (1, channels, math.ceil(height / stride), math.ceil(width / stride))
+    assert maps[-1].requires_grad
+    assert encoder.generate(torch.rand(1, 3, height, width), frames=2).shape == (1, 2, height, width)
+
+
+def test_what_is_no_photograph_is_refused(latest):
+    encoder = load_encoder("fundus2video", str(latest[1]))
+    for wrong in (torch.rand(1, 3, 31, 64), torch.rand(1, 6, 64, 64), torch.zeros(1, 3, 64, 64, dtype=torch.uint8)):
+        with pytest.raises(DataError, match="sides of at least 32"):
+            encoder.pyramid(wrong)
+    with pytest.raises(DataError, match="image 1"):
+        encoder.embed([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)])
+
+
+def test_an_embedding_is_the_mean_of_the_last_map_at_512(latest):
+    encoder = load_encoder("fundus2video", str(latest[1]))
+    photograph = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    found = encoder.embed([photograph, photograph[:200, :300]])
+    assert found.shape == (2, 16 * NGF)
+    assert found.dtype == np.float32
+    unit = torch.from_numpy(photograph).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = encoder.pyramid(unit)[-1].mean((2, 3))
+    np.testing.assert_allclose(found[:1], expected, rtol=1e-4, atol=1e-6)
+    assert encoder.embed([]).shape == (0, 16 * NGF)
+
+
+def test_the_chain_feeds_back_the_last_window_and_averages_overlaps():
+    seen = []
+
+    def generator(given):
+        """Window n predicts 100n, 100n + 1, 100n + 2."""
+        seen.append(given)
+        window = len(seen) - 1
+        return torch.tensor([0.0, 1.0, 2.0])[None, :, None, None] + 100 * window + torch.zeros(1, 3, 2, 2)
+
+    photograph = torch.full((1, 3, 2, 2), -7.0)
+    frames = roll_out(generator, photograph)[0, :, 0, 0]
+    assert len(seen) == 12
+    assert torch.equal(seen[0], torch.cat([photograph, photograph], 1))
+    assert seen[5][0, :, 0, 0].tolist() == [-7, -7, -7, 400, 401, 402]  # as predicted, not averaged
+    assert frames[0] == 0  # window 0 alone
+    assert frames[1] == (1 + 100) / 2  # windows 0 and 1
+    assert frames[2] == (2 + 101 + 200) / 3  # windows 0, 1 and 2
+    assert frames[11] == (902 + 1001 + 1100) / 3  # windows 9, 10 and 11: the last frame too has three
+
+
+def test_every_frame_but_two_has_three_predictions():
+    """With a generator that tells the frames apart by place only, counts show in the mean of the places."""
+    for place, expected in ((0, [1, 1 / 2, *[1 / 3] * 10]), (1, [0, 1 / 2, *[1 / 3] * 10]), (2, [0, 0, *[1 / 3] * 10])):
+        marked = torch.zeros(1, 3, 1, 1)
+        marked[:, place] = 1
+        frames = roll_out(lambda given, marked=marked: marked, torch.zeros(1, 3, 1, 1))
+        assert frames.flatten().tolist() == pytest.approx(expected)
+
+
+def test_fewer_frames_are_the_first_of_the_whole_chain(latest):
+    generator = latest[0]
+    photograph = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        whole = roll_out(generator, photograph)
+        for frames in (1, 2, 5):
+            assert torch.equal(roll_out(generator, photograph, frames), whole[:, :frames])
+    with pytest.raises(ValueError, match="at least one"):
+        roll_out(generator, photograph, 0)
+
+
+def test_generating_leaves_the_encoder_as_it_was(latest):
+    encoder = load_encoder("fundus2video", str(latest[1]))
+    before = encoder.state_sha256(), encoder.describe()
+    made = encoder.generate(torch.rand(1, 3, 40, 40))
+    assert made.shape == (1, 12, 40, 40)
+    assert 0 <= made.min() < made.max() <= 1
+    assert (encoder.state_sha256(), encoder.describe()) == before
+
+
+def test_a_file_replaced_since_loading_is_not_mixed_in(latest):
+    encoder = load_encoder("fundus2video", str(latest[1]))
+    torch.save(_official(_trained(GeneratorShape(6, 3, NGF), seed=6)), latest[1])
+    with pytest.raises(WeightsError, match="changed since"):
+        encoder.generate(torch.rand(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_fundus2fa_gives_one_frame(tmp_path, outputs):
+    generator = _trained(GeneratorShape(3, outputs, NGF))
+    torch.save(_official(generator), tmp_path / "fa.pth")
+    encoder = load_encoder("fundus2fa", str(tmp_path / "fa.pth"))
+    photograph = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        expected = (generator(2 * photograph - 1).mean(1, keepdim=True) + 1) / 2
+    assert torch.equal(encoder.generate(photograph), expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "told"),
+    [
+        ("fundus2video", GeneratorShape(3, 3, NGF), "3 input.*fundus2video has 6 and 3.*model=fundus2fa"),
+        ("fundus2video", GeneratorShape(6, 1, NGF), "6 input and 1 output"),
+        ("fundus2fa", GeneratorShape(6, 3, NGF), "6 input.*model=fundus2video:<weights file>"),
+        ("pix2pixhd", GeneratorShape(1, 3, NGF), "1 input"),
+    ],
+)
+def test_a_generator_of_another_family_is_refused(tmp_path, family, shape, told):
+    torch.save(_official(_trained(shape)), tmp_path / "net_G.pth")
+    with pytest.raises(WeightsError, match=told):
+        load_encoder(family, str(tmp_path / "net_G.pth"))
+
+
+def test_another_architecture_is_refused(tmp_path):
+    path = tmp_path / "net_G.pth"
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, path)
+    with pytest.raises(WeightsError, match=r"Of the 56 tensors needed, 0 match; 56 missing: model\.1\.weight"):
+        load_encoder("fundus2video", str(path))
+    shallow = _official(_trained(GeneratorShape(6, 3, NGF)))
+    del shallow["model.24.conv_block.5.weight"]  # beyond the cut, yet not the generator that it is taken for
+    torch.save(shallow, path)
+    with pytest.raises(WeightsError, match=r"1 missing: model\.24\.conv_block\.5\.weight"):
+        load_encoder("fundus2video", str(path))
+
+
+def test_a_truncated_checkpoint_is_refused(latest):
+    path = latest[1]
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(WeightsError, match=r"latest_net_G\.pth: .*damaged"):
+        load_encoder("fundus2video", str(path))
+
+
+def test_untrained_weights_are_the_same_everywhere(untrained):
+    state = torch.get_rng_state()
+    again = build(parse_model("fundus2video:untrained"))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert again.state_sha256() == untrained.state_sha256()
+    assert _millions(again) == 62.917
+    kernels = torch.cat([p.detach().flatten() for name, p in again.named_parameters() if name.endswith("weight")])
+    assert float(kernels.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(kernels.std()) == pytest.approx(0.02, rel=1e-3)
+    assert not any(p.any() for name, p in again.named_parameters() if name.endswith("bias"))
+
+
+def test_a_part_of_an_untrained_generator_is_that_part_of_the_whole():
+    whole, part = global_generator(GeneratorShape(6, 3, NGF)), global_generator(GeneratorShape(6, 3, NGF))[19:]
+    initialise(whole)
+    initialise(part)
+    assert all(torch.equal(whole.state_dict()[key], tensor) for key, tensor in part.state_dict().items())
+
+
+def test_an_untrained_encoder_describes_itself(untrained):
+    told = untrained.describe()
+    assert told["weights"] == "untrained"
+    assert told["parameters"] == sum(p.numel() for p in untrained.parameters())
+    assert (told["width"], told["strides"]) == (1024, [1, 2, 4, 8, 16])
+    assert untrained.channels == (64, 128, 256, 512, 1024)
