@@ -49,15 +49,11 @@ def tally(scores: np.ndarray, labels: np.ndarray) -> Tally:
     """Exact tally.
 
     Args:
-        scores: (n,) float, finite; higher means more likely a vessel.
+        scores: (n,) float32, finite; higher means more likely a vessel.
         labels: (n,) bool.
     """
-    order = np.argsort(-scores)
-    ranked = scores[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if ranked.size else np.zeros(0, int)
-    positives = np.add.reduceat(labels[order].astype(np.int64), starts) if ranked.size else np.zeros(0, np.int64)
-    sizes = np.diff(np.r_[starts, ranked.size])
-    return Tally(positives, sizes - positives)
+    _, called, positives = _ranked(scores, labels)
+    return Tally(np.diff(positives, prepend=0), np.diff(called - positives, prepend=0))
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ def evaluate(scores: np.ndarray, labels: np.ndarray, threshold: float | None) ->
     """All metrics of one photograph (or of any set of pixels).
 
     Args:
-        scores: (n,) float.
+        scores: (n,) float32.
         labels: (n,) bool.
         threshold: pixels with a score at or above it are called vessel; None leaves the overlap metrics None.
     """
@@ -135,21 +131,38 @@ class Pool:
 
 def best_dice_threshold(scores: np.ndarray, labels: np.ndarray) -> float | None:
     """The score at which calling everything at or above it gives the highest Dice; None without a positive."""
-    positives = int(np.count_nonzero(labels))
-    if not positives:
+    distinct, called, found = _ranked(scores, labels)
+    if not found.size or not found[-1]:
         return None
-    order = np.argsort(-scores)
-    ranked = scores[order]
-    last = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
-    found = np.cumsum(labels[order])[last]
-    return float(ranked[last[np.argmax(2 * found / (last + 1 + positives))]])
+    return float(distinct[np.argmax(2 * found / (called + found[-1]))])
+
+
+def _ranked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct scores, highest first, and how many pixels and how many positives reach each.
+
+    Score and label are sorted as one integer, which is several times faster than sorting an index.
+    """
+    keys = np.sort((_ordered_bits(scores).astype(np.uint64) << np.uint64(1)) | labels.astype(np.uint64))[::-1]
+    bits = (keys >> np.uint64(1)).astype(np.uint32)
+    last = np.flatnonzero(np.r_[bits[1:] != bits[:-1], True]) if bits.size else np.zeros(0, np.int64)
+    found = np.cumsum(keys & np.uint64(1)).astype(np.int64)[last]
+    return _scores_of(bits[last]), last + 1, found
 
 
 def _bin_of(scores: np.ndarray) -> np.ndarray:
-    """Order-keeping bin of float32 scores: the sign-corrected bit pattern without its lowest bits."""
+    """Order-keeping bin of float32 scores: the ordered bit pattern without its lowest bits."""
+    return (_ordered_bits(scores) >> _BIN_SHIFT).astype(np.int64)
+
+
+def _ordered_bits(scores: np.ndarray) -> np.ndarray:
+    """uint32 that order as the float32 scores do."""
     bits = (np.asarray(scores, dtype=np.float32) + np.float32(0)).view(np.uint32)  # −0 becomes +0
-    ordered = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
-    return (ordered >> _BIN_SHIFT).astype(np.int64)
+    return np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
+
+
+def _scores_of(ordered: np.ndarray) -> np.ndarray:
+    """The float32 scores of their `_ordered_bits`."""
+    return np.where(ordered >> np.uint32(31), ordered ^ np.uint32(0x80000000), ~ordered).view(np.float32)
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -1,7 +1,7 @@
 """Score maps as 16-bit PNG files: small, viewable, and exact enough to recompute every metric from.
 
-Probabilities are kept as logits (clipped to ±16) in 4,096 steps, so that ranks survive near 0 and 1 and a threshold of 0.5 falls
-between two steps; other scores are kept linearly between the map's lowest and highest value.
+Probabilities are kept as logits (clipped to ±16) in 4,096 steps, so that ranks survive near 0 and 1 and a
+threshold of 0.5 falls between two steps; other scores are kept linearly between the map's lowest and highest.
 """
 
 from __future__ import annotations

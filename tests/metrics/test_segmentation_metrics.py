@@ -82,10 +82,10 @@ def test_binning_moves_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():
 def test_best_dice_threshold_equals_trying_every_score():
     draw = np.random.default_rng(2)
     labels = draw.random(300) < 0.3
-    scores = np.round(draw.normal(size=300) + labels, 1)
+    scores = np.round(draw.normal(size=300) + labels, 1).astype(np.float32)
     tried = {score: reference.f1_score(labels, scores >= score) for score in np.unique(scores)}
     best = best_dice_threshold(scores, labels)
-    assert tried[best] == max(tried.values())
+    assert tried[np.float32(best)] == max(tried.values())
     assert best_dice_threshold(scores, np.zeros(300, bool)) is None
 
 

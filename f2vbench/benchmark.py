@@ -1,0 +1,136 @@
+"""The programmatic face of f2vbench: `Benchmark` plans and runs, and gives `Results`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from f2vbench.engine.items import execute, items_of, workers
+from f2vbench.engine.work import Context, Extract, Item
+from f2vbench.estimate import Estimate, estimate, learn_rates
+from f2vbench.plan import Plan, make_plan
+from f2vbench.progress import Progress, Silent, for_this_terminal
+from f2vbench.provenance import machine, software
+from f2vbench.results import Results
+from f2vbench.settings import RunSettings, build
+
+
+class Benchmark:
+    """A grid of encoders × tasks × protocols × shots × seeds.
+
+    Takes the keys of `f2vbench run` as keyword arguments, or ready settings:
+
+        bench = Benchmark(task="rite", model=["fundus2video:untrained", "timm:resnet18"], shots=[1, 2, 4], seeds=5)
+        bench.plan()
+        results = bench.run()
+
+    Raises:
+        SettingsError: all problems of the arguments at once.
+    """
+
+    def __init__(self, settings: RunSettings | None = None, **words: Any):
+        self.settings = settings if settings is not None else build(RunSettings, words)
+        self._plan: Plan | None = None
+
+    def plan(self) -> pd.DataFrame:
+        """One row a (model, task, protocol, shots): ``units``, ``done``, ``missing``.
+
+        Raises:
+            F2VBenchError: the data, a model or the run folder can't be used; nothing has been written.
+        """
+        plan = self.make_plan()
+        rows = [
+            {
+                "model": unit.encoder,
+                "task": unit.task,
+                "protocol": unit.protocol,
+                "shots": unit.shots,
+                "done": unit.name in plan.done,
+            }
+            for unit in plan.units
+        ]
+        grouped = pd.DataFrame(rows).groupby(["model", "task", "protocol", "shots"], dropna=False, sort=False).done
+        table = grouped.agg(units="size", done="sum").reset_index()
+        table["shots"] = table.shots.astype("Int64")
+        return table.assign(missing=table.units - table.done)
+
+    def make_plan(self) -> Plan:
+        """The plan as it stands in the run folder now."""
+        self._plan = make_plan(self.settings)
+        return self._plan
+
+    def estimate(self, progress: Progress | None = None, rehearse: bool = True) -> Estimate | None:
+        """Time and disk that the missing units will take.
+
+        Args:
+            rehearse: time kinds of work that were never done on this machine, briefly; else None is returned
+                when there are such.
+        """
+        plan = self._plan or self.make_plan()
+        return estimate(plan, _context(plan), (progress or Silent()).note, rehearse)
+
+    def run(self, progress: Progress | None = None) -> Results:
+        """Do what is missing, and load the results of the whole folder.
+
+        Can be interrupted and killed at any moment; the next call goes on from the last finished unit.
+
+        Args:
+            progress: by default a bar on a terminal and plain lines elsewhere.
+        """
+        progress = progress or for_this_terminal()
+        plan = self.make_plan()
+        plan.folder.open_for_writing()
+        context = _context(plan)
+        units = plan.missing
+        if units:
+            plan.folder.log_call(_call(self.settings, plan))
+            try:
+                self._work(items_of(units, context), context, progress)
+            finally:
+                progress.end()
+        for note in plan.folder.set_aside:
+            progress.note(note)
+        results = Results.load(plan.folder.path)
+        results.to_csv(plan.folder.path / "results.csv")
+        return results
+
+    def results(self) -> Results:
+        """The results in the run folder, whole or unfinished."""
+        return Results.load(self.settings.folder())
+
+    def _work(self, items: list[Item], context: Context, progress: Progress) -> None:
+        encoding = sum(isinstance(item, Extract) for item in items)
+        elsewhere = 0
+        if encoding:
+            progress.begin("preparing photographs, groups of up to 8", encoding)
+        phase = "encoding" if encoding else ""
+        for item, outcome in execute(context, items, workers(self.settings)):
+            for note in outcome.notes:
+                progress.note(note)
+            learn_rates(context, item, outcome)
+            if not isinstance(item, Extract) and phase != "units":
+                phase = "units"
+                progress.begin("units", len(items) - encoding)
+            if isinstance(item, Extract) == (phase == "encoding"):
+                progress.advance(item.label)
+            elsewhere += not outcome.done
+        if elsewhere:
+            progress.note(f"{elsewhere} units are in the hands of another process; run again to see them")
+
+
+def _context(plan: Plan) -> Context:
+    return Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
+
+
+def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "models": {name: spec.identity() for name, spec in plan.models.items()},
+        "data": {
+            name: {"folder": str(task.folder), "fingerprint": task.fingerprint} for name, task in plan.tasks.items()
+        },
+        "left_out": plan.left_out,
+        "software": software(),
+        "machine": machine(),
+    }

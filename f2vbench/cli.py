@@ -1,0 +1,297 @@
+"""The command line: parses words, calls, prints. No logic lives here."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from f2vbench.errors import F2VBenchError
+
+if TYPE_CHECKING:
+    from f2vbench.benchmark import Benchmark
+    from f2vbench.estimate import Estimate
+    from f2vbench.plan import Plan
+    from f2vbench.results import Results
+
+HELP = """\
+f2vbench – how good are a retinal encoder's features, with how few labels, and is the difference real?
+
+usage: f2vbench <verb> [key=value ...] [@settings.yaml]
+
+  run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
+  plan     what a run would do, how long it would take, and what is done already
+  report   tables of a run, on the terminal and as CSV
+  list     what there is:  f2vbench list tasks | models | runs
+  doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
+
+f2vbench <verb> --help lists the keys of a verb. Lists are 1,2,4 and ranges 0-4; key=@file.yaml reads a value
+from a file. Data sets are looked for in $F2VBENCH_DATA, task cards in ./tasks and $F2VBENCH_PATH as well;
+features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 2 something to mend, 130 stopped by the user."""
+    words = list(sys.argv[1:] if words is None else words)
+    verb, rest = (words[0], words[1:]) if words else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(f"f2vbench {version('f2vbench')}")
+        return 0
+    try:
+        signal.signal(signal.SIGTERM, _stop)
+        return _command(verb)(rest)
+    except F2VBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; finished units are kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _stop(*_: Any) -> None:
+    """Answer a scheduler's SIGTERM as ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def _command(verb: str) -> Callable[[list[str]], int]:
+    commands = {"run": _run, "plan": _plan, "report": _report, "list": _list, "doctor": _doctor}
+    if verb not in commands:
+        from f2vbench.settings import did_you_mean
+
+        raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, commands)}; see f2vbench --help")
+    return commands[verb]
+
+
+def _run(words: list[str]) -> int:
+    from f2vbench.settings import RunSettings, parse
+
+    if _asks_for_help("run", RunSettings, words):
+        return 0
+    settings = parse(RunSettings, words)
+    from f2vbench.benchmark import Benchmark
+    from f2vbench.progress import for_this_terminal
+
+    bench = Benchmark(settings)
+    if settings.dry_run:
+        return _show_plan(bench)
+    plan = bench.make_plan()
+    print(_head(plan))
+    if plan.missing:
+        found = bench.estimate(rehearse=False)
+        when = (
+            f"about {_time(found)}" if found else "time unknown: nothing like it was run here yet (see f2vbench plan)"
+        )
+        print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}\n", flush=True)
+    results = bench.run(for_this_terminal())
+    _print_results(results, ["auroc", "dice"], _first_model(plan))
+    print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
+    return 0
+
+
+def _plan(words: list[str]) -> int:
+    from f2vbench.settings import RunSettings, parse
+
+    if _asks_for_help("plan", RunSettings, words):
+        return 0
+    settings = parse(RunSettings, words)
+    from f2vbench.benchmark import Benchmark
+
+    return _show_plan(Benchmark(settings))
+
+
+def _report(words: list[str]) -> int:
+    from f2vbench.settings import ReportSettings, parse
+
+    if _asks_for_help("report", ReportSettings, words):
+        return 0
+    settings = parse(ReportSettings, words)
+    from pathlib import Path
+
+    from f2vbench.results import Results, write_csv
+    from f2vbench.store.runs import RunFolder, runs_below
+
+    folders = settings.run
+    if folders is None:
+        runs = runs_below(Path("runs"))
+        if not runs:
+            raise F2VBenchError(
+                "no run below ./runs: start one with f2vbench run task=rite, or name one with run=folder"
+            )
+        folders = [runs[0][0]]
+    results = Results.load(*folders)
+    metrics = results.metrics if settings.metric == ["all"] else settings.metric
+    call = RunFolder(folders[0]).last_call()
+    baseline = settings.baseline or next(iter(call["models"] if call else []), None)
+    print(f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n")
+    summary, comparison = _print_results(results, metrics, baseline)
+    out = settings.out or folders[0]
+    results.to_csv(out / "results.csv")
+    write_csv(summary, out / "summary.csv")
+    write_csv(comparison, out / "comparison.csv")
+    print(f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv")
+    return 0
+
+
+def _list(words: list[str]) -> int:
+    from f2vbench.settings import ListSettings, parse
+
+    kinds = {"tasks": _list_tasks, "models": _list_models, "runs": _list_runs}
+    if not words or words[0] not in kinds:
+        if words and words[0] not in ("-h", "--help"):
+            from f2vbench.settings import did_you_mean
+
+            raise F2VBenchError(f"can't list '{words[0]}'{did_you_mean(words[0], kinds)}; there are {', '.join(kinds)}")
+        print("usage: f2vbench list tasks | models | runs [root=folder]")
+        return 0
+    if not _asks_for_help("list " + words[0], ListSettings, words[1:]):
+        kinds[words[0]](parse(ListSettings, words[1:]))
+    return 0
+
+
+def _list_tasks(_: Any) -> None:
+    from f2vbench.data.cards import all_cards
+    from f2vbench.data.index import find_folder
+    from f2vbench.report.tables import layout
+
+    rows = []
+    for name, card in all_cards().items():
+        if isinstance(card, F2VBenchError):
+            rows.append([name, "–", f"damaged card: {card}", ""])
+            continue
+        try:
+            where = str(find_folder(card, None))
+        except F2VBenchError:
+            where = "no data: give data=folder"
+        rows.append([name, card.family, card.title, where])
+    print(layout(["task", "family", "question", "data"], rows))
+
+
+def _list_models(_: Any) -> None:
+    from f2vbench.encoders.registry import known_families
+    from f2vbench.report.tables import layout
+
+    print(layout(["model", "what it is"], known_families().items()))
+
+
+def _list_runs(settings: Any) -> None:
+    import time
+
+    from f2vbench.report.tables import layout
+    from f2vbench.store.runs import runs_below
+
+    rows = [
+        [str(folder), str(units), time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))]
+        for folder, units, changed in runs_below(settings.root)
+    ]
+    print(layout(["run", "units", "last change"], rows) if rows else f"no run below {settings.root}")
+
+
+def _doctor(words: list[str]) -> int:
+    from f2vbench.settings import DoctorSettings, parse
+
+    if _asks_for_help("doctor", DoctorSettings, words):
+        return 0
+    settings = parse(DoctorSettings, words)
+    from f2vbench.doctor import examine
+    from f2vbench.report.tables import layout
+
+    for title, findings in examine(settings.out):
+        print(f"\n{title}\n{layout(['', 'what', 'found'], findings)}")
+    return 0
+
+
+def _show_plan(bench: Benchmark) -> int:
+    from f2vbench.progress import Lines, duration
+    from f2vbench.report.tables import layout
+
+    plan = bench.make_plan()
+    print(_head(plan))
+    found = bench.estimate(Lines()) if plan.missing else None
+    rows = []
+    for name, spec in plan.models.items():
+        units = [unit for unit in plan.units if unit.encoder == name]
+        missing = sum(unit.name not in plan.done for unit in units)
+        cost = found.models.get(name) if found else None
+        rows.append(
+            [
+                name,
+                "floor" if spec.is_floor else spec.weights_label,
+                str(len(units)),
+                str(len(units) - missing),
+                str(missing),
+                f"{cost.stored} of {cost.images}" if cost and cost.images else "–",
+                duration(cost.seconds) if cost else "–",
+                cost.source if cost else "–",
+            ]
+        )
+    header = ["model", "weights", "units", "done", "missing", "features stored", "time of one worker", "estimated from"]
+    print(layout(header, rows))
+    total = f"\n{len(plan.units)} units: {len(plan.units) - len(plan.missing)} done, {len(plan.missing)} missing"
+    print(total + (f"; about {_time(found)}" if found else ""))
+    return 0
+
+
+def _head(plan: Plan) -> str:
+    """Folder, data, and what is special about this run, a line each."""
+    state = "" if plan.folder.exists() else " (new)"
+    lines = [f"run folder: {plan.folder.path}{state}"]
+    for name, task in plan.tasks.items():
+        index = task.index
+        lines.append(
+            f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}; {task.card.labels}"
+        )
+    lines += plan.notes
+    lines += [f"left out: {reason}" for reason in plan.left_out]
+    untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
+    if untrained:
+        lines.append(f"untrained, random weights and not models: {', '.join(untrained)}")
+    return "\n".join(lines) + "\n"
+
+
+def _time(found: Estimate) -> str:
+    from f2vbench.progress import duration
+
+    noun = "worker" if found.workers == 1 else "workers"
+    return f"{duration(found.seconds)} with {found.workers} {noun} and {found.disk_bytes / 1e9:.1f} GB of disk"
+
+
+def _first_model(plan: Plan) -> str | None:
+    return next(iter(plan.models), None)
+
+
+def _print_results(results: Results, metrics: Sequence[str], baseline: str | None) -> Any:
+    from f2vbench.report.tables import results_text
+
+    summary = results.summary(metrics)
+    if baseline is None or baseline not in set(summary.encoder):
+        ranked = summary[~summary.floor] if (~summary.floor).any() else summary
+        baseline = ranked.encoder.iloc[0]
+    comparison = results.compare(baseline, metrics)
+    print(results_text(summary, comparison, metrics))
+    for note in results.notes:
+        print(f"\nnote: {note}")
+    return summary, comparison
+
+
+def _asks_for_help(verb: str, model: Any, words: Sequence[str]) -> bool:
+    if not {"-h", "--help"} & set(words):
+        return False
+    from textwrap import fill
+
+    from f2vbench.settings import describe
+
+    print(f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n")
+    for key, default, meaning in describe(model):
+        print(fill(f"{key}  [{default}]", 118, initial_indent="  ", subsequent_indent="      "))
+        print(fill(meaning, 118, initial_indent="      ", subsequent_indent="      "))
+    return True

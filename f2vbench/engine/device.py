@@ -1,0 +1,42 @@
+"""Device, arithmetic and threads of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from f2vbench.errors import SettingsError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device that ``device=`` asks for; auto is the first GPU, or else the CPU.
+
+    Raises:
+        SettingsError: a GPU is asked for that isn't there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"device={name}: this machine has {torch.cuda.device_count()} usable GPUs; use device=cpu")
+    return device
+
+
+def arithmetic(precision: str, device: torch.device) -> str:
+    """``bf16`` or ``float32``; auto takes bf16 where a GPU gains from it."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, and leave the caller's own number as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,67 @@
+"""The items of a run, in the order they are best done, and how many workers they deserve."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+
+from f2vbench.data.episodes import draw_segmentation_episode
+from f2vbench.engine.declared import what_is_stored
+from f2vbench.engine.local import run_in_processes
+from f2vbench.engine.serial import run_serially
+from f2vbench.engine.work import Context, Extract, Item, Outcome, Solve
+from f2vbench.provenance import cores, memory_bytes
+from f2vbench.settings import RunSettings
+from f2vbench.units import Unit
+
+_CHUNK = 8
+_BYTES_A_WORKER = 3 << 30
+_ORDER_OF_KINDS = {"features": 0, "scratch": 1, "score": 2}
+
+
+def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
+    """Do the items here, or in worker processes where there is more than one of both."""
+    if min(jobs, len(items)) <= 1:
+        return run_serially(context, items)
+    return run_in_processes(context, items, min(jobs, len(items)))
+
+
+def items_of(units: Iterable[Unit], context: Context) -> list[Item]:
+    """What there is to do: first all encoding, then the units, long ones first and those of one model together."""
+    names = list(context.models)
+    ordered = sorted(units, key=lambda u: (_ORDER_OF_KINDS[context.models[u.encoder].kind], names.index(u.encoder)))
+    encoding: list[Item] = []
+    for (model, task, what), images in images_to_encode(ordered, context).items():
+        encoding += [Extract(model, task, what, images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
+    return encoding + [Solve(unit) for unit in ordered]
+
+
+def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """(model, task, what) → the images whose features the units read."""
+    wanted: dict[tuple[str, str, str], dict[str, None]] = {}
+    for unit in units:
+        what = what_is_stored(context.models[unit.encoder], unit.protocol, context.settings)
+        if what is not None:
+            task = context.tasks[unit.task]
+            episode = draw_segmentation_episode(task.index, task.card, unit.protocol, unit.shots, unit.seed)
+            held = wanted.setdefault((unit.encoder, unit.task, what), {})
+            held.update(dict.fromkeys([*episode.support, *episode.test]))
+    return {key: tuple(sorted(images)) for key, images in wanted.items()}
+
+
+def workers(settings: RunSettings) -> int:
+    """Worker processes: as asked, or one a core (and 3 GiB of memory), or one where a GPU does the work."""
+    if settings.jobs != "auto":
+        return settings.jobs
+    if settings.device.startswith("cuda") or (settings.device == "auto" and _has_gpu()):
+        return 1
+    memory = memory_bytes()
+    fitting = max(1, memory // _BYTES_A_WORKER) if memory else cores()
+    return max(1, min(cores() // settings.threads, fitting))
+
+
+def _has_gpu() -> bool:
+    """Whether an NVIDIA GPU seems to be there, asked without importing torch."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and shutil.which("nvidia-smi") is not None

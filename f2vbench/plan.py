@@ -1,0 +1,224 @@
+"""The plan of a run: the grid expanded to units, each with a fingerprint, sorted into done and missing.
+
+Nothing here imports torch: a finished run is planned and reported without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from f2vbench.adapters.segmentation import ADAPTER_VERSION
+from f2vbench.data.cards import card_hash
+from f2vbench.data.episodes import draw_segmentation_episode
+from f2vbench.data.tasks import TaskData, open_task
+from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
+from f2vbench.errors import F2VBenchError, SettingsError, StoreError
+from f2vbench.files import canonical_json, sha256
+from f2vbench.settings import RunSettings, did_you_mean
+from f2vbench.store.runs import RunFolder
+from f2vbench.units import Unit
+
+_DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs to know before it starts.
+
+    Attributes:
+        units: of this call, after sharding.
+        done: names of the units whose records are in the folder.
+        left_out: (model, protocol) pairs that make no sense, with the reason.
+        notes: what the user should know about data and settings.
+    """
+
+    settings: RunSettings
+    tasks: dict[str, TaskData]
+    models: dict[str, ModelSpec]
+    units: list[Unit]
+    done: frozenset[str]
+    left_out: list[str]
+    notes: list[str]
+    folder: RunFolder
+
+    @property
+    def missing(self) -> list[Unit]:
+        return [unit for unit in self.units if unit.name not in self.done]
+
+
+def make_plan(settings: RunSettings) -> Plan:
+    """Read the cards and the data, expand the grid, and see what is done.
+
+    Raises:
+        SettingsError, DataError, WeightsError: all unusable tasks and models together.
+        StoreError: the run folder holds units of other data, settings or weights.
+    """
+    problems: list[str] = []
+    models = _models(settings, problems)
+    tasks = _tasks(settings, problems)
+    if problems:
+        raise SettingsError(problems)
+    left_out: list[str] = []
+    units = _expand(settings, tasks, models, left_out)
+    if not units:
+        raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")
+    for unit in units:  # refuses too few images before anything is computed
+        draw_segmentation_episode(tasks[unit.task].index, tasks[unit.task].card, unit.protocol, unit.shots, unit.seed)
+    folder = RunFolder(settings.folder())
+    done = _done(folder, units)
+    position = settings.shard_position()
+    mine = units if position is None else units[position[0] - 1 :: position[1]]
+    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
+    notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
+    return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder)
+
+
+def _models(settings: RunSettings, problems: list[str]) -> dict[str, ModelSpec]:
+    known = floor_names()
+    names = known if settings.floors == ["all"] else () if settings.floors == ["none"] else tuple(settings.floors)
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            problems.append(f"floors={name}: no such floor; there are {', '.join(known)}, and all or none{hint}")
+    models: dict[str, ModelSpec] = {}
+    for text in [*settings.model, *(name for name in names if name in known and name not in settings.model)]:
+        try:
+            spec = parse_model(text, settings.weights, settings.cut)
+        except F2VBenchError as error:
+            problems.extend(error.problems)
+            continue
+        if spec.name in models:
+            problems.append(
+                f"model={text}: two models would both be called '{spec.name}'; rename one of the weights files"
+            )
+        models[spec.name] = spec
+    if isinstance(settings.weights, str):
+        users = [spec.name for spec in models.values() if spec.weights == str(Path(settings.weights).absolute())]
+        if len(users) > 1:
+            problems.append(
+                f"weights={settings.weights} would serve {', '.join(users)}: say whose they are with weights.<model>=…"
+            )
+    return models
+
+
+def _tasks(settings: RunSettings, problems: list[str]) -> dict[str, TaskData]:
+    if isinstance(settings.data, str) and len(settings.task) > 1:
+        problems.append("data: one folder for several tasks; write data.<task>=folder for each")
+        return {}
+    if isinstance(settings.data, dict):
+        for name in settings.data:
+            if name not in settings.task:
+                problems.append(f"data.{name}: no such task in this run{did_you_mean(name, settings.task)}")
+    tasks: dict[str, TaskData] = {}
+    for name in settings.task:
+        given = settings.data.get(name) if isinstance(settings.data, dict) else settings.data
+        try:
+            tasks[name] = open_task(name, given)
+        except F2VBenchError as error:
+            problems.extend(error.problems)
+    return tasks
+
+
+def _expand(
+    settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], left_out: list[str]
+) -> list[Unit]:
+    units = []
+    for task in tasks.values():
+        for protocol, shots in settings.grid():
+            for spec in models.values():
+                reason = _not_applicable(spec, protocol)
+                if reason:
+                    left_out.append(f"{spec.name} · {protocol}: {reason}")
+                    continue
+                identity = _identity(settings, task, spec, protocol)
+                for seed in settings.seeds:
+                    place = {"protocol": protocol, "shots": shots, "seed": seed}
+                    fingerprint = sha256(canonical_json({**identity, **place}))
+                    units.append(Unit(spec.name, task.card.name, protocol, shots, seed, fingerprint, identity))
+    return units
+
+
+def _not_applicable(spec: ModelSpec, protocol: str) -> str | None:
+    if protocol != "zero-shot" or spec.kind == "score":
+        return None
+    if spec.kind == "scratch":
+        return "it learns from the support images alone, and there are none"
+    return None if spec.can_generate else "it generates no angiogram to read vessels from"
+
+
+def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: str) -> dict[str, Any]:
+    """Everything that decides a unit's result, apart from its place in the grid."""
+    values = settings.model_dump(mode="json")
+    names: tuple[str, ...] = ("threshold",)
+    if spec.kind == "scratch":
+        names += ("scratch",)
+    elif spec.kind == "features":
+        names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
+    return {
+        "kind": spec.kind,
+        "model": spec.identity(),
+        "task": card_hash(task.card),
+        "data": task.fingerprint,
+        "settings": {name: values[name] for name in names},
+        "adapter": ADAPTER_VERSION,
+    }
+
+
+def _done(folder: RunFolder, units: Iterable[Unit]) -> set[str]:
+    """Names of the units that are stored whole.
+
+    Raises:
+        StoreError: the folder holds results of other data, settings or weights, which may not share a table
+            with these.
+    """
+    if not folder.exists():
+        return set()
+    by_name = {unit.name: unit for unit in units}
+    expected = {key: unit.identity for unit in by_name.values() for key in _compared(unit)}
+    done: set[str] = set()
+    clashes: dict[str, None] = {}
+    for record in folder.records():
+        there = record["identity"]
+        unit = Unit(**record["unit"], fingerprint=record["fingerprint"], identity=there)
+        for part, key in zip(("data", "settings", "model"), _compared(unit), strict=True):
+            if key in expected:
+                clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
+        if unit.name in by_name and not folder.maps_are_whole(record):
+            folder.discard(unit.name, "a score map that it names is gone or damaged")
+        elif unit.name in by_name:
+            done.add(unit.name)
+    if clashes:
+        raise StoreError(
+            f"out={folder.path} holds results that may not share a table with this run's; choose another folder "
+            f"with out=, or undo the change: {'; '.join(clashes)}"
+        )
+    return done
+
+
+def _compared(unit: Unit) -> tuple[tuple[str, ...], ...]:
+    """Which units must agree with this one in data, in settings, and in the model."""
+    return (
+        ("data", unit.task),
+        ("settings", unit.task, unit.protocol, unit.identity["kind"]),
+        ("model", unit.encoder),
+    )
+
+
+def _differences(unit: Unit, part: str, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What differs in one part of two identities, a phrase each."""
+    if part == "data":
+        names = {"data": "images or labels", "task": "task card", "adapter": "version of the adapter's code"}
+        return [
+            f"{what} of {unit.task} ({there[key]!s:.8} there, {here[key]!s:.8} here)"
+            for key, what in names.items()
+            if there[key] != here[key]
+        ]
+    whose = f"{unit.encoder}: " if part == "model" else ""
+    return [
+        f"{whose}{key} ({there[part].get(key)} there, {here[part].get(key)} here)"
+        for key in sorted(there[part].keys() | here[part].keys())
+        if there[part].get(key) != here[part].get(key)
+    ]

@@ -1,0 +1,87 @@
+"""Where a result comes from: package and library versions, git state, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "torch",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+    "Pillow",
+    "safetensors",
+)
+
+
+@cache
+def software() -> dict[str, Any]:
+    """Versions of f2vbench, Python and the libraries that decide a result, and the git state of a checkout."""
+    return {
+        "f2vbench": metadata.version("f2vbench"),
+        "git": _git_state(),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+    }
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """System, processor and the cores this process may use."""
+    return {"system": platform.platform(), "processor": _processor(), "cores": cores()}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int | None:
+    """Physical memory, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git_state() -> str | None:
+    """``<commit>`` or ``<commit>+changes`` of the checkout this package lives in; None when installed from a wheel."""
+    folder = Path(__file__).resolve().parent
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return commit + ("+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,95 @@
+"""Tables for the terminal: plain text, aligned, one row a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+PLACE = ["task", "protocol", "shots"]
+
+
+def layout(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Aligned columns: text to the left, and whatever starts with a digit, sign or dash to the right."""
+    cells = [list(map(str, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    right = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in [header, *cells]
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+
+
+def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """The summary by place, mean ± sd [95 % CI], best first by the first metric, and the tests below.
+
+    Args:
+        summary: of `Results.summary`.
+        comparison: of `Results.compare`; may be empty.
+    """
+    blocks = [_place_text(place, group, metrics) for place, group in summary.groupby(PLACE, dropna=False, sort=False)]
+    if len(comparison):
+        blocks.append(_comparison_text(comparison))
+    reasons = sorted({f"{row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
+    if reasons:
+        blocks.append("Missing values (–)\n" + "\n".join(f"  {reason}" for reason in reasons))
+    return "\n\n".join(blocks)
+
+
+def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str]) -> str:
+    by_metric = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
+    order = list(by_metric[metrics[0]].sort_values(ascending=False, kind="stable").index)
+    cells = {(row.encoder, row.metric): row for row in group.itertuples()}
+    rows = []
+    for encoder in order:
+        first = cells[encoder, metrics[0]]
+        kind = "floor" if first.floor else "untrained" if first.weights == "untrained" else first.weights
+        rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
+    header = ["model", "weights", "seeds", *(f"{name}: mean ± sd [95 % CI]" for name in metrics)]
+    return f"{place_title(*place)}\n{layout(header, rows)}"
+
+
+def place_title(task: str, protocol: str, shots: int | None) -> str:
+    """``rite · few-shot · 2 support images``"""
+    if protocol != "few-shot":
+        return f"{task} · {protocol}"
+    return f"{task} · few-shot · {shots} support image{'' if shots == 1 else 's'}"
+
+
+def _spread_text(row: object) -> str:
+    mean, sd, low, high = (getattr(row, name) for name in ("mean", "sd", "low", "high"))
+    if pd.isna(mean):
+        return "–"
+    if pd.isna(sd):
+        return f"{mean:.4f}"
+    return f"{mean:.4f} ± {sd:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _comparison_text(comparison: pd.DataFrame) -> str:
+    rows = [
+        [
+            place_title(row.task, row.protocol, None if pd.isna(row.shots) else row.shots),
+            row.metric,
+            row.best_other,
+            "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
+            str(row.n),
+            _p_text(row.p),
+            _p_text(row.p_holm),
+            row.reason,
+        ]
+        for row in comparison.itertuples()
+    ]
+    encoder = comparison.encoder.iloc[0]
+    header = ["place", "metric", "best other", "difference", "n", "p", "p (Holm)", ""]
+    return (
+        f"{encoder} against the best other model (two-sided t-test, paired over shared seeds)\n{layout(header, rows)}"
+    )
+
+
+def _p_text(p: float) -> str:
+    return "–" if pd.isna(p) else "<0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell[0] in "0123456789+-–<"

@@ -1,0 +1,208 @@
+"""Results: the tidy table of a run folder, summaries over seeds, and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from f2vbench.errors import StoreError
+from f2vbench.files import write_atomically
+from f2vbench.settings import did_you_mean
+from f2vbench.stats.correction import holm
+from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.tests import paired_t_test
+from f2vbench.store.runs import Record, RunFolder
+
+PLACE = ["task", "protocol", "shots"]
+_PROTOCOLS = ("zero-shot", "few-shot", "supervised")
+COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
+
+
+class Results:
+    """What one or several run folders hold, whole or unfinished.
+
+    Attributes:
+        frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
+            metric, value (missing with a ``reason``), unit (its fingerprint), floor.
+        notes: damaged files that were set aside, untrained weights, missing seeds.
+    """
+
+    def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
+        self.frame = _tidy(records)
+        self.per_image = _tidy_images(records)
+        self.notes = [*notes, *_warnings(self.frame)]
+
+    @classmethod
+    def load(cls, *folders: str | Path) -> Results:
+        """Read run folders.
+
+        Raises:
+            StoreError: a folder is no run, holds no finished unit, or two folders hold the same unit with
+                different values.
+        """
+        records: dict[tuple[Any, ...], tuple[Record, Path]] = {}
+        notes: list[str] = []
+        for path in map(Path, folders):
+            run = RunFolder(path)
+            if not run.exists():
+                raise StoreError(f"{path}: not a run folder; `f2vbench list runs` shows those there are")
+            for record in run.records():
+                place = tuple(record["unit"].values())
+                held = records.get(place)
+                if held is not None and held[0]["fingerprint"] != record["fingerprint"]:
+                    raise StoreError(
+                        f"{held[1]} and {path} both hold {' · '.join(map(str, place))}, made with other data, weights "
+                        "or settings; report them apart"
+                    )
+                records[place] = (record, path)
+            notes.extend(run.set_aside)
+        if not records:
+            raise StoreError(
+                f"{', '.join(map(str, folders))}: no finished unit yet; start or resume it with `f2vbench run`"
+            )
+        return cls([record for record, _ in records.values()], notes)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics."""
+        return list(dict.fromkeys(self.frame.metric))
+
+    def summary(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+        """Mean over seeds of each (task, protocol, shots, encoder, metric).
+
+        Returns:
+            with ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96 standard errors) and ``reason``
+            where there is no value; the best mean of each place first.
+        """
+        rows = []
+        chosen = self._chosen(metrics)
+        for key, group in chosen.groupby([*PLACE, "encoder", "metric"], dropna=False, sort=False):
+            *place, encoder, metric = key
+            values = group.value.dropna().to_numpy(float)
+            row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
+            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "n": len(values), "reason": ""}
+            if len(values):
+                found = normal_interval(values)
+                row |= {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+            if len(values) < len(group):
+                row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
+                    sorted(set(group.reason[group.value.isna()]))
+                )
+            rows.append(row)
+        columns = [*PLACE, "encoder", "weights", "floor", "metric", "n", "mean", "sd", "low", "high", "reason"]
+        table = pd.DataFrame(rows, columns=columns)
+        table["shots"] = table.shots.astype("Int64")
+        numbers = dict.fromkeys(("mean", "sd", "low", "high"), float)
+        return _sorted(table.astype(numbers), [*PLACE, "metric", "mean"], falling=["mean"])
+
+    def compare(self, encoder: str, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+        """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
+
+        What varies between seeds is the support set, the test set and the head's start together. Seeds that
+        share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
+        adjusted over the rows returned. Higher is better in every metric.
+
+        Raises:
+            StoreError: the encoder isn't in these results.
+        """
+        chosen = self._chosen(metrics)
+        known = sorted(set(chosen.encoder))
+        if encoder not in known:
+            raise StoreError(
+                f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
+            )
+        rows = []
+        for key, group in chosen.groupby([*PLACE, "metric"], dropna=False, sort=False):
+            values = group.pivot_table(index="seed", columns="encoder", values="value")
+            if encoder not in values or len(values.columns) < 2:
+                continue
+            best = values.drop(columns=encoder).mean().idxmax()
+            shared = values[[encoder, best]].dropna()
+            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"encoder": encoder, "best_other": best}
+            if shared.empty:
+                rows.append(row | {"n": 0, "reason": "no seed in common"})
+                continue
+            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float))
+            row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
+            rows.append(row | {"reason": found.reason})
+        columns = [*PLACE, "metric", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
+        table = pd.DataFrame(rows, columns=columns)
+        table["shots"] = table.shots.astype("Int64")
+        table = table.astype({"difference": float, "t": float, "p": float})
+        table["p_holm"] = holm(table.p.to_numpy(float))
+        return _sorted(table, [*PLACE, "metric"])
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the tidy frame; equal results give equal bytes."""
+        write_csv(self.frame, Path(path))
+
+    def _chosen(self, metrics: Iterable[str] | None) -> pd.DataFrame:
+        if metrics is None:
+            return self.frame
+        for name in metrics:
+            if name not in self.metrics:
+                hint = did_you_mean(name, self.metrics)
+                raise StoreError(f"metric '{name}' is not in these results{hint}; there are {', '.join(self.metrics)}")
+        return self.frame[self.frame.metric.isin(list(metrics))]
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table in one step, numbers in full."""
+    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _tidy(records: Sequence[Record]) -> pd.DataFrame:
+    rows = [
+        {
+            **record["unit"],
+            "weights": record["weights"],
+            "floor": record["floor"],
+            "unit": record["fingerprint"],
+            "metric": metric,
+            "value": np.nan if value is None else value,
+            "reason": record["result"]["reasons"].get(metric, ""),
+        }
+        for record in records
+        for metric, value in record["result"]["metrics"].items()
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame["shots"] = frame.shots.astype("Int64")
+    return _sorted(frame.astype({"value": float}), [*PLACE, "encoder", "seed"])
+
+
+def _sorted(table: pd.DataFrame, by: list[str], falling: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows in order; protocols as they are told: zero-shot, few-shot, supervised."""
+
+    def key(column: pd.Series) -> pd.Series:
+        return column.map(_PROTOCOLS.index) if column.name == "protocol" else column
+
+    ascending = [name not in falling for name in by]
+    return table.sort_values(by, ascending=ascending, kind="stable", key=key).reset_index(drop=True)
+
+
+def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
+    rows = [
+        {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
+        for record in records
+        for image, values in record["result"]["per_image"].items()
+        for metric, value in values.items()
+    ]
+    columns = ["encoder", "task", "protocol", "shots", "seed", "image", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _warnings(frame: pd.DataFrame) -> list[str]:
+    notes = []
+    untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
+    if untrained:
+        notes.append(f"untrained (random weights, not models): {', '.join(untrained)}")
+    seeds = frame.groupby([*PLACE, "encoder"], dropna=False).seed.nunique()
+    if len(seeds) and seeds.min() < seeds.max():
+        notes.append(f"unfinished: some models have {seeds.min()} of {seeds.max()} seeds; run again to complete them")
+    if len(seeds) and seeds.max() < 2:
+        notes.append("one seed only: no spread and no test possible")
+    return notes

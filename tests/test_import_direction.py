@@ -1,0 +1,84 @@
+"""The house keeps its one direction: a module imports only from its right in the arrow line."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
+# Left to right; a module may import from its own place and from any place to its right.
+ORDER = [
+    ["cli", "__main__"],
+    ["doctor"],
+    ["benchmark"],
+    ["estimate"],
+    ["plan"],
+    ["engine"],
+    ["encoders"],
+    ["store.features", "store.checkpoints"],
+    ["adapters"],
+    ["heads"],
+    ["results"],
+    ["store"],
+    ["stats"],
+    ["report"],
+    ["metrics", "data", "units", "provenance", "progress"],
+    ["settings"],
+    ["files"],
+    ["errors", "torchvision_compat", "tasks", "weights"],
+]
+
+
+def _place(module: str) -> int:
+    parts = module.split(".")
+    for depth in (2, 1):
+        name = ".".join(parts[:depth])
+        for place, names in enumerate(ORDER):
+            if name in names:
+                return place
+    raise AssertionError(f"{module} has no place in the order: add it")
+
+
+def _imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("f2vbench."):
+            found.append(node.module.removeprefix("f2vbench."))
+        elif isinstance(node, ast.Import):
+            found += [a.name.removeprefix("f2vbench.") for a in node.names if a.name.startswith("f2vbench.")]
+    return found
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_its_right(path):
+    module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    wrong = [target for target in _imports(path) if _place(target) < _place(module)]
+    assert not wrong, f"{module} imports {wrong}, which stand to its left"
+
+
+@pytest.mark.parametrize(
+    "words", [["-c", "import f2vbench"], ["-m", "f2vbench", "--help"], ["-m", "f2vbench", "run", "--help"]]
+)
+def test_importing_and_help_do_not_load_heavy_libraries(words):
+    code = [sys.executable, "-X", "importtime", *words]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert not loaded & {"torch", "pandas", "timm", "cv2"}
+
+
+def test_only_the_command_line_prints():
+    printing = [
+        path.name
+        for path in _modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert set(printing) <= {"cli.py", "progress.py"}
