@@ -125,7 +125,7 @@ class RunSettings(Settings):
         None, description="checkpoint for the one model that takes it, or `weights.<model>=path` for several"
     )
     shots: Shots = Field([1, 2, 4], description="numbers of support images; 0 is the zero-shot protocol")
-    seeds: Seeds = Field(5, description="how many seeds (5: seeds 0 to 4), or their numbers: 0-4 or 1,7")  # type: ignore[assignment]
+    seeds: Seeds = Field([0, 1, 2, 3, 4], description="how many seeds (5: seeds 0 to 4), or their numbers: 0-4 or 1,7")
     protocol: Protocols | None = Field(
         None, description="zero-shot, few-shot, supervised; by default what `shots` asks for"
     )

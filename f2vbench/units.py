@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from f2vbench.settings import Protocol
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -17,7 +19,7 @@ class Unit:
 
     encoder: str
     task: str
-    protocol: str
+    protocol: Protocol
     shots: int | None
     seed: int
     fingerprint: str = field(repr=False, default="")

@@ -25,6 +25,7 @@ from f2vbench.settings import RunSettings
 
 Maps = Callable[[Photograph], list[np.ndarray]]
 Batch = tuple[list[Tensor], Tensor, Tensor]
+Square = tuple[np.ndarray, np.ndarray, np.ndarray]
 WARM_UP = 0.05
 
 
@@ -39,7 +40,7 @@ class DecoderSegmenter:
     """
 
     probability = True
-    threshold = 0.5
+    threshold: float | None = 0.5
 
     def __init__(self, encoder: Any, stored_maps: Maps, settings: RunSettings, device: torch.device):
         self._encoder, self._stored_maps = encoder, stored_maps
@@ -117,7 +118,7 @@ class DecoderSegmenter:
 
         def batch() -> Batch:
             chosen = draw.integers(len(support), size=settings.batch_size)
-            views = [_random_view(draw, *squares[i], settings.decoder.crop, settings.augment) for i in chosen]
+            views = [_random_view(draw, squares[i], settings.decoder.crop, settings.augment) for i in chosen]
             images, vessels, inside = (np.stack(part) for part in zip(*views, strict=True))
             with nullcontext() if full else torch.no_grad():
                 pyramid = self._encoder.pyramid(_to_unit(images, self._device))
@@ -130,7 +131,7 @@ class ScratchSegmenter:
     """The `scratch` floor: a small U-Net that has seen nothing but the support images."""
 
     probability = True
-    threshold = 0.5
+    threshold: float | None = 0.5
 
     def __init__(self, settings: RunSettings, device: torch.device):
         self._settings, self._device = settings, device
@@ -183,9 +184,10 @@ def _corner(draw: np.random.Generator, inside: np.ndarray, crop: int, grid: int)
 
 
 def _random_view(
-    draw: np.random.Generator, image: np.ndarray, vessels: np.ndarray, inside: np.ndarray, crop: int, augment: bool
+    draw: np.random.Generator, square: Square, crop: int, augment: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A crop of ``crop`` pixels; augmented: of 50 to 100 % of the side, resized, flipped, brighter or darker."""
+    image, vessels, inside = square
     size = image.shape[0]
     side = round(size * float(draw.uniform(0.5, 1.0))) if augment else crop
     top, left = _corner(draw, inside, side, 1)

@@ -265,7 +265,7 @@ class Worker:
         return arithmetic(self._settings.precision, self._device)
 
     def _collect_notes(self) -> tuple[str, ...]:
-        sources = [self._run, *self._features.values()]
+        sources: list[RunFolder | FeatureSet] = [self._run, *self._features.values()]
         notes = tuple(note for source in sources for note in source.set_aside)
         for source in sources:
             source.set_aside.clear()

@@ -83,10 +83,10 @@ class RunFolder:
                 yield record
 
     def put_map(self, png: bytes) -> str:
-        """Store a score map unless it is there already; returns its SHA-256."""
+        """Store a score map unless it is there already, undamaged; returns its SHA-256."""
         name = sha256(png)
         path = self._map_path(name)
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != png:
             write_atomically(path, png)
         return name
 
