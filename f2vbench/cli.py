@@ -68,7 +68,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
     if verb not in commands:
         from f2vbench.settings import did_you_mean
 
-        raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, commands)}; see f2vbench --help")
+        raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, commands)} (f2vbench --help shows them)")
     return commands[verb]
 
 
@@ -150,7 +150,9 @@ def _list(words: list[str]) -> int:
         if words and words[0] not in ("-h", "--help"):
             from f2vbench.settings import did_you_mean
 
-            raise F2VBenchError(f"can't list '{words[0]}'{did_you_mean(words[0], kinds)}; there are {', '.join(kinds)}")
+            raise F2VBenchError(
+                f"can't list '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})"
+            )
         print("usage: f2vbench list tasks | models | runs [root=folder]")
         return 0
     if not _asks_for_help("list " + words[0], ListSettings, words[1:]):
@@ -173,7 +175,7 @@ def _list_tasks(_: Any) -> None:
         except F2VBenchError:
             where = "no data: give data=folder"
         rows.append([name, card.family, card.title, where])
-    print(layout(["task", "family", "question", "data"], rows))
+    print(layout(["task", "family", "data set", "folder"], rows))
 
 
 def _list_models(_: Any) -> None:
@@ -206,7 +208,7 @@ def _doctor(words: list[str]) -> int:
     from f2vbench.report.tables import layout
 
     for title, findings in examine(settings.out):
-        print(f"\n{title}\n{layout(['', 'what', 'found'], findings)}")
+        print(f"\n{title}\n{layout(['', 'what', 'found'], findings, wrap=84)}")
     return 0
 
 
@@ -243,6 +245,8 @@ def _show_plan(bench: Benchmark) -> int:
 
 def _head(plan: Plan) -> str:
     """Folder, data, and what is special about this run, a line each."""
+    from textwrap import fill
+
     state = "" if plan.folder.exists() else " (new)"
     lines = [f"run folder: {plan.folder.path}{state}"]
     for name, task in plan.tasks.items():
@@ -255,7 +259,7 @@ def _head(plan: Plan) -> str:
     untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
     if untrained:
         lines.append(f"untrained, random weights and not models: {', '.join(untrained)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines) + "\n"
 
 
 def _time(found: Estimate) -> str:

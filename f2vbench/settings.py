@@ -75,6 +75,7 @@ class DecoderSettings(Settings):
 
     crop: int = Field(512, ge=32, description="side of a training crop, pixels of the resized image")
     views: int = Field(4, ge=1, description="crops taken from every support image in an epoch")
+    pool: int = Field(8, ge=1, description="augment=pool: views encoded beforehand, shared out to the support images")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
     encoder_learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of the encoder, finetune=full")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
@@ -95,7 +96,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 100,
         "steps": None,
         "batch_size": 4,
-        "augment": True,
+        "augment": "live",
         "decoder": {"crop": 512, "views": 4},
         "scratch": {"steps": 600, "batch_size": 8},
     },
@@ -104,7 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 100,
         "steps": 150,
         "batch_size": 8,
-        "augment": False,
+        "augment": "pool",
         "decoder": {"crop": 128, "views": 4},
         "scratch": {"steps": 150, "batch_size": 8},
     },
@@ -151,8 +152,10 @@ class RunSettings(Settings):
     epochs: int = Field(100, ge=1, description="passes over the support set when training a decoder")
     steps: int | None = Field(None, ge=1, description="optimiser steps of a decoder, in place of epochs")
     batch_size: int = Field(4, ge=1, description="training crops in an optimiser step")
-    augment: bool = Field(
-        True, description="brightness/contrast, crop and flip augmentation; without it a frozen encoder runs only once"
+    augment: Literal["live", "pool", "none"] = Field(
+        "live",
+        description="brightness/contrast, crop and flip augmentation of the support images: live encodes fresh views "
+        "at every step, pool trains on a few views encoded beforehand, none on the stored features alone",
     )
     threshold: Literal["auto", "0.5", "support"] = Field(
         "auto",
@@ -188,6 +191,8 @@ class RunSettings(Settings):
             raise ValueError(f"jobs={self.jobs}: at least one worker is needed")
         if self.shard is not None:
             self.shard_position()
+        if self.finetune == "full" and self.augment == "pool":
+            raise ValueError("finetune=full changes the encoder at every step: use augment=live or augment=none")
         if self.decoder.crop > self.image_size:
             raise ValueError(
                 f"decoder.crop={self.decoder.crop} is larger than image_size={self.image_size}: lower the crop"

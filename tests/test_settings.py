@@ -80,11 +80,11 @@ def test_a_bad_value_is_told_by_its_key(word, message):
 def test_presets_fill_what_is_not_said_and_say_what_they_changed():
     quick = parse(RunSettings, ["task=rite", "preset=quick"])
     assert quick.steps == PRESETS["quick"]["steps"]
-    assert not quick.augment
-    assert any(change.startswith("augment: True → False") for change in quick.preset_changes())
+    assert quick.augment == "pool"
+    assert any(change.startswith("augment: live → pool") for change in quick.preset_changes())
     assert parse(RunSettings, ["task=rite"]).preset_changes() == []
-    kept = parse(RunSettings, ["task=rite", "preset=quick", "augment=true"])
-    assert kept.augment
+    kept = parse(RunSettings, ["task=rite", "preset=quick", "augment=live"])
+    assert kept.augment == "live"
     assert not any(change.startswith("augment") for change in kept.preset_changes())
 
 

@@ -1,7 +1,8 @@
 """Segmenters that are trained: a decoder on an encoder's feature maps, and the `scratch` network.
 
-With a frozen encoder and no augmentation the maps come from the feature store and the decoder trains on
-aligned crops of them; otherwise every step encodes freshly augmented crops.
+With a frozen encoder the decoder trains on aligned crops of maps that were made beforehand: those in the
+feature store (``augment=none``), or these and a few augmented views of the support images (``pool``). With
+``live`` augmentation, or when the encoder is fine-tuned, every step encodes fresh crops.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2vbench.adapters.maps import halved
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.adapters.segmentation import ScoreMap
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch, train_scratch
@@ -60,8 +62,8 @@ class DecoderSegmenter:
                 groups.append({"params": list(self._encoder.parameters()), "lr": rate})
             steps = settings.decoder_steps(len(support))
             draw = np.random.default_rng(seed)
-            live = full or settings.augment
-            batches = self._live_batches(support, draw, full) if live else self._stored_batches(support, draw)
+            live = full or settings.augment == "live"
+            batches = self._live_batches(support, draw, full) if live else self._pooled_batches(support, draw)
             _train(decoder.train(), groups, batches, steps, settings)
         if full:
             self._encoder.eval()
@@ -80,16 +82,15 @@ class DecoderSegmenter:
         logits = self._decoder(pyramid, (size, size))
         return ScoreMap(torch.sigmoid(logits)[0, 0].float().cpu().numpy(), photograph.view)
 
-    def _stored_batches(self, support: Sequence[Photograph], draw: np.random.Generator) -> Callable[[], Batch]:
-        """Crops of stored maps, aligned to the coarsest stride so that all levels are cut at whole pixels."""
-        size, strides = self._settings.image_size, self._encoder.strides
+    def _pooled_batches(self, support: Sequence[Photograph], draw: np.random.Generator) -> Callable[[], Batch]:
+        """Crops of maps made beforehand, aligned to the coarsest stride so that all levels are cut at whole pixels."""
+        strides = self._encoder.strides
         grid = max(strides)
         crop = max(grid, self._settings.decoder.crop // grid * grid)
-        maps = [self._stored_maps(photograph) for photograph in support]
-        targets = [photograph.square_targets(size) for photograph in support]
+        maps, targets = self._pool(support, draw)
 
         def batch() -> Batch:
-            chosen = draw.integers(len(support), size=self._settings.batch_size)
+            chosen = draw.integers(len(maps), size=self._settings.batch_size)
             corners = [_corner(draw, targets[i][1], crop, grid) for i in chosen]
             pyramid = []
             for level, stride in enumerate(strides):
@@ -109,6 +110,24 @@ class DecoderSegmenter:
 
         return batch
 
+    def _pool(
+        self, support: Sequence[Photograph], draw: np.random.Generator
+    ) -> tuple[list[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]:
+        """Maps and targets of each support image as it is and, with augment=pool, of augmented views of it."""
+        size, settings = self._settings.image_size, self._settings
+        maps = [self._stored_maps(photograph) for photograph in support]
+        targets = [photograph.square_targets(size) for photograph in support]
+        if settings.augment == "pool":
+            for number in range(settings.decoder.pool - len(support)):
+                photograph = support[number % len(support)]
+                square = (photograph.square(size), *photograph.square_targets(size))
+                image, vessels, inside = _random_view(draw, square, size, augment=True)
+                with torch.inference_mode():
+                    pyramid = self._encoder.pyramid(_to_unit(image[None], self._device))
+                maps.append([halved(level[0].float().cpu().numpy()) for level in pyramid])
+                targets.append((vessels, inside))
+        return maps, targets
+
     def _live_batches(
         self, support: Sequence[Photograph], draw: np.random.Generator, full: bool
     ) -> Callable[[], Batch]:
@@ -118,7 +137,7 @@ class DecoderSegmenter:
 
         def batch() -> Batch:
             chosen = draw.integers(len(support), size=settings.batch_size)
-            views = [_random_view(draw, squares[i], settings.decoder.crop, settings.augment) for i in chosen]
+            views = [_random_view(draw, squares[i], settings.decoder.crop, settings.augment == "live") for i in chosen]
             images, vessels, inside = (np.stack(part) for part in zip(*views, strict=True))
             with nullcontext() if full else torch.no_grad():
                 pyramid = self._encoder.pyramid(_to_unit(images, self._device))
@@ -186,10 +205,10 @@ def _corner(draw: np.random.Generator, inside: np.ndarray, crop: int, grid: int)
 def _random_view(
     draw: np.random.Generator, square: Square, crop: int, augment: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A crop of ``crop`` pixels; augmented: of 50 to 100 % of the side, resized, flipped, brighter or darker."""
+    """A crop of ``crop`` pixels; augmented: of 70 to 100 % of the side, resized, flipped, brighter or darker."""
     image, vessels, inside = square
     size = image.shape[0]
-    side = round(size * float(draw.uniform(0.5, 1.0))) if augment else crop
+    side = round(size * float(draw.uniform(0.7, 1.0))) if augment else crop
     top, left = _corner(draw, inside, side, 1)
     parts = [part[top : top + side, left : left + side] for part in (image, vessels, inside)]
     if not augment:

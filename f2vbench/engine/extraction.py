@@ -9,9 +9,10 @@ from itertools import islice
 import numpy as np
 import torch
 
+from f2vbench.adapters.maps import halved
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.encoders.base import Encoder
-from f2vbench.store.features import FeatureSet, halved
+from f2vbench.store.features import FeatureSet
 
 # One photograph a forward pass on a CPU: it is as fast as a batch, and what a photograph gets can't depend, not
 # even in the last bit, on the photographs beside it.

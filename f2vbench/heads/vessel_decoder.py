@@ -20,7 +20,9 @@ allow_missing_torchvision_ops()
 
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder  # noqa: E402
 
-WIDTHS = {1: 16, 2: 32, 4: 48, 8: 64, 16: 96, 32: 128, 64: 128}
+WIDTHS = {1: 16, 2: 24, 4: 32, 8: 48, 16: 64, 32: 96, 64: 96}
+# Whole channels are dropped in training: with one support image, a decoder else learns that image by heart.
+CHANNEL_DROPOUT = 0.2
 
 
 class VesselDecoder(nn.Module):
@@ -36,7 +38,11 @@ class VesselDecoder(nn.Module):
         self.targets = spread_strides(strides)
         self.levels = [stride for stride in WIDTHS if stride <= max(self.targets)]
         self.project = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(count, WIDTHS[stride], 1, bias=False), nn.BatchNorm2d(WIDTHS[stride]))
+            nn.Sequential(
+                nn.Dropout2d(CHANNEL_DROPOUT),
+                nn.Conv2d(count, WIDTHS[stride], 1, bias=False),
+                nn.BatchNorm2d(WIDTHS[stride]),
+            )
             for count, stride in zip(channels, self.targets, strict=True)
         )
         # smp's U-Net drops the first entry (an input-sized map); a level without a map joins with no channels.

@@ -84,13 +84,6 @@ class FeatureSet:
         return self.folder / f"{entry}.features"
 
 
-def halved(array: np.ndarray) -> np.ndarray:
-    """float16 of a float32 array, or the array itself where that would overflow."""
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float16)
-    return half if np.isfinite(half).all() else array
-
-
 def _default_root() -> Path:
     return cache_folder() / "features"
 

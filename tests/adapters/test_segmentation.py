@@ -107,10 +107,10 @@ def encoder_and_maps(model: str, size: int):
 
 def test_crops_of_stored_maps_belong_to_the_same_place_as_their_targets():
     encoder, maps = encoder_and_maps("timm:resnet18:untrained", 96)
-    chosen = settings(image_size=96, augment=False, batch_size=3, decoder={"crop": 32})
+    chosen = settings(image_size=96, augment="none", batch_size=3, decoder={"crop": 32})
     segmenter = DecoderSegmenter(encoder, maps, chosen, CPU)
     seen = photograph(1)
-    pyramid, target, valid = segmenter._stored_batches([seen], np.random.default_rng(0))()
+    pyramid, target, valid = segmenter._pooled_batches([seen], np.random.default_rng(0))()
     vessels, inside = seen.square_targets(96)
     for position in range(3):
         places = [
@@ -130,11 +130,12 @@ def test_crops_of_stored_maps_belong_to_the_same_place_as_their_targets():
 @pytest.mark.parametrize(
     "words",
     [
-        {"augment": False},
-        {"augment": True},
-        {"augment": True, "finetune": "full", "decoder": {"crop": 64, "encoder_learning_rate": 1e-3}},
+        {"augment": "none"},
+        {"augment": "pool"},
+        {"augment": "live"},
+        {"augment": "live", "finetune": "full", "decoder": {"crop": 64, "encoder_learning_rate": 1e-3}},
     ],
-    ids=["stored maps", "live augmented", "fine-tuned"],
+    ids=["stored maps", "pool of views", "live augmented", "fine-tuned"],
 )
 def test_a_decoder_learns_vessels_from_two_photographs(words):
     encoder, maps = encoder_and_maps("timm:resnet18:untrained", 96)
@@ -152,7 +153,7 @@ def test_a_decoder_learns_vessels_from_two_photographs(words):
 
 def test_training_is_the_same_to_the_last_bit_whatever_happened_before():
     encoder, maps = encoder_and_maps("timm:resnet18:untrained", 64)
-    chosen = settings(image_size=64, steps=3, augment=True, batch_size=2, decoder={"crop": 64})
+    chosen = settings(image_size=64, steps=3, augment="live", batch_size=2, decoder={"crop": 64})
     scores = []
     for disturbance in (0, 99):
         torch.manual_seed(disturbance)
