@@ -76,7 +76,7 @@ class DecoderSettings(Settings):
     crop: int = Field(512, ge=32, description="side of a training crop, pixels of the resized image")
     views: int = Field(4, ge=1, description="crops taken from every support image in an epoch")
     pool: int = Field(8, ge=1, description="augment=pool: views encoded beforehand, shared out to the support images")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
+    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
     encoder_learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of the encoder, finetune=full")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
 
@@ -84,8 +84,8 @@ class DecoderSettings(Settings):
 class ScratchSettings(Settings):
     """Training of the `scratch` floor: a small U-Net on the support images alone."""
 
-    steps: int = Field(600, ge=1, description="optimiser steps")
-    batch_size: int = Field(8, ge=1, description="crops in a step")
+    steps: int = Field(3000, ge=1, description="optimiser steps")
+    batch_size: int = Field(4, ge=1, description="crops in a step")
 
 
 # What a preset sets unless the user says otherwise. `paper` is the Fundus2Video foundation-model paper's
@@ -98,7 +98,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 4,
         "augment": "live",
         "decoder": {"crop": 512, "views": 4},
-        "scratch": {"steps": 600, "batch_size": 8},
+        "scratch": {"steps": 3000, "batch_size": 4},
     },
     "quick": {
         "image_size": 512,
@@ -107,7 +107,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 8,
         "augment": "pool",
         "decoder": {"crop": 128, "views": 4},
-        "scratch": {"steps": 150, "batch_size": 8},
+        "scratch": {"steps": 600, "batch_size": 4},
     },
 }
 
