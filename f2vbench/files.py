@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
             f"{path}: can't be written ({reason}); free some space or choose another folder, then run again – "
             "what was finished is kept"
         ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed more than a day ago left half-written in a folder."""
+    with contextlib.suppress(OSError):
+        for rest in folder.glob(".*.part"):
+            if time.time() - rest.stat().st_mtime > 86_400:
+                rest.unlink()
 
 
 def canonical_json(value: Any) -> bytes:

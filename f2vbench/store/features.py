@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from f2vbench.files import cache_folder, canonical_json, sha256, write_atomically
+from f2vbench.files import cache_folder, canonical_json, sha256, sweep, write_atomically
 
 FEATURE_CODE_VERSION = 1
 _DIGEST_BYTES = 32
@@ -39,6 +39,7 @@ class FeatureSet:
         self._loaded = dict(loaded)
         self._alias = _alias(self._root, declared)
         self.set_aside: list[str] = []
+        sweep(self.folder)
 
     @classmethod
     def planned(cls, declared: Mapping[str, Any], root: Path | None = None) -> FeatureSet | None:

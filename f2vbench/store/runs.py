@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from f2vbench.errors import StoreError
-from f2vbench.files import sealed, sha256, unseal, write_atomically
+from f2vbench.files import sealed, sha256, sweep, unseal, write_atomically
 
 Record = dict[str, Any]
 
@@ -50,6 +50,8 @@ class RunFolder:
             raise StoreError(
                 f"out={self.path}: the run folder can't be made ({error.strerror or error}); choose another with out="
             ) from error
+        for folder in (self.path / "units", *(self.path / "maps").iterdir()):
+            sweep(folder)
         if not os.access(self.path / "units", os.W_OK):
             raise StoreError(f"out={self.path}: no permission to write there; choose another with out=")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
             write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir() if not path.is_dir()] == ["file"]
+
+
+def test_only_old_rests_of_killed_writers_are_swept_away(run):
+    old, new = (run.path / "units" / name for name in (".a.json.1.x.part", ".b.json.1.x.part"))
+    for rest in (old, new):
+        rest.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    run.open_for_writing()
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_a_folder_that_can_not_be_made_is_told(tmp_path):
