@@ -13,7 +13,8 @@ from f2vbench.plan import Plan, make_plan
 from f2vbench.progress import Progress, Silent, for_this_terminal
 from f2vbench.provenance import machine, software
 from f2vbench.results import Results
-from f2vbench.settings import RunSettings, build
+from f2vbench.settings import RunSettings
+from f2vbench.words import build
 
 
 class Benchmark:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from f2vbench.errors import F2VBenchError
+from f2vbench.errors import F2VBenchError, did_you_mean
 
 if TYPE_CHECKING:
     from f2vbench.benchmark import Benchmark
@@ -66,14 +66,13 @@ def _stop(*_: Any) -> None:
 def _command(verb: str) -> Callable[[list[str]], int]:
     commands = {"run": _run, "plan": _plan, "report": _report, "list": _list, "doctor": _doctor}
     if verb not in commands:
-        from f2vbench.settings import did_you_mean
-
         raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, commands)} (f2vbench --help shows them)")
     return commands[verb]
 
 
 def _run(words: list[str]) -> int:
-    from f2vbench.settings import RunSettings, parse
+    from f2vbench.settings import RunSettings
+    from f2vbench.words import parse
 
     if _asks_for_help("run", RunSettings, words):
         return 0
@@ -99,7 +98,8 @@ def _run(words: list[str]) -> int:
 
 
 def _plan(words: list[str]) -> int:
-    from f2vbench.settings import RunSettings, parse
+    from f2vbench.settings import RunSettings
+    from f2vbench.words import parse
 
     if _asks_for_help("plan", RunSettings, words):
         return 0
@@ -110,7 +110,8 @@ def _plan(words: list[str]) -> int:
 
 
 def _report(words: list[str]) -> int:
-    from f2vbench.settings import ReportSettings, parse
+    from f2vbench.settings import ReportSettings
+    from f2vbench.words import parse
 
     if _asks_for_help("report", ReportSettings, words):
         return 0
@@ -143,13 +144,12 @@ def _report(words: list[str]) -> int:
 
 
 def _list(words: list[str]) -> int:
-    from f2vbench.settings import ListSettings, parse
+    from f2vbench.settings import ListSettings
+    from f2vbench.words import parse
 
     kinds = {"tasks": _list_tasks, "models": _list_models, "runs": _list_runs}
     if not words or words[0] not in kinds:
         if words and words[0] not in ("-h", "--help"):
-            from f2vbench.settings import did_you_mean
-
             raise F2VBenchError(
                 f"can't list '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})"
             )
@@ -199,7 +199,8 @@ def _list_runs(settings: Any) -> None:
 
 
 def _doctor(words: list[str]) -> int:
-    from f2vbench.settings import DoctorSettings, parse
+    from f2vbench.settings import DoctorSettings
+    from f2vbench.words import parse
 
     if _asks_for_help("doctor", DoctorSettings, words):
         return 0
@@ -292,7 +293,7 @@ def _asks_for_help(verb: str, model: Any, words: Sequence[str]) -> bool:
         return False
     from textwrap import fill
 
-    from f2vbench.settings import describe
+    from f2vbench.words import describe
 
     print(f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n")
     for key, default, meaning in describe(model):

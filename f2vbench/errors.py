@@ -6,6 +6,7 @@ them without a traceback and exits with status 2; anything else that is raised i
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -41,3 +42,9 @@ class WeightsError(F2VBenchError):
 
 class StoreError(F2VBenchError):
     """A run folder or cache can't be written, or holds something that doesn't belong together."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest known word, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -15,9 +15,9 @@ from f2vbench.data.cards import card_hash
 from f2vbench.data.episodes import draw_segmentation_episode
 from f2vbench.data.tasks import TaskData, open_task
 from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
-from f2vbench.errors import F2VBenchError, SettingsError, StoreError
+from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
-from f2vbench.settings import RunSettings, did_you_mean
+from f2vbench.settings import RunSettings
 from f2vbench.store.runs import RunFolder
 from f2vbench.units import Unit
 

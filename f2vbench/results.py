@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.errors import StoreError
+from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically
-from f2vbench.settings import did_you_mean
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.tests import paired_t_test

@@ -1,23 +1,14 @@
-"""Settings: one set of models behind the command line, YAML files and the Python API.
-
-Words are ``key=value``. Lists are ``1,2,4``, ranges ``0-4``, nested settings ``decoder.crop=128``;
-``@file.yaml`` as a word merges a file of settings, ``key=@file.yaml`` takes one value from a file.
-Every problem is collected, so that one failed call shows all that is wrong.
-"""
+"""Settings: one set of models behind the command line, YAML files and the Python API (`f2vbench.words` reads them)."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from f2vbench.errors import SettingsError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Protocol = Literal["zero-shot", "few-shot", "supervised"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
@@ -179,7 +170,7 @@ class RunSettings(Settings):
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "epochs" in values:
             preset.pop("steps", None)  # who names epochs wants them counted, not the preset's steps
-        return _overlay(preset, values)
+        return overlay(preset, values)
 
     @model_validator(mode="after")
     def _check_together(self) -> RunSettings:
@@ -238,8 +229,8 @@ class RunSettings(Settings):
 
     def preset_changes(self) -> list[str]:
         """What this run does otherwise than the paper's protocol because of its preset, a line each."""
-        paper, mine = _flatten(PRESETS["paper"]), _flatten(PRESETS[self.preset])
-        used = _flatten(self.model_dump())
+        paper, mine = flatten(PRESETS["paper"]), flatten(PRESETS[self.preset])
+        used = flatten(self.model_dump())
         return [
             f"{key}: {paper[key]} → {value}"
             for key, value in mine.items()
@@ -272,153 +263,19 @@ class DoctorSettings(Settings):
     out: Path = Field(Path("runs"), description="folder whose writability is tested")
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
-def parse(model: type[AnySettings], words: Iterable[str]) -> AnySettings:
-    """Settings from command-line words.
-
-    Raises:
-        SettingsError: all problems at once, each with its key, value and, where one is near, a suggestion.
-    """
-    values, problems = _read_words(words)
-    return _validate(model, values, problems)
-
-
-def build(model: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
-    """Settings from keyword arguments, with the same checks and messages as the command line."""
-    return _validate(model, dict(values), [])
-
-
-def describe(model: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:
-    """(key, default, meaning) of every key, nested ones dotted, for help texts."""
-    rows: list[tuple[str, str, str]] = []
-    for name, field in model.model_fields.items():
-        key = prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            rows.extend(describe(field.annotation, f"{key}."))
-            continue
-        rows.append((key, _default_text(key, field.is_required(), field.default), field.description or ""))
-    return rows
-
-
-def _default_text(key: str, required: bool, default: Any) -> str:
-    if required:
-        return "(required)"
-    by_preset = {name: _flatten(values)[key] for name, values in PRESETS.items() if key in _flatten(values)}
-    if len(set(map(str, by_preset.values()))) > 1:
-        return ", ".join(f"{name}: {'–' if value is None else value}" for name, value in by_preset.items())
-    if isinstance(default, list):
-        return ",".join(map(str, default))
-    return "–" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def _read_words(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    given: set[str] = set()
-    for word in words:
-        if word.startswith("@"):
-            loaded = _read_file(word[1:], problems)
-            if isinstance(loaded, dict):
-                values = _overlay(loaded, values)
-            elif loaded is not None:
-                problems.append(f"{word}: the file must hold `key: value` lines")
-            continue
-        key, equals, value = word.partition("=")
-        key = key.lstrip("-").replace("-", "_") if word.startswith("--") else key
-        if not equals and word.startswith("--"):
-            value = "true"
-        elif not equals or not key:
-            problems.append(f"'{word}' is not a setting: write key=value")
-            continue
-        if key in given:
-            problems.append(f"{key}: given twice")
-        given.add(key)
-        content = _read_file(value[1:], problems) if value.startswith("@") else value
-        _put(values, key, content, problems)
-    return values, problems
-
-
-def _read_file(name: str, problems: list[str]) -> Any:
-    try:
-        return yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"@{name}: can't be read ({error.strerror or error}); give the path of a YAML file")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(f"@{name}: not valid YAML ({' '.join(str(error).split())})")
-    return None
-
-
-def _put(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:
-    """Set a dotted key. Only the first dot splits below `weights` and `data`, whose keys may hold dots."""
-    head, dot, rest = key.partition(".")
-    if not dot:
-        values[key] = value
-        return
-    inner = values.setdefault(head, {})
-    if not isinstance(inner, dict):
-        problems.append(f"{key}: `{head}` was also given as a single value; use one of the two")
-        return
-    inner[rest] = value
-
-
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """``above`` laid over ``below``, nested mappings merged; settings objects count as mappings."""
     merged = dict(below)
     for key, value in above.items():
         if isinstance(value, Settings):
             value = value.model_dump(exclude_unset=True)
         under = merged.get(key)
-        merged[key] = _overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+        merged[key] = overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
     return flat
-
-
-def _validate(model: type[AnySettings], values: dict[str, Any], problems: list[str]) -> AnySettings:
-    try:
-        settings = model.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(problems + _problems_of(model, error)) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-def _problems_of(model: type[Settings], error: ValidationError) -> list[str]:
-    """One sentence a key; the members of a union that failed together are told once."""
-    keys = [key for key, _, _ in describe(model)] + list(model.model_fields)
-    told: dict[str, str] = {}
-    for item in error.errors(include_url=False):
-        location = [str(part) for part in item["loc"]]
-        names = [part for part in location if not part.isdigit() and re.fullmatch(r"[a-z_0-9:.]+", part)]
-        key = ".".join(names[:2]) if names[:1] in (["decoder"], ["scratch"]) else (names[0] if names else "")
-        if item["type"] == "extra_forbidden":
-            told[key] = f"unknown key '{key}' (value {item['input']!r}){did_you_mean(key, keys)}"
-        elif item["type"] == "missing":
-            told[key] = f"{key}: required; {_meaning(model, key)}"
-        elif item["type"] == "value_error":
-            told[key or item["msg"]] = item["msg"].removeprefix("Value error, ")
-        elif item["type"] == "literal_error":
-            choices = re.findall(r"'([^']+)'", item.get("ctx", {}).get("expected", ""))
-            hint = did_you_mean(str(item["input"]), choices)
-            told.setdefault(key, f"{key}={item['input']}: must be one of {', '.join(choices)}{hint}")
-        else:
-            told.setdefault(key, f"{key}: {item['input']!r} – {item['msg'].lower()}; {_meaning(model, key)}")
-    return list(told.values())
-
-
-def _meaning(model: type[Settings], key: str) -> str:
-    return next((meaning for name, _, meaning in describe(model) if name == key), "")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest known word, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""

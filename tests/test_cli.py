@@ -8,7 +8,8 @@ from eyes import write_eyes
 
 from f2vbench import Results, load_encoder, load_task
 from f2vbench.cli import main
-from f2vbench.settings import RunSettings, describe
+from f2vbench.settings import RunSettings
+from f2vbench.words import describe
 
 FLOORS = ["task=folder", "model=tophat", "floors=green", "shots=1", "seeds=2", "jobs=1"]
 

@@ -27,6 +27,7 @@ ORDER = [
     ["stats"],
     ["report"],
     ["metrics", "data", "units", "provenance", "progress"],
+    ["words"],
     ["settings"],
     ["files"],
     ["errors", "torchvision_compat", "tasks", "weights"],

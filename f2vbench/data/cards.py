@@ -18,9 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from f2vbench.data.layouts import LAYOUTS
-from f2vbench.errors import F2VBenchError, SettingsError
+from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.files import canonical_json, sha256
-from f2vbench.settings import did_you_mean
 
 # The fields that decide a result; the others are for the reader.
 _DECIDING = ("name", "family", "layout", "options", "split", "test_fraction")

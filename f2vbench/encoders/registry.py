@@ -11,8 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from f2vbench.errors import SettingsError, WeightsError
-from f2vbench.settings import did_you_mean
+from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.store.checkpoints import file_sha256
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from f2vbench.encoders.registry import build, parse_model
 from f2vbench.engine.extraction import encode
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spread_strides
 from f2vbench.settings import RunSettings
-from f2vbench.settings import build as build_settings
+from f2vbench.words import build as build_settings
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from f2vbench.errors import DataError, SettingsError
-from f2vbench.settings import did_you_mean
+from f2vbench.errors import DataError, SettingsError, did_you_mean
 
 COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
 
