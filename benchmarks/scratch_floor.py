@@ -230,8 +230,8 @@ def main() -> None:
     for recipe, seconds in budgets.items():
         print(f"{recipe.name:6} {steps[recipe]} steps in {seconds:g} s on {arguments.threads} threads")
     outcomes: dict[str, list[Outcome]] = {recipe.name: [] for recipe in budgets}
-    for seed in range(arguments.seeds):
-        support = int(np.random.default_rng(seed).integers(len(eyes)))
+    supports = np.random.default_rng(0).permutation(len(eyes))[: arguments.seeds]
+    for seed, support in enumerate(supports.tolist()):
         queries = eyes[:support] + eyes[support + 1 :]
         print(f"seed {seed}, support {eyes[support].name}")
         for recipe in budgets:
@@ -255,7 +255,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=photographs / "rite", help="folder in RITE's layout")
     parser.add_argument("--seconds", type=float, default=75.0, help="training budget of each recipe (default: 75)")
     parser.add_argument("--plain-seconds", type=float, help="another budget for the plain recipe")
-    parser.add_argument("--seeds", type=int, default=4, help="supports and initial weights to average (default: 4)")
+    parser.add_argument("--seeds", type=int, default=4, help="supports, each with its own seed (default: 4)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--batch-size", type=int, default=4, help="crops a step of ours (default: 4)")
     arguments = parser.parse_args()

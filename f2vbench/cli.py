@@ -79,6 +79,7 @@ def _run(words: list[str]) -> int:
     settings = parse(RunSettings, words)
     from f2vbench.benchmark import Benchmark
     from f2vbench.progress import for_this_terminal
+    from f2vbench.provenance import has_gpu
 
     bench = Benchmark(settings)
     if settings.dry_run:
@@ -90,7 +91,10 @@ def _run(words: list[str]) -> int:
         when = (
             f"about {_time(found)}" if found else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
-        print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}\n", flush=True)
+        print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
+        if settings.preset == "paper" and not has_gpu():
+            print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
+        print(flush=True)
     results = bench.run(for_this_terminal())
     _print_results(results, ["auroc", "dice"], _first_model(plan))
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")

@@ -135,7 +135,9 @@ class RunSettings(Settings):
     )
     shard: str | None = Field(None, description="i/n: run the i-th n-th of the units, for array jobs")
     preset: Literal["paper", "quick"] = Field(
-        "paper", description="paper: the published protocol; quick: bearable on a CPU, and says what it changed"
+        "paper",
+        description="paper: image size, epochs and augmentation as published (where encoders were fine-tuned: add "
+        "finetune=full); quick: bearable on a CPU, and says what it changed",
     )
     image_size: int = Field(512, ge=64, le=4096, description="side of the square that encoders see, pixels")
     cut: int = Field(19, description="where the pix2pixHD generator's encoder ends: 17, 19 or 25 (module index)")

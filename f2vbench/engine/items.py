@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 
 from f2vbench.data.episodes import draw_segmentation_episode
@@ -11,7 +9,7 @@ from f2vbench.engine.declared import what_is_stored
 from f2vbench.engine.local import run_in_processes
 from f2vbench.engine.serial import run_serially
 from f2vbench.engine.work import Context, Extract, Item, Outcome, Solve
-from f2vbench.provenance import cores, memory_bytes
+from f2vbench.provenance import cores, has_gpu, memory_bytes
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 
@@ -54,14 +52,8 @@ def workers(settings: RunSettings) -> int:
     """Worker processes: as asked, or one a core (and 3 GiB of memory), or one where a GPU does the work."""
     if settings.jobs != "auto":
         return settings.jobs
-    if settings.device.startswith("cuda") or (settings.device == "auto" and _has_gpu()):
+    if settings.device.startswith("cuda") or (settings.device == "auto" and has_gpu()):
         return 1
     memory = memory_bytes()
     fitting = max(1, memory // _BYTES_A_WORKER) if memory else cores()
     return max(1, min(cores() // settings.threads, fitting))
-
-
-def _has_gpu() -> bool:
-    """Whether an NVIDIA GPU seems to be there, asked without importing torch."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and shutil.which("nvidia-smi") is not None
