@@ -121,7 +121,7 @@ class Benchmark:
 
 
 def _context(plan: Plan) -> Context:
-    return Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
+    return Context(plan.settings, plan.tasks, plan.models, plan.folder.path, plan.weights)
 
 
 def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:

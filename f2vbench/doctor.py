@@ -7,9 +7,12 @@ from pathlib import Path
 
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
+from f2vbench.engine.items import workers
 from f2vbench.errors import F2VBenchError
 from f2vbench.files import cache_folder, write_atomically
 from f2vbench.provenance import cores, machine, memory_bytes, software
+from f2vbench.settings import RunSettings
+from f2vbench.words import build
 
 Finding = tuple[str, str, str]
 _OK, _MISSING, _OPEN = "ok", "!!", "–"
@@ -45,6 +48,11 @@ def _machine() -> list[Finding]:
     rows: list[Finding] = [
         (_OK, "system", machine()["system"]),
         (_OK, "processor", f"{machine()['processor']}, {cores()} cores usable"),
+        (
+            _OK,
+            "workers",
+            f"{workers(build(RunSettings, {'task': 'any'}))} by default, of 1 thread each (jobs=, threads=)",
+        ),
         (_OK, "memory", f"{memory / 2**30:.0f} GiB" if memory else "unknown"),
     ]
     try:

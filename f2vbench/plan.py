@@ -21,6 +21,14 @@ from f2vbench.settings import RunSettings
 from f2vbench.store.runs import RunFolder
 from f2vbench.units import Unit
 
+_READINGS = {
+    "arterial": "the four arterial frames",
+    "venous": "the four venous frames",
+    "late": "the four late frames",
+    "mean": "all frames",
+    "maximum": "the brightest frame at each pixel",
+    "last": "the last frame",
+}
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
@@ -33,6 +41,7 @@ class Plan:
         done: names of the units whose records are in the folder.
         left_out: (model, protocol) pairs that make no sense, with the reason.
         notes: what the user should know about data and settings.
+        weights: model → SHA-256 of the tensors of its units in the folder.
     """
 
     settings: RunSettings
@@ -43,6 +52,7 @@ class Plan:
     left_out: list[str]
     notes: list[str]
     folder: RunFolder
+    weights: dict[str, str]
 
     @property
     def missing(self) -> list[Unit]:
@@ -68,12 +78,18 @@ def make_plan(settings: RunSettings) -> Plan:
     for unit in units:  # refuses too few images before anything is computed
         draw_segmentation_episode(tasks[unit.task].index, tasks[unit.task].card, unit.protocol, unit.shots, unit.seed)
     folder = RunFolder(settings.folder())
-    done = _done(folder, units)
+    done, weights = _done(folder, units)
     position = settings.shard_position()
     mine = units if position is None else units[position[0] - 1 :: position[1]]
     notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
+    generating = sorted(
+        {unit.encoder for unit in mine if unit.protocol == "zero-shot" and models[unit.encoder].can_generate}
+    )
+    if generating:
+        what = _READINGS[settings.reading]
+        notes.append(f"zero-shot score of {', '.join(generating)}: brightness of {what} of the generated angiogram")
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
-    return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder)
+    return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
 
 
 def _models(settings: RunSettings, problems: list[str]) -> dict[str, ModelSpec]:
@@ -167,18 +183,19 @@ def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: 
     }
 
 
-def _done(folder: RunFolder, units: Iterable[Unit]) -> set[str]:
-    """Names of the units that are stored whole.
+def _done(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str, str]]:
+    """Names of the units that are stored whole, and the hash of each model's tensors in the folder.
 
     Raises:
         StoreError: the folder holds results of other data, settings or weights, which may not share a table
             with these.
     """
     if not folder.exists():
-        return set()
+        return set(), {}
     by_name = {unit.name: unit for unit in units}
     expected = {key: unit.identity for unit in by_name.values() for key in _compared(unit)}
     done: set[str] = set()
+    weights: dict[str, str] = {}
     clashes: dict[str, None] = {}
     for record in folder.records():
         there = record["identity"]
@@ -186,6 +203,8 @@ def _done(folder: RunFolder, units: Iterable[Unit]) -> set[str]:
         for part, key in zip(("data", "settings", "model"), _compared(unit), strict=True):
             if key in expected:
                 clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
+        if record["provenance"]["weights_sha256"]:
+            weights[unit.encoder] = record["provenance"]["weights_sha256"]
         if unit.name in by_name and not folder.maps_are_whole(record):
             folder.discard(unit.name, "a score map that it names is gone or damaged")
         elif unit.name in by_name:
@@ -195,7 +214,7 @@ def _done(folder: RunFolder, units: Iterable[Unit]) -> set[str]:
             f"out={folder.path} holds results that may not share a table with this run's; choose another folder "
             f"with out=, or undo the change: {'; '.join(clashes)}"
         )
-    return done
+    return done, weights
 
 
 def _compared(unit: Unit) -> tuple[tuple[str, ...], ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from eyes import write_eyes
 from PIL import Image
 from safetensors.torch import save_file
@@ -264,6 +265,7 @@ def test_zero_shot_and_supervised_run_and_say_what_is_left_out(eyes, tmp_path):
     assert dice.loc[["tophat", "green"]].reason.str.contains("no support set").all()
     learned = {"fundus2video:venous", "timm:test_resnet:untrained", "tophat", "green", "scratch"}
     assert set(frame[frame.protocol == "supervised"].encoder) == learned
+    assert any("venous frames" in note for note in bench.make_plan().notes)
     assert frame[frame.encoder == "fundus2video:venous"].weights.str.match(r"venous.safetensors@[0-9a-f]{8}").all()
 
 
@@ -276,6 +278,14 @@ def test_other_settings_or_data_may_not_share_a_folder(eyes, finished, tmp_path)
     more = Benchmark(data=str(eyes), out=finished, **{**TINY, "seeds": 3}).plan()
     assert more.done.sum() == 16
     assert more.missing.sum() == 8
+
+
+def test_weights_that_changed_behind_a_name_are_noticed(eyes, finished, monkeypatch):
+    from f2vbench.encoders import base
+
+    monkeypatch.setattr(base.Encoder, "state_sha256", lambda self: "f" * 64)
+    with pytest.raises(StoreError, match="are not those of its earlier units"):
+        Benchmark(data=str(eyes), out=finished, **{**TINY, "seeds": 3}).run(Silent())
 
 
 def test_a_full_disk_is_told_and_what_was_finished_is_kept(eyes, undisturbed, tmp_path):
@@ -322,6 +332,32 @@ def test_bad_input_is_told_without_a_traceback_and_nothing_is_written(eyes, tmp_
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("run/units/*.json"))
+
+
+class Runs:
+    """Pickled, this would make a file when it is loaded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_bad_checkpoints_are_told_by_file_and_nothing_in_them_is_run(eyes, tmp_path, capsys):
+    whole = {"a": torch.zeros(2)}
+    for name in ("truncated", "another", "evil"):
+        torch.save({**whole, "b": Runs(tmp_path / "executed")} if name == "evil" else whole, tmp_path / f"{name}.pth")
+    truncated = tmp_path / "truncated.pth"
+    truncated.write_bytes(truncated.read_bytes()[:300])
+    base = [word for word in WORDS if not word.startswith(("model", "floors"))]
+    for name, message in (("truncated", "truncated.pth"), ("another", "another architecture"), ("evil", "refused")):
+        words = [f"weights={tmp_path / name}.pth", "model=fundus2video", "floors=none", f"data={eyes}", "jobs=1"]
+        assert main(["run", *base, *words, f"out={tmp_path / name}"]) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert f"{name}.pth" in told
+    assert not (tmp_path / "executed").exists()
 
 
 def test_all_problems_of_a_run_are_told_at_once(eyes):

@@ -17,6 +17,7 @@ from f2vbench.data.episodes import Episode, draw_segmentation_episode
 from f2vbench.data.tasks import TaskData
 from f2vbench.encoders.registry import ModelSpec, build
 from f2vbench.engine.declared import declared_features
+from f2vbench.errors import StoreError
 from f2vbench.provenance import machine, software
 from f2vbench.settings import RunSettings
 from f2vbench.store.features import FeatureSet
@@ -29,12 +30,17 @@ _KEPT_BYTES = 1 << 29
 
 @dataclass(frozen=True)
 class Context:
-    """What all workers of a run share; picklable."""
+    """What all workers of a run share; picklable.
+
+    Attributes:
+        weights: model → SHA-256 of the tensors that its units in the run folder were made with.
+    """
 
     settings: RunSettings
     tasks: dict[str, TaskData]
     models: dict[str, ModelSpec]
     folder: Path
+    weights: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Worker:
         self._run = RunFolder(context.folder)
         self._photographs: dict[tuple[str, str], Photograph] = {}
         self._model: tuple[str, Any] | None = None
+        self._weights: dict[str, str] = {}
         self._features: dict[tuple[str, str], FeatureSet] = {}
 
     def do(self, item: Item) -> Outcome:
@@ -170,7 +177,6 @@ class Worker:
 
     def _record(self, unit: Unit, result: dict[str, Any], timing: dict[str, float]) -> dict[str, Any]:
         spec = self._context.models[unit.encoder]
-        loaded = self._model[1] if self._model is not None and self._model[0] == unit.encoder else None
         return {
             "unit": unit.coordinates(),
             "fingerprint": unit.fingerprint,
@@ -185,7 +191,7 @@ class Worker:
                 "device": str(self._device) if spec.kind != "score" else "cpu",
                 "threads": self._settings.threads,
                 "precision": self._precision if spec.kind != "score" else "float32",
-                "weights_sha256": loaded.state_sha256() if loaded is not None and spec.kind == "features" else None,
+                "weights_sha256": self._weights.get(unit.encoder),
             },
         }
 
@@ -229,17 +235,28 @@ class Worker:
             spec = self._context.models[model]
             loaded = {}
             if what != "score":
-                loaded = {"weights_sha256": self._encoder(model).state_sha256(), "arithmetic": self._precision}
+                self._encoder(model)
+                loaded = {"weights_sha256": self._weights[model], "arithmetic": self._precision}
             self._features[model, what] = FeatureSet(declared_features(spec, what, self._settings), loaded)
         return self._features[model, what]
 
     def _encoder(self, model: str) -> Any:
-        """The model, ready; only the last one is kept, and units come sorted by model."""
+        """The model, ready; only the last one is kept, and units come sorted by model.
+
+        Raises:
+            StoreError: the run folder holds units of this model made with other weights (those on a Hub may change).
+        """
         if self._model is None or self._model[0] != model:
             self._model = None
             built = build(self._context.models[model])
             if self._context.models[model].kind == "features":
                 built = built.to(self._device).eval().requires_grad_(False)
+                self._weights[model] = built.state_sha256()
+                if self._context.weights.get(model, self._weights[model]) != self._weights[model]:
+                    raise StoreError(
+                        f"out={self._context.folder}: the weights of {model} are not those of its earlier units there "
+                        f"({self._weights[model]:.8} now, {self._context.weights[model]:.8} then); use another out="
+                    )
             self._model = (model, built)
         return self._model[1]
 
