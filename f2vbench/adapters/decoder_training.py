@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from f2vbench.adapters.maps import halved
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.adapters.segmentation import ScoreMap
+from f2vbench.data.scale import enlarged, reduced, reduced_mask, working_size
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch, train_scratch
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
 from f2vbench.settings import RunSettings
@@ -147,7 +148,7 @@ class DecoderSegmenter:
 
 
 class ScratchSegmenter:
-    """The `scratch` floor: a small U-Net that has seen nothing but the support images."""
+    """The `scratch` floor: a small U-Net that has seen nothing but the support images, at the floors' resolution."""
 
     probability = True
     threshold: float | None = 0.5
@@ -158,10 +159,14 @@ class ScratchSegmenter:
 
     def fit(self, support: Sequence[Photograph], seed: int) -> int:
         chosen = self._settings.scratch
+        sizes = [working_size(photograph.fov) for photograph in support]
         self._model = train_scratch(
-            [photograph.rgb for photograph in support],
-            [photograph.vessels for photograph in support],
-            [photograph.fov for photograph in support],
+            [reduced(photograph.rgb, size) for photograph, size in zip(support, sizes, strict=True)],
+            [
+                reduced(photograph.vessels.astype(np.float32), size)
+                for photograph, size in zip(support, sizes, strict=True)
+            ],
+            [reduced_mask(photograph.fov, size) for photograph, size in zip(support, sizes, strict=True)],
             steps=chosen.steps,
             batch_size=chosen.batch_size,
             seed=seed,
@@ -171,7 +176,9 @@ class ScratchSegmenter:
 
     def score(self, photograph: Photograph) -> ScoreMap:
         assert self._model is not None, "fit comes first"
-        return ScoreMap(score_scratch(self._model, photograph.rgb, photograph.fov))
+        size = working_size(photograph.fov)
+        score = score_scratch(self._model, reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
+        return ScoreMap(enlarged(score, photograph.fov.shape))
 
 
 def _train(

@@ -17,12 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.data.scale import enlarged, reduced, working_size
 from f2vbench.errors import DataError, SettingsError
 
-REFERENCE_DIAMETER = 540
-"""Width in pixels of DRIVE's field of view, at which the filters' sizes are given."""
-
-_REDUCE_FROM = 1.25
 _TOPHAT_RADIUS = 7
 _SATO_SIGMAS = (1.0, 2.0, 3.0)
 # Frangi's structureness answers to noise at one pixel: AUROC on RITE 0.85 with sigma 1 among the scales, 0.90 without.
@@ -61,31 +58,18 @@ class ScoreFloor:
         Raises:
             DataError: wrong shapes or types, or an empty field of view.
         """
-        scale = _checked_diameter(rgb, fov) / REFERENCE_DIAMETER
-        green = np.ascontiguousarray(rgb[..., 1])
-        if scale > _REDUCE_FROM:
-            height, width = green.shape
-            small = cv2.resize(green, (round(width / scale), round(height / scale)), interpolation=cv2.INTER_AREA)
-            reduced = self._filter(np.asarray(small, np.uint8))
-            score = np.asarray(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR))
-        else:
-            score = self._filter(green)
+        _check(rgb, fov)
+        green = reduced(np.ascontiguousarray(rgb[..., 1]), working_size(fov))
+        score = enlarged(self._filter(green), fov.shape)
         return np.where(fov, np.maximum(score, 0), 0).astype(np.float32)
 
 
-def _checked_diameter(rgb: ByteMap, fov: NDArray[np.bool_]) -> int:
-    """Longer side of the field of view's box in pixels, after checking the arguments of ``score``."""
+def _check(rgb: ByteMap, fov: NDArray[np.bool_]) -> None:
+    """Refuse arguments of ``score`` of a wrong shape or type."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise DataError(f"a floor needs a uint8 (H, W, 3) photograph, got {rgb.dtype} {rgb.shape}")
     if fov.dtype != np.bool_ or fov.shape != rgb.shape[:2]:
         raise DataError(f"the field-of-view mask must be bool {rgb.shape[:2]}, got {fov.dtype} {fov.shape}")
-    if not fov.any():
-        raise DataError("the field-of-view mask is empty: no pixel of this photograph would be scored")
-    sides = []
-    for axis in (0, 1):
-        occupied = np.flatnonzero(fov.any(axis=axis))
-        sides.append(int(occupied[-1] - occupied[0]) + 1)
-    return max(sides)
 
 
 def _tophat(green: ByteMap) -> ScoreMap:

@@ -89,7 +89,7 @@ def train_scratch(
 
     Args:
         photographs: uint8 (h, w, 3) RGB each, FOV diameter up to about 700 px; sizes may differ.
-        vessels: bool (h, w) each, true on vessels.
+        vessels: (h, w) each, bool, or float32 where a pixel is partly vessel.
         fields_of_view: bool (h, w) each; nothing outside is learnt from.
         steps: optimiser steps; the learning rate rises and falls once over them.
         batch_size: crops a step.
