@@ -152,7 +152,8 @@ def measure(
     """All metrics of a test set.
 
     A name alone is the mean over photographs inside the field of view; ``_pooled`` takes all pixels as one
-    set, ``_frame`` counts the whole frame, ``_frame_pooled`` both.
+    set, ``_frame`` counts the whole frame, ``_frame_pooled`` both. Outside the field of view every pixel counts with
+    the lowest score of its map: no model is asked, or trained, to say anything there.
 
     Returns:
         ``metrics`` (name → value or None), ``reasons`` (why a value is None), ``per_image`` (image → metrics).
@@ -160,7 +161,8 @@ def measure(
     pools = {"": Pool(), "_frame": Pool()}
     per_image: dict[str, dict[str, float | None]] = {}
     for photograph, score_map in scored:
-        scores = score_map.restored()
+        restored = score_map.restored()
+        scores = np.where(photograph.fov, restored, restored.min())
         row: dict[str, float | None] = {}
         for suffix, pixels in (("", photograph.fov), ("_frame", np.ones_like(photograph.fov))):
             inside, labels = scores[pixels], photograph.vessels[pixels]

@@ -44,7 +44,7 @@ def load(name: str) -> Photograph:
 def test_every_metric_equals_a_slow_loop_over_the_photographs():
     seen = [photograph(number) for number in range(3)]
     found = measure(((each, darkness(each)) for each in seen), threshold=150.0, threshold_rule="")["metrics"]
-    scores = [darkness(each).values for each in seen]
+    scores = [np.where(each.fov, s, s.min()) for each in seen for s in [darkness(each).values]]
     inside = [(s[each.fov], each.vessels[each.fov]) for s, each in zip(scores, seen, strict=True)]
     frame = [(s.ravel(), each.vessels.ravel()) for s, each in zip(scores, seen, strict=True)]
     for suffix, parts in (("", inside), ("_frame", frame)):
@@ -53,6 +53,13 @@ def test_every_metric_equals_a_slow_loop_over_the_photographs():
         pooled_scores, pooled = (np.concatenate(each) for each in zip(*parts, strict=True))
         assert found[f"auroc{suffix}_pooled"] == pytest.approx(roc_auc_score(pooled, pooled_scores), abs=1e-12)
         assert found[f"dice{suffix}_pooled"] == pytest.approx(f1_score(pooled, pooled_scores >= 150), abs=1e-12)
+
+
+def test_what_a_model_says_outside_the_field_of_view_does_not_count():
+    seen = photograph(1)
+    loud = ScoreMap(np.where(seen.fov, darkness(seen).values, np.float32(1000)))
+    quiet = ScoreMap(np.where(seen.fov, darkness(seen).values, darkness(seen).values.min()))
+    assert measure([(seen, loud)], 150.0, "") == measure([(seen, quiet)], 150.0, "")
 
 
 def test_the_threshold_comes_from_the_support_set_and_never_from_the_test_set():
