@@ -75,7 +75,7 @@ class DecoderSettings(Settings):
 class ScratchSettings(Settings):
     """Training of the `scratch` floor: a small U-Net on the support images alone."""
 
-    steps: int = Field(3000, ge=1, description="optimiser steps")
+    steps: int = Field(2600, ge=1, description="optimiser steps")
     batch_size: int = Field(4, ge=1, description="crops in a step")
 
 
@@ -89,7 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 4,
         "augment": "live",
         "decoder": {"crop": 512, "views": 4},
-        "scratch": {"steps": 3000, "batch_size": 4},
+        "scratch": {"steps": 2600, "batch_size": 4},
     },
     "quick": {
         "image_size": 512,
