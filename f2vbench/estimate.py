@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from f2vbench.adapters.photographs import entry_name
-from f2vbench.data.episodes import draw_segmentation_episode
 from f2vbench.engine.declared import declared_features, what_is_stored
 from f2vbench.engine.items import images_to_encode, workers
 from f2vbench.engine.serial import threads_for
@@ -81,8 +80,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
                 tell(f"timing {unit.encoder} on {unit.task}, {unit.protocol}")
                 known |= _rehearse(worker, unit, plan.settings, context)
                 cost.source = "rehearsal"
-            task = context.tasks[unit.task]
-            episode = draw_segmentation_episode(task.index, task.card, unit.protocol, unit.shots, unit.seed)
+            episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             steps = _steps(unit, context, len(episode.support))
             cost.seconds += known[key]["fit_step"] * steps + known[key]["test_image"] * len(episode.test)
             cost.disk_bytes += known[key]["map_bytes"] * len(episode.test)

@@ -12,7 +12,6 @@ from typing import Any
 
 from f2vbench.adapters.segmentation import ADAPTER_VERSION
 from f2vbench.data.cards import card_hash
-from f2vbench.data.episodes import draw_segmentation_episode
 from f2vbench.data.tasks import TaskData, open_task
 from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
@@ -76,7 +75,7 @@ def make_plan(settings: RunSettings) -> Plan:
     if not units:
         raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")
     for unit in units:  # refuses too few images before anything is computed
-        draw_segmentation_episode(tasks[unit.task].index, tasks[unit.task].card, unit.protocol, unit.shots, unit.seed)
+        tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
     folder = RunFolder(settings.folder())
     done, weights = _done(folder, units)
     position = settings.shard_position()

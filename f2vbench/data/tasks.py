@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from f2vbench.data.cards import TaskCard, load_card
 from f2vbench.data.checks import check
+from f2vbench.data.episodes import Episode, draw_segmentation_episode
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
+from f2vbench.settings import Protocol
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,18 @@ class TaskData:
     folder: Path
     index: pd.DataFrame
     fingerprint: str
+    _episodes: dict[tuple[Protocol, int | None, int], Episode] = field(default_factory=dict, repr=False, compare=False)
+
+    def episode(self, protocol: Protocol, shots: int | None, seed: int) -> Episode:
+        """The support and test images of a place in the grid, the same for every encoder; drawn once.
+
+        Raises:
+            DataError: fewer images than the protocol needs.
+        """
+        place = (protocol, shots, seed)
+        if place not in self._episodes:
+            self._episodes[place] = draw_segmentation_episode(self.index, self.card, protocol, shots, seed)
+        return self._episodes[place]
 
     @property
     def notes(self) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from f2vbench.data.episodes import draw_segmentation_episode
 from f2vbench.engine.declared import what_is_stored
 from f2vbench.engine.local import run_in_processes
 from f2vbench.engine.serial import run_serially
@@ -41,8 +40,7 @@ def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str,
     for unit in units:
         what = what_is_stored(context.models[unit.encoder], unit.protocol, context.settings)
         if what is not None:
-            task = context.tasks[unit.task]
-            episode = draw_segmentation_episode(task.index, task.card, unit.protocol, unit.shots, unit.seed)
+            episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             held = wanted.setdefault((unit.encoder, unit.task, what), {})
             held.update(dict.fromkeys([*episode.support, *episode.test]))
     return {key: tuple(sorted(images)) for key, images in wanted.items()}

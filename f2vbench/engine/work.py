@@ -13,7 +13,7 @@ import numpy as np
 
 from f2vbench.adapters.photographs import Photograph, open_photograph
 from f2vbench.adapters.segmentation import ScoreMap, Segmenter, TrainingFree, measure, read_angiogram, solve
-from f2vbench.data.episodes import Episode, draw_segmentation_episode
+from f2vbench.data.episodes import Episode
 from f2vbench.data.tasks import TaskData
 from f2vbench.encoders.registry import ModelSpec, build
 from f2vbench.engine.declared import declared_features
@@ -140,8 +140,7 @@ class Worker:
                 return Outcome(done=False)
             if self._run.has(unit.name):  # another process finished it meanwhile
                 return Outcome()
-            task = self._context.tasks[unit.task]
-            episode = draw_segmentation_episode(task.index, task.card, unit.protocol, unit.shots, unit.seed)
+            episode = self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             result, timing = self._solution(unit, episode, self._settings, store=True)
             self._run.write(unit.name, self._record(unit, result, timing))
         return Outcome(timing=timing)
