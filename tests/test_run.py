@@ -118,6 +118,15 @@ def test_two_workers_give_the_same_to_the_last_bit(eyes, undisturbed, tmp_path):
     assert content(tmp_path / "run") == undisturbed
 
 
+def test_a_script_without_a_main_guard_can_use_workers(eyes, tmp_path):
+    words = {**TINY, "model": "tophat", "floors": ["green"], "jobs": 2, "data": str(eyes), "out": str(tmp_path / "run")}
+    script = tmp_path / "script.py"
+    script.write_text(f"from f2vbench import Benchmark\nprint(len(Benchmark(**{words!r}).run().frame))\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 8 * 24
+
+
 def test_two_shards_in_the_other_order_give_the_same(eyes, undisturbed, tmp_path):
     for shard in ("2/2", "1/2"):
         Benchmark(data=str(eyes), out=tmp_path / "run", shard=shard, **TINY).run(Silent())

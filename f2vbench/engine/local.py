@@ -10,10 +10,13 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
+from types import ModuleType
 from typing import Any
 
 from f2vbench.engine.serial import threads_for
@@ -37,8 +40,9 @@ def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iter
         todo.put(None)
     workers = [start.Process(target=_work, args=(context, items, todo, ended), daemon=True) for _ in range(jobs)]
     try:
-        for worker in workers:
-            worker.start()
+        with _main_module_hidden():
+            for worker in workers:
+                worker.start()
         for _ in range(len(items)):
             number, outcome = _next(ended, workers)
             yield items[number], outcome
@@ -50,6 +54,21 @@ def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iter
         for channel in (todo, ended):
             channel.cancel_join_thread()
             channel.close()
+
+
+@contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Start workers without running the user's script again in each of them.
+
+    A spawned process imports the parent's main module, so that a script without an ``if __name__ == "__main__"``
+    would start itself over and over. Workers need nothing from it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _next(ended: Any, workers: Sequence[Any]) -> tuple[int, Outcome]:
