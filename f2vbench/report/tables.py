@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 PLACE = ["task", "protocol", "shots"]
+_METRICS_A_TABLE = 2
 _NUMBER = re.compile(r"–|[<+-]?\d[\d.]*( .*)?|")
 
 
@@ -43,7 +44,9 @@ def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Seque
         summary: of `Results.summary`.
         comparison: of `Results.compare`; may be empty.
     """
-    blocks = [_place_text(place, group, metrics) for place, group in summary.groupby(PLACE, dropna=False, sort=False)]
+    columns = [list(metrics[i : i + _METRICS_A_TABLE]) for i in range(0, len(metrics), _METRICS_A_TABLE)]
+    places = list(summary.groupby(PLACE, dropna=False, sort=False))
+    blocks = [_place_text(place, group, names) for names in columns for place, group in places]
     if len(comparison):
         blocks.append(_comparison_text(comparison))
     reasons = sorted({f"{row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
