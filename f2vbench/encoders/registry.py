@@ -30,7 +30,7 @@ ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
     "fundus2video": "generator of 12-frame angiograms (6 to 3 channels); its front part is the encoder",
-    "fundus2fa": "pix2pixHD trained to one late angiogram frame; its front part is the encoder",
+    "fundus2fa": "pix2pixHD trained to one venous- or late-phase angiogram frame; its front part is the encoder",
     "pix2pixhd": "plain pix2pixHD global generator; its front part is the encoder",
 }
 _FLOORS = {
