@@ -92,7 +92,8 @@ def _run(words: list[str]) -> int:
             f"about {_time(found)}" if found else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
         print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
-        if settings.preset == "paper" and not has_gpu():
+        learning = any(plan.models[unit.encoder].kind != "score" for unit in plan.missing)
+        if learning and settings.preset == "paper" and not has_gpu():
             print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
         print(flush=True)
     results = bench.run(for_this_terminal())
@@ -256,9 +257,8 @@ def _head(plan: Plan) -> str:
     lines = [f"run folder: {plan.folder.path}{state}"]
     for name, task in plan.tasks.items():
         index = task.index
-        lines.append(
-            f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}; {task.card.labels}"
-        )
+        lines.append(f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}")
+        lines.append(f"{name}: labels: {task.card.labels}")
     lines += plan.notes
     lines += [f"left out: {reason}" for reason in plan.left_out]
     untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
