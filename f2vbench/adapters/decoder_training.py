@@ -40,14 +40,22 @@ class DecoderSegmenter:
         stored_maps: photograph → the frozen encoder's maps of its whole square.
         settings: image size, steps, augmentation, fine-tuning.
         device: where to train.
+        precision: of the encoder, ``float32`` or ``bf16``; the decoder computes in float32.
     """
 
     probability = True
     threshold: float | None = 0.5
 
-    def __init__(self, encoder: Any, stored_maps: Maps, settings: RunSettings, device: torch.device):
+    def __init__(
+        self,
+        encoder: Any,
+        stored_maps: Maps,
+        settings: RunSettings,
+        device: torch.device,
+        precision: str = "float32",
+    ):
         self._encoder, self._stored_maps = encoder, stored_maps
-        self._settings, self._device = settings, device
+        self._settings, self._device, self._precision = settings, device, precision
         self._decoder: VesselDecoder | None = None
 
     def fit(self, support: Sequence[Photograph], seed: int) -> int:
@@ -77,7 +85,7 @@ class DecoderSegmenter:
         assert self._decoder is not None, "fit comes first"
         size = self._settings.image_size
         if self._settings.finetune == "full":
-            pyramid = self._encoder.pyramid(_to_unit(photograph.square(size)[None], self._device))
+            pyramid = self._encoded(photograph.square(size)[None])
         else:
             pyramid = [torch.from_numpy(m[None]).to(self._device).float() for m in self._stored_maps(photograph)]
         logits = self._decoder(pyramid, (size, size))
@@ -124,8 +132,8 @@ class DecoderSegmenter:
                 square = (photograph.square(size), *photograph.square_targets(size))
                 image, vessels, inside = _random_view(draw, square, size, augment=True)
                 with torch.inference_mode():
-                    pyramid = self._encoder.pyramid(_to_unit(image[None], self._device))
-                maps.append([halved(level[0].float().cpu().numpy()) for level in pyramid])
+                    pyramid = self._encoded(image[None])
+                maps.append([halved(level[0].cpu().numpy()) for level in pyramid])
                 targets.append((vessels, inside))
         return maps, targets
 
@@ -141,10 +149,16 @@ class DecoderSegmenter:
             views = [_random_view(draw, squares[i], settings.decoder.crop, settings.augment == "live") for i in chosen]
             images, vessels, inside = (np.stack(part) for part in zip(*views, strict=True))
             with nullcontext() if full else torch.no_grad():
-                pyramid = self._encoder.pyramid(_to_unit(images, self._device))
+                pyramid = self._encoded(images)
             return pyramid, *(torch.from_numpy(part[:, None]).to(self._device) for part in (vessels, inside))  # type: ignore[return-value]
 
         return batch
+
+    def _encoded(self, images: np.ndarray) -> list[Tensor]:
+        """float32 maps of (n, size, size, 3) uint8 squares."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            maps = self._encoder.pyramid(_to_unit(images, self._device))
+        return [each.float() for each in maps]
 
 
 class ScratchSegmenter:

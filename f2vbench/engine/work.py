@@ -204,9 +204,8 @@ class Worker:
             return ScratchSegmenter(settings, self._device)
         if unit.protocol == "zero-shot":
             return TrainingFree(partial(self._generated, self._maps(unit.encoder, "frames"), settings), threshold=0.5)
-        return DecoderSegmenter(
-            self._encoder(unit.encoder), self._maps(unit.encoder, "pyramid"), settings, self._device
-        )
+        encoder, maps = self._encoder(unit.encoder), self._maps(unit.encoder, "pyramid")
+        return DecoderSegmenter(encoder, maps, settings, self._device, self._precision)
 
     def _maps(self, model: str, what: str) -> Callable[[Photograph], list[np.ndarray]]:
         from f2vbench.engine.extraction import stored_maps

@@ -174,6 +174,18 @@ def test_training_is_the_same_to_the_last_bit_whatever_happened_before():
     assert not np.array_equal(other.score(photograph(2)).values, scores[0])
 
 
+def test_half_precision_of_the_encoder_changes_scores_only_a_little():
+    encoder, maps = encoder_and_maps("timm:resnet18:untrained", 64)
+    chosen = settings(image_size=64, steps=3, augment="live", batch_size=2, decoder={"crop": 64})
+    scores = {}
+    for precision in ("float32", "bf16"):
+        segmenter = DecoderSegmenter(encoder, maps, chosen, CPU, precision)
+        segmenter.fit([photograph(1)], seed=5)
+        scores[precision] = segmenter.score(photograph(2)).values
+    assert not np.array_equal(scores["float32"], scores["bf16"])
+    np.testing.assert_allclose(scores["float32"], scores["bf16"], atol=0.1)
+
+
 def test_the_scratch_floor_is_a_segmenter_too():
     segmenter = ScratchSegmenter(settings(scratch={"steps": 2, "batch_size": 2}), CPU)
     assert segmenter.fit([photograph(1)], seed=0) == 2
