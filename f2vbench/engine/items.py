@@ -30,7 +30,8 @@ def items_of(units: Iterable[Unit], context: Context) -> list[Item]:
     ordered = sorted(units, key=lambda u: (_ORDER_OF_KINDS[context.models[u.encoder].kind], names.index(u.encoder)))
     encoding: list[Item] = []
     for (model, task, what), images in images_to_encode(ordered, context).items():
-        encoding += [Extract(model, task, what, images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
+        size = 1 if what == "frames" else _CHUNK  # an angiogram takes as long as a dozen photographs
+        encoding += [Extract(model, task, what, images[i : i + size]) for i in range(0, len(images), size)]
     return encoding + [Solve(unit) for unit in ordered]
 
 
