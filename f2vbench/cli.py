@@ -92,7 +92,7 @@ def _run(words: list[str]) -> int:
             f"about {_time(found)}" if found else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
         print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
-        learning = any(plan.models[unit.encoder].kind != "score" for unit in plan.missing)
+        learning = any(plan.models[u.encoder].kind != "score" and u.protocol != "zero-shot" for u in plan.missing)
         if learning and settings.preset == "paper" and not has_gpu():
             print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
         print(flush=True)
