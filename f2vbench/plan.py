@@ -87,7 +87,8 @@ def make_plan(settings: RunSettings) -> Plan:
     if generating:
         what = _READINGS[settings.reading]
         notes.append(
-            f"zero-shot score of {', '.join(generating)}: brightness of {what} of the generated angiogram (of the one frame, where a model makes one)"
+            f"zero-shot score of {', '.join(generating)}: brightness of {what} of the generated angiogram "
+            "(of the one frame, where a model makes one)"
         )
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)

@@ -49,7 +49,7 @@ def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Seque
     blocks = [_place_text(place, group, names) for names in columns for place, group in places]
     if len(comparison):
         blocks.append(_comparison_text(comparison))
-    reasons = sorted({f"{row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
+    reasons = sorted({f"{row.encoder}, {row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
     if reasons:
         blocks.append("Missing values (–)\n" + "\n".join(f"  {reason}" for reason in reasons))
     return "\n\n".join(blocks)
