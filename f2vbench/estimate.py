@@ -18,7 +18,7 @@ from f2vbench.store.features import FeatureSet
 from f2vbench.store.timings import Rates, kind_of_work, remember_rates, remembered_rates
 from f2vbench.units import Unit
 
-_REHEARSED_STEPS = 3
+_REHEARSED_STEPS = 8
 
 
 @dataclass
@@ -59,7 +59,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
     """Cost of the missing units.
 
     Kinds of work that were never done on this machine are rehearsed: two photographs are encoded (and kept),
-    and a unit of three optimiser steps and one test image is timed.
+    and a unit of eight optimiser steps and one test image is timed.
 
     Args:
         tell: is told what is being rehearsed.
@@ -82,8 +82,9 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
                 cost.source = "rehearsal"
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             steps = _steps(unit, context, len(episode.support))
-            cost.seconds += known[key]["fit_step"] * steps + known[key]["test_image"] * len(episode.test)
-            cost.disk_bytes += known[key]["map_bytes"] * len(episode.test)
+            rates = known[key]
+            cost.seconds += rates["prepare"] + rates["fit_step"] * steps + rates["test_image"] * len(episode.test)
+            cost.disk_bytes += rates["map_bytes"] * len(episode.test)
         for (model, task_name, what), images in encoding.items():
             cost = found.models[model]
             rates = known.get(kind_of_work(extraction_work(context, model, what)), {"image": 0.0, "image_bytes": 0.0})
@@ -124,7 +125,12 @@ def _where(settings: RunSettings) -> dict[str, Any]:
 def _unit_rates(timing: Rates) -> Rates:
     per_image = (timing["score_seconds"] + timing["measure_seconds"]) / timing["scored"]
     per_step = timing["fit_seconds"] / timing["fit_steps"] if timing["fit_steps"] else 0.0
-    return {"fit_step": per_step, "test_image": per_image, "map_bytes": timing["map_bytes"] / timing["scored"]}
+    return {
+        "prepare": timing["prepare_seconds"],
+        "fit_step": per_step,
+        "test_image": per_image,
+        "map_bytes": timing["map_bytes"] / timing["scored"],
+    }
 
 
 def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Context) -> dict[str, Rates]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from f2vbench.adapters.maps import halved
 from f2vbench.adapters.photographs import Photograph
-from f2vbench.adapters.segmentation import ScoreMap
+from f2vbench.adapters.segmentation import Fit, ScoreMap
 from f2vbench.data.scale import enlarged, reduced, reduced_mask, working_size
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch, train_scratch
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
@@ -58,8 +59,9 @@ class DecoderSegmenter:
         self._settings, self._device, self._precision = settings, device, precision
         self._decoder: VesselDecoder | None = None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> int:
+    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
         """Train a fresh decoder; the same seed gives the same bits on the same machine and thread count."""
+        started = time.perf_counter()
         settings, full = self._settings, self._settings.finetune == "full"
         with torch.random.fork_rng(devices=_cuda(self._device)):
             torch.manual_seed(seed % 2**63)
@@ -73,11 +75,12 @@ class DecoderSegmenter:
             draw = np.random.default_rng(seed)
             live = full or settings.augment == "live"
             batches = self._live_batches(support, draw, full) if live else self._pooled_batches(support, draw)
+            prepared = time.perf_counter() - started
             _train(decoder.train(), groups, batches, steps, settings)
         if full:
             self._encoder.eval()
         self._decoder = decoder.eval()
-        return steps
+        return Fit(steps, prepared)
 
     @torch.inference_mode()
     def score(self, photograph: Photograph) -> ScoreMap:
@@ -171,7 +174,7 @@ class ScratchSegmenter:
         self._settings, self._device = settings, device
         self._model: ScratchUNet | None = None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> int:
+    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
         chosen = self._settings.scratch
         sizes = [working_size(photograph.fov) for photograph in support]
         self._model = train_scratch(
@@ -186,7 +189,7 @@ class ScratchSegmenter:
             seed=seed,
             device=self._device,
         )
-        return chosen.steps
+        return Fit(chosen.steps)
 
     def score(self, photograph: Photograph) -> ScoreMap:
         assert self._model is not None, "fit comes first"

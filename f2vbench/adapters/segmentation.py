@@ -40,6 +40,14 @@ class ScoreMap:
         return self.values if self.view is None else self.view.restore(self.values)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How a fit went: optimiser steps, and the seconds before the first, spent on encoding views."""
+
+    steps: int = 0
+    preparation_seconds: float = 0.0
+
+
 class Segmenter(Protocol):
     """What the adapter asks of a model.
 
@@ -51,8 +59,8 @@ class Segmenter(Protocol):
     probability: bool
     threshold: float | None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> int:
-        """Learn from the support set; returns the optimiser steps taken."""
+    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
+        """Learn from the support set."""
         ...
 
     def score(self, photograph: Photograph) -> ScoreMap: ...
@@ -72,8 +80,8 @@ class TrainingFree:
         self._scores = scores
         self.threshold = threshold
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> int:
-        return 0
+    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
+        return Fit()
 
     def score(self, photograph: Photograph) -> ScoreMap:
         return self._scores(photograph)
@@ -105,10 +113,11 @@ def solve(segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSet
     """
     support = [load(name) for name in episode.support]
     started = time.perf_counter()
-    steps = segmenter.fit(support, episode.seed) if support else 0
+    fit = segmenter.fit(support, episode.seed) if support else Fit()
     timing = {
-        "fit_seconds": time.perf_counter() - started,
-        "fit_steps": steps,
+        "prepare_seconds": fit.preparation_seconds,
+        "fit_seconds": time.perf_counter() - started - fit.preparation_seconds,
+        "fit_steps": fit.steps,
         "score_seconds": 0.0,
         "scored": 0,
         "map_bytes": 0,

@@ -149,7 +149,7 @@ def test_a_decoder_learns_vessels_from_two_photographs(words):
     before = encoder.state_sha256()
     base = {"image_size": 96, "steps": 40, "batch_size": 6, "decoder": {"crop": 64, "learning_rate": 5e-3}}
     segmenter = DecoderSegmenter(encoder, maps, settings(**(base | words)), CPU)
-    assert segmenter.fit([photograph(1), photograph(2)], seed=3) == 40
+    assert segmenter.fit([photograph(1), photograph(2)], seed=3).steps == 40
     tested = photograph(9)
     score = segmenter.score(tested).restored()
     assert score.shape == tested.fov.shape
@@ -188,7 +188,7 @@ def test_half_precision_of_the_encoder_changes_scores_only_a_little():
 
 def test_the_scratch_floor_is_a_segmenter_too():
     segmenter = ScratchSegmenter(settings(scratch={"steps": 2, "batch_size": 2}), CPU)
-    assert segmenter.fit([photograph(1)], seed=0) == 2
+    assert segmenter.fit([photograph(1)], seed=0).steps == 2
     assert segmenter.score(photograph(2)).restored().shape == (96, 96)
 
 
