@@ -134,7 +134,7 @@ def score_scratch(model: nn.Module, photograph: np.ndarray, field_of_view: np.nd
         float32 (h, w) in [0, 1]; 0 outside the field of view.
     """
     height, width = field_of_view.shape
-    image = _normalise(photograph, field_of_view)
+    image = normalise(photograph, field_of_view)
     padding = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
     device = next(model.parameters()).device
     x = torch.from_numpy(np.pad(image, padding)).permute(2, 0, 1)[None].to(device)
@@ -168,7 +168,7 @@ def _samples(
         if not fov.any():
             raise ValueError(f"support photograph {index} has an empty field of view")
         masks = np.stack([vessel, fov], axis=-1).astype(np.float32)
-        planes = np.concatenate([_normalise(photograph, fov), masks], axis=-1)
+        planes = np.concatenate([normalise(photograph, fov), masks], axis=-1)
         samples.append(_Sample(planes, np.argwhere(fov)))
     return samples
 
@@ -202,7 +202,7 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return entropy + 0.5 * (1 - dice)
 
 
-def _normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
+def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
     """Float32 (h, w, 3): each channel minus its local mean, over its local contrast; 0 outside the FOV.
 
     Means are taken over pixels inside the FOV only, and 0 is what a plain background gives: the rim is no edge.
