@@ -56,9 +56,13 @@ class Benchmark:
         table["shots"] = table.shots.astype("Int64")
         return table.assign(missing=table.units - table.done)
 
-    def make_plan(self) -> Plan:
-        """The plan as it stands in the run folder now."""
-        self._plan = make_plan(self.settings)
+    def make_plan(self, progress: Progress | None = None) -> Plan:
+        """The plan as it stands in the run folder now.
+
+        Args:
+            progress: told of while simulated data are made, on their first use.
+        """
+        self._plan = make_plan(self.settings, progress)
         return self._plan
 
     def estimate(self, progress: Progress | None = None, rehearse: bool = True) -> Estimate | None:
@@ -80,7 +84,7 @@ class Benchmark:
             progress: by default a bar on a terminal and plain lines elsewhere.
         """
         progress = progress or for_this_terminal()
-        plan = self.make_plan()
+        plan = self.make_plan(progress)
         plan.folder.open_for_writing()
         context = _context(plan)
         units = plan.missing

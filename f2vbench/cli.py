@@ -11,7 +11,6 @@ from f2vbench.errors import F2VBenchError, did_you_mean
 
 if TYPE_CHECKING:
     from f2vbench.benchmark import Benchmark
-    from f2vbench.estimate import Estimate
     from f2vbench.plan import Plan
     from f2vbench.results import Results
 
@@ -23,6 +22,7 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
   plan     what a run would do, how long it would take, and what is done already
   report   tables of a run, on the terminal and as CSV
+  phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
 
@@ -64,7 +64,14 @@ def _stop(*_: Any) -> None:
 
 
 def _command(verb: str) -> Callable[[list[str]], int]:
-    commands = {"run": _run, "plan": _plan, "report": _report, "list": _list, "doctor": _doctor}
+    commands = {
+        "run": _run,
+        "plan": _plan,
+        "report": _report,
+        "phantom": _phantom,
+        "list": _list,
+        "doctor": _doctor,
+    }
     if verb not in commands:
         raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, commands)} (f2vbench --help shows them)")
     return commands[verb]
@@ -78,6 +85,7 @@ def _run(words: list[str]) -> int:
         return 0
     settings = parse(RunSettings, words)
     from f2vbench.benchmark import Benchmark
+    from f2vbench.overview import head, time_and_disk
     from f2vbench.progress import for_this_terminal
     from f2vbench.provenance import has_gpu
 
@@ -85,11 +93,13 @@ def _run(words: list[str]) -> int:
     if settings.dry_run:
         return _show_plan(bench)
     plan = bench.make_plan()
-    print(_head(plan))
+    print(head(plan))
     if plan.missing:
         found = bench.estimate(rehearse=False)
         when = (
-            f"about {_time(found)}" if found else "time unknown: nothing like it was run here yet (see f2vbench plan)"
+            f"about {time_and_disk(found)}"
+            if found
+            else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
         print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
         learning = any(plan.models[u.encoder].kind != "score" and u.protocol != "zero-shot" for u in plan.missing)
@@ -148,6 +158,34 @@ def _report(words: list[str]) -> int:
     return 0
 
 
+def _phantom(words: list[str]) -> int:
+    from f2vbench.phantom.settings import PhantomSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("phantom", PhantomSettings, words):
+        return 0
+    settings = parse(PhantomSettings, words)
+    from f2vbench.phantom.cohort import Cohort
+    from f2vbench.phantom.folders import write_cohort
+    from f2vbench.phantom.sheet import write_sheet
+    from f2vbench.phantom.tables import PARTS
+    from f2vbench.progress import for_this_terminal
+    from f2vbench.provenance import cores
+
+    cohort = Cohort(
+        settings.seed, settings.patients, size=settings.size, diseases=settings.disease, effect=settings.effect
+    )
+    if settings.sheet is not None:
+        write_sheet(settings.sheet, cohort, settings.eyes)
+        print(f"contact sheet: {settings.sheet}", flush=True)
+    if settings.out is not None:
+        parts = PARTS if settings.parts == ["all"] else settings.parts
+        jobs = cores() if settings.jobs == "auto" else settings.jobs
+        write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=for_this_terminal())
+        print(f"{len(cohort)} eyes of {cohort.patients} patients: {settings.out / 'README.txt'} says what is what")
+    return 0
+
+
 def _list(words: list[str]) -> int:
     from f2vbench.settings import ListSettings
     from f2vbench.words import parse
@@ -178,7 +216,7 @@ def _list_tasks(_: Any) -> None:
         try:
             where = str(find_folder(card, None))
         except F2VBenchError:
-            where = "no data: give data=folder"
+            where = "no data: give data=folder" if card.phantom is None else "made on first use"
         rows.append([name, card.family, card.title, where])
     print(layout(["task", "family", "data set", "folder"], rows))
 
@@ -219,59 +257,13 @@ def _doctor(words: list[str]) -> int:
 
 
 def _show_plan(bench: Benchmark) -> int:
-    from f2vbench.progress import Lines, duration
-    from f2vbench.report.tables import layout
+    from f2vbench.overview import costs, head
+    from f2vbench.progress import Lines
 
     plan = bench.make_plan()
-    print(_head(plan))
-    found = bench.estimate(Lines()) if plan.missing else None
-    rows = []
-    for name, spec in plan.models.items():
-        units = [unit for unit in plan.units if unit.encoder == name]
-        missing = sum(unit.name not in plan.done for unit in units)
-        cost = found.models.get(name) if found else None
-        rows.append(
-            [
-                name,
-                "floor" if spec.is_floor else spec.weights_label,
-                str(len(units)),
-                str(len(units) - missing),
-                str(missing),
-                f"{cost.stored} of {cost.images}" if cost and cost.images else "–",
-                duration(cost.seconds) if cost else "–",
-                cost.source if cost else "–",
-            ]
-        )
-    header = ["model", "weights", "units", "done", "missing", "features stored", "time of one worker", "estimated from"]
-    print(layout(header, rows))
-    total = f"\n{len(plan.units)} units: {len(plan.units) - len(plan.missing)} done, {len(plan.missing)} missing"
-    print(total + (f"; about {_time(found)}" if found else ""))
+    print(head(plan))
+    print(costs(plan, bench.estimate(Lines()) if plan.missing else None))
     return 0
-
-
-def _head(plan: Plan) -> str:
-    """Folder, data, and what is special about this run, a line each."""
-    from textwrap import fill
-
-    state = "" if plan.folder.exists() else " (new)"
-    lines = [f"run folder: {plan.folder.path}{state}"]
-    for name, task in plan.tasks.items():
-        index = task.index
-        lines.append(f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}")
-        lines.append(f"{name}: labels: {task.card.labels}")
-    lines += plan.notes
-    lines += [f"left out: {reason}" for reason in plan.left_out]
-    untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
-    if untrained:
-        lines.append(f"untrained, random weights and not models: {', '.join(untrained)}")
-    return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines) + "\n"
-
-
-def _time(found: Estimate) -> str:
-    from f2vbench.progress import duration
-
-    noun = "worker" if found.workers == 1 else "workers"
-    return f"{duration(found.seconds)} with {found.workers} {noun} and {found.disk_bytes / 1e9:.1f} GB of disk"
 
 
 def _first_model(plan: Plan) -> str | None:

@@ -119,5 +119,6 @@ def _data() -> list[Finding]:
         try:
             rows.append((_OK, name, str(find_folder(card, None))))
         except F2VBenchError:
-            rows.append((_OPEN, name, f"not found; {' '.join(card.obtain.split())}"))
+            found = "not found; " if card.phantom is None else ""
+            rows.append((_OPEN, name, found + " ".join(card.obtain.split())))
     return rows

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.adapters.segmentation import ADAPTER_VERSION
-from f2vbench.data.cards import card_hash
+from f2vbench.data.cards import card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
 from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
+from f2vbench.progress import Progress
 from f2vbench.settings import RunSettings
 from f2vbench.store.runs import RunFolder
 from f2vbench.units import Unit
@@ -28,6 +29,7 @@ _READINGS = {
     "maximum": "the brightest frame at each pixel",
     "last": "the last frame",
 }
+_FAMILIES = ("segmentation",)
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
@@ -58,8 +60,11 @@ class Plan:
         return [unit for unit in self.units if unit.name not in self.done]
 
 
-def make_plan(settings: RunSettings) -> Plan:
+def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     """Read the cards and the data, expand the grid, and see what is done.
+
+    Args:
+        progress: told of while simulated data are made, on their first use.
 
     Raises:
         SettingsError, DataError, WeightsError: all unusable tasks and models together.
@@ -67,7 +72,7 @@ def make_plan(settings: RunSettings) -> Plan:
     """
     problems: list[str] = []
     models = _models(settings, problems)
-    tasks = _tasks(settings, problems)
+    tasks = _tasks(settings, problems, progress)
     if problems:
         raise SettingsError(problems)
     left_out: list[str] = []
@@ -122,7 +127,7 @@ def _models(settings: RunSettings, problems: list[str]) -> dict[str, ModelSpec]:
     return models
 
 
-def _tasks(settings: RunSettings, problems: list[str]) -> dict[str, TaskData]:
+def _tasks(settings: RunSettings, problems: list[str], progress: Progress | None) -> dict[str, TaskData]:
     if isinstance(settings.data, str) and len(settings.task) > 1:
         problems.append("data: one folder for several tasks; write data.<task>=folder for each")
         return {}
@@ -134,7 +139,12 @@ def _tasks(settings: RunSettings, problems: list[str]) -> dict[str, TaskData]:
     for name in settings.task:
         given = settings.data.get(name) if isinstance(settings.data, dict) else settings.data
         try:
-            tasks[name] = open_task(name, given)
+            card = load_card(name)
+            if card.family not in _FAMILIES:
+                runnable = ", ".join(_FAMILIES)
+                problems.append(f"task={name}: this version can't run the family {card.family} yet, only {runnable}")
+            elif not (problems and card.phantom and given is None):  # simulating takes a minute: not for nothing
+                tasks[name] = open_task(name, given, progress)
         except F2VBenchError as error:
             problems.extend(error.problems)
     return tasks

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
-    ["doctor"],
+    ["doctor", "overview"],
     ["benchmark"],
     ["estimate"],
     ["plan"],
@@ -26,11 +26,12 @@ ORDER = [
     ["store"],
     ["stats"],
     ["report"],
-    ["metrics", "data", "units", "provenance", "progress"],
+    ["metrics", "data", "units", "provenance"],
     ["words"],
+    ["phantom"],
     ["settings"],
-    ["files"],
-    ["errors", "torchvision_compat", "tasks", "weights"],
+    ["files", "processes"],
+    ["errors", "progress", "torchvision_compat", "tasks", "weights"],
 ]
 
 
@@ -66,7 +67,13 @@ def test_a_module_imports_only_from_its_right(path):
 
 
 @pytest.mark.parametrize(
-    "words", [["-c", "import f2vbench"], ["-m", "f2vbench", "--help"], ["-m", "f2vbench", "run", "--help"]]
+    "words",
+    [
+        ["-c", "import f2vbench, f2vbench.phantom"],
+        ["-m", "f2vbench", "--help"],
+        ["-m", "f2vbench", "run", "--help"],
+        ["-m", "f2vbench", "phantom", "--help"],
+    ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):
     code = [sys.executable, "-X", "importtime", *words]

@@ -25,6 +25,18 @@ from f2vbench.files import canonical_json, sha256
 _DECIDING = ("name", "family", "layout", "options", "split", "test_fraction")
 
 
+class PhantomData(BaseModel):
+    """A data set that is simulated when it is first used; see `f2vbench phantom`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patients: int = Field(ge=1, description="how many, two eyes each")
+    seed: int = Field(ge=0, description="other seeds, other eyes")
+    size: int = Field(512, ge=64, le=4096, description="edge of the images, px")
+    diseases: list[str] | None = Field(None, min_length=1, description="in equal shares; all of them by default")
+    parts: list[str] = Field(min_length=1, description="what is written")
+
+
 class TaskCard(BaseModel):
     """One task, as its card tells it; keys that are not listed here are refused."""
 
@@ -32,10 +44,13 @@ class TaskCard(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="the file's name without .yaml")
     title: str = Field(min_length=1, description="name for tables and figures")
-    family: Literal["segmentation"] = Field(description="which adapter solves it")
+    family: Literal["segmentation", "classification", "retrieval", "generation"] = Field(
+        description="which adapter solves it"
+    )
     layout: str = Field(description="reader of the folder structure")
     options: dict[str, Any] = Field(default_factory=dict, description="handed to the layout")
     folders: list[str] = Field(default_factory=list, description="folder names looked for under the data root")
+    phantom: PhantomData | None = Field(None, description="simulated data, made on first use")
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
     split: Literal["random", "official"] = Field("random", description="how test images are chosen")
     test_fraction: float = Field(0.5, gt=0, lt=1, description="part of the patients that a random draw tests on")

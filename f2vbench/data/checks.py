@@ -5,6 +5,7 @@ from __future__ import annotations
 from pandas import DataFrame
 
 from f2vbench.data.cards import TaskCard
+from f2vbench.data.index import without_label
 from f2vbench.errors import DataError
 
 
@@ -21,7 +22,7 @@ def check(described: DataFrame, card: TaskCard) -> None:
     """
     problems = [
         *(str(problem) for problem in described["problem"] if problem),
-        *_without_label(described),
+        *_without_label(described, card),
         *_duplicates(described, official=card.split == "official"),
         *(_patients_on_both_sides(described) if card.split == "official" else []),
     ]
@@ -29,8 +30,8 @@ def check(described: DataFrame, card: TaskCard) -> None:
         raise DataError([f"{card.name}: {problem}" for problem in problems])
 
 
-def _without_label(described: DataFrame) -> list[str]:
-    bare = described.loc[described["mask_path"] == "", "path"]
+def _without_label(described: DataFrame, card: TaskCard) -> list[str]:
+    bare = described.loc[without_label(described, card), "path"]
     if bare.empty:
         return []
     return [

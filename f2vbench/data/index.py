@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from f2vbench.data.cards import TaskCard
 from f2vbench.data.layouts import LAYOUTS
-from f2vbench.data.layouts.listing import COLUMNS
+from f2vbench.data.layouts.listing import COLUMNS, FAMILY_COLUMNS
+from f2vbench.data.phantoms import made_folder
 from f2vbench.errors import DataError, SettingsError
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -19,6 +20,8 @@ _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
     """The folder of a task's data set: ``data``, or one of the card's folder names in ``F2VBENCH_DATA``.
+
+    Simulated data lie in the cache, once they are made.
 
     Raises:
         DataError: it isn't there; the message says what the data set is, its terms and how to get it.
@@ -28,6 +31,8 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
         if not folder.is_dir():
             raise DataError(f"data={data}: there is no such folder; {card.name} is {_what(card)}")
         return folder.absolute()
+    if card.phantom is not None:
+        return made_folder(card)
     root = os.environ.get("F2VBENCH_DATA")
     found = _named_folder(Path(root).expanduser(), card.folders) if root else None
     if found is None:
@@ -39,8 +44,10 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     """One row an image, sorted by image id, all columns strings.
 
     Columns: ``image`` (unique id, usable as a file name), ``path``, ``mask_path`` and ``fov_path`` (absolute, ""
-    where there is none), ``patient``, ``eye`` ("left", "right" or ""), ``modality`` ("CF"), ``split`` ("train",
-    "test" or ""). ``attrs["notes"]`` holds sentences on what was assumed or left out.
+    where there is none), ``patient``, ``eye`` ("left", "right" or ""), ``modality`` ("CF", "FFA", "ICG", "RF",
+    "AF"), ``split`` ("train", "val", "test" or ""), and those of the family: classification has ``label``,
+    retrieval ``view``, generation ``case``, ``phase`` and ``seconds``, where the row of the photograph (CF) and those
+    of its frames (FFA) share the case. ``attrs["notes"]`` holds sentences on what was assumed or left out.
 
     Raises:
         DataError: the folder has not the layout's files, or two images would have the same id.
@@ -53,10 +60,10 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     except SettingsError as error:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
     notes = list(raw.attrs.get("notes", []))
-    index = raw[COLUMNS].sort_values("image", ignore_index=True)
+    index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
     _refuse_bad_ids(index)
     if card.unlabelled == "leave-out":
-        bare = index["mask_path"] == ""
+        bare = without_label(index, card)
         if bare.any():
             notes.append(f"left out, no label: {', '.join(index.loc[bare, 'image'])}")
         index = index[~bare].reset_index(drop=True)
@@ -66,6 +73,12 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
         notes.append(f"{len(index)} images are here, the complete data set has {card.images} with labels")
     index.attrs["notes"] = notes
     return index
+
+
+def without_label(index: DataFrame, card: TaskCard) -> Series:
+    """Which images lack what the task's family asks for, bool; retrieval and generation ask for nothing."""
+    column = {"segmentation": "mask_path", "classification": "label"}.get(card.family)
+    return index["image"] == "" if column is None else index[column] == ""
 
 
 def _named_folder(root: Path, names: list[str]) -> Path | None:

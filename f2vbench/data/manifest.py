@@ -21,6 +21,8 @@ _MASKS = f"masks-{_VERSION}.jsonl"
 _MOST_VESSELS = 0.5
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
 _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
+# Other families than segmentation have some of these as well.
+_FAMILY_FINGERPRINT = ["label", "view", "case", "phase", "seconds"]
 
 Facts = dict[str, dict[str, Any]]
 
@@ -50,7 +52,9 @@ def describe(index: DataFrame) -> DataFrame:
 
 def data_fingerprint(described: DataFrame) -> str:
     """SHA-256 (hex) of all ids, patients, splits and contents, whatever their order and place on the disk."""
-    rows = sorted(described[_FINGERPRINT].astype(str).to_numpy().tolist())
+    added = [column for column in _FAMILY_FINGERPRINT if column in described]
+    columns = [*_FINGERPRINT, *added, *(["eye", "modality"] if added else [])]
+    rows = sorted(described[columns].astype(str).to_numpy().tolist())
     return sha256(canonical_json(rows))
 
 

@@ -12,6 +12,8 @@ from f2vbench.data.checks import check
 from f2vbench.data.episodes import Episode, draw_segmentation_episode
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
+from f2vbench.data.phantoms import make_folder
+from f2vbench.progress import Progress, for_this_terminal
 from f2vbench.settings import Protocol
 
 
@@ -47,17 +49,21 @@ class TaskData:
         return list(self.index.attrs.get("notes", []))
 
 
-def open_task(name: str, data: str | Path | None = None) -> TaskData:
-    """Read a task's card, find its data, index and check it.
+def open_task(name: str, data: str | Path | None = None, progress: Progress | None = None) -> TaskData:
+    """Read a task's card, find its data – or simulate them, where the card says so –, index and check them.
 
     Args:
-        data: the folder; by default the card's folder names are looked for in ``F2VBENCH_DATA``.
+        data: the folder; by default the card's folder names are looked for in ``F2VBENCH_DATA``, and simulated data
+            in the cache.
+        progress: told of while data are simulated; by default a bar on a terminal and plain lines elsewhere.
 
     Raises:
         SettingsError: no such task.
         DataError: no data, or data that can't be used; names the files.
     """
     card = load_card(name)
+    if card.phantom is not None and data is None:
+        make_folder(card, progress or for_this_terminal())
     folder = find_folder(card, data)
     index = describe(build_index(card, folder))
     check(index, card)

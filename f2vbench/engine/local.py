@@ -7,21 +7,15 @@ is free. They end when the parent does, however it ends: a killed run leaves not
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
-import signal
-import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import wait
-from types import ModuleType
 from typing import Any
 
 from f2vbench.engine.serial import threads_for
 from f2vbench.engine.work import Context, Item, Outcome, Worker
 from f2vbench.errors import F2VBenchError
+from f2vbench.processes import end_with_parent, main_module_hidden
 
 
 def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
@@ -40,7 +34,7 @@ def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iter
         todo.put(None)
     workers = [start.Process(target=_work, args=(context, items, todo, ended), daemon=True) for _ in range(jobs)]
     try:
-        with _main_module_hidden():
+        with main_module_hidden():
             for worker in workers:
                 worker.start()
         for _ in range(len(items)):
@@ -54,21 +48,6 @@ def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iter
         for channel in (todo, ended):
             channel.cancel_join_thread()
             channel.close()
-
-
-@contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """Start workers without running the user's script again in each of them.
-
-    A spawned process imports the parent's main module, so that a script without an ``if __name__ == "__main__"``
-    would start itself over and over. Workers need nothing from it.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _next(ended: Any, workers: Sequence[Any]) -> tuple[int, Outcome]:
@@ -93,8 +72,7 @@ def _next(ended: Any, workers: Sequence[Any]) -> tuple[int, Outcome]:
 
 def _work(context: Context, items: Sequence[Item], todo: Any, ended: Any) -> None:
     """A worker process: items until the queue says None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     worker = Worker(context)
     with threads_for(context, items):
         while (number := todo.get()) is not None:
@@ -105,10 +83,3 @@ def _work(context: Context, items: Sequence[Item], todo: Any, ended: Any) -> Non
             except Exception:
                 outcome = traceback.format_exc()
             ended.put((number, outcome))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -96,7 +96,7 @@ def find_transit(vessels: Vessels, values: Mapping[str, float]) -> Transit:
     """The times of an eye's vessels from its drawn quantities.
 
     The capillary time is what makes the main veins show their first lamina one `passage_time` after the arteries
-    at the disc, as video angiography measures it (Wolf et al. 1989, Graefes Arch Clin Exp Ophthalmol 227:145).
+    at the disc, as video angiography measures it (Wolf, Arend, Reim 1994, Surv Ophthalmol 38 suppl.).
     """
     seconds = piece_seconds(vessels, values)
     start = values["arm_to_choroid"] + values["artery_delay"]

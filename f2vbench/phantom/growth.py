@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 ARTERY, VEIN = 0, 1
 STEP = 0.13  # mm between nodes
 _ACUTE = 1.5  # weight of going on ahead when tissue looks for supply: branches at about 53°
+_APART = 1000.0  # mm between the planes in which arteries and veins grow, so that tissue never calls the other kind
 
 
 class Forest:
@@ -26,8 +27,11 @@ class Forest:
         self.kind = np.zeros(4096, np.int8)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n = self.count
-        return self.points[:n].astype(float), self.parent[:n].copy(), self.kind[:n].copy()
+        """Points (n, 2) mm, parents (n,) and kinds (n,) of all nodes."""
+        kind = self.kind[: self.count].copy()
+        points = self.points[: self.count].astype(float)
+        points[:, 1] -= _APART * kind
+        return points, self.parent[: self.count].copy(), kind
 
     def add(self, points: np.ndarray, heading: np.ndarray, parent: np.ndarray, kind: np.ndarray) -> np.ndarray:
         """New nodes; returns their indices."""
@@ -47,54 +51,55 @@ class Forest:
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         parent = np.arange(self.count - 1, self.count - 1 + len(line))
         parent[0] = -1
-        self.add(line, heading, parent, np.full(len(line), kind))
+        self.add(line + [0, _APART * kind], heading, parent, np.full(len(line), kind))
 
     def colonise(self, tissue: list[np.ndarray], spacing: float, draw: np.random.Generator) -> None:
         """Grow towards tissue points (mm) of each kind until each is reached or can't be."""
-        target = np.concatenate(tissue).astype(np.float32)
-        kind = np.repeat(np.arange(len(tissue)), [len(points) for points in tissue]).astype(np.int8)
-        cost, supplier = self._first_supplier(target, kind)
+        planes = [points + [0, _APART * kind] for kind, points in enumerate(tissue)]
+        target = np.concatenate(planes).astype(np.float32)
+        cost, supplier = self._first_supplier(target)
         patience = np.zeros(len(target), np.int32)
         for _ in range(int(4.5 * spacing / STEP) + 14):
             pull = target - self.points[supplier]
             gap = np.hypot(pull[:, 0], pull[:, 1])
             keep = (gap > 0.75 * spacing) & (gap < 5.0 * spacing) & (patience < 10)
-            target, kind, cost, supplier, patience = (array[keep] for array in (target, kind, cost, supplier, patience))
+            target, cost, supplier, patience = (array[keep] for array in (target, cost, supplier, patience))
             if not len(target):
                 return
             new = self._step(pull[keep] / gap[keep, None], supplier, draw)
             if not len(new):
                 return
-            offered = self._cost(target[:, None], kind[:, None], new[None])
+            offered = self._cost(target[:, None], new[None])
             closest = offered.argmin(axis=1)
             lowest = offered[np.arange(len(target)), closest]
             better = lowest < cost
             supplier[better], cost[better] = new[closest[better]], lowest[better]
             patience = np.where(better, 0, patience + 1)
 
-    def _first_supplier(self, target: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cost and index of the cheapest node among the nearest 48 of the target's kind."""
-        cost, supplier = np.zeros(len(target), np.float32), np.zeros(len(target), np.int64)
-        for which in (ARTERY, VEIN):
-            nodes = np.flatnonzero((self.kind[: self.count] == which) & (self.children[: self.count] < 2))
-            mine = kind == which
-            _, index = cKDTree(self.points[nodes]).query(target[mine], k=min(48, len(nodes)))
-            offered = self._cost(target[mine][:, None], kind[mine][:, None], nodes[index])
-            cheapest = offered.argmin(axis=1)
-            rows = np.arange(len(cheapest))
-            cost[mine], supplier[mine] = offered[rows, cheapest], nodes[index[rows, cheapest]]
-        return cost, supplier
+    def _first_supplier(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cost and index of the cheapest of the nearest nodes that may still branch; every other node is asked."""
+        free = np.flatnonzero(self.children[: self.count] < 2)[::2]
+        _, nearest = cKDTree(self.points[free]).query(target, k=24)
+        offered = self._cost(target[:, None], free[nearest])
+        cheapest = offered.argmin(axis=1)
+        rows = np.arange(len(target))
+        return offered[rows, cheapest], free[nearest[rows, cheapest]]
 
-    def _cost(self, target: np.ndarray, kind: np.ndarray, node: np.ndarray) -> np.ndarray:
+    def _cost(self, target: np.ndarray, node: np.ndarray) -> np.ndarray:
         """What it takes to supply targets from nodes: (1 + a) · distance − a · distance ahead.
 
         On a straight stem it is least where the branch leaves at an angle whose cosine is a / (1 + a).
         """
-        x = target[..., 0] - self.points[node, 0]
-        y = target[..., 1] - self.points[node, 1]
-        cost = (1 + _ACUTE) * np.sqrt(x * x + y * y)
-        cost -= _ACUTE * (x * self.heading[node, 0] + y * self.heading[node, 1])
-        cost[kind != self.kind[node]] = np.inf
+        points, heading = self.points[node], _ACUTE * self.heading[node]
+        x, y = target[..., 0] - points[..., 0], target[..., 1] - points[..., 1]
+        cost = x * x
+        cost += y * y
+        np.sqrt(cost, out=cost)
+        cost *= 1 + _ACUTE
+        x *= heading[..., 0]
+        y *= heading[..., 1]
+        cost -= x
+        cost -= y
         return np.asarray(cost)
 
     def _step(self, pull: np.ndarray, supplier: np.ndarray, draw: np.random.Generator) -> np.ndarray:

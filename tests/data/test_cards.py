@@ -13,6 +13,15 @@ from f2vbench.data.cards import TaskCard, all_cards, card_hash, load_card
 from f2vbench.errors import SettingsError
 
 PUBLISHED = {"chase_db1": 28, "drive": 40, "folder": None, "hrf": 45, "les_av": 22, "rite": 40, "stare": 20}
+SIMULATED = {
+    "phantom-disease": 210,
+    "phantom-dr": 200,
+    "phantom-glaucoma": 200,
+    "phantom-retrieval": 600,
+    "phantom-systemic": 240,
+    "phantom-vessels": 40,
+    "phantom-video": 650,
+}
 
 VALUES = {
     "name": "mine",
@@ -43,7 +52,7 @@ def write_card(folder, **changes):
 
 
 def test_the_published_cards_load():
-    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED
+    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED | SIMULATED
     rite = load_card("rite")
     assert (rite.layout, rite.family, rite.split, rite.test_fraction) == ("rite", "segmentation", "random", 0.5)
     assert rite.path.name == "rite.yaml"
@@ -93,6 +102,9 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
         ({"layout": "chase"}, "layout: 'chase': there is no layout 'chase'; did you mean 'chase_db1'?"),
         ({"folders": ["../up"]}, "'../up' is no plain folder name"),
         ({"images": "many"}, "images: 'many'"),
+        ({"family": "segmentasion"}, "did you mean 'segmentation'?"),
+        ({"phantom": {"patients": 0, "seed": 1, "parts": ["dr"]}}, "phantom.patients: 0"),
+        ({"phantom": {"patients": 2, "seed": 1, "parts": ["dr"], "sise": 64}}, "phantom.sise"),
         ({"title": ""}, "title: ''"),
     ],
 )
@@ -135,7 +147,7 @@ def test_files_of_other_projects_do_not_disturb(tmp_path):
     (tasks / "template.yaml").write_text("{{ jinja }}: [\n")
     (tasks / "drive.yaml").write_text("mount: /dev/sda\n")
     (tasks / "empty.yaml").touch()
-    assert set(all_cards()) == set(PUBLISHED)
+    assert set(all_cards()) == set(PUBLISHED | SIMULATED)
     assert load_card("drive").title == "DRIVE"
     with pytest.raises(SettingsError, match=r"main\.yaml is no task card"):
         load_card("main")

@@ -1,7 +1,7 @@
 """Readers of published folder structures, one module a layout.
 
 A layout is a function from a folder and the card's options to the raw index: a DataFrame with the columns of
-`f2vbench.data.layouts.listing.COLUMNS` and, in ``attrs["notes"]``, sentences on what was left out or assumed.
+`f2vbench.data.layouts.listing.Row` and, in ``attrs["notes"]``, sentences on what was left out or assumed.
 A plug-in adds its own with ``LAYOUTS["name"] = function``.
 """
 
@@ -28,5 +28,18 @@ def _on_demand(name: str) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    name: _on_demand(name) for name in ("chase_db1", "drive", "folder", "hrf", "les_av", "rite", "stare")
+    name: _on_demand(name)
+    for name in (
+        "angiogram_table",
+        "chase_db1",
+        "drive",
+        "folder",
+        "hrf",
+        "les_av",
+        "outcome_table",
+        "retfound_folders",
+        "retrieval_table",
+        "rite",
+        "stare",
+    )
 }

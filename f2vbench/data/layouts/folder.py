@@ -9,12 +9,10 @@ every image counts as a patient of its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pandas import DataFrame
 
 from f2vbench.data.layouts.listing import (
@@ -23,7 +21,9 @@ from f2vbench.data.layouts.listing import (
     images_in,
     index_of,
     labels_without_image,
+    read_csv,
     read_options,
+    safe_id,
     subfolder,
 )
 from f2vbench.errors import DataError
@@ -68,7 +68,7 @@ def _read_part(folder: Path, split: str) -> tuple[list[Row], list[str]]:
     prefix = f"{split}_" if split else ""
     rows = []
     for stem, path in images.items():
-        name = prefix + _safe(stem)
+        name = prefix + safe_id(stem)
         patient, table_split = table.get(stem, (name, ""))
         label, view = _partner(stem, labels, _LABEL_SUFFIXES), _partner(stem, views, _FOV_SUFFIXES)
         rows.append(Row(name, path, label, view, patient, split=split or table_split))
@@ -76,11 +76,6 @@ def _read_part(folder: Path, split: str) -> tuple[list[Row], list[str]]:
     if not table:
         notes.append(f"{folder} has no {_TABLE}: every image counts as a patient of its own")
     return rows, notes
-
-
-def _safe(stem: str) -> str:
-    """The stem as part of an id, which may become a file name: letters, digits, dot, underscore and hyphen."""
-    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", stem)
 
 
 def _partner(stem: str, files: Mapping[str, Path], suffixes: tuple[str, ...]) -> Path | None:
@@ -98,7 +93,7 @@ def _read_table(path: Path, images: Mapping[str, Path], split: str) -> dict[str,
     """
     if not path.exists():
         return {}
-    table = _read_csv(path)
+    table = read_csv(path, ("image", "patient"))
     if "split" in table and split:
         raise DataError(f"{path}: inside {path.parent.name}/ the column split has no place: remove it")
     stems = {file.name: stem for stem, file in images.items()} | {stem: stem for stem in images}
@@ -122,15 +117,3 @@ def _read_table(path: Path, images: Mapping[str, Path], split: str) -> dict[str,
     if problems:
         raise DataError(problems)
     return found
-
-
-def _read_csv(path: Path) -> DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path}: can't be read ({error}): save it as comma-separated UTF-8 text") from None
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    missing = [column for column in ("image", "patient") if column not in table]
-    if missing:
-        raise DataError(f"{path}: no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
-    return table.apply(lambda column: column.str.strip())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ import pandas as pd
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 
 COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
+# What other families than segmentation add; all strings.
+FAMILY_COLUMNS: dict[str, list[str]] = {
+    "segmentation": [],
+    "classification": ["label"],
+    "retrieval": ["view"],
+    "generation": ["case", "phase", "seconds"],
+}
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".bmp", ".ppm.gz", ".pgm.gz", ".bmp.gz")
 _IGNORED_FOLDERS = {"__macosx"}
@@ -19,26 +27,37 @@ _IGNORED_FOLDERS = {"__macosx"}
 
 @dataclass(frozen=True)
 class Row:
-    """One photograph of the index; a label or field of view that does not exist is None.
+    """One image of the index; a mask or field of view that does not exist is None.
 
     Args:
         eye: "left", "right" or "" where it isn't known.
-        split: "train" or "test" where the data set is divided, else "".
+        split: "train", "val" or "test" where the data set is divided, else "".
+        modality: "CF" (colour), "FFA" (fluorescein), "ICG", "RF" (red-free) or "AF" (autofluorescence).
+        label: class, in classification.
+        view: "macula" or "disc", where it is known.
+        case: name of the examination that a photograph and its angiogram frames share, in generation.
+        phase: "arterial", "venous" or "late", of angiogram frames.
+        seconds: after injection, of angiogram frames.
     """
 
     image: str
     path: Path
-    mask_path: Path | None
-    fov_path: Path | None
-    patient: str
+    mask_path: Path | None = None
+    fov_path: Path | None = None
+    patient: str = ""
     eye: str = ""
     split: str = ""
     modality: str = "CF"
+    label: str = ""
+    view: str = ""
+    case: str = ""
+    phase: str = ""
+    seconds: str = ""
 
 
 def index_of(rows: Iterable[Row], notes: Iterable[str] = ()) -> pd.DataFrame:
-    """The rows as a DataFrame of strings with the columns `COLUMNS`; ``notes`` go to ``attrs["notes"]``."""
-    frame = pd.DataFrame([_texts(row) for row in rows], columns=COLUMNS)
+    """The rows as a DataFrame of strings, a column for each of `Row`; ``notes`` go to ``attrs["notes"]``."""
+    frame = pd.DataFrame([_texts(row) for row in rows], columns=[field.name for field in fields(Row)])
     frame.attrs["notes"] = list(notes)
     return frame
 
@@ -107,6 +126,9 @@ def nothing_found(folder: Path, expected: str) -> DataError:
 def read_options(options: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """A layout's options, completed: of the allowed values of each, the first is the default.
 
+    Args:
+        allowed: where `str` stands among the values, any plain file name is one.
+
     Raises:
         SettingsError: unknown options or values, all listed.
     """
@@ -118,14 +140,58 @@ def read_options(options: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ..
     ]
     chosen = {key: values[0] for key, values in allowed.items()}
     for key, values in allowed.items():
-        by_text = {str(value): value for value in values}
-        if key in options and str(options[key]) not in by_text:
+        by_text = {str(value): value for value in values if value is not str}
+        given = str(options.get(key, ""))
+        if str in values and given not in by_text and re.fullmatch(r"\w[\w.-]*", given):
+            chosen[key] = given
+        elif str in values and key in options and given not in by_text:
+            problems.append(f"options.{key}: {options[key]!r} is no plain name: leave out slashes")
+        elif key in options and given not in by_text:
             problems.append(f"options.{key}: {options[key]!r} must be one of {', '.join(by_text)}")
         elif key in options:
-            chosen[key] = by_text[str(options[key])]
+            chosen[key] = by_text[given]
     if problems:
         raise SettingsError(problems)
     return chosen
+
+
+def safe_id(stem: str) -> str:
+    """The stem as part of an id, which may become a file name: letters, digits, dot, underscore and hyphen."""
+    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", stem)
+
+
+def read_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
+    """A table of stripped strings with lower-case column names; separators are found out.
+
+    Raises:
+        DataError: it can't be read, or a required column (lower case) is missing.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path}: can't be read ({error}): save it as comma-separated UTF-8 text") from None
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    missing = [column for column in required if column not in table]
+    if missing:
+        raise DataError(f"{path}: no column {' and '.join(missing)}; it has {', '.join(table.columns)}")
+    return table.apply(lambda column: column.str.strip())
+
+
+def listed_image(table: Path, row: int, name: str, problems: list[str]) -> Path | None:
+    """The image file that a table names, relative to the table's folder; a problem is noted where it is none.
+
+    Args:
+        row: of the table, from 0 below the header.
+    """
+    where = f"{table}, row {row + 2}"
+    path = table.parent / name
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        problems.append(f"{where}: '{name}' must be an image's path below the table's folder")
+    elif not path.is_file():
+        problems.append(f"{where}: there is no file '{name}'")
+    else:
+        return path
+    return None
 
 
 def labels_without_image(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:

@@ -1,0 +1,49 @@
+"""Photographs with outcomes of the body, told by a table.
+
+    systemic.csv: columns image (path below the table's folder), patient, one column of 0 and 1 for each outcome,
+    and, if they are known, eye (left or right) and split (train, val or test)
+
+Rows whose outcome is empty have no label.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
+
+from f2vbench.data.layouts.listing import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.errors import DataError
+
+_SPLITS = ("", "train", "val", "test")
+
+
+def read(folder: Path, options: dict[str, Any]) -> DataFrame:
+    """The raw index of the table below ``folder``; labels are "0" and "1".
+
+    Args:
+        options: ``table``: its file name (systemic.csv); ``outcome``: the column that is the label (stroke).
+    """
+    chosen = read_options(options, {"table": ("systemic.csv", str), "outcome": ("stroke", str)})
+    name, outcome = chosen["table"], chosen["outcome"].lower()
+    table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
+    table = read_csv(table_file, ("image", "patient", outcome))
+    rows: list[Row] = []
+    problems: list[str] = []
+    for position, row in enumerate(table.to_dict("records")):
+        where = f"{table_file}, row {position + 2}"
+        path = listed_image(table_file, position, row["image"], problems)
+        if row[outcome] not in ("0", "1", ""):
+            problems.append(f"{where}: {outcome} is '{row[outcome]}': write 0, 1 or nothing")
+        if not row["patient"]:
+            problems.append(f"{where}: image '{row['image']}' has no patient")
+        if row.get("split", "") not in _SPLITS:
+            problems.append(f"{where}: split '{row['split']}' must be train, val, test or empty")
+        if path is not None:
+            image = safe_id(Path(row["image"]).with_suffix("").as_posix())
+            eye, split = row.get("eye", ""), row.get("split", "")
+            rows.append(Row(image, path, patient=row["patient"], eye=eye, split=split, label=row[outcome]))
+    if problems:
+        raise DataError(problems)
+    return index_of(rows)

@@ -1,0 +1,39 @@
+"""Images of several modalities and views, told by a table.
+
+retrieval.csv: columns image (path below the table's folder), patient, modality (CF, FFA, ICG, RF, AF), and, if
+they are known, eye (left or right) and view (macula or disc)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
+
+from f2vbench.data.layouts.listing import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.errors import DataError
+
+
+def read(folder: Path, options: dict[str, Any]) -> DataFrame:
+    """The raw index of the table below ``folder``.
+
+    Args:
+        options: ``table``: its file name (retrieval.csv).
+    """
+    name = read_options(options, {"table": ("retrieval.csv", str)})["table"]
+    table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
+    rows: list[Row] = []
+    problems: list[str] = []
+    for position, row in enumerate(read_csv(table_file, ("image", "patient", "modality")).to_dict("records")):
+        path = listed_image(table_file, position, row["image"], problems)
+        for column in ("patient", "modality"):
+            if not row[column]:
+                problems.append(f"{table_file}, row {position + 2}: image '{row['image']}' has no {column}")
+        if path is not None:
+            image = safe_id(Path(row["image"]).with_suffix("").as_posix())
+            who = {"patient": row["patient"], "eye": row.get("eye", "")}
+            rows.append(Row(image, path, **who, modality=row["modality"], view=row.get("view", "")))
+    if problems:
+        raise DataError(problems)
+    return index_of(rows)

@@ -1,0 +1,60 @@
+"""A plan in words: what a run is about, and what it will take."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from f2vbench.estimate import Estimate
+from f2vbench.plan import Plan
+from f2vbench.progress import duration
+from f2vbench.report.tables import layout
+
+
+def head(plan: Plan) -> str:
+    """Folder, data, and what is special about this run, a line each."""
+    state = "" if plan.folder.exists() else " (new)"
+    lines = [f"run folder: {plan.folder.path}{state}"]
+    for name, task in plan.tasks.items():
+        index = task.index
+        lines.append(f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}")
+        lines.append(f"{name}: labels: {task.card.labels}")
+    lines += plan.notes
+    lines += [f"left out: {reason}" for reason in plan.left_out]
+    untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
+    if untrained:
+        lines.append(f"untrained, random weights and not models: {', '.join(untrained)}")
+    return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines) + "\n"
+
+
+def costs(plan: Plan, found: Estimate | None) -> str:
+    """A table of the models with what is done, what is missing and how long it takes, and the sum.
+
+    Args:
+        found: None where nothing is missing.
+    """
+    rows = []
+    for name, spec in plan.models.items():
+        units = [unit for unit in plan.units if unit.encoder == name]
+        missing = sum(unit.name not in plan.done for unit in units)
+        cost = found.models.get(name) if found else None
+        rows.append(
+            [
+                name,
+                "floor" if spec.is_floor else spec.weights_label,
+                str(len(units)),
+                str(len(units) - missing),
+                str(missing),
+                f"{cost.stored} of {cost.images}" if cost and cost.images else "–",
+                duration(cost.seconds) if cost else "–",
+                cost.source if cost else "–",
+            ]
+        )
+    header = ["model", "weights", "units", "done", "missing", "features stored", "time of one worker", "estimated from"]
+    total = f"\n{len(plan.units)} units: {len(plan.units) - len(plan.missing)} done, {len(plan.missing)} missing"
+    return layout(header, rows) + "\n" + total + (f"; about {time_and_disk(found)}" if found else "")
+
+
+def time_and_disk(found: Estimate) -> str:
+    """``12 min with 2 workers and 0.3 GB of disk``"""
+    noun = "worker" if found.workers == 1 else "workers"
+    return f"{duration(found.seconds)} with {found.workers} {noun} and {found.disk_bytes / 1e9:.1f} GB of disk"

@@ -1,0 +1,281 @@
+"""A cohort of simulated patients: any eye is made on the fly, from its number alone.
+
+Every random number comes from a generator whose key names the seed, the patient, the side and the purpose, so
+an eye is the same whether it is made first or last, alone or among a million, here or in another process.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+
+from f2vbench.errors import SettingsError, did_you_mean
+from f2vbench.phantom.anatomy import MM_PER_DEGREE, draw_anatomy
+from f2vbench.phantom.angiogram import Angiogram, take_angiogram
+from f2vbench.phantom.camera import VIEWS, Camera, aim
+from f2vbench.phantom.disease import DISEASES, affect_values, draw_findings
+from f2vbench.phantom.eye import Eye
+from f2vbench.phantom.grading import dr_grade, glaucoma_stage
+from f2vbench.phantom.modalities import take_autofluorescence, take_icg, take_red_free
+from f2vbench.phantom.optics import Look, draw_look
+from f2vbench.phantom.outcomes import EFFECT
+from f2vbench.phantom.patients import Patient, draw_patient, generator
+from f2vbench.phantom.photograph import take_photograph
+from f2vbench.phantom.surface import draw_surface
+from f2vbench.phantom.truth import Truth, see_truth
+from f2vbench.phantom.vessels import grow_vessels
+
+VERSION = 1  # raised by one whenever the same seed gives other eyes
+SIDES = ("right", "left")
+SMALLEST, LARGEST = 64, 4096  # px
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is true of one eye and its patient.
+
+    Attributes:
+        disease: one of `f2vbench.phantom.disease.DISEASES`.
+        severity: as drawn: 0 for a normal eye, else from 1.
+        dr_grade: 0 to 4, the international scale read from the lesions; 0 without diabetic retinopathy, whatever
+            another disease bleeds.
+        glaucoma_stage: 0 none, 1 early, 2 advanced, read from cup and nerve fibres.
+        outcomes: stroke, dementia, parkinson, infarction.
+        age: years.
+        sex: "female" or "male".
+        values: the eye's quantities, by their names in `f2vbench.phantom.quantities`, as changed by disease.
+    """
+
+    disease: str
+    severity: int
+    dr_grade: int
+    glaucoma_stage: int
+    outcomes: Mapping[str, bool]
+    age: float
+    sex: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A colour photograph.
+
+    Attributes:
+        image: uint8 (size, size, 3), RGB.
+    """
+
+    image: np.ndarray
+    camera: Camera
+    eye: Eye
+
+    @functools.cached_property
+    def truth(self) -> Truth:
+        """The masks that belong to the image, made when first asked for."""
+        return see_truth(self.eye, self.camera)
+
+
+class CohortEye:
+    """One eye of a cohort; what is costly is made when first asked for, and kept with this object."""
+
+    def __init__(self, cohort: Cohort, index: int):
+        self.cohort = cohort
+        self.index = index
+        self.number, self._side = divmod(index, 2)
+
+    def __repr__(self) -> str:
+        return f"CohortEye({self.name} of {self.cohort})"
+
+    @property
+    def patient(self) -> str:
+        """Such as ``P00014``, counted from 1."""
+        return f"P{self.number + 1:05d}"
+
+    @property
+    def side(self) -> str:
+        """ "right" or "left"."""
+        return SIDES[self._side]
+
+    @property
+    def name(self) -> str:
+        """Such as ``P00014_right``."""
+        return f"{self.patient}_{self.side}"
+
+    @functools.cached_property
+    def eye(self) -> Eye:
+        """The eye itself."""
+        person, side = self._person, self._side
+        disease, severity = person.diseases[side], person.severities[side]
+        values, notch = affect_values(disease, severity, dict(person.values[side]), self._draw("disease"))
+        anatomy = draw_anatomy(values, self.side, self._draw("anatomy"), notch)
+        vessels = grow_vessels(anatomy, self._draw("vessels"))
+        found = draw_findings(disease, severity, anatomy, vessels, person.age, self._draw("findings"))
+        surface = draw_surface(values["melanin"], person.age, found.tessellated, self._draw("surface"))
+        seed = (self.cohort.seed, self.number, self._side)
+        return Eye(anatomy, found.vessels, tuple(found.lesions), surface, person.age, found.haze, seed)
+
+    @functools.cached_property
+    def labels(self) -> Labels:
+        """Everything that is known of the eye."""
+        person, eye = self._person, self.eye
+        disease = person.diseases[self._side]
+        diabetic = disease == "diabetic_retinopathy"
+        return Labels(
+            disease=disease,
+            severity=person.severities[self._side],
+            dr_grade=dr_grade(eye.lesions, eye.vessels, eye.anatomy) if diabetic else 0,
+            glaucoma_stage=glaucoma_stage(eye.anatomy, eye.lesions),
+            outcomes=person.outcomes,
+            age=person.age,
+            sex=person.sex,
+            values=eye.anatomy.values,
+        )
+
+    def camera(self, view: str = "macula", size: int | None = None) -> Camera:
+        """Where the photograph of a view is taken from; angiogram and truth of that view share it.
+
+        Args:
+            view: "macula" or "disc".
+            size: px; by default the cohort's.
+        """
+        look = self.cohort.look(self._person.look)
+        camera = aim(self.eye.anatomy, view, look.field, self._size(size), self._draw("camera", view))
+        return replace(camera, cut=look.cut, fill=look.fill, notch=look.notch)
+
+    def photograph(self, view: str = "macula", size: int | None = None) -> Photograph:
+        """A colour photograph with its truth."""
+        camera = self.camera(view, size)
+        look = self.cohort.look(self._person.look)
+        image = take_photograph(self.eye, camera, look, self._draw("photograph", view))
+        return Photograph(image, camera, self.eye)
+
+    def angiogram(self, view: str = "macula", size: int | None = None) -> Angiogram:
+        """Twelve frames of a fluorescein angiogram, as registered to the photograph of that view: see `Angiogram`."""
+        return take_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view))
+
+    def icg(self, view: str = "macula", size: int | None = None) -> np.ndarray:
+        """An indocyanine green frame, uint8 (size, size); the camera has moved a little since the photograph."""
+        draw = self._draw("icg", view)
+        return take_icg(self.eye, _moved(self.camera(view, size), draw), draw)
+
+    def red_free(self, view: str = "macula", size: int | None = None) -> np.ndarray:
+        """A red-free photograph, uint8 (size, size); the camera has moved a little since the colour one."""
+        draw = self._draw("red_free", view)
+        return take_red_free(self.eye, _moved(self.camera(view, size), draw), draw)
+
+    def autofluorescence(self, view: str = "macula", size: int | None = None) -> np.ndarray:
+        """An autofluorescence image, uint8 (size, size); the camera has moved a little since the photograph."""
+        draw = self._draw("autofluorescence", view)
+        return take_autofluorescence(self.eye, _moved(self.camera(view, size), draw), draw)
+
+    def truth(self, view: str = "macula", size: int | None = None) -> Truth:
+        """The masks of the photograph, without taking it."""
+        return see_truth(self.eye, self.camera(view, size))
+
+    @functools.cached_property
+    def _person(self) -> Patient:
+        return self.cohort.patient(self.number)
+
+    def _draw(self, purpose: str, view: str = VIEWS[0]) -> np.random.Generator:
+        return generator(self.cohort.seed, purpose, self.number, 1 + self._side, VIEWS.index(view))
+
+    def _size(self, size: int | None) -> int:
+        return self.cohort.size if size is None else _checked_size(size)
+
+
+class Cohort(Sequence[CohortEye]):
+    """Patients of one seed, two eyes each: ``cohort[2 * p]`` is the right eye of patient ``p``, then the left.
+
+    Nothing is made or kept until an eye is asked for, and an eye asked for twice is made twice.
+
+    Args:
+        seed: 0 or above; a part of every random number.
+        patients: how many, at least 1. Patient ``p`` is the same in a cohort of any number.
+        size: edge of the images, px, 64 to 4096; views, lesions and vessels are the same at every size.
+        diseases: of the patients, in equal shares; by default all of them, with more of diabetic retinopathy and
+            of normal eyes. Other eyes of patients with a disease may be normal.
+        effect: of the systemic outcomes, standard deviations; see `f2vbench.phantom.outcomes`.
+
+    Raises:
+        SettingsError: all unusable arguments at once.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        patients: int,
+        *,
+        size: int = 512,
+        diseases: Sequence[str] | None = None,
+        effect: float = EFFECT,
+    ):
+        problems = []
+        if seed < 0:
+            problems.append(f"seed={seed}: must be 0 or above")
+        if patients < 1:
+            problems.append(f"patients={patients}: at least one is needed")
+        if not SMALLEST <= size <= LARGEST:
+            problems.append(f"size={size}: images have {SMALLEST} to {LARGEST} pixels")
+        if not 0 <= effect <= 4:
+            problems.append(f"effect={effect}: must be 0 to 4 standard deviations")
+        for name in diseases or ():
+            if name not in DISEASES:
+                hint = did_you_mean(name, DISEASES)
+                problems.append(f"disease={name}: there is no such disease{hint}; known: {', '.join(DISEASES)}")
+        if diseases is not None and not diseases:
+            problems.append("disease: name at least one, or leave it out for all")
+        if problems:
+            raise SettingsError(problems)
+        self.seed = seed
+        self.patients = patients
+        self.size = size
+        self.diseases = tuple(dict.fromkeys(diseases)) if diseases is not None else None
+        self.effect = effect
+
+    def __repr__(self) -> str:
+        return f"Cohort(seed={self.seed}, patients={self.patients}, size={self.size})"
+
+    def __len__(self) -> int:
+        """Number of eyes."""
+        return 2 * self.patients
+
+    @overload
+    def __getitem__(self, index: int) -> CohortEye: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[CohortEye]: ...
+
+    def __getitem__(self, index: int | slice) -> CohortEye | list[CohortEye]:
+        if isinstance(index, slice):
+            return [CohortEye(self, each) for each in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"eye {index}: the cohort has eyes 0 to {len(self) - 1}")
+        return CohortEye(self, place)
+
+    def __iter__(self) -> Iterator[CohortEye]:
+        return (CohortEye(self, index) for index in range(len(self)))
+
+    def patient(self, number: int) -> Patient:
+        """A patient by number, from 0."""
+        return draw_patient(self.seed, number, self.diseases, self.effect)
+
+    def look(self, number: int) -> Look:
+        """One of the cameras of this seed; each is used by many patients, so none gives a patient away."""
+        return draw_look(generator(self.seed, "look", number))
+
+
+def _moved(camera: Camera, draw: np.random.Generator) -> Camera:
+    """The camera after the patient has moved: sd 1.5 % of the field and 1.5° of torsion."""
+    x, y = draw.normal(scale=0.015 * camera.field * MM_PER_DEGREE, size=2)
+    centre = (camera.centre[0] + float(x), camera.centre[1] + float(y))
+    return replace(camera, centre=centre, torsion=camera.torsion + float(draw.normal(scale=1.5)))
+
+
+def _checked_size(size: int) -> int:
+    if not SMALLEST <= size <= LARGEST:
+        raise SettingsError(f"size={size}: images have {SMALLEST} to {LARGEST} pixels")
+    return size
