@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -20,6 +20,7 @@ from f2vbench.phantom.camera import VIEWS, Camera, aim
 from f2vbench.phantom.disease import DISEASES, affect_values, draw_findings
 from f2vbench.phantom.eye import Eye
 from f2vbench.phantom.grading import dr_grade, glaucoma_stage
+from f2vbench.phantom.lumen import Seen, see_vessels
 from f2vbench.phantom.modalities import take_autofluorescence, take_icg, take_red_free
 from f2vbench.phantom.optics import Look, draw_look
 from f2vbench.phantom.outcomes import EFFECT
@@ -71,11 +72,12 @@ class Photograph:
     image: np.ndarray
     camera: Camera
     eye: Eye
+    _seen: Seen = field(repr=False)
 
     @functools.cached_property
     def truth(self) -> Truth:
         """The masks that belong to the image, made when first asked for."""
-        return see_truth(self.eye, self.camera)
+        return see_truth(self.eye, self.camera, self._seen)
 
 
 class CohortEye:
@@ -149,8 +151,9 @@ class CohortEye:
         """A colour photograph with its truth."""
         camera = self.camera(view, size)
         look = self.cohort.look(self._person.look)
-        image = take_photograph(self.eye, camera, look, self._draw("photograph", view))
-        return Photograph(image, camera, self.eye)
+        seen = see_vessels(self.eye.vessels, camera)
+        image = take_photograph(self.eye, camera, look, self._draw("photograph", view), seen)
+        return Photograph(image, camera, self.eye, seen)
 
     def angiogram(self, view: str = "macula", size: int | None = None) -> Angiogram:
         """Twelve frames of a fluorescein angiogram, as registered to the photograph of that view: see `Angiogram`."""

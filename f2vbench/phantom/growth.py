@@ -57,7 +57,8 @@ class Forest:
         """Grow towards tissue points (mm) of each kind until each is reached or can't be."""
         planes = [points + [0, _APART * kind] for kind, points in enumerate(tissue)]
         target = np.concatenate(planes).astype(np.float32)
-        cost, supplier = self._first_supplier(target)
+        free = np.flatnonzero(self.children[: self.count] < 2)[::2]  # every other node is near enough to choose from
+        cost, supplier = self._cheapest(target, free, 24)
         patience = np.zeros(len(target), np.int32)
         for _ in range(int(4.5 * spacing / STEP) + 14):
             pull = target - self.points[supplier]
@@ -69,21 +70,21 @@ class Forest:
             new = self._step(pull[keep] / gap[keep, None], supplier, draw)
             if not len(new):
                 return
-            offered = self._cost(target[:, None], new[None])
-            closest = offered.argmin(axis=1)
-            lowest = offered[np.arange(len(target)), closest]
+            lowest, cheapest = self._cheapest(target, new, 5)
             better = lowest < cost
-            supplier[better], cost[better] = new[closest[better]], lowest[better]
+            supplier[better], cost[better] = cheapest[better], lowest[better]
             patience = np.where(better, 0, patience + 1)
 
-    def _first_supplier(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cost and index of the cheapest of the nearest nodes that may still branch; every other node is asked."""
-        free = np.flatnonzero(self.children[: self.count] < 2)[::2]
-        _, nearest = cKDTree(self.points[free]).query(target, k=24)
-        offered = self._cost(target[:, None], free[nearest])
-        cheapest = offered.argmin(axis=1)
+    def _cheapest(self, target: np.ndarray, nodes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cost and index of the cheapest node for each target, of the ``count`` nearest ones."""
+        if len(nodes) <= count:
+            near = np.broadcast_to(nodes, (len(target), len(nodes)))
+        else:
+            near = nodes[cKDTree(self.points[nodes], leafsize=16).query(target, k=count)[1]]
+        offered = self._cost(target[:, None], near)
+        best = offered.argmin(axis=1)
         rows = np.arange(len(target))
-        return offered[rows, cheapest], free[nearest[rows, cheapest]]
+        return offered[rows, best], near[rows, best]
 
     def _cost(self, target: np.ndarray, node: np.ndarray) -> np.ndarray:
         """What it takes to supply targets from nodes: (1 + a) · distance − a · distance ahead.

@@ -9,6 +9,7 @@ import numpy as np
 
 from f2vbench.phantom.anatomy import Anatomy
 from f2vbench.phantom.camera import Camera
+from f2vbench.phantom.choroid import choroidal_vessels
 from f2vbench.phantom.dye import find_transit
 from f2vbench.phantom.eye import Eye
 from f2vbench.phantom.fluorescence import Layers
@@ -108,7 +109,7 @@ def _choroid(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
     through *= np.clip(1 + 0.12 * surface.grain_map(camera) + 0.17 * surface.cloud_map(camera), 0.3, 2)
     window = cover_lesions(eye, camera, "atrophy", "crescent")
     if window.any():
-        through += window * (1.5 + 0.7 * surface.choroid_map(camera) - through)
+        through += window * (1.5 + 0.7 * choroidal_vessels(eye, camera) - through)
     pigmented = cover_lesions(eye, camera, "laser_scar", by="pigment")
     dark = 0.35 * cover_lesions(eye, camera, "laser_scar") + 0.6 * pigmented * np.clip(0.8 + 0.3 * grounds.clumps, 0, 1)
     return np.asarray(through * (1 - dark))
@@ -183,8 +184,9 @@ def _disc(anatomy: Anatomy, camera: Camera, grounds: _Grounds) -> tuple[np.ndarr
     inside[part] = np.clip(0.5 - (relative - 1) / 0.08, 0, 1)
     cup = np.clip(0.5 - (anatomy.cup.relative(grounds.x[part], grounds.y[part]) - 1) / 0.3, 0, 1)
     angle = np.arctan2(grounds.y[part] - anatomy.disc.centre[1], grounds.x[part] - anatomy.disc.centre[0])
-    uneven = np.clip(0.85 + 0.25 * grounds.disc.at(0.8 * np.cos(angle), 0.8 * np.sin(angle)), 0.2, 1.6)
-    rim[part] = 0.24 * uneven * np.exp(-0.5 * ((relative - 0.97) / 0.12) ** 2) + 0.26 * inside[part] * (1 - 0.6 * cup)
+    uneven = np.clip(0.8 + 0.4 * grounds.disc.at(0.8 * np.cos(angle), 0.8 * np.sin(angle)), 0.2, 1.6)
+    ring = np.exp(-0.5 * ((relative - 0.93) / 0.17) ** 2)
+    rim[part] = 0.13 * uneven * ring + 0.27 * inside[part] * (0.85 + 0.15 * uneven) * (1 - 0.35 * cup)
     radial = np.clip(0.55 + 0.5 * grounds.disc.at(5 * np.cos(angle), 5 * np.sin(angle)), 0, 2)
     capillaries[part] = inside[part] * radial * (1 - 0.75 * cup)
     return inside, rim, capillaries

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from f2vbench.phantom.camera import Camera
+from f2vbench.phantom.choroid import choroidal_vessels
 from f2vbench.phantom.eye import Eye
 from f2vbench.phantom.lesions import Lesion, coverage
 from f2vbench.phantom.textures import Texture
@@ -163,8 +164,7 @@ def _by_kind(eye: Eye) -> dict[str, list[Lesion]]:
 def _bare(image: np.ndarray, areas: list[Lesion], eye: Eye, camera: Camera, mottling: Texture) -> None:
     """Sclera with choroidal vessels before it, and dark pigment along the border and in clumps."""
     layer = _Layer.of(areas, camera)
-    large, middle = (layer.read(texture) for texture in eye.surface.choroid)
-    vessels = np.clip(0.28 + 0.38 * large + 0.28 * middle, 0, 1)[:, None]
+    vessels = choroidal_vessels(eye, camera).ravel()[layer.pixel][:, None]
     behind = _BARE * (1 + 0.05 * layer.read(mottling)[:, None]) + 0.85 * vessels * (_CHOROID - _BARE)
     # What is left of the pigment layer, more in dark eyes, dims it and stays in patches.
     left = 0.16 + 0.20 * eye.surface.melanin + 0.10 * layer.read(eye.surface.clouds[1]) + 0.06 * layer.read(mottling)

@@ -29,7 +29,10 @@ class Lumen:
         return np.asarray(values[self.start] + self.tubes.along * (values[self.end] - values[self.start]))
 
 
-def see_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None) -> tuple[Lumen, Lumen]:
+Seen = tuple[Lumen, Lumen]  # arteries and veins
+
+
+def see_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None) -> Seen:
     """Arteries and veins as seen by a camera.
 
     Args:

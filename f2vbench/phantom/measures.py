@@ -9,7 +9,40 @@ import numpy as np
 from skimage.morphology import skeletonize
 
 from f2vbench.phantom.anatomy import Anatomy
+from f2vbench.phantom.dye import find_transit
+from f2vbench.phantom.eye import Eye
+from f2vbench.phantom.truth import Truth
 from f2vbench.phantom.vessels import ARTERY, VEIN, Vessels
+
+# What the median of healthy adults may be: lowest, highest, where it comes from.
+PUBLISHED: dict[str, tuple[float, float, str]] = {
+    "vessel density": (0.08, 0.16, "an eighth of the field in DRIVE's labels; 0.085 to 0.125 in other public sets"),
+    "fractal dimension": (
+        1.30,
+        1.52,
+        "skeleton, box counting: SIVA 1.40 to 1.50; by this code 1.33 to 1.61 on real sets",
+    ),
+    "artery/vein equivalents": (0.60, 0.75, "Knudtson et al. 2003; means of cohorts 0.65 to 0.70"),
+    "junction exponent": (2.5, 3.1, "Murray 1926: 3; measured 2.6 to 3"),
+    "arc over chord": (1.02, 1.15, "main vessels, Hart et al. 1999 and others"),
+    "vertical cup-to-disc ratio": (0.30, 0.52, "normal eyes, Crowston et al. 2004: median 0.43"),
+    "arterio-venous passage, s": (1.2, 2.6, "healthy eyes: 1.5 ± 0.6 s at the disc"),
+}
+
+
+def anatomical_figures(eye: Eye, truth: Truth) -> dict[str, float]:
+    """The figures of PUBLISHED for one eye; NaN where its vessels don't allow one."""
+    artery, vein = calibre_equivalents(eye.vessels, eye.anatomy)
+    values = (
+        vessel_density(truth.vessels, truth.field_of_view),
+        fractal_dimension(truth.vessels),
+        artery / vein,
+        junction_exponent(eye.vessels),
+        arc_over_chord(eye.vessels, eye.anatomy),
+        eye.anatomy.cup_to_disc,
+        find_transit(eye.vessels, eye.anatomy.values).passage,
+    )
+    return dict(zip(PUBLISHED, values, strict=True))
 
 
 def vessel_density(vessels: np.ndarray, field_of_view: np.ndarray) -> float:

@@ -44,14 +44,14 @@ def take_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: float
     blood = float(concentration(np.asarray(since)))
     washed = 1 - np.exp(-since / 500)  # into the choroid's tissue and the pigment layer
     surface = eye.surface
-    vessels = 1 - np.exp(-0.75 * choroidal_vessels(eye, camera))
+    vessels = choroidal_vessels(eye, camera)
     cover = 1 - 0.15 * surface.melanin
     light = 0.10 + cover * (
         0.75 * blood * vessels + 0.20 * blood + 0.16 * washed * (1 + 0.12 * surface.grain_map(camera))
     )
     light *= 1 - 0.15 * surface.melanin * macular_absorption(eye, camera)
     light *= 1 - 0.8 * _disc(eye.anatomy, camera)
-    light *= 1 - 0.45 * cover_lesions(eye, camera, "atrophy") * (1 - np.minimum(vessels, 1))
+    light *= 1 - 0.45 * cover_lesions(eye, camera, "atrophy") * (1 - vessels)
     light *= 1 - 0.75 * cover_lesions(eye, camera, "preretinal_haemorrhage")
     light *= 1 - 0.35 * cover_lesions(eye, camera, "haemorrhage", "drusen", "hard_exudate")
     retinal = float(concentration(np.asarray(since - _RETINAL_DELAY)))
@@ -65,7 +65,8 @@ def take_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.nda
     """A photograph by green light, uint8 (size, size): blood is black, nerve fibres shine, pigment is even."""
     surface, anatomy = eye.surface, eye.anatomy
     light = 0.62 + 0.03 * surface.cloud_map(camera) + 0.018 * surface.grain_map(camera) * (1.3 - surface.melanin)
-    light += 0.10 * surface.tessellation * (surface.choroid_map(camera) - 0.3) * (1 - surface.melanin)
+    if surface.tessellation > 0:
+        light += 0.10 * surface.tessellation * (choroidal_vessels(eye, camera) - 0.4) * (1 - surface.melanin)
     light *= 1 - 0.42 * macular_absorption(eye, camera) * (0.55 + 0.45 * surface.melanin)
     lost = 1 - 0.9 * cover_lesions(eye, camera, "nerve_fibre_defect")
     light += 0.17 * (0.35 + 0.65 * surface.sheen) * surface.fibre_map(camera, anatomy.disc.centre) * lost

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from f2vbench.phantom.camera import Camera
+from f2vbench.phantom.choroid import choroidal_vessels
 from f2vbench.phantom.eye import Eye
 from f2vbench.phantom.lesion_look import over_vessels, under_vessels
-from f2vbench.phantom.lumen import Lumen, see_vessels
+from f2vbench.phantom.lumen import Lumen, Seen, see_vessels
 from f2vbench.phantom.optics import Look, develop, draw_look, haze, illuminate
 from f2vbench.phantom.textures import Texture
 
@@ -28,16 +29,20 @@ _CUP = np.array([1.02, 0.80, 0.42], np.float32)
 _BLOOD = np.array([[0.9, 5.6, 4.6], [2.1, 5.9, 4.9]], np.float32)
 
 
-def take_photograph(eye: Eye, camera: Camera, look: Look, draw: np.random.Generator) -> np.ndarray:
+def take_photograph(
+    eye: Eye, camera: Camera, look: Look, draw: np.random.Generator, seen: Seen | None = None
+) -> np.ndarray:
     """One colour photograph, uint8 (size, size, 3) RGB; outside the field of view it is about black.
 
     Args:
         draw: what differs between two photographs of one eye with one camera: light, focus, noise.
+        seen: the eye's vessels in this camera, where the caller has them already.
     """
+    seen = seen or see_vessels(eye.vessels, camera)
     fundus = _nerve_fibres(_fundus(eye, camera), eye, camera)
     image = _disc(fundus, eye, camera, draw)
     image = under_vessels(image, eye, camera, draw)
-    image = _blood(image, fundus, eye, camera, look, draw)
+    image = _blood(image, fundus, seen, eye, camera, look, draw)
     image = over_vessels(image, eye, camera, draw)
     image = illuminate(image, camera, look, draw)
     image = haze(image, eye.haze, eye.age, look, draw)
@@ -50,12 +55,13 @@ def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
     base = _FAIR + (_DARK - _FAIR) * surface.melanin**0.8
     x, y = half.grid()
     distance = x * x + y * y
-    dark = (-0.08 * surface.cloud_map(half))[..., None]
+    cloud = surface.cloud_map(half)
+    dark = (-0.08 * cloud)[..., None]
     if surface.tessellation > 0.02:
         # The pigment layer is uneven, and denser at the macula: the choroid shows through in places.
-        shown = np.clip(0.55 + 0.35 * surface.cloud_map(half), 0, 1) * (1 - 0.6 * np.exp(-distance / 2 / 1.5**2))
-        tint = surface.tessellation * np.array([0.6, 1.1, 1.0], np.float32)
-        dark = dark + ((0.33 - surface.choroid_map(half)) * shown)[..., None] * tint
+        shown = np.clip(0.55 + 0.35 * cloud, 0, 1) * (1 - 0.6 * np.exp(-distance / 2 / 1.5**2))
+        tint = surface.tessellation * np.array([0.55, 0.9, 0.7], np.float32)
+        dark = dark + ((0.4 - choroidal_vessels(eye, half)) * shown)[..., None] * tint
     # Taller pigment cells darken the macula; its yellow pigment takes blue and some green (Bone 1992: to about 4°).
     pigment = eye.anatomy.values["macular_pigment"]
     broad, narrow = np.exp(-distance / 2 / 1.05**2), np.exp(-distance / 2 / 0.33**2)
@@ -72,8 +78,10 @@ def _nerve_fibres(image: np.ndarray, eye: Eye, camera: Camera) -> np.ndarray:
     sheen = eye.surface.sheen
     if sheen < 0.03:
         return image
-    fibres = eye.surface.fibre_map(camera, eye.anatomy.disc.centre) * (0.075 * sheen)
-    return np.asarray(image + fibres[..., None] * np.array([0.55, 0.62, 0.40], np.float32))
+    half = camera.at_size((camera.size + 1) // 2)
+    fibres = eye.surface.fibre_map(half, eye.anatomy.disc.centre) * (0.075 * sheen)
+    sheen_map = cv2.resize(fibres, (camera.size, camera.size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(image + sheen_map[..., None] * np.array([0.55, 0.62, 0.40], np.float32))
 
 
 def _disc(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
@@ -105,17 +113,17 @@ def _disc(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator
 
 
 def _blood(
-    image: np.ndarray, fundus: np.ndarray, eye: Eye, camera: Camera, look: Look, draw: np.random.Generator
+    image: np.ndarray, fundus: np.ndarray, seen: Seen, eye: Eye, camera: Camera, look: Look, draw: np.random.Generator
 ) -> np.ndarray:
     """Vessels absorb; the light that their round walls throw back straight makes the central reflex."""
-    arteries, veins = see_vessels(eye.vessels, camera)
+    arteries, veins = seen
     density = look.blood * math.exp(draw.normal(scale=0.06))
     flat = image.reshape(-1, 3).copy()
     depths = [lumen.tubes.depth() / camera.pixels_per_mm for lumen in (arteries, veins)]
     on_top = _on_top(arteries, veins, eye.vessels.artery_over, camera.size)
     for which, (lumen, depth) in enumerate(zip((arteries, veins), depths, strict=True)):
-        seen = depth * np.where(on_top[which], 1.0, 0.35)  # below another vessel little of it is seen
-        flat[lumen.tubes.pixel] *= np.exp(-density * seen[:, None] * _BLOOD[which])
+        visible = depth * np.where(on_top[which], 1.0, 0.35)  # below another vessel little of it is seen
+        flat[lumen.tubes.pixel] *= np.exp(-density * visible[:, None] * _BLOOD[which])
     for which, lumen in enumerate((arteries, veins)):
         flat[lumen.tubes.pixel] += (
             _reflex(lumen, look.reflex * (1.0, 0.4)[which])[:, None] * fundus.reshape(-1, 3)[lumen.tubes.pixel]

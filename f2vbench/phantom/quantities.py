@@ -51,7 +51,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("disc_tilt", "°", 0.0, 9.0, -30.0, 30.0, 0.5, "chosen"),
         Quantity("cup_to_disc", "", 0.42, 0.13, 0.05, 0.64, 0.85, "Crowston et al. 2004, Br J Ophthalmol 88:766"),
         Quantity("artery_diameter", "µm", 92.0, 8.5, 64.0, 120.0, 0.8, _RIVA_1985),
-        Quantity("vein_diameter", "µm", 118.0, 10.0, 86.0, 156.0, 0.8, _RIVA_1985 + "; ratio: Knudtson 2003"),
+        Quantity("vein_diameter", "µm", 115.0, 10.0, 82.0, 152.0, 0.8, _RIVA_1985 + "; ratio: Knudtson 2003"),
         Quantity("branching_exponent", "", 2.85, 0.12, 2.5, 3.2, 0.5, "Murray 1926, PNAS 12:207; Zamir 1979"),
         Quantity(
             "tortuosity", "", 0.36, 0.10, 0.10, 0.75, 0.7, "slope of the path; Hart et al. 1999: arc/chord 1.02–1.2"
@@ -75,7 +75,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             "passage_time",
             "s",
-            1.9,
+            1.7,
             0.4,
             0.9,
             3.5,

@@ -18,7 +18,6 @@ class Surface:
     Attributes:
         melanin: 0 (blond) to 1 (black fundus): how much choroid and pigment layer absorb.
         tessellation: 0 to 1, how far the choroid's large vessels show (thin pigment, age, myopia).
-        choroid: two sets of winding lines, the large and the middle-sized choroidal vessels.
         clouds: slow changes of colour, mm to cm.
         grain: mottling of the pigment layer, tens of µm.
         fibres: striation of the nerve fibre layer; read in polar coordinates around the disc.
@@ -27,16 +26,10 @@ class Surface:
 
     melanin: float
     tessellation: float
-    choroid: tuple[Texture, Texture]
     clouds: tuple[Texture, Texture]
     grain: tuple[Texture, Texture]
     fibres: Texture
     sheen: float
-
-    def choroid_map(self, camera: Camera) -> np.ndarray:
-        """Choroidal vessels, float32 (size, size): about 0 between, up to about 1 on them."""
-        large, middle = (texture.seen_by(camera) for texture in self.choroid)
-        return np.clip(0.33 + 0.27 * large + 0.11 * middle, 0, 1.2)
 
     def cloud_map(self, camera: Camera) -> np.ndarray:
         """Slow unevenness, float32 (size, size), sd about 1."""
@@ -69,15 +62,10 @@ def draw_surface(melanin: float, age: float, tessellated: float, draw: np.random
         age: years.
         tessellated: 0 to 1, a disease's or myopia's part in it.
     """
-    run = draw.normal(0, 0.35)  # choroidal vessels of the posterior pole run about horizontally
     thin = np.clip(0.8 - 0.9 * melanin + 0.006 * (age - 50) + draw.normal(scale=0.18), 0, 1)
     return Surface(
         melanin=melanin,
         tessellation=float(np.clip(0.62 * thin**1.6 + tessellated, 0, 1)),
-        choroid=(
-            Texture.draw("net", float(draw.uniform(17, 26)), draw, float(draw.uniform(1.4, 2.3)), run),
-            Texture.draw("net", float(draw.uniform(9, 13)), draw, float(draw.uniform(1.2, 1.8)), run),
-        ),
         clouds=(
             Texture.draw("cloud", float(draw.uniform(26, 40)), draw),
             Texture.draw("cloud", float(draw.uniform(8, 14)), draw),

@@ -46,6 +46,12 @@ def _tile(kind: str) -> np.ndarray:
     return (values / values.std()).astype(np.float32)
 
 
+@functools.cache
+def _bordered(kind: str) -> np.ndarray:
+    """The tile with its first row and column again at its end, for reading between the last and the first."""
+    return np.asarray(cv2.copyMakeBorder(_tile(kind), 0, 1, 0, 1, cv2.BORDER_WRAP))
+
+
 @dataclass(frozen=True)
 class Texture:
     """A place in a tile.
@@ -108,9 +114,8 @@ class Texture:
         v = -x * math.sin(self.turn) + y * math.cos(self.turn)
         columns = (u / self.period + self.offset[0]) % 1.0 * TILE
         rows = (v / self.period + self.offset[1]) % 1.0 * TILE
-        tile = cv2.copyMakeBorder(_tile(self.kind), 0, 1, 0, 1, cv2.BORDER_WRAP)
         # OpenCV's images have less than 32,768 rows and columns: whatever the shape, it is read as rows of 1,024.
         places = np.stack([columns.ravel(), rows.ravel()]).astype(np.float32)
         places = np.pad(places, ((0, 0), (0, -places.shape[1] % 1024))).reshape(2, -1, 1024)
-        seen = cv2.remap(tile, places[0], places[1], cv2.INTER_LINEAR)
+        seen = cv2.remap(_bordered(self.kind), places[0], places[1], cv2.INTER_LINEAR)
         return np.asarray(seen.ravel()[: columns.size].reshape(columns.shape))

@@ -12,9 +12,9 @@ from f2vbench.phantom.anatomy import Outline
 from f2vbench.phantom.camera import Camera
 from f2vbench.phantom.eye import Eye
 from f2vbench.phantom.lesions import coverage
-from f2vbench.phantom.lumen import Lumen, see_vessels
+from f2vbench.phantom.lumen import Lumen, Seen, see_vessels
 
-VISIBLE = 0.026  # mm: vessels narrower than this are not in the vessel masks, as graders can't see them
+VISIBLE = 0.030  # mm: vessels narrower than this are not in the vessel masks, as graders can't see them
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,15 @@ class Truth:
     lesions: Mapping[str, np.ndarray]
 
 
-def see_truth(eye: Eye, camera: Camera) -> Truth:
-    """The masks of an eye in a camera's view."""
+def see_truth(eye: Eye, camera: Camera, seen: Seen | None = None) -> Truth:
+    """The masks of an eye in a camera's view.
+
+    Args:
+        seen: the eye's vessels in this camera, where the caller has them already.
+    """
     inside = camera.field_of_view()
     wide = 2 * eye.vessels.radius >= VISIBLE
-    arteries, veins = (_mask(lumen) & inside for lumen in see_vessels(eye.vessels, camera, only=wide))
+    arteries, veins = (_mask(lumen, wide) & inside for lumen in seen or see_vessels(eye.vessels, camera))
     kinds = sorted({lesion.kind for lesion in eye.lesions})
     lesions = {
         kind: (coverage([each for each in eye.lesions if each.kind == kind], camera, by="one") >= 0.5) & inside
@@ -63,6 +67,7 @@ def outline_mask(outline: Outline, camera: Camera) -> np.ndarray:
     return mask > 0
 
 
-def _mask(lumen: Lumen) -> np.ndarray:
-    """Pixels whose centre lies in a vessel; a vessel narrower than a pixel gets the pixels on its line."""
-    return lumen.tubes.spread((np.abs(lumen.tubes.offset) <= np.maximum(lumen.tubes.radius, 0.6)).astype(float)) > 0
+def _mask(lumen: Lumen, drawn: np.ndarray) -> np.ndarray:
+    """Pixels whose centre lies in a drawn vessel; a vessel narrower than a pixel gets the pixels on its line."""
+    on_it = np.abs(lumen.tubes.offset) <= np.maximum(lumen.tubes.radius, 0.6)
+    return lumen.tubes.spread((on_it & drawn[lumen.end]).astype(np.float32)) > 0

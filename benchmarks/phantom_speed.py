@@ -1,0 +1,66 @@
+"""How fast phantoms are made, and whether memory stays flat.
+
+    python benchmarks/phantom_speed.py [--eyes 40] [--videos 10]
+
+One process, one thread. An eye is grown, photographed and masked at 512 × 512; a video is its twelve frames. The
+bars: 5 eyes a second and 1 video a second, and no more memory after the last eye than after the first quarter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import cv2
+import numpy as np
+
+from f2vbench.phantom import Cohort
+
+EYES_A_SECOND, VIDEOS_A_SECOND, GROWTH_MIB = 5.0, 1.0, 64.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--eyes", type=int, default=40)
+    parser.add_argument("--videos", type=int, default=10)
+    settings = parser.parse_args()
+    cv2.setNumThreads(1)
+    cohort = Cohort(11, 10_000_000, size=512)
+    _photograph(cohort, 999), cohort[998].angiogram()  # textures are made once
+    seconds, peaks = [], []
+    for number in range(settings.eyes):
+        started = time.perf_counter()
+        _photograph(cohort, number)
+        seconds.append(time.perf_counter() - started)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    videos = []
+    for number in range(settings.videos):
+        eye = cohort[number]
+        _ = eye.eye  # the eye is there already: its photograph was taken
+        started = time.perf_counter()
+        eye.angiogram()
+        videos.append(time.perf_counter() - started)
+    rate, video_rate = 1 / np.mean(seconds), 1 / np.mean(videos)
+    growth = peaks[-1] - peaks[len(peaks) // 4]
+    print(
+        f"eyes (grown, photograph, masks): {rate:.1f} a second, slowest {max(seconds):.2f} s; bar {EYES_A_SECOND:.0f}"
+    )
+    print(f"  ratio to the bar: {rate / EYES_A_SECOND:.2f}")
+    print(f"videos of 12 frames: {video_rate:.1f} a second, slowest {max(videos):.2f} s; bar {VIDEOS_A_SECOND:.0f}")
+    print(f"  ratio to the bar: {video_rate / VIDEOS_A_SECOND:.2f}")
+    print(f"peak memory: {peaks[-1]:.0f} MiB; {growth:.0f} MiB came after the first quarter, bar {GROWTH_MIB:.0f}")
+    return 0 if rate >= EYES_A_SECOND and video_rate >= VIDEOS_A_SECOND and growth <= GROWTH_MIB else 1
+
+
+def _photograph(cohort: Cohort, number: int) -> None:
+    photograph = cohort[number].photograph("macula" if number % 2 else "disc")
+    assert photograph.truth.vessels.any()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
