@@ -130,6 +130,18 @@ def test_other_content_is_refused_and_left_alone(written, tmp_path):
         make(tmp_path / "mine" / "thesis.txt")
 
 
+def test_trees_are_the_vectors_behind_the_masks(written):
+    tree = np.load(written / "trees" / "P00001_left.npz")
+    mask = np.asarray(Image.open(written / "masks" / "vessels" / "P00001_left.png")) > 0
+    assert (tree["parent"] < np.arange(len(tree["parent"]))).all()
+    columns, rows = np.rint(tree["points_px"][2000 * tree["radius_mm"] > 40]).astype(int).T
+    inside = (columns >= 0) & (columns < mask.shape[1]) & (rows >= 0) & (rows < mask.shape[0])
+    field = np.asarray(Image.open(written / "masks" / "field_of_view" / "P00001_left.png")) > 0
+    shown = field[rows[inside], columns[inside]]
+    assert shown.sum() > 20
+    assert mask[rows[inside], columns[inside]][shown].mean() > 0.85  # rounded to whole pixels
+
+
 def test_every_image_is_stored_once(written):
     for place in ("vessels/AV_groundTruth", "dr", "glaucoma", "disease"):
         files = list((written / place).rglob("*.png"))

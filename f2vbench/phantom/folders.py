@@ -23,6 +23,7 @@ from f2vbench.files import canonical_json, sealed, sha256, unseal, write_atomica
 from f2vbench.phantom.cohort import VERSION, Cohort, CohortEye
 from f2vbench.phantom.png import encode_png
 from f2vbench.phantom.tables import PARTS, write_tables
+from f2vbench.phantom.tree_files import encode_tree
 from f2vbench.phantom.truth import Truth
 from f2vbench.processes import do_all
 from f2vbench.progress import Progress, Silent
@@ -202,9 +203,13 @@ def _write_eye(task: _Task, index: int) -> None:
             write_atomically(task.out / file, encode_png(pixels))
     finally:
         cv2.setNumThreads(threads)
+    files = list(images)
+    if "vessels" in task.parts:
+        files.append(f"trees/{eye.name}.npz")
+        write_atomically(task.out / files[-1], encode_tree(eye.eye.vessels, eye.camera()))
     labels = asdict(eye.labels)
     record = {"name": eye.name, "patient": eye.patient, "number": eye.number, "eye": eye.side}
-    record |= {"labels": labels, "frames": frames, "files": list(images)}
+    record |= {"labels": labels, "frames": frames, "files": files}
     write_atomically(_record_file(task.out, eye.name), sealed(record), durable=True)
 
 

@@ -14,7 +14,8 @@ _PARTS = {
         "vessels/AV_groundTruth/{training,test}/{images,vessel,av} and vessels/drive_fov",
         "RITE's layout: vessel masks, arteries red and veins blue (crossings green), fields of view in DRIVE's place. "
         f"Vessels of {1000 * VISIBLE:.0f} µm and wider are in the masks. masks/ has the same masks by kind, and with "
-        "them disc, cup, and every kind of lesion that an eye has.",
+        "them disc, cup, and every kind of lesion that an eye has. trees/<eye>.npz holds the vessels as vectors: centre "
+        "lines in mm and px, parent, radius, path length from the disc, artery or vein.",
     ),
     "dr": (
         "dr/{train,val,test}/{anodr,bmilddr,cmoderatedr,dseveredr,eproliferativedr}",
@@ -77,10 +78,10 @@ def _systemic(effect: float) -> str:
         f"{each.name} ({'larger' if each.sign > 0 else 'smaller'} {each.quantity})" for each in OUTCOMES.values()
     )
     return fill(
-        f"Each outcome shifts one quantity of both eyes by {effect:g} standard deviations: {traits}. So the best AUROC "
+        f"Each outcome shifts one quantity of both eyes by {effect:g} sd: {traits}. So the best AUROC "
         f"that can be reached is {best_auroc(effect):.3f} in eyes without disease (diseases change vessels, too). "
         f"Outcomes depend on nothing else, and {PREVALENCE:.0%} of the patients have each. In truth such effects are "
-        "about 0.1 to 0.4 standard deviations.",
+        "about 0.1 to 0.4 sd.",
         100,
     )
 
