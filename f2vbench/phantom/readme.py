@@ -14,8 +14,8 @@ _PARTS = {
         "vessels/AV_groundTruth/{training,test}/{images,vessel,av} and vessels/drive_fov",
         "RITE's layout: vessel masks, arteries red and veins blue (crossings green), fields of view in DRIVE's place. "
         f"Vessels of {1000 * VISIBLE:.0f} µm and wider are in the masks. masks/ has the same masks by kind, and with "
-        "them disc, cup, and every kind of lesion that an eye has. trees/<eye>.npz holds the vessels as vectors: centre "
-        "lines in mm and px, parent, radius, path length from the disc, artery or vein.",
+        "them disc, cup, and every kind of lesion that an eye has. trees/<eye>.npz holds the vessels as vectors: "
+        "centre lines in mm and px, parent, radius, path length from the disc, artery or vein.",
     ),
     "dr": (
         "dr/{train,val,test}/{anodr,bmilddr,cmoderatedr,dseveredr,eproliferativedr}",
