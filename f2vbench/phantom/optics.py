@@ -67,7 +67,7 @@ def draw_look(draw: np.random.Generator) -> Look:
         saturation=float(draw.uniform(0.65, 1.45)),
         brightness=float(draw.uniform(0.36, 0.72)),
         gamma=float(draw.uniform(1.7, 2.5)),
-        blood=float(np.exp(draw.normal(0.55, 0.28))),
+        blood=float(np.exp(draw.normal(0.28, 0.32))),
         reflex=float(draw.uniform(0.02, 0.38)),
         vignette=float(draw.uniform(0.05, 0.6)),
         blur=float(np.exp(draw.uniform(math.log(0.0004), math.log(0.0019)))),
@@ -163,7 +163,7 @@ def _enlarged(small: np.ndarray, size: int) -> np.ndarray:
 def _noise(size: int, sd: float, shown: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Sensor noise: mostly brightness, some coarser colour, smoothed by demosaicing; less in bright places."""
     grain = draw.standard_normal((size, size), dtype=np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * 1.9 + 0.45 * grain
+    grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * 1.4 + 0.33 * grain
     half = (size + 1) // 2
     colour = _enlarged(draw.standard_normal((half, half, 3), dtype=np.float32), size)
-    return np.asarray((grain[..., None] + 0.55 * colour) * (sd * 1.25 - sd * 0.5 * np.minimum(shown, 1)))
+    return np.asarray((grain[..., None] + 0.42 * colour) * (sd * 1.25 - sd * 0.5 * np.minimum(shown, 1)))
