@@ -1,6 +1,6 @@
 """Transfer: a small U-Net that has seen phantoms alone, scored on the vessels of real photographs.
 
-    python benchmarks/phantom_vessels.py --data FOLDER [--photographs 700] [--steps 1600] [--workers 2]
+    python benchmarks/phantom_vessels.py --data FOLDER [--photographs 900] [--steps 2400] [--workers 2]
 
 FOLDER has `rite/`, `chase_db1/`, `hrf/` and `les_av/` in their own layouts. The network is
 segmentation-models-pytorch's U-Net on the first stages of a ResNet-18, without pretrained weights. No real
@@ -29,16 +29,27 @@ from f2vbench.encoders.floors import ScoreFloor
 from f2vbench.heads.scratch_unet import normalise
 from f2vbench.metrics.segmentation import tally
 from f2vbench.phantom import Cohort
+from f2vbench.phantom.optics import Look
 
 SETS = ("rite", "chase_db1", "hrf", "les_av")
+VARIANTS = ("everything", "healthy", "one-camera")
 GOAL_RITE, GOAL_MARGIN = 0.955, 0.01
 
 
-def simulate(job: tuple[int, int]) -> np.ndarray:
+class OneCamera(Cohort):
+    """A cohort whose patients all sat before the same camera."""
+
+    def look(self, number: int) -> Look:
+        return super().look(0)
+
+
+def simulate(job: tuple[int, int, str]) -> np.ndarray:
     """Planes of one phantom photograph and its vessels, at the working size."""
-    seed, number = job
+    seed, number, variant = job
     cv2.setNumThreads(1)
-    eye = Cohort(seed, number // 2 + 1, size=round(REFERENCE_DIAMETER / 0.95))[number]
+    kind = OneCamera if variant == "one-camera" else Cohort
+    diseases = ("normal",) if variant == "healthy" else None
+    eye = kind(seed, number // 2 + 1, size=round(REFERENCE_DIAMETER / 0.95), diseases=diseases)[number]
     photograph = eye.photograph("macula" if number % 3 else "disc")
     truth = photograph.truth
     return pack(normalise(photograph.image, truth.field_of_view), truth.vessels, truth.field_of_view)
@@ -54,15 +65,18 @@ def vessel_score(model: torch.nn.Module, photograph: Photograph) -> np.ndarray:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photographs", type=int, default=700)
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--photographs", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
+    parser.add_argument(
+        "--variant", choices=VARIANTS, default="everything", help="what the simulation leaves out, to see what matters"
+    )
     parser.add_argument("--weights", type=Path, help="where to keep the trained network")
     settings = parser.parse_args()
     torch.set_num_threads(1)
     started = time.perf_counter()
-    jobs = [(1000 + settings.seed, number) for number in range(settings.photographs)]
+    jobs = [(1000 + settings.seed, number, settings.variant) for number in range(settings.photographs)]
     with multiprocessing.get_context("spawn").Pool(settings.workers) as workers:
         pool = list(workers.imap(simulate, jobs, chunksize=4))
     print(f"{len(pool)} phantom photographs in {time.perf_counter() - started:.0f} s")

@@ -87,7 +87,7 @@ def illuminate(image: np.ndarray, camera: Camera, look: Look, draw: np.random.Ge
     def towards(angle: float) -> np.ndarray:
         return along[None, :] * math.cos(angle) + along[:, None] * math.sin(angle)
 
-    tilt = draw.uniform(0, 0.28) * towards(draw.uniform(0, 2 * math.pi))
+    tilt = draw.uniform(0, 0.40) * towards(draw.uniform(0, 2 * math.pi))
     light = np.exp(tilt) * (1 - look.vignette * np.minimum(rho, 1.05) ** draw.uniform(2, 5))
     stray = np.zeros((small.size, small.size, 3), np.float32)
     if draw.random() < 0.45:  # a pale crescent of lens or iris light along the rim

@@ -65,8 +65,8 @@ def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
     # Taller pigment cells darken the macula; its yellow pigment takes blue and some green (Bone 1992: to about 4°).
     pigment = eye.anatomy.values["macular_pigment"]
     broad, narrow = np.exp(-distance / 2 / 1.05**2), np.exp(-distance / 2 / 0.33**2)
-    dark = dark + broad[..., None] * ((0.30 + 0.35 * surface.melanin) * np.array([0.7, 1.0, 1.0], np.float32))
-    dark += narrow[..., None] * ((0.25 + 0.45 * pigment) * np.array([0.45, 0.9, 1.6], np.float32))
+    dark = dark + broad[..., None] * ((0.36 + 0.40 * surface.melanin) * np.array([0.75, 1.0, 1.0], np.float32))
+    dark += narrow[..., None] * ((0.30 + 0.45 * pigment) * np.array([0.5, 0.95, 1.6], np.float32))
     smooth = base * cv2.exp(-dark.astype(np.float32))
     fine = 1 + (0.018 + 0.022 * surface.melanin) * surface.grain_map(camera)
     size = (camera.size, camera.size)
