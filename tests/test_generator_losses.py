@@ -186,7 +186,7 @@ def test_vgg_features_are_the_rectified_maps_of_its_file(tmp_path):
     )
     for maps, end in zip(found, (2, 7, 12, 21, 30), strict=True):
         torch.testing.assert_close(maps, features[:end](normalised), rtol=1e-2, atol=1e-3)
-    with pytest.raises(WeightsError, match=r"download vgg19-dcbb9e9d\.pth"):
+    with pytest.raises(WeightsError, match=r"vgg19-dcbb9e9d\.pth"):
         losses.Vgg19Features(tmp_path / "absent.pth")
 
 
@@ -345,7 +345,7 @@ def test_presets_are_the_published_tables():
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"preset": "released"}, r"download vgg19-dcbb9e9d\.pth .* loss\.perceptual=0"),
+        ({"preset": "released"}, r"vgg19-dcbb9e9d\.pth .* loss\.perceptual=0"),
         ({"loss": {"gann": 1}}, "unknown key 'loss.gann'.*did you mean 'loss.gan'"),
         ({"image_size": 100}, "image_size"),
         ({"model": "pix2pixhd", "loss": {"attention": 4}}, "has one frame and no mask"),
