@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
   plan     what a run would do, how long it would take, and what is done already
   report   tables of a run, on the terminal and as CSV
+  train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
@@ -68,6 +70,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "run": _run,
         "plan": _plan,
         "report": _report,
+        "train": _train,
         "phantom": _phantom,
         "list": _list,
         "doctor": _doctor,
@@ -158,6 +161,22 @@ def _report(words: list[str]) -> int:
     return 0
 
 
+def _train(words: list[str]) -> int:
+    from f2vbench.generator.settings import TrainSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("train", TrainSettings, words):
+        return 0
+    settings = parse(TrainSettings, words)
+    from f2vbench.generator.training import train
+    from f2vbench.progress import for_this_terminal
+
+    generator = train(settings, for_this_terminal())
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one tells
+        print(f"generator: {generator}, for model={settings.model}:{generator}")
+    return 0
+
+
 def _phantom(words: list[str]) -> int:
     from f2vbench.phantom.settings import PhantomSettings
     from f2vbench.words import parse
@@ -190,7 +209,7 @@ def _list(words: list[str]) -> int:
     from f2vbench.settings import ListSettings
     from f2vbench.words import parse
 
-    kinds = {"tasks": _list_tasks, "models": _list_models, "runs": _list_runs}
+    kinds = ("tasks", "models", "runs")
     if not words or words[0] not in kinds:
         if words and words[0] not in ("-h", "--help"):
             raise F2VBenchError(
@@ -199,46 +218,11 @@ def _list(words: list[str]) -> int:
         print("usage: f2vbench list tasks | models | runs [root=folder]")
         return 0
     if not _asks_for_help("list " + words[0], ListSettings, words[1:]):
-        kinds[words[0]](parse(ListSettings, words[1:]))
+        settings = parse(ListSettings, words[1:])
+        from f2vbench.listing import KINDS
+
+        print(KINDS[words[0]](settings))
     return 0
-
-
-def _list_tasks(_: Any) -> None:
-    from f2vbench.data.cards import all_cards
-    from f2vbench.data.index import find_folder
-    from f2vbench.report.tables import layout
-
-    rows = []
-    for name, card in all_cards().items():
-        if isinstance(card, F2VBenchError):
-            rows.append([name, "–", f"damaged card: {card}", ""])
-            continue
-        try:
-            where = str(find_folder(card, None))
-        except F2VBenchError:
-            where = "no data: give data=folder" if card.phantom is None else "made on first use"
-        rows.append([name, card.family, card.title, where])
-    print(layout(["task", "family", "data set", "folder"], rows))
-
-
-def _list_models(_: Any) -> None:
-    from f2vbench.encoders.registry import known_families
-    from f2vbench.report.tables import layout
-
-    print(layout(["model", "what it is"], known_families().items()))
-
-
-def _list_runs(settings: Any) -> None:
-    import time
-
-    from f2vbench.report.tables import layout
-    from f2vbench.store.runs import runs_below
-
-    rows = [
-        [str(folder), str(units), time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))]
-        for folder, units, changed in runs_below(settings.root)
-    ]
-    print(layout(["run", "units", "last change"], rows) if rows else f"no run below {settings.root}")
 
 
 def _doctor(words: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
 from f2vbench.engine.items import workers
-from f2vbench.errors import F2VBenchError
+from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.files import cache_folder, write_atomically
 from f2vbench.provenance import cores, machine, memory_bytes, software
 from f2vbench.settings import RunSettings
@@ -92,13 +92,17 @@ def _hub() -> Finding:
 
 
 def _shipped_weights() -> list[Finding]:
-    from importlib.resources import files
+    from f2vbench.weights_cards import find_weights, weights_card, weights_cards
 
-    cards = sorted(card.name for card in files("f2vbench.weights").iterdir() if card.name.endswith(".yaml"))
-    if not cards:
-        advice = "none come with this version: give weights=path, or name a model :untrained"
-        return [(_OPEN, "fundus2video, fundus2fa, pix2pixhd", advice)]
-    return [(_OK, name.removesuffix(".yaml"), "comes with the package") for name in cards]
+    advice = "none come with this version: train one (f2vbench train), give weights=path, or name a model :untrained"
+    rows: list[Finding] = [(_OPEN, "fundus2video, fundus2fa, pix2pixhd", advice)]
+    for name in weights_cards():
+        card = weights_card(name)
+        try:
+            rows.append((_OK, name, str(find_weights(card))))
+        except WeightsError as error:
+            rows.append((_OPEN, name, f"for {card.used_for}: {error}"))
+    return rows
 
 
 def _data() -> list[Finding]:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -60,6 +60,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What each ``preset=`` sets unless the user says otherwise, for help texts."""
+
 
 class DecoderSettings(Settings):
     """Training of the vessel decoder on an encoder's feature maps."""
@@ -105,6 +108,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 class RunSettings(Settings):
     """Keys of `f2vbench run` and `f2vbench plan`, and the arguments of `Benchmark`."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
     model: Names = Field(

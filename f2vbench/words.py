@@ -8,7 +8,7 @@ shows all that is wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.settings import PRESETS, Settings, flatten, overlay
+from f2vbench.settings import Settings, flatten, overlay
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -36,27 +36,44 @@ def build(model: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
     return _validate(model, dict(values), [])
 
 
-def describe(model: type[Settings], prefix: str = "") -> list[tuple[str, str, str]]:
+def describe(model: type[Settings]) -> list[tuple[str, str, str]]:
     """(key, default, meaning) of every key, nested ones dotted, for help texts."""
-    rows: list[tuple[str, str, str]] = []
+    presets = {name: flatten(values) for name, values in model.presets.items()}
+    return list(_rows(model, "", presets))
+
+
+def _rows(
+    model: type[Settings], prefix: str, presets: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         key = prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            rows.extend(describe(field.annotation, f"{key}."))
+        if name in _nested(model):
+            yield from _rows(_nested(model)[name], f"{key}.", presets)
             continue
-        rows.append((key, _default_text(key, field.is_required(), field.default), field.description or ""))
-    return rows
+        known = any(key in values for values in presets.values())
+        by_preset = {preset: values.get(key, field.default) for preset, values in presets.items()} if known else {}
+        yield key, _default_text(by_preset, field.is_required(), field.default), field.description or ""
 
 
-def _default_text(key: str, required: bool, default: Any) -> str:
+def _nested(model: type[Settings]) -> dict[str, type[Settings]]:
+    annotations = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: kind for name, kind in annotations.items() if isinstance(kind, type) and issubclass(kind, Settings)}
+
+
+def _default_text(by_preset: Mapping[str, Any], required: bool, default: Any) -> str:
     if required:
         return "(required)"
-    by_preset = {name: flatten(values)[key] for name, values in PRESETS.items() if key in flatten(values)}
     if len(set(map(str, by_preset.values()))) > 1:
-        return ", ".join(f"{name}: {'–' if value is None else value}" for name, value in by_preset.items())
-    if isinstance(default, list):
-        return ",".join(map(str, default))
-    return "–" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        return ", ".join(f"{name}: {_text(value)}" for name, value in by_preset.items())
+    return _text(next(iter(by_preset.values()), default))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _read_words(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
@@ -126,7 +143,7 @@ def _problems_of(model: type[Settings], error: ValidationError) -> list[str]:
     for item in error.errors(include_url=False):
         location = [str(part) for part in item["loc"]]
         names = [part for part in location if not part.isdigit() and re.fullmatch(r"[a-z_0-9:.]+", part)]
-        key = ".".join(names[:2]) if names[:1] in (["decoder"], ["scratch"]) else (names[0] if names else "")
+        key = ".".join(names[:2]) if names[:1] and names[0] in _nested(model) else (names[0] if names else "")
         if item["type"] == "extra_forbidden":
             told[key] = f"unknown key '{key}' (value {item['input']!r}){did_you_mean(key, keys)}"
         elif item["type"] == "missing":

@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
-    ["doctor", "overview"],
+    ["doctor", "overview", "listing"],
     ["benchmark"],
     ["estimate"],
     ["plan"],
+    ["generator"],
     ["engine"],
     ["encoders"],
-    ["store.features", "store.checkpoints"],
+    ["store.features"],
     ["adapters"],
     ["heads"],
     ["results"],
@@ -30,6 +31,8 @@ ORDER = [
     ["words"],
     ["phantom"],
     ["settings"],
+    ["weights_cards"],
+    ["store.checkpoints"],
     ["files", "processes"],
     ["errors", "progress", "torchvision_compat", "tasks", "weights"],
 ]
@@ -73,6 +76,7 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "--help"],
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
+        ["-m", "f2vbench", "train", "--help"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

@@ -1,0 +1,185 @@
+"""Keys of the verb that trains generators."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from f2vbench.generator.presets import ABLATIONS, MODELS, PRESETS
+from f2vbench.settings import Settings, flatten, overlay
+
+Model = Literal["fundus2video", "fundus2fa", "pix2pixhd"]
+Preset = Literal["paper", "released", "f2v", "mini"]
+Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
+
+
+class LossSettings(Settings):
+    """Weights of the losses, 0 for off, and their variants."""
+
+    gan: float = Field(2.0, ge=0, description="weight of the least-squares GAN loss, summed over scales")
+    feature_matching: float = Field(0.0, ge=0, description="weight of the discriminators' feature matching")
+    masked_discriminators: bool = Field(True, description="discriminators judge the frames times the mask as well")
+    attention: float = Field(4.0, ge=0, description="weight of the knowledge-boosted attention")
+    attention_variant: Literal["masked", "full"] = Field(
+        "masked", description="masked: attention outside the mask costs nothing (MICCAI paper); full: it costs too"
+    )
+    attention_layer: Literal[36, 38] = Field(
+        38, description="generator layer that is the attention: 38, the last convolution, or 36, the map it reads"
+    )
+    nce_photograph: float = Field(1.0, ge=0, description="weight of PatchNCE between photograph and frames (UP)")
+    nce_truth: float = Field(1.0, ge=0, description="weight of PatchNCE between true and generated frames (SP)")
+    nce_patches: Literal["masked-input", "in-mask", "everywhere"] = Field(
+        "masked-input", description="use of the mask: multiplied into the images, patches drawn inside it, or none"
+    )
+    perceptual: float = Field(0.0, ge=0, description="weight of the VGG19 perceptual loss; needs loss.vgg")
+    vgg: Path | None = Field(None, description="VGG19 weights of torchvision, vgg19-dcbb9e9d.pth")
+    gradient_variance: float = Field(0.0, ge=0, description="weight of the gradient-variance loss, 12 × 12 patches")
+    pixel: float = Field(0.0, ge=0, description="weight of the mean absolute difference inside the field of view")
+
+
+class TrainSettings(Settings):
+    """Keys of `f2vbench train`."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+
+    model: Model = Field(
+        "fundus2video",
+        description="fundus2video: 12 frames in windows of 3; fundus2fa: one frame of the phase `phase`; pix2pixhd: "
+        "one frame with pix2pixHD's own losses",
+    )
+    preset: Preset = Field("f2v", description="paper, released (its defects corrected), f2v (ours) or mini (CPU)")
+    ablation: Ablation = Field(
+        "all", description="the mask techniques alone or together, as in the ablation of the MICCAI paper"
+    )
+    data: str = Field("phantom", description="phantom, a table in the released format, or a folder of cases")
+    out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
+    seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
+    image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
+    crop: int | None = Field(None, ge=64, multiple_of=16, description="side of random crops to train on; none: all")
+    eyes: int = Field(200, ge=1, description="data=phantom: simulated eyes in an epoch, new ones in each")
+    renew: int = Field(1, ge=1, description="data=phantom: epochs after which new eyes are simulated")
+    split: list[float] = Field(
+        [70, 15, 15], min_length=3, max_length=3, description="shares of patients for training, validation and test"
+    )
+    frames: Literal["uniform", "random"] = Field(
+        "random", description="how 4 frames are taken from each phase's: at equal distances, or by chance"
+    )
+    augment: Literal["none", "paper", "released", "f2v"] = Field(
+        "f2v",
+        description="of training videos: crops, scales and flips of photograph and frames alike, colours of the "
+        "photograph alone; how much of each, by the preset's name",
+    )
+    phase: Literal["arterial", "venous", "late"] = Field(
+        "venous", description="models of one frame: the last of the phase's four frames is the target"
+    )
+    mask: Literal["knowledge", "lesions"] = Field("knowledge", description="the mask of all mask-guided losses")
+    ngf: int = Field(64, ge=1, description="channels of the generator's first layer")
+    ndf: int = Field(64, ge=1, description="channels of the discriminators' first layer")
+    scales: int = Field(3, ge=1, le=4, description="discriminators: at full size, half, a quarter, …")
+    epochs: int = Field(50, ge=1, description="passes over the training videos")
+    flat_epochs: int = Field(0, ge=0, description="epochs at the full learning rate; then it falls to zero, linearly")
+    update_every: int | None = Field(None, ge=1, description="iterations between changes of the rate; default an epoch")
+    learning_rate: float = Field(2e-3, gt=0, description="of Adam, for all networks")
+    beta1: float = Field(0.5, ge=0, lt=1, description="of Adam")
+    beta2: float = Field(0.999, ge=0, lt=1, description="of Adam")
+    batch_size: int = Field(1, ge=1, description="videos in a step, over all processes together")
+    truth_start: float = Field(0.5, gt=0, le=1, description="probability of true frames as a window's input, at first")
+    truth_end: float = Field(0.5, gt=0, le=1, description="and in the last of ten stages, after which it is 0")
+    truth_videos: int | None = Field(None, ge=10, description="videos the ten stages take; none: truth_start for ever")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged generator that is tested and exported; 0: off"
+    )
+    loss: LossSettings = Field(LossSettings(), description="weights and variants of the losses")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="arithmetic of the networks: auto is bf16 on a GPU and float32 on a CPU"
+    )
+    checkpointing: bool = Field(False, description="compute residual blocks twice and save the memory of their maps")
+    compile: bool = Field(False, description="torch.compile the networks: minutes at the start, faster steps")
+    workers: int = Field(0, ge=0, description="processes that prepare videos; 0: the training itself")
+    save_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints within an epoch")
+    validate_videos: int = Field(32, ge=1, description="validation videos that are measured after an epoch, at most")
+    validate_every: int = Field(1, ge=1, description="epochs between validations; the last epoch always has one")
+    samples: int = Field(4, ge=0, description="validation videos whose strips are drawn after an epoch")
+    export_half: bool = Field(False, description="export the generator in half precision")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        """The user's words over the ablation's, over the model's, over the preset's."""
+        if not isinstance(values, dict):
+            return values
+        filled: dict[str, Any] = {}
+        for key, known, usual in (("preset", PRESETS, "f2v"), ("model", MODELS, ""), ("ablation", ABLATIONS, "")):
+            name = values.get(key, usual)
+            filled = overlay(filled, known.get(name, {}) if isinstance(name, str) else {})
+        for key in ("truth_videos", "update_every", "crop"):
+            if values.get(key) == "none":
+                values = {**values, key: None}
+        if isinstance(values.get("split"), str):
+            values = {**values, "split": re.split(r"[,/]", values["split"])}
+        return overlay(filled, values)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> TrainSettings:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
+        if self.flat_epochs > self.epochs:
+            raise ValueError(f"flat_epochs={self.flat_epochs} is more than epochs={self.epochs}: lower it")
+        if self.crop is not None and self.crop > self.image_size:
+            raise ValueError(f"crop={self.crop} is larger than image_size={self.image_size}: lower it")
+        if min(self.split) < 0 or self.split[0] <= 0:
+            raise ValueError(f"split={self.split}: shares such as 70/15/15, the first above 0")
+        if self.loss.perceptual and self.loss.vgg is None:
+            raise ValueError(
+                f"loss.perceptual={self.loss.perceptual:g} needs weights of VGG19: download "
+                "torchvision's vgg19-dcbb9e9d.pth and give loss.vgg=<its path>, or leave it out: loss.perceptual=0"
+            )
+        if self.model != "fundus2video" and self.ablation != "all":
+            raise ValueError(f"ablation={self.ablation}: only model=fundus2video has mask techniques to leave out")
+        if self.model != "fundus2video" and self.uses_mask():
+            raise ValueError(
+                f"model={self.model} has one frame and no mask: leave the attention, PatchNCE and "
+                "masked discriminators off"
+            )
+        if self.ablation == "attention" and not self.loss.attention:
+            raise ValueError(f"ablation=attention: preset={self.preset} has no attention loss; give loss.attention=4")
+        if not any((self.loss.gan, self.loss.pixel, self.loss.perceptual, self.loss.feature_matching)):
+            raise ValueError("nothing to learn from: one of loss.gan, loss.pixel, loss.perceptual must be above 0")
+        return self
+
+    def uses_mask(self) -> bool:
+        """Whether any loss needs the mask."""
+        loss = self.loss
+        needs = loss.attention or (self.uses_nce() and loss.nce_patches != "everywhere")
+        return bool(needs or (self.uses_discriminators() and loss.masked_discriminators))
+
+    def uses_nce(self) -> bool:
+        return bool(self.loss.nce_photograph or self.loss.nce_truth)
+
+    def uses_discriminators(self) -> bool:
+        return bool(self.loss.gan or self.loss.feature_matching)
+
+    def folder(self) -> Path:
+        """The run folder: ``out``, or one named by model, preset and ablation."""
+        ablation = "" if self.ablation == "all" else f"-{self.ablation}"
+        return self.out if self.out is not None else Path("runs") / f"{self.model}-{self.preset}{ablation}"
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide what is learnt, flat; a training can go on only under the same."""
+        free = {
+            "out",
+            "device",
+            "workers",
+            "save_minutes",
+            "validate_every",
+            "validate_videos",
+            "samples",
+            "export_half",
+            "loss.vgg",
+        }
+        free |= {"checkpointing", "compile", "data"}
+        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in free}

@@ -1,0 +1,66 @@
+"""From settings to a trained generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from f2vbench.engine.device import arithmetic, torch_device
+from f2vbench.errors import SettingsError
+from f2vbench.generator.dataset import CaseSet, open_cases
+from f2vbench.generator.distributed import local_device, process_group, rank, world_size
+from f2vbench.generator.settings import TrainSettings
+from f2vbench.generator.trainer import Trainer
+from f2vbench.progress import Progress, Silent
+from f2vbench.settings import flatten
+
+
+def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
+    """Train a generator, or go on with its training, in this process or as one of those that torchrun started.
+
+    Returns:
+        the exported generator, in the run folder that `f2vbench.generator.trainer` describes.
+
+    Raises:
+        SettingsError: a GPU that is not there; a batch that the processes can't share equally.
+        DataError: data missing or not usable.
+        StoreError: the folder holds another training, or can't be written.
+        WeightsError: the perceptual loss has no weights.
+        TrainingError: training diverged or collapsed.
+    """
+    device = local_device(torch_device(settings.device))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    with process_group(device):
+        if settings.batch_size % world_size():
+            raise SettingsError(
+                f"batch_size={settings.batch_size}: {world_size()} processes share a step's videos equally; give a "
+                f"multiple of {world_size()}"
+            )
+        told = progress if progress is not None and rank() == 0 else Silent()
+        told.note(f"run folder: {settings.folder()}")
+        cases = open_training_cases(settings, told)
+        for note in cases.notes:
+            told.note(note)
+        bf16 = arithmetic(settings.precision, device) == "bf16"
+        data = flatten({"data": cases.identity()})
+        return Trainer(settings, cases, device, bf16=bf16, data=data, progress=told).run()
+
+
+def open_training_cases(settings: TrainSettings, progress: Progress | None = None) -> CaseSet:
+    """The data set that settings name."""
+    whole = sum(settings.split)
+    return open_cases(
+        settings.data,
+        size=settings.image_size,
+        seed=settings.seed,
+        validation=settings.split[1] / whole,
+        test=settings.split[2] / whole,
+        augment=settings.augment,
+        sampling=settings.frames,
+        crop=settings.crop,
+        eyes=settings.eyes,
+        renew=settings.renew,
+        progress=progress,
+    )
