@@ -1,6 +1,6 @@
 """Transfer: a small U-Net that has seen phantoms alone, scored on the vessels of real photographs.
 
-    python benchmarks/phantom_vessels.py --data FOLDER [--photographs 900] [--steps 2400] [--workers 2]
+    python benchmarks/phantom_vessels.py --data FOLDER [--photographs 700] [--steps 1600] [--workers 2]
 
 FOLDER has `rite/`, `chase_db1/`, `hrf/` and `les_av/` in their own layouts. The network is
 segmentation-models-pytorch's U-Net on the first stages of a ResNet-18, without pretrained weights. No real
@@ -65,13 +65,14 @@ def vessel_score(model: torch.nn.Module, photograph: Photograph) -> np.ndarray:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--photographs", type=int, default=900)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--photographs", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     parser.add_argument(
         "--variant", choices=VARIANTS, default="everything", help="what the simulation leaves out, to see what matters"
     )
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, help="real sets to score")
     parser.add_argument("--weights", type=Path, help="where to keep the trained network")
     settings = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,7 +87,7 @@ def main() -> int:
     floor = ScoreFloor("tophat")
     met = True
     print(f"{'set':<12}{'images':>7}{'U-Net':>9}{'lowest':>9}{'top-hat':>9}{'difference':>12}")
-    for name in SETS:
+    for name in settings.sets:
         rows = []
         index = open_task(name, settings.data / name).index
         for _, row in index[index.mask_path != ""].iterrows():
