@@ -36,6 +36,15 @@ SIDE = 64
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As `f2vbench train` sets it: more threads add up in other orders."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Eyes(Dataset):
     """Videos of a bright line that appears on a textured ground, different in each epoch."""
 

@@ -162,7 +162,9 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
     assert units == sorted(units), "a finished unit was lost"
     assert units[0] < units[-1], "nothing was done between the kills"
     assert sum(count < 16 for count in units) >= 10, f"the kills came too late to interrupt anything: {units}"
-    Benchmark(data=str(eyes), out=out, **TINY).run(Silent())
+    ends = time.monotonic() + 60
+    while len(list(out.glob("units/*.json"))) < 16 and time.monotonic() < ends:
+        Benchmark(data=str(eyes), out=out, **TINY).run(Silent())  # workers of the last killed run may hold a unit still
     assert content(out) == undisturbed
 
 

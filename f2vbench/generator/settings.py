@@ -97,6 +97,7 @@ class TrainSettings(Settings):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="arithmetic of the networks: auto is bf16 on a GPU and float32 on a CPU"
     )
+    threads: int = Field(1, ge=1, description="of a CPU; with one, going on gives the same bits, more are faster")
     checkpointing: bool = Field(False, description="compute residual blocks twice and save the memory of their maps")
     compile: bool = Field(False, description="torch.compile the networks: minutes at the start, faster steps")
     workers: int = Field(0, ge=0, description="processes that prepare videos; 0: the training itself")
@@ -181,5 +182,5 @@ class TrainSettings(Settings):
             "export_half",
             "loss.vgg",
         }
-        free |= {"checkpointing", "compile", "data"}
+        free |= {"checkpointing", "compile", "data", "threads"}
         return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in free}

@@ -32,6 +32,8 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     device = local_device(torch_device(settings.device))
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    else:
+        torch.set_num_threads(settings.threads)
     with process_group(device):
         if settings.batch_size % world_size():
             raise SettingsError(
