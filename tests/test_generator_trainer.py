@@ -36,7 +36,7 @@ SIDE = 64
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread():
     """As `f2vbench train` sets it: more threads add up in other orders."""
     threads = torch.get_num_threads()
@@ -102,7 +102,7 @@ def videos(folder) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "pace"} for line in lines if "pace" in line]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread():
     torch.set_num_threads(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import cv2
@@ -21,25 +22,36 @@ _LAYERS = 5  # ribbons of one layer merge, those of different layers are seen th
 def choroidal_vessels(eye: Eye, camera: Camera) -> np.ndarray:
     """How far large choroidal vessels fill each pixel, float32 (size, size), 0 to 1, about 0.4 in the mean.
 
-    They belong to the eye: every camera sees the same ones.
+    They belong to the eye: every camera sees the same ones. The last views are remembered, as several layers of an
+    image ask for the same one; the array is read-only.
     """
-    draw = np.random.default_rng([*eye.seed, 1973])  # the year of the first angiograms of the choroid
+    return _seen(eye.seed, camera)
+
+
+@functools.lru_cache(maxsize=4)
+def _seen(seed: tuple[int, ...], camera: Camera) -> np.ndarray:
+    draw = np.random.default_rng([*seed, 1973])  # the year of the first angiograms of the choroid
     lines, radius = _ribbons(draw)
     pixels = np.rint(camera.to_pixels(lines) * 16).astype(np.int32)
     width = np.maximum(1, np.rint(2 * radius * camera.pixels_per_mm)).astype(int)
+    inside = ((pixels > 0) & (pixels < 16 * camera.size)).all(axis=2)
+    quarters = [slice(piece * _STEPS // 4, (piece + 1) * _STEPS // 4 + 1) for piece in range(4)]
+    visible = np.stack([inside[:, quarter].any(axis=1) for quarter in quarters], axis=1)
     depth = np.zeros((camera.size, camera.size), np.float32)
     layer = np.zeros((camera.size, camera.size), np.uint8)
     for first in range(_LAYERS):
         layer[:] = 0
         for ribbon in range(first, len(pixels), _LAYERS):
             # A vein grows on its way: four pieces of their own width.
-            for piece in range(4):
-                part = pixels[ribbon, piece * _STEPS // 4 : (piece + 1) * _STEPS // 4 + 1]
-                if ((part > 0) & (part < 16 * camera.size)).all(axis=1).any():
-                    thickness = int(width[ribbon, piece])
-                    cv2.polylines(layer, [part], False, min(255, 90 + 22 * thickness), thickness, cv2.LINE_AA, 4)
+            for piece in np.flatnonzero(visible[ribbon]):
+                thickness = int(width[ribbon, piece])
+                grey = min(255, 90 + 22 * thickness)
+                part = pixels[ribbon, quarters[piece]]
+                cv2.polylines(layer, [part], False, grey, thickness, cv2.LINE_AA, 4)
         depth += cv2.GaussianBlur(layer, (0, 0), max(0.6, 0.05 * camera.pixels_per_mm)).astype(np.float32) / 255
-    return np.asarray(1 - np.exp(-0.75 * depth))
+    filled = np.asarray(1 - np.exp(-0.75 * depth))
+    filled.setflags(write=False)
+    return filled
 
 
 def _ribbons(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -164,7 +164,9 @@ def _by_kind(eye: Eye) -> dict[str, list[Lesion]]:
 def _bare(image: np.ndarray, areas: list[Lesion], eye: Eye, camera: Camera, mottling: Texture) -> None:
     """Sclera with choroidal vessels before it, and dark pigment along the border and in clumps."""
     layer = _Layer.of(areas, camera)
-    vessels = choroidal_vessels(eye, camera).ravel()[layer.pixel][:, None]
+    half = choroidal_vessels(eye, camera.at_size((camera.size + 1) // 2))  # the view that the fundus has drawn
+    choroid = cv2.resize(half, (camera.size, camera.size), interpolation=cv2.INTER_LINEAR)
+    vessels = choroid.ravel()[layer.pixel][:, None]
     behind = _BARE * (1 + 0.05 * layer.read(mottling)[:, None]) + 0.85 * vessels * (_CHOROID - _BARE)
     # What is left of the pigment layer, more in dark eyes, dims it and stays in patches.
     left = 0.16 + 0.20 * eye.surface.melanin + 0.10 * layer.read(eye.surface.clouds[1]) + 0.06 * layer.read(mottling)
