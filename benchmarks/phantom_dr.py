@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from phantom_training import pack, score, train_unet
+from phantom_training import FIXED_POINT, pack, score, train_unet
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -86,7 +86,8 @@ def main() -> int:
     model = train_unet([planes for planes, _ in first], settings.steps, settings.seed)
     second = [(planes, grade) for planes, grade in second if grade != 1]
     half = len(second) // 2
-    seen = np.array([evidence(model, planes[..., :3] / np.float32(4096), planes[..., -1] > 0) for planes, _ in second])
+    unit = np.float32(FIXED_POINT)
+    seen = np.array([evidence(model, planes[..., :3] / unit, planes[..., -1] > 0) for planes, _ in second])
     sick = np.array([grade >= 2 for _, grade in second])
     grader = make_pipeline(StandardScaler(), LogisticRegression()).fit(seen[:half], sick[:half])
     inner = roc_auc_score(sick[half:], grader.decision_function(seen[half:]))

@@ -217,7 +217,9 @@ class Trainer:
             return {}
         quality = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         told = ", ".join(f"{name.upper()} {value:.4g}" for name, value in quality.items())
-        self._progress.note(f"epoch {self.place.epoch} of {settings.epochs}: {told} ({count} validation videos)")
+        self._progress.note(
+            f"epoch {self.place.epoch} of {settings.epochs}: {told} ({count} validation video{'s' * (count != 1)})"
+        )
         return quality
 
     def export(self) -> Path:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 ARTERY, VEIN = 0, 1
 STEP = 0.13  # mm between nodes
-_ACUTE = 1.5  # weight of going on ahead when tissue looks for supply: branches at about 53°
+_ACUTE = 1.5  # weight of going on ahead: cheapest to leave a straight stem at 53°; inertia makes it less
 _APART = 1000.0  # mm between the planes in which arteries and veins grow, so that tissue never calls the other kind
 
 
