@@ -78,10 +78,9 @@ class Lines:
             return
         self._said = now
         rate = self._count / max(now - self._started, 1e-9)
-        left = (self._total - self._count) / rate
-        self._print(
-            f"{self._title}: {self._count} of {self._total}, {60 * rate:.1f} a minute, {duration(left)} left ({label})"
-        )
+        pace = f", {60 * rate:.1f} a minute" if now - self._started > 1 else ""  # less than a second tells no rate
+        left = f", {duration((self._total - self._count) / rate)} left" if self._count < self._total else ""
+        self._print(f"{self._title}: {self._count} of {self._total}{pace}{left} ({label})")
 
     def note(self, text: str) -> None:
         self._print(text)
