@@ -78,10 +78,10 @@ class Cases:
 
 def tiny(out, **changes) -> TrainSettings:
     usual = {
-        "preset": "mini",
+        "preset": "f2v",
+        "scales": 2,
         "image_size": SIDE,
-        "crop": None,
-        "export_half": False,
+        "truth_videos": 400,
         "ngf": 2,
         "ndf": 2,
         "epochs": 2,
@@ -196,8 +196,8 @@ def test_a_finished_training_is_not_trained_again(trained):
 
 
 def test_a_folder_with_another_training_is_refused_by_the_keys_that_differ(trained):
-    other = tiny(trained.folder, preset="f2v", learning_rate=1e-3)
-    with pytest.raises(StoreError, match=r"preset was mini, is f2v.*learning_rate was 0.0002, is 0.001"):
+    other = tiny(trained.folder, scales=1, learning_rate=1e-3)
+    with pytest.raises(StoreError, match=r"scales was 2, is 1.*learning_rate was 0.0002, is 0.001"):
         train(other)
 
 
@@ -322,7 +322,6 @@ def test_the_command_line_trains_on_phantoms_and_tells_where_the_generator_is(tm
         "eyes=2",
         "split=1/1/0",
         "epochs=1",
-        "flat_epochs=0",
         "image_size=64",
         "crop=none",
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
 from f2vbench.encoders.registry import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
-from f2vbench.store.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_state_dict
+from f2vbench.store.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_metadata, read_state_dict
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""
@@ -89,7 +90,9 @@ class Pix2PixHDEncoder(Encoder):
     """``model[:cut]`` of a global generator; the rest is loaded only when frames are asked for.
 
     A photograph goes in as RGB in [−1, 1]; a six-channel generator gets it twice, as in Fundus2Video's first window.
-    An embedding is the mean over space of the last map, of the photograph at 512 × 512.
+    An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
+    on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
+    are left out, and its frames come back at the photograph's size.
 
     Args:
         spec: of family ``fundus2video``, ``fundus2fa`` or ``pix2pixhd``.
@@ -100,8 +103,6 @@ class Pix2PixHDEncoder(Encoder):
 
     can_generate = True
     multiple = 16
-    strides = (1, 2, 4, 8, 16)
-    embed_size = (_EMBED_SIDE, _EMBED_SIDE)
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -113,7 +114,14 @@ class Pix2PixHDEncoder(Encoder):
         state = self._read()
         self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
         self.model = self._filled(slice(None, self._cut), state)
-        self.channels = tuple(self.shape.ngf * 2**level for level in range(5))
+        self.enlarge = 1 if spec.weights_file is None else _enlarge_in(spec.weights_file)
+        if self.enlarge > 1:
+            # A buffer, so that the same weights shown other photographs have other features in the store.
+            self.register_buffer("enlarged", torch.tensor(self.enlarge))
+        self._finer = self.enlarge.bit_length() - 1
+        self.channels = tuple(self.shape.ngf * 2**level for level in range(self._finer, 5))
+        self.strides = tuple(2**level for level in range(5 - self._finer))
+        self.embed_size = (_EMBED_SIDE * self.enlarge, _EMBED_SIDE * self.enlarge)
         self.width = self.channels[-1]
         # In a list, so that it is no part of the encoder's parameters and state.
         self._decoder: list[nn.Sequential] = []
@@ -127,11 +135,11 @@ class Pix2PixHDEncoder(Encoder):
     def pyramid(self, x: Tensor) -> list[Tensor]:
         check_photographs(x)
         maps = []
-        features = self._normalised(x)
+        features = self._enlarged(self._normalised(x))
         for start, end in zip((0, *_MAP_ENDS), (*_MAP_ENDS, self._cut), strict=True):
             features = self.model[start:end](features)
             maps.append(features)
-        return maps
+        return maps[self._finer :]
 
     @torch.no_grad()
     def generate(self, x: Tensor, frames: int = 12) -> Tensor:
@@ -151,7 +159,7 @@ class Pix2PixHDEncoder(Encoder):
         check_photographs(x)
         height, width = x.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        photograph = functional.pad(2 * x - 1, padding, mode="reflect")
+        photograph = self._enlarged(functional.pad(2 * x - 1, padding, mode="reflect"))
         decoder = self._rest().to(x.device)
 
         def generator(seen: Tensor) -> Tensor:
@@ -161,7 +169,15 @@ class Pix2PixHDEncoder(Encoder):
             made = roll_out(generator, photograph, frames)
         else:
             made = generator(photograph).mean(1, keepdim=True)
-        return (made[..., :height, :width].float() + 1) / 2
+        made = functional.avg_pool2d(made.float(), self.enlarge) if self.enlarge > 1 else made.float()
+        return (made[..., :height, :width] + 1) / 2
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        """The photographs as the generator saw them in training, by cubics as there."""
+        if self.enlarge == 1:
+            return x
+        larger = functional.interpolate(x, scale_factor=self.enlarge, mode="bicubic", align_corners=False)
+        return larger.clamp(-1, 1)
 
     def _normalised(self, x: Tensor) -> Tensor:
         photograph = 2 * x - 1
@@ -239,6 +255,13 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
                     parameter.zero_()
                 else:
                     parameter.normal_(0, 0.02, generator=stream)
+
+
+def _enlarge_in(path: str | Path) -> int:
+    told = read_metadata(path).get("enlarge", "1")
+    if told not in ("1", "2", "4"):
+        raise WeightsError(f"{path}: enlarge={told} in its metadata; 1, 2 or 4 can be used: export the generator again")
+    return int(told)
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

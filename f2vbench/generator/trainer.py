@@ -241,7 +241,8 @@ class Trainer:
             "machine": machine(),
         }
         path = self.folder / EXPORT
-        export_generator(self.networks.best, path, card, half=self.settings.export_half)
+        chosen = self.settings
+        export_generator(self.networks.best, path, card, enlarge=chosen.enlarge, half=chosen.export_half)
         return path
 
     def _save(self) -> None:
@@ -260,5 +261,7 @@ def _size(dataset: Dataset[Any]) -> int:
 
 
 def _label(place: Place, losses: Mapping[str, float]) -> str:
-    told = " ".join(f"{name} {losses[name]:.3f}" for name in ("gan", "discriminator", "pixel") if name in losses)
+    told = " ".join(
+        f"{name} {losses[name]:.3f}" for name in ("gan", "discriminator", "pixel", "squared") if name in losses
+    )
     return f"epoch {place.epoch + 1} {told}"
