@@ -87,6 +87,7 @@ def _run(words: list[str]) -> int:
     if _asks_for_help("run", RunSettings, words):
         return 0
     settings = parse(RunSettings, words)
+    from f2vbench.adapters.families import family_named
     from f2vbench.benchmark import Benchmark
     from f2vbench.overview import head, time_and_disk
     from f2vbench.progress import for_this_terminal
@@ -105,12 +106,17 @@ def _run(words: list[str]) -> int:
             else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
         print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
-        learning = any(plan.models[u.encoder].kind != "score" and u.protocol != "zero-shot" for u in plan.missing)
+        learning = any(
+            family_named(plan.tasks[u.task].card.family).wants_gpu
+            and plan.models[u.encoder].uses_torch
+            and u.protocol != "zero-shot"
+            for u in plan.missing
+        )
         if learning and settings.preset == "paper" and not has_gpu():
             print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
         print(flush=True)
     results = bench.run(for_this_terminal())
-    _print_results(results, ["auroc", "dice"], _first_model(plan))
+    _print_results(results, None, _first_model(plan))
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
     return 0
 
@@ -254,15 +260,18 @@ def _first_model(plan: Plan) -> str | None:
     return next(iter(plan.models), None)
 
 
-def _print_results(results: Results, metrics: Sequence[str], baseline: str | None) -> Any:
+def _print_results(results: Results, metrics: Sequence[str] | None, baseline: str | None) -> Any:
+    """Tables of some metrics, or of the main ones of each task's family."""
+    from f2vbench.adapters.families import family_named
     from f2vbench.report.tables import results_text
 
-    summary = results.summary(metrics)
+    by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
+    summary = results.summary(metrics or by_task)
     if baseline is None or baseline not in set(summary.encoder):
         ranked = summary[~summary.floor] if (~summary.floor).any() else summary
         baseline = ranked.encoder.iloc[0]
-    comparison = results.compare(baseline, metrics)
-    print(results_text(summary, comparison, metrics))
+    comparison = results.compare(baseline, metrics or by_task)
+    print(results_text(summary, comparison, by_task))
     for note in results.notes:
         print(f"\nnote: {note}")
     return summary, comparison

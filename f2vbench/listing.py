@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
 from f2vbench.encoders.registry import known_families
@@ -24,8 +25,10 @@ def tasks(_: ListSettings) -> str:
             where = str(find_folder(card, None))
         except F2VBenchError:
             where = "no data: give data=folder" if card.phantom is None else "made on first use"
-        rows.append([name, card.family, card.title, where])
-    return layout(["task", "family", "data set", "folder"], rows)
+        family = card.family if card.family in FAMILIES else f"{card.family} (not yet)"
+        rows.append([name, family, card.title, where])
+    run = [f"  {name}: {', '.join(family_named(name).protocols)}" for name in FAMILIES]
+    return "\n".join([layout(["task", "family", "data set", "folder"], rows), "", "what runs, by family:", *run])
 
 
 def models(_: ListSettings) -> str:

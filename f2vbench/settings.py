@@ -251,7 +251,9 @@ class ReportSettings(Settings):
     run: Annotated[list[Path] | None, BeforeValidator(lambda v: None if v is None else _split(v))] = Field(
         None, description="run folders; by default the latest below ./runs"
     )
-    metric: Names = Field(["auroc", "dice"], description="metrics of the printed tables; `all` for every one")
+    metric: Names | None = Field(
+        None, description="metrics of the printed tables; by default the main ones of each task; `all` for every one"
+    )
     baseline: str | None = Field(
         None, description="model to compare with the best other (default: the first model that is no floor)"
     )

@@ -40,9 +40,18 @@ _FLOORS = {
     "green": "floor: darkness of the green channel, no learning",
     "scratch": "floor: a small U-Net trained on the support images alone",
 }
+_VECTOR_FLOORS = {
+    "thumbnail": "floor: 32 × 32 pixels of the photograph as a vector, no learning",
+}
+_FLOORS_OF = {
+    "segmentation": tuple(_FLOORS),
+    "classification": tuple(_VECTOR_FLOORS),
+    "retrieval": tuple(_VECTOR_FLOORS),
+}
+_ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS}
 _TIMM = "any timm model, as timm:<model name>"
 
-Kind = Literal["features", "score", "scratch"]
+Kind = Literal["features", "score", "scratch", "vector"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ class ModelSpec:
         family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``timm``, a floor, or a name from an entry point.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
-        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), or ``scratch``
-            (trained on the support images by the adapter).
+        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
+            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
             or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
@@ -79,6 +88,16 @@ class ModelSpec:
         """How tables name the weights: a file as ``<name>@<first 8 digits of its sha256>``."""
         file = self.weights_file
         return self.weights if file is None else f"{file.name}@{file_sha256(file)[:8]}"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is an encoder with weights."""
+        return self.kind == "features"
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether it needs torch, and so threads and a device."""
+        return self.kind in ("features", "scratch")
 
     @property
     def can_generate(self) -> bool:
@@ -109,7 +128,7 @@ class ModelSpec:
             known["timm"] = _version("timm")
         if self.family in ("frangi", "sato"):
             known["scikit_image"] = _version("scikit-image")
-        if self.family not in (*_GENERATORS, *_FLOORS, "timm"):
+        if self.family not in (*_GENERATORS, *_ALL_FLOORS, "timm"):
             known |= _provider(self.family)
         return known
 
@@ -129,10 +148,10 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
     family, _, rest = text.partition(":")
     if cut not in CUTS:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
-    if family in _FLOORS:
+    if family in _ALL_FLOORS:
         if rest:
             raise SettingsError(f"model={text}: the floor '{family}' has no variants; write model={family}")
-        kind: Kind = "scratch" if family == "scratch" else "score"
+        kind: Kind = "vector" if family in _VECTOR_FLOORS else "scratch" if family == "scratch" else "score"
         return ModelSpec(family, family, family, kind, True, "none")
     if family in _GENERATORS:
         return _generator(text, _weights_named(text, family, rest, weights), cut)
@@ -155,16 +174,17 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
 def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
     added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
-    return {**_GENERATORS, "timm": _TIMM, **_FLOORS, **added}
+    return {**_GENERATORS, "timm": _TIMM, **_ALL_FLOORS, **added}
 
 
 def floor_names(family: str = "segmentation") -> tuple[str, ...]:
     """The floors for a family of tasks; empty where there are none yet."""
-    return tuple(_FLOORS) if family == "segmentation" else ()
+    return _FLOORS_OF.get(family, ())
 
 
 def build(spec: ModelSpec) -> Any:
-    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`.
+    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`,
+    for ``vector`` a `vector_floors.VectorFloor`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -176,6 +196,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.floors import ScoreFloor
 
         return ScoreFloor(spec.family)
+    if spec.kind == "vector":
+        from f2vbench.encoders.vector_floors import VectorFloor
+
+        return VectorFloor(spec.family)
     if spec.family in _GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -187,14 +211,16 @@ def build(spec: ModelSpec) -> Any:
     return _build_from_entry_point(spec)
 
 
-def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder:
+def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     """The encoder a word means, with the weights file ``weights`` where the word names none.
 
+    An `Encoder`, or for floors that give embeddings a `vector_floors.VectorFloor`, which has ``embed`` as well.
+
     Raises:
-        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor, which has no features.
+        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor without features.
     """
     spec = parse_model(model, weights, cut)
-    if spec.kind != "features":
+    if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
     return build(spec)
 
@@ -267,7 +293,7 @@ def _build_from_entry_point(spec: ModelSpec) -> Encoder:
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     points: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *_GENERATORS, *_FLOORS, "timm"):
+        if point.name in (*points, *_GENERATORS, *_ALL_FLOORS, "timm"):
             raise SettingsError(
                 f"the package {_package(point)} adds a model family named '{point.name}', but there is one already; "
                 "uninstall it or ask its authors for another name"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -37,16 +37,21 @@ def _broken(row: list[str], width: int) -> list[list[str]]:
     return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
 
 
-def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Sequence[str]) -> str:
+def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Mapping[str, Sequence[str]]) -> str:
     """The summary by place, mean ± sd [95 % CI], best first by the first metric, and the tests below.
 
     Args:
         summary: of `Results.summary`.
         comparison: of `Results.compare`; may be empty.
+        metrics: task → names in their order, those that a place lacks passed over.
     """
-    columns = [list(metrics[i : i + _METRICS_A_TABLE]) for i in range(0, len(metrics), _METRICS_A_TABLE)]
-    places = list(summary.groupby(PLACE, dropna=False, sort=False))
-    blocks = [_place_text(place, group, names) for names in columns for place, group in places]
+    tables = []
+    for place, group in summary.groupby(PLACE, dropna=False, sort=False):
+        there = set(group.metric)
+        names = [name for name in metrics[place[0]] if name in there]
+        parts = [names[i : i + _METRICS_A_TABLE] for i in range(0, len(names), _METRICS_A_TABLE)]
+        tables += [(number, _place_text(place, group, part)) for number, part in enumerate(parts)]
+    blocks = [text for _, text in sorted(tables, key=lambda table: table[0])]
     if len(comparison):
         blocks.append(_comparison_text(comparison))
     reasons = sorted({f"{row.encoder}, {row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})

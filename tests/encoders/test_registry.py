@@ -97,7 +97,9 @@ def test_only_the_known_cuts_are_taken():
 
 def test_floors():
     assert floor_names() == ("tophat", "frangi", "sato", "green", "scratch")
-    assert floor_names("classification") == ()
+    assert "thumbnail" in floor_names("classification")
+    assert "thumbnail" in floor_names("retrieval")
+    assert floor_names("generation") == ()
     specs = [parse_model(name) for name in floor_names()]
     assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
     assert all(spec.is_floor and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
