@@ -121,6 +121,8 @@ def test_a_run_leaves_log_samples_checkpoint_and_generator(trained):
         "checkpoint.pt",
         "samples/epoch-001.png",
         "samples/epoch-002.png",
+        "samples/epoch-001.gif",
+        "samples/epoch-002.gif",
         "generator.safetensors",
         "generator.json",
     }
