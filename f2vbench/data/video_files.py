@@ -72,7 +72,7 @@ def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
     if not content:
         raise StoreError(
             f"no MP4 could be made of {count} frames of {width} × {height}: this OpenCV ({cv2.__version__}) can't "
-            f"write {CODEC}, or the temporary folder is full; install the wheel opencv-python-headless, or ask for a GIF"
+            f"write {CODEC}, or the temporary folder is full; install opencv-python-headless, or ask for a GIF"
         )
     return content
 

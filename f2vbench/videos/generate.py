@@ -113,8 +113,8 @@ def generate(settings: GenerateSettings, progress: Progress | None = None) -> Ge
             told.advance(result.path.name)
         told.end()
     if unreadable:
-        done = f"; the other {len(results) - len(unreadable)} are done" if len(unreadable) < len(results) else ""
-        raise DataError([f"{problem}{done}" for problem in unreadable] if len(unreadable) == 1 else unreadable)
+        told.note(f"{len(results) - len(unreadable)} of {len(results)} photographs are done, the others can't be")
+        raise DataError(unreadable)
     return Generated(tuple(result.path for result, _ in missing), tuple(kept))
 
 
@@ -158,10 +158,7 @@ def _request(settings: GenerateSettings, spec: ModelSpec, frames: int, result: R
     Raises:
         DataError: the photograph can't be read.
     """
-    try:
-        pixels = content_hash(read_rgb(result.photograph))
-    except DataError as error:
-        raise DataError(str(error)) from error
+    pixels = content_hash(read_rgb(result.photograph))
     weights = {key: value for key, value in spec.identity().items() if key != "cut" and value is not None}
     request: dict[str, Any] = {"version": VERSION, "field_of_view": FIELD_OF_VIEW_VERSION, "photograph": pixels}
     request |= {"model": spec.name, **weights, "size": settings.size, "frames": frames, "restore": settings.restore}

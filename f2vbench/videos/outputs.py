@@ -99,7 +99,7 @@ class Result:
     def _there(self) -> Iterator[Path]:
         """Files that stand where the result's own would."""
         if self.path.is_dir():
-            inner = [file for file in sorted(self.path.iterdir()) if not file.name.endswith(".part")]
+            inner = [file for file in sorted(self.path.iterdir()) if not file.name.startswith(".")]
             yield from inner if self.format == "frames" else [self.path]
         elif self.path.exists():
             yield self.path
@@ -142,7 +142,8 @@ def plan_results(settings: GenerateSettings, photographs: Mapping[str, Path], on
         ending = "" if chosen == "frames" else f".{chosen}"
         results = [Result(file, (out / f"{name}{ending}").absolute(), chosen) for name, file in photographs.items()]
     if frames == 1 and chosen in ("gif", "mp4"):
-        raise SettingsError(f"{chosen.upper()} of one frame: {settings.model.partition(':')[0]} makes a picture: .png")
+        family = settings.model.partition(":")[0]
+        raise SettingsError(f"{family} makes one frame, which is no {chosen.upper()} video: ask for .png (format=png)")
     if frames > 1 and chosen == "png":
         raise SettingsError(
             f"{frames} frames make no single PNG: ask for .gif, .mp4 or a folder of frames (a strip of all frames lies "

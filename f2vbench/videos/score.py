@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
+from textwrap import fill
 
 import pandas as pd
 
@@ -33,17 +35,19 @@ def score(settings: ScoreSettings) -> pd.DataFrame:
     real, generated = matched_video_folders(settings.real, settings.generated)
     protocols: tuple[VideoProtocol, ...] = ("standard", "paper-compat")
     rows: list[VideoScore] = []
-    for protocol in protocols if settings.protocol == "both" else (settings.protocol,):
-        rows += video_metrics(
-            real,
-            generated,
-            protocol=protocol,
-            cases=real.cases,
-            trunk=settings.lpips,
-            i3d=settings.i3d,
-            resamples=settings.resamples,
-            seed=settings.seed,
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # too few videos for a covariance: the row's note tells
+        for protocol in protocols if settings.protocol == "both" else (settings.protocol,):
+            rows += video_metrics(
+                real,
+                generated,
+                protocol=protocol,
+                cases=real.cases,
+                trunk=settings.lpips,
+                i3d=settings.i3d,
+                resamples=settings.resamples,
+                seed=settings.seed,
+            )
     table = pd.DataFrame([asdict(row) for row in rows], columns=_COLUMNS)
     if settings.out is not None:
         write_csv(table, settings.out)
@@ -53,16 +57,21 @@ def score(settings: ScoreSettings) -> pd.DataFrame:
 def score_text(table: pd.DataFrame) -> str:
     """The rows of all videos for the terminal, and below them why values are missing and what to know of others."""
     whole = table[table.case == ALL]
-    cells, notes = [], []
+    cells: list[list[str]] = []
+    notes: dict[str, list[str]] = {}
     for row in whole.itertuples():
         digits = _DIGITS[row.metric]
         value = "–" if pd.isna(row.value) else f"{row.value:.{digits}f}{' ' + row.unit if row.unit else ''}"
         interval = "" if pd.isna(row.low) else f"{row.low:.{digits}f} to {row.high:.{digits}f}"
         cells.append([row.protocol, _NAMES[row.metric], value, interval, str(row.videos)])
         if row.note:
-            notes.append(f"  {row.protocol}, {_NAMES[row.metric]}: {row.note}")
+            notes.setdefault(f"{_NAMES[row.metric]}: {row.note}", []).append(row.protocol)
     text = layout(["protocol", "metric", "value", "95 % interval", "N"], cells)
-    return "\n".join([text, "", *notes]) if notes else text
+    told = []
+    for note, protocols in notes.items():  # addresses and commands in notes are copied: they stay whole
+        line = f"{' and '.join(protocols)}, {note}"
+        told.append(fill(line, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return "\n".join([text, "", *told]) if told else text
 
 
 def _check_out(settings: ScoreSettings) -> None:

@@ -57,6 +57,8 @@ def strip(photograph: np.ndarray, frames: np.ndarray, text: StripText) -> bytes:
         for number in range(row * _ROW, last):
             place = (left + number % _ROW * (TILE + _GAP), top + _LABEL)
             page.paste(_picture(frames[number], TILE), place)
+            if len(frames) == 1:
+                continue
             draw.text(
                 (place[0] + 9, place[1] + 6),
                 str(number + 1),
@@ -80,7 +82,7 @@ def _rows_height(rows: int) -> int:
 def _row_label(text: StripText, row: int, last: int) -> tuple[str, str]:
     """Title of a row of frames, and what stands small behind it."""
     first = row * _ROW + 1
-    numbers = f"frames {first}–{last}" if last > first else f"frame {first}"
+    numbers = f"frames {first} to {last}" if last > first else f"frame {first}"
     if not text.phases:
         return ("Generated frame", "") if first == last == 1 else ("Generated frames", numbers)
     return (_PHASES[row], numbers) if row < len(_PHASES) else ("Later than trained for", numbers)
@@ -105,8 +107,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """The text, with its middle left out where it is wider than ``width`` px."""
-    kept = text
+    """The text, with its middle left out where it is wider than ``width`` px; the typeface has Latin letters only."""
+    kept = text.encode("latin-1", "replace").decode("latin-1")
     while font.getlength(kept) > width and len(kept) > 8:
         half = (len(kept) - 2) // 2
         kept = f"{kept[: half - 1].rstrip()}…{kept[len(kept) - half + 1 :].lstrip()}"
