@@ -197,10 +197,8 @@ def test_what_is_not_ours_is_never_touched(photographs, tmp_path, video_model):
             with pytest.raises(StoreError, match="not made by f2vbench generate"):
                 make(photograph, out, video_model, overwrite=overwrite)
         assert (tmp_path / name).read_text() == "mine"
-    for out, told in ((tmp_path / "a.gif" / "b.gif", "is a file"), (photographs / "eye1.gif", "")):
-        if told:
-            with pytest.raises(StoreError, match=told):
-                make(photograph, out, video_model)
+    with pytest.raises(StoreError, match="is a file"):
+        make(photograph, tmp_path / "a.gif" / "b.gif", video_model)
     with pytest.raises(StoreError, match="among the photographs"):
         make(photographs, photographs, video_model, format="gif")
 
