@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -121,7 +120,6 @@ def test_what_can_not_be_scored(folders, tmp_path):
 
 def test_a_generator_is_scored_on_unseen_phantoms_by_the_documented_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
     generator = global_generator(GeneratorShape(6, 3, 2))
     initialise(generator, 0)
     save_file({f"model.{key}": value for key, value in generator.state_dict().items()}, "tiny.safetensors")
