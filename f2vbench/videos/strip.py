@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 TILE = 256
-"""Edge of a frame on the strip, px."""
+"""Edge of a video's frame on the strip, px; a single frame is shown at twice that."""
 
 _ROW = 4  # frames of a phase
 _PHASES = ("Arterial phase", "Venous phase", "Late phase")
@@ -41,22 +41,23 @@ def strip(photograph: np.ndarray, frames: np.ndarray, text: StripText) -> bytes:
         photograph: uint8 (s, s, 3).
         frames: uint8 (t, s, s).
     """
+    tile = TILE if len(frames) > 1 else 2 * TILE
     rows = -(-len(frames) // _ROW)
     columns = min(_ROW, len(frames))
-    large = _rows_height(min(rows, 3)) - _LABEL
+    large = _rows_height(min(rows, 3), tile) - _LABEL
     left = _MARGIN + large + 3 * _GAP
-    width = max(left + columns * (TILE + _GAP) - _GAP + _MARGIN, 2 * _MARGIN + 640)
-    page = Image.new("RGB", (width, _MARGIN + _rows_height(rows) + _FOOT + _MARGIN // 2), _PAPER)
+    width = max(left + columns * (tile + _GAP) - _GAP + _MARGIN, 2 * _MARGIN + 640)
+    page = Image.new("RGB", (width, _MARGIN + _rows_height(rows, tile) + _FOOT + _MARGIN // 2), _PAPER)
     draw = ImageDraw.Draw(page)
     _label(draw, (_MARGIN, _MARGIN), "Photograph")
     page.paste(_picture(photograph, large), (_MARGIN, _MARGIN + _LABEL))
     for row in range(rows):
-        top = _MARGIN + _rows_height(row) + (_GAP if row else 0)
+        top = _MARGIN + _rows_height(row, tile) + (_GAP if row else 0)
         last = min((row + 1) * _ROW, len(frames))
         _label(draw, (left, top), *_row_label(text, row, last))
         for number in range(row * _ROW, last):
-            place = (left + number % _ROW * (TILE + _GAP), top + _LABEL)
-            page.paste(_picture(frames[number], TILE), place)
+            place = (left + number % _ROW * (tile + _GAP), top + _LABEL)
+            page.paste(_picture(frames[number], tile), place)
             if len(frames) == 1:
                 continue
             draw.text(
@@ -74,9 +75,9 @@ def strip(photograph: np.ndarray, frames: np.ndarray, text: StripText) -> bytes:
     return content.getvalue()
 
 
-def _rows_height(rows: int) -> int:
+def _rows_height(rows: int, tile: int) -> int:
     """Height of so many rows with their labels, without the gap before the first."""
-    return rows * (TILE + _LABEL) + max(rows - 1, 0) * _GAP
+    return rows * (tile + _LABEL) + max(rows - 1, 0) * _GAP
 
 
 def _row_label(text: StripText, row: int, last: int) -> tuple[str, str]:
