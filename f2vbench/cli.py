@@ -24,6 +24,8 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   plan     what a run would do, how long it would take, and what is done already
   report   tables of a run, on the terminal and as CSV
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
+  generate an angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>
+  score    generated videos against real ones:  f2vbench score real=folder generated=folder
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
@@ -71,6 +73,8 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "plan": _plan,
         "report": _report,
         "train": _train,
+        "generate": _generate,
+        "score": _score,
         "phantom": _phantom,
         "list": _list,
         "doctor": _doctor,
@@ -180,6 +184,36 @@ def _train(words: list[str]) -> int:
     generator = train(settings, for_this_terminal())
     if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one tells
         print(f"generator: {generator}, for model={settings.model}:{generator}")
+    return 0
+
+
+def _generate(words: list[str]) -> int:
+    from f2vbench.videos.settings import GenerateSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("generate", GenerateSettings, words):
+        return 0
+    settings = parse(GenerateSettings, words)
+    from f2vbench.progress import for_this_terminal
+    from f2vbench.videos.generate import generate
+
+    done = generate(settings, for_this_terminal())
+    print(f"{len(done.made)} made, {len(done.kept)} there already: {settings.out}, with the strip beside each")
+    return 0
+
+
+def _score(words: list[str]) -> int:
+    from f2vbench.videos.settings import ScoreSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("score", ScoreSettings, words):
+        return 0
+    settings = parse(ScoreSettings, words)
+    from f2vbench.videos.score import score, score_text
+
+    print(score_text(score(settings)))
+    if settings.out is not None:
+        print(f"\nwritten: {settings.out}, a row a video and metric")
     return 0
 
 

@@ -63,6 +63,9 @@ class Settings(BaseModel):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """What each ``preset=`` sets unless the user says otherwise, for help texts."""
 
+    bare_words: ClassVar[str | None] = None
+    """The key that words without a key belong to, where the verb takes such words: ``generate eye.jpg``."""
+
 
 class DecoderSettings(Settings):
     """Training of the vessel decoder on an encoder's feature maps."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch.utils.data import Dataset
 
 from f2vbench.cli import main
@@ -121,11 +122,27 @@ def test_a_run_leaves_log_samples_checkpoint_and_generator(trained):
         "checkpoint.pt",
         "samples/epoch-001.png",
         "samples/epoch-002.png",
+        "samples/epoch-001.gif",
+        "samples/epoch-002.gif",
         "generator.safetensors",
         "generator.json",
     }
     assert len(videos(trained.folder)) == 6
     assert [line["rate"] for line in videos(trained.folder)] == [2e-4] * 6  # flat, and at the start of the fall
+
+
+def test_the_first_validation_video_is_left_as_a_film_truth_beside_generated(trained):
+    film = Image.open(trained.folder / "samples" / "epoch-002.gif")
+    assert (film.n_frames, film.size) == (12, (2 * SIDE, SIDE))
+    truth = np.rint(255 * (Cases().validation[0].frames[:, 0].numpy() + 1) / 2)
+    generator = trained.networks.average.module.eval()
+    photograph = Cases().validation[0].photograph[None]
+    made = 255 * (roll_out(generator, photograph)[0].detach().numpy() + 1) / 2
+    for number in range(12):
+        film.seek(number)
+        shown = np.array(film.convert("L"), float)
+        assert np.abs(shown[:, :SIDE] - truth[number]).max() <= 1
+        assert np.abs(shown[:, SIDE:] - made[number]).max() <= 1
 
 
 def test_the_exported_generator_is_the_average_and_the_encoder_reads_it(trained):

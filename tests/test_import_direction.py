@@ -17,6 +17,7 @@ ORDER = [
     ["benchmark"],
     ["estimate"],
     ["plan"],
+    ["videos"],
     ["generator"],
     ["engine"],
     ["encoders"],
@@ -77,6 +78,8 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "generate", "--help"],
+        ["-m", "f2vbench", "score", "--help"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

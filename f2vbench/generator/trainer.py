@@ -7,6 +7,7 @@ A run folder holds
     tensorboard/             the same for TensorBoard, where it is installed
     checkpoint.pt            the newest state, from which the same command goes on
     samples/epoch-001.png    validation videos, truth above generated, after each epoch
+    samples/epoch-001.gif    the first of them as a video, truth beside generated, for models of 12 frames
     generator.safetensors    the trained generator (its moving average, where there is one), for model=<…>:<this file>
     generator.json           its card: architecture, settings, data, quality, sha256
 """
@@ -24,6 +25,7 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 
+from f2vbench.data.video_files import encode_gif
 from f2vbench.files import sweep, write_atomically
 from f2vbench.generator.batches import VideoLoader, epoch_order
 from f2vbench.generator.checkpoints import check_same_training, export_generator, load_checkpoint, save_checkpoint
@@ -40,6 +42,7 @@ from f2vbench.provenance import machine, software
 
 CHECKPOINT = "checkpoint.pt"
 EXPORT = "generator.safetensors"
+_FILM_FPS = 3.0
 
 
 class Cases(Protocol):
@@ -206,6 +209,9 @@ class Trainer:
         strips: list[np.ndarray] = []
         for batch in self._held_out.load([[index] for index in range(count)]):
             for video in generate(generator, batch.to(self._device), settings.phase, self._bf16):
+                if settings.samples and not scores and len(video.fake) > 1:
+                    film = self.folder / "samples" / f"epoch-{self.place.epoch:03d}.gif"
+                    write_atomically(film, encode_gif(video.film(), _FILM_FPS))
                 scores.append(video.scores())
                 if len(strips) < settings.samples:
                     strips.append(video.strip())

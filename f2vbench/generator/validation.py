@@ -55,6 +55,10 @@ class Generated:
             rows.append(np.concatenate([photograph, grey], 1))
         return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
 
+    def film(self) -> np.ndarray:
+        """uint8 (t, h, 2 w): the true frames beside the generated ones."""
+        return np.rint(255 * np.concatenate([self.real, self.fake], 2)).astype(np.uint8)
+
 
 @torch.no_grad()
 def generate(generator: nn.Module, batch: VideoBatch, phase: str, bf16: bool = False) -> Iterator[Generated]:
