@@ -6,7 +6,7 @@ import time
 
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
-from f2vbench.encoders.registry import known_families
+from f2vbench.encoders.registry import known_families, model_cards
 from f2vbench.errors import F2VBenchError
 from f2vbench.report.tables import layout
 from f2vbench.settings import ListSettings
@@ -29,8 +29,12 @@ def tasks(_: ListSettings) -> str:
 
 
 def models(_: ListSettings) -> str:
-    """Model families and floors."""
-    return layout(["model", "what it is"], known_families().items())
+    """Model families with the weights that they have when none are given, cards of weights, and floors."""
+    cards = model_cards()
+    own = {card.default_of: card.name for card in reversed(cards) if card.default_of}
+    rows = [[name, what, own.get(name, "")] for name, what in known_families().items()]
+    rows += [[card.name, card.title, card.name] for card in cards]
+    return layout(["model", "what it is", "own weights"], rows)
 
 
 def runs(settings: ListSettings) -> str:

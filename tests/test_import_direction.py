@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
+    ["publish"],
     ["doctor", "overview", "listing"],
     ["benchmark"],
     ["estimate"],
@@ -31,6 +32,7 @@ ORDER = [
     ["words"],
     ["phantom"],
     ["settings"],
+    ["hub"],
     ["weights_cards"],
     ["store.checkpoints"],
     ["files", "processes"],

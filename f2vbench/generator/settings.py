@@ -13,6 +13,10 @@ from f2vbench.settings import Settings, flatten, overlay
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd"]
 Preset = Literal["paper", "released", "f2v", "mini"]
+NOT_DECISIVE = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
+NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads"}
+"""Keys, dotted, that do not decide what is learnt; data are identified by their content."""
+
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
 
 
@@ -171,16 +175,4 @@ class TrainSettings(Settings):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what is learnt, flat; a training can go on only under the same."""
-        free = {
-            "out",
-            "device",
-            "workers",
-            "save_minutes",
-            "validate_every",
-            "validate_videos",
-            "samples",
-            "export_half",
-            "loss.vgg",
-        }
-        free |= {"checkpointing", "compile", "data", "threads"}
-        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in free}
+        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in NOT_DECISIVE}
