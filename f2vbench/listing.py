@@ -6,11 +6,13 @@ import time
 
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
-from f2vbench.encoders.registry import known_families, model_cards
-from f2vbench.errors import F2VBenchError
+from f2vbench.encoders.given_weights import model_cards
+from f2vbench.encoders.registry import known_families
+from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.report.tables import layout
 from f2vbench.settings import ListSettings
 from f2vbench.store.runs import runs_below
+from f2vbench.weights_cards import default_card
 
 
 def tasks(_: ListSettings) -> str:
@@ -30,11 +32,17 @@ def tasks(_: ListSettings) -> str:
 
 def models(_: ListSettings) -> str:
     """Model families with the weights that they have when none are given, cards of weights, and floors."""
-    cards = model_cards()
-    own = {card.default_of: card.name for card in reversed(cards) if card.default_of}
-    rows = [[name, what, own.get(name, "")] for name, what in known_families().items()]
-    rows += [[card.name, card.title, card.name] for card in cards]
+    rows = [[name, what, _own_weights(name)] for name, what in known_families().items()]
+    rows += [[card.name, card.title, card.file] for card in model_cards()]
     return layout(["model", "what it is", "own weights"], rows)
+
+
+def _own_weights(family: str) -> str:
+    try:
+        card = default_card(family)
+    except WeightsError as error:
+        return str(error)
+    return card.name if card is not None else ""
 
 
 def runs(settings: ListSettings) -> str:

@@ -223,6 +223,11 @@ def find_weights(card: WeightsCard, given: str | Path | None = None) -> Path:
     return path
 
 
+def is_here(card: WeightsCard) -> bool:
+    """Whether a file of that name lies where it is looked for; `find_weights` checks that it is the right one."""
+    return any(place.is_file() for place in _places(card))
+
+
 def how_to_get(card: WeightsCard) -> str:
     """What to download and where to put it, as the end of a sentence."""
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""

@@ -79,6 +79,9 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "export", "--help"],
+        ["-m", "f2vbench", "weights", "push", "--help"],
+        ["-m", "f2vbench", "weights", "list"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

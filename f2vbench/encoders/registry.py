@@ -124,9 +124,8 @@ class ModelSpec:
 def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     """The model a word means: ``<family>[:untrained|:<weights>]``, ``timm:<model>[:untrained|:<weights>]`` or a card.
 
-    Weights are a file, or ``hf://owner/name[@revision]`` on the Hugging Face Hub, downloaded when first asked for. A
-    family named without weights has those of the card that says ``default_of: <family>``; a card's name means its
-    weights too.
+    Weights are a file, or ``hf://owner/name[@revision]`` on the Hub, downloaded when first asked for. A family named
+    without any has those of the card that says ``default_of: <family>``.
 
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
@@ -177,7 +176,7 @@ def known_families() -> dict[str, str]:
 
 
 def generator_families() -> tuple[str, ...]:
-    """Families of which weights are trained by `f2vbench train`."""
+    """Families whose weights `f2vbench train` makes."""
     return tuple(_GENERATORS)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
 from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
 from f2vbench.report.tables import layout
-from f2vbench.settings import Settings
-from f2vbench.weights_cards import WeightsCard, find_weights, weights_card, weights_cards
+from f2vbench.weights_cards import WeightsCard, find_weights, is_here, weights_card, weights_cards
 from f2vbench.words import AnySettings, parse, usage
 
 USAGE = """\
@@ -22,7 +21,8 @@ usage: f2vbench weights <what> ...
   make <run folder> name=…  a finished training's weights with a card:  make runs/mini name=my-mini default=yes
   push <run folder or card> repo=owner/name   upload to the Hugging Face Hub; --dry-run writes what would be uploaded
 
-f2vbench weights make --help and push --help list their keys. Cards are looked for in ./weights and $F2VBENCH_PATH too."""
+f2vbench weights make --help and push --help list their keys. Cards are looked for in ./weights and $F2VBENCH_PATH
+as well."""
 
 
 def weights(words: Sequence[str]) -> str:
@@ -99,22 +99,15 @@ def _where(words: list[str]) -> str:
 
 def _check(words: list[str]) -> str:
     """All cards, or one; a download that is not here is no mistake unless it was asked for."""
-    if not words or set(words) & {"-h", "--help"}:
-        names, only = weights_cards(), None
-        if words:
-            return usage("weights check [<card>]", NoKeys)
-    else:
-        found = _read("weights check", "<card>", NoKeys, words)
-        assert not isinstance(found, str)
-        names, only = [found[0]], found[0]
+    found = _read("weights check", "[<card>]", NoKeys, words) if words else None
+    if isinstance(found, str):
+        return found
     rows, problems = [], []
-    for name in names:
+    for name in weights_cards() if found is None else [found[0]]:
         try:
             card = weights_card(name)
-            if only is None and card.kind == "download" and _place(card) == _ABSENT:
-                rows.append([name, "not on this machine"])
-            else:
-                rows.append([name, _checked(card)])
+            absent = found is None and card.kind == "download" and not is_here(card)
+            rows.append([name, "not on this machine" if absent else _checked(card)])
         except F2VBenchError as error:
             problems += error.problems
     if problems:
@@ -161,15 +154,11 @@ def _push(words: list[str]) -> str:
     return f"uploaded to {place}\nuse it as model={upload.card.family}:{place}"
 
 
-_ABSENT = "not on this machine"
-
-
 def _place(card: WeightsCard) -> str:
     try:
-        return str(find_weights(card))
+        return str(find_weights(card)) if is_here(card) else "not on this machine"
     except WeightsError as error:
-        absent = "is not on this machine" in str(error)
-        return _ABSENT if absent else str(error)
+        return str(error)
 
 
 def _read(verb: str, takes: str, model: type[AnySettings], words: Sequence[str]) -> tuple[str, AnySettings] | str:
