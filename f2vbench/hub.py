@@ -18,7 +18,12 @@ from f2vbench.weights_cards import WeightsCard, cards_in, find_weights
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
-_DENIED = {401: "the token is not valid any more", 403: "your token has no right to it"}
+_NETWORK = ("httpx", "httpx2", "requests")
+_DENIED = {
+    401: "your token is not valid; log in again with `hf auth login`",
+    403: "your token has no right to this; choose an owner for whom you may write, or log in (`hf auth login`) with a "
+    "token that may write",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def _reason(error: Exception) -> str | None:
         status = getattr(getattr(error, "response", None), "status_code", None)
         known = _DENIED.get(status) if status is not None else None
         told = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        return f"{known}: log in with `hf auth login` and a token that has it" if known else f"the Hub says: {told}"
-    if any(kind.__module__.partition(".")[0] in ("httpx", "httpx2", "requests") for kind in type(error).__mro__):
+        return known or f"the Hub says: {told}"
+    of_the_network = any(kind.__module__.partition(".")[0] in _NETWORK for kind in type(error).__mro__)
+    if of_the_network or isinstance(error, ConnectionError | TimeoutError):
         return f"the Hub can't be reached ({type(error).__name__}): check the network and try again"
     return None

@@ -213,7 +213,8 @@ def _machine(facts: Mapping[str, Any]) -> str:
     machine, device = facts["machine"], facts["device"]
     what = machine["processor"] if device == "cpu" else f"{device}, {machine['processor']}"
     threads = f", {facts['settings']['threads']} used" if device == "cpu" and "threads" in facts["settings"] else ""
-    return f"{what}, {machine['cores']} cores{threads}, {facts.get('processes', 1)} process(es)"
+    several = f", {facts['processes']} processes" if facts["processes"] > 1 else ""
+    return f"{what}, {machine['cores']} cores{threads}{several}"
 
 
 def _software(facts: Mapping[str, Any]) -> dict[str, str]:

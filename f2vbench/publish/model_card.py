@@ -74,13 +74,13 @@ def _use(card: WeightsCard, repo: str) -> str:
     return f"""\
 ## Use
 
-    pip install f2vbench
     f2vbench run task=rite model={word}
 
 ```python
 from f2vbench import load_encoder
 
-features = load_encoder("{word}").embed(images)  # a list of uint8 RGB arrays → (n, width) float32
+encoder = load_encoder("{word}")
+features = encoder.embed(images)  # a list of uint8 RGB arrays → (n, width) float32
 ```
 """
 

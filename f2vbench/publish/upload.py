@@ -77,10 +77,11 @@ def prepare_upload(what: str, settings: PushSettings) -> Upload:
     return Upload(card, {card.file: path.read_bytes(), f"{card.name}.yaml": card_text(card), README: readme})
 
 
-def push(upload: Upload, settings: PushSettings) -> str:
-    """Upload in one commit; returns the place on the Hub, ``hf://owner/name@<commit>``.
+def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
+    """Upload in one commit what is not there already; a repository is made where there is none.
 
-    What is there already is not uploaded again. A repository is made where there is none.
+    Returns:
+        the place on the Hub, ``hf://owner/name@<commit>``, and the names of the files that were uploaded.
 
     Raises:
         WeightsError: no login, no right, no network; a repository with files that are none of these weights', or
@@ -101,14 +102,14 @@ def push(upload: Upload, settings: PushSettings) -> str:
         missing = upload.files if there is None else _changes(there, upload, settings)
         parent = None if there is None else there.sha
         if not missing:
-            return f"{SCHEME}{settings.repo}@{parent}"
+            return f"{SCHEME}{settings.repo}@{parent}", []
         done = api.create_commit(
             settings.repo,
             [CommitOperationAdd(name, content) for name, content in missing.items()],
             commit_message=f"{upload.card.name}: weights, card and README",
             parent_commit=parent,
         )
-    return f"{SCHEME}{settings.repo}@{done.oid}"
+    return f"{SCHEME}{settings.repo}@{done.oid}", list(missing)
 
 
 def _repository(api: HfApi, repo: str) -> ModelInfo | None:

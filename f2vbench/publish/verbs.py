@@ -150,8 +150,9 @@ def _push(words: list[str]) -> str:
         paths = upload.write(folder)
         rows = [[path.name, f"{path.stat().st_size:,}"] for path in paths]
         return f"{layout(['file', 'bytes'], rows)}\n\nwritten to {folder}, nothing uploaded (repo={settings.repo})"
-    place = push(upload, settings)
-    return f"uploaded to {place}\nuse it as model={upload.card.family}:{place}"
+    place, uploaded = push(upload, settings)
+    told = f"uploaded {', '.join(uploaded)} to {place}" if uploaded else f"nothing to upload, all is there: {place}"
+    return f"{told}\nuse it as model={upload.card.family}:{place}"
 
 
 def _place(card: WeightsCard) -> str:
