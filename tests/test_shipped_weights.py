@@ -111,7 +111,15 @@ def test_a_file_that_is_not_the_cards_is_refused_by_the_model_and_by_check(cards
 
 def test_results_name_shipped_weights_by_their_card(cards, tmp_path):
     make(finished(tmp_path / "run"), cards, "fundus2video-tiny", "default=yes")
-    words = {"task": "folder", "model": "fundus2video", "floors": "none", "shots": [0], "seeds": 1, "image_size": 64}
+    words = {
+        "task": "folder",
+        "model": "fundus2video",
+        "floors": "none",
+        "shots": [0],
+        "seeds": 1,
+        "image_size": 64,
+        "decoder": {"crop": 32},
+    }
     bench = Benchmark(data=str(write_eyes(tmp_path / "eyes", 4)), out=tmp_path / "out", jobs=1, **words)
     frame = bench.run(Silent()).frame
     assert set(frame.encoder) == {"fundus2video-tiny"}
