@@ -17,7 +17,7 @@ from f2vbench.errors import WeightsError
 from f2vbench.weights_cards import WeightsCard, cards_in, find_weights
 
 SCHEME = "hf://"
-_ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
+_ADDRESS = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
 _NETWORK = ("httpx", "httpx2", "requests")
 _DENIED = {
     401: "your token is not valid; log in again with `hf auth login`",
