@@ -27,12 +27,14 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   generate an angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>
   score    generated videos against real ones:  f2vbench score real=folder generated=folder
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
+  export   the generator of a training's newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes
+  weights  trained weights: list, show, where, check; make them of a training; push them to the Hugging Face Hub
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
 
 f2vbench <verb> --help lists the keys of a verb. Lists are 1,2,4 and ranges 0-4; key=@file.yaml reads a value
-from a file. Data sets are looked for in $F2VBENCH_DATA, task cards in ./tasks and $F2VBENCH_PATH as well;
-features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
+from a file. Data sets are looked for in $F2VBENCH_DATA, cards in ./tasks, ./weights and $F2VBENCH_PATH as
+well; features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
 """
 
 
@@ -76,6 +78,8 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "generate": _generate,
         "score": _score,
         "phantom": _phantom,
+        "export": _export,
+        "weights": _weights,
         "list": _list,
         "doctor": _doctor,
     }
@@ -245,6 +249,20 @@ def _phantom(words: list[str]) -> int:
     return 0
 
 
+def _export(words: list[str]) -> int:
+    from f2vbench.publish.verbs import export
+
+    print(export(words))
+    return 0
+
+
+def _weights(words: list[str]) -> int:
+    from f2vbench.publish.verbs import weights
+
+    print(weights(words))
+    return 0
+
+
 def _list(words: list[str]) -> int:
     from f2vbench.settings import ListSettings
     from f2vbench.words import parse
@@ -314,12 +332,7 @@ def _print_results(results: Results, metrics: Sequence[str] | None, baseline: st
 def _asks_for_help(verb: str, model: Any, words: Sequence[str]) -> bool:
     if not {"-h", "--help"} & set(words):
         return False
-    from textwrap import fill
+    from f2vbench.words import usage
 
-    from f2vbench.words import describe
-
-    print(f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n")
-    for key, default, meaning in describe(model):
-        print(fill(f"{key}  [{default}]", 118, initial_indent="  ", subsequent_indent="      "))
-        print(fill(meaning, 118, initial_indent="      ", subsequent_indent="      "))
+    print(usage(verb, model))
     return True

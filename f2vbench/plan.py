@@ -124,7 +124,7 @@ def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
             continue
         if spec.name in models:
             problems.append(
-                f"model={text}: two models would both be called '{spec.name}'; rename one of the weights files"
+                f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
         models[spec.name] = spec
     if isinstance(settings.weights, str):

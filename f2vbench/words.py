@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TypeVar
 
 import yaml
@@ -40,6 +41,16 @@ def describe(model: type[Settings]) -> list[tuple[str, str, str]]:
     """(key, default, meaning) of every key, nested ones dotted, for help texts."""
     presets = {name: flatten(values) for name, values in model.presets.items()}
     return list(_rows(model, "", presets))
+
+
+def usage(verb: str, model: type[Settings]) -> str:
+    """The help text of a verb: how it is called, and every key with its default and meaning."""
+    keys = describe(model)
+    lines = [f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n" if keys else f"usage: f2vbench {verb}"]
+    for key, default, meaning in keys:
+        lines.append(fill(f"{key}  [{default}]", 118, initial_indent="  ", subsequent_indent="      "))
+        lines.append(fill(meaning, 118, initial_indent="      ", subsequent_indent="      "))
+    return "\n".join(lines)
 
 
 def _rows(

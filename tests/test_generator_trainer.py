@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
 from f2vbench.cli import main
@@ -163,6 +164,39 @@ def test_a_generator_exported_in_half_precision_is_half_as_large_and_nearly_the_
     whole, half = (load_encoder("fundus2video", str(file)) for file in (trained.folder / trainer.EXPORT, path))
     photograph = torch.rand(1, 3, SIDE, SIDE)
     torch.testing.assert_close(half.generate(photograph, 1), whole.generate(photograph, 1), rtol=0, atol=0.02)
+
+
+def test_the_newest_checkpoint_exports_what_the_end_of_training_does(trained, tmp_path, capsys):
+    out = tmp_path / "again.safetensors"
+    assert main(["export", str(trained.folder), f"out={out}"]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert out.read_bytes() == (trained.folder / trainer.EXPORT).read_bytes()
+    mine, other = (
+        json.loads(path.read_text()) for path in (out.with_suffix(".json"), trained.folder / "generator.json")
+    )
+    assert mine == {**other, "file": out.name}
+    assert main(["export", str(trained.folder), f"out={out}", "half=yes"]) == 0
+    assert out.stat().st_size < 0.6 * other["bytes"]
+
+
+def test_an_unfinished_training_exports_its_average_and_says_how_far_it_was(tmp_path, capsys):
+    with pytest.raises(Interrupted):
+        Trainer(tiny(tmp_path, save_minutes=1e-9), Cases(), CPU, progress=StopsAfter(5)).run()
+    assert main(["export", str(tmp_path)]) == 0
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["networks"]
+    held = load_file(tmp_path / trainer.EXPORT)
+    assert all(torch.equal(held[f"model.{key[7:]}"], value) for key, value in state["average"].items() if "." in key)
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert (card["epochs"], card["videos"], card["settings"]["epochs"]) == (1, 4, 2)
+    assert main(["weights", "make", str(tmp_path), "name=too-early", f"out={tmp_path}"]) == 2
+    assert "unfinished (1 of 2 epochs)" in capsys.readouterr().err
+
+
+def test_what_has_no_checkpoint_is_not_exported(tmp_path, capsys):
+    assert main(["export", str(tmp_path)]) == 2
+    assert "settings.yaml and checkpoint.pt missing" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), "out=generator.pth"]) == 2
+    assert "must end on .safetensors" in capsys.readouterr().err
 
 
 def test_weights_that_are_not_finite_are_not_exported(tmp_path):

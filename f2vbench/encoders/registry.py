@@ -5,14 +5,16 @@ Importing this module, parsing words and asking for an identity need neither tor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from f2vbench.encoders.given_weights import UNTRAINED, Given, card_meant, hub_address, model_cards, short, weights_named
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
+from f2vbench.hub import fetch
 from f2vbench.store.checkpoints import file_sha256
+from f2vbench.weights_cards import find_weights
 
 if TYPE_CHECKING:
     from f2vbench.encoders.base import Encoder
@@ -25,7 +27,6 @@ INIT_VERSION = 1
 
 INIT_SEED = 0
 CUTS = (17, 19, 25)
-UNTRAINED = "untrained"
 ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
@@ -59,7 +60,8 @@ class ModelSpec:
     """What is known of a model before it is loaded.
 
     Attributes:
-        name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``.
+        name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``; weights
+            with a card are called by the card's name, such as ``fundus2video-mini``, and never by their family's.
         family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``timm``, a floor, or a name from an entry point.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
@@ -68,6 +70,7 @@ class ModelSpec:
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
             or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
+        source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
     """
 
     name: str
@@ -77,6 +80,7 @@ class ModelSpec:
     is_floor: bool
     weights: str
     cut: int | None = None
+    source: str | None = None
 
     @property
     def weights_file(self) -> Path | None:
@@ -85,9 +89,12 @@ class ModelSpec:
 
     @property
     def weights_label(self) -> str:
-        """How tables name the weights: a file as ``<name>@<first 8 digits of its sha256>``."""
+        """The weights in tables: a file as ``<name>@<first 8 digits of its sha256>``, below its place on the Hub."""
         file = self.weights_file
-        return self.weights if file is None else f"{file.name}@{file_sha256(file)[:8]}"
+        if file is None:
+            return self.weights
+        place = f"{self.source}/" if self.source else ""
+        return f"{place}{file.name}@{file_sha256(file)[:8]}"
 
     @property
     def is_network(self) -> bool:
@@ -133,8 +140,11 @@ class ModelSpec:
         return known
 
 
-def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: int = 19) -> ModelSpec:
-    """The model a word means: ``<family>[:untrained|:<weights file>]`` or ``timm:<model>[:untrained|:<weights file>]``.
+def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
+    """The model a word means: ``<family>[:untrained|:<weights>]``, ``timm:<model>[:untrained|:<weights>]`` or a card.
+
+    Weights are a file, or ``hf://owner/name[@revision]`` on the Hub, downloaded when first asked for. A family named
+    without any has those of the card that says ``default_of: <family>``.
 
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
@@ -143,7 +153,8 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
 
     Raises:
         SettingsError: no such family, a malformed word, contradicting weights, or another cut.
-        WeightsError: the weights file does not exist, or the family has none of its own and none were given.
+        WeightsError: the weights file does not exist, is not what its card tells or can't be downloaded, or the
+            family has none of its own and none were given.
     """
     family, _, rest = text.partition(":")
     if cut not in CUTS:
@@ -153,18 +164,24 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
             raise SettingsError(f"model={text}: the floor '{family}' has no variants; write model={family}")
         kind: Kind = "vector" if family in _VECTOR_FLOORS else "scratch" if family == "scratch" else "score"
         return ModelSpec(family, family, family, kind, True, "none")
+    card = card_meant(text, weights, known_families())
+    if card is not None:
+        return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
+    address = hub_address(text, family, weights)
+    if address is not None:
+        return _from_hub(text, address, cut)
     if family in _GENERATORS:
-        return _generator(text, _weights_named(text, family, rest, weights), cut)
+        return _generator(text, weights_named(text, family, rest, weights), cut)
     if family == "timm":
         model, _, named = rest.partition(":")
         if not model:
             raise SettingsError(f"model={text}: say which timm model, as in timm:resnet18")
-        found = _weights_named(text, family, named, weights) or "hub"
-        name = f"timm:{model}" if found == "hub" else f"timm:{model}:{_short(found)}"
+        found = weights_named(text, family, named, weights) or "hub"
+        name = f"timm:{model}" if found == "hub" else f"timm:{model}:{short(found)}"
         return ModelSpec(name, family, model, "features", False, found)
     if family in _entry_points():
         return _from_entry_point(text, family, rest, weights)
-    known = list(known_families())
+    known = [*known_families(), *(card.name for card in model_cards())]
     raise SettingsError(
         f"model={text}: no model family named '{family}'{did_you_mean(family, known)}; "
         f"there are {', '.join(known)} (a timm model is written timm:<model name>)"
@@ -175,6 +192,11 @@ def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
     added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
     return {**_GENERATORS, "timm": _TIMM, **_ALL_FLOORS, **added}
+
+
+def generator_families() -> tuple[str, ...]:
+    """Families whose weights `f2vbench train` makes."""
+    return tuple(_GENERATORS)
 
 
 def floor_names(family: str = "segmentation") -> tuple[str, ...]:
@@ -225,6 +247,18 @@ def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     return build(spec)
 
 
+def _from_hub(text: str, address: str, cut: int) -> ModelSpec:
+    """A model with weights of the Hub, called by their card's name where they have one."""
+    found = fetch(address)
+    spec = replace(parse_model(f"{text.removesuffix(f':{address}')}:{found.path}", cut=cut), source=found.source)
+    card = found.card
+    if card is None:
+        return spec
+    if card.family is not None and card.family.partition(":")[0] != spec.family:
+        raise WeightsError(f"model={text}: these are weights of {card.family}; write model={card.family}:{address}")
+    return spec if card.name in known_families() else replace(spec, name=card.name)
+
+
 def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
     family = text.partition(":")[0]
     if weights is None:
@@ -233,40 +267,16 @@ def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
             f"weights=path/to/latest_net_G.pth, model={family}:<weights file>, or model={family}:untrained"
         )
     architecture = "pix2pixhd-global-ngf64" if weights == UNTRAINED else "pix2pixhd-global"
-    return ModelSpec(f"{family}:{_short(weights)}", family, architecture, "features", False, weights, cut)
+    return ModelSpec(f"{family}:{short(weights)}", family, architecture, "features", False, weights, cut)
 
 
-def _weights_named(text: str, family: str, named: str, weights: Mapping[str, str] | str | None) -> str | None:
-    """``untrained``, an absolute path, or None, from the word itself or else from what was given beside it."""
-    beside = None if weights is None or isinstance(weights, str) else weights.get(text)
-    if named and beside is not None:
-        raise SettingsError(f"model={text} names its weights, and weights.{text}={beside} names others; keep one")
-    if not named and text.endswith(":"):
-        raise SettingsError(f"model={text}: nothing follows the colon; write a weights file, or {UNTRAINED}")
-    if not named:
-        named = weights if isinstance(weights, str) else beside or (weights or {}).get(family, "")
-    if not named or named == UNTRAINED:
-        return named or None
-    path = Path(named).expanduser().absolute()
-    if not path.is_file():
-        raise WeightsError(
-            f"model={text}: there is no weights file {path}{did_you_mean(named, [UNTRAINED])}; check the path, "
-            f"or write {UNTRAINED} to run without weights"
-        )
-    return str(path)
-
-
-def _short(weights: str) -> str:
-    return UNTRAINED if weights == UNTRAINED else Path(weights).stem
-
-
-def _from_entry_point(text: str, family: str, variant: str, weights: Mapping[str, str] | str | None) -> ModelSpec:
+def _from_entry_point(text: str, family: str, variant: str, weights: Given) -> ModelSpec:
     """A model of another package: what stands after the colon is weights if it can be, else the package's own name."""
     own_name = bool(variant) and variant != UNTRAINED and not Path(variant).expanduser().is_file()
-    found = _weights_named(text, family, "" if own_name else variant, weights) or "package"
+    found = weights_named(text, family, "" if own_name else variant, weights) or "package"
     name = text if own_name else family
     if found != "package":
-        name = f"{name}:{_short(found)}"
+        name = f"{name}:{short(found)}"
     return ModelSpec(name, family, variant if own_name else family, "features", False, found)
 
 

@@ -15,6 +15,10 @@ Model = Literal["fundus2video", "fundus2fa", "pix2pixhd"]
 Preset = Literal["paper", "released", "f2v", "mini"]
 FRAMES = 12
 """Frames of a video."""
+NOT_DECISIVE = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
+NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads"}
+"""Keys, dotted, that do not decide what is learnt; data are identified by their content."""
+
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
 
 
@@ -208,19 +212,7 @@ class TrainSettings(Settings):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what is learnt, flat; a training can go on only under the same."""
-        free = {
-            "out",
-            "device",
-            "workers",
-            "save_minutes",
-            "validate_every",
-            "validate_videos",
-            "samples",
-            "export_half",
-            "loss.vgg",
-        }
-        free |= {"checkpointing", "compile", "data", "threads"}
-        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in free}
+        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in NOT_DECISIVE}
 
 
 def _scaled_epochs(preset: dict[str, Any], epochs: Any) -> dict[str, int]:

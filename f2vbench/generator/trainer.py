@@ -30,18 +30,16 @@ from f2vbench.files import sweep, write_atomically
 from f2vbench.generator.batches import VideoLoader, epoch_order
 from f2vbench.generator.checkpoints import check_same_training, export_generator, load_checkpoint, save_checkpoint
 from f2vbench.generator.distributed import rank, wait_for_all, world_size
+from f2vbench.generator.export import CHECKPOINT, EXPORT, SETTINGS, generator_card, made_on
 from f2vbench.generator.health import Watch
 from f2vbench.generator.log import TrainingLog
-from f2vbench.generator.models import Networks, generator_shape
+from f2vbench.generator.models import Networks
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.step import VideoStep
 from f2vbench.generator.validation import generate
 from f2vbench.phantom.png import encode_png
 from f2vbench.progress import Progress, Silent
-from f2vbench.provenance import machine, software
 
-CHECKPOINT = "checkpoint.pt"
-EXPORT = "generator.safetensors"
 _FILM_FPS = 3.0
 
 
@@ -151,7 +149,7 @@ class Trainer:
         if rank() == 0:
             sweep(self.folder)
             told = self.settings.model_dump(mode="json")
-            write_atomically(self.folder / "settings.yaml", yaml.safe_dump(told, sort_keys=False).encode())
+            write_atomically(self.folder / SETTINGS, yaml.safe_dump(told, sort_keys=False).encode())
             self._log = TrainingLog(self.folder, self.place.videos)
         wait_for_all()
 
@@ -230,22 +228,8 @@ class Trainer:
 
     def export(self) -> Path:
         """Write the generator and its card into the run folder; returns the generator's file."""
-        shape = generator_shape(self.settings)
-        card = {
-            "model": self.settings.model,
-            "architecture": {"name": "pix2pixhd-global", **asdict(shape)},
-            "weights": "moving average" if self.settings.ema else "last step",
-            "settings": self.settings.model_dump(mode="json"),
-            "data": self._data,
-            "epochs": self.place.epoch,
-            "videos": self.place.videos,
-            "seconds": round(self.place.seconds, 1),
-            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
-            "processes": world_size(),
-            "validation": self._quality,
-            "software": software(),
-            "machine": machine(),
-        }
+        origin = made_on(self._device)
+        card = generator_card(self.settings, asdict(self.place), self._data, self._quality, origin)
         path = self.folder / EXPORT
         chosen = self.settings
         export_generator(self.networks.best, path, card, enlarge=chosen.enlarge, half=chosen.export_half)
@@ -254,7 +238,8 @@ class Trainer:
     def _save(self) -> None:
         if rank() == 0:
             identity = {"settings": self.settings.decisive(), "data": self._data}
-            state = {**self.networks.state(), **identity, "place": asdict(self.place), "quality": self._quality}
+            told = {"place": asdict(self.place), "quality": self._quality, "made_on": made_on(self._device)}
+            state = {**self.networks.state(), **identity, **told}
             save_checkpoint(self.folder / CHECKPOINT, state)
 
     def _write(self, line: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import pytest
 
-from f2vbench.encoders import registry
+from f2vbench.encoders import given_weights, registry
 from f2vbench.encoders.registry import build, floor_names, known_families, load_encoder, parse_model
 from f2vbench.errors import SettingsError, WeightsError
 
@@ -51,7 +51,8 @@ def test_weights_named_twice_are_refused(weights):
         parse_model("fundus2video:untrained", {"fundus2video:untrained": str(weights)})
 
 
-def test_a_generator_without_weights_says_how_to_give_some():
+def test_a_generator_without_weights_says_how_to_give_some(monkeypatch):
+    monkeypatch.setattr(given_weights, "default_card", lambda family: None)
     with pytest.raises(WeightsError, match=r"weights=path/to/latest_net_G\.pth.*model=fundus2video:untrained"):
         parse_model("fundus2video")
 
