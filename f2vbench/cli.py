@@ -291,7 +291,7 @@ def _doctor(words: list[str]) -> int:
         return 0
     settings = parse(DoctorSettings, words)
     from f2vbench.doctor import examine
-    from f2vbench.report.tables import layout
+    from f2vbench.report.text_table import layout
 
     for title, findings in examine(settings.out):
         print(f"\n{title}\n{layout(['', 'what', 'found'], findings, wrap=84)}")
