@@ -26,7 +26,7 @@ INIT_VERSION = 1
 """Raised when the recipe for untrained weights changes."""
 
 INIT_SEED = 0
-CUTS = (17, 19, 25)
+CUTS = (17, 19, 25, 39)
 ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
@@ -149,7 +149,7 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
             check), or files by word or family.
-        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator.
+        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator; 39: all of it.
 
     Raises:
         SettingsError: no such family, a malformed word, contradicting weights, or another cut.
