@@ -14,10 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.data.images import field_of_view
+from f2vbench.data.shading import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
 from f2vbench.encoders.registry import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
@@ -97,7 +100,8 @@ class Pix2PixHDEncoder(Encoder):
     A photograph goes in as RGB in [−1, 1]; a six-channel generator gets it twice, as in Fundus2Video's first window.
     An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
     on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
-    are left out, and its frames come back at the photograph's size.
+    are left out, and its frames come back at the photograph's size. One that was trained on photographs without their
+    shading (``photograph`` in the metadata) is shown such: `f2vbench.data.shading`, in the field of view found.
 
     With ``cut`` 39 the whole generator is the encoder: each map of the downsampling half is joined by that of the
     upsampling half at its stride (of the first window), and the finest one by the generated frames, in [−1, 1]. The
@@ -112,6 +116,7 @@ class Pix2PixHDEncoder(Encoder):
 
     can_generate = True
     multiple = 16
+    embed_size = (_EMBED_SIDE, _EMBED_SIDE)
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -123,10 +128,12 @@ class Pix2PixHDEncoder(Encoder):
         self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
         self._joined = spec.cut == WHOLE
         self.model = self._filled(slice(None, _BLOCKS_END if self._joined else spec.cut), state)
-        self.enlarge = 1 if spec.weights_file is None else _enlarge_in(spec.weights_file)
+        self.enlarge, self.normalised = (1, False) if spec.weights_file is None else _seen_in(spec.weights_file)
+        # Buffers, so that the same weights shown other photographs have other features in the store.
         if self.enlarge > 1:
-            # A buffer, so that the same weights shown other photographs have other features in the store.
             self.register_buffer("enlarged", torch.tensor(self.enlarge))
+        if self.normalised:
+            self.register_buffer("without_shading", torch.tensor(SHADING_VERSION))
         self._finer = self.enlarge.bit_length() - 1
         widths = [self.shape.ngf * 2**level for level in range(5)]
         self.width = widths[-1]
@@ -135,12 +142,12 @@ class Pix2PixHDEncoder(Encoder):
             widths[self._finer] += self._frames
         self.channels = tuple(widths[self._finer :])
         self.strides = tuple(2**level for level in range(5 - self._finer))
-        self.embed_size = (_EMBED_SIDE * self.enlarge, _EMBED_SIDE * self.enlarge)
         # In a list, so that it is no part of the encoder's parameters and state.
         self._decoder: list[nn.Sequential] = []
 
     def prepare(self, images: Tensor) -> Tensor:
-        return self._normalised(to_unit(images, self.embed_size, "bilinear"))
+        small = (_EMBED_SIDE, _EMBED_SIDE)
+        return self._enlarged(self._twice(self._shown(to_unit(images, small, "bilinear"))))
 
     def pooled(self, prepared: Tensor) -> Tensor:
         return self.model(prepared).mean((2, 3))
@@ -148,7 +155,7 @@ class Pix2PixHDEncoder(Encoder):
     def pyramid(self, x: Tensor) -> list[Tensor]:
         check_photographs(x)
         maps = []
-        features = self._enlarged(self._normalised(x))
+        features = self._enlarged(self._twice(self._shown(x)))
         last = len(self.model)
         for start, end in zip((0, *_MAP_ENDS), (*_MAP_ENDS, last), strict=True):
             features = self.model[start:end](features)
@@ -188,7 +195,7 @@ class Pix2PixHDEncoder(Encoder):
         check_photographs(x)
         height, width = x.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        photograph = self._enlarged(functional.pad(2 * x - 1, padding, mode="reflect"))
+        photograph = self._enlarged(functional.pad(self._shown(x), padding, mode="reflect"))
         decoder = self._rest().to(x.device)
 
         def generator(seen: Tensor) -> Tensor:
@@ -208,8 +215,15 @@ class Pix2PixHDEncoder(Encoder):
         larger = functional.interpolate(x, scale_factor=self.enlarge, mode="bicubic", align_corners=False)
         return larger.clamp(-1, 1)
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        photograph = 2 * x - 1
+    def _shown(self, x: Tensor) -> Tensor:
+        """Photographs in [0, 1] as the generator saw them in training, in [−1, 1]."""
+        if not self.normalised:
+            return 2 * x - 1
+        pictures = (255 * x.detach().float()).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        shown = np.stack([normalised_picture(picture, field_of_view(picture)) for picture in pictures])
+        return torch.from_numpy(shown).permute(0, 3, 1, 2).to(x) / 127.5 - 1
+
+    def _twice(self, photograph: Tensor) -> Tensor:
         return torch.cat([photograph, photograph], 1) if self.shape.inputs == 6 else photograph
 
     def _rest(self) -> nn.Sequential:
@@ -286,11 +300,15 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
                     parameter.normal_(0, 0.02, generator=stream)
 
 
-def _enlarge_in(path: str | Path) -> int:
-    told = read_metadata(path).get("enlarge", "1")
-    if told not in ("1", "2", "4"):
-        raise WeightsError(f"{path}: enlarge={told} in its metadata; 1, 2 or 4 can be used: export the generator again")
-    return int(told)
+def _seen_in(path: str | Path) -> tuple[int, bool]:
+    """How often photographs are enlarged for this generator, and whether their shading is taken away."""
+    told = read_metadata(path)
+    found = []
+    for key, known in (("enlarge", ("1", "2", "4")), ("photograph", ("plain", "normalised"))):
+        found.append(told.get(key, known[0]))
+        if found[-1] not in known:
+            raise WeightsError(f"{path}: {key}={found[-1]} in its metadata; {' or '.join(known)}: export it again")
+    return int(found[0]), found[1] == "normalised"
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

@@ -67,6 +67,7 @@ def open_cases(
     crop: int | None = None,
     late_crop: tuple[int, int] | None = None,
     enlarge: int = 1,
+    normalised: bool = False,
     eyes: int = 200,
     renew: int = 1,
     progress: Progress | None = None,
@@ -88,6 +89,7 @@ def open_cases(
         crop: side of random crops to train on, px, at most ``size × enlarge``; None for the whole square.
         late_crop: an epoch (from 0), and the side of the crops from then on.
         enlarge: samples of all parts show the squares enlarged so many times.
+        normalised: photographs without their shading (`f2vbench.data.shading`), grey outside the field of view.
         eyes: simulated eyes in an epoch.
         renew: epochs after which new eyes are simulated; above 1 they are kept in memory meanwhile, at 512 px 4 MB
             an eye in each worker.
@@ -118,6 +120,7 @@ def open_cases(
         epoch=epoch,
         keep=kept,
         late=late_crop,
+        normalised=normalised,
     )
     held_out = [
         AngiogramDataset(
@@ -127,6 +130,7 @@ def open_cases(
             seed=seed,
             epoch=still,
             keep=_KEPT,
+            normalised=normalised,
         )
         for part in ("validation", "test")
     ]

@@ -65,6 +65,9 @@ class TrainSettings(Settings):
     out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
     seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
+    photograph: Literal["plain", "normalised"] = Field(
+        "plain", description="normalised: the generator sees photographs less their local mean, over local contrast"
+    )
     enlarge: Literal[1, 2, 4] = Field(
         1, description="the generator sees squares enlarged so many times, so that thin vessels pass its bottleneck"
     )
@@ -204,6 +207,10 @@ class TrainSettings(Settings):
 
     def uses_discriminators(self) -> bool:
         return bool(self.loss.gan or self.loss.feature_matching)
+
+    def seen(self) -> dict[str, str]:
+        """How photographs are shown to the generator, as its file's metadata tell it."""
+        return {"enlarge": str(self.enlarge), "photograph": self.photograph}
 
     def folder(self) -> Path:
         """The run folder: ``out``, or one named by model, preset and ablation."""

@@ -64,6 +64,7 @@ def open_training_cases(settings: TrainSettings, progress: Progress | None = Non
         crop=settings.crop,
         late_crop=(settings.epochs - settings.late_epochs, settings.late_crop) if settings.late_crop else None,
         enlarge=settings.enlarge,
+        normalised=settings.photograph == "normalised",
         eyes=settings.eyes,
         renew=settings.renew,
         progress=progress,
