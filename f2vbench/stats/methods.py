@@ -18,9 +18,9 @@ PATIENT_SWAP = Method(
     "Bandos, Rockette & Gur, Statistics in Medicine 24:2873–2893, 2005",
 )
 DELONG = Method(
-    "DeLong's test", "DeLong et al., Biometrics 44:837–845, 1988; Sun & Xu, IEEE Signal Processing Letters 21, 2014"
+    "DeLong's method", "DeLong et al., Biometrics 44:837–845, 1988; Sun & Xu, IEEE Signal Processing Letters 21, 2014"
 )
-DELONG_CLUSTERED = Method("DeLong's test, clustered by patient", "Obuchowski, Biometrics 53:567–578, 1997")
+DELONG_CLUSTERED = Method("DeLong's method, clustered by patient", "Obuchowski, Biometrics 53:567–578, 1997")
 BOOTSTRAP_PERCENTILE = Method(
     "percentile bootstrap over patients", "Efron & Tibshirani, An Introduction to the Bootstrap, ch. 13, 1993"
 )

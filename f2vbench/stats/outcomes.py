@@ -38,7 +38,7 @@ class Needed:
         """``about 17 seeds would be needed to find the difference seen with 80 % power``"""
         if self.n is None:
             return self.reason
-        return f"about {self.n:,} {unit} would be needed to find the difference seen with {self.power:.0%} power"
+        return f"about {self.n:,} {unit} would be needed to find the difference seen with {100 * self.power:g} % power"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Estimate:
         if self.low is None or self.high is None:
             return f"{name} is {self.value:.4f}, without an interval: {self.reason} ({basis})"
         shown = f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
-        return f"{name} is {shown} ({self.confidence:.0%} interval by {basis})"
+        return f"{name} is {shown} ({100 * self.confidence:g} % interval by {basis})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +182,6 @@ def _difference_text(result: Comparison) -> str:
 
 def _p_text(result: Comparison) -> str:
     texts = [f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'}" for p in (result.p, result.p_adjusted) if p is not None]
-    if result.adjustment is not None and len(texts) == 2:
-        texts[1] += f" ({result.adjustment.name})"
+    if result.adjustment is not None:
+        texts[-1] = f"{result.adjustment.name}-adjusted {texts[-1]}"
     return ", ".join(texts)

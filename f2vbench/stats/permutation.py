@@ -64,7 +64,7 @@ def sign_flip_test(
     low, high, reason = None, None, ""
     k = int(alpha / 2 * total + 1e-9)
     if k < 1:
-        reason = f"{n} pairs are too few for a {confidence:.0%} interval by signs"
+        reason = f"{n} pairs are too few for a {100 * confidence:g} % interval by signs"
     else:
         low, high = float(means[k - 1]), float(means[-k])
     constant = is_constant(differences, scale)

@@ -25,7 +25,7 @@ def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> Need
 
 
 def each_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> Needed:
-    """Values on *each* side for a two-sample t-test; ``effect`` is Cohen's d, difference ÷ pooled standard deviation."""
+    """Values on *each* side for a two-sample t-test; ``effect`` is Cohen's d, difference ÷ pooled deviation."""
     return _smallest(effect, lambda n: (n / 2, 2 * n - 2), alpha, power)
 
 

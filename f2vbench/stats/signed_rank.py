@@ -120,6 +120,6 @@ def _interval(differences: np.ndarray, alpha: float) -> tuple[float | None, floa
     else:
         k = int(n * (n + 1) / 4 - ndtri(1 - alpha / 2) * math.sqrt(n * (n + 1) * (2 * n + 1) / 24))
     if k < 1:
-        return None, None, f"{n} pairs are too few for a {1 - alpha:.0%} interval by ranks"
+        return None, None, f"{n} pairs are too few for a {100 * (1 - alpha):g} % interval by ranks"
     averages = _walsh(differences)
     return float(averages[k - 1]), float(averages[-k]), ""
