@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import gammaln, nctdtr
+from scipy.special import gammaln
 
 from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
 from f2vbench.stats.delong import delong_interval
 from f2vbench.stats.methods import CLIFF_DELTA, COHEN_D_Z, HEDGES_G
+from f2vbench.stats.noncentral import noncentral_t_cdf
 from f2vbench.stats.outcomes import Estimate, Varies, as_varies, unit_of
 
 
@@ -106,6 +107,7 @@ def _by_noncentral_t(effect: float, factor: float, freedom: int, alpha: float) -
     reach = 8 + 4 * abs(t)
 
     def end(share: float) -> float:
-        return float(brentq(lambda shift: nctdtr(freedom, shift, t) - share, t - reach, t + reach, xtol=1e-10)) / factor
+        found = brentq(lambda shift: noncentral_t_cdf(t, freedom, shift) - share, t - reach, t + reach, xtol=1e-10)
+        return float(found) / factor
 
     return end(1 - alpha / 2), end(alpha / 2)

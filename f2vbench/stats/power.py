@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scipy.special import ndtri
-from statsmodels.stats.power import ttest_power
 
+from f2vbench.stats.noncentral import t_test_power
 from f2vbench.stats.outcomes import Needed
 
 _LARGE = 5_000  # above it Student's t and the normal distribution ask for the same number
@@ -73,7 +73,7 @@ def _smallest(effect: float, size: Callable[[int], tuple[float, int]], alpha: fl
         effective, freedom = size(n)
         if freedom > _LARGE:
             return abs(effect) * math.sqrt(effective) >= _both(alpha, power)
-        return bool(ttest_power(abs(effect), effective, alpha, df=freedom, alternative="two-sided") >= power)
+        return t_test_power(abs(effect) * math.sqrt(effective), freedom, alpha) >= power
 
     high = 2
     while not reaches(high):
