@@ -19,7 +19,7 @@ from f2vbench.stats.checks import clusters, level, predictions_of
 from f2vbench.stats.methods import BOOTSTRAP_BCA, BOOTSTRAP_PERCENTILE
 from f2vbench.stats.outcomes import Comparison, Estimate
 from f2vbench.stats.power import cases_needed
-from f2vbench.stats.seeded import Key, batches, generators
+from f2vbench.stats.seeded import Key, batches, drawn
 from f2vbench.stats.weighted import Metric, OfWeights, metric_of
 
 Kind = Literal["bca", "percentile"]
@@ -45,8 +45,8 @@ def bootstrap_interval(
     chosen = metric_of(metric)
     statistic = chosen.prepare(held, None if labels is None else np.asarray(labels))
     codes, count = clusters(patients, len(held))
-    found = _Resampled.of(statistic, codes, count, _strata(strata, codes, count), replicates, seed)
-    low, high, reason = found.interval(_known(kind), level(confidence))
+    found = _Resampled.of(statistic, codes, count, _strata(strata, codes, count), replicates, seed, _known(kind))
+    low, high, reason = found.interval(kind, level(confidence))
     return Estimate(
         method=_METHODS[kind],
         varies=("test patients",),
@@ -108,9 +108,9 @@ def paired_bootstrap(
         _strata(strata, codes, count),
         replicates,
         seed,
+        _known(kind),
     )
-    alpha = level(confidence)
-    low, high, reason = found.interval(_known(kind), alpha)
+    low, high, reason = found.interval(kind, level(confidence))
     result = Comparison(
         method=_METHODS[kind],
         varies=("test patients",),
@@ -145,7 +145,7 @@ class _Resampled:
         observed: None where it is undefined on all cases.
         values: replicates that are defined, sorted.
         asked: how many replicates there were.
-        acceleration: None where leaving patients out leaves the statistic undefined.
+        acceleration: of BCa; None where leaving patients out leaves the statistic undefined.
     """
 
     observed: float | None
@@ -156,7 +156,14 @@ class _Resampled:
 
     @classmethod
     def of(
-        cls, statistic: OfWeights, codes: np.ndarray, count: int, strata: np.ndarray, replicates: int, seed: Key
+        cls,
+        statistic: OfWeights,
+        codes: np.ndarray,
+        count: int,
+        strata: np.ndarray,
+        replicates: int,
+        seed: Key,
+        kind: Kind,
     ) -> _Resampled:
         if replicates < 100:
             raise ValueError(f"a bootstrap needs at least 100 replicates (2,000 are usual), not {replicates}")
@@ -164,20 +171,20 @@ class _Resampled:
         if np.isnan(observed) or count < 2:
             return cls(None if np.isnan(observed) else observed, np.zeros(0), replicates, count, None)
         groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-        draws = generators("bootstrap", seed, replicates)
-        values = []
-        for batch in batches(replicates, codes.size):
-            times = np.zeros((len(batch), count))
-            for row in times:
-                draw = next(draws)
-                for members in groups:
-                    drawn = draw.integers(0, members.size, members.size)
-                    row[members] = np.bincount(drawn, minlength=members.size)
-            values.append(statistic(times[:, codes]))
-        found = np.concatenate(values)
-        return cls(
-            observed, np.sort(found[~np.isnan(found)]), replicates, count, _acceleration(statistic, codes, count)
-        )
+
+        def times_drawn(draw: np.random.Generator, rows: int) -> np.ndarray:
+            times = np.zeros((rows, count))
+            for members in groups:
+                chosen = draw.integers(0, members.size, (rows, members.size))
+                chosen += members.size * np.arange(rows)[:, None]
+                counted = np.bincount(chosen.ravel(), minlength=rows * members.size)
+                times[:, members] = counted.reshape(rows, members.size)
+            return times
+
+        resamples = drawn("bootstrap", seed, replicates, times_drawn)
+        found = np.concatenate([statistic(times[:, codes]) for times in resamples])
+        acceleration = _acceleration(statistic, codes, count) if kind == "bca" else None
+        return cls(observed, np.sort(found[~np.isnan(found)]), replicates, count, acceleration)
 
     @property
     def se(self) -> float | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
 
 from f2vbench.stats.methods import BENJAMINI_HOCHBERG, HOLM
 from f2vbench.stats.outcomes import Comparison, Method
@@ -22,7 +22,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: a p-value outside [0, 1].
     """
-    return _adjusted(p_values, "holm")
+    return _adjusted(p_values, _step_down)
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> np.ndarray:
@@ -33,7 +33,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: a p-value outside [0, 1].
     """
-    return _adjusted(p_values, "fdr_bh")
+    return _adjusted(p_values, false_discovery_control)
 
 
 def adjust(
@@ -60,12 +60,21 @@ _METHODS: dict[str, tuple[Callable[[ArrayLike], np.ndarray], Method]] = {
 }
 
 
-def _adjusted(p_values: ArrayLike, method: str) -> np.ndarray:
+def _step_down(p_values: np.ndarray) -> np.ndarray:
+    """Holm's step-down. (statsmodels has it too, but collects all garbage on every call: 0.1 s and more.)"""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(p_values.shape)
+    factors = p_values.size - np.arange(p_values.size)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+def _adjusted(p_values: ArrayLike, method: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     held = np.asarray(p_values, dtype=np.float64)
     tested = ~np.isnan(held)
     if held.ndim != 1 or ((held[tested] < 0) | (held[tested] > 1)).any():
         raise ValueError("p-values must be one row of numbers in [0, 1], NaN where there is no test")
     adjusted = np.full(held.shape, np.nan)
     if tested.any():
-        adjusted[tested] = multipletests(held[tested], method=method)[1]
+        adjusted[tested] = method(held[tested])
     return adjusted

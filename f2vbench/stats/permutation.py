@@ -17,7 +17,7 @@ from f2vbench.stats.checks import clusters, is_constant, level, magnitude, pairs
 from f2vbench.stats.methods import PATIENT_SWAP, SIGN_FLIP
 from f2vbench.stats.outcomes import Comparison, Varies, as_varies, unit_of
 from f2vbench.stats.power import at_least, cases_needed, pairs_needed
-from f2vbench.stats.seeded import Key, batches, generators
+from f2vbench.stats.seeded import Key, batches, drawn
 from f2vbench.stats.weighted import Metric, metric_of
 
 _SMALLEST_FOR_FIVE_PERCENT = 6  # 2/2⁶ is the first below 0.05
@@ -169,19 +169,15 @@ def _swaps(count: int, replicates: int, seed: Key, numbers: int) -> tuple[Iterat
     if replicates < 99:
         raise ValueError(f"a permutation test needs at least 99 replicates, not {replicates}")
     exact = count < 60 and 2**count - 1 <= replicates
-    return (_all_swaps(count, numbers) if exact else _drawn_swaps(count, replicates, seed, numbers)), exact
+    if exact:
+        return _all_swaps(count, numbers), True
+    return drawn("swap", seed, replicates, lambda draw, rows: draw.random((rows, count)) < 0.5), False
 
 
 def _all_swaps(count: int, numbers: int) -> Iterator[np.ndarray]:
     places = np.arange(count)
     for batch in batches(2**count - 1, numbers):
         yield (((np.array(batch) + 1)[:, None] >> places) & 1).astype(bool)
-
-
-def _drawn_swaps(count: int, replicates: int, seed: Key, numbers: int) -> Iterator[np.ndarray]:
-    draws = generators("swap", seed, replicates)
-    for batch in batches(replicates, numbers):
-        yield np.array([next(draws).random(count) < 0.5 for _ in batch])
 
 
 def _how(exact: bool, total: int) -> str:

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from f2vbench.stats import seeded
 from f2vbench.stats.permutation import patient_swap_test, sign_flip_test
+from f2vbench.stats.seeded import drawn
 from f2vbench.stats.signed_rank import wilcoxon_test
 
 
@@ -143,14 +144,26 @@ def test_swapping_patients_equals_enumeration():
     assert of_mean.p == pytest.approx(sign_flip_test(sums, np.zeros(6), varies="split").p)
 
 
-def test_swaps_do_not_depend_on_batches(monkeypatch):
+def test_a_resample_depends_on_its_key_and_number_alone():
+    def rows(key, count, purpose="swap"):
+        return np.concatenate(list(drawn(purpose, key, count, lambda draw, size: draw.random((size, 3)))))
+
+    many = rows(("rite", 2), 70)
+    assert many.shape == (70, 3)
+    assert np.unique(many).size == 210
+    np.testing.assert_array_equal(rows(("rite", 2), 45), many[:45])
+    for other in (rows(("rite", 3), 70), rows("rite", 70), rows(("rite", 2), 70, "bootstrap")):
+        assert not np.isin(other, many).any()
+
+
+def test_exact_swaps_do_not_depend_on_batches(monkeypatch):
     draw = np.random.default_rng(9)
-    labels = draw.integers(0, 2, 60)
-    first, second = labels + draw.normal(size=60), draw.normal(size=60)
-    whole = patient_swap_test(first, second, labels, replicates=300, seed="rite")
-    monkeypatch.setattr(seeded, "_NUMBERS_A_BATCH", 700)
-    assert patient_swap_test(first, second, labels, replicates=300, seed="rite") == whole
-    assert patient_swap_test(first, second, labels, replicates=300, seed="drive").p != whole.p
+    labels = draw.integers(0, 2, 9)
+    first, second = labels + draw.normal(size=9), draw.normal(size=9)
+    whole = patient_swap_test(first, second, labels)
+    assert whole.note.startswith("exact")
+    monkeypatch.setattr(seeded, "_NUMBERS_A_BATCH", 70)
+    assert patient_swap_test(first, second, labels) == whole
 
 
 def test_swaps_that_can_show_nothing_say_why():
