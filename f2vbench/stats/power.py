@@ -69,17 +69,26 @@ def _smallest(effect: float, size: Callable[[int], tuple[float, int]], alpha: fl
     if effect == 0:
         return Needed(None, power, alpha, _NO_DIFFERENCE)
 
-    def reaches(n: int) -> bool:
+    def enough_for_normal(n: int) -> bool:
+        return abs(effect) * math.sqrt(size(n)[0]) >= _both(alpha, power)
+
+    def enough(n: int) -> bool:
         effective, freedom = size(n)
-        if freedom > _LARGE:
-            return abs(effect) * math.sqrt(effective) >= _both(alpha, power)
         return t_test_power(abs(effect) * math.sqrt(effective), freedom, alpha) >= power
 
-    high = 2
-    while not reaches(high):
-        high *= 2
-    low = high // 2 if high > 2 else 1
+    guess = _first(enough_for_normal, 2)
+    return Needed(guess if size(guess)[1] > _LARGE else _first(enough, guess), power, alpha)
+
+
+def _first(holds: Callable[[int], bool], start: int) -> int:
+    """The smallest n ≥ 2 for which ``holds``, which all larger do too, sought from ``start`` on."""
+    step, low, high = 1, 1, start
+    while not holds(high):
+        low, high, step = high, high + step, 2 * step
+    step = 1
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return Needed(high, power, alpha)
+        # Downwards in growing steps while nothing below is known, by halves after that.
+        middle = max(low + 1, high - step) if low == 1 and step < (high - low) // 2 else (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+        step *= 2
+    return high
