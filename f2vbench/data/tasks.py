@@ -9,7 +9,7 @@ import pandas as pd
 
 from f2vbench.data.cards import TaskCard, load_card
 from f2vbench.data.checks import check
-from f2vbench.data.episodes import Episode, draw_segmentation_episode
+from f2vbench.data.episodes import DRAWS, Episode
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
 from f2vbench.data.phantoms import make_folder
@@ -40,7 +40,7 @@ class TaskData:
         """
         place = (protocol, shots, seed)
         if place not in self._episodes:
-            self._episodes[place] = draw_segmentation_episode(self.index, self.card, protocol, shots, seed)
+            self._episodes[place] = DRAWS[self.card.family](self.index, self.card, protocol, shots, seed)
         return self._episodes[place]
 
     @property
