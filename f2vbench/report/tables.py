@@ -61,7 +61,8 @@ def _spread_text(row: object) -> str:
         return "–"
     if pd.isna(sd):
         return f"{mean:.4f}"
-    return f"{mean:.4f} ± {sd:.4f} [{low:.4f}, {high:.4f}]"
+    interval = "" if pd.isna(low) else f" [{low:.4f}, {high:.4f}]"
+    return f"{mean:.4f} ± {sd:.4f}{interval}"
 
 
 def _comparison_text(comparison: pd.DataFrame) -> str:
