@@ -25,7 +25,7 @@ class Watch:
         """Take note of a batch.
 
         Args:
-            losses: what `VideoStep` returns.
+            losses: what a learner's step returns.
             where: of the batch, for the message.
 
         Raises:
