@@ -60,9 +60,8 @@ class TrainedNetworks:
         return self._trained["generator"] if self.average is None else self.average.module
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All that have gradients."""
         for network in self._trained.values():
-            yield from (parameter for parameter in network.parameters() if parameter.requires_grad)
+            yield from network.parameters()
 
     def set_learning_rate(self, rate: float) -> None:
         for optimiser in self.optimisers.values():
