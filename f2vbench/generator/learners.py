@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from f2vbench.generator.batches import VideoBatch
-from f2vbench.generator.mae import MaskedAutoencoding
 from f2vbench.generator.models import Networks, TrainedNetworks, generator_shape
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.step import VideoStep
@@ -81,5 +80,7 @@ class AngiogramGeneration:
 def learner_of(settings: TrainSettings, device: torch.device, bf16: bool) -> Learner:
     """The learner of ``settings.model``."""
     if settings.model == "mae":
+        from f2vbench.generator.mae import MaskedAutoencoding  # with timm, which the others need not load
+
         return MaskedAutoencoding(settings, device, bf16)
     return AngiogramGeneration(settings, device, bf16)
