@@ -346,6 +346,26 @@ def test_phantom_photographs_come_without_frames_whole_where_nothing_is_learnt(m
     assert held_out.inside.float().mean() == pytest.approx(taken.truth.field_of_view.sum() / side**2, abs=0.03)
 
 
+def test_photographs_of_a_folder_of_cases_are_read_and_their_frames_are_not(tmp_path):
+    rows, columns = np.mgrid[:60, :80]
+    inside = np.hypot(rows - 30, columns - 40) < 25
+    for number in range(3):
+        place = tmp_path / f"eye{number}"
+        (place / "frames").mkdir(parents=True)
+        colours = np.array([50, 100 + number, 200], np.uint8)  # BGR, as OpenCV writes it
+        cv2.imwrite(str(place / "photograph.png"), inside[..., None] * colours)
+        (place / "frames" / "1.png").write_bytes(b"damaged, and one frame is too few for an angiogram")
+    opened = open_cases(tmp_path, model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
+    assert (len(opened.train), len(opened.validation)) == (2, 1)
+    sample = opened.validation[0]
+    assert sample.frames.shape == (0, 1, 32, 32)
+    assert sample.photograph[0, 16, 16] == pytest.approx(2 * 200 / 255 - 1)
+    assert sample.inside.float().mean() == pytest.approx(math.pi / 4, abs=0.03)  # the field fills the view
+    (tmp_path / "eye0" / "frames" / "1.png").write_bytes(b"another frame")
+    again = open_cases(tmp_path, model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
+    assert again.identity() == opened.identity()
+
+
 def test_a_resized_crop_shows_20_to_100_percent_of_the_square_and_equals_opencvs():
     size, side = 96, 64
     inside = np.ones((size, size), bool)
