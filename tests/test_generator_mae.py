@@ -350,19 +350,19 @@ def test_photographs_of_a_folder_of_cases_are_read_and_their_frames_are_not(tmp_
     rows, columns = np.mgrid[:60, :80]
     inside = np.hypot(rows - 30, columns - 40) < 25
     for number in range(3):
-        place = tmp_path / f"eye{number}"
+        place = tmp_path / "cases" / f"eye{number}"
         (place / "frames").mkdir(parents=True)
         colours = np.array([50, 100 + number, 200], np.uint8)  # BGR, as OpenCV writes it
         cv2.imwrite(str(place / "photograph.png"), inside[..., None] * colours)
         (place / "frames" / "1.png").write_bytes(b"damaged, and one frame is too few for an angiogram")
-    opened = open_cases(tmp_path, model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
+    opened = open_cases(tmp_path / "cases", model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
     assert len(opened.train) + len(opened.validation) == 3
     sample = opened.validation[0]
     assert sample.frames.shape == (0, 1, 32, 32)
     assert sample.photograph[0, 16, 16] == pytest.approx(2 * 200 / 255 - 1)
     assert sample.inside.float().mean() == pytest.approx(math.pi / 4, abs=0.03)  # the field fills the view
-    (tmp_path / "eye0" / "frames" / "1.png").write_bytes(b"another frame")
-    again = open_cases(tmp_path, model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
+    (tmp_path / "cases" / "eye0" / "frames" / "1.png").write_bytes(b"another frame")
+    again = open_cases(tmp_path / "cases", model_frames=0, size=32, seed=0, augment="none", validation=0.34, test=0)
     assert again.identity() == opened.identity()
 
 
