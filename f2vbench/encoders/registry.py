@@ -53,8 +53,7 @@ class ModelSpec:
 
     Attributes:
         name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``.
-        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``mae``, ``timm``, a floor, or a name from an entry
-            point.
+        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``mae``, ``timm``, a floor, or an entry point's name.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), or ``scratch``
