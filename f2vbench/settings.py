@@ -117,7 +117,7 @@ class RunSettings(Settings):
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
     model: Names = Field(
         ["fundus2video:untrained", "fundus2fa:untrained"],
-        description="encoders: fundus2video, fundus2fa, pix2pixhd, timm:<name>, each with `:<weights file>` or "
+        description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
     floors: Names = Field(["all"], description="baselines beside every model: all, none, or names")

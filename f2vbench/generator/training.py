@@ -61,6 +61,7 @@ def open_training_cases(settings: TrainSettings, progress: Progress | None = Non
         test=settings.split[2] / whole,
         augment=settings.augment,
         sampling=settings.frames,
+        model_frames=0 if settings.model == "mae" else 12,
         crop=settings.crop,
         late_crop=(settings.epochs - settings.late_epochs, settings.late_crop) if settings.late_crop else None,
         enlarge=settings.enlarge,
