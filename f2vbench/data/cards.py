@@ -55,7 +55,9 @@ class TaskCard(BaseModel):
     folders: list[str] = Field(default_factory=list, description="folder names looked for under the data root")
     phantom: PhantomData | None = Field(None, description="simulated data, made on first use")
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
-    split: Literal["random", "official"] = Field("random", description="how test images are chosen")
+    split: Literal["random", "official", "auto"] = Field(
+        "random", description="how test images are chosen; auto: official where the folder is divided, else random"
+    )
     test_fraction: float = Field(0.5, gt=0, lt=1, description="part of the patients that a random draw tests on")
     unlabelled: Literal["refuse", "leave-out"] = Field("refuse", description="images that have no label")
     absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but not there")

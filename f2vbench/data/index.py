@@ -136,7 +136,7 @@ def _name_classes(index: DataFrame, card: TaskCard) -> list[str]:
             problems.append(
                 f"label '{text}' of {len(paths)} images ({shortened(paths[:1])}) is no class of {card.name}"
                 f"{spellings.hint(text)}; classes, and how they are written: {known}"
-                f"{' …' if len(card.classes) > 8 else ''}; add a spelling below `read` in the task card, or mend the label"
+                f"{' …' if len(card.classes) > 8 else ''}; mend the label, or add it below `read` in the task card"
             )
     order = [one.name for one in card.classes]
     names = {

@@ -42,8 +42,8 @@ def describe(index: DataFrame, progress: Progress | None = None) -> DataFrame:
 
     Added columns: ``sha256``, ``label_sha256`` and ``fov_sha256`` (`content_hash` of the decoded pixels, "" where
     there is no file), ``height`` and ``width`` of the photograph (0 where it can't be read), ``appearance`` (see
-    `f2vbench.data.appearance`; "" where it can't be read or shows nothing), and ``problem``: "" or what is wrong with the row's files – unreadable, of different sizes, no vessel (or little else) inside the
-    field of view.
+    `f2vbench.data.appearance`; "" where it can't be read or shows nothing), and ``problem``: "" or what is wrong
+    with the row's files – unreadable, of different sizes, no vessel (or little else) inside the field of view.
     Nothing is raised for a bad file: `f2vbench.data.checks.check` tells all of them at once.
 
     Facts are remembered in the cache folder by path, size and time of change as soon as they are known, and only for

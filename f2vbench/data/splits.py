@@ -34,16 +34,25 @@ def split_seed(task: str, seed_index: int) -> int:
     return int(sha256(canonical_json([task, "split", seed_index]))[:16], 16)
 
 
-def parts_of(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
-    """ "train", "val" or "test" for every image, indexed by image id and sorted by it; "" for what is not used.
+def settled(card: TaskCard, index: DataFrame) -> TaskCard:
+    """The card with ``split: auto`` made official, where the index has a training and a test part, or random."""
+    if card.split != "auto":
+        return card
+    divided = {"train", "test"} <= set(index["split"])
+    return card.model_copy(update={"split": "official" if divided else "random"})
 
-    With ``split: official`` the index's own column counts; where it has no val part, one is drawn from the training
-    patients, in the proportion 15 to 55. With ``split: random`` all is drawn (`draw_split`).
+
+def parts_of(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
+    """The part of every image – train, val, test, or "" where it is not used – indexed by image id and sorted by it.
+
+    With ``split: official`` (or auto, see `settled`) the index's own column counts; where it has no val part, one is
+    drawn from the training patients, in the proportion 15 to 55. With ``split: random`` all is drawn (`draw_split`).
 
     Raises:
         DataError: a part of an official split is missing, or there are fewer than three patients to divide.
     """
     images = described.sort_values("image").set_index("image")
+    card = settled(card, described)
     if card.split == "random":
         return draw_split(images, FRACTIONS, split_seed(card.name, seed_index), card.name)
     split = images["split"].copy()
@@ -149,13 +158,13 @@ def read_split(path: Path, described: DataFrame, task: str) -> Series:
     """
     if not path.is_file():
         raise DataError(f"split={path}: there is no such file; f2vbench data split task={task} out=split.csv makes one")
-    known = described.set_index("image")
+    known = {row["image"]: row for row in described.to_dict("records")}
     found: dict[str, str] = {}
     problems: list[str] = []
     unknown: list[str] = []
     for position, row in enumerate(read_csv(path, ("image", "split")).to_dict("records")):
         image, where = row["image"], f"{path}, row {position + 2}"
-        if image not in known.index:
+        if image not in known:
             unknown.append(image)
             continue
         if image in found:
@@ -163,14 +172,14 @@ def read_split(path: Path, described: DataFrame, task: str) -> Series:
         if row["split"] not in PARTS:
             problems.append(f"{where}: split '{row['split']}' must be one of {', '.join(PARTS)}")
         for column in ("patient", "label"):
-            here = known.loc[image, column] if column in known else row.get(column)
-            if column in row and row[column] != here:
+            here = known[image].get(column)
+            if row.get(column, here) != here:
                 problems.append(f"{where}: {column} of '{image}' is '{row[column]}', in the data '{here}'")
         found[image] = row["split"]
     if unknown:
         problems.append(f"{path}: {len(unknown)} images are not in the data of {task}: {shortened(unknown)}")
-    split = Series({image: found.get(image, "") for image in sorted(known.index)}, name="split", dtype=object)
-    problems += _divided(split, known["patient"], path)
+    split = Series({image: found.get(image, "") for image in sorted(known)}, name="split", dtype=object)
+    problems += _divided(split, described.set_index("image")["patient"], path)
     if problems:
         raise DataError(problems)
     return split

@@ -14,7 +14,7 @@ from f2vbench.data.episodes import Episode, draw_classification_episode, draw_se
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
 from f2vbench.data.phantoms import make_folder
-from f2vbench.data.splits import parts_of, read_split
+from f2vbench.data.splits import parts_of, read_split, settled
 from f2vbench.progress import Progress, for_this_terminal
 from f2vbench.settings import Protocol
 
@@ -92,6 +92,7 @@ def open_task(
         make_folder(card, progress)
     folder = find_folder(card, data)
     index = describe(build_index(card, folder), progress)
+    card = settled(card, index)
     if card.copies == "join":
         index = join_copies(index, official=card.split == "official")
     if split is not None:
