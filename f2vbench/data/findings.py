@@ -198,9 +198,14 @@ def _counts(index: DataFrame, card: TaskCard) -> Iterator[Finding]:
 
 
 def shortlist(findings: list[Finding], most: int = 3) -> list[tuple[str, str, str]]:
-    """(weight, kind, sentence) for a terminal: at most so many of a kind, then how many more there are."""
+    """(weight, kind, sentence) for a terminal: at most so many of a kind, then how many more there are.
+
+    Notes on single images are left out: an assumption tells of all of them.
+    """
     groups: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
+        if finding.weight == "note" and finding.image:
+            continue
         groups.setdefault((finding.weight, finding.kind), []).append(finding.detail)
     told = []
     for (weight, kind), details in groups.items():

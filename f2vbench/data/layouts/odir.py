@@ -11,6 +11,8 @@ copies have one row an image where the challenge has one a patient. RETFound's f
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from f2vbench.data.classes import SEPARATOR
-from f2vbench.data.layouts.classified import Listed, match, read_either
+from f2vbench.data.layouts.classified import Listed, match, read_either, stem_of
 from f2vbench.data.layouts.listing import (
     Row,
     find_file,
@@ -125,20 +127,30 @@ def _is_root(folder: Path) -> bool:
 def _read_owner(root: Path, kind: str) -> DataFrame:
     table = next(file for name in _TABLES if (file := find_file(root, name)) is not None)
     place = subfolder(root, *_IMAGES)
-    pairs, missing, extra = match(_listed(table, kind), images_in(place), str(place or root / _IMAGES[0]))
+    images = images_in(place)
+    pairs, missing, extra = match(_listed(table, kind, images), images, str(place or root / _IMAGES[0]))
     rows = [Row(safe_id(path.stem), path, patient=one.patient, eye=one.eye, label=one.label) for one, path in pairs]
     return index_of(rows, missing=missing, extra=extra)
 
 
-def _listed(table: Path, kind: str) -> list[Listed]:
-    """Both eyes of every row, once; in tables with the column ``filename`` the row's own eye alone."""
+def _listed(table: Path, kind: str, images: Mapping[str, Path]) -> list[Listed]:
+    """Both eyes of every patient, once; in tables of one row an image the eyes that have one.
+
+    Of these tables some tell the row's eye in a column ``filename``; where they don't, and a patient has one row, it is
+    for the eye whose photograph is there.
+    """
     found: dict[tuple[str, str], Listed] = {}
     problems = []
-    for position, row in enumerate(_rows(table)):
+    rows = _rows(table)
+    times = Counter(row["id"] for row in rows)
+    row_an_image = max(times.values(), default=0) > 1
+    for position, row in enumerate(rows):
+        alone = row_an_image and times[row["id"]] == 1
+        there = [eye for eye in ("left", "right") if stem_of(row[f"{eye}-fundus"]) in images]
         where = f"{table}, row {position + 2}"
         for eye in ("left", "right"):
             name, keywords = row[f"{eye}-fundus"], row[f"{eye}-diagnostic keywords"]
-            if not name or row.get("filename") not in (None, "", name):
+            if not name or row.get("filename") not in (None, "", name) or (alone and there and eye not in there):
                 continue
             one = Listed(where, name, _label(keywords, kind), row["id"], eye)
             before = found.setdefault((row["id"], name), one)
