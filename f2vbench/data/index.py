@@ -17,6 +17,10 @@ from f2vbench.data.layouts.listing import COLUMNS, FAMILY_COLUMNS
 from f2vbench.data.phantoms import made_folder
 from f2vbench.errors import DataError, SettingsError
 
+_START = {
+    "segmentation": "with your own images, task=folder data=<folder with images/ and masks/>",
+    "classification": "with simulated eyes, task=phantom-dr",
+}
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -174,7 +178,7 @@ def _how_to_get(card: TaskCard, root: str | None) -> str:
         f"terms: {card.terms}",
         f"to get it: {card.obtain}",
         f"then say data=<its folder>, or put it as a folder {names} into {where}",
-        "to start now with your own images: task=folder data=<folder with images/ and masks/>",
+        f"to start now: {_START.get(card.family, _START['segmentation'])}",
     ]
     return "\n  ".join(lines)
 

@@ -13,6 +13,23 @@ from f2vbench.data.cards import TaskCard, all_cards, card_hash, load_card
 from f2vbench.errors import SettingsError
 
 PUBLISHED = {"chase_db1": 28, "drive": 40, "folder": None, "hrf": 45, "les_av": 22, "rite": 40, "stare": 20}
+CLASSIFIED = {
+    "aptos2019": 3662,
+    "glaucoma_fundus": 1544,
+    "hrf-disease": 45,
+    "idrid": 516,
+    "jsiec": 1000,
+    "messidor2": 1744,
+    "odir": None,
+    "odir-dr": None,
+    "odir-grade": None,
+    "papila": 488,
+    "retina": 601,
+    "ukb-dementia": None,
+    "ukb-infarction": None,
+    "ukb-parkinson": None,
+    "ukb-stroke": None,
+}
 SIMULATED = {
     "phantom-disease": 210,
     "phantom-dr": 200,
@@ -52,7 +69,7 @@ def write_card(folder, **changes):
 
 
 def test_the_published_cards_load():
-    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED | SIMULATED
+    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED | CLASSIFIED | SIMULATED
     rite = load_card("rite")
     assert (rite.layout, rite.family, rite.split, rite.test_fraction) == ("rite", "segmentation", "random", 0.5)
     assert rite.path.name == "rite.yaml"
