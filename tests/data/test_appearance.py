@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import cv2
@@ -48,14 +49,16 @@ def test_other_photographs_and_mirrored_ones_are_not_alike(rite):
 def test_pairs_are_those_of_the_full_comparison():
     random = np.random.default_rng(0)
     smooth = [cv2.GaussianBlur(random.normal(size=(80, 80, 3)), (0, 0), 4) for _ in range(30)]
-    images = [np.uint8(128 + 90 * one / np.abs(one).max()) for one in smooth]
-    texts = [appearance(rgb) for rgb in images]
+    texts = [appearance(np.uint8(128 + 90 * one / np.abs(one).max())) for one in smooth]
+    numbers = [np.frombuffer(base64.b64decode(text), np.int8).astype(float) for text in texts]
     texts[4] = ""
-    plain = []
-    for i in range(30):
-        for j in range(i + 1, 30):
-            if texts[i] and texts[j] and likeness(images[i], images[j]) > 0.2:
-                plain.append((i, j))
+    plain = [
+        (i, j)
+        for i in range(30)
+        for j in range(i + 1, 30)
+        if 4 not in (i, j)
+        and numbers[i] @ numbers[j] / np.sqrt((numbers[i] ** 2).sum() * (numbers[j] ** 2).sum()) > 0.2
+    ]
     assert [(i, j) for i, j, _ in alike_pairs(texts, 0.2)] == plain
     assert plain
 

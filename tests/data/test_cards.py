@@ -115,7 +115,7 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
         ({"test_fracton": 0.5}, "unknown key 'test_fracton'; did you mean 'test_fraction'?"),
         ({"path": "/elsewhere"}, "unknown key 'path'"),
         ({"test_fraction": 1.5}, "test_fraction: 1.5"),
-        ({"split": "oficial"}, "split: 'oficial': must be one of random, official; did you mean 'official'?"),
+        ({"split": "oficial"}, "split: 'oficial': must be one of random, official, auto; did you mean 'official'?"),
         ({"layout": "chase"}, "layout: 'chase': there is no layout 'chase'; did you mean 'chase_db1'?"),
         ({"folders": ["../up"]}, "'../up' is no plain folder name"),
         ({"images": "many"}, "images: 'many'"),
@@ -164,7 +164,7 @@ def test_files_of_other_projects_do_not_disturb(tmp_path):
     (tasks / "template.yaml").write_text("{{ jinja }}: [\n")
     (tasks / "drive.yaml").write_text("mount: /dev/sda\n")
     (tasks / "empty.yaml").touch()
-    assert set(all_cards()) == set(PUBLISHED | SIMULATED)
+    assert set(all_cards()) == set(PUBLISHED | CLASSIFIED | SIMULATED)
     assert load_card("drive").title == "DRIVE"
     with pytest.raises(SettingsError, match=r"main\.yaml is no task card"):
         load_card("main")

@@ -41,7 +41,9 @@ def refusal(task: TaskCard, folder: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "below"), zip(RETFOUND_FOLDERS, ["", "download", "download/set"] * 2, strict=True))
+@pytest.mark.parametrize(
+    ("name", "below"), list(zip(RETFOUND_FOLDERS, ["", "download", "download/set"] * 2, strict=True))
+)
 def test_retfound_folders_are_recognised_and_their_classes_named(tmp_path, name, below):
     folders = RETFOUND_FOLDERS[name]
     write_parts(tmp_path / below, {part: dict.fromkeys(folders, 2) for part in ("train", "val", "test")})
