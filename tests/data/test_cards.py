@@ -105,7 +105,9 @@ def test_a_package_brings_cards_by_an_entry_point(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
-    with pytest.raises(SettingsError, match=r"no task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"):
+    with pytest.raises(
+        SettingsError, match=r"no task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
+    ):
         load_card("chase_db")
 
 

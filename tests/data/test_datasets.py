@@ -174,3 +174,8 @@ def test_phantom_folders_work_with_the_same_verb(tmp_path):
     found = survey(load_card("phantom-dr"), tmp_path)
     assert Counter(found.index["label"]) == {"no_dr": 5, "proliferative": 2}
     assert not found.drawn
+    told = [finding.detail for finding in found.findings if finding.kind == "class"]
+    assert [detail.split(":")[0] for detail in told] == [
+        "class proliferative is not in the val part",
+        "class proliferative is not in the test part",
+    ]
