@@ -6,7 +6,7 @@ patients; never on the encoder, the order of rows or the machine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeVar
@@ -20,6 +20,9 @@ from f2vbench.data.splits import parts_of
 from f2vbench.errors import DataError
 from f2vbench.files import canonical_json, sha256
 from f2vbench.settings import Protocol
+
+RETRIEVED = 10
+"""How many images of a gallery are looked at."""
 
 Item = TypeVar("Item")
 
@@ -143,6 +146,49 @@ def _few_of_each_class(
         candidates = _one_of_each_patient_first(pool, _shuffled(sorted(set(pool["patient"])), bits), bits)
         chosen += [image for image in candidates if image not in chosen][: max(shots - already, 0)]
     return chosen
+
+
+def draw_gallery(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw the sub-gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least two.
+
+    With ``split: official`` the patients are those of the test half, else all. There is no support set.
+
+    Raises:
+        DataError: an image has no patient, all are of one, or the gallery would not have ten images beside a query.
+    """
+    nameless = list(described.loc[described["patient"] == "", "image"])
+    if nameless:
+        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: retrieval can't count hits there")
+    pool = described
+    if card.split == "official":
+        _, pool = _official_halves(described, card, needs_support=False)
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    patients = _shuffled(sorted(set(pool["patient"])), np.random.PCG64(seed))
+    if len(patients) < 2:
+        raise DataError(
+            f"{card.name}: {len(patients)} patient(s) only, so every image found would be a hit: add others"
+        )
+    drawn = patients[: max(round(card.test_fraction * len(patients)), 2)]
+    images = pool[pool["patient"].isin(drawn)]
+    contents = images["sha256"].nunique()
+    if contents <= RETRIEVED:
+        raise DataError(
+            f"{card.name}: recall@{RETRIEVED} looks at the first {RETRIEVED} images beside the query, but the gallery "
+            f"of {len(drawn)} patients (test_fraction: {card.test_fraction} in the card) has {contents} different "
+            "images in all: add some, or raise test_fraction"
+        )
+    return Episode((), tuple(sorted(images["image"])), seed)
+
+
+Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
+DRAWS: dict[str, Draw] = {
+    "segmentation": draw_segmentation_episode,
+    "classification": draw_classification_episode,
+    "retrieval": draw_gallery,
+}
+"""How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
 
 
 def _official_halves(described: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:

@@ -10,7 +10,7 @@ import pandas as pd
 from f2vbench.data.cards import TaskCard, load_card
 from f2vbench.data.checks import check
 from f2vbench.data.copies import join_copies
-from f2vbench.data.episodes import Episode, draw_classification_episode, draw_segmentation_episode
+from f2vbench.data.episodes import DRAWS, Episode
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
 from f2vbench.data.phantoms import make_folder
@@ -42,12 +42,11 @@ class TaskData:
         """
         place = (protocol, shots, seed)
         if place not in self._episodes:
-            draw = draw_classification_episode if self.card.family == "classification" else draw_segmentation_episode
-            self._episodes[place] = draw(self.index, self.card, protocol, shots, seed)
+            self._episodes[place] = DRAWS[self.card.family](self.index, self.card, protocol, shots, seed)
         return self._episodes[place]
 
     def parts(self, seed: int) -> pd.Series:
-        """ "train", "val" or "test" for every image id, of a classification task: given, read or drawn with the seed.
+        """Part (train, val or test) of every image id of a classification task: given, read, or drawn with the seed.
 
         Raises:
             DataError: the data can't be divided.

@@ -5,14 +5,16 @@ Importing this module, parsing words and asking for an identity need neither tor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from f2vbench.encoders.given_weights import UNTRAINED, Given, card_meant, hub_address, model_cards, short, weights_named
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
+from f2vbench.hub import fetch
 from f2vbench.store.checkpoints import file_sha256
+from f2vbench.weights_cards import find_weights
 
 if TYPE_CHECKING:
     from f2vbench.encoders.base import Encoder
@@ -24,8 +26,7 @@ INIT_VERSION = 1
 """Raised when the recipe for untrained weights changes."""
 
 INIT_SEED = 0
-CUTS = (17, 19, 25)
-UNTRAINED = "untrained"
+CUTS = (17, 19, 25, 39)
 ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
@@ -40,9 +41,18 @@ _FLOORS = {
     "green": "floor: darkness of the green channel, no learning",
     "scratch": "floor: a small U-Net trained on the support images alone",
 }
+_VECTOR_FLOORS = {
+    "thumbnail": "floor: 32 × 32 pixels of the photograph as a vector, no learning",
+}
+_FLOORS_OF = {
+    "segmentation": tuple(_FLOORS),
+    "classification": tuple(_VECTOR_FLOORS),
+    "retrieval": tuple(_VECTOR_FLOORS),
+}
+_ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS}
 _TIMM = "any timm model, as timm:<model name>"
 
-Kind = Literal["features", "score", "scratch"]
+Kind = Literal["features", "score", "scratch", "vector"]
 
 
 @dataclass(frozen=True)
@@ -50,15 +60,17 @@ class ModelSpec:
     """What is known of a model before it is loaded.
 
     Attributes:
-        name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``.
+        name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``; weights
+            with a card are called by the card's name, such as ``fundus2video-mini``, and never by their family's.
         family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``timm``, a floor, or a name from an entry point.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
-        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), or ``scratch``
-            (trained on the support images by the adapter).
+        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
+            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
             or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
+        source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
     """
 
     name: str
@@ -68,6 +80,7 @@ class ModelSpec:
     is_floor: bool
     weights: str
     cut: int | None = None
+    source: str | None = None
 
     @property
     def weights_file(self) -> Path | None:
@@ -76,9 +89,22 @@ class ModelSpec:
 
     @property
     def weights_label(self) -> str:
-        """How tables name the weights: a file as ``<name>@<first 8 digits of its sha256>``."""
+        """The weights in tables: a file as ``<name>@<first 8 digits of its sha256>``, below its place on the Hub."""
         file = self.weights_file
-        return self.weights if file is None else f"{file.name}@{file_sha256(file)[:8]}"
+        if file is None:
+            return self.weights
+        place = f"{self.source}/" if self.source else ""
+        return f"{place}{file.name}@{file_sha256(file)[:8]}"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is an encoder with weights."""
+        return self.kind == "features"
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether it needs torch, and so threads and a device."""
+        return self.kind in ("features", "scratch")
 
     @property
     def can_generate(self) -> bool:
@@ -109,43 +135,53 @@ class ModelSpec:
             known["timm"] = _version("timm")
         if self.family in ("frangi", "sato"):
             known["scikit_image"] = _version("scikit-image")
-        if self.family not in (*_GENERATORS, *_FLOORS, "timm"):
+        if self.family not in (*_GENERATORS, *_ALL_FLOORS, "timm"):
             known |= _provider(self.family)
         return known
 
 
-def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: int = 19) -> ModelSpec:
-    """The model a word means: ``<family>[:untrained|:<weights file>]`` or ``timm:<model>[:untrained|:<weights file>]``.
+def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
+    """The model a word means: ``<family>[:untrained|:<weights>]``, ``timm:<model>[:untrained|:<weights>]`` or a card.
+
+    Weights are a file, or ``hf://owner/name[@revision]`` on the Hub, downloaded when first asked for. A family named
+    without any has those of the card that says ``default_of: <family>``.
 
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
             check), or files by word or family.
-        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator.
+        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator; 39: all of it.
 
     Raises:
         SettingsError: no such family, a malformed word, contradicting weights, or another cut.
-        WeightsError: the weights file does not exist, or the family has none of its own and none were given.
+        WeightsError: the weights file does not exist, is not what its card tells or can't be downloaded, or the
+            family has none of its own and none were given.
     """
     family, _, rest = text.partition(":")
     if cut not in CUTS:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
-    if family in _FLOORS:
+    if family in _ALL_FLOORS:
         if rest:
             raise SettingsError(f"model={text}: the floor '{family}' has no variants; write model={family}")
-        kind: Kind = "scratch" if family == "scratch" else "score"
+        kind: Kind = "vector" if family in _VECTOR_FLOORS else "scratch" if family == "scratch" else "score"
         return ModelSpec(family, family, family, kind, True, "none")
+    card = card_meant(text, weights, known_families())
+    if card is not None:
+        return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
+    address = hub_address(text, family, weights)
+    if address is not None:
+        return _from_hub(text, address, cut)
     if family in _GENERATORS:
-        return _generator(text, _weights_named(text, family, rest, weights), cut)
+        return _generator(text, weights_named(text, family, rest, weights), cut)
     if family == "timm":
         model, _, named = rest.partition(":")
         if not model:
             raise SettingsError(f"model={text}: say which timm model, as in timm:resnet18")
-        found = _weights_named(text, family, named, weights) or "hub"
-        name = f"timm:{model}" if found == "hub" else f"timm:{model}:{_short(found)}"
+        found = weights_named(text, family, named, weights) or "hub"
+        name = f"timm:{model}" if found == "hub" else f"timm:{model}:{short(found)}"
         return ModelSpec(name, family, model, "features", False, found)
     if family in _entry_points():
         return _from_entry_point(text, family, rest, weights)
-    known = list(known_families())
+    known = [*known_families(), *(card.name for card in model_cards())]
     raise SettingsError(
         f"model={text}: no model family named '{family}'{did_you_mean(family, known)}; "
         f"there are {', '.join(known)} (a timm model is written timm:<model name>)"
@@ -155,16 +191,22 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
 def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
     added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
-    return {**_GENERATORS, "timm": _TIMM, **_FLOORS, **added}
+    return {**_GENERATORS, "timm": _TIMM, **_ALL_FLOORS, **added}
+
+
+def generator_families() -> tuple[str, ...]:
+    """Families whose weights `f2vbench train` makes."""
+    return tuple(_GENERATORS)
 
 
 def floor_names(family: str = "segmentation") -> tuple[str, ...]:
     """The floors for a family of tasks; empty where there are none yet."""
-    return tuple(_FLOORS) if family == "segmentation" else ()
+    return _FLOORS_OF.get(family, ())
 
 
 def build(spec: ModelSpec) -> Any:
-    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`.
+    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`,
+    for ``vector`` a `vector_floors.VectorFloor`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -176,6 +218,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.floors import ScoreFloor
 
         return ScoreFloor(spec.family)
+    if spec.kind == "vector":
+        from f2vbench.encoders.vector_floors import VectorFloor
+
+        return VectorFloor(spec.family)
     if spec.family in _GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -187,16 +233,30 @@ def build(spec: ModelSpec) -> Any:
     return _build_from_entry_point(spec)
 
 
-def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder:
+def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     """The encoder a word means, with the weights file ``weights`` where the word names none.
 
+    An `Encoder`, or for floors that give embeddings a `vector_floors.VectorFloor`, which has ``embed`` as well.
+
     Raises:
-        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor, which has no features.
+        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor without features.
     """
     spec = parse_model(model, weights, cut)
-    if spec.kind != "features":
+    if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
     return build(spec)
+
+
+def _from_hub(text: str, address: str, cut: int) -> ModelSpec:
+    """A model with weights of the Hub, called by their card's name where they have one."""
+    found = fetch(address)
+    spec = replace(parse_model(f"{text.removesuffix(f':{address}')}:{found.path}", cut=cut), source=found.source)
+    card = found.card
+    if card is None:
+        return spec
+    if card.family is not None and card.family.partition(":")[0] != spec.family:
+        raise WeightsError(f"model={text}: these are weights of {card.family}; write model={card.family}:{address}")
+    return spec if card.name in known_families() else replace(spec, name=card.name)
 
 
 def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
@@ -207,40 +267,16 @@ def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
             f"weights=path/to/latest_net_G.pth, model={family}:<weights file>, or model={family}:untrained"
         )
     architecture = "pix2pixhd-global-ngf64" if weights == UNTRAINED else "pix2pixhd-global"
-    return ModelSpec(f"{family}:{_short(weights)}", family, architecture, "features", False, weights, cut)
+    return ModelSpec(f"{family}:{short(weights)}", family, architecture, "features", False, weights, cut)
 
 
-def _weights_named(text: str, family: str, named: str, weights: Mapping[str, str] | str | None) -> str | None:
-    """``untrained``, an absolute path, or None, from the word itself or else from what was given beside it."""
-    beside = None if weights is None or isinstance(weights, str) else weights.get(text)
-    if named and beside is not None:
-        raise SettingsError(f"model={text} names its weights, and weights.{text}={beside} names others; keep one")
-    if not named and text.endswith(":"):
-        raise SettingsError(f"model={text}: nothing follows the colon; write a weights file, or {UNTRAINED}")
-    if not named:
-        named = weights if isinstance(weights, str) else beside or (weights or {}).get(family, "")
-    if not named or named == UNTRAINED:
-        return named or None
-    path = Path(named).expanduser().absolute()
-    if not path.is_file():
-        raise WeightsError(
-            f"model={text}: there is no weights file {path}{did_you_mean(named, [UNTRAINED])}; check the path, "
-            f"or write {UNTRAINED} to run without weights"
-        )
-    return str(path)
-
-
-def _short(weights: str) -> str:
-    return UNTRAINED if weights == UNTRAINED else Path(weights).stem
-
-
-def _from_entry_point(text: str, family: str, variant: str, weights: Mapping[str, str] | str | None) -> ModelSpec:
+def _from_entry_point(text: str, family: str, variant: str, weights: Given) -> ModelSpec:
     """A model of another package: what stands after the colon is weights if it can be, else the package's own name."""
     own_name = bool(variant) and variant != UNTRAINED and not Path(variant).expanduser().is_file()
-    found = _weights_named(text, family, "" if own_name else variant, weights) or "package"
+    found = weights_named(text, family, "" if own_name else variant, weights) or "package"
     name = text if own_name else family
     if found != "package":
-        name = f"{name}:{_short(found)}"
+        name = f"{name}:{short(found)}"
     return ModelSpec(name, family, variant if own_name else family, "features", False, found)
 
 
@@ -267,7 +303,7 @@ def _build_from_entry_point(spec: ModelSpec) -> Encoder:
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     points: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *_GENERATORS, *_FLOORS, "timm"):
+        if point.name in (*points, *_GENERATORS, *_ALL_FLOORS, "timm"):
             raise SettingsError(
                 f"the package {_package(point)} adds a model family named '{point.name}', but there is one already; "
                 "uninstall it or ask its authors for another name"

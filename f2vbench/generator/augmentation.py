@@ -28,7 +28,7 @@ class Augmentation:
         saturation: differences from its grey are multiplied by 1 ± this.
         balance: each colour channel is multiplied by 1 ± this.
         gamma: exponent exp(± this).
-        blur: greatest sd of a Gaussian, px of a square of 512.
+        blur: greatest sd of a Gaussian, px of a square of 512, enlarged as all is.
         noise: greatest sd of noise, of the range 0 to 1.
     """
 
@@ -42,6 +42,10 @@ class Augmentation:
     gamma: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+
+    def enlarged(self, times: float) -> Augmentation:
+        """The same of squares that are shown so many times as large."""
+        return replace(self, zoom=(self.zoom[0] * times, self.zoom[1] * times), blur=self.blur * times)
 
 
 GEOMETRY = Augmentation(flip=0.5, rotation=20.0, zoom=(0.9, 1.3))
@@ -126,7 +130,7 @@ def change_colours(
     gamma = math.exp(draw.uniform(-1, 1) * augmentation.gamma)
     blur, noise = draw.random(2) * (augmentation.blur * size / 512, augmentation.noise)
     seed = int(draw.integers(2**63))
-    if augmentation == Augmentation() or not inside.any():
+    if replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0)) == Augmentation() or not inside.any():
         return photograph
     grey = photograph.mean(axis=2, keepdims=True)
     changed = (grey + (photograph - grey) * saturation) * (brightness * np.array(balance))

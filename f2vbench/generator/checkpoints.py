@@ -64,12 +64,16 @@ def check_same_training(path: Path, then: Mapping[str, Any], now: Mapping[str, A
         )
 
 
-def export_generator(generator: nn.Sequential, path: Path, card: Mapping[str, Any], *, half: bool = False) -> Path:
+def export_generator(
+    generator: nn.Sequential, path: Path, card: Mapping[str, Any], *, enlarge: int = 1, half: bool = False
+) -> Path:
     """Write a generator as safetensors under pix2pixHD's keys, ``model.{i}.*``, and its card beside it as JSON.
 
     Args:
         path: ends on ``.safetensors``; the card gets ``.json``.
         card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
+        enlarge: how many times larger than the usual squares its photographs were; kept in the file's metadata, where
+            the encoder finds it.
         half: store float16.
 
     Returns:
@@ -85,7 +89,7 @@ def export_generator(generator: nn.Sequential, path: Path, card: Mapping[str, An
         if not stored.isfinite().all():
             raise StoreError(f"{path}: model.{key} holds NaN or infinity; nothing was exported")
         tensors[f"model.{key}"] = stored
-    content = save(tensors)
+    content = save(tensors, {"enlarge": str(enlarge)})
     facts = {
         "file": path.name,
         "sha256": sha256(content),

@@ -65,6 +65,8 @@ def open_cases(
     sampling: Sampling = "uniform",
     minimum_frames: int = 2,
     crop: int | None = None,
+    late_crop: tuple[int, int] | None = None,
+    enlarge: int = 1,
     eyes: int = 200,
     renew: int = 1,
     progress: Progress | None = None,
@@ -83,7 +85,9 @@ def open_cases(
             ``random`` (as in MICCAI 2024; without replacement). Other parts are always uniform.
         minimum_frames: cases with fewer in any phase are left out; where there are enough of these, but fewer than
             the model is shown, the nearest are repeated. The notes tell of both.
-        crop: side of random crops to train on, px, at most ``size``; None for the whole square.
+        crop: side of random crops to train on, px, at most ``size × enlarge``; None for the whole square.
+        late_crop: an epoch (from 0), and the side of the crops from then on.
+        enlarge: samples of all parts show the squares enlarged so many times.
         eyes: simulated eyes in an epoch.
         renew: epochs after which new eyes are simulated; above 1 they are kept in memory meanwhile, at 512 px 4 MB
             an eye in each worker.
@@ -93,8 +97,8 @@ def open_cases(
         SettingsError: arguments out of range.
     """
     shares = (validation, test)
-    _check_settings(model_frames, size, crop, seed, shares, augment, sampling, minimum_frames, eyes, renew)
-    augmentation = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
+    _check_settings(model_frames, size, enlarge, crop, seed, shares, augment, sampling, minimum_frames, eyes, renew)
+    augmentation = (AUGMENTATIONS[augment] if isinstance(augment, str) else augment).enlarged(enlarge)
     per_phase = model_frames // len(PHASES)
     sources: dict[Part, Source]
     kept = 0
@@ -107,10 +111,23 @@ def open_cases(
     epoch = torch.zeros((), dtype=torch.int64).share_memory_()
     still = torch.zeros((), dtype=torch.int64)
     train = AngiogramDataset(
-        sources["train"], side=crop or size, augmentation=augmentation, seed=seed, epoch=epoch, keep=kept
+        sources["train"],
+        side=crop or size * enlarge,
+        augmentation=augmentation,
+        seed=seed,
+        epoch=epoch,
+        keep=kept,
+        late=late_crop,
     )
     held_out = [
-        AngiogramDataset(sources[part], side=size, augmentation=Augmentation(), seed=seed, epoch=still, keep=_KEPT)
+        AngiogramDataset(
+            sources[part],
+            side=size * enlarge,
+            augmentation=Augmentation().enlarged(enlarge),
+            seed=seed,
+            epoch=still,
+            keep=_KEPT,
+        )
         for part in ("validation", "test")
     ]
     return CaseSet(train, held_out[0], held_out[1], notes, epoch)
@@ -165,6 +182,7 @@ def _phantom_parts(
 def _check_settings(
     model_frames: int,
     size: int,
+    enlarge: int,
     crop: int | None,
     seed: int,
     shares: tuple[float, float],
@@ -179,8 +197,10 @@ def _check_settings(
         problems.append(f"model_frames={model_frames}: must be a multiple of {len(PHASES)}, as many of each phase")
     if size < 16:
         problems.append(f"size={size}: at least 16 px")
-    if crop is not None and not 16 <= crop <= size:
-        problems.append(f"crop={crop}: 16 px to size={size}, or leave it out for the whole field of view")
+    if enlarge < 1:
+        problems.append(f"enlarge={enlarge}: 1 or more")
+    if crop is not None and not 16 <= crop <= size * max(enlarge, 1):
+        problems.append(f"crop={crop}: 16 px to size={size} times enlarge, or leave it out for the whole field of view")
     if seed < 0:
         problems.append(f"seed={seed}: must be 0 or above")
     if min(shares) < 0 or sum(shares) >= 1:

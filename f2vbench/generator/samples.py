@@ -70,10 +70,19 @@ class AngiogramDataset(Dataset[Sample]):
         seed: of frame choice and augmentation.
         epoch: int64 scalar in shared memory, so that workers that outlive an epoch learn of the next.
         keep: how many eyes to keep in memory as they are before augmentation.
+        late: an epoch, and the side of the samples from then on.
     """
 
     def __init__(
-        self, source: Source, *, side: int, augmentation: Augmentation, seed: int, epoch: Tensor, keep: int = 0
+        self,
+        source: Source,
+        *,
+        side: int,
+        augmentation: Augmentation,
+        seed: int,
+        epoch: Tensor,
+        keep: int = 0,
+        late: tuple[int, int] | None = None,
     ):
         self.source = source
         self.side = side
@@ -81,6 +90,7 @@ class AngiogramDataset(Dataset[Sample]):
         self._seed = seed
         self._epoch = epoch
         self._keep = keep
+        self._late = late
         self._kept: OrderedDict[object, RegisteredEye] = OrderedDict()
 
     def __len__(self) -> int:
@@ -95,7 +105,8 @@ class AngiogramDataset(Dataset[Sample]):
         choice = self.source.choose(index, epoch, draw)
         eye = self._eye(choice)
         size = eye.inside.shape[0]
-        eye = warp(eye, draw_geometry(self.augmentation, eye.inside, self.side, draw), self.side)
+        side = self._late[1] if self._late is not None and epoch >= self._late[0] else self.side
+        eye = warp(eye, draw_geometry(self.augmentation, eye.inside, side, draw), side)
         photograph = np.asarray(eye.photograph, np.float32) / 255
         photograph = change_colours(photograph, eye.inside, size, self.augmentation, draw)
         return Sample(

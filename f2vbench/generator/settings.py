@@ -13,6 +13,12 @@ from f2vbench.settings import Settings, flatten, overlay
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd"]
 Preset = Literal["paper", "released", "f2v", "mini"]
+FRAMES = 12
+"""Frames of a video."""
+NOT_DECISIVE = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
+NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads"}
+"""Keys, dotted, that do not decide what is learnt; data are identified by their content."""
+
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
 
 
@@ -38,6 +44,7 @@ class LossSettings(Settings):
     vgg: Path | None = Field(None, description="VGG19 weights of torchvision, vgg19-dcbb9e9d.pth")
     gradient_variance: float = Field(0.0, ge=0, description="weight of the gradient-variance loss, 12 × 12 patches")
     pixel: float = Field(0.0, ge=0, description="weight of the mean absolute difference inside the field of view")
+    squared: float = Field(0.0, ge=0, description="weight of the mean squared difference inside the field of view")
 
 
 class TrainSettings(Settings):
@@ -58,7 +65,14 @@ class TrainSettings(Settings):
     out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
     seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
-    crop: int | None = Field(None, ge=64, multiple_of=16, description="side of random crops to train on; none: all")
+    enlarge: Literal[1, 2, 4] = Field(
+        1, description="the generator sees squares enlarged so many times, so that thin vessels pass its bottleneck"
+    )
+    crop: int | None = Field(
+        None, ge=64, multiple_of=16, description="side of random crops of the enlarged squares to train on; none: all"
+    )
+    late_crop: int | None = Field(None, ge=64, multiple_of=16, description="side of the crops in the last epochs")
+    late_epochs: int = Field(0, ge=0, description="last epochs that see crops of late_crop, nearer to whole squares")
     eyes: int = Field(200, ge=1, description="data=phantom: simulated eyes in an epoch, new ones in each")
     renew: int = Field(1, ge=1, description="data=phantom: epochs after which new eyes are simulated")
     split: list[float] = Field(
@@ -80,6 +94,15 @@ class TrainSettings(Settings):
     ndf: int = Field(64, ge=1, description="channels of the discriminators' first layer")
     scales: int = Field(3, ge=1, le=4, description="discriminators: at full size, half, a quarter, …")
     epochs: int = Field(50, ge=1, description="passes over the training videos")
+    pixel_epochs: int = Field(
+        0, ge=0, description="first epochs with loss.pixel and loss.squared alone, before all others join"
+    )
+    windows: int = Field(
+        12,
+        ge=1,
+        le=12,
+        description="windows in a row of a video that are trained on: one of its equal parts, by chance",
+    )
     flat_epochs: int = Field(0, ge=0, description="epochs at the full learning rate; then it falls to zero, linearly")
     update_every: int | None = Field(None, ge=1, description="iterations between changes of the rate; default an epoch")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, for all networks")
@@ -117,11 +140,14 @@ class TrainSettings(Settings):
         for key, known, usual in (("preset", PRESETS, "f2v"), ("model", MODELS, ""), ("ablation", ABLATIONS, "")):
             name = values.get(key, usual)
             filled = overlay(filled, known.get(name, {}) if isinstance(name, str) else {})
-        for key in ("truth_videos", "update_every", "crop"):
+        for key in ("truth_videos", "update_every", "crop", "late_crop"):
             if values.get(key) == "none":
                 values = {**values, key: None}
         if isinstance(values.get("split"), str):
             values = {**values, "split": re.split(r"[,/]", values["split"])}
+        if values.get("crop", "") is None:
+            filled |= {"late_crop": None, "late_epochs": 0}
+        filled |= _scaled_epochs(filled, values.get("epochs"))
         return overlay(filled, values)
 
     @model_validator(mode="after")
@@ -130,8 +156,22 @@ class TrainSettings(Settings):
             raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
         if self.flat_epochs > self.epochs:
             raise ValueError(f"flat_epochs={self.flat_epochs} is more than epochs={self.epochs}: lower it")
-        if self.crop is not None and self.crop > self.image_size:
-            raise ValueError(f"crop={self.crop} is larger than image_size={self.image_size}: lower it")
+        if self.pixel_epochs > self.epochs:
+            raise ValueError(f"pixel_epochs={self.pixel_epochs} is more than epochs={self.epochs}: lower it")
+        if self.pixel_epochs and not (self.loss.pixel or self.loss.squared):
+            raise ValueError(f"pixel_epochs={self.pixel_epochs} needs loss.pixel or loss.squared above 0: give one")
+        if FRAMES % self.windows:
+            raise ValueError(f"windows={self.windows}: equal parts of {FRAMES} frames are of 1, 2, 3, 4, 6 or 12")
+        if self.late_epochs > self.epochs:
+            raise ValueError(f"late_epochs={self.late_epochs} is more than epochs={self.epochs}: lower it")
+        if self.late_epochs and not self.late_crop:
+            raise ValueError(f"late_epochs={self.late_epochs} needs late_crop=<side>, or leave it out")
+        if self.late_crop and self.crop is None:
+            raise ValueError(f"late_crop={self.late_crop}: without crop= all epochs see whole squares; leave it out")
+        for name in ("crop", "late_crop"):
+            side, most = getattr(self, name), self.image_size * self.enlarge
+            if side is not None and side > most:
+                raise ValueError(f"{name}={side} is larger than image_size × enlarge = {most}: lower it")
         if min(self.split) < 0 or self.split[0] <= 0:
             raise ValueError(f"split={self.split}: shares such as 70/15/15, the first above 0")
         if self.loss.perceptual and self.loss.vgg is None:
@@ -148,8 +188,9 @@ class TrainSettings(Settings):
             )
         if self.ablation == "attention" and not self.loss.attention:
             raise ValueError(f"ablation=attention: preset={self.preset} has no attention loss; give loss.attention=4")
-        if not any((self.loss.gan, self.loss.pixel, self.loss.perceptual, self.loss.feature_matching)):
-            raise ValueError("nothing to learn from: one of loss.gan, loss.pixel, loss.perceptual must be above 0")
+        enough = ("gan", "pixel", "squared", "perceptual", "feature_matching")
+        if not any(getattr(self.loss, name) for name in enough):
+            raise ValueError(f"nothing to learn from: one of {', '.join('loss.' + n for n in enough)} must be above 0")
         return self
 
     def uses_mask(self) -> bool:
@@ -171,16 +212,13 @@ class TrainSettings(Settings):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what is learnt, flat; a training can go on only under the same."""
-        free = {
-            "out",
-            "device",
-            "workers",
-            "save_minutes",
-            "validate_every",
-            "validate_videos",
-            "samples",
-            "export_half",
-            "loss.vgg",
-        }
-        free |= {"checkpointing", "compile", "data", "threads"}
-        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in free}
+        return {key: value for key, value in flatten(self.model_dump(mode="json")).items() if key not in NOT_DECISIVE}
+
+
+def _scaled_epochs(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
+    """The preset's numbers of epochs of one kind, for another number of epochs in all."""
+    usual = preset.get("epochs")
+    if usual is None or not str(epochs).isdecimal():
+        return {}
+    kinds = ("flat_epochs", "pixel_epochs", "late_epochs")
+    return {kind: round(preset[kind] * int(epochs) / usual) for kind in kinds if kind in preset}

@@ -7,6 +7,7 @@ A run folder holds
     tensorboard/             the same for TensorBoard, where it is installed
     checkpoint.pt            the newest state, from which the same command goes on
     samples/epoch-001.png    validation videos, truth above generated, after each epoch
+    samples/epoch-001.gif    the first of them as a video, truth beside generated, for models of 12 frames
     generator.safetensors    the trained generator (its moving average, where there is one), for model=<…>:<this file>
     generator.json           its card: architecture, settings, data, quality, sha256
 """
@@ -24,22 +25,22 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 
+from f2vbench.data.video_files import encode_gif
 from f2vbench.files import sweep, write_atomically
 from f2vbench.generator.batches import VideoLoader, epoch_order
 from f2vbench.generator.checkpoints import check_same_training, export_generator, load_checkpoint, save_checkpoint
 from f2vbench.generator.distributed import rank, wait_for_all, world_size
+from f2vbench.generator.export import CHECKPOINT, EXPORT, SETTINGS, generator_card, made_on
 from f2vbench.generator.health import Watch
 from f2vbench.generator.log import TrainingLog
-from f2vbench.generator.models import Networks, generator_shape
+from f2vbench.generator.models import Networks
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.step import VideoStep
 from f2vbench.generator.validation import generate
 from f2vbench.phantom.png import encode_png
 from f2vbench.progress import Progress, Silent
-from f2vbench.provenance import machine, software
 
-CHECKPOINT = "checkpoint.pt"
-EXPORT = "generator.safetensors"
+_FILM_FPS = 3.0
 
 
 class Cases(Protocol):
@@ -148,7 +149,7 @@ class Trainer:
         if rank() == 0:
             sweep(self.folder)
             told = self.settings.model_dump(mode="json")
-            write_atomically(self.folder / "settings.yaml", yaml.safe_dump(told, sort_keys=False).encode())
+            write_atomically(self.folder / SETTINGS, yaml.safe_dump(told, sort_keys=False).encode())
             self._log = TrainingLog(self.folder, self.place.videos)
         wait_for_all()
 
@@ -206,6 +207,9 @@ class Trainer:
         strips: list[np.ndarray] = []
         for batch in self._held_out.load([[index] for index in range(count)]):
             for video in generate(generator, batch.to(self._device), settings.phase, self._bf16):
+                if settings.samples and not scores and len(video.fake) > 1:
+                    film = self.folder / "samples" / f"epoch-{self.place.epoch:03d}.gif"
+                    write_atomically(film, encode_gif(video.film(), _FILM_FPS))
                 scores.append(video.scores())
                 if len(strips) < settings.samples:
                     strips.append(video.strip())
@@ -224,30 +228,18 @@ class Trainer:
 
     def export(self) -> Path:
         """Write the generator and its card into the run folder; returns the generator's file."""
-        shape = generator_shape(self.settings)
-        card = {
-            "model": self.settings.model,
-            "architecture": {"name": "pix2pixhd-global", **asdict(shape)},
-            "weights": "moving average" if self.settings.ema else "last step",
-            "settings": self.settings.model_dump(mode="json"),
-            "data": self._data,
-            "epochs": self.place.epoch,
-            "videos": self.place.videos,
-            "seconds": round(self.place.seconds, 1),
-            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
-            "processes": world_size(),
-            "validation": self._quality,
-            "software": software(),
-            "machine": machine(),
-        }
+        origin = made_on(self._device)
+        card = generator_card(self.settings, asdict(self.place), self._data, self._quality, origin)
         path = self.folder / EXPORT
-        export_generator(self.networks.best, path, card, half=self.settings.export_half)
+        chosen = self.settings
+        export_generator(self.networks.best, path, card, enlarge=chosen.enlarge, half=chosen.export_half)
         return path
 
     def _save(self) -> None:
         if rank() == 0:
             identity = {"settings": self.settings.decisive(), "data": self._data}
-            state = {**self.networks.state(), **identity, "place": asdict(self.place), "quality": self._quality}
+            told = {"place": asdict(self.place), "quality": self._quality, "made_on": made_on(self._device)}
+            state = {**self.networks.state(), **identity, **told}
             save_checkpoint(self.folder / CHECKPOINT, state)
 
     def _write(self, line: Mapping[str, Any]) -> None:
@@ -260,5 +252,7 @@ def _size(dataset: Dataset[Any]) -> int:
 
 
 def _label(place: Place, losses: Mapping[str, float]) -> str:
-    told = " ".join(f"{name} {losses[name]:.3f}" for name in ("gan", "discriminator", "pixel") if name in losses)
+    told = " ".join(
+        f"{name} {losses[name]:.3f}" for name in ("gan", "discriminator", "pixel", "squared") if name in losses
+    )
     return f"epoch {place.epoch + 1} {told}"
