@@ -90,6 +90,22 @@ def test_a_part_of_a_video_begins_with_true_frames_and_all_parts_come(tmp_path, 
     assert starts == {0, 4, 8}
 
 
+def test_a_training_can_begin_with_the_weights_of_another(tmp_path):
+    first = Trainer(tiny(tmp_path / "first", export_half=False), Cases(1), CPU)
+    first.run()
+    exported = tmp_path / "first" / "generator.safetensors"
+    made = Trainer(tiny(tmp_path / "second", start=exported, seed=5), Cases(1), CPU)
+    made._open()
+    for name, tensor in first.networks.best.state_dict().items():
+        assert torch.equal(made.networks.generator.state_dict()[name], tensor)
+        assert torch.equal(made.networks.best.state_dict()[name], tensor)
+    wider = Trainer(tiny(tmp_path / "third", start=exported, ngf=3), Cases(1), CPU)
+    with pytest.raises(WeightsError, match=r"first/generator\.safetensors"):
+        wider.run()
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors: can.t be read"):
+        Trainer(tiny(tmp_path / "fourth", start=tmp_path / "nothing.safetensors"), Cases(1), CPU)
+
+
 @pytest.fixture(scope="module")
 def phantoms():
     usual = {"size": 64, "seed": 0, "eyes": 1, "validation": 0.5, "test": 0.0, "augment": "none"}

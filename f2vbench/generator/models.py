@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
 from f2vbench.generator.networks import MultiScaleDiscriminator, ProjectionHeads, initialise_normal, nce_channels
 from f2vbench.generator.settings import TrainSettings
+from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -58,6 +60,21 @@ class TrainedNetworks:
     def best(self) -> nn.Module:
         """The generator to test and export: the average where there is one."""
         return self._trained["generator"] if self.average is None else self.average.module
+
+    def start_from(self, path: Path, prefix: str) -> None:
+        """Put a weights file into the generator and its average; all else stays as initialised.
+
+        Args:
+            prefix: of the file's keys, as exported.
+
+        Raises:
+            WeightsError: missing, damaged, or of a generator of another shape.
+        """
+        generator = self._trained["generator"]
+        state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
+        match_state_dict(generator, state, path)
+        if self.average is not None:
+            self.average.module.load_state_dict(generator.state_dict())
 
     def parameters(self) -> Iterator[nn.Parameter]:
         for network in self._trained.values():

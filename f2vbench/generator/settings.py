@@ -16,7 +16,7 @@ Preset = Literal["paper", "released", "f2v", "mini"]
 FRAMES = 12
 """Frames of a video."""
 NOT_DECISIVE = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
-NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads"}
+NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
 """Keys, dotted, that do not decide what is learnt; data are identified by their content."""
 
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
@@ -84,6 +84,9 @@ class TrainSettings(Settings):
     )
     data: str = Field("phantom", description="phantom, a table in the released format, or a folder of cases")
     out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
+    start: Path | None = Field(
+        None, description="weights to begin with, of the same model and widths, instead of random ones (fine-tuning)"
+    )
     seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
     photograph: Literal["plain", "normalised"] = Field(

@@ -39,6 +39,7 @@ from f2vbench.generator.rates import rate_factor
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.phantom.png import encode_png
 from f2vbench.progress import Progress, Silent
+from f2vbench.store.checkpoints import file_sha256
 
 _FILM_FPS = 3.0
 _TOLD = ("gan", "discriminator", "pixel", "squared", "reconstruction")  # losses beside the progress bar
@@ -104,6 +105,8 @@ class Trainer:
         self._cases = cases
         self._device = device
         self._data = {"training_videos": _size(cases.train), **(data or {})}
+        if settings.start is not None:
+            self._data["start"] = file_sha256(settings.start)
         self._progress = progress if progress is not None and rank() == 0 else Silent()
         self._training = VideoLoader(cases.train, settings.mask, settings.workers)
         self._held_out = VideoLoader(cases.validation)
@@ -120,6 +123,7 @@ class Trainer:
 
         Raises:
             StoreError: the folder holds a training with other settings, or can't be written.
+            WeightsError: ``start`` is of a generator of another shape.
             TrainingError: training diverged or collapsed.
         """
         self._open()
@@ -146,6 +150,8 @@ class Trainer:
             self.place = Place(**state["place"])
             self._quality = state["quality"]
             self._progress.note(f"going on in epoch {self.place.epoch + 1} after {self.place.videos} videos")
+        elif self.settings.start is not None:
+            self.networks.start_from(self.settings.start, self._learner.prefix)
         if rank() == 0:
             sweep(self.folder)
             told = self.settings.in_use()
