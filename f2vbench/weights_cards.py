@@ -1,7 +1,7 @@
 """Weights cards: one YAML file tells where a set of weights comes from, what it is, and how its file is known.
 
-The cards lie in ``f2vbench.weights``. Nothing here reaches the network: a file is looked for on this machine, checked
-against its card, and where it is absent the message tells what to download and where to put it.
+The cards lie in ``f2vbench.weights``. A file is looked for on this machine, checked against its card, and where it is
+absent the message tells what to download and where to put it; only `fetch_weights` reaches the network.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from f2vbench.store.checkpoints import file_sha256
 
 
 class HubPlace(BaseModel):
-    """Where on the Hugging Face Hub a file lies, at one pinned revision."""
+    """Where on the Hugging Face Hub a file lies, at one pinned revision where it is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="commit")
+    revision: str | None = Field(
+        None, pattern=r"^[0-9a-f]{40}$", description="commit; without it the latest, for what only its owners can list"
+    )
 
 
 class WeightsCard(BaseModel):
@@ -40,6 +42,7 @@ class WeightsCard(BaseModel):
     source: str = Field(min_length=1, description="page of who offers it")
     url: str | None = Field(None, pattern=r"^https://", description="the file itself")
     hub: HubPlace | None = Field(None, description="the same file on the Hugging Face Hub")
+    gated: bool = Field(False, description="whether its owners grant access on request only")
     file: str = Field(pattern=r"^[\w][\w.-]*$", description="file name, without folder")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="of the file, where it is known")
     size: int | None = Field(None, ge=1, description="bytes")
@@ -104,9 +107,35 @@ def find_weights(card: WeightsCard, given: str | Path | None = None) -> Path:
         if not path.is_file():
             raise WeightsError(f"{path}: no such weights file; {how_to_get(card)}")
     else:
-        path = next((place for place in _places(card) if place.is_file()), Path())
-        if not path.is_file():
+        found = next((place for place in _places(card) if place.is_file()), None)
+        if found is None:
             raise WeightsError(f"{card.title}: {card.file} is not on this machine; {how_to_get(card)}")
+        path = found
+    _verify(card, path)
+    return path
+
+
+def fetch_weights(card: WeightsCard) -> Path:
+    """The weights file as `find_weights` finds it, or else downloaded into the Hugging Face cache.
+
+    Nothing is downloaded with ``HF_HUB_OFFLINE=1``, nor what does not lie on the Hub.
+
+    Raises:
+        WeightsError: absent and not to be had (told with why, and where to ask for access), or not what the card tells.
+    """
+    if card.hub is None or any(place.is_file() for place in _places(card)):
+        return find_weights(card)
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        path = Path(huggingface_hub.hf_hub_download(card.hub.repo, card.file, revision=card.hub.revision))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = (str(error).strip() or "no reason told").splitlines()[0][:200]
+        raise WeightsError(
+            f"{card.title}: {card.file} is not on this machine and could not be fetched from the Hugging Face Hub "
+            f"({type(error).__name__}: {reason}); {how_to_get(card)}"
+        ) from error
     _verify(card, path)
     return path
 
@@ -117,8 +146,10 @@ def how_to_get(card: WeightsCard) -> str:
     folder = cache_folder() / "weights"
     target = f"put it at {folder / card.file} (or give its path)"
     if card.hub is not None:
-        command = f"hf download {card.hub.repo} {card.file} --revision {card.hub.revision} --local-dir {folder}"
-        return f"get it with `{command}`, or download {card.url or card.source}{size} and {target}"
+        revision = f" --revision {card.hub.revision}" if card.hub.revision else ""
+        command = f"hf download {card.hub.repo} {card.file}{revision} --local-dir {folder}"
+        access = f"ask for access at {card.source} ({card.licence}), log in with `hf auth login`, and " * card.gated
+        return f"{access}get it with `{command}`, or download {card.url or card.source}{size} and {target}"
     return f"download {card.url or card.source}{size} and {target}"
 
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from f2vbench.encoders.entry_points import build_from, entry_points, package
+from f2vbench.encoders.retfound_names import GREEN, RETFOUND, released_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.store.checkpoints import file_sha256
 
@@ -26,7 +28,6 @@ INIT_VERSION = 1
 INIT_SEED = 0
 CUTS = (17, 19, 25)
 UNTRAINED = "untrained"
-ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
     "fundus2video": "generator of 12-frame angiograms (6 to 3 channels); its front part is the encoder",
@@ -40,6 +41,11 @@ _FLOORS = {
     "green": "floor: darkness of the green channel, no learning",
     "scratch": "floor: a small U-Net trained on the support images alone",
 }
+_VECTOR_FLOORS = {
+    "colour": "floor: colour histograms and simple texture inside the field of view, no learning",
+    "random": "floor: an untrained network, random:resnet18 (the default) or random:pix2pixhd",
+}
+_VECTOR_FLOOR_VARIANTS = {"random": ("resnet18", "pix2pixhd")}  # the first one is meant where none is named
 _TIMM = "any timm model, as timm:<model name>"
 
 Kind = Literal["features", "score", "scratch"]
@@ -51,13 +57,14 @@ class ModelSpec:
 
     Attributes:
         name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``.
-        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``timm``, a floor, or a name from an entry point.
+        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``retfound``, ``retfound-green``, ``timm``, a floor,
+            or a name from an entry point.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), or ``scratch``
             (trained on the support images by the adapter).
-        weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
-            or the absolute path of a file.
+        weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``released`` (a RETFound, told by its weights
+            card), ``package`` (what an entry point brings), or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
     """
 
@@ -72,7 +79,7 @@ class ModelSpec:
     @property
     def weights_file(self) -> Path | None:
         """The weights file, where there is one."""
-        return None if self.weights in (UNTRAINED, "none", "hub", "package") else Path(self.weights)
+        return None if self.weights in (UNTRAINED, "none", "hub", "released", "package") else Path(self.weights)
 
     @property
     def weights_label(self) -> str:
@@ -105,12 +112,13 @@ class ModelSpec:
         if self.weights == UNTRAINED:
             # The random stream and the layers' order belong to these libraries, not to their build for a device.
             known |= {"init": INIT_VERSION, "init_seed": INIT_SEED, "torch": _version("torch")}
-        if self.family == "timm":
+        if self.family in ("timm", "random", *RETFOUND):
             known["timm"] = _version("timm")
-        if self.family in ("frangi", "sato"):
+        if self.family in ("frangi", "sato", "colour"):
             known["scikit_image"] = _version("scikit-image")
-        if self.family not in (*_GENERATORS, *_FLOORS, "timm"):
-            known |= _provider(self.family)
+        point = _entry_points().get(self.family)
+        if point is not None:
+            known |= {"entry_point": point.value, "package": package(point)}
         return known
 
 
@@ -134,6 +142,8 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
             raise SettingsError(f"model={text}: the floor '{family}' has no variants; write model={family}")
         kind: Kind = "scratch" if family == "scratch" else "score"
         return ModelSpec(family, family, family, kind, True, "none")
+    if family in _VECTOR_FLOORS:
+        return _vector_floor(text, family, rest)
     if family in _GENERATORS:
         return _generator(text, _weights_named(text, family, rest, weights), cut)
     if family == "timm":
@@ -143,6 +153,8 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
         found = _weights_named(text, family, named, weights) or "hub"
         name = f"timm:{model}" if found == "hub" else f"timm:{model}:{_short(found)}"
         return ModelSpec(name, family, model, "features", False, found)
+    if family in RETFOUND:
+        return _retfound(text, family, rest, weights)
     if family in _entry_points():
         return _from_entry_point(text, family, rest, weights)
     known = list(known_families())
@@ -154,13 +166,14 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
 
 def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
-    added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
-    return {**_GENERATORS, "timm": _TIMM, **_FLOORS, **added}
+    added = {name: f"from the package {package(point)}" for name, point in _entry_points().items()}
+    return {**_GENERATORS, **RETFOUND, "timm": _TIMM, **_FLOORS, **_VECTOR_FLOORS, **added}
 
 
 def floor_names(family: str = "segmentation") -> tuple[str, ...]:
     """The floors for a family of tasks; empty where there are none yet."""
-    return tuple(_FLOORS) if family == "segmentation" else ()
+    by_family = {"segmentation": _FLOORS, "classification": _VECTOR_FLOORS, "retrieval": _VECTOR_FLOORS}
+    return tuple(by_family.get(family, ()))
 
 
 def build(spec: ModelSpec) -> Any:
@@ -181,10 +194,18 @@ def build(spec: ModelSpec) -> Any:
 
         return Pix2PixHDEncoder(spec).eval()
     if spec.family == "timm":
-        from f2vbench.encoders.timm_models import TimmEncoder
+        from f2vbench.encoders.timm_models import load_timm
 
-        return TimmEncoder(spec).eval()
-    return _build_from_entry_point(spec)
+        return load_timm(spec).eval()
+    if spec.family in RETFOUND:
+        from f2vbench.encoders.retfound import load_retfound
+
+        return load_retfound(spec).eval()
+    if spec.family in _VECTOR_FLOORS:
+        from f2vbench.encoders.vector_floors import load_vector_floor
+
+        return load_vector_floor(spec).eval()
+    return build_from(_entry_points()[spec.family], spec)
 
 
 def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder:
@@ -208,6 +229,28 @@ def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
         )
     architecture = "pix2pixhd-global-ngf64" if weights == UNTRAINED else "pix2pixhd-global"
     return ModelSpec(f"{family}:{_short(weights)}", family, architecture, "features", False, weights, cut)
+
+
+def _retfound(text: str, family: str, rest: str, weights: Mapping[str, str] | str | None) -> ModelSpec:
+    released = "" if rest == UNTRAINED else released_name(text, family, rest)
+    if released and rest:  # this word names its weights: only a file given for this very word may take their place
+        weights = {text: weights[text]} if isinstance(weights, Mapping) and text in weights else None
+    found = _weights_named(text, family, "" if released else rest, weights)
+    if found is not None:
+        return ModelSpec(f"{family}:{_short(found)}", family, family, "features", False, found)
+    name = family if family == GREEN else f"{family}:{released}"
+    return ModelSpec(name, family, released, "features", False, "released")
+
+
+def _vector_floor(text: str, family: str, rest: str) -> ModelSpec:
+    variants = _VECTOR_FLOOR_VARIANTS.get(family, ())
+    if text.partition(":")[1:] != ("", "") and rest not in variants:
+        known = f"the variants {', '.join(variants)}" if variants else f"no variants; write model={family}"
+        raise SettingsError(f"model={text}: the floor '{family}' has {known}")
+    architecture = rest or next(iter(variants), family)
+    name = family if architecture in (family, *variants[:1]) else f"{family}:{architecture}"
+    cut = 19 if architecture == "pix2pixhd" else None
+    return ModelSpec(name, family, architecture, "features", True, UNTRAINED if variants else "none", cut)
 
 
 def _weights_named(text: str, family: str, named: str, weights: Mapping[str, str] | str | None) -> str | None:
@@ -244,45 +287,8 @@ def _from_entry_point(text: str, family: str, variant: str, weights: Mapping[str
     return ModelSpec(name, family, variant if own_name else family, "features", False, found)
 
 
-def _build_from_entry_point(spec: ModelSpec) -> Encoder:
-    from f2vbench.encoders.base import Encoder
-
-    point = _entry_points()[spec.family]
-    try:
-        factory = point.load()
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(
-            f"model={spec.name}: {point.value} of the package {_package(point)} can't be imported ({error}); "
-            "reinstall or mend that package"
-        ) from error
-    encoder = factory(spec)
-    if not isinstance(encoder, Encoder):
-        raise SettingsError(
-            f"model={spec.name}: {point.value} of the package {_package(point)} gave a {type(encoder).__name__}; "
-            "it has to return a f2vbench.encoders.base.Encoder"
-        )
-    return encoder.eval()
-
-
 def _entry_points() -> dict[str, metadata.EntryPoint]:
-    points: dict[str, metadata.EntryPoint] = {}
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *_GENERATORS, *_FLOORS, "timm"):
-            raise SettingsError(
-                f"the package {_package(point)} adds a model family named '{point.name}', but there is one already; "
-                "uninstall it or ask its authors for another name"
-            )
-        points[point.name] = point
-    return points
-
-
-def _package(point: metadata.EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-
-
-def _provider(family: str) -> dict[str, str | int | None]:
-    point = _entry_points()[family]
-    return {"entry_point": point.value, "package": _package(point)}
+    return entry_points((*_GENERATORS, *RETFOUND, *_FLOORS, *_VECTOR_FLOORS, "timm"))
 
 
 def _version(package: str) -> str:
