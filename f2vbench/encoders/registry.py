@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from f2vbench.encoders.entry_points import build_from, entry_points, package
 from f2vbench.encoders.retfound_names import GREEN, RETFOUND, released_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.store.checkpoints import file_sha256
-
-if TYPE_CHECKING:
-    from f2vbench.encoders.base import Encoder
 
 PREPROCESSING_VERSION = 1
 """Raised when the arithmetic of an encoder or a floor changes what it gives for a photograph."""
@@ -48,7 +45,7 @@ _VECTOR_FLOORS = {
 _VECTOR_FLOOR_VARIANTS = {"random": ("resnet18", "pix2pixhd")}  # the first one is meant where none is named
 _TIMM = "any timm model, as timm:<model name>"
 
-Kind = Literal["features", "score", "scratch"]
+Kind = Literal["features", "score", "scratch", "vector"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ class ModelSpec:
             or a name from an entry point.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
-        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), or ``scratch``
-            (trained on the support images by the adapter).
+        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
+            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``released`` (a RETFound, told by its weights
             card), ``package`` (what an entry point brings), or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
@@ -177,7 +174,7 @@ def floor_names(family: str = "segmentation") -> tuple[str, ...]:
 
 
 def build(spec: ModelSpec) -> Any:
-    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`.
+    """The model, in evaluation mode on the CPU: an `Encoder`, or a floor's `ScoreFloor` or `ColourFloor`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -189,6 +186,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.floors import ScoreFloor
 
         return ScoreFloor(spec.family)
+    if spec.kind == "vector":
+        from f2vbench.encoders.colour_floor import ColourFloor
+
+        return ColourFloor()
     if spec.family in _GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -201,21 +202,23 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.retfound import load_retfound
 
         return load_retfound(spec).eval()
-    if spec.family in _VECTOR_FLOORS:
-        from f2vbench.encoders.vector_floors import load_vector_floor
+    if spec.family == "random":
+        from f2vbench.encoders.random_floor import load_random_floor
 
-        return load_vector_floor(spec).eval()
+        return load_random_floor(spec).eval()
     return build_from(_entry_points()[spec.family], spec)
 
 
-def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder:
+def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     """The encoder a word means, with the weights file ``weights`` where the word names none.
 
+    An `Encoder`, or for a floor that gives embeddings an object with ``embed`` alone.
+
     Raises:
-        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor, which has no features.
+        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor without features.
     """
     spec = parse_model(model, weights, cut)
-    if spec.kind != "features":
+    if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
     return build(spec)
 
@@ -250,7 +253,8 @@ def _vector_floor(text: str, family: str, rest: str) -> ModelSpec:
     architecture = rest or next(iter(variants), family)
     name = family if architecture in (family, *variants[:1]) else f"{family}:{architecture}"
     cut = 19 if architecture == "pix2pixhd" else None
-    return ModelSpec(name, family, architecture, "features", True, UNTRAINED if variants else "none", cut)
+    kind: Kind = "features" if variants else "vector"
+    return ModelSpec(name, family, architecture, kind, True, UNTRAINED if variants else "none", cut)
 
 
 def _weights_named(text: str, family: str, named: str, weights: Mapping[str, str] | str | None) -> str | None:

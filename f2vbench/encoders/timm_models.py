@@ -27,6 +27,7 @@ allow_missing_torchvision_ops()
 import timm  # noqa: E402
 
 _VIT_MAPS = 4
+_FILLED = 0.97
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,14 @@ class TimmEncoder(Encoder):
 
 
 def square_on_field(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The square around the field of view of an (h, w, 3) photograph, at its own resolution."""
+    """The square around the field of view of an (h, w, 3) photograph, at its own resolution.
+
+    A square that its field of view fills already, but for the error of finding it, is left as it is.
+    """
     view = SquareView.around(field_of_view(image))
+    height, width = image.shape[:2]
+    if height == width and view.side >= _FILLED * width:
+        return image
     return view.crop(image, view.side)
 
 

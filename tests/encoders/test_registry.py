@@ -118,9 +118,9 @@ def test_floors():
 )
 def test_floors_that_give_vectors(text, name, architecture, weights_kept):
     spec = parse_model(text)
+    assert spec.kind == ("vector" if text == "colour" else "features")
     assert (spec.name, spec.architecture, spec.weights_label) == (name, architecture, weights_kept)
     assert spec.is_floor
-    assert spec.kind == "features"
 
 
 @pytest.mark.parametrize(("text", "told"), [("colour:rgb", "no variants"), ("random:vgg", "resnet18, pix2pixhd")])
@@ -211,7 +211,7 @@ def test_another_packages_encoder(tmp_path, monkeypatch, weights):
         metadata.EntryPoint("wrong", "their_package:wrong", ENTRY_POINTS),
         metadata.EntryPoint("broken", "no_such_package:Theirs", ENTRY_POINTS),
     ]
-    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == ENTRY_POINTS else [])
     assert "theirs" in known_families()
     spec = parse_model("theirs:large")
     assert (spec.name, spec.architecture, spec.weights) == ("theirs:large", "large", "package")
@@ -236,11 +236,13 @@ def test_words_identities_and_floors_need_no_torch():
     code = (
         "import sys\n"
         "from f2vbench.encoders.registry import *\n"
-        "for word in ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random'): parse_model(word).identity()\n"
+        "words = ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random')\n"
+        "for word in words: parse_model(word).identity()\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
         "import numpy as np\n"
         "rgb = np.full((64, 64, 3), 99, np.uint8)\n"
         "for word in ('tophat', 'sato', 'frangi', 'green'): build(parse_model(word)).score(rgb, rgb[..., 0] > 0)\n"
+        "build(parse_model('colour')).embed([rgb])\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
