@@ -49,11 +49,13 @@ def colour_and_texture(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     binary patterns (Ojala et al. 2002; 8 neighbours, radius 1), and the median, 90th and 99th percentile of the
     gradient's magnitude (central differences, full scale 1), both away from the border of the field.
     """
+    from skimage.color import rgb2lab
+
     square = SquareView.around(field_of_view(image)).crop(image, _SIDE)
     fov = field_of_view(square)
-    lab = cv2.cvtColor(square.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[fov]
+    lab = rgb2lab(square)[fov]
     parts = [_histogram(lab[:, channel], *limits) for channel, limits in enumerate(_LAB_RANGES)]
-    parts += [lab.mean(0, dtype=np.float64) / 100, lab.std(0, dtype=np.float64) / 100]
+    parts += [lab.mean(0) / 100, lab.std(0) / 100]
     for scale in _SCALES:
         size = (_SIDE // scale, _SIDE // scale)
         green = cv2.resize(square[..., 1], size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -61,9 +63,9 @@ def colour_and_texture(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float64]:
+def _histogram(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     """Share of the values in each bin; the end bins take what lies beyond."""
-    place = np.floor((values.astype(np.float64) - low) / (high - low) * _BINS)
+    place = np.floor((values - low) / (high - low) * _BINS)
     return np.bincount(np.clip(place, 0, _BINS - 1).astype(np.int64), minlength=_BINS) / len(values)
 
 
