@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from f2vbench.engine.context import Context
 from f2vbench.engine.items import execute, items_of, workers
-from f2vbench.engine.work import Context, Extract, Item
+from f2vbench.engine.work import Extract, Item
 from f2vbench.estimate import Estimate, estimate, learn_rates
 from f2vbench.plan import Plan, make_plan
 from f2vbench.progress import Progress, Silent, for_this_terminal

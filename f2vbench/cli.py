@@ -24,13 +24,18 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   plan     what a run would do, how long it would take, and what is done already
   report   tables of a run, on the terminal and as CSV
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
+  generate an angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>
+  score    generated videos against real ones:  f2vbench score real=folder generated=folder
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
+  data     data sets, their terms, and whether a copy is sound:  f2vbench data check task=idrid data=folder
+  export   the generator of a training's newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes
+  weights  trained weights: list, show, where, check; make them of a training; push them to the Hugging Face Hub
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
 
 f2vbench <verb> --help lists the keys of a verb. Lists are 1,2,4 and ranges 0-4; key=@file.yaml reads a value
-from a file. Data sets are looked for in $F2VBENCH_DATA, task cards in ./tasks and $F2VBENCH_PATH as well;
-features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
+from a file. Data sets are looked for in $F2VBENCH_DATA, cards in ./tasks, ./weights and $F2VBENCH_PATH as
+well; features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
 """
 
 
@@ -71,7 +76,12 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "plan": _plan,
         "report": _report,
         "train": _train,
+        "generate": _generate,
+        "score": _score,
         "phantom": _phantom,
+        "data": _data,
+        "export": _export,
+        "weights": _weights,
         "list": _list,
         "doctor": _doctor,
     }
@@ -87,6 +97,7 @@ def _run(words: list[str]) -> int:
     if _asks_for_help("run", RunSettings, words):
         return 0
     settings = parse(RunSettings, words)
+    from f2vbench.adapters.families import family_named
     from f2vbench.benchmark import Benchmark
     from f2vbench.overview import head, time_and_disk
     from f2vbench.progress import for_this_terminal
@@ -105,12 +116,17 @@ def _run(words: list[str]) -> int:
             else "time unknown: nothing like it was run here yet (see f2vbench plan)"
         )
         print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
-        learning = any(plan.models[u.encoder].kind != "score" and u.protocol != "zero-shot" for u in plan.missing)
+        learning = any(
+            family_named(plan.tasks[u.task].card.family).wants_gpu
+            and plan.models[u.encoder].uses_torch
+            and u.protocol != "zero-shot"
+            for u in plan.missing
+        )
         if learning and settings.preset == "paper" and not has_gpu():
             print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
         print(flush=True)
     results = bench.run(for_this_terminal())
-    _print_results(results, ["auroc", "dice"], _first_model(plan))
+    _print_results(results, None, _first_model(plan))
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
     return 0
 
@@ -177,6 +193,36 @@ def _train(words: list[str]) -> int:
     return 0
 
 
+def _generate(words: list[str]) -> int:
+    from f2vbench.videos.settings import GenerateSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("generate", GenerateSettings, words):
+        return 0
+    settings = parse(GenerateSettings, words)
+    from f2vbench.progress import for_this_terminal
+    from f2vbench.videos.generate import generate
+
+    done = generate(settings, for_this_terminal())
+    print(f"{len(done.made)} made, {len(done.kept)} there already: {settings.out}, with the strip beside each")
+    return 0
+
+
+def _score(words: list[str]) -> int:
+    from f2vbench.videos.settings import ScoreSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("score", ScoreSettings, words):
+        return 0
+    settings = parse(ScoreSettings, words)
+    from f2vbench.videos.score import score, score_text
+
+    print(score_text(score(settings)))
+    if settings.out is not None:
+        print(f"\nwritten: {settings.out}, a row a video and metric")
+    return 0
+
+
 def _phantom(words: list[str]) -> int:
     from f2vbench.phantom.settings import PhantomSettings
     from f2vbench.words import parse
@@ -205,24 +251,60 @@ def _phantom(words: list[str]) -> int:
     return 0
 
 
+def _export(words: list[str]) -> int:
+    from f2vbench.publish.verbs import export
+
+    print(export(words))
+    return 0
+
+
+def _weights(words: list[str]) -> int:
+    from f2vbench.publish.verbs import weights
+
+    print(weights(words))
+    return 0
+
+
 def _list(words: list[str]) -> int:
     from f2vbench.settings import ListSettings
     from f2vbench.words import parse
 
     kinds = ("tasks", "models", "runs")
-    if not words or words[0] not in kinds:
-        if words and words[0] not in ("-h", "--help"):
-            raise F2VBenchError(
-                f"can't list '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})"
-            )
-        print("usage: f2vbench list tasks | models | runs [root=folder]")
-        return 0
-    if not _asks_for_help("list " + words[0], ListSettings, words[1:]):
+    if _knows("list", words, kinds, "[root=folder]") and not _asks_for_help(
+        "list " + words[0], ListSettings, words[1:]
+    ):
         settings = parse(ListSettings, words[1:])
         from f2vbench.listing import KINDS
 
         print(KINDS[words[0]](settings))
     return 0
+
+
+def _data(words: list[str]) -> int:
+    from f2vbench.data.settings import VERBS, DataSettings
+    from f2vbench.words import parse
+
+    if not _knows("data", words, VERBS, "[key=value ...]") or _asks_for_help(
+        "data " + words[0], DataSettings, words[1:]
+    ):
+        return 0
+    settings = parse(DataSettings, words[1:])
+    from f2vbench.datasets import answer
+    from f2vbench.progress import for_this_terminal
+
+    text, sound = answer(words[0], settings, for_this_terminal())
+    print(text)
+    return 0 if sound else 2
+
+
+def _knows(verb: str, words: Sequence[str], kinds: Sequence[str], keys: str) -> bool:
+    """Whether the first word is one of a verb's kinds; without one, its usage is printed."""
+    if words and words[0] in kinds:
+        return True
+    if words and words[0] not in ("-h", "--help"):
+        raise F2VBenchError(f"can't {verb} '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})")
+    print(f"usage: f2vbench {verb} {' | '.join(kinds)} {keys}")
+    return False
 
 
 def _doctor(words: list[str]) -> int:
@@ -233,7 +315,7 @@ def _doctor(words: list[str]) -> int:
         return 0
     settings = parse(DoctorSettings, words)
     from f2vbench.doctor import examine
-    from f2vbench.report.tables import layout
+    from f2vbench.report.text_table import layout
 
     for title, findings in examine(settings.out):
         print(f"\n{title}\n{layout(['', 'what', 'found'], findings, wrap=84)}")
@@ -254,15 +336,18 @@ def _first_model(plan: Plan) -> str | None:
     return next(iter(plan.models), None)
 
 
-def _print_results(results: Results, metrics: Sequence[str], baseline: str | None) -> Any:
+def _print_results(results: Results, metrics: Sequence[str] | None, baseline: str | None) -> Any:
+    """Tables of some metrics, or of the main ones of each task's family."""
+    from f2vbench.adapters.families import family_named
     from f2vbench.report.tables import results_text
 
-    summary = results.summary(metrics)
+    by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
+    summary = results.summary(metrics or by_task)
     if baseline is None or baseline not in set(summary.encoder):
         ranked = summary[~summary.floor] if (~summary.floor).any() else summary
         baseline = ranked.encoder.iloc[0]
-    comparison = results.compare(baseline, metrics)
-    print(results_text(summary, comparison, metrics))
+    comparison = results.compare(baseline, metrics or by_task)
+    print(results_text(summary, comparison, by_task))
     for note in results.notes:
         print(f"\nnote: {note}")
     return summary, comparison
@@ -271,12 +356,7 @@ def _print_results(results: Results, metrics: Sequence[str], baseline: str | Non
 def _asks_for_help(verb: str, model: Any, words: Sequence[str]) -> bool:
     if not {"-h", "--help"} & set(words):
         return False
-    from textwrap import fill
+    from f2vbench.words import usage
 
-    from f2vbench.words import describe
-
-    print(f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n")
-    for key, default, meaning in describe(model):
-        print(fill(f"{key}  [{default}]", 118, initial_indent="  ", subsequent_indent="      "))
-        print(fill(meaning, 118, initial_indent="      ", subsequent_indent="      "))
+    print(usage(verb, model))
     return True

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from f2vbench.adapters.photographs import entry_name
-from f2vbench.engine.declared import declared_features, what_is_stored
+from f2vbench.engine.context import Context
+from f2vbench.engine.declared import declared_features, entry_size
 from f2vbench.engine.items import images_to_encode, workers
 from f2vbench.engine.serial import threads_for
-from f2vbench.engine.work import Context, Extract, Item, Outcome, Solve, Worker
+from f2vbench.engine.work import Extract, Item, Outcome, Solve, Worker
 from f2vbench.plan import Plan
 from f2vbench.provenance import machine
 from f2vbench.settings import RunSettings
@@ -59,7 +60,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
     """Cost of the missing units.
 
     Kinds of work that were never done on this machine are rehearsed: two photographs are encoded (and kept),
-    and a unit of eight optimiser steps and one test image is timed.
+    and a unit of eight optimiser steps and one or two test images is timed.
 
     Args:
         tell: is told what is being rehearsed.
@@ -135,7 +136,7 @@ def _unit_rates(timing: Rates) -> Rates:
 
 def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Context) -> dict[str, Rates]:
     """Rates of a unit's kind and of its encoding, measured now and remembered."""
-    what = what_is_stored(context.models[unit.encoder], unit.protocol, settings)
+    what = context.feature(unit)
     if what is not None:
         names = context.tasks[unit.task].index.image.astype(str)
         item = Extract(unit.encoder, unit.task, what, (names.iloc[0], names.iloc[-1]))
@@ -146,10 +147,8 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
 
 
 def _steps(unit: Unit, context: Context, support: int) -> int:
-    kind = context.models[unit.encoder].kind
-    if kind == "score" or unit.protocol == "zero-shot":
-        return 0
-    return context.settings.scratch.steps if kind == "scratch" else context.settings.decoder_steps(support)
+    family = context.family(unit.task)
+    return family.steps(context.models[unit.encoder], unit.protocol, context.settings, support)
 
 
 def _stored(context: Context, model: str, task: str, what: str, images: tuple[str, ...]) -> int:
@@ -158,5 +157,5 @@ def _stored(context: Context, model: str, task: str, what: str, images: tuple[st
     if features is None:
         return 0
     index = context.tasks[task].index.set_index("image", drop=False)
-    size = 0 if what == "score" else context.settings.image_size
+    size = entry_size(what, context.settings)
     return sum(features.has(entry_name(index.loc[name], size)) for name in images)

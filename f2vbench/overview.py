@@ -7,7 +7,7 @@ from textwrap import fill
 from f2vbench.estimate import Estimate
 from f2vbench.plan import Plan
 from f2vbench.progress import duration
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
 
 
 def head(plan: Plan) -> str:

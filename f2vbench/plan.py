@@ -10,27 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from f2vbench.adapters.segmentation import ADAPTER_VERSION
-from f2vbench.data.cards import card_hash, load_card
+from f2vbench.adapters.families import FAMILIES, family_named
+from f2vbench.data.cards import TaskCard, card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
-from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
+from f2vbench.encoders.registry import floor_names, parse_model
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
 from f2vbench.progress import Progress
-from f2vbench.settings import RunSettings
+from f2vbench.settings import Protocol, RunSettings
 from f2vbench.store.runs import RunFolder
 from f2vbench.units import Unit
-
-_READINGS = {
-    "arterial": "the four arterial frames",
-    "venous": "the four venous frames",
-    "late": "the four late frames",
-    "mean": "all frames",
-    "maximum": "the brightest frame at each pixel",
-    "last": "the last frame",
-}
-_FAMILIES = ("segmentation",)
-_DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,9 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         StoreError: the run folder holds units of other data, settings or weights.
     """
     problems: list[str] = []
-    models = _models(settings, problems)
-    tasks = _tasks(settings, problems, progress)
+    cards = _cards(settings, problems)
+    models = _models(settings, cards, problems)
+    tasks = _tasks(settings, cards, problems, progress)
     if problems:
         raise SettingsError(problems)
     left_out: list[str] = []
@@ -86,36 +77,57 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     position = settings.shard_position()
     mine = units if position is None else units[position[0] - 1 :: position[1]]
     notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
-    generating = sorted(
-        {unit.encoder for unit in mine if unit.protocol == "zero-shot" and models[unit.encoder].can_generate}
-    )
-    if generating:
-        what = _READINGS[settings.reading]
-        notes.append(
-            f"zero-shot score of {', '.join(generating)}: brightness of {what} of the generated angiogram "
-            "(of the one frame, where a model makes one)"
-        )
+    for family in dict.fromkeys(task.card.family for task in tasks.values()):
+        solved = [(models[unit.encoder], unit.protocol) for unit in mine if tasks[unit.task].card.family == family]
+        notes += family_named(family).notes(solved, settings)
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
 
 
-def _models(settings: RunSettings, problems: list[str]) -> dict[str, ModelSpec]:
-    known = floor_names()
-    names = known if settings.floors == ["all"] else () if settings.floors == ["none"] else tuple(settings.floors)
-    for name in names:
+def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
+    """The cards of the run's tasks, those that can be read and run."""
+    cards = []
+    for name in settings.task:
+        try:
+            card = load_card(name)
+        except F2VBenchError as error:
+            problems.extend(error.problems)
+            continue
+        if card.family in FAMILIES:
+            cards.append(card)
+        else:
+            runnable = ", ".join(FAMILIES)
+            problems.append(f"task={name}: this version can't run the family {card.family} yet, only {runnable}")
+    return cards
+
+
+def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
+    """Names of the floors asked for; all is those of the tasks' families."""
+    families = dict.fromkeys(card.family for card in cards) or FAMILIES
+    known = list(dict.fromkeys(name for family in families for name in floor_names(family)))
+    if settings.floors in (["all"], ["none"]):
+        return known if settings.floors == ["all"] else []
+    for name in settings.floors:
         if name not in known:
             hint = did_you_mean(name, known)
             problems.append(f"floors={name}: no such floor; there are {', '.join(known)}, and all or none{hint}")
+    return [name for name in settings.floors if name in known]
+
+
+def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
+    floors = _floors(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for text in [*settings.model, *(name for name in names if name in known and name not in settings.model)]:
+    for place, text in enumerate([*settings.model, *floors]):
         try:
             spec = parse_model(text, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
+            if place >= len(settings.model):
+                continue  # a floor that is among the models as well
             problems.append(
-                f"model={text}: two models would both be called '{spec.name}'; rename one of the weights files"
+                f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
         models[spec.name] = spec
     if isinstance(settings.weights, str):
@@ -127,7 +139,9 @@ def _models(settings: RunSettings, problems: list[str]) -> dict[str, ModelSpec]:
     return models
 
 
-def _tasks(settings: RunSettings, problems: list[str], progress: Progress | None) -> dict[str, TaskData]:
+def _tasks(
+    settings: RunSettings, cards: list[TaskCard], problems: list[str], progress: Progress | None
+) -> dict[str, TaskData]:
     if isinstance(settings.data, str) and len(settings.task) > 1:
         problems.append("data: one folder for several tasks; write data.<task>=folder for each")
         return {}
@@ -136,15 +150,12 @@ def _tasks(settings: RunSettings, problems: list[str], progress: Progress | None
             if name not in settings.task:
                 problems.append(f"data.{name}: no such task in this run{did_you_mean(name, settings.task)}")
     tasks: dict[str, TaskData] = {}
-    for name in settings.task:
-        given = settings.data.get(name) if isinstance(settings.data, dict) else settings.data
+    for card in cards:
+        given = settings.data.get(card.name) if isinstance(settings.data, dict) else settings.data
+        if problems and card.phantom and given is None:
+            continue  # simulating takes a minute: not for nothing
         try:
-            card = load_card(name)
-            if card.family not in _FAMILIES:
-                runnable = ", ".join(_FAMILIES)
-                problems.append(f"task={name}: this version can't run the family {card.family} yet, only {runnable}")
-            elif not (problems and card.phantom and given is None):  # simulating takes a minute: not for nothing
-                tasks[name] = open_task(name, given, progress)
+            tasks[card.name] = open_task(card.name, given, progress)
         except F2VBenchError as error:
             problems.extend(error.problems)
     return tasks
@@ -155,9 +166,15 @@ def _expand(
 ) -> list[Unit]:
     units = []
     for task in tasks.values():
-        for protocol, shots in settings.grid():
+        family = family_named(task.card.family)
+        places = family.places(settings)
+        if not places:
+            left_out.append(f"{task.card.name}: {family.name} knows the protocol {', '.join(family.protocols)} only")
+        for protocol, shots in places:
             for spec in models.values():
-                reason = _not_applicable(spec, protocol)
+                if _belongs_elsewhere(settings, spec, family.name):
+                    continue
+                reason = family.refusal(spec, protocol)
                 if reason:
                     left_out.append(f"{spec.name} · {protocol}: {reason}")
                     continue
@@ -169,29 +186,23 @@ def _expand(
     return units
 
 
-def _not_applicable(spec: ModelSpec, protocol: str) -> str | None:
-    if protocol != "zero-shot" or spec.kind == "score":
-        return None
-    if spec.kind == "scratch":
-        return "it learns from the support images alone, and there are none"
-    return None if spec.can_generate else "it generates no angiogram to read vessels from"
+def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
+    """Whether a floor is in the run for tasks of another family, and nobody asked for it here."""
+    words = {spec.name, f"{spec.family}:{spec.architecture}"}
+    return spec.is_floor and not words & {*settings.model, *floor_names(family)}
 
 
-def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: str) -> dict[str, Any]:
+def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> dict[str, Any]:
     """Everything that decides a unit's result, apart from its place in the grid."""
     values = settings.model_dump(mode="json")
-    names: tuple[str, ...] = ("threshold",)
-    if spec.kind == "scratch":
-        names += ("scratch",)
-    elif spec.kind == "features":
-        names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
+    family = family_named(task.card.family)
     return {
         "kind": spec.kind,
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in names},
-        "adapter": ADAPTER_VERSION,
+        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)},
+        "adapter": family.version,
     }
 
 
@@ -217,8 +228,8 @@ def _done(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str,
                 clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
         if record["provenance"]["weights_sha256"]:
             weights[unit.encoder] = record["provenance"]["weights_sha256"]
-        if unit.name in by_name and not folder.maps_are_whole(record):
-            folder.discard(unit.name, "a score map that it names is gone or damaged")
+        if unit.name in by_name and not folder.files_are_whole(record):
+            folder.discard(unit.name, "a file of its predictions is gone or damaged")
         elif unit.name in by_name:
             done.add(unit.name)
     if clashes:

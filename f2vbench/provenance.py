@@ -22,6 +22,7 @@ LIBRARIES = (
     "opencv-python-headless",
     "Pillow",
     "safetensors",
+    "faiss-cpu",
 )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically
+from f2vbench.settings import Protocol
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.tests import paired_t_test
 from f2vbench.store.runs import Record, RunFolder
 
 PLACE = ["task", "protocol", "shots"]
-_PROTOCOLS = ("zero-shot", "few-shot", "supervised")
+_SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
+_PROTOCOLS = get_args(Protocol)
+_CHANCE = "_chance"
+Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
 
 
@@ -27,13 +32,16 @@ class Results:
     Attributes:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
-        notes: damaged files that were set aside, untrained weights, missing seeds.
+        families: task → its family.
+        notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
     """
 
     def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
-        self.notes = [*notes, *_warnings(self.frame)]
+        # Records of the time when there was one family do not name it.
+        self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
+        self.notes = [*notes, *_warnings(self.frame), *_chance_levels(self.frame)]
 
     @classmethod
     def load(cls, *folders: str | Path) -> Results:
@@ -70,8 +78,11 @@ class Results:
         """Names of all metrics."""
         return list(dict.fromkeys(self.frame.metric))
 
-    def summary(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+    def summary(self, metrics: Metrics = None) -> pd.DataFrame:
         """Mean over seeds of each (task, protocol, shots, encoder, metric).
+
+        Args:
+            metrics: names, or names by task; by default all.
 
         Returns:
             with ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96 standard errors) and ``reason``
@@ -85,8 +96,8 @@ class Results:
             row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
             row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "n": len(values), "reason": ""}
             if len(values):
-                found = normal_interval(values)
-                row |= {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+                found = normal_interval(values, varies=_SEEDS_VARY)
+                row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
             if len(values) < len(group):
                 row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
                     sorted(set(group.reason[group.value.isna()]))
@@ -98,12 +109,12 @@ class Results:
         numbers = dict.fromkeys(("mean", "sd", "low", "high"), float)
         return _sorted(table.astype(numbers), [*PLACE, "metric", "mean"], falling=["mean"])
 
-    def compare(self, encoder: str, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+    def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
         """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
 
         What varies between seeds is the support set, the test set and the head's start together. Seeds that
         share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
-        adjusted over the rows returned. Higher is better in every metric.
+        adjusted over the rows returned. Higher is better in every metric; levels of chance are not compared.
 
         Raises:
             StoreError: the encoder isn't in these results.
@@ -115,6 +126,7 @@ class Results:
                 f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
             )
         rows = []
+        chosen = chosen[~chosen.metric.str.endswith(_CHANCE)]
         for key, group in chosen.groupby([*PLACE, "metric"], dropna=False, sort=False):
             values = group.pivot_table(index="seed", columns="encoder", values="value")
             if encoder not in values or len(values.columns) < 2:
@@ -125,7 +137,7 @@ class Results:
             if shared.empty:
                 rows.append(row | {"n": 0, "reason": "no seed in common"})
                 continue
-            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float))
+            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float), varies=_SEEDS_VARY)
             row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
             rows.append(row | {"reason": found.reason})
         columns = [*PLACE, "metric", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
@@ -139,9 +151,12 @@ class Results:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
 
-    def _chosen(self, metrics: Iterable[str] | None) -> pd.DataFrame:
+    def _chosen(self, metrics: Metrics) -> pd.DataFrame:
         if metrics is None:
             return self.frame
+        if isinstance(metrics, Mapping):
+            wanted = {(task, name) for task, names in metrics.items() for name in names}
+            return self.frame[[pair in wanted for pair in zip(self.frame.task, self.frame.metric, strict=True)]]
         for name in metrics:
             if name not in self.metrics:
                 hint = did_you_mean(name, self.metrics)
@@ -192,6 +207,18 @@ def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
     ]
     columns = ["encoder", "task", "protocol", "shots", "seed", "image", "metric", "value"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _chance_levels(frame: pd.DataFrame) -> list[str]:
+    """What chance reaches at each place, a sentence each."""
+    levels = frame[frame.metric.str.endswith(_CHANCE)]
+    notes = []
+    for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
+        means = group.groupby("metric", sort=False).value.mean().dropna()
+        told = ", ".join(f"{name.removesuffix(_CHANCE)} {value:.4f}" for name, value in means.items())
+        if told:
+            notes.append(f"chance in {task} · {protocol}: {told}")
+    return notes
 
 
 def _warnings(frame: pd.DataFrame) -> list[str]:

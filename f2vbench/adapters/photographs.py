@@ -1,4 +1,4 @@
-"""What a segmentation adapter sees of one image: pixels, vessels, field of view, and the encoder's square."""
+"""What adapters see of one image: pixels, vessels, field of view, and the encoder's square."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,8 +46,8 @@ class Photograph:
         return SquareView.around(self.fov)
 
     def square(self, size: int) -> np.ndarray:
-        """(size, size, 3) uint8 for encoders."""
-        return self.view.crop(self.rgb, size)
+        """(size, size, 3) uint8 for encoders; at the photograph's own resolution where ``size`` is 0."""
+        return self.view.crop(self.rgb, size or self.view.side)
 
     def square_targets(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         """(size, size) float32: the part of each pixel that is vessel, and 1 inside the field of view."""
@@ -71,12 +72,12 @@ def open_photograph(row: pd.Series) -> Photograph:
     return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path))
 
 
-def entry_name(row: pd.Series, size: int) -> str:
-    """`Photograph.entry` of a row of a task's index, without opening the file."""
+def entry_name(row: Any, size: int) -> str:
+    """`Photograph.entry` of a row of a task's index (a series or named tuple), without opening the file."""
     return _entry(_content(row), size)
 
 
-def _content(row: pd.Series) -> str:
+def _content(row: Any) -> str:
     return f"{row.sha256} {row.fov_sha256 or f'computed-{FIELD_OF_VIEW_VERSION}'}"
 
 

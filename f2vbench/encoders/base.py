@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
 SMALLEST_SIDE = 32

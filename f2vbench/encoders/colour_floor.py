@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.data.images import field_of_view
 from f2vbench.data.view import SquareView
-from f2vbench.errors import DataError
 
 _SIDE = 256
 _BINS = 16
@@ -19,25 +16,6 @@ _LAB_RANGES = ((0.0, 100.0), (-20.0, 60.0), (-20.0, 80.0))
 _SCALES = (1, 2, 4)
 _NEIGHBOURS, _PATTERNS = 8, 10
 _QUANTILES = (0.5, 0.9, 0.99)
-
-
-class ColourFloor:
-    """`colour_and_texture` with the ``embed`` of an encoder."""
-
-    name = "colour"
-
-    def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """One vector a photograph, as `f2vbench.encoders.base.Encoder.embed`: float32 (n, 93).
-
-        Raises:
-            DataError: there is none, or one is no uint8 (h, w, 3) array.
-        """
-        if not len(images):
-            raise DataError("a floor needs at least one photograph to embed")
-        for position, image in enumerate(images):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")
-        return np.stack([colour_and_texture(image) for image in images])
 
 
 def colour_and_texture(image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from f2vbench.encoders.families import BUILT_IN
 from f2vbench.errors import SettingsError
 
 if TYPE_CHECKING:
     from f2vbench.encoders.base import Encoder
-    from f2vbench.encoders.registry import ModelSpec
+    from f2vbench.encoders.spec import ModelSpec
 
 ENTRY_POINTS = "f2vbench.encoders"
 
 
-def entry_points(taken: Iterable[str]) -> dict[str, metadata.EntryPoint]:
+def entry_points() -> dict[str, metadata.EntryPoint]:
     """What installed packages bring, by family.
 
     Raises:
-        SettingsError: a family's name is ``taken`` or brought twice.
+        SettingsError: a family's name is a built-in one's or brought twice.
     """
     points: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *taken):
+        if point.name in (*points, *BUILT_IN):
             raise SettingsError(
                 f"the package {package(point)} adds a model family named '{point.name}', but there is one already; "
                 "uninstall it or ask its authors for another name"

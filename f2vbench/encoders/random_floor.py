@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from f2vbench.encoders.base import Encoder
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 
 
 def load_random_floor(spec: ModelSpec) -> Encoder:

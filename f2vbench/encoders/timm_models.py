@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from f2vbench.data.images import field_of_view
 from f2vbench.data.view import SquareView
 from f2vbench.encoders.base import Encoder, check_photographs, resized, to_unit
-from f2vbench.encoders.registry import INIT_SEED, UNTRAINED, ModelSpec
+from f2vbench.encoders.given_weights import UNTRAINED
+from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 from f2vbench.torchvision_compat import allow_missing_torchvision_ops

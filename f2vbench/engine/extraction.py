@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -20,9 +20,17 @@ _BATCH = {"cpu": 1, "cuda": 8}
 
 
 def encode(
-    encoder: Encoder, what: str, squares: np.ndarray, device: torch.device, precision: str
+    encoder: Encoder, what: str, squares: Sequence[np.ndarray] | np.ndarray, device: torch.device, precision: str
 ) -> list[dict[str, np.ndarray]]:
-    """Features of (n, size, size, 3) uint8 squares, one dict of arrays each; maps as float16."""
+    """Features of uint8 squares (side, side, 3), one dict of float32 arrays each.
+
+    Args:
+        what: ``embedding``, one vector of a square of any size, or ``pyramid`` or ``frames`` of squares of one size.
+    """
+    if what == "embedding":
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return [{what: vector} for vector in encoder.embed(list(squares))]
+    squares = np.stack(list(squares))
     images = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))).to(device).float() / 255
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         maps = encoder.pyramid(images) if what == "pyramid" else [encoder.generate(images)]
@@ -51,7 +59,7 @@ def extract(
             missing = [(entry, square) for entry, square in batch if square is not None]
             yield from (0 for _ in range(len(batch) - len(missing)))
             if missing:
-                encoded = encode(encoder, what, np.stack([square for _, square in missing]), device, precision)
+                encoded = encode(encoder, what, [square for _, square in missing], device, precision)
                 for (entry, _), arrays in zip(missing, encoded, strict=True):
                     waiting.append(writer.submit(_store, features, entry, arrays))
             while len(waiting) > 2 * _BATCH[device.type]:
@@ -109,4 +117,5 @@ def _ahead(
 
 
 def _store(features: FeatureSet, entry: str, arrays: dict[str, np.ndarray]) -> int:
-    return features.put(entry, {name: halved(array) for name, array in arrays.items()})
+    """Maps are kept in half precision, vectors, which are small, as they are."""
+    return features.put(entry, {name: halved(array) if array.ndim > 1 else array for name, array in arrays.items()})

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from f2vbench.engine.declared import what_is_stored
+from f2vbench.engine.context import Context
 from f2vbench.engine.local import run_in_processes
 from f2vbench.engine.serial import run_serially
-from f2vbench.engine.work import Context, Extract, Item, Outcome, Solve
+from f2vbench.engine.work import Extract, Item, Outcome, Solve
 from f2vbench.provenance import cores, has_gpu, memory_bytes
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 
 _CHUNK = 8
 _BYTES_A_WORKER = 3 << 30
-_ORDER_OF_KINDS = {"features": 0, "scratch": 1, "score": 2}
+_ORDER_OF_KINDS = {"features": 0, "scratch": 1, "score": 2, "vector": 3}
 
 
 def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
@@ -39,7 +39,7 @@ def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str,
     """(model, task, what) → the images whose features the units read."""
     wanted: dict[tuple[str, str, str], dict[str, None]] = {}
     for unit in units:
-        what = what_is_stored(context.models[unit.encoder], unit.protocol, context.settings)
+        what = context.feature(unit)
         if what is not None:
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             held = wanted.setdefault((unit.encoder, unit.task, what), {})

@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from f2vbench.engine.context import Context
 from f2vbench.engine.serial import threads_for
-from f2vbench.engine.work import Context, Item, Outcome, Worker
+from f2vbench.engine.work import Item, Outcome, Worker
 from f2vbench.errors import F2VBenchError
 from f2vbench.processes import end_with_parent, main_module_hidden
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from f2vbench.engine.work import Context, Item, Outcome, Worker
+from f2vbench.engine.context import Context
+from f2vbench.engine.work import Item, Outcome, Worker
 
 
 def run_serially(context: Context, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
@@ -18,7 +19,7 @@ def run_serially(context: Context, items: Sequence[Item]) -> Iterator[tuple[Item
 
 def threads_for(context: Context, items: Sequence[Item]) -> AbstractContextManager[None]:
     """The thread limit of a run, without importing torch for items that do without it."""
-    if not any(context.models[item.model].kind != "score" for item in items):
+    if not any(context.models[item.model].uses_torch for item in items):
         return nullcontext()
     from f2vbench.engine.device import limited_threads
 

@@ -64,13 +64,24 @@ def check_same_training(path: Path, then: Mapping[str, Any], now: Mapping[str, A
         )
 
 
-def export_generator(generator: nn.Sequential, path: Path, card: Mapping[str, Any], *, half: bool = False) -> Path:
-    """Write a generator as safetensors under pix2pixHD's keys, ``model.{i}.*``, and its card beside it as JSON.
+def export_generator(
+    generator: nn.Module,
+    path: Path,
+    card: Mapping[str, Any],
+    *,
+    seen: Mapping[str, str] | None = None,
+    half: bool = False,
+    prefix: str = "model.",
+) -> Path:
+    """Write a generator as safetensors, and its card beside it as JSON.
 
     Args:
         path: ends on ``.safetensors``; the card gets ``.json``.
         card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
+        seen: how photographs were shown to it, where that is not as they are: ``enlarge`` and ``photograph`` as in the
+            settings; kept in the file's metadata, where the encoder finds it.
         half: store float16.
+        prefix: of all keys; with the default those of a generator are pix2pixHD's, ``model.{i}.*``.
 
     Returns:
         the path of the card.
@@ -83,9 +94,9 @@ def export_generator(generator: nn.Sequential, path: Path, card: Mapping[str, An
     for key, value in generator.state_dict().items():
         stored = value.detach().to("cpu", kind).contiguous()
         if not stored.isfinite().all():
-            raise StoreError(f"{path}: model.{key} holds NaN or infinity; nothing was exported")
-        tensors[f"model.{key}"] = stored
-    content = save(tensors)
+            raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
+        tensors[f"{prefix}{key}"] = stored
+    content = save(tensors, dict(seen or {}))
     facts = {
         "file": path.name,
         "sha256": sha256(content),

@@ -86,9 +86,21 @@ def _patch_variances(frames: Tensor, patch: int) -> Tensor:
 
 def pixel_loss(fake: Tensor, real: Tensor, inside: Tensor) -> Tensor:
     """Mean absolute difference inside each image's field of view, in the frames' units; 0 where there is no field."""
-    weight = inside.float().expand_as(fake)
-    difference = ((fake.float() - real).abs() * weight).sum((1, 2, 3))
-    return (difference / weight.sum((1, 2, 3)).clamp(min=1)).mean()
+    return _mean_inside((fake.float() - real).abs(), inside)
+
+
+def squared_loss(fake: Tensor, real: Tensor, inside: Tensor) -> Tensor:
+    """Mean squared difference inside each image's field of view; 0 where there is no field.
+
+    Its least is the expected frame, so that a vessel which may be there is shown as bright as it is probable; the
+    absolute difference is least without it, where it is rather not there than there.
+    """
+    return _mean_inside((fake.float() - real).square(), inside)
+
+
+def _mean_inside(difference: Tensor, inside: Tensor) -> Tensor:
+    weight = inside.float().expand_as(difference)
+    return ((difference * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
 def perceptual_loss(

@@ -58,22 +58,30 @@ class VideoStep:
         """
         batch = batch.to(self._device)
         told: list[Terms] = []
-        previous: Tensor | None = None
+        everything = epoch >= self._settings.pixel_epochs
+        windows = self._windows(batch, epoch, videos)
+        previous = window_target(batch.frames, windows[0] - 1) if windows[0] else None
         sampler = PatchSampler(batch.mask if self._settings.loss.nce_patches == "in-mask" else None)
-        for window in range(self.windows(batch)):
+        for window in windows:
             rngs = [np.random.default_rng([self._settings.seed, epoch, index, window]) for index in batch.indices]
-            if previous is not None:
+            if previous is not None and window > windows[0]:
                 previous = self._sometimes_truth(previous, batch, window, videos, rngs)
             target = self._target(batch, window)
-            previous, terms = self._window(self._input(batch, previous), target, batch, sampler, rngs)
+            previous, terms = self._window(self._input(batch, previous), target, batch, sampler, rngs, everything)
             told.append(terms)
         table = torch.stack([torch.stack([terms[name] for name in told[0]]) for terms in told]).mean(0)
         average([table])
         return dict(zip(told[0], table.tolist(), strict=True))
 
-    def windows(self, batch: VideoBatch) -> int:
-        """Steps that a batch takes."""
-        return batch.frames.shape[1] if self._is_video else 1
+    def _windows(self, batch: VideoBatch, epoch: int, videos: int) -> range:
+        """The windows that a batch is trained on: all, or one of the videos' equal parts, which begins with true
+        frames; the same for all processes."""
+        if not self._is_video:
+            return range(1)
+        frames, taken = batch.frames.shape[1], min(self._settings.windows, batch.frames.shape[1])
+        draw = np.random.default_rng([self._settings.seed, epoch, videos, frames])
+        start = int(draw.integers(frames // taken)) * taken
+        return range(start, start + taken)
 
     @property
     def _is_video(self) -> bool:
@@ -103,30 +111,34 @@ class VideoStep:
         batch: VideoBatch,
         sampler: PatchSampler,
         rngs: Sequence[np.random.Generator],
+        everything: bool,
     ) -> tuple[Tensor, Terms]:
-        """One step of all networks; returns the generated frames without gradients, and the losses."""
+        """One step of all networks (or, without ``everything``, of the generator on its pixel losses); returns the
+        generated frames without gradients, and the losses."""
         settings, networks, weights = self._settings, self._networks, self._settings.loss
-        wanted = (weights.attention_layer,) if weights.attention else ()
+        wanted = (weights.attention_layer,) if weights.attention and everything else ()
         with self._arithmetic():
             out, kept = self._forward(networks.generator, seen, wanted, checkpointing=settings.checkpointing)
         fake = out.float()
         terms: Terms = {}
-        if networks.discriminator is not None:
+        if networks.discriminator is not None and everything:
             terms |= self._judge(networks.discriminator, batch, fake, real)
-        if weights.attention:
+        if weights.attention and everything:
             activation = kept[weights.attention_layer]
             terms["attention"] = losses.attention_loss(activation, batch.mask, weights.attention_variant)
-        if networks.heads is not None:
+        if networks.heads is not None and everything:
             with self._arithmetic():
                 keys = (batch.photograph, real)
                 multiply = batch.mask if weights.nce_patches == "masked-input" else None
                 up, sp = patch_nce_losses(networks.generator, networks.heads, fake, keys, sampler, rngs, multiply)
             terms |= {"nce_photograph": up, "nce_truth": sp}
-        if weights.gradient_variance:
+        if weights.gradient_variance and everything:
             terms["gradient_variance"] = losses.gradient_variance_loss(fake, real)
         if weights.pixel:
             terms["pixel"] = losses.pixel_loss(fake, real, batch.inside)
-        if weights.perceptual and self._vgg is not None:
+        if weights.squared:
+            terms["squared"] = losses.squared_loss(fake, real, batch.inside)
+        if weights.perceptual and self._vgg is not None and everything:
             with self._arithmetic():
                 terms["perceptual"] = losses.perceptual_loss(fake, real, self._vgg)
         self._optimise(terms)
@@ -156,13 +168,14 @@ class VideoStep:
         networks, weights = self._networks, self._settings.loss
         for optimiser in networks.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
-        if networks.discriminator is not None:
+        if networks.discriminator is not None and "discriminator" in terms:
             own = list(networks.discriminator.parameters())
             terms["discriminator"].backward(retain_graph=True, inputs=own)
         total = torch.stack(
             [getattr(weights, name) * value for name, value in terms.items() if name != "discriminator"]
         ).sum()
-        heads = [] if networks.heads is None else list(networks.heads.parameters())
+        joined = networks.heads is not None and {"nce_photograph", "nce_truth"} & terms.keys()
+        heads = list(networks.heads.parameters()) if networks.heads is not None and joined else []
         total.backward(inputs=[*networks.generator.parameters(), *heads])
         average_gradients(networks.parameters())
         for optimiser in networks.optimisers.values():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from f2vbench.generator.step import ONE_FRAME
 from f2vbench.generator.window import roll_out
 from f2vbench.metrics.frames import psnr, ssim
 
+_STRIP_SIDE = 384
 _BEST_PSNR = 100.0  # instead of infinity for a frame that equals the truth, such as a black one
 
 
@@ -36,12 +38,28 @@ class Generated:
         }
 
     def strip(self) -> np.ndarray:
-        """uint8 (2 h, (t + 1) w, 3): the true frames above the generated ones, the photograph before them."""
+        """uint8 (2 h, (t + 1) w, 3): the true frames above the generated ones, the photograph before them; reduced to
+        384 pixels each where they are larger."""
+        side = min(_STRIP_SIDE, max(self.photograph.shape[:2]))
+        scale = side / max(self.photograph.shape[:2])
+
+        def reduced(image: np.ndarray) -> np.ndarray:
+            if scale == 1:
+                return image
+            return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+        photograph = reduced(self.photograph)
         rows = []
         for frames in (self.real, self.fake):
-            grey = np.concatenate(list(frames), 1)[..., None].repeat(3, 2)
-            rows.append(np.concatenate([self.photograph, grey], 1))
+            grey = np.concatenate([reduced(frame) for frame in frames], 1)[..., None].repeat(3, 2)
+            rows.append(np.concatenate([photograph, grey], 1))
         return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
+
+    def film(self) -> np.ndarray | None:
+        """uint8 (t, h, 2 w): the true frames beside the generated ones; None for a single frame."""
+        if len(self.fake) == 1:
+            return None
+        return np.rint(255 * np.concatenate([self.real, self.fake], 2)).astype(np.uint8)
 
 
 @torch.no_grad()

@@ -86,6 +86,25 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The notes in a safetensors file's head; none in files of other kinds.
+
+    Raises:
+        WeightsError: missing, empty or damaged.
+    """
+    path = Path(path).expanduser()
+    _check_is_file(path)
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
 def _check_is_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file; check the path")

@@ -2,6 +2,7 @@
 
 units/<unit>.<fingerprint>.json   a finished unit: settings, episode, metrics, timing, provenance; sealed
 maps/<ab>/<sha256>.png            score maps, named by their content and so shared between units
+predictions/<ab>/<sha256>.safetensors  arrays of families that predict no maps, such as the images found
 calls/<time>-<process>.json       settings and provenance of every call
 claims/                           locks of the units in work; the system drops them when a process dies
 set-aside/                        damaged files, kept for a look
@@ -14,11 +15,13 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from safetensors.numpy import load, save
 
 from f2vbench.errors import StoreError
 from f2vbench.files import sealed, sha256, sweep, unseal, write_atomically
@@ -44,13 +47,13 @@ class RunFolder:
             StoreError: it can't, or a file is in its place.
         """
         try:
-            for part in ("units", "maps", "calls", "claims"):
+            for part in ("units", "maps", "predictions", "calls", "claims"):
                 (self.path / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
                 f"out={self.path}: the run folder can't be made ({error.strerror or error}); choose another with out="
             ) from error
-        for folder in (self.path / "units", *(self.path / "maps").iterdir()):
+        for folder in (self.path / "units", *(self.path / "maps").iterdir(), *(self.path / "predictions").iterdir()):
             sweep(folder)
         if not os.access(self.path / "units", os.W_OK):
             raise StoreError(f"out={self.path}: no permission to write there; choose another with out=")
@@ -98,21 +101,33 @@ class RunFolder:
         Raises:
             StoreError: it is absent or damaged (then set aside); the next run makes it again.
         """
-        path = self._map_path(name)
-        try:
-            png = path.read_bytes()
-        except FileNotFoundError:
-            raise StoreError(f"{path}: this score map is gone; run again to have its units redone") from None
-        if sha256(png) != name:
-            self._put_aside(path, "its checksum does not fit its content")
-            raise StoreError(f"{path}: damaged score map, set aside; run again to have its units redone")
-        return png
+        return self._content(self._map_path(name), name, "score map")
 
-    def maps_are_whole(self, record: Record) -> bool:
-        """Whether every score map that a record names is there in its full size."""
-        return all(
-            _size(self._map_path(entry["sha256"])) == entry["bytes"] for entry in record["result"]["maps"].values()
-        )
+    def put_predictions(self, arrays: Mapping[str, np.ndarray]) -> Record:
+        """Store arrays unless they are there already, undamaged; returns their entry for a unit's record."""
+        block = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        name = sha256(block)
+        path = self._predictions_path(name)
+        if not path.exists() or path.read_bytes() != block:
+            write_atomically(path, block)
+        return {"sha256": name, "bytes": len(block)}
+
+    def get_predictions(self, name: str) -> dict[str, np.ndarray]:
+        """Stored arrays by their SHA-256.
+
+        Raises:
+            StoreError: they are absent or damaged (then set aside); the next run makes them again.
+        """
+        return load(self._content(self._predictions_path(name), name, "predictions"))
+
+    def files_are_whole(self, record: Record) -> bool:
+        """Whether every score map and array file that a record names is there in its full size."""
+        result = record["result"]
+        named = [(self._map_path(entry["sha256"]), entry["bytes"]) for entry in result.get("maps", {}).values()]
+        if "predictions" in result:
+            entry = result["predictions"]
+            named.append((self._predictions_path(entry["sha256"]), entry["bytes"]))
+        return all(_size(path) == size for path, size in named)
 
     def discard(self, name: str, why: str) -> None:
         """Set a record aside, so that its unit is missing again."""
@@ -144,6 +159,17 @@ class RunFolder:
                 return unseal(path.read_bytes())
         return None
 
+    def _content(self, path: Path, name: str, what: str) -> bytes:
+        """A file named by its content, verified."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"{path}: the file of this {what} is gone; run again to have its units redone") from None
+        if sha256(content) != name:
+            self._put_aside(path, "its checksum does not fit its content")
+            raise StoreError(f"{path}: damaged {what}, set aside; run again to have its units redone")
+        return content
+
     def _put_aside(self, path: Path, why: str) -> None:
         target = self.path / "set-aside" / f"{path.name}.{time.time_ns()}"
         target.parent.mkdir(exist_ok=True)
@@ -156,6 +182,9 @@ class RunFolder:
 
     def _map_path(self, name: str) -> Path:
         return self.path / "maps" / name[:2] / f"{name}.png"
+
+    def _predictions_path(self, name: str) -> Path:
+        return self.path / "predictions" / name[:2] / f"{name}.safetensors"
 
 
 def runs_below(root: Path) -> list[tuple[Path, int, float]]:

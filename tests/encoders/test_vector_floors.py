@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2vbench.data.images import field_of_view
-from f2vbench.encoders.colour_floor import ColourFloor, colour_and_texture
+from f2vbench.encoders.colour_floor import colour_and_texture
 from f2vbench.encoders.registry import load_encoder
 from f2vbench.errors import DataError
 
@@ -98,7 +98,7 @@ def test_what_lies_around_the_field_of_view_does_not_count():
 
 
 def test_the_shares_add_up_and_follow_the_colour():
-    floor = ColourFloor()
+    floor = load_encoder("colour")
     disc, _ = _disc()
     darker = (disc * 0.6).astype(np.uint8)
     bright, dark = floor.embed([disc, darker])
@@ -112,7 +112,7 @@ def test_the_shares_add_up_and_follow_the_colour():
 
 def test_photographs_without_light_or_of_few_pixels_get_finite_numbers():
     images = [np.zeros((40, 60, 3), np.uint8), np.full((3, 2, 3), 90, np.uint8), np.full((1, 1, 3), 255, np.uint8)]
-    assert np.isfinite(ColourFloor().embed(images)).all()
+    assert np.isfinite(load_encoder("colour").embed(images)).all()
 
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)])

@@ -112,11 +112,27 @@ def test_score_maps_are_shared_by_content_and_their_damage_is_noticed(run):
     assert run.put_map(b"png") == name
     assert run.get_map(name) == b"png"
     record = {"result": {"maps": {"image": {"sha256": name, "bytes": 3}}}}
-    assert run.maps_are_whole(record)
+    assert run.files_are_whole(record)
     next((run.path / "maps").rglob("*.png")).write_bytes(b"pn")
-    assert not run.maps_are_whole(record)
+    assert not run.files_are_whole(record)
     with pytest.raises(StoreError, match="set aside"):
         run.get_map(name)
+
+
+def test_predictions_are_read_back_as_stored_and_their_damage_is_noticed(run):
+    arrays = {"found": np.array([[3, -1]], np.int32), "similarity": np.array([[0.5, np.nan]], np.float32)}
+    entry = run.put_predictions(arrays)
+    assert run.put_predictions(dict(reversed(arrays.items()))) == entry
+    for name, array in run.get_predictions(entry["sha256"]).items():
+        np.testing.assert_array_equal(array, arrays[name])
+        assert array.dtype == arrays[name].dtype
+    record = {"result": {"predictions": entry}}
+    assert run.files_are_whole(record)
+    path = next((run.path / "predictions").rglob("*.safetensors"))
+    path.write_bytes(b"x" * entry["bytes"])
+    with pytest.raises(StoreError, match="set aside"):
+        run.get_predictions(entry["sha256"])
+    assert not run.files_are_whole(record)
 
 
 def test_probability_maps_keep_ranks_and_the_half():

@@ -1,0 +1,180 @@
+"""What a task family is: the one thing that plan, engine and command line know of segmentation, retrieval and others.
+
+A family says which models it admits, which features its units read, which settings decide a result, and how a unit
+is solved. It is looked up by the name in a task card (`f2vbench.adapters.families`); its floors stand in
+`f2vbench.encoders.registry`, and the draw of its episodes in `f2vbench.data.episodes`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from pandas import DataFrame
+
+from f2vbench.adapters.photographs import Photograph
+from f2vbench.data.episodes import Episode
+from f2vbench.settings import Protocol as ProtocolName
+from f2vbench.settings import RunSettings
+from f2vbench.units import Unit
+
+Feature = Literal["score", "frames", "pyramid", "embedding"]
+"""What is stored once for every photograph: ``score``, a filter floor's map; ``frames``, a generated angiogram;
+``pyramid``, an encoder's maps of the square around the field of view; ``embedding``, one vector of that square."""
+
+Place = tuple[ProtocolName, int | None]
+
+TIMING = {
+    "prepare_seconds": 0.0,
+    "fit_seconds": 0.0,
+    "fit_steps": 0,
+    "score_seconds": 0.0,
+    "measure_seconds": 0.0,
+    "scored": 0,
+    "map_bytes": 0,
+}
+"""What every unit times, for the estimates of later plans: seconds before the first optimiser step, of fitting (and
+its steps), of scoring and of measuring; how many test images, and the bytes of stored predictions."""
+
+
+class Model(Protocol):
+    """What a family is told of a model before it is loaded; `f2vbench.encoders.registry.ModelSpec` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """``features`` (an encoder), ``vector`` (a floor that gives embeddings), ``score`` (a floor that gives vessel
+        scores) or ``scratch`` (trained on the support images by the adapter)."""
+        ...
+
+    @property
+    def can_generate(self) -> bool: ...
+
+
+class Embeddings(Protocol):
+    """(n, width) float32 embeddings of image ids, in their order, from the feature store; can be pickled."""
+
+    def __call__(self, images: Sequence[str]) -> np.ndarray: ...
+
+
+class Tools(Protocol):
+    """What the engine hands to `Family.solve`: the unit, its data, its model and its features."""
+
+    unit: Unit
+    settings: RunSettings
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def index(self) -> DataFrame:
+        """The task's images, described and checked; one row an image."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """``torch.device`` to compute on; asking for it imports torch."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of encoders, ``float32`` or ``bf16``; asking for it imports torch."""
+        ...
+
+    def photograph(self, image: str) -> Photograph: ...
+
+    def encoder(self) -> Any:
+        """The `f2vbench.encoders.base.Encoder` on its device, frozen; a floor for the kinds that are no encoders."""
+        ...
+
+    def maps(self, what: Feature) -> Callable[[Photograph], list[np.ndarray]]:
+        """``pyramid`` or ``frames`` of photographs, from the feature store."""
+        ...
+
+    def scores(self, photograph: Photograph) -> np.ndarray:
+        """(height, width) float32 of a ``score`` floor, from the feature store."""
+        ...
+
+    def embeddings(self) -> Embeddings: ...
+
+    def keep_map(self, png: bytes) -> dict[str, Any]:
+        """Store a picture with the run; its entry for ``result["maps"][image]``."""
+        ...
+
+    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Store arrays with the run; their entry for ``result["predictions"]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A unit's result.
+
+    Attributes:
+        result: JSON-able, with at least ``metrics`` (name → value or None; higher is better), ``reasons`` (why a
+            value is None) and ``per_image`` (image → name → value); stored files stand under ``maps`` and
+            ``predictions``.
+        timing: the keys of `TIMING`, and what else was timed.
+    """
+
+    result: dict[str, Any]
+    timing: dict[str, float]
+
+
+class Family(ABC):
+    """A task family.
+
+    Attributes:
+        name: as in task cards.
+        version: raised by one whenever results of the same settings change; part of every unit's fingerprint.
+        protocols: those that have a meaning for it.
+        main_metrics: shown where the user names none, the main one first. A metric ``<name>_chance`` is the level
+            that chance gives ``<name>``, and is told below the tables.
+        wants_gpu: whether its training takes days on a CPU with the settings of the paper.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    protocols: ClassVar[tuple[ProtocolName, ...]]
+    main_metrics: ClassVar[tuple[str, ...]]
+    wants_gpu: ClassVar[bool] = False
+
+    def places(self, settings: RunSettings) -> list[Place]:
+        """(protocol, shots) pairs of a run; by default those that ``protocol`` and ``shots`` ask for."""
+        return [place for place in settings.grid() if place[0] in self.protocols]
+
+    @abstractmethod
+    def refusal(self, model: Model, protocol: ProtocolName) -> str | None:
+        """Why a model makes no sense under a protocol, or None."""
+
+    @abstractmethod
+    def feature(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> Feature | None:
+        """What its units read from the feature store, made beforehand for all images of their episodes; or None."""
+
+    @abstractmethod
+    def deciding_settings(self, model: Model, protocol: ProtocolName) -> tuple[str, ...]:
+        """Keys of `RunSettings` that decide a unit's result; part of its fingerprint."""
+
+    @abstractmethod
+    def solve(self, tools: Tools, episode: Episode) -> Solved:
+        """Solve a unit and measure it, from what is stored: anyone can measure it again."""
+
+    def steps(self, model: Model, protocol: ProtocolName, settings: RunSettings, support: int) -> int:
+        """Optimiser steps that a unit with so many support images will take; for estimates."""
+        return 0
+
+    def rehearsal(
+        self, index: DataFrame, protocol: ProtocolName, settings: RunSettings, steps: int
+    ) -> tuple[Episode, RunSettings]:
+        """A unit cut down to the first and last image and a few optimiser steps, to be timed."""
+        support = () if protocol == "zero-shot" else (str(index.image.iloc[0]),)
+        return Episode(support, (str(index.image.iloc[-1]),), seed=0), settings
+
+    def notes(self, units: Iterable[tuple[Model, ProtocolName]], settings: RunSettings) -> list[str]:
+        """What the user should know about how these are solved."""
+        return []

@@ -1,0 +1,132 @@
+"""Segmentation as a task family: which models, protocols and features it takes, and how a unit is solved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+
+from f2vbench.adapters.base import Family, Feature, Model, Solved, Tools
+from f2vbench.adapters.photographs import Photograph
+from f2vbench.adapters.segmentation import (
+    ADAPTER_VERSION,
+    ScoreMap,
+    Segmenter,
+    TrainingFree,
+    measure,
+    read_angiogram,
+    solve,
+)
+from f2vbench.data.episodes import Episode
+from f2vbench.settings import Protocol, RunSettings
+from f2vbench.store.score_maps import decode, encode
+
+_READINGS = {
+    "arterial": "the four arterial frames",
+    "venous": "the four venous frames",
+    "late": "the four late frames",
+    "mean": "all frames",
+    "maximum": "the brightest frame at each pixel",
+    "last": "the last frame",
+}
+_DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
+
+
+class VesselSegmentation(Family):
+    """A vessel decoder on an encoder's maps, generated angiograms, filters, and a network from scratch."""
+
+    name = "segmentation"
+    version = ADAPTER_VERSION
+    protocols = ("zero-shot", "few-shot", "supervised")
+    main_metrics = ("auroc", "dice")
+    wants_gpu = True
+
+    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+        if model.kind == "vector":
+            return "it gives one vector a photograph, and no map to find vessels in"
+        if protocol != "zero-shot" or model.kind == "score":
+            return None
+        if model.kind == "scratch":
+            return "it learns from the support images alone, and there are none"
+        return None if model.can_generate else "it generates no angiogram to read vessels from"
+
+    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+        if model.kind == "score":
+            return "score"
+        if model.kind == "scratch":
+            return None
+        if protocol == "zero-shot":
+            return "frames"
+        return "pyramid" if settings.finetune == "frozen" else None
+
+    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+        names: tuple[str, ...] = ("threshold",)
+        if model.kind == "scratch":
+            names += ("scratch",)
+        elif model.kind == "features":
+            names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
+        return names
+
+    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, support: int) -> int:
+        if model.kind == "score" or protocol == "zero-shot":
+            return 0
+        return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(support)
+
+    def rehearsal(
+        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    ) -> tuple[Episode, RunSettings]:
+        episode, _ = super().rehearsal(index, protocol, settings, steps)
+        few = settings.scratch.model_copy(update={"steps": steps})
+        return episode, settings.model_copy(update={"steps": steps, "scratch": few})
+
+    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+        generating = sorted({model.name for model, protocol in units if protocol == "zero-shot" and model.can_generate})
+        if not generating:
+            return []
+        return [
+            f"zero-shot score of {', '.join(generating)}: brightness of {_READINGS[settings.reading]} of the generated "
+            "angiogram (of the one frame, where a model makes one)"
+        ]
+
+    def solve(self, tools: Tools, episode: Episode) -> Solved:
+        """Solve and measure. What is measured are the score maps as stored, so that anyone can measure them again."""
+        solution = solve(_segmenter(tools), episode, tools.photograph, tools.settings)
+        stored: dict[str, dict[str, Any]] = {}
+
+        def as_stored() -> Iterator[tuple[Photograph, ScoreMap]]:
+            for photograph, score_map in solution.maps:
+                png, meta = encode(score_map.values, probability=solution.probability)
+                solution.timing["map_bytes"] += len(png)
+                view = None if score_map.view is None else asdict(score_map.view)
+                stored[photograph.name] = {**tools.keep_map(png), **meta, "view": view}
+                yield photograph, ScoreMap(decode(png, meta), score_map.view)
+
+        started = time.perf_counter()
+        measured = measure(as_stored(), solution.threshold, solution.threshold_rule)
+        timing = dict(solution.timing)
+        timing["measure_seconds"] = time.perf_counter() - started - timing["score_seconds"]
+        threshold = {"value": solution.threshold, "rule": solution.threshold_rule}
+        return Solved({"threshold": threshold, **measured, "maps": stored}, timing)
+
+
+def _segmenter(tools: Tools) -> Segmenter:
+    if tools.model.kind == "score":
+        return TrainingFree(lambda photograph: ScoreMap(tools.scores(photograph)), threshold=None)
+    from f2vbench.adapters.decoder_training import DecoderSegmenter, ScratchSegmenter
+
+    if tools.model.kind == "scratch":
+        return ScratchSegmenter(tools.settings, tools.device)
+    if tools.unit.protocol == "zero-shot":
+        return TrainingFree(partial(_generated, tools.maps("frames"), tools.settings), threshold=0.5)
+    return DecoderSegmenter(tools.encoder(), tools.maps("pyramid"), tools.settings, tools.device, tools.precision)
+
+
+def _generated(
+    frames: Callable[[Photograph], list[np.ndarray]], settings: RunSettings, photograph: Photograph
+) -> ScoreMap:
+    return ScoreMap(read_angiogram(frames(photograph)[0].astype(np.float32), settings.reading), photograph.view)

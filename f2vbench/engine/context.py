@@ -1,0 +1,36 @@
+"""What all workers of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from f2vbench.adapters.base import Family
+from f2vbench.adapters.families import family_named
+from f2vbench.data.tasks import TaskData
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.settings import RunSettings
+from f2vbench.units import Unit
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all workers of a run share; picklable.
+
+    Attributes:
+        weights: model → SHA-256 of the tensors that its units in the run folder were made with.
+    """
+
+    settings: RunSettings
+    tasks: dict[str, TaskData]
+    models: dict[str, ModelSpec]
+    folder: Path
+    weights: dict[str, str] = field(default_factory=dict)
+
+    def family(self, task: str) -> Family:
+        """The family that solves a task's units."""
+        return family_named(self.tasks[task].card.family)
+
+    def feature(self, unit: Unit) -> str | None:
+        """What a unit reads from the feature store, or None."""
+        return self.family(unit.task).feature(self.models[unit.encoder], unit.protocol, self.settings)

@@ -1,0 +1,139 @@
+"""Retrieval metrics against brute force in NumPy, enumeration of all orders, and hand-made cases."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from f2vbench.adapters.retrieval import measure
+from f2vbench.metrics.retrieval import (
+    average_precision,
+    chance_average_precision,
+    chance_precision,
+    chance_recall,
+    nearest,
+    normalised,
+    precision_at,
+    ranks_of_relevant,
+    recall_at,
+)
+
+COUNT = 2000
+
+
+def brute_order(vectors: np.ndarray, query: int, allowed: np.ndarray) -> np.ndarray:
+    """Gallery positions from near to far, by one dot product a pair; of equal ones the earlier first."""
+    values = [float(np.dot(vectors[query].astype(np.float64), row.astype(np.float64))) for row in vectors[allowed]]
+    return allowed[np.array(sorted(range(len(allowed)), key=lambda i: (-values[i], i)))]
+
+
+def with_ties(kind: str) -> np.ndarray:
+    """2,000 unit vectors of which many are equally far from a query."""
+    draw = np.random.default_rng(5)
+    if kind == "copies":
+        return normalised(draw.normal(size=(COUNT // 4, 24)))[draw.integers(0, COUNT // 4, COUNT)]
+    vectors = np.zeros((COUNT, 12), np.float32)  # four halves each: products are multiples of a quarter, exactly
+    for row in vectors:
+        row[draw.choice(12, 4, replace=False)] = draw.choice([-0.5, 0.5], 4)
+    return vectors
+
+
+@pytest.mark.parametrize("kind", ["copies", "few levels"])
+def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
+    vectors, content = with_ties(kind), np.arange(COUNT)
+    content[1::10] = content[::10]  # every tenth image is there twice
+    patients = np.random.default_rng(1).integers(0, 400, COUNT)
+    queries = np.arange(0, COUNT, 25)
+    found, similarity = nearest(vectors[queries], vectors, 10, content[queries], content)
+    relevant = [np.flatnonzero((patients == patients[q]) & (content != content[q])) for q in queries]
+    ranks = ranks_of_relevant(vectors[queries], vectors, relevant, content[queries], content)
+    tied = 0
+    for row, query in enumerate(queries):
+        order = brute_order(vectors, query, np.flatnonzero(content != content[query]))
+        np.testing.assert_array_equal(found[row], order[:10])
+        np.testing.assert_allclose(similarity[row], vectors[order[:10]] @ vectors[query], atol=1e-6)
+        hits = np.isin(order, relevant[row])
+        np.testing.assert_array_equal(ranks[row], np.flatnonzero(hits) + 1)
+        if hits.any():
+            expected = average_precision_score(hits, -np.arange(len(hits)))
+            assert average_precision(ranks[row]) == pytest.approx(expected, abs=1e-12)
+        tied += len(np.unique(similarity[row])) < 10
+    assert tied > len(queries) / 2, "the case has too few ties to show anything"
+
+
+def test_nearest_is_exact_where_single_precision_is_not():
+    """Vectors that float32 products can hardly tell apart are put in their float64 order."""
+    draw = np.random.default_rng(2)
+    vectors = normalised(1 + 1e-4 * draw.normal(size=(300, 512)))
+    content = np.arange(300)
+    found, _ = nearest(vectors[:20], vectors, 5, content[:20], content)
+    for query in range(20):
+        np.testing.assert_array_equal(found[query], brute_order(vectors, query, content[content != query])[:5])
+
+
+def test_what_a_query_gets_does_not_depend_on_the_other_queries():
+    vectors, content = with_ties("copies"), np.arange(COUNT)
+    together, values = nearest(vectors[:40], vectors, 10, content[:40], content)
+    for query in (0, 17, 39):
+        alone, value = nearest(vectors[[query]], vectors, 10, content[[query]], content)
+        np.testing.assert_array_equal(alone[0], together[query])
+        np.testing.assert_array_equal(value[0], values[query])
+
+
+def test_a_small_gallery_leaves_places_empty():
+    vectors = normalised(np.eye(3))
+    found, similarity = nearest(vectors[:1], vectors, 10, np.array([0]), np.array([0, 1, 0]))
+    assert found[0].tolist() == [1] + [-1] * 9
+    assert np.isnan(similarity[0, 1:]).all()
+
+
+def test_metrics_of_a_hand_made_gallery():
+    """Patients a and b on two rays, c alone; a3 lies nearer to b's images than to its own."""
+    angles = np.deg2rad([0, 2, 47, 44, 50, 120])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = measure(vectors, np.array(list("aaabbc")), ["a1", "a2", "a3", "b1", "b2", "c1"])
+    assert found["counts"] == {"gallery": 6, "patients": 3, "queries": 5, "queries left out": 1}
+    rows = found["per_image"]
+    assert "c1" not in rows
+    assert [rows[name]["recall@1"] for name in ("a1", "a2", "a3", "b1", "b2")] == [1, 1, 0, 0, 0]
+    assert rows["a1"]["map"] == pytest.approx((1 / 1 + 2 / 3) / 2)  # a2, b1, a3
+    assert rows["a3"]["map"] == pytest.approx((1 / 3 + 2 / 4) / 2)  # b1, b2 as near, then a2, a1
+    assert rows["a1"]["precision@5"] == pytest.approx(2 / 5)
+    assert found["metrics"]["recall@1"] == pytest.approx(2 / 5)
+    recalls = [found["metrics"][f"recall@{k}"] for k in (1, 5, 10)]
+    assert found["metrics"]["mean_recall"] == pytest.approx(np.mean(recalls))
+    assert found["metrics"]["recall@1_chance"] == pytest.approx((3 * 2 / 5 + 2 * 1 / 5) / 5)
+
+
+def test_without_any_query_values_are_missing_with_the_reason():
+    found = measure(np.eye(3), np.array(list("abc")), ["a", "b", "c"])
+    assert set(found["metrics"].values()) == {None}
+    assert set(found["reasons"]) == set(found["metrics"])
+    assert "second image" in found["reasons"]["recall@1"]
+
+
+@pytest.mark.parametrize(("relevant", "gallery"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6)])
+def test_chance_equals_the_mean_over_all_orders(relevant, gallery):
+    orders = [np.array(order) + 1 for order in permutations(range(gallery))]
+    ranks = [np.sort(order[:relevant]) for order in orders]
+    for k in (1, 3, 5, 10):
+        assert chance_recall(relevant, gallery, k) == pytest.approx(np.mean([recall_at(r, k) for r in ranks]))
+        assert chance_precision(relevant, gallery, k) == pytest.approx(np.mean([precision_at(r, k) for r in ranks]))
+    mean = np.mean([average_precision(r) for r in ranks])
+    assert chance_average_precision(relevant, gallery) == pytest.approx(mean)
+
+
+def test_chance_of_one_image_in_a_large_gallery():
+    assert chance_recall(1, 1_000_000, 10) == pytest.approx(1e-5)
+    assert chance_recall(11, 599, 1) == pytest.approx(11 / 599)
+    assert math.isclose(chance_recall(11, 599, 599), 1)
+
+
+def test_vectors_that_are_not_finite_are_refused_and_zeros_stay():
+    with pytest.raises(ValueError, match="not finite"):
+        normalised(np.array([[1.0, np.nan]]))
+    np.testing.assert_array_equal(normalised(np.array([[0.0, 0.0], [3.0, 4.0]])), np.float32([[0, 0], [0.6, 0.8]]))
