@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f2vbench.errors import WeightsError
-from f2vbench.weights_cards import WeightsCard, cards_in, find_weights
+from f2vbench.weights_cards import WeightsCard, cards_in, find_weights, how_to_get, is_here
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
@@ -64,6 +64,32 @@ def fetch(address: str) -> HubWeights:
         card = _only_card(folder, address)
         path = Path(hf_hub_download(repo, card.file, revision=folder.name))
     return HubWeights(find_weights(card, path), f"{SCHEME}{repo}@{folder.name}", card)
+
+
+def fetch_weights(card: WeightsCard) -> Path:
+    """The weights file of a card as `find_weights` finds it, or else downloaded into the cache of huggingface_hub.
+
+    Nothing is downloaded with ``HF_HUB_OFFLINE=1``, nor what does not lie on the Hub.
+
+    Raises:
+        WeightsError: absent and not to be had (told with why, and where to ask for access), or not what the card tells.
+    """
+    if card.hub is None or is_here(card):
+        return find_weights(card)
+    import huggingface_hub
+
+    try:
+        path = huggingface_hub.hf_hub_download(card.hub.repo, card.file, revision=card.hub.revision)
+    except Exception as error:  # of many libraries' classes, see `hub_errors`
+        reason = _reason(error)
+        if reason is None and not isinstance(error, OSError | ValueError):
+            raise
+        told = reason or f"{type(error).__name__}: {(str(error).strip() or 'no reason told').splitlines()[0][:200]}"
+        raise WeightsError(
+            f"{card.title}: {card.file} is not on this machine and could not be fetched from the Hugging Face Hub "
+            f"({told}); {how_to_get(card)}"
+        ) from error
+    return find_weights(card, path)
 
 
 def _only_card(folder: Path, address: str) -> WeightsCard:

@@ -13,7 +13,8 @@ from typing import Any
 from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import TaskCard, card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
-from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
+from f2vbench.encoders.registry import floor_names, parse_model
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
 from f2vbench.progress import Progress
@@ -116,13 +117,15 @@ def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
 def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
     floors = _floors(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for text in [*settings.model, *(name for name in floors if name not in settings.model)]:
+    for place, text in enumerate([*settings.model, *floors]):
         try:
             spec = parse_model(text, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
+            if place >= len(settings.model):
+                continue  # a floor that is among the models as well
             problems.append(
                 f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
@@ -185,7 +188,8 @@ def _expand(
 
 def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
     """Whether a floor is in the run for tasks of another family, and nobody asked for it here."""
-    return spec.is_floor and spec.name not in settings.model and spec.name not in floor_names(family)
+    words = {spec.name, f"{spec.family}:{spec.architecture}"}
+    return spec.is_floor and not words & {*settings.model, *floor_names(family)}
 
 
 def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> dict[str, Any]:

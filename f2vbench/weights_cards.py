@@ -23,12 +23,14 @@ from f2vbench.store.checkpoints import file_sha256
 
 
 class HubPlace(BaseModel):
-    """Where on the Hugging Face Hub a file lies, at one pinned revision."""
+    """Where on the Hugging Face Hub a file lies, at one pinned revision where it is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="commit")
+    revision: str | None = Field(
+        None, pattern=r"^[0-9a-f]{40}$", description="commit; without it the latest, for what only its owners can list"
+    )
 
 
 class Training(BaseModel):
@@ -68,6 +70,7 @@ class WeightsCard(BaseModel):
     source: str = Field(min_length=1, description="page of who offers it")
     url: str | None = Field(None, pattern=r"^https://", description="the file itself")
     hub: HubPlace | None = Field(None, description="the same file on the Hugging Face Hub")
+    gated: bool = Field(False, description="whether its owners grant access on request only")
     file: str = Field(pattern=r"^[\w][\w.-]*$", description="file name, without folder")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="of the file, where it is known")
     size: int | None = Field(None, ge=1, description="bytes")
@@ -216,9 +219,10 @@ def find_weights(card: WeightsCard, given: str | Path | None = None) -> Path:
         if not path.is_file():
             raise WeightsError(f"{path}: no such weights file; {how_to_get(card)}")
     else:
-        path = next((place for place in _places(card) if place.is_file()), Path())
-        if not path.is_file():
+        found = next((place for place in _places(card) if place.is_file()), None)
+        if found is None:
             raise WeightsError(f"{card.title}: {card.file} is not on this machine; {how_to_get(card)}")
+        path = found
     _verify(card, path)
     return path
 
@@ -234,8 +238,10 @@ def how_to_get(card: WeightsCard) -> str:
     folder = cache_folder() / "weights"
     target = f"put it at {folder / card.file} (or give its path)"
     if card.hub is not None:
-        command = f"hf download {card.hub.repo} {card.file} --revision {card.hub.revision} --local-dir {folder}"
-        return f"get it with `{command}`, or download {card.url or card.source}{size} and {target}"
+        revision = f" --revision {card.hub.revision}" if card.hub.revision else ""
+        command = f"hf download {card.hub.repo} {card.file}{revision} --local-dir {folder}"
+        access = f"ask for access at {card.source} ({card.licence}), log in with `hf auth login`, and " * card.gated
+        return f"{access}get it with `{command}`, or download {card.url or card.source}{size} and {target}"
     return f"download {card.url or card.source}{size} and {target}"
 
 

@@ -197,7 +197,7 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     }
     plan = Benchmark(**words).make_plan()
     of_task = {name: {u.encoder for u in plan.units if u.task == name} for name in plan.tasks}
-    assert of_task["tiny"] == {MODEL, "thumbnail"}
+    assert of_task["tiny"] == {MODEL, "thumbnail", "colour", "random"}
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
     asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "floors": "none"}).make_plan()

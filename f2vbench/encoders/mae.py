@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from f2vbench.encoders.registry import INIT_SEED
-from f2vbench.encoders.timm_models import TimmEncoder, timm
+from f2vbench.encoders.spec import INIT_SEED, ModelSpec
+from f2vbench.encoders.timm_models import Sight, TimmEncoder, timm
 from f2vbench.errors import WeightsError
 from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 
@@ -103,7 +103,7 @@ def initialise(module: nn.Module, seed: int = INIT_SEED) -> None:
             parameter.uniform_(-bound, bound, generator=stream)
 
 
-class MaeEncoder(TimmEncoder):
+def load_mae(spec: ModelSpec) -> TimmEncoder:
     """The encoder of a masked autoencoder; embeddings and maps as `TimmEncoder` has them for plain transformers.
 
     An embedding is the mean of the patch tokens after the final norm, without the class token, of the photograph at
@@ -116,20 +116,16 @@ class MaeEncoder(TimmEncoder):
     Raises:
         WeightsError: the file is missing, damaged, or holds no such encoder.
     """
-
-    def _loaded(self) -> tuple[Any, bool]:
-        path = self.spec.weights_file
-        state = None if path is None else read_state_dict(path)
-        shape = TransformerShape() if state is None else _shape_in(state, str(path))
-        with torch.random.fork_rng(devices=[]):  # timm fills tensors that are overwritten below
-            model = vision_transformer(shape)
-        if state is None:
-            initialise(model)
-        else:
-            match_state_dict(model, state, str(path), ignore=_DECODER_KEYS)
-        size = (3, shape.side, shape.side)
-        model.pretrained_cfg = {"input_size": size, "mean": MEAN, "std": STD, "interpolation": "bicubic"}
-        return model, False
+    path = spec.weights_file
+    state = None if path is None else read_state_dict(path)
+    shape = TransformerShape() if state is None else _shape_in(state, str(path))
+    with torch.random.fork_rng(devices=[]):  # timm fills tensors that are overwritten below
+        model = vision_transformer(shape)
+    if state is None:
+        initialise(model)
+    else:
+        match_state_dict(model, state, str(path), ignore=_DECODER_KEYS)
+    return TimmEncoder(spec, model, Sight((shape.side, shape.side), MEAN, STD, interpolation="bicubic"))
 
 
 def _shape_in(state: Mapping[str, Tensor], path: str) -> TransformerShape:

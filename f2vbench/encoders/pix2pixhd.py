@@ -22,7 +22,7 @@ from torch.nn import functional
 from f2vbench.data.images import field_of_view
 from f2vbench.data.shading import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
-from f2vbench.encoders.registry import INIT_SEED, ModelSpec
+from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
 from f2vbench.store.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_metadata, read_state_dict
 

@@ -13,7 +13,9 @@ import torch
 from f2vbench.data.images import FIELD_OF_VIEW_VERSION, content_hash, field_of_view, read_rgb
 from f2vbench.data.video_files import encode_gif, encode_mp4
 from f2vbench.data.view import SquareView
-from f2vbench.encoders.registry import ModelSpec, build, known_families, parse_model
+from f2vbench.encoders.families import BUILT_IN
+from f2vbench.encoders.registry import build, parse_model
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.engine.device import torch_device
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.phantom.png import encode_png
@@ -143,7 +145,7 @@ def angiogram(encoder: Encoder, rgb: np.ndarray, size: int = 512, frames: int = 
 
 
 def _frames(settings: GenerateSettings, spec: ModelSpec) -> int:
-    if spec.family not in known_families() or spec.kind != "features" or spec.family == "timm":
+    if spec.family in BUILT_IN and not spec.can_generate:
         raise SettingsError(f"model={settings.model}: makes no frames; there are {_VIDEO}, {' and '.join(_ONE_FRAME)}")
     if spec.family in _ONE_FRAME:
         if settings.frames not in (None, 1):
