@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.data.cases import PHASES
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
 from f2vbench.encoders.registry import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
@@ -92,7 +93,8 @@ class Pix2PixHDEncoder(Encoder):
     A photograph goes in as RGB in [−1, 1]; a six-channel generator gets it twice, as in Fundus2Video's first window.
     An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
     on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
-    are left out, and its frames come back at the photograph's size.
+    are left out, and its frames come back at the photograph's size. The phase of a single frame stands there as well;
+    where it does not, the frame counts as venous, as in the Fundus2Video papers.
 
     Args:
         spec: of family ``fundus2video``, ``fundus2fa`` or ``pix2pixhd``.
@@ -115,6 +117,7 @@ class Pix2PixHDEncoder(Encoder):
         self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
         self.model = self._filled(slice(None, self._cut), state)
         self.enlarge = 1 if spec.weights_file is None else _enlarge_in(spec.weights_file)
+        self.phase = "venous" if spec.weights_file is None else _phase_in(spec.weights_file)
         if self.enlarge > 1:
             # A buffer, so that the same weights shown other photographs have other features in the store.
             self.register_buffer("enlarged", torch.tensor(self.enlarge))
@@ -262,6 +265,13 @@ def _enlarge_in(path: str | Path) -> int:
     if told not in ("1", "2", "4"):
         raise WeightsError(f"{path}: enlarge={told} in its metadata; 1, 2 or 4 can be used: export the generator again")
     return int(told)
+
+
+def _phase_in(path: str | Path) -> str:
+    told = read_metadata(path).get("phase", "venous")
+    if told not in PHASES:
+        raise WeightsError(f"{path}: phase={told} in its metadata; it can be {', '.join(PHASES)}: export it again")
+    return told
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

@@ -44,15 +44,23 @@ _FLOORS = {
 _VECTOR_FLOORS = {
     "thumbnail": "floor: 32 × 32 pixels of the photograph as a vector, no learning",
 }
+_VIDEO_FLOORS = {
+    "still": "floor: the photograph's green channel as every frame, no learning",
+    "still-inverted": "floor: the same, inverted, no learning",
+    "mean-video": "floor: the mean angiogram of the patients who are not tested",
+}
+_FRAMES = "frames"
 _FLOORS_OF = {
     "segmentation": tuple(_FLOORS),
     "classification": tuple(_VECTOR_FLOORS),
     "retrieval": tuple(_VECTOR_FLOORS),
+    "generation": tuple(_VIDEO_FLOORS),
 }
-_ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS}
+_ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS, **_VIDEO_FLOORS}
+_PRECOMPUTED = "frames that any generator has made, as frames:<folder with <case>/<frame>.png>"
 _TIMM = "any timm model, as timm:<model name>"
 
-Kind = Literal["features", "score", "scratch", "vector"]
+Kind = Literal["features", "score", "scratch", "vector", "video"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +74,14 @@ class ModelSpec:
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
+            training-free embedding), ``video`` (frames of a floor or from a folder), or ``scratch`` (trained on the
+            support images by the adapter).
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
+            ``precomputed`` (frames in a folder),
             or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
         source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
+        folder: of precomputed frames, absolute; None for others.
     """
 
     name: str
@@ -81,11 +92,12 @@ class ModelSpec:
     weights: str
     cut: int | None = None
     source: str | None = None
+    folder: str | None = None
 
     @property
     def weights_file(self) -> Path | None:
         """The weights file, where there is one."""
-        return None if self.weights in (UNTRAINED, "none", "hub", "package") else Path(self.weights)
+        return None if self.weights in (UNTRAINED, "none", "hub", "package", "precomputed") else Path(self.weights)
 
     @property
     def weights_label(self) -> str:
@@ -104,7 +116,7 @@ class ModelSpec:
     @property
     def uses_torch(self) -> bool:
         """Whether it needs torch, and so threads and a device."""
-        return self.kind in ("features", "scratch")
+        return self.kind in ("features", "scratch", "video")  # networks compare videos
 
     @property
     def can_generate(self) -> bool:
@@ -135,7 +147,11 @@ class ModelSpec:
             known["timm"] = _version("timm")
         if self.family in ("frangi", "sato"):
             known["scikit_image"] = _version("scikit-image")
-        if self.family not in (*_GENERATORS, *_ALL_FLOORS, "timm"):
+        if self.folder is not None:
+            from f2vbench.encoders.videos import folder_sha256
+
+            known["frames_sha256"] = folder_sha256(Path(self.folder))
+        elif self.family not in (*_GENERATORS, *_ALL_FLOORS, "timm"):
             known |= _provider(self.family)
         return known
 
@@ -162,8 +178,9 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     if family in _ALL_FLOORS:
         if rest:
             raise SettingsError(f"model={text}: the floor '{family}' has no variants; write model={family}")
-        kind: Kind = "vector" if family in _VECTOR_FLOORS else "scratch" if family == "scratch" else "score"
-        return ModelSpec(family, family, family, kind, True, "none")
+        return ModelSpec(family, family, family, _kind_of_floor(family), True, "none")
+    if family == _FRAMES:
+        return _precomputed(text, rest)
     card = card_meant(text, weights, known_families())
     if card is not None:
         return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
@@ -191,7 +208,7 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
 def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
     added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
-    return {**_GENERATORS, "timm": _TIMM, **_ALL_FLOORS, **added}
+    return {**_GENERATORS, "timm": _TIMM, _FRAMES: _PRECOMPUTED, **_ALL_FLOORS, **added}
 
 
 def generator_families() -> tuple[str, ...]:
@@ -206,7 +223,7 @@ def floor_names(family: str = "segmentation") -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> Any:
     """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`,
-    for ``vector`` a `vector_floors.VectorFloor`.
+    for ``vector`` a `vector_floors.VectorFloor`, for ``video`` one of `videos`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -222,6 +239,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.vector_floors import VectorFloor
 
         return VectorFloor(spec.family)
+    if spec.kind == "video":
+        from f2vbench.encoders.videos import PrecomputedVideos, video_floor
+
+        return video_floor(spec.family) if spec.folder is None else PrecomputedVideos(spec.folder)
     if spec.family in _GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -245,6 +266,19 @@ def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
     return build(spec)
+
+
+def _kind_of_floor(name: str) -> Kind:
+    if name in _VIDEO_FLOORS:
+        return "video"
+    return "vector" if name in _VECTOR_FLOORS else "scratch" if name == "scratch" else "score"
+
+
+def _precomputed(text: str, folder: str) -> ModelSpec:
+    path = Path(folder).expanduser().absolute()
+    if not folder or not path.is_dir():
+        raise SettingsError(f"model={text}: there is no folder {path}; write frames:<folder with <case>/<frame>.png>")
+    return ModelSpec(f"{_FRAMES}:{path.name}", _FRAMES, _FRAMES, "video", False, "precomputed", folder=str(path))
 
 
 def _from_hub(text: str, address: str, cut: int) -> ModelSpec:
@@ -303,7 +337,7 @@ def _build_from_entry_point(spec: ModelSpec) -> Encoder:
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     points: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *_GENERATORS, *_ALL_FLOORS, "timm"):
+        if point.name in (*points, *_GENERATORS, *_ALL_FLOORS, _FRAMES, "timm"):
             raise SettingsError(
                 f"the package {_package(point)} adds a model family named '{point.name}', but there is one already; "
                 "uninstall it or ask its authors for another name"

@@ -65,7 +65,13 @@ def check_same_training(path: Path, then: Mapping[str, Any], now: Mapping[str, A
 
 
 def export_generator(
-    generator: nn.Sequential, path: Path, card: Mapping[str, Any], *, enlarge: int = 1, half: bool = False
+    generator: nn.Sequential,
+    path: Path,
+    card: Mapping[str, Any],
+    *,
+    enlarge: int = 1,
+    phase: str | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a generator as safetensors under pix2pixHD's keys, ``model.{i}.*``, and its card beside it as JSON.
 
@@ -74,6 +80,7 @@ def export_generator(
         card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
         enlarge: how many times larger than the usual squares its photographs were; kept in the file's metadata, where
             the encoder finds it.
+        phase: of the frame that a generator of a single frame makes; kept there as well.
         half: store float16.
 
     Returns:
@@ -89,7 +96,7 @@ def export_generator(
         if not stored.isfinite().all():
             raise StoreError(f"{path}: model.{key} holds NaN or infinity; nothing was exported")
         tensors[f"model.{key}"] = stored
-    content = save(tensors, {"enlarge": str(enlarge)})
+    content = save(tensors, {"enlarge": str(enlarge), **({"phase": phase} if phase else {})})
     facts = {
         "file": path.name,
         "sha256": sha256(content),

@@ -89,7 +89,7 @@ def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = Fal
         generator.load_state_dict(networks["generator"])
     card = generator_card(settings, state["place"], state["data"], state["quality"], state.get("made_on", {}))
     path = out if out is not None else folder / EXPORT
-    export_generator(generator, path, card, enlarge=settings.enlarge, half=half)
+    export_generator(generator, path, card, enlarge=settings.enlarge, phase=settings.phase_of_frame, half=half)
     return path
 
 

@@ -193,6 +193,11 @@ class TrainSettings(Settings):
             raise ValueError(f"nothing to learn from: one of {', '.join('loss.' + n for n in enough)} must be above 0")
         return self
 
+    @property
+    def phase_of_frame(self) -> str | None:
+        """Which phase the frame of a model of one frame is of; None for others."""
+        return self.phase if self.model in ("fundus2fa", "pix2pixhd") else None
+
     def uses_mask(self) -> bool:
         """Whether any loss needs the mask."""
         loss = self.loss

@@ -232,7 +232,14 @@ class Trainer:
         card = generator_card(self.settings, asdict(self.place), self._data, self._quality, origin)
         path = self.folder / EXPORT
         chosen = self.settings
-        export_generator(self.networks.best, path, card, enlarge=chosen.enlarge, half=chosen.export_half)
+        export_generator(
+            self.networks.best,
+            path,
+            card,
+            enlarge=chosen.enlarge,
+            phase=chosen.phase_of_frame,
+            half=chosen.export_half,
+        )
         return path
 
     def _save(self) -> None:
