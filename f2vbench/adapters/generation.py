@@ -41,7 +41,7 @@ Values = dict[str, "float | None"]
 
 
 class Generation(Family):
-    """Twelve frames, or the one of a phase, beside the true ones: PSNR, SSIM, LPIPS, FVD and a named stand-in for it."""
+    """Twelve frames, or the one of a phase, beside the true ones: PSNR, SSIM, LPIPS, FVD and a stand-in for it."""
 
     name = "generation"
     version = 1
