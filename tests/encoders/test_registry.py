@@ -100,7 +100,7 @@ def test_floors():
     assert floor_names() == ("tophat", "frangi", "sato", "green", "scratch")
     assert "thumbnail" in floor_names("classification")
     assert "thumbnail" in floor_names("retrieval")
-    assert floor_names("generation") == ()
+    assert floor_names("generation") == ("still", "still-inverted", "mean-video")
     specs = [parse_model(name) for name in floor_names()]
     assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
     assert all(spec.is_floor and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
