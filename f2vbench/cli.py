@@ -95,11 +95,9 @@ def _run(words: list[str]) -> int:
     if _asks_for_help("run", RunSettings, words):
         return 0
     settings = parse(RunSettings, words)
-    from f2vbench.adapters.families import family_named
     from f2vbench.benchmark import Benchmark
-    from f2vbench.overview import head, time_and_disk
+    from f2vbench.overview import ahead, head
     from f2vbench.progress import for_this_terminal
-    from f2vbench.provenance import has_gpu
 
     bench = Benchmark(settings)
     if settings.dry_run:
@@ -107,21 +105,7 @@ def _run(words: list[str]) -> int:
     plan = bench.make_plan()
     print(head(plan))
     if plan.missing:
-        found = bench.estimate(rehearse=False)
-        when = (
-            f"about {time_and_disk(found)}"
-            if found
-            else "time unknown: nothing like it was run here yet (see f2vbench plan)"
-        )
-        print(f"{len(plan.missing)} of {len(plan.units)} units to run, {when}")
-        learning = any(
-            family_named(plan.tasks[u.task].card.family).wants_gpu
-            and plan.models[u.encoder].uses_torch
-            and u.protocol != "zero-shot"
-            for u in plan.missing
-        )
-        if learning and settings.preset == "paper" and not has_gpu():
-            print("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
+        print(ahead(plan, bench.estimate(rehearse=False)))
         print(flush=True)
     results = bench.run(for_this_terminal())
     _print_results(results, None, _first_model(plan))
