@@ -10,7 +10,7 @@ from f2vbench.data.index import find_folder
 from f2vbench.encoders.given_weights import model_cards
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import F2VBenchError, WeightsError
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
 from f2vbench.settings import ListSettings
 from f2vbench.store.runs import runs_below
 from f2vbench.weights_cards import default_card

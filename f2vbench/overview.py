@@ -9,7 +9,7 @@ from f2vbench.estimate import Estimate
 from f2vbench.plan import Plan
 from f2vbench.progress import duration
 from f2vbench.provenance import has_gpu
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
 
 _UNKNOWN = "time unknown: nothing like it was run here yet (see f2vbench plan)"
 

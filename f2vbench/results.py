@@ -14,10 +14,12 @@ from f2vbench.files import write_atomically
 from f2vbench.settings import Protocol
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.tests import paired_t_test
 from f2vbench.store.runs import Record, RunFolder
 
 PLACE = ["task", "protocol", "shots"]
+_SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
 _CHANCE = "_chance"
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -97,8 +99,8 @@ class Results:
             row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "better": self._better(metric)}
             row |= {"n": len(values), "reason": ""}
             if len(values):
-                found = normal_interval(values)
-                row |= {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+                found = normal_interval(values, varies=_SEEDS_VARY)
+                row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
             if len(values) < len(group):
                 row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
                     sorted(set(group.reason[group.value.isna()]))
@@ -144,7 +146,7 @@ class Results:
             if shared.empty:
                 rows.append(row | {"n": 0, "reason": "no seed in common"})
                 continue
-            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float))
+            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float), varies=_SEEDS_VARY)
             row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
             rows.append(row | {"reason": found.reason})
         columns = [*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]

@@ -455,7 +455,7 @@ def test_a_step_has_the_gradients_of_the_same_losses_computed_one_after_the_othe
     plain = Networks(settings, CPU)
     batch = next(VideoLoader(made._cases.train).load([[0]]))
     one = dataclasses.replace(batch, frames=batch.frames[:, -1:])  # a video of one frame, hence of one step
-    made._step(one, 0, 0)
+    made._learner.step(one, 0, 0)
 
     photograph, real, mask = one.photograph, one.frames.expand(-1, 3, -1, -1), one.mask
     fake = plain.generator(torch.cat([photograph, photograph], 1))

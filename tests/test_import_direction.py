@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 ORDER = [
     ["cli", "__main__"],
     ["publish"],
-    ["doctor", "overview", "listing"],
+    ["doctor", "overview", "listing", "datasets", "reporting", "simulation"],
     ["benchmark"],
     ["estimate"],
     ["plan"],
@@ -80,6 +80,7 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "data", "check", "--help"],
         ["-m", "f2vbench", "generate", "--help"],
         ["-m", "f2vbench", "score", "--help"],
         ["-m", "f2vbench", "export", "--help"],

@@ -26,7 +26,7 @@ INIT_VERSION = 1
 """Raised when the recipe for untrained weights changes."""
 
 INIT_SEED = 0
-CUTS = (17, 19, 25)
+CUTS = (17, 19, 25, 39)
 ENTRY_POINTS = "f2vbench.encoders"
 
 _GENERATORS = {
@@ -34,6 +34,7 @@ _GENERATORS = {
     "fundus2fa": "pix2pixHD trained to one venous- or late-phase angiogram frame; its front part is the encoder",
     "pix2pixhd": "plain pix2pixHD global generator; its front part is the encoder",
 }
+_MASKED = {"mae": "masked autoencoder of photographs, as RETFound is one; its transformer is the encoder"}
 _FLOORS = {
     "tophat": "floor: black top-hat of the green channel, no learning",
     "frangi": "floor: Frangi vesselness, no learning",
@@ -58,6 +59,7 @@ _FLOORS_OF = {
 }
 _ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS, **_VIDEO_FLOORS}
 _PRECOMPUTED = "frames that any generator has made, as frames:<folder with <case>/<frame>.png>"
+_BUILT_IN = (*_GENERATORS, *_MASKED, *_ALL_FLOORS, _FRAMES, "timm")
 _TIMM = "any timm model, as timm:<model name>"
 
 Kind = Literal["features", "score", "scratch", "vector", "video"]
@@ -70,7 +72,7 @@ class ModelSpec:
     Attributes:
         name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``; weights
             with a card are called by the card's name, such as ``fundus2video-mini``, and never by their family's.
-        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``timm``, a floor, or a name from an entry point.
+        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``mae``, ``timm``, a floor, or an entry point's name.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
@@ -143,7 +145,7 @@ class ModelSpec:
         if self.weights == UNTRAINED:
             # The random stream and the layers' order belong to these libraries, not to their build for a device.
             known |= {"init": INIT_VERSION, "init_seed": INIT_SEED, "torch": _version("torch")}
-        if self.family == "timm":
+        if self.family in ("timm", *_MASKED):
             known["timm"] = _version("timm")
         if self.family in ("frangi", "sato"):
             known["scikit_image"] = _version("scikit-image")
@@ -151,7 +153,7 @@ class ModelSpec:
             from f2vbench.encoders.videos import folder_sha256
 
             known["frames_sha256"] = folder_sha256(Path(self.folder))
-        elif self.family not in (*_GENERATORS, *_ALL_FLOORS, "timm"):
+        if self.family not in _BUILT_IN:
             known |= _provider(self.family)
         return known
 
@@ -165,7 +167,7 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
             check), or files by word or family.
-        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator.
+        cut: 17, 19 or 25: the encoder is ``model[:cut]`` of a pix2pixHD generator; 39: all of it.
 
     Raises:
         SettingsError: no such family, a malformed word, contradicting weights, or another cut.
@@ -187,8 +189,8 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     address = hub_address(text, family, weights)
     if address is not None:
         return _from_hub(text, address, cut)
-    if family in _GENERATORS:
-        return _generator(text, weights_named(text, family, rest, weights), cut)
+    if family in (*_GENERATORS, *_MASKED):
+        return _trained(text, family, weights_named(text, family, rest, weights), cut)
     if family == "timm":
         model, _, named = rest.partition(":")
         if not model:
@@ -208,12 +210,12 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
 def known_families() -> dict[str, str]:
     """One line on every family, floors and families from other packages included."""
     added = {name: f"from the package {_package(point)}" for name, point in _entry_points().items()}
-    return {**_GENERATORS, "timm": _TIMM, _FRAMES: _PRECOMPUTED, **_ALL_FLOORS, **added}
+    return {**_GENERATORS, **_MASKED, "timm": _TIMM, _FRAMES: _PRECOMPUTED, **_ALL_FLOORS, **added}
 
 
 def generator_families() -> tuple[str, ...]:
     """Families whose weights `f2vbench train` makes."""
-    return tuple(_GENERATORS)
+    return (*_GENERATORS, *_MASKED)
 
 
 def floor_names(family: str = "segmentation") -> tuple[str, ...]:
@@ -247,6 +249,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
         return Pix2PixHDEncoder(spec).eval()
+    if spec.family in _MASKED:
+        from f2vbench.encoders.mae import MaeEncoder
+
+        return MaeEncoder(spec).eval()
     if spec.family == "timm":
         from f2vbench.encoders.timm_models import TimmEncoder
 
@@ -293,15 +299,19 @@ def _from_hub(text: str, address: str, cut: int) -> ModelSpec:
     return spec if card.name in known_families() else replace(spec, name=card.name)
 
 
-def _generator(text: str, weights: str | None, cut: int) -> ModelSpec:
-    family = text.partition(":")[0]
+def _trained(text: str, family: str, weights: str | None, cut: int) -> ModelSpec:
     if weights is None:
+        file = "latest_net_G.pth" if family in _GENERATORS else "generator.safetensors"
         raise WeightsError(
             f"model={text}: no weights named '{family}' are installed, and none were given; write "
-            f"weights=path/to/latest_net_G.pth, model={family}:<weights file>, or model={family}:untrained"
+            f"weights=path/to/{file}, model={family}:<weights file>, or model={family}:untrained"
         )
+    name = f"{family}:{short(weights)}"
+    if family in _MASKED:
+        architecture = "mae-vit-192x12-patch16" if weights == UNTRAINED else "mae-vit-patch16"
+        return ModelSpec(name, family, architecture, "features", False, weights)
     architecture = "pix2pixhd-global-ngf64" if weights == UNTRAINED else "pix2pixhd-global"
-    return ModelSpec(f"{family}:{short(weights)}", family, architecture, "features", False, weights, cut)
+    return ModelSpec(name, family, architecture, "features", False, weights, cut)
 
 
 def _from_entry_point(text: str, family: str, variant: str, weights: Given) -> ModelSpec:
@@ -337,7 +347,7 @@ def _build_from_entry_point(spec: ModelSpec) -> Encoder:
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     points: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=ENTRY_POINTS):
-        if point.name in (*points, *_GENERATORS, *_ALL_FLOORS, _FRAMES, "timm"):
+        if point.name in (*points, *_BUILT_IN):
             raise SettingsError(
                 f"the package {_package(point)} adds a model family named '{point.name}', but there is one already; "
                 "uninstall it or ask its authors for another name"

@@ -50,7 +50,7 @@ class TimmEncoder(Encoder):
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.spec = spec
-        self.model, fixed = _load(spec)
+        self.model, fixed = self._loaded()
         config = self.model.pretrained_cfg
         channels, height, width = config["input_size"]
         if channels != 3:
@@ -61,6 +61,10 @@ class TimmEncoder(Encoder):
         self.register_buffer("_mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
         self._plan_maps(fixed)
+
+    def _loaded(self) -> tuple[Any, bool]:
+        """The model with its weights, and whether it takes photographs of one size only."""
+        return _load(self.spec)
 
     def _plan_maps(self, fixed: bool) -> None:
         """Which blocks give maps, their channels and strides, and how a photograph is brought to the network's grid."""

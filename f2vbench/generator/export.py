@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from f2vbench.encoders.pix2pixhd import global_generator
 from f2vbench.errors import StoreError
 from f2vbench.generator.checkpoints import check_same_training, export_generator, load_checkpoint
 from f2vbench.generator.command import training_command
 from f2vbench.generator.distributed import world_size
-from f2vbench.generator.models import generator_shape
+from f2vbench.generator.learners import Learner, learner_of
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.provenance import machine, software
 from f2vbench.words import build
@@ -31,38 +29,46 @@ def made_on(device: torch.device) -> dict[str, Any]:
     return {"device": name, "processes": world_size(), "software": software(), "machine": machine()}
 
 
-def generator_card(
+def export(
+    learner: Learner,
     settings: TrainSettings,
-    place: Mapping[str, Any],
-    data: Mapping[str, Any],
-    quality: Mapping[str, float],
-    origin: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What is told of an exported generator, JSON-able.
+    path: Path,
+    state: Mapping[str, Any],
+    *,
+    half: bool,
+) -> Path:
+    """Write what a training exports, its moving average where there is one, and its card.
 
     Args:
-        place: how far the training had come: ``epoch``, ``videos``, ``seconds``.
-        data: what identifies its data set.
-        quality: of the last validation, by metric.
-        origin: as `made_on` tells it, of the training.
+        learner: whose networks are exported.
+        path: the weights file; the card gets ``.json``.
+        state: as a checkpoint holds it: ``place`` (``epoch``, ``videos``, ``seconds``), ``data`` (what identifies the
+            data set), ``quality`` (of the last validation, by metric), ``made_on``.
+        half: store float16.
+
+    Raises:
+        StoreError: weights that are not finite, or a file that can't be written.
     """
-    return {
+    place = state["place"]
+    card = {
         "model": settings.model,
-        "architecture": {"name": "pix2pixhd-global", **asdict(generator_shape(settings))},
+        "architecture": dict(learner.architecture()),
         "weights": "moving average" if settings.ema else "last step",
         "command": training_command(settings),
-        "settings": settings.model_dump(mode="json"),
-        "data": dict(data),
+        "settings": settings.in_use(),
+        "data": dict(state["data"]),
         "epochs": place["epoch"],
         "videos": place["videos"],
         "seconds": round(place["seconds"], 1),
-        "validation": dict(quality),
-        **origin,
+        "validation": dict(state["quality"]),
+        **state.get("made_on", {}),
     }
+    export_generator(learner.networks.best, path, card, seen=settings.seen(), half=half, prefix=learner.prefix)
+    return path
 
 
 def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = False) -> Path:
-    """Export the generator (its moving average, where there is one) of the newest checkpoint in a run folder.
+    """Export from the newest checkpoint in a run folder.
 
     Args:
         out: the file to write (by default ``generator.safetensors`` in the run folder); its card goes beside it.
@@ -80,17 +86,9 @@ def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = Fal
     checkpoint = folder / CHECKPOINT
     state = load_checkpoint(checkpoint, torch.device("cpu"))
     check_same_training(checkpoint, state["settings"], settings.decisive())
-    generator = global_generator(generator_shape(settings))
-    networks = state["networks"]
-    if "average" in networks:
-        whole = networks["average"].items()
-        generator.load_state_dict({key.removeprefix("module."): held for key, held in whole if key != "n_averaged"})
-    else:
-        generator.load_state_dict(networks["generator"])
-    card = generator_card(settings, state["place"], state["data"], state["quality"], state.get("made_on", {}))
-    path = out if out is not None else folder / EXPORT
-    export_generator(generator, path, card, enlarge=settings.enlarge, phase=settings.phase_of_frame, half=half)
-    return path
+    learner = learner_of(settings, torch.device("cpu"), bf16=False)
+    learner.networks.load_state(state)
+    return export(learner, settings, out if out is not None else folder / EXPORT, state, half=half)
 
 
 def _settings_of(folder: Path) -> TrainSettings:

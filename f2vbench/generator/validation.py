@@ -55,8 +55,10 @@ class Generated:
             rows.append(np.concatenate([photograph, grey], 1))
         return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
 
-    def film(self) -> np.ndarray:
-        """uint8 (t, h, 2 w): the true frames beside the generated ones."""
+    def film(self) -> np.ndarray | None:
+        """uint8 (t, h, 2 w): the true frames beside the generated ones; None for a single frame."""
+        if len(self.fake) == 1:
+            return None
         return np.rint(255 * np.concatenate([self.real, self.fake], 2)).astype(np.uint8)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
 from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
 from f2vbench.weights_cards import WeightsCard, find_weights, is_here, weights_card, weights_cards
 from f2vbench.words import AnySettings, parse, usage
 

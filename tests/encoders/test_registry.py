@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 
 import pytest
+import torch  # noqa: F401  (here, because at its first import it asks for entry points, which a test replaces)
 
 from f2vbench.encoders import given_weights, registry
 from f2vbench.encoders.registry import build, floor_names, known_families, load_encoder, parse_model
