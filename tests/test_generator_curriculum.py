@@ -190,3 +190,40 @@ def test_a_wrong_note_in_a_file_is_refused(tmp_path):
     export_generator(generator, tmp_path / "w.safetensors", {}, seen={"enlarge": "7"})
     with pytest.raises(WeightsError, match="enlarge=7 in its metadata"):
         load_encoder("fundus2fa", str(tmp_path / "w.safetensors"))
+    export_generator(generator, tmp_path / "w.safetensors", {}, seen={"phase": "choroidal"})
+    with pytest.raises(WeightsError, match="phase=choroidal in its metadata; arterial or venous or late"):
+        load_encoder("fundus2fa", str(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.parametrize(("model", "phase", "told"), [("fundus2fa", "late", "late"), ("fundus2video", "venous", None)])
+def test_the_phase_of_a_single_frame_goes_with_the_weights(tmp_path, model, phase, told):
+    settings = build(TrainSettings, {"model": model, "preset": "mini"} | ({"phase": phase} if told else {}))
+    seen = settings.seen()
+    assert seen.get("phase") == told
+    generator = global_generator(GeneratorShape(6 if model == "fundus2video" else 3, 3, 2))
+    initialise(generator)
+    export_generator(generator, tmp_path / "w.safetensors", {}, seen=seen)
+    encoder = load_encoder(model, str(tmp_path / "w.safetensors"))
+    assert (encoder.phase, encoder.enlarge, encoder.normalised) == (phase, settings.enlarge, True)
+
+
+def test_a_photograph_black_outside_its_field_is_shown_as_in_training(tmp_path):
+    """Where the encoder has to find the field of view, the generator sees nearly what it saw where it was known."""
+    from f2vbench.data.shading import normalised_picture
+
+    generator = global_generator(GeneratorShape(3, 1, 2))
+    initialise(generator)
+    export_generator(generator, tmp_path / "seen.safetensors", {}, seen={"photograph": "normalised"})
+    seen = load_encoder("fundus2fa", str(tmp_path / "seen.safetensors"))
+    given = []
+    seen.model.register_forward_pre_hook(lambda _, x: given.append(x[0]))
+    rows, columns = np.mgrid[:128, :128]
+    away = np.hypot(rows - 63.5, columns - 63.5)
+    inside = away < 60
+    light = (160 - away)[..., None] * [1.0, 0.6, 0.3] + 8 * np.sin(columns / 3)[..., None]
+    picture = (light * inside[..., None]).astype(np.uint8)
+    seen.generate(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
+    shown = 127.5 * (given[0][0].permute(1, 2, 0).numpy() + 1)
+    expected = normalised_picture(picture, inside)
+    assert np.abs(shown - expected)[away < 54].mean() < 3
+    assert np.abs(shown - 128)[away > 63].max() < 1

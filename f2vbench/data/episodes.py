@@ -182,11 +182,43 @@ def draw_gallery(
     return Episode((), tuple(sorted(images["image"])), seed)
 
 
+def draw_videos(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw the photographs whose angiograms are generated, by patient: ``test_fraction`` of the patients.
+
+    With ``split: official`` they are drawn from the test half, and the support images are the training half; else the
+    support images are the photographs of all other patients. Nothing but the floor `mean-video` looks at those.
+
+    Args:
+        described: an index whose photographs have ``modality`` CF.
+
+    Raises:
+        DataError: a photograph has no patient, or there are too few patients.
+    """
+    photographs = described[described["modality"] == "CF"]
+    nameless = list(photographs.loc[photographs["patient"] == "", "image"])
+    if nameless:
+        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: add the patients")
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    bits = np.random.PCG64(seed)
+    if card.split == "official":
+        support, pool = _official_halves(photographs, card, needs_support=True)
+        patients = _shuffled(sorted(set(pool["patient"])), bits)
+        drawn = patients[: max(round(card.test_fraction * len(patients)), 1)]
+        test = pool[pool["patient"].isin(drawn)]
+    else:
+        patients, test = _random_test_patients(photographs, card, bits)
+        support = photographs[photographs["patient"].isin(patients)]
+    return Episode(tuple(sorted(support["image"])), tuple(sorted(test["image"])), seed)
+
+
 Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
 DRAWS: dict[str, Draw] = {
     "segmentation": draw_segmentation_episode,
     "classification": draw_classification_episode,
     "retrieval": draw_gallery,
+    "generation": draw_videos,
 }
 """How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
 

@@ -34,7 +34,7 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
     """
     if data is not None:
         folder = Path(data).expanduser()
-        if not folder.is_dir():
+        if not _is_data(folder, card):
             raise DataError(f"data={data}: there is no such folder; {card.name} is {_what(card)}")
         return folder.absolute()
     if card.phantom is not None:
@@ -78,7 +78,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     Raises:
         DataError, SettingsError: nothing of the layout is there, or its tables can't be read at all.
     """
-    if not folder.is_dir():
+    if not _is_data(folder, card):
         raise DataError(f"{folder}: there is no such folder")
     try:
         raw = LAYOUTS[card.layout](folder, card.options)
@@ -155,6 +155,11 @@ def without_label(index: DataFrame, card: TaskCard) -> Series:
     """Which images lack what the task's family asks for, bool; retrieval and generation ask for nothing."""
     column = {"segmentation": "mask_path", "classification": "label"}.get(card.family)
     return index["image"] == "" if column is None else index[column] == ""
+
+
+def _is_data(place: Path, card: TaskCard) -> bool:
+    """Whether it can be read at all: a folder, or the table itself where the layout is one."""
+    return place.is_dir() or (card.layout == "angiogram_table" and place.suffix.lower() == ".csv" and place.is_file())
 
 
 def _named_folder(root: Path, names: list[str]) -> Path | None:

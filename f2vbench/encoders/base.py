@@ -32,6 +32,7 @@ class Encoder(nn.Module, ABC):
         multiple: sides that are a multiple of it are encoded without padding or resizing.
         embed_size: (height, width) in pixels to which `prepare` brings a photograph.
         can_generate: whether `generate` works.
+        phase: which one it is that a generator of a single frame makes: ``arterial``, ``venous`` or ``late``.
     """
 
     spec: ModelSpec
@@ -41,6 +42,7 @@ class Encoder(nn.Module, ABC):
     multiple: int
     embed_size: tuple[int, int]
     can_generate: bool = False
+    phase: str = "venous"
 
     @abstractmethod
     def prepare(self, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ GENERATORS = {
 }
 MASKED = {"mae": "masked autoencoder of photographs, as RETFound is one; its transformer is the encoder"}
 TIMM = {"timm": "any timm model, as timm:<model name>"}
+PRECOMPUTED = {"frames": "frames that any generator has made, as frames:<folder with <case>/<frame>.png>"}
 MAP_FLOORS = {
     "tophat": "floor: black top-hat of the green channel, no learning",
     "frangi": "floor: Frangi vesselness, no learning",
@@ -22,9 +23,14 @@ VECTOR_FLOORS = {
     "thumbnail": "floor: 32 × 32 pixels of the photograph as a vector, no learning",
     "colour": "floor: colour histograms and simple texture inside the field of view, no learning",
 }
+VIDEO_FLOORS = {
+    "still": "floor: the photograph's green channel as every frame, no learning",
+    "still-inverted": "floor: the same, inverted, no learning",
+    "mean-video": "floor: the mean angiogram of the patients who are not tested",
+}
 NETWORK_FLOORS = {"random": "floor: an untrained network, random:resnet18 (the default) or random:pix2pixhd"}
 
-FLOORS = {**MAP_FLOORS, **VECTOR_FLOORS, **NETWORK_FLOORS}
+FLOORS = {**MAP_FLOORS, **VECTOR_FLOORS, **NETWORK_FLOORS, **VIDEO_FLOORS}
 VARIANTS_OF = {"random": ("resnet18", "pix2pixhd")}
 """Variants of floors that have any; the first is meant where none is named."""
 
@@ -32,8 +38,9 @@ FLOORS_OF = {
     "segmentation": tuple(MAP_FLOORS),
     "classification": (*VECTOR_FLOORS, *NETWORK_FLOORS),
     "retrieval": (*VECTOR_FLOORS, *NETWORK_FLOORS),
+    "generation": tuple(VIDEO_FLOORS),
 }
 """Floors by family of tasks."""
 
-BUILT_IN = {**GENERATORS, **MASKED, **RETFOUND, **TIMM, **FLOORS}
+BUILT_IN = {**GENERATORS, **MASKED, **RETFOUND, **TIMM, **PRECOMPUTED, **FLOORS}
 """One line on each family that comes with f2vbench."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.data.cases import PHASES
 from f2vbench.data.images import field_of_view
 from f2vbench.data.shading import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
@@ -37,6 +38,11 @@ _BLOCKS_END = 25
 _UP_ENDS = (25, 28, 31, 34, 37)  # where those of stride 8, 4, 2 and 1 are complete on the way back
 _EMBED_SIDE = 512  # the side of the photographs that these generators are trained on
 _BLOCKS = 9
+_SEEN = {  # in a file's metadata: what holds where nothing is told, and what can be told
+    "enlarge": ("1", ("1", "2", "4")),
+    "photograph": ("plain", ("plain", "normalised")),
+    "phase": ("venous", PHASES),
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,9 @@ class Pix2PixHDEncoder(Encoder):
     An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
     on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
     are left out, and its frames come back at the photograph's size. One that was trained on photographs without their
-    shading (``photograph`` in the metadata) is shown such: `f2vbench.data.shading`, in the field of view found.
+    shading (``photograph`` in the metadata) is shown such: `f2vbench.data.shading`, in the field of view found. The
+    phase of a single frame stands there as well; where it does not, the frame counts as venous, as in the
+    Fundus2Video papers.
 
     With ``cut`` 39 the whole generator is the encoder: each map of the downsampling half is joined by that of the
     upsampling half at its stride (of the first window), and the finest one by the generated frames, in [−1, 1]. The
@@ -128,7 +136,9 @@ class Pix2PixHDEncoder(Encoder):
         self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
         self._joined = spec.cut == WHOLE
         self.model = self._filled(slice(None, _BLOCKS_END if self._joined else spec.cut), state)
-        self.enlarge, self.normalised = (1, False) if spec.weights_file is None else _seen_in(spec.weights_file)
+        seen = _seen_in(spec.weights_file)
+        self.enlarge, self.phase = int(seen["enlarge"]), seen["phase"]
+        self.normalised = seen["photograph"] == "normalised"
         # Buffers, so that the same weights shown other photographs have other features in the store.
         if self.enlarge > 1:
             self.register_buffer("enlarged", torch.tensor(self.enlarge))
@@ -300,15 +310,18 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
                     parameter.normal_(0, 0.02, generator=stream)
 
 
-def _seen_in(path: str | Path) -> tuple[int, bool]:
-    """How often photographs are enlarged for this generator, and whether their shading is taken away."""
-    told = read_metadata(path)
-    found = []
-    for key, known in (("enlarge", ("1", "2", "4")), ("photograph", ("plain", "normalised"))):
-        found.append(told.get(key, known[0]))
-        if found[-1] not in known:
-            raise WeightsError(f"{path}: {key}={found[-1]} in its metadata; {' or '.join(known)}: export it again")
-    return int(found[0]), found[1] == "normalised"
+def _seen_in(path: Path | None) -> dict[str, str]:
+    """How photographs are shown to this generator and the phase of its single frame, as in `_SEEN`.
+
+    Raises:
+        WeightsError: the file's metadata tell something else.
+    """
+    told = {} if path is None else read_metadata(path)
+    found = {key: told.get(key, usual) for key, (usual, _) in _SEEN.items()}
+    for key, (_, known) in _SEEN.items():
+        if found[key] not in known:
+            raise WeightsError(f"{path}: {key}={found[key]} in its metadata; {' or '.join(known)}: export it again")
+    return found
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.encoders.entry_points import build_from, entry_points, package
-from f2vbench.encoders.families import BUILT_IN, FLOORS, FLOORS_OF, GENERATORS, MASKED, VARIANTS_OF, VECTOR_FLOORS
+from f2vbench.encoders.families import (
+    BUILT_IN,
+    FLOORS,
+    FLOORS_OF,
+    GENERATORS,
+    MASKED,
+    PRECOMPUTED,
+    VARIANTS_OF,
+    VECTOR_FLOORS,
+    VIDEO_FLOORS,
+)
 from f2vbench.encoders.given_weights import UNTRAINED, Given, card_meant, hub_address, model_cards, short, weights_named
 from f2vbench.encoders.retfound_names import GREEN, RETFOUND, released_name
 from f2vbench.encoders.spec import Kind, ModelSpec
@@ -43,6 +53,8 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
     if family in FLOORS:
         return _floor(text, family, rest)
+    if family in PRECOMPUTED:
+        return _precomputed(text, rest)
     card = card_meant(text, weights, known_families())
     if card is not None:
         return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
@@ -87,7 +99,7 @@ def floor_names(family: str = "segmentation") -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> Any:
     """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`,
-    for ``vector`` a `vector_floors.VectorFloor`.
+    for ``vector`` a `vector_floors.VectorFloor`, for ``video`` one of `videos`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -103,6 +115,10 @@ def build(spec: ModelSpec) -> Any:
         from f2vbench.encoders.vector_floors import VectorFloor
 
         return VectorFloor(spec.family)
+    if spec.kind == "video":
+        from f2vbench.encoders.videos import PrecomputedVideos, video_floor
+
+        return video_floor(spec.family) if spec.folder is None else PrecomputedVideos(spec.folder)
     if spec.family in GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -146,13 +162,25 @@ def _floor(text: str, family: str, rest: str) -> ModelSpec:
         known = f"the variants {', '.join(variants)}" if variants else f"no variants; write model={family}"
         raise SettingsError(f"model={text}: the floor '{family}' has {known}")
     if not variants:
-        kind: Kind = "vector" if family in VECTOR_FLOORS else "scratch" if family == "scratch" else "score"
-        return ModelSpec(family, family, family, kind, True, "none")
+        return ModelSpec(family, family, family, _kind_of_floor(family), True, "none")
     architecture = rest or variants[0]
     name = family if architecture == variants[0] else f"{family}:{architecture}"
     return ModelSpec(
         name, family, architecture, "features", True, UNTRAINED, 19 if architecture in GENERATORS else None
     )
+
+
+def _kind_of_floor(name: str) -> Kind:
+    if name in VIDEO_FLOORS:
+        return "video"
+    return "vector" if name in VECTOR_FLOORS else "scratch" if name == "scratch" else "score"
+
+
+def _precomputed(text: str, folder: str) -> ModelSpec:
+    path = Path(folder).expanduser().absolute()
+    if not folder or not path.is_dir():
+        raise SettingsError(f"model={text}: there is no folder {path}; write frames:<folder with <case>/<frame>.png>")
+    return ModelSpec(f"frames:{path.name}", "frames", "frames", "video", False, "precomputed", folder=str(path))
 
 
 def _from_hub(text: str, address: str, cut: int) -> ModelSpec:

@@ -21,8 +21,8 @@ INIT_VERSION = 1
 
 INIT_SEED = 0
 
-Kind = Literal["features", "score", "scratch", "vector"]
-_NO_FILE = (UNTRAINED, "none", "hub", "released", "package")
+Kind = Literal["features", "score", "scratch", "vector", "video"]
+_NO_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,15 @@ class ModelSpec:
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's, the released RETFound's or the floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
+            training-free embedding), ``video`` (frames of a floor or from a folder), or ``scratch`` (trained on the
+            support images by the adapter).
         is_floor: whether tables set it apart as a floor; ``random`` is one of kind ``features``.
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``released`` (a RETFound, told by its weights
-            card), ``package`` (what an entry point brings), or the absolute path of a file.
+            card), ``package`` (what an entry point brings), ``precomputed`` (frames in a folder), or the absolute path
+            of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
         source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
+        folder: of precomputed frames, absolute; None for others.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ModelSpec:
     weights: str
     cut: int | None = None
     source: str | None = None
+    folder: str | None = None
 
     @property
     def weights_file(self) -> Path | None:
@@ -76,7 +80,7 @@ class ModelSpec:
     @property
     def uses_torch(self) -> bool:
         """Whether it needs torch, and so threads and a device."""
-        return self.kind in ("features", "scratch")
+        return self.kind in ("features", "scratch", "video")  # networks compare videos
 
     @property
     def can_generate(self) -> bool:
@@ -107,6 +111,10 @@ class ModelSpec:
             known["timm"] = _version("timm")
         if self.family in ("frangi", "sato", "colour"):
             known["scikit_image"] = _version("scikit-image")
+        if self.folder is not None:
+            from f2vbench.encoders.videos import folder_sha256
+
+            known["frames_sha256"] = folder_sha256(Path(self.folder))
         if self.family not in BUILT_IN:
             point = entry_points()[self.family]
             known |= {"entry_point": point.value, "package": package(point)}

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from f2vbench.data.cases import Case, FoundCases, Frame, first_problems
 from f2vbench.data.images import content_hash, read_label, read_rgb
 from f2vbench.data.view import SquareView
 from f2vbench.errors import DataError
 from f2vbench.files import Memo, canonical_json, sha256
-from f2vbench.generator.cases import Case, FoundCases, Frame, first_problems
 from f2vbench.progress import Progress
 from f2vbench.provenance import cores
 

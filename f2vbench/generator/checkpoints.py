@@ -78,8 +78,9 @@ def export_generator(
     Args:
         path: ends on ``.safetensors``; the card gets ``.json``.
         card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
-        seen: how photographs were shown to it, where that is not as they are: ``enlarge`` and ``photograph`` as in the
-            settings; kept in the file's metadata, where the encoder finds it.
+        seen: how photographs were shown to it and what it makes of them: ``enlarge``, ``photograph`` and, of a
+            generator of a single frame, ``phase``, as in the settings; kept in the file's metadata, where the encoder
+            finds it.
         half: store float16.
         prefix: of all keys; with the default those of a generator are pix2pixHD's, ``model.{i}.*``.
 

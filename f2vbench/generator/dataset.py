@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from f2vbench.data.case_table import read_table
+from f2vbench.data.cases import PHASES, TABLE, FoundCases, enough_frames, read_folder
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 from f2vbench.generator.augmentation import AUGMENTATIONS, Augmentation
 from f2vbench.generator.case_images import check_images
 from f2vbench.generator.case_split import PARTS, Part, split_patients
-from f2vbench.generator.case_table import read_table
-from f2vbench.generator.cases import PHASES, TABLE, FoundCases, enough_frames, read_folder
 from f2vbench.generator.samples import AngiogramDataset, Sample, SampleBatch, collate
 from f2vbench.generator.sources import SAMPLINGS, FileEyes, PhantomEyes, Sampling, Source
 from f2vbench.progress import Progress, Silent
@@ -76,7 +76,7 @@ def open_cases(
     """Open a data set for training.
 
     Args:
-        data: a CSV table (`f2vbench.generator.case_table`), a folder of cases (`f2vbench.generator.cases`), a folder
+        data: a CSV table (`f2vbench.data.case_table`), a folder of cases (`f2vbench.data.cases`), a folder
             with a table ``video.csv``, or ``"phantom"`` for simulated eyes, made as they are asked for.
         model_frames: frames of a sample, a third of each phase; 0 for photographs alone, of all cases, in views of
             their whole field (or, by ``augment``, of a part of it) brought to ``size``.

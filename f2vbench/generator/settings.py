@@ -247,6 +247,11 @@ class TrainSettings(Settings):
         if not any(getattr(self.loss, name) for name in enough):
             raise ValueError(f"nothing to learn from: one of {', '.join('loss.' + n for n in enough)} must be above 0")
 
+    @property
+    def phase_of_frame(self) -> str | None:
+        """Which phase the frame of a model of one frame is of; None for others."""
+        return self.phase if self.model in ("fundus2fa", "pix2pixhd") else None
+
     def uses_mask(self) -> bool:
         """Whether any loss needs the mask."""
         loss = self.loss
@@ -260,8 +265,9 @@ class TrainSettings(Settings):
         return bool(self.loss.gan or self.loss.feature_matching)
 
     def seen(self) -> dict[str, str]:
-        """How photographs are shown to the generator, as its file's metadata tell it."""
-        return {"enlarge": str(self.enlarge), "photograph": self.photograph}
+        """How photographs are shown to the generator, and the phase of a single frame, as its file's metadata tell."""
+        phase = {} if self.phase_of_frame is None else {"phase": self.phase_of_frame}
+        return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase}
 
     def folder(self) -> Path:
         """The run folder: ``out``, or one named by model, preset and ablation."""

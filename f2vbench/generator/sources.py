@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from f2vbench.data.cases import PHASES, Case, Frame, spread
 from f2vbench.files import canonical_json, sha256
 from f2vbench.generator.case_images import RegisteredEye, read_eye, square_eye, stacked
 from f2vbench.generator.case_split import Part
-from f2vbench.generator.cases import PHASES, Case, Frame
 
 Sampling = Literal["uniform", "random"]
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
@@ -134,11 +134,3 @@ class PhantomEyes:
             "eyes": self._count,
             "renew": self._renew,
         }
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """``wanted`` places of ``count``, evenly spread from the first to the last; the nearest repeat where there are
-    fewer, and a single one is the middle."""
-    if wanted == 1:
-        return [(count - 1) // 2]
-    return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2vbench.data.cases import ONE_FRAME
 from f2vbench.generator.batches import VideoBatch
-from f2vbench.generator.step import ONE_FRAME
 from f2vbench.generator.window import roll_out
 from f2vbench.metrics.frames import psnr, ssim
 

@@ -15,6 +15,8 @@ _METRICS_A_TABLE = 2
 def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Mapping[str, Sequence[str]]) -> str:
     """The summary by place, mean ± sd [95 % CI], best first by the first metric, and the tests below.
 
+    An arrow, as in ``lpips ↓``, says of which metrics less is better.
+
     Args:
         summary: of `Results.summary`.
         comparison: of `Results.compare`; may be empty.
@@ -29,23 +31,37 @@ def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Mappi
     blocks = [text for _, text in sorted(tables, key=lambda table: table[0])]
     if len(comparison):
         blocks.append(_comparison_text(comparison))
-    reasons = sorted({f"{row.encoder}, {row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
+    reasons: dict[str, dict[str, None]] = {}
+    for row in summary.itertuples():
+        if row.reason:
+            reasons.setdefault(row.reason, {})[f"{row.encoder}, {row.metric}"] = None
     if reasons:
-        blocks.append("Missing values (–)\n" + "\n".join(f"  {reason}" for reason in reasons))
+        lines = sorted(f"  {'; '.join(sorted(whose))}: {reason}" for reason, whose in reasons.items())
+        blocks.append("Missing values (–)\n" + "\n".join(lines))
     return "\n\n".join(blocks)
 
 
 def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str]) -> str:
     by_metric = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
-    order = list(by_metric[metrics[0]].sort_values(ascending=False, kind="stable").index)
+    better = dict(zip(group.metric, group.better, strict=True))
+    order = list(by_metric[metrics[0]].sort_values(ascending=better[metrics[0]] == "lower", kind="stable").index)
     cells = {(row.encoder, row.metric): row for row in group.itertuples()}
     rows = []
     for encoder in order:
         first = cells[encoder, metrics[0]]
         kind = "floor" if first.floor else "untrained" if first.weights == "untrained" else first.weights
         rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
-    header = ["model", "weights", "seeds", *(f"{name}: mean ± sd [95 % CI]" for name in metrics)]
+    header = [
+        "model",
+        "weights",
+        "seeds",
+        *(f"{_arrowed(name, better[name])}: mean ± sd [95 % CI]" for name in metrics),
+    ]
     return f"{place_title(*place)}\n{layout(header, rows)}"
+
+
+def _arrowed(metric: str, better: str) -> str:
+    return f"{metric} ↓" if better == "lower" else metric
 
 
 def place_title(task: str, protocol: str, shots: int | None) -> str:
@@ -69,7 +85,7 @@ def _comparison_text(comparison: pd.DataFrame) -> str:
     rows = [
         [
             place_title(row.task, row.protocol, None if pd.isna(row.shots) else row.shots),
-            row.metric,
+            _arrowed(row.metric, row.better),
             row.best_other,
             "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
             str(row.n),

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from f2vbench.data.case_table import read_table
+from f2vbench.data.cases import TABLE, read_folder
 from f2vbench.data.layouts.listing import folders_in, images_in, nothing_found
 from f2vbench.errors import DataError
-from f2vbench.generator.case_table import read_table
-from f2vbench.generator.cases import TABLE, read_folder
 
 
 def is_one_file(given: Iterable[Path]) -> bool:

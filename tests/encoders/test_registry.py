@@ -101,7 +101,7 @@ def test_only_the_known_cuts_are_taken():
 def test_floors():
     assert floor_names() == ("tophat", "frangi", "sato", "green", "scratch")
     assert floor_names("classification") == floor_names("retrieval") == ("thumbnail", "colour", "random")
-    assert floor_names("generation") == ()
+    assert floor_names("generation") == ("still", "still-inverted", "mean-video")
     specs = [parse_model(name) for name in floor_names()]
     assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
     assert all(spec.is_floor and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
