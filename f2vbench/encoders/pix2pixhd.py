@@ -8,6 +8,7 @@ reflection padding, tanh. Module indices are those of its released checkpoints: 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -316,12 +317,22 @@ def _seen_in(path: Path | None) -> dict[str, str]:
     Raises:
         WeightsError: the file's metadata tell something else.
     """
-    told = {} if path is None else read_metadata(path)
+    told = {} if path is None else _notes(path)
     found = {key: told.get(key, usual) for key, (usual, _) in _SEEN.items()}
     for key, (_, known) in _SEEN.items():
         if found[key] not in known:
             raise WeightsError(f"{path}: {key}={found[key]} in its metadata; {' or '.join(known)}: export it again")
     return found
+
+
+def _notes(path: Path) -> dict[str, str]:
+    try:
+        told = json.loads(read_metadata(path).get("seen", "{}"))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise WeightsError(f"{path}: its metadata can't be read (seen is no JSON object): export it again")
+    return told
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

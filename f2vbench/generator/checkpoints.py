@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from f2vbench.errors import StoreError
-from f2vbench.files import sha256, write_atomically
+from f2vbench.files import canonical_json, sha256, write_atomically
 
 _LISTED = 5
 
@@ -97,7 +97,8 @@ def export_generator(
         if not stored.isfinite().all():
             raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
         tensors[f"{prefix}{key}"] = stored
-    content = save(tensors, dict(seen or {}))
+    # One note, because several would be written in any order.
+    content = save(tensors, {"seen": canonical_json(dict(seen)).decode()} if seen else None)
     facts = {
         "file": path.name,
         "sha256": sha256(content),
