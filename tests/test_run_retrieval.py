@@ -32,7 +32,7 @@ CARD = (
     "name: {name}\ntitle: Tiny\nfamily: {family}\nlayout: {layout}\nsplit: random\ntest_fraction: 0.67\n"
     "labels: drawn\nsource: simulated\nterms: none\ncitation: none\nobtain: simulate\n"
 )
-TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "seeds": 2, "jobs": 1}
+TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "floors": ["none"], "seeds": 2, "jobs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,15 @@ def squares(cohort: Path, table: pd.DataFrame) -> list[np.ndarray]:
 
 def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(cohort, tmp_path, capsys):
     out = tmp_path / "run"
-    words = ["task=tiny", f"model=thumbnail,{MODEL}", "seeds=3", f"data={cohort}", f"out={out}", "jobs=1"]
+    words = [
+        "task=tiny",
+        f"model=thumbnail,{MODEL}",
+        "floors=none",
+        "seeds=3",
+        f"data={cohort}",
+        f"out={out}",
+        "jobs=1",
+    ]
     assert main(["run", *words]) == 0
     told = capsys.readouterr().out
     assert "tiny · zero-shot" in told
