@@ -205,8 +205,11 @@ def _architecture(facts: Mapping[str, Any]) -> str:
 
 def _preprocessing(settings: Mapping[str, Any]) -> str:
     side = settings["image_size"]
+    shown = "RGB photograph without its shading" if settings.get("photograph") == "normalised" else "RGB photograph"
+    times = settings.get("enlarge", 1)
+    larger = f", shown {times} times as large" if times > 1 else ""
     crops = f", in crops of {settings['crop']}" if settings.get("crop") else ""
-    return f"RGB photograph in [−1, 1], cut to the field of view; trained at {side} × {side} pixels{crops}"
+    return f"{shown} in [−1, 1], cut to the field of view; trained at {side} × {side} pixels{larger}{crops}"
 
 
 def _machine(facts: Mapping[str, Any]) -> str:
