@@ -49,7 +49,7 @@ def generators(tmp_path_factory) -> Path:
         generator = global_generator(GeneratorShape(inputs, 3, 2))
         initialise(generator, 1)
         state = {f"model.{key}": 4 * value for key, value in generator.state_dict().items()}
-        save_file(state, folder / f"{name}.safetensors", {"enlarge": "1", **notes})
+        save_file(state, folder / f"{name}.safetensors", {"seen": json.dumps({"enlarge": "1", **notes})})
     return folder
 
 
