@@ -29,4 +29,5 @@ def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
         parts = PARTS if settings.parts == ["all"] else settings.parts
         jobs = cores() if settings.jobs == "auto" else settings.jobs
         write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=progress)
-        yield f"{len(cohort)} eyes of {cohort.patients} patients: {settings.out / 'README.txt'} says what is what"
+        patients = f"{cohort.patients} patient{'s' * (cohort.patients != 1)}"
+        yield f"{len(cohort)} eyes of {patients}: {settings.out / 'README.txt'} says what is what"
