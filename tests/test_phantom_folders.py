@@ -277,7 +277,7 @@ def test_the_verb_writes_a_folder_and_a_sheet(tmp_path, capsys):
     words = [f"out={tmp_path / 'eyes'}", f"sheet={tmp_path / 'sheet.png'}", "patients=1", "size=64", "jobs=1"]
     assert main(["phantom", *words, "parts=vessels,dr", "eyes=1", "disease=glaucoma"]) == 0
     told = capsys.readouterr().out
-    assert "2 eyes of 1 patients" in told
+    assert "2 eyes of 1 patient:" in told
     assert Image.open(tmp_path / "sheet.png").mode == "RGB"
     assert (tmp_path / "eyes" / "vessels").is_dir()
     assert not (tmp_path / "eyes" / "video.csv").exists()
