@@ -85,7 +85,7 @@ class WeightsCard(BaseModel):
     default_of: str | None = Field(
         None, pattern=r"^[a-z0-9_-]+$", description="the family that uses these weights when none are given"
     )
-    network: dict[str, str | int | float | bool] | None = Field(
+    network: dict[str, str | int | float | bool | list[float]] | None = Field(
         None, description="name and shape of the architecture, for code"
     )
     training: Training | None = Field(None, description="how it was trained, where we trained it")

@@ -21,6 +21,7 @@ from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.generator.augmentation import AUGMENTATIONS, Augmentation, draw_geometry, warp
 from f2vbench.generator.case_images import RegisteredEye
 from f2vbench.generator.checkpoints import load_checkpoint
+from f2vbench.generator.command import training_command
 from f2vbench.generator.dataset import Sample, open_cases
 from f2vbench.generator.distributed import process_group
 from f2vbench.generator.log import LOG
@@ -29,7 +30,7 @@ from f2vbench.generator.rates import rate_factor
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.trainer import CHECKPOINT, EXPORT, Trainer
 from f2vbench.store.checkpoints import read_state_dict
-from f2vbench.words import build
+from f2vbench.words import build, parse
 
 SIDE = 64
 CPU = torch.device("cpu")
@@ -479,3 +480,10 @@ def test_the_family_is_listed_and_generates_nothing(capsys):
     assert parse_model("mae:untrained").identity()["timm"]
     with pytest.raises(SettingsError, match="generates no angiogram"):
         load_encoder("mae:untrained").generate(torch.rand(1, 3, 64, 64))
+
+
+def test_the_command_of_a_training_gives_the_same_settings_again():
+    settings = build(TrainSettings, {"model": "mae", "preset": "mini", "seed": 4, "mae": {"mask": 0.5}})
+    told = training_command(settings)
+    assert told == "f2vbench train model=mae preset=mini seed=4 mae.mask=0.5"
+    assert parse(TrainSettings, told.split()[2:]) == settings

@@ -6,14 +6,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from f2vbench.generator.presets import ABLATIONS, MODELS, PRESETS
+from f2vbench.generator.presets import ABLATIONS, MODELS, presets_of
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.settings import Settings, flatten, overlay
 
 _LOCAL = {"out", "device", "workers", "save_minutes", "samples", "compile", "checkpointing"}
 """Keys that tell where and how it ran, not what was learnt."""
 
-_PLACES = ("data", "loss.vgg")
+_PLACES = ("data", "loss.vgg", "start")
 
 
 def training_command(settings: TrainSettings) -> str:
@@ -25,7 +25,7 @@ def training_command(settings: TrainSettings) -> str:
     if settings.ablation != "all":
         head["ablation"] = settings.ablation
     usual = _usual(settings)
-    mine = flatten(settings.model_dump(mode="json"))
+    mine = flatten(settings.in_use())
     words = {key: mine[key] for key in mine if key not in head and key not in _LOCAL and mine[key] != usual[key]}
     words |= {key: Path(words[key]).name for key in _PLACES if key in words}
     told = [f"{key}={_text(value)}" for key, value in {**head, **words}.items()]
@@ -36,7 +36,7 @@ def _usual(settings: TrainSettings) -> dict[str, Any]:
     """What every key would be if only preset, model and ablation were given, flat."""
     known = {name: field.default for name, field in TrainSettings.model_fields.items()}
     values = {key: held.model_dump() if isinstance(held, Settings) else held for key, held in known.items()}
-    for changes in (PRESETS[settings.preset], MODELS[settings.model], ABLATIONS[settings.ablation]):
+    for changes in (presets_of(settings.model)[settings.preset], MODELS[settings.model], ABLATIONS[settings.ablation]):
         values = overlay(values, changes)
     return flatten(values)
 

@@ -191,7 +191,7 @@ def _simulated(facts: Mapping[str, Any]) -> str | None:
     if facts["settings"].get("data") != "phantom":
         return None
     return (
-        f"simulated eyes alone (f2vbench phantoms, seed {facts['settings']['seed']}): {facts['videos']:,} videos in "
+        f"simulated eyes alone (f2vbench phantoms, seed {facts['settings']['seed']}): {facts['videos']:,} views in "
         f"{facts['epochs']} epochs; no image of a person"
     )
 
@@ -209,7 +209,8 @@ def _preprocessing(settings: Mapping[str, Any]) -> str:
     times = settings.get("enlarge", 1)
     larger = f", shown {times} times as large" if times > 1 else ""
     crops = f", in crops of {settings['crop']}" if settings.get("crop") else ""
-    return f"{shown} in [−1, 1], cut to the field of view; trained at {side} × {side} pixels{larger}{crops}"
+    numbers = "with ImageNet's mean and sd" if settings["model"] == "mae" else "in [−1, 1]"
+    return f"{shown} {numbers}, cut to the field of view; trained at {side} × {side} pixels{larger}{crops}"
 
 
 def _machine(facts: Mapping[str, Any]) -> str:
