@@ -117,8 +117,15 @@ class Worker:
             episode = self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             solved = self._solution(unit, episode, self._settings, self._run)
             drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
+            drawn |= self._patients(unit.task, episode)
             self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
         return Outcome(timing=solved.timing)
+
+    def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
+        """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
+        index = self._context.tasks[task].index
+        patient_of = dict(zip(index.image, index.patient, strict=True))
+        return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
 
     def _solution(self, unit: Unit, episode: Episode, settings: RunSettings, folder: RunFolder | None) -> Solved:
         embeddings = self._embeddings_of(unit.encoder, unit.task)
