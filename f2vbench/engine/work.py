@@ -145,6 +145,7 @@ class Worker:
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
+            "main_metrics": list(self._context.family(unit.task).main_metrics),
             "lower_is_better": list(self._context.family(unit.task).lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,

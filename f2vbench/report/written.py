@@ -1,0 +1,83 @@
+"""A report's files: one page, tables in several formats, figures."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from f2vbench.errors import SettingsError
+from f2vbench.files import write_atomically, write_csv
+from f2vbench.report.content import Content, Reported, content
+from f2vbench.report.latex import document
+from f2vbench.report.markdown import escaped, markdown
+from f2vbench.report.page import page
+from f2vbench.report.settings import ReportSettings
+
+_NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
+
+
+def write_report(
+    results: Reported,
+    out: Path,
+    settings: ReportSettings,
+    metrics: Sequence[str] | None = None,
+    baseline: str | None = None,
+) -> Iterator[str]:
+    """Write what the settings ask for; tells of each kind of file once it is there.
+
+    Args:
+        metrics: of the tables; by default the main ones of each task's family.
+        baseline: a model that is compared with the best other everywhere.
+
+    Raises:
+        SettingsError: no such figure or style, or parquet without pyarrow; nothing has been written then.
+        StoreError: a file can't be written.
+    """
+    formats = settings.format
+    if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
+        raise SettingsError(_NO_PYARROW)
+    held = content(results, metrics, baseline)
+    frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
+    for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
+        if kind in formats:
+            yield _names(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
+    if "latex" in formats:
+        yield _names(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
+    if "md" in formats:
+        yield _names(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
+    if "html" in formats:
+        yield _names(out, [_write(out / "report.html", page(held))])
+
+
+def as_markdown(held: Content, *, second: bool = False) -> str:
+    """The whole report but its figures, as Markdown."""
+    parts = [f"# {escaped(held.title)}", f"{escaped(held.about)}.", "## Summary", escaped(held.overview)]
+    for told in held.told:
+        parts.append(f"**{escaped(told.title)}** ({'sure' if told.sure else 'not sure'})")
+        parts += [escaped(sentence) for sentence in told.sentences]
+    if held.warnings:
+        parts += ["## Before you believe a number", *(f"- {escaped(warning)}" for warning in held.warnings)]
+    parts += ["## Results", *(markdown(table, second=second) for table in held.tables), *map(escaped, held.notes)]
+    parts += ["## Methods", *map(escaped, held.methods)]
+    parts += ["## Provenance", *(markdown(table) for table in held.provenance)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> Path:
+    """Numbers and text in columns of their own types."""
+    write_atomically(path, table.to_parquet(index=False))
+    return path
+
+
+def _write(path: Path, text: str) -> Path:
+    write_atomically(path, text.encode())
+    return path
+
+
+def _names(out: Path, paths: Iterable[Path]) -> str:
+    """``runs/rite/results.csv, summary.csv``: the folder once."""
+    names = [str(path.relative_to(out)) for path in paths]
+    return ", ".join([str(out / names[0]), *names[1:]])
