@@ -35,9 +35,19 @@ class Results:
         families: task → its family.
         lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
+        records: of the units, as the run folders hold them.
+        sources: the folder of each record; empty where the records were handed over.
+        calls: settings and provenance of the calls that made them.
     """
 
-    def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
+    def __init__(
+        self,
+        records: Sequence[Record],
+        notes: Sequence[str] = (),
+        sources: Sequence[Path] = (),
+        calls: Sequence[Record] = (),
+    ):
+        self.records, self.sources, self.calls = list(records), list(sources), list(calls)
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
         # Records of the time when there was one family do not name it.
@@ -55,6 +65,7 @@ class Results:
         """
         records: dict[tuple[Any, ...], tuple[Record, Path]] = {}
         notes: list[str] = []
+        calls: list[Record] = []
         for path in map(Path, folders):
             run = RunFolder(path)
             if not run.exists():
@@ -69,11 +80,12 @@ class Results:
                     )
                 records[place] = (record, path)
             notes.extend(run.set_aside)
+            calls.extend(filter(None, [run.last_call()]))
         if not records:
             raise StoreError(
                 f"{', '.join(map(str, folders))}: no finished unit yet; start or resume it with `f2vbench run`"
             )
-        return cls([record for record, _ in records.values()], notes)
+        return cls([r for r, _ in records.values()], notes, [path for _, path in records.values()], calls)
 
     @property
     def metrics(self) -> list[str]:
