@@ -13,7 +13,7 @@ import pandas as pd
 from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_csv
-from f2vbench.merging import Merged, merged
+from f2vbench.merging import merged
 from f2vbench.settings import Protocol
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
@@ -41,16 +41,19 @@ class Results:
         calls: settings and provenance of the calls that made them.
     """
 
-    def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
-        self._hold(Merged(list(records), notes=list(notes)))
-
-    def _hold(self, merged: Merged) -> None:
-        self.records, self.sources, self.calls = merged.records, merged.sources, merged.calls
-        self.frame = _tidy(self.records)
+    def __init__(
+        self,
+        records: Sequence[Record],
+        notes: Sequence[str] = (),
+        sources: Sequence[Path] = (),
+        calls: Sequence[Record] = (),
+    ):
+        self.records, self.sources, self.calls = list(records), list(sources), list(calls)
+        self.frame = _tidy(records)
         # Records of the time when there was one family do not name it.
-        self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in self.records}
-        self.lower_is_better = frozenset(name for record in self.records for name in record.get("lower_is_better", ()))
-        self.notes = [*merged.notes, *_warnings(self.frame), *_chance_levels(self.frame)]
+        self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
+        self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
+        self.notes = [*notes, *_warnings(self.frame), *_chance_levels(self.frame)]
 
     @classmethod
     def load(cls, *folders: str | Path) -> Results:
@@ -60,9 +63,8 @@ class Results:
             StoreError: a folder is no run, none holds a finished unit, or two hold the same unit, or the same model,
                 made with other data, settings or weights; told with both folders.
         """
-        results = cls.__new__(cls)
-        results._hold(merged(folders))
-        return results
+        found = merged(folders)
+        return cls(found.records, found.notes, found.sources, found.calls)
 
     @cached_property
     def per_image(self) -> pd.DataFrame:

@@ -32,6 +32,7 @@ class Reported(Protocol):
     calls: list[Record]
     frame: pd.DataFrame
     families: dict[str, str]
+    lower_is_better: frozenset[str]
     notes: list[str]
 
     @property
@@ -47,7 +48,7 @@ class Content:
     """A report's parts, in the order a reader meets them.
 
     Attributes:
-        summary: of `Results.summary`, and ``comparison`` of `f2vbench.comparisons.as_frame`: the same as tidy frames.
+        summary: of `Results.summary`, and ``comparison``, a row each: the same numbers as tidy frames.
         places: a table a task and protocol.
         named: name → the papers' tables that there are results for.
     """
@@ -102,7 +103,7 @@ def content(results: Reported, metrics: Sequence[str] | None = None, baseline: s
         methods=methods_text(results.records, results.calls, results.families),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
-        comparison=as_frame(comparisons),
+        comparison=_tidy(comparisons),
     )
 
 
@@ -134,6 +135,13 @@ def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None)
     summary = results.summary(wanted)
     tested = results.comparisons(wanted) if comparisons is None else comparisons
     return named_table(name, summary, tested, tasks, partial(title_of, calls=results.calls))
+
+
+def _tidy(comparisons: Sequence[Compared]) -> pd.DataFrame:
+    """One row a comparison, with the two models and why they are compared."""
+    table = as_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
+    table.insert(0, "why", ["; ".join(each.roles) for each in comparisons])
+    return table
 
 
 def _first_there(names: Sequence[str], summary: pd.DataFrame, task: str) -> str:

@@ -11,28 +11,30 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from f2vbench.report.content import Content
+from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.grid import Cell
 
 _SHOWN_PLACES = 12
 _LARGEST_DRAWING = 400_000  # bytes of SVG; pictures with photographs in them are smaller as PNG
 _DPI = 200
+_PIXELS_AN_INCH = 134  # on the page: letters of 7 pt in print are 13 px high
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure as the page holds it; ``source`` is a data URI."""
+    """A figure as the page holds it; ``source`` is a data URI, ``width`` in CSS pixels."""
 
     name: str
     title: str
     caption: str
     source: str
-    kind: Literal["drawing", "photograph"]
+    width: int
 
 
 def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: Mapping[str, str] | None = None) -> str:
@@ -55,15 +57,18 @@ def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: 
     )
 
 
-def page_figure(name: str, title: str, caption: str, figure: Any) -> PageFigure:
-    """A matplotlib figure as the page holds it: drawings as SVG, larger pictures as PNG of 200 dpi."""
-    drawing = io.BytesIO()
-    figure.savefig(drawing, format="svg", metadata={"Date": None})
-    if drawing.tell() <= _LARGEST_DRAWING:
-        return PageFigure(name, title, caption, _data_uri("image/svg+xml", drawing.getvalue()), "drawing")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=_DPI)
-    return PageFigure(name, title, caption, _data_uri("image/png", picture.getvalue()), "photograph")
+def page_figure(drawn: DrawnFigure) -> PageFigure:
+    """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as PNG of 200 dpi."""
+    from matplotlib import rc_context
+
+    held = io.BytesIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "f2vbench"}):
+        drawn.figure.savefig(held, format="svg", metadata={"Date": None})
+    source = _data_uri("image/svg+xml", held.getvalue())
+    if held.tell() > _LARGEST_DRAWING:
+        source = _data_uri("image/png", drawn.content("png", _DPI))
+    width = round(float(drawn.figure.get_figwidth()) * _PIXELS_AN_INCH)
+    return PageFigure(drawn.name, drawn.title, drawn.caption, source, width)
 
 
 @cache

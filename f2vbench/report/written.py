@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 
 from f2vbench.errors import SettingsError
 from f2vbench.files import write_atomically, write_csv
 from f2vbench.report.content import Content, Reported, content
+from f2vbench.report.figures.catalogue import draw, figure_names, missing
+from f2vbench.report.figures.drawn import Format, save
+from f2vbench.report.figures.style import style_named
 from f2vbench.report.latex import document
 from f2vbench.report.markdown import escaped, markdown
-from f2vbench.report.page import page
+from f2vbench.report.page import page, page_figure
 from f2vbench.report.settings import ReportSettings
 
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
@@ -39,6 +43,8 @@ def write_report(
     formats = settings.format
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
         raise SettingsError(_NO_PYARROW)
+    style_named(settings.style)
+    figure_names([name for name in settings.figures if name not in ("all", "none")])
     held = content(results, metrics, baseline)
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
@@ -48,8 +54,15 @@ def write_report(
         yield _names(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
     if "md" in formats:
         yield _names(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
+    wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
+    drawn = list(draw(results, wanted, settings.style))
+    kinds = [kind for kind in get_args(Format) if kind in formats]
+    if drawn and kinds:
+        yield _names(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
     if "html" in formats:
-        yield _names(out, [_write(out / "report.html", page(held))])
+        lacking = missing(results, wanted)
+        text = page(held, [page_figure(figure) for figure in drawn], lacking)
+        yield _names(out, [_write(out / "report.html", text)])
 
 
 def as_markdown(held: Content, *, second: bool = False) -> str:
