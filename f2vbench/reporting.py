@@ -62,7 +62,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
     out = settings.out or folders[0]
     yield ""
     for written in write_report(results, out, settings, metrics, _compared(found.summary, baseline)):
-        yield f"written: {written}"
+        yield f"written: {written.text}"
 
 
 def _compared(summary: pd.DataFrame, baseline: str | None) -> str:

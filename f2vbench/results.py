@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.files import write_csv
+from f2vbench.files import write_atomically, write_csv
 from f2vbench.merging import merged
 from f2vbench.settings import Protocol
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.store.runs import Record, RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from f2vbench.report.grid import Table
 
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
@@ -159,6 +164,55 @@ class Results:
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
+
+    def table(self, name: str) -> Table:
+        """One of the papers' tables: ``supp-1`` to ``supp-7``, or ``table-1`` of videos.
+
+        Raises:
+            StoreError: no such table, or nothing in these results for it.
+        """
+        from f2vbench.report.content import table_named
+
+        return table_named(self, name)
+
+    def figure(self, name: str, style: str = "nature") -> Figure:
+        """A figure by its name, such as ``few-shot-segmentation``, or the paper's number, ``fig3``.
+
+        Where a kind has several (one a task), the first.
+
+        Raises:
+            SettingsError: no such figure or style.
+            StoreError: nothing in these results for it.
+        """
+        from f2vbench.report.figures.catalogue import draw, missing
+
+        reasons = missing(self, [name])
+        if reasons:
+            raise StoreError(f"nothing for figure {name}: {'; '.join(reasons.values())}")
+        return next(draw(self, [name], style)).figure
+
+    def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
+        """Write all tables as a LaTeX document with booktabs, which compiles alone."""
+        from f2vbench.report.content import content
+        from f2vbench.report.latex import document
+
+        write_atomically(Path(path), document(content(self, metrics).tables, second=second).encode())
+
+    def report(self, out: str | Path, **words: Any) -> list[Path]:
+        """Write a report; ``words`` are the keys of `f2vbench report` but ``run`` and ``out``. Returns its files.
+
+        Raises:
+            SettingsError: all problems of the arguments at once.
+            StoreError: a file can't be written.
+        """
+        from f2vbench.report.settings import ReportSettings
+        from f2vbench.report.written import write_report
+        from f2vbench.words import build
+
+        settings = build(ReportSettings, words)
+        metrics = self.metrics if settings.metric == ["all"] else settings.metric
+        parts = write_report(self, Path(out), settings, metrics, settings.baseline)
+        return [path for _, paths in parts for path in paths]
 
     def _better(self, metric: str) -> str:
         return "lower" if metric in self.lower_is_better else "higher"

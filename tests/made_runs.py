@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from f2vbench.files import canonical_json, sha256
 from f2vbench.store.runs import RunFolder
 
 SOFTWARE = {"f2vbench": "0.1.0", "git": "1234567890abcdef", "python": "3.12.0", "libraries": {"torch": "2.8.0"}}
@@ -49,7 +50,7 @@ def unit_record(
         "family": family,
         "main_metrics": list(main_metrics),
         "lower_is_better": list(lower_is_better),
-        "fingerprint": f"{abs(hash((*unit.values(), data, weights_sha256))):032x}",
+        "fingerprint": sha256(canonical_json([*unit.values(), data, weights_sha256])),
         "identity": identity,
         "weights": weights,
         "floor": floor,

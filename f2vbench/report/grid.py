@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,26 @@ class Table:
     @property
     def grouped(self) -> bool:
         return any(column.group for column in self.columns)
+
+    @property
+    def frame(self) -> DataFrame:
+        """The table's values as a data frame: numbers in full where cells have some, and the text of the others."""
+        from pandas import DataFrame
+
+        rows = [[cell.text if cell.value is None else cell.value for cell in row] for row in self.rows]
+        return DataFrame(rows, columns=self.headings)
+
+    def to_latex(self, *, second: bool = False) -> str:
+        """A ``table`` environment for a document that uses booktabs and graphicx; ``second`` underlines the second."""
+        from f2vbench.report.latex import tabular
+
+        return tabular(self, second=second)
+
+    def to_markdown(self, *, second: bool = False) -> str:
+        """A heading, a pipe table and its notes."""
+        from f2vbench.report.markdown import markdown
+
+        return markdown(self, second=second)
 
     @property
     def headings(self) -> list[str]:

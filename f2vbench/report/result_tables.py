@@ -75,10 +75,10 @@ def _place_table(
     for model in models:
         any_row = next(row for (encoder, *_), row in held.items() if encoder == model)
         muted = bool(any_row.floor) or any_row.weights == "untrained"
-        cells = [Cell(model, muted=muted), Cell(kind_of(any_row.floor, any_row.weights), muted=muted)]
+        cells = [model_cell(model, any_row, muted)]
         cells += [_mean_cell(held.get((model, *place)), ranks[place], model, place in unsure) for place in places]
         rows.append(cells)
-    columns = [Column("model", numeric=False), Column("weights", numeric=False)]
+    columns = [Column("model", numeric=False)]
     columns += [Column(metric_name(metric, better[metric]), shots_text(count)) for count, metric in places]
     seeds = sorted(set(group.n[group.n > 0]))
     told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
@@ -89,6 +89,12 @@ def _place_table(
     one = seeds[-1:] == [1]
     caption = f"{SPREAD}; {told} seeds." if not one else "One seed: no spread and no interval."
     return Table(name, title, caption, columns, rows, notes)
+
+
+def model_cell(model: str, row: Any, muted: bool) -> Cell:
+    """A model, and what it is where its name does not tell: a floor, untrained, or whose weights."""
+    kind = kind_of(row.floor, row.weights)
+    return Cell(model, detail="" if kind == model else kind, muted=muted)
 
 
 def _separates_best(each: Compared, group: pd.DataFrame) -> bool:
@@ -129,25 +135,19 @@ def _mean_cell(row: Any | None, order: Sequence[str], model: str, unsure: bool) 
 def comparison_table(comparisons: Sequence[Compared], title_of: Callable[[str], str], floors: set[str]) -> Table:
     """Every comparison shown, with its three tests, the p of each Holm-adjusted over all rows."""
     columns = [
-        Column("place", numeric=False),
-        Column("metric", numeric=False),
-        Column("first", numeric=False),
-        Column("second", numeric=False),
+        *(Column(title, numeric=False) for title in ("place", "metric", "first", "second")),
         Column("difference"),
-        Column("the first is", numeric=False),
-        Column("p", "t-test over seeds, as in the papers"),
-        Column("p (Holm)", "t-test over seeds, as in the papers"),
-        Column("p", "corrected for overlapping splits"),
-        Column("p (Holm)", "corrected for overlapping splits"),
-        Column("95 % interval", "bootstrap over test patients"),
-        Column("p", "bootstrap over test patients"),
-        Column("p (Holm)", "bootstrap over test patients"),
+        Column("verdict", numeric=False),
+        Column("as in the papers", "p, Holm-adjusted, over seeds"),
+        Column("corrected for overlap", "p, Holm-adjusted, over seeds"),
+        Column("bootstrap", "p, Holm-adjusted, over test patients"),
     ]
     rows = [_comparison_row(each, title_of, floors) for each in comparisons]
     return Table(
         "comparisons",
         "Which differences are real",
-        "The difference is first − second. Each p-value says what varies: the papers' t-test takes the seeds as "
+        "The difference is first − second, with its 95 % interval over test patients; the verdict is on the first. "
+        "Each p-value says what varies: the papers' t-test takes the seeds as "
         "independent, which they are not where they share images; the corrected test (Nadeau and Bengio) accounts for "
         "the overlap of their splits; the bootstrap asks for other patients, with the heads as they were trained. "
         "Holm's adjustment of each is over all rows of this table.",
@@ -158,26 +158,20 @@ def comparison_table(comparisons: Sequence[Compared], title_of: Callable[[str], 
 
 
 def _comparison_row(each: Compared, title_of: Callable[[str], str], floors: set[str]) -> list[Cell]:
-    def test(found: Comparison) -> list[Cell]:
-        cells = [Cell(p_value(p), p, reason=found.reason) for p in (found.p, found.p_adjusted)]
-        basis = f"n = {found.n} {found.unit}; {varies_text(found.varies)}"
-        return [
-            Cell(cells[0].text, cells[0].value, basis if found.p is not None else "", reason=found.reason),
-            cells[1],
-        ]
+    def test(found: Comparison) -> Cell:
+        basis = f"p {p_value(found.p)}, n = {found.n} {found.unit}; {varies_text(found.varies)}"
+        return Cell(
+            p_value(found.p_adjusted), found.p_adjusted, basis if found.p is not None else "", reason=found.reason
+        )
 
-    between = each.patients
-    reach = interval(between.low, between.high) or NONE
+    difference, between = each.means[0] - each.means[1], each.patients
     return [
         Cell(place_text(title_of(each.task), each.protocol, each.shots)),
         Cell(metric_name(each.metric, each.better)),
         *(Cell(model_name(name, name in floors)) for name in (each.first, each.second)),
-        Cell(signed(each.means[0] - each.means[1]), each.means[0] - each.means[1]),
-        Cell(certainty_text(each), certainty_text(each)),
-        *test(each.seeds),
-        *test(each.splits),
-        Cell(reach, between.low, reason=between.reason),
-        *test(between),
+        Cell(signed(difference), difference, interval(between.low, between.high), reason=between.reason),
+        Cell(certainty_text(each)),
+        *map(test, (each.seeds, each.splits, each.patients)),
     ]
 
 

@@ -14,8 +14,8 @@ import yaml
 from f2vbench.comparisons import Compared
 from f2vbench.report.grid import Cell, Column, Table
 from f2vbench.report.methods import card_of
-from f2vbench.report.result_tables import SPREAD, certainty_text
-from f2vbench.report.wording import NONE, interval, kind_of, metric_name, number, p_value
+from f2vbench.report.result_tables import SPREAD, certainty_text, model_cell
+from f2vbench.report.wording import NONE, interval, metric_name, number, p_value
 from f2vbench.store.runs import Record
 
 _SYSTEMIC_LAYOUTS = ("uk_biobank", "outcome_table")
@@ -88,7 +88,7 @@ def named_table(
     for key, group in rows_of.groupby(_ROWS_BY_PLACE, dropna=False, sort=False):
         rows += _place_rows(key, group, metrics, comparisons, title_of, few)
     columns = [Column("data set", numeric=False), *([Column("support")] if few else [])]
-    columns += [Column("model", numeric=False), Column("weights", numeric=False)]
+    columns.append(Column("model", numeric=False))
     columns += [Column(metric_name(metric, better[metric])) for metric in metrics]
     columns += [Column("p"), Column("verdict", numeric=False)]
     notes = [
@@ -122,7 +122,7 @@ def _place_rows(
         one = next(row for (encoder, _), row in held.items() if encoder == model)
         muted = bool(one.floor) or one.weights == "untrained"
         cells = [Cell(title_of(task)), *([Cell(str(place[2]), place[2])] if few else [])]
-        cells += [Cell(model, muted=muted), Cell(kind_of(one.floor, one.weights), muted=muted)]
+        cells.append(model_cell(model, one, muted))
         cells += [_mean(held.get((model, metric)), order[metric][:1] == [model]) for metric in metrics]
         first = test is not None and model == test.first
         cells.append(Cell(p_value(test.seeds.p_adjusted), reason=test.seeds.reason) if test and first else Cell(""))
@@ -141,8 +141,7 @@ def _published_rows(metrics: Sequence[str]) -> list[list[Cell]]:
     return [
         [
             Cell(f"published: {paper['source']}", muted=True),
-            Cell(model, muted=True),
-            Cell("published", muted=True),
+            Cell(model, detail="published", muted=True),
             *(Cell(number(values.get(metric)), values.get(metric), muted=True) for metric in metrics),
         ]
         for paper in published_videos()["papers"]

@@ -67,7 +67,7 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or pd.isna(value):
         return NONE
     size = abs(value)
-    return f"{value:.{digits if size < 10 else max(digits - 2, 0) if size < 1000 else 1}f}"
+    return f"{value:.{digits if size < 10 else max(digits - 2, 0) if size < 1000 else 1}f}".replace("-", "−")
 
 
 def signed(value: float | None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pandas as pd
 
@@ -23,14 +23,21 @@ from f2vbench.report.settings import ReportSettings
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
 
 
+class Written(NamedTuple):
+    """Files of one kind, and their names for the terminal."""
+
+    text: str
+    paths: list[Path]
+
+
 def write_report(
     results: Reported,
     out: Path,
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     baseline: str | None = None,
-) -> Iterator[str]:
-    """Write what the settings ask for; tells of each kind of file once it is there.
+) -> Iterator[Written]:
+    """Write what the settings ask for, kind by kind; each is told once it is there.
 
     Args:
         metrics: of the tables; by default the main ones of each task's family.
@@ -49,20 +56,20 @@ def write_report(
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
         if kind in formats:
-            yield _names(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
+            yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
-        yield _names(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
+        yield _written(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
     if "md" in formats:
-        yield _names(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
+        yield _written(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
     wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
     drawn = list(draw(results, wanted, settings.style))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if drawn and kinds:
-        yield _names(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
+        yield _written(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
     if "html" in formats:
         lacking = missing(results, wanted)
         text = page(held, [page_figure(figure) for figure in drawn], lacking)
-        yield _names(out, [_write(out / "report.html", text)])
+        yield _written(out, [_write(out / "report.html", text)])
 
 
 def as_markdown(held: Content, *, second: bool = False) -> str:
@@ -90,7 +97,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _names(out: Path, paths: Iterable[Path]) -> str:
+def _written(out: Path, paths: list[Path]) -> Written:
     """``runs/rite/results.csv, summary.csv``: the folder once."""
     names = [str(path.relative_to(out)) for path in paths]
-    return ", ".join([str(out / names[0]), *names[1:]])
+    return Written(", ".join([str(out / names[0]), *names[1:]]), paths)
