@@ -43,6 +43,12 @@ def sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Fi
     return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(panels)]
 
 
+def chance_line(axis: Axes, level: float | None) -> None:
+    """Across the panel, where chance reaches anything."""
+    if level is not None and level > 0:
+        axis.axhline(level, **CHANCE_LINE)
+
+
 def letters(axes: Sequence[Axes], titles: Sequence[str]) -> None:
     """Titles with a bold letter before each, where there are several."""
     for place, (axis, title) in enumerate(zip(axes, titles, strict=True)):
@@ -68,7 +74,8 @@ def legend(
             handles.append(Line2D([], [], label=look.label, **look.line()))
         else:
             patch = Patch(**look.bar())
-            point = Line2D([], [], **look.points(), markersize=0.45 * style.text)
+            seen = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": style.line}
+            point = Line2D([], [], **seen, markersize=0.45 * style.text)
             handles.append(patch if look.floor else (patch, point))
     labels = [look.label for look in looks]
     if chance:
