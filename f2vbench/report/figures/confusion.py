@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.panels import sentences, sheet
+from f2vbench.report.figures.panels import model_title, sentences, sheet
 from f2vbench.report.figures.predictions import lacks_predictions, places_predicted, predicted
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import INK, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 _ONE_CLASS = ("binary", "nominal", "ordinal")
 _NUMBERS_UP_TO = 8
@@ -61,7 +62,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
         figure, axes = sheet(style, len(counts), columns=columns, height=style.width / columns * 7 / style.text * 0.94)
         for position, (axis, (encoder, table)) in enumerate(zip(axes, counts.items(), strict=True)):
             image = _panel(axis, table, classes, style)
-            axis.set_title(source.looks[encoder].label, fontweight="normal")
+            model_title(axis, source.looks[encoder], style, columns)
             if position % columns == 0:
                 axis.set_ylabel("true class")
             else:
@@ -81,7 +82,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     return DrawnFigure(name, title, caption, figure)
 
 
-def _panel(axis: Axes, table: NDArray[np.int64], classes: Sequence[str], style: Style):  # noqa: ANN202
+def _panel(axis: Axes, table: NDArray[np.int64], classes: Sequence[str], style: Style) -> AxesImage:
     totals = table.sum(axis=1, keepdims=True)
     part = np.divide(table, totals, out=np.zeros(table.shape), where=totals > 0)
     image = axis.imshow(part, cmap="Blues", vmin=0, vmax=1, aspect="equal")

@@ -67,7 +67,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
         for axis in axes:
             axis.label_outer()
         letters(axes, [place.text for place in places])
-        legend(figure, style, source.looks_among(shown), lines=True, chance=True)
+        legend(figure, style, source.looks_among(shown), kind="line", chance=True)
     low, high = min(seeds), max(seeds)
     caption = sentences(
         f"{title}; {f'n = {high}' if low == high else f'n = {low} to {high}'} seed{'s' if high > 1 else ''}.",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.panels import CHANCE_LINE, looks_text, sentences, sheet
+from f2vbench.report.figures.panels import CHANCE_LINE, looks_text, model_title, sentences, sheet
 from f2vbench.report.figures.predictions import Predicted, places_predicted, predicted
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import GRID, INK, Look, Style
@@ -72,7 +72,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
             kind = units[0].kind
             errors = [record["result"]["metrics"].get("calibration_error") for record in held]
             _panel(axis, units, errors, source.looks[encoder], style)
-            axis.set_title(source.looks[encoder].label, fontweight="normal")
+            model_title(axis, source.looks[encoder], style, columns)
             if position % columns == 0:
                 axis.set_ylabel("part that is so" if kind in ("binary", "multilabel") else "part that is right")
             if position + columns >= len(records):
