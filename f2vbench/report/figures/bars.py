@@ -105,7 +105,7 @@ def _panels(source: Source, protocols: Sequence[str]) -> list[Panel]:
                     if len(rows):
                         chance = source.chance(task, metric, (protocol,))
                         shots = 0 if protocol == "zero-shot" else None
-                        groups.append((task, rows, chance, published_at(task, metric, protocol, shots)))
+                        groups.append((source.title(task), rows, chance, published_at(task, metric, protocol, shots)))
                 if groups:
                     told = f"{protocol}, " if len(protocols) > 1 else ""
                     panels.append((f"{family.capitalize()}, {told}{METRIC_NAMES[metric]}", metric, groups))
@@ -132,6 +132,7 @@ def _figure(
             grouped_bars(axis, groups, slots, looks, style, 0.5 if metric == "auroc" else 0.0)
             axis.set_ylabel(METRIC_NAMES[metric])
             axis.set_xlabel(xlabel)
+        figure.align_ylabels(axes)
         letters(axes, [heading for heading, _, _ in panels])
         legend(figure, style, looks, chance=True, mark=marks)
     told = "Bars of AUROC start at chance, 0.5." if any(metric == "auroc" for _, metric, _ in panels) else ""
@@ -160,8 +161,7 @@ def grouped_bars(
         for place, name in enumerate(slots[label]):
             values = rows.value[rows.encoder == name].to_numpy(float)
             if len(values):
-                _bar(axis, left + place, values, by_name[name], style, base)
-                everything += values.tolist()
+                everything += _bar(axis, left + place, values, by_name[name], style, base)
         width = len(slots[label])
         for mark in found:
             axis.plot(left + width - 1, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
@@ -194,13 +194,16 @@ def _slots(panels: Sequence[Panel], looks: Sequence[Look]) -> dict[str, list[str
     return slots
 
 
-def _bar(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style, baseline: float) -> None:
+def _bar(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style, baseline: float) -> list[float]:
+    """One bar; all heights that it reaches."""
+    reached = values.tolist()
     mean = float(values.mean())
     axis.bar(place, mean - baseline, 0.86, bottom=baseline, zorder=2, **look.bar())
     if len(values) > 1:
         found = normal_interval(values, varies="head seed")
         if found.low is not None and found.high is not None:
             reach = found.high - mean
+            reached += [found.low, found.high]
             axis.errorbar(
                 place, mean, reach, fmt="none", ecolor=INK, elinewidth=style.line, capsize=0.22 * style.text, zorder=4
             )
@@ -210,6 +213,7 @@ def _bar(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style,
     else:
         marks["markeredgecolor"], size = INK, 0.36 * style.text
     axis.plot(place + spread(len(values), 0.86), values, markersize=size, zorder=3, clip_on=False, **marks)
+    return reached
 
 
 def _turn_labels(axis: Axes, labels: Sequence[str], style: Style) -> None:

@@ -7,7 +7,19 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.report.figures import bars
+from f2vbench.report.figures import (
+    bars,
+    boxes,
+    confusion,
+    cost,
+    curves,
+    examples,
+    learning,
+    predictions,
+    ranks,
+    reliability,
+    worst,
+)
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.source import Embeddings, ResultsLike, Source
 from f2vbench.report.figures.style import Style, style_named
@@ -34,6 +46,13 @@ class FigureKind:
 
 _KINDS = (
     FigureKind(
+        "segmentation-examples",
+        "photograph, truth, scores and errors of the best, median and worst image",
+        examples.lacks_examples,
+        examples.examples,
+    ),
+    FigureKind("worst-cases", "the images on which a model fails", worst.lacks_worst_cases, worst.worst_cases),
+    FigureKind(
         "few-shot-segmentation",
         "vessel segmentation over the number of support images",
         bars.lacks_few_shot_segmentation,
@@ -41,7 +60,32 @@ _KINDS = (
         "fig3",
     ),
     FigureKind("zero-shot", "results without training", bars.lacks_zero_shot, bars.zero_shot, "fig4"),
+    FigureKind("few-shot", "few-shot results, every seed a point", boxes.lacks_few_shot, boxes.few_shot, "fig5"),
     FigureKind("supervised", "supervised results", bars.lacks_supervised, bars.supervised, "fig6"),
+    FigureKind(
+        "few-shot-aupr",
+        "few-shot results, area under the precision-recall curve",
+        boxes.lacks_few_shot_aupr,
+        boxes.few_shot_aupr,
+        "supp-fig1",
+    ),
+    FigureKind(
+        "learning-curves",
+        "metrics over the number of shots, with floors and chance",
+        learning.lacks_learning_curves,
+        learning.learning_curves,
+    ),
+    FigureKind("roc", "ROC curves with bands over seeds", predictions.lacks_predictions, curves.roc),
+    FigureKind("pr", "precision-recall curves with bands", predictions.lacks_predictions, curves.precision_recall),
+    FigureKind("calibration", "reliability diagrams", predictions.lacks_predictions, reliability.calibration),
+    FigureKind("confusion", "confusion matrices", confusion.lacks_confusion, confusion.confusion),
+    FigureKind(
+        "critical-difference",
+        "average ranks over tasks and which models can't be told apart",
+        ranks.lacks_critical_difference,
+        ranks.critical_difference,
+    ),
+    FigureKind("cost-quality", "seconds against quality", cost.lacks_cost_quality, cost.cost_quality),
 )
 FIGURES: Mapping[str, FigureKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 ALIASES: Mapping[str, str] = MappingProxyType({kind.alias: kind.name for kind in _KINDS if kind.alias})

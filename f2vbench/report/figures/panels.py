@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,10 +43,26 @@ def sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Fi
     return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(panels)]
 
 
+def chance_line(axis: Axes, level: float | None) -> None:
+    """Across the panel, where chance reaches anything."""
+    if level is not None and level > 0:
+        axis.axhline(level, **CHANCE_LINE)
+
+
 def letters(axes: Sequence[Axes], titles: Sequence[str]) -> None:
     """Titles with a bold letter before each, where there are several."""
     for place, (axis, title) in enumerate(zip(axes, titles, strict=True)):
         axis.set_title(f"{chr(97 + place % 26)}  {title}".rstrip() if len(axes) > 1 else title)
+
+
+def model_title(axis: Axes, look: Look, style: Style, columns: int) -> None:
+    """A panel's model as its title, in two lines where the panel is narrow."""
+    room = int(0.8 * style.inches * 72 / columns / (0.6 * style.text))
+    label = look.label
+    if len(label) > room:
+        cut = max(label.rfind(mark, 1, room) for mark in ":-_+ ")
+        label = f"{label[: cut + 1]}\n{label[cut + 1 :]}" if cut > 0 else label
+    axis.set_title(label, fontweight="normal")
 
 
 def legend(
@@ -54,21 +70,22 @@ def legend(
     style: Style,
     looks: Sequence[Look],
     *,
-    lines: bool = False,
+    kind: Literal["bar", "line", "point"] = "bar",
     chance: bool = False,
     mark: bool = False,
 ) -> None:
-    """One legend of the encoders below all panels, as patches or as lines, in as many rows as the width needs."""
+    """One legend of the encoders below all panels, in as many rows as the width needs; the figure grows by them."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = []
     for look in looks:
-        if lines:
-            handles.append(Line2D([], [], label=look.label, **look.line()))
+        if kind != "bar":
+            handles.append(Line2D([], [], **(look.line() if kind == "line" else look.points())))
         else:
             patch = Patch(**look.bar())
-            point = Line2D([], [], **look.points(), markersize=0.45 * style.text)
+            seen = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": style.line}
+            point = Line2D([], [], **seen, markersize=0.45 * style.text)
             handles.append(patch if look.floor else (patch, point))
     labels = [look.label for look in looks]
     if chance:
@@ -79,7 +96,9 @@ def legend(
         labels.append(LABEL)
     widest = max(len(label) for label in labels)
     columns = max(1, min(len(labels), int(style.inches * 72 / ((widest * 0.6 + 4.2) * style.text))))
-    columns = math.ceil(len(labels) / math.ceil(len(labels) / columns))
+    rows = math.ceil(len(labels) / columns)
+    columns = math.ceil(len(labels) / rows)
+    figure.set_figheight(figure.get_figheight() + (rows * 1.35 + 0.8) * style.text / 72)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 

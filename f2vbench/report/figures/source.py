@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,12 @@ from f2vbench.data.view import SquareView
 from f2vbench.errors import F2VBenchError
 from f2vbench.progress import Silent
 from f2vbench.report.figures.style import Look, looks_of
+from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.store.runs import Record, RunFolder
 from f2vbench.store.score_maps import decode
 
 PLACE = ["task", "protocol", "shots"]
-_PROTOCOLS = ("zero-shot", "prototype", "knn", "few-shot", "supervised", "probe")
+_PROTOCOLS = get_args(ProtocolName)
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Of the families whose seeds, shots and tasks are drawn: the first is the one where a figure has room for one."""
 METRIC_NAMES = {"auroc": "AUROC", "average_precision": "AUPR", "dice": "Dice"}

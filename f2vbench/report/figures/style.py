@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -32,7 +33,7 @@ _FLOORS = ("tophat", "sato", "frangi", "green", "scratch", "thumbnail", "colour"
 _GREYS = ("#5A5A5A", "#8C8C8C", "#767676", "#A6A6A6", "#404040", "#6A6A6A", "#989898", "#B4B4B4")
 _HATCHES = ("////", "\\\\\\\\", "....", "----", "xxxx", "||||", "++++", "oooo")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">", "*")
-_FLOOR_MARKERS = ("1", "2", "x", "3", "+", "4", "|", "_")
+_FLOOR_MARKERS = ("x", "+", "o", "s", "^", "D", "v", "p")
 _FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 UNTRAINED = "untrained"
 
@@ -70,12 +71,13 @@ class Style:
         return self.width < 13.5 * self.text
 
     def columns(self, panels: int, least: float = 42) -> int:
-        """How many of so many panels stand in a row.
+        """How many of so many panels stand in a row, rows filled evenly.
 
         Args:
             least: width of a panel in mm with text of 7 points.
         """
-        return max(1, min(panels, int(self.width // (least * self.text / 7))))
+        fitting = max(1, min(panels, int(self.width // (least * self.text / 7))))
+        return math.ceil(panels / math.ceil(panels / fitting))
 
     def height(self, millimetres: float) -> float:
         """Inches of a height that is given for text of 7 points."""
