@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from made_runs import call_record, grid, write_run
+from stored_runs import call_record, grid, write_run
 
 from f2vbench import Results
 from f2vbench.stats.bootstrap import paired_bootstrap

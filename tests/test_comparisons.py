@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_runs import grid, unit_record, write_run
 from scipy import stats as scipy_stats
 from sklearn.metrics import roc_auc_score
+from stored_runs import grid, unit_record, write_run
 
 from f2vbench import Results
 from f2vbench.comparisons import pairs_that_matter, replicates_for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_runs import grid, unit_record, write_run
+from stored_runs import grid, unit_record, write_run
 
 from f2vbench import Results
 from f2vbench.errors import StoreError

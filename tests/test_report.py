@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from made_runs import call_record, grid, unit_record, write_run
+from stored_runs import call_record, grid, unit_record, write_run
 
 from f2vbench import Results
 from f2vbench.cli import main

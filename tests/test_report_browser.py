@@ -9,7 +9,7 @@ import subprocess
 from html import unescape
 
 import pytest
-from made_runs import call_record, grid, write_run
+from stored_runs import call_record, grid, write_run
 
 from f2vbench import Results
 from f2vbench.report.content import content
