@@ -37,10 +37,13 @@ class TrainedNetworks:
 
     def __init__(self, networks: Mapping[str, nn.Module], settings: TrainSettings, device: torch.device):
         self._trained = dict(networks)
-        # Not in channels_last: PyTorch 2.13 gives wrong gradients on a CPU where a transposed convolution follows
-        # residual blocks with instance normalisation (seen against finite differences).
         for network in self._trained.values():
             network.to(device).train()
+            for layer in network.modules():
+                # Not the transposed ones: with their weights in channels_last PyTorch 2.13 gives wrong gradients on a
+                # CPU (seen against float64 and finite differences).
+                if isinstance(layer, nn.Conv2d):
+                    layer.to(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:
             averaging = _averaging(settings.ema)

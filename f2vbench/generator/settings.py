@@ -151,7 +151,7 @@ class TrainSettings(Settings):
     mae: MaeSettings = Field(MaeSettings(), description="the masked autoencoder")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="arithmetic of the networks: auto is bf16 on a GPU and float32 on a CPU"
+        "auto", description="arithmetic of the networks: auto is bf16 on a GPU or CPU that has it, else float32"
     )
     threads: int = Field(1, ge=1, description="of a CPU; with one, going on gives the same bits, more are faster")
     checkpointing: bool = Field(False, description="compute residual blocks twice and save the memory of their maps")
