@@ -85,7 +85,9 @@ class TrainSettings(Settings):
     data: str = Field("phantom", description="phantom, a table in the released format, or a folder of cases")
     out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
     start: Path | None = Field(
-        None, description="weights to begin with, of the same model and widths, instead of random ones (fine-tuning)"
+        None,
+        description="weights to begin with, a file or a card's name, of the same model and widths, instead of random "
+        "ones; fundus2video takes those of a model of one frame as well",
     )
     seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
