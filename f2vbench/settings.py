@@ -116,7 +116,7 @@ class RunSettings(Settings):
 
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
     model: Names = Field(
-        ["fundus2video:untrained", "fundus2fa:untrained"],
+        ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
