@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from f2vbench.adapters.retrieval import measure
+from f2vbench.adapters.gallery import measure
+from f2vbench.metrics.neighbours import nearest, normalised, ranks_of_relevant
+from f2vbench.metrics.ragged import Ragged
 from f2vbench.metrics.retrieval import (
     average_precision,
     chance_average_precision,
     chance_precision,
     chance_recall,
-    nearest,
-    normalised,
     precision_at,
-    ranks_of_relevant,
     recall_at,
 )
 
@@ -50,7 +49,8 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
     queries = np.arange(0, COUNT, 25)
     found, similarity = nearest(vectors[queries], vectors, 10, content[queries], content)
     relevant = [np.flatnonzero((patients == patients[q]) & (content != content[q])) for q in queries]
-    ranks = ranks_of_relevant(vectors[queries], vectors, relevant, content[queries], content)
+    ranks = ranks_of_relevant(vectors[queries], vectors, Ragged.of(relevant), content[queries], content)
+    averages = average_precision(ranks)
     tied = 0
     for row, query in enumerate(queries):
         order = brute_order(vectors, query, np.flatnonzero(content != content[query]))
@@ -60,7 +60,7 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
         np.testing.assert_array_equal(ranks[row], np.flatnonzero(hits) + 1)
         if hits.any():
             expected = average_precision_score(hits, -np.arange(len(hits)))
-            assert average_precision(ranks[row]) == pytest.approx(expected, abs=1e-12)
+            assert averages[row] == pytest.approx(expected, abs=1e-12)
         tied += len(np.unique(similarity[row])) < 10
     assert tied > len(queries) / 2, "the case has too few ties to show anything"
 
@@ -119,11 +119,11 @@ def test_without_any_query_values_are_missing_with_the_reason():
 @pytest.mark.parametrize(("relevant", "gallery"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6)])
 def test_chance_equals_the_mean_over_all_orders(relevant, gallery):
     orders = [np.array(order) + 1 for order in permutations(range(gallery))]
-    ranks = [np.sort(order[:relevant]) for order in orders]
+    ranks = Ragged.of([np.sort(order[:relevant]) for order in orders])
     for k in (1, 3, 5, 10):
-        assert chance_recall(relevant, gallery, k) == pytest.approx(np.mean([recall_at(r, k) for r in ranks]))
-        assert chance_precision(relevant, gallery, k) == pytest.approx(np.mean([precision_at(r, k) for r in ranks]))
-    mean = np.mean([average_precision(r) for r in ranks])
+        assert chance_recall(relevant, gallery, k) == pytest.approx(recall_at(ranks, k).mean())
+        assert chance_precision(relevant, gallery, k) == pytest.approx(precision_at(ranks, k).mean())
+    mean = average_precision(ranks).mean()
     assert chance_average_precision(relevant, gallery) == pytest.approx(mean)
 
 
