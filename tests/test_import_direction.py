@@ -23,7 +23,7 @@ ORDER = [
     ["store.features"],
     ["adapters"],
     ["heads"],
-    ["results"],
+    ["results", "retrieval_results"],
     ["store"],
     ["stats"],
     ["report"],

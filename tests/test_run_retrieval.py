@@ -143,7 +143,7 @@ def test_variants_and_components_of_a_run(cohort, tmp_path):
     load = load_encoder("thumbnail")
     vectors = [
         (lambda v: v / np.linalg.norm(v, axis=1, keepdims=True))(
-            load.embed([shown for shown in squares(cohort, pd.DataFrame({"image": rows.path}))]).astype(float)
+            load.embed(squares(cohort, pd.DataFrame({"image": rows.path}))).astype(float)
         )
         for rows in (index.loc[list(gallery)], outside)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
+from f2vbench.data.images import content_hash, field_of_view, read_label, read_part
 from f2vbench.errors import DataError
 from f2vbench.files import Memo, cache_folder, canonical_json, sha256
 
@@ -39,11 +39,20 @@ def describe(index: DataFrame) -> DataFrame:
     Facts are remembered in the cache folder by path, size and time of change, and only for rows without a
     problem.
     """
-    memos = {"photograph": Memo(_PHOTOGRAPHS), "label": Memo(_MASKS), "fov": Memo(_MASKS)}
-    facts = [_facts_of(_files(row), memos) for row in index.to_dict("records")]
+    masks = Memo(_MASKS)
+    # A file of several images has other facts for each of its parts.
+    photographs = {part: Memo(f"{part}-{_PHOTOGRAPHS}".lstrip("-")) for part in set(index.get("part", [""]))}
+    facts = [
+        _facts_of(
+            _files(row),
+            {"photograph": photographs[row.get("part", "")], "label": masks, "fov": masks},
+            row.get("part", ""),
+        )
+        for row in index.to_dict("records")
+    ]
     described = index.assign(**{column: [row[column] for row in facts] for column in _columns_of({}, "")})
     described.attrs["notes"] = list(index.attrs.get("notes", []))
-    if any(not row["problem"] for row in facts) and not (cache_folder() / _PHOTOGRAPHS).exists():
+    if any(not row["problem"] for row in facts) and not any(cache_folder().glob(f"*{_PHOTOGRAPHS}")):
         described.attrs["notes"].append(
             f"the cache folder {cache_folder()} can't be written: images are read again each time; set F2VBENCH_CACHE"
         )
@@ -62,11 +71,11 @@ def _files(row: dict[Any, Any]) -> dict[str, Path]:
     return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
 
 
-def _facts_of(files: dict[str, Path], memos: dict[str, Memo]) -> dict[str, Any]:
+def _facts_of(files: dict[str, Path], memos: dict[str, Memo], part: str) -> dict[str, Any]:
     known = _remembered(files, memos)
     if known is not None:
         return _columns_of(known, "; ".join(_size_problems(files, known)))
-    facts, problems = _inspect(files)
+    facts, problems = _inspect(files, part)
     if not problems:
         for role, path in files.items():
             with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
@@ -99,13 +108,13 @@ def _is_sound(fact: Any) -> bool:
     )
 
 
-def _inspect(files: dict[str, Path]) -> tuple[Facts, list[str]]:
+def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
     """Read the row's files: facts on those that can be read, and all that is wrong."""
     pixels: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for role, path in files.items():
         try:
-            pixels[role] = read_rgb(path) if role == "photograph" else read_label(path)
+            pixels[role] = read_part(path, part) if role == "photograph" else read_label(path)
         except DataError as error:
             problems += error.problems
     facts = {

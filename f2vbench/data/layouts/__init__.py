@@ -30,12 +30,15 @@ def _on_demand(name: str) -> Layout:
 LAYOUTS: dict[str, Layout] = {
     name: _on_demand(name)
     for name in (
+        "angio_report",
         "angiogram_table",
         "chase_db1",
         "drive",
         "folder",
         "hrf",
+        "image_bank",
         "les_av",
+        "odir_eyes",
         "outcome_table",
         "retfound_folders",
         "retrieval_table",

@@ -1,0 +1,103 @@
+"""Intervals and comparisons of retrieval: what varies are the patients, not the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.stats.correction import holm
+from f2vbench.stats.patients import patient_interval
+from f2vbench.store.runs import Record, RunFolder
+
+METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
+
+
+def retrieval_records(*folders: str | Path) -> list[Record]:
+    """Records of a run's retrieval units; none where it has none."""
+    records = [record for folder in folders for record in RunFolder(Path(folder)).records()]
+    return [record for record in records if record.get("family") == "retrieval"]
+
+
+def queries(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a (unit, query, metric): task, encoder, weights, floor, seed, image, patient, metric, value."""
+    rows = []
+    for record in records:
+        unit, result = record["unit"], record["result"]
+        patients = dict(zip(result["gallery"], result["about"]["patient"], strict=True))
+        kept = {name: unit[name] for name in ("task", "encoder", "seed")}
+        kept |= {"weights": record["weights"], "floor": record["floor"]}
+        for image, values in result["per_image"].items():
+            told = {**kept, "image": image, "patient": patients[image]}
+            rows += [{**told, "metric": metric, "value": value} for metric, value in values.items()]
+    columns = ["task", "encoder", "seed", "weights", "floor", "image", "patient", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Each encoder's metrics with a 95 % interval from resampling patients, over the galleries of all seeds together.
+
+    Returns:
+        task, metric, encoder, weights, floor, value, low, high, patients, queries, and ``chance``, the mean over
+        seeds of the level of chance; the best of each task and metric first.
+    """
+    asked = queries(records)
+    rows = []
+    for (task, metric, encoder), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric", "encoder"]):
+        found = patient_interval(*_columns(group))
+        levels = [
+            record["result"]["metrics"].get(f"{metric}_chance")
+            for record in records
+            if (record["unit"]["task"], record["unit"]["encoder"]) == (task, encoder)
+        ]
+        chance = float(np.mean(levels)) if levels and None not in levels else np.nan
+        row = {"task": task, "metric": metric, "encoder": encoder, "weights": group.weights.iloc[0]}
+        row |= {"floor": bool(group.floor.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
+        rows.append(row | {"patients": found.patients, "queries": found.queries, "chance": chance})
+    columns = ["task", "metric", "encoder", "weights", "floor", "value", "low", "high", "patients", "queries", "chance"]
+    table = pd.DataFrame(rows, columns=columns)
+    order = {metric: place for place, metric in enumerate(metrics)}
+    return table.sort_values(
+        ["task", "metric", "value"],
+        ascending=[True, True, False],
+        key=lambda column: column.map(order) if column.name == "metric" else column,
+        ignore_index=True,
+    )
+
+
+def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """An encoder against each other one, paired by query: the same image asked in the same gallery.
+
+    Returns:
+        task, metric, encoder, other, ``difference`` (encoder − other) with its 95 % interval from resampling patients,
+        ``p``, ``p_holm`` (over all rows), patients and queries shared.
+
+    Raises:
+        StoreError: no such encoder in these results.
+    """
+    asked = queries(records)
+    known = sorted(set(asked.encoder))
+    if encoder not in known:
+        hint = did_you_mean(encoder, known)
+        raise StoreError(f"no retrieval results of '{encoder}'{hint}; there are {', '.join(known) or 'none'}")
+    rows = []
+    for (task, metric), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric"], sort=False):
+        mine = group[group.encoder == encoder]
+        for other, theirs in group[group.encoder != encoder].groupby("encoder"):
+            both = mine.merge(theirs, on=["seed", "image"], suffixes=("", "_other"))
+            if both.empty:
+                continue
+            found = patient_interval(*_columns(both.assign(value=both.value - both.value_other)))
+            row = {"task": task, "metric": metric, "encoder": encoder, "other": other, "difference": found.value}
+            row |= {"low": found.low, "high": found.high, "p": found.p}
+            rows.append(row | {"patients": found.patients, "queries": found.queries})
+    columns = ["task", "metric", "encoder", "other", "difference", "low", "high", "p", "patients", "queries"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=holm(table.p.to_numpy(float)))
+
+
+def _columns(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return group.value.to_numpy(float), group.patient.to_numpy(str), group.seed.to_numpy(np.int64)
