@@ -23,6 +23,7 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
   plan     what a run would do, how long it would take, and what is done already
   report   tables of a run, on the terminal and as CSV
+  search   images of a folder or a run most like one:  f2vbench search eye.jpg index=photos model=timm:resnet18
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
   list     what there is:  f2vbench list tasks | models | runs
@@ -70,6 +71,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "run": _run,
         "plan": _plan,
         "report": _report,
+        "search": _search,
         "train": _train,
         "phantom": _phantom,
         "list": _list,
@@ -160,10 +162,34 @@ def _report(words: list[str]) -> int:
     print(f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n")
     summary, comparison = _print_results(results, metrics, baseline)
     out = settings.out or folders[0]
+    _print_retrieval(folders, baseline)
     results.to_csv(out / "results.csv")
     write_csv(summary, out / "summary.csv")
     write_csv(comparison, out / "comparison.csv")
     print(f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv")
+    return 0
+
+
+def _search(words: list[str]) -> int:
+    from f2vbench.search.settings import SearchSettings
+    from f2vbench.words import parse
+
+    if _asks_for_help("search", SearchSettings, words):
+        return 0
+    if words and "=" not in words[0] and not words[0].startswith(("@", "-")):
+        words = [f"image={words[0]}", *words[1:]]
+    settings = parse(SearchSettings, words)
+    from f2vbench.progress import for_this_terminal
+    from f2vbench.report.tables import layout
+    from f2vbench.search.command import search
+
+    found = search(settings, for_this_terminal())
+    print(f"{settings.k} of {found.searched:,} images most like {settings.image}, by {found.model}\n")
+    rows = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in found.table.to_numpy()]
+    print(layout(list(found.table.columns), rows))
+    for note in found.notes:
+        print(f"\nnote: {note}")
+    print(f"\ncontact sheet: {found.sheet}")
     return 0
 
 
@@ -275,6 +301,15 @@ def _print_results(results: Results, metrics: Sequence[str] | None, baseline: st
     for note in results.notes:
         print(f"\nnote: {note}")
     return summary, comparison
+
+
+def _print_retrieval(folders: Sequence[Any], baseline: str | None) -> None:
+    """Intervals over patients of the retrieval tasks, where there are any."""
+    from f2vbench.retrieval_results import retrieval_records, told
+
+    records = retrieval_records(*folders)
+    if records:
+        print(f"\n{told(records, baseline)}")
 
 
 def _asks_for_help(verb: str, model: Any, words: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.report.tables import layout
 from f2vbench.stats.correction import holm
 from f2vbench.stats.patients import patient_interval
 from f2vbench.store.runs import Record, RunFolder
@@ -97,6 +98,32 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     columns = ["task", "metric", "encoder", "other", "difference", "low", "high", "p", "patients", "queries"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=holm(table.p.to_numpy(float)))
+
+
+def told(records: Sequence[Record], encoder: str | None) -> str:
+    """Intervals, and the comparison of an encoder with the others, as text for the terminal."""
+    table = intervals(records)
+    rows = [
+        [row.task, row.metric, row.encoder, _spread(row.value, row.low, row.high), f"{row.patients}", f"{row.queries}"]
+        for row in table.itertuples()
+    ]
+    header = ["task", "metric", "model", "value [95 % CI]", "patients", "queries"]
+    blocks = [f"Retrieval, intervals from 2,000 resamples of patients\n{layout(header, rows)}"]
+    compared = compare(records, encoder) if encoder is not None and encoder in set(table.encoder) else None
+    if compared is not None and len(compared):
+        rows = [
+            [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), f"{row.p_holm:.4f}"]
+            for row in compared.itertuples()
+        ]
+        header = ["task", "metric", "other", "difference [95 % CI]", "p (Holm)"]
+        blocks.append(
+            f"{encoder} against each other model, the same queries, patients resampled\n{layout(header, rows)}"
+        )
+    return "\n\n".join(blocks)
+
+
+def _spread(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.4f}" if pd.isna(low) else f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def _columns(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ ORDER = [
     ["cli", "__main__"],
     ["doctor", "overview", "listing"],
     ["benchmark"],
+    ["search"],
     ["estimate"],
     ["plan"],
     ["generator"],
@@ -77,6 +78,7 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "search", "--help"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

@@ -20,8 +20,8 @@ WIDTH = 183 / 25.4  # inches, two columns of a journal
 # Okabe and Ito's colours, which colour-blind people tell apart; floors are grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _GREYS = ("#7F7F7F", "#B5B5B5", "#4D4D4D")
-_HIT, _MISS, _INK = "#009E73", "#BBBBBB", "#222222"
-_STYLE: dict[Any, Any] = {
+_HIT, _MISS, INK = "#009E73", "#BBBBBB", "#222222"
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
     "font.size": 7,
@@ -59,7 +59,7 @@ def save(figure: Figure, *paths: Path) -> None:
 
     for path in paths:
         content = io.BytesIO()
-        with rc_context(_STYLE):
+        with rc_context(STYLE):
             figure.savefig(content, format=path.suffix.lstrip("."))
         write_atomically(path, content.getvalue())
 
@@ -75,7 +75,7 @@ def recall_bars(table: DataFrame) -> Figure:
 
     tasks = list(dict.fromkeys(table.task))
     looks = _looks(table)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
         axes = figure.subplots(1, len(tasks), squeeze=False, sharey=True)
         for axis, task in zip(axes[0], tasks, strict=True):
@@ -101,17 +101,17 @@ def examples(rows: Sequence[tuple[str, Sequence[Shown]]], rule: str) -> Figure:
     side = WIDTH / (columns + 0.3)
     lines = max(shown.label.count("\n") + 1 for _, pictures in rows for shown in pictures)
     height = side + 0.24 + 0.115 * lines
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height * len(rows) + 0.45))
         total = figure.get_figheight()
         for place, (title, pictures) in enumerate(rows):
             top = total - place * height - 0.2
-            figure.text(0.04 / WIDTH, (top + 0.05) / total, title, fontsize=8, fontweight="bold", color=_INK)
+            figure.text(0.04 / WIDTH, (top + 0.05) / total, title, fontsize=8, fontweight="bold", color=INK)
             for column, shown in enumerate(pictures):
                 left = 0.04 + column * side + (0.25 * side if column else 0)
                 box = (left / WIDTH, (top - side + 0.06) / total, (side - 0.06) / WIDTH, (side - 0.06) / total)
-                _picture(figure.add_axes(box), shown)
-        figure.text(0.04 / WIDTH, 0.1 / total, rule, fontsize=7, color=_INK, wrap=True)
+                draw_picture(figure.add_axes(box), shown)
+        figure.text(0.04 / WIDTH, 0.1 / total, rule, fontsize=7, color=INK, wrap=True)
     return figure
 
 
@@ -197,20 +197,21 @@ def _panel(axis: Any, table: DataFrame, looks: dict[str, dict[str, Any]]) -> Non
         axis.bar(x, rows.value, 0.9 * width, linewidth=0.7, label=look["label"], **look["look"])
         known = rows.low.notna().to_numpy()
         reach = np.abs(rows[["low", "high"]].to_numpy(float)[known].T - rows.value.to_numpy()[known])
-        axis.errorbar(x[known], rows.value[known], reach, fmt="none", ecolor=_INK, elinewidth=0.7, capsize=1.5)
+        axis.errorbar(x[known], rows.value[known], reach, fmt="none", ecolor=INK, elinewidth=0.7, capsize=1.5)
     chance = table.groupby("metric", sort=False).chance.mean().loc[metrics]
     for place, level in enumerate(chance):
         label = "chance" if place == 0 else None
-        axis.plot([place - 0.45, place + 0.45], [level, level], color=_INK, linewidth=0.9, dashes=(3, 2), label=label)
+        axis.plot([place - 0.45, place + 0.45], [level, level], color=INK, linewidth=0.9, dashes=(3, 2), label=label)
     axis.set_xticks(range(len(metrics)), [_NAMES.get(name, name.replace("recall@", "@")) for name in metrics])
     axis.set_ylim(0, max(1.0, float(table.high.max()) * 1.02) if table.value.max() > 0.6 else None)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _picture(axis: Any, shown: Shown) -> None:
+def draw_picture(axis: Any, shown: Shown) -> None:
+    """A framed picture with its label below; what is of the query's patient has a thick green frame."""
     axis.imshow(shown.rgb, interpolation="lanczos")
     axis.set(xticks=[], yticks=[])
-    colour, weight = {None: (_INK, 1.0), True: (_HIT, 2.4), False: (_MISS, 0.5)}[shown.hit]
+    colour, weight = {None: (INK, 1.0), True: (_HIT, 2.4), False: (_MISS, 0.5)}[shown.hit]
     for spine in axis.spines.values():
         spine.set(color=colour, linewidth=weight)
-    axis.set_xlabel(shown.label, fontsize=6.5, labelpad=2.5, color=_HIT if shown.hit else _INK, linespacing=1.15)
+    axis.set_xlabel(shown.label, fontsize=6.5, labelpad=2.5, color=_HIT if shown.hit else INK, linespacing=1.15)
