@@ -79,9 +79,10 @@ def search(settings: SearchSettings, progress: Progress) -> Found:
     rows = source.images.iloc[found[0]]
     known = source.images[same]
     whose = str(known.patient.iloc[0]) if len(known) else ""
-    pictures = [_shown(row, value, whose) for (_, row), value in zip(rows.iterrows(), similarity[0], strict=True)]
+    ranked = zip(rows.iterrows(), similarity[0], strict=True)
+    pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
     label = _lines(["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])])
-    title = f"{settings.k} of {len(same) - same.sum():,} images, by {spec.name}"
+    title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
     save(contact_sheet(Shown(_picture(photograph), label), pictures, title), sheet)
     columns = ["patient", "modality", "eye", "view"]
     table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
@@ -122,9 +123,9 @@ def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: st
     return Context(run, {NAME: source.task()}, {spec.name: spec}, cache_folder() / "search")
 
 
-def _shown(row: Any, similarity: float, whose: str) -> Shown:
+def _shown(rank: int, row: Any, similarity: float, whose: str) -> Shown:
     hit = bool(whose) and row.patient == whose
-    lines = [f"{similarity:.3f}" + (" · same patient" if hit else ""), _of_patient(row.patient), *_told(row)]
+    lines = [f"{rank}: {similarity:.3f}" + (" · same patient" if hit else ""), _of_patient(row.patient), *_told(row)]
     return Shown(_picture(open_photograph(row)), _lines(lines), hit)
 
 
