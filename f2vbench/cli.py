@@ -119,6 +119,7 @@ def _run(words: list[str]) -> int:
         print(flush=True)
     results = bench.run(for_this_terminal())
     _print_results(results, None, _first_model(plan))
+    _print_retrieval([plan.folder.path], _first_model(plan))
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
     return 0
 

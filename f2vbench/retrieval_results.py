@@ -102,14 +102,16 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
 
 def told(records: Sequence[Record], encoder: str | None) -> str:
     """Intervals, and the comparison of an encoder with the others, as text for the terminal."""
-    table = intervals(records)
+    found = dict.fromkeys(name for record in records for name in record["result"]["metrics"])
+    metrics = [*METRICS, *(name for name in found if name.split(":")[0] in METRICS and _variant(name))]
+    table = intervals(records, metrics)
     rows = [
         [row.task, row.metric, row.encoder, _spread(row.value, row.low, row.high), f"{row.patients}", f"{row.queries}"]
         for row in table.itertuples()
     ]
     header = ["task", "metric", "model", "value [95 % CI]", "patients", "queries"]
     blocks = [f"Retrieval, intervals from 2,000 resamples of patients\n{layout(header, rows)}"]
-    compared = compare(records, encoder) if encoder is not None and encoder in set(table.encoder) else None
+    compared = compare(records, encoder, metrics) if encoder is not None and encoder in set(table.encoder) else None
     if compared is not None and len(compared):
         rows = [
             [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), f"{row.p_holm:.4f}"]
@@ -119,7 +121,43 @@ def told(records: Sequence[Record], encoder: str | None) -> str:
         blocks.append(
             f"{encoder} against each other model, the same queries, patients resampled\n{layout(header, rows)}"
         )
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *_matrices(records)])
+
+
+def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.DataFrame:
+    """A metric, and its level of chance, of each pair of modalities, mean over seeds.
+
+    Returns:
+        task, encoder, query, gallery (modalities), value, chance; empty where ``variant=modality-pairs`` was not asked.
+    """
+    rows = []
+    for record in records:
+        metrics = record["result"]["metrics"]
+        for name, value in metrics.items():
+            asking, to, asked = name.removeprefix(f"{metric}:").partition("-to-")
+            if name.startswith(f"{metric}:") and to and not name.endswith("_chance"):
+                place = {"task": record["unit"]["task"], "encoder": record["unit"]["encoder"]}
+                pair = {"query": asking, "gallery": asked, "value": value, "chance": metrics[f"{name}_chance"]}
+                rows.append(place | pair)
+    keys = ["task", "encoder", "query", "gallery"]
+    table = pd.DataFrame(rows, columns=[*keys, "value", "chance"]).astype({"value": float, "chance": float})
+    return table.groupby(keys, as_index=False)[["value", "chance"]].mean()
+
+
+def _matrices(records: Sequence[Record]) -> list[str]:
+    blocks = []
+    for (task, encoder), group in modality_pairs(records).groupby(["task", "encoder"]):
+        kinds = sorted(set(group["query"]))
+        cells = {(row.query, row.gallery): f"{row.value:.3f} ({row.chance:.3f})" for row in group.itertuples()}
+        rows = [[asking, *(cells[asking, asked] for asked in kinds)] for asking in kinds]
+        title = f"{task}, {encoder}: recall@1 (chance) of a query of one modality among the images of another"
+        blocks.append(f"{title}\n{layout(['query', *kinds], rows)}")
+    return blocks
+
+
+def _variant(name: str) -> bool:
+    """Whether a metric is that of a variant whose values are kept by query."""
+    return ":" in name and "-to-" not in name and not name.endswith("_chance")
 
 
 def _spread(value: float, low: float | None, high: float | None) -> str:

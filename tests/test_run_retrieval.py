@@ -154,7 +154,7 @@ def test_variants_and_components_of_a_run(cohort, tmp_path):
     expected = measure(fitted.transform(vectors[0]), patients, list(gallery), about, ["cross-modal", "other-view"])
     for name, value in expected["metrics"].items():
         assert frame[name] == pytest.approx(value, abs=1e-9), name
-    assert "recall@1_cross_modal_chance" in frame
+    assert "recall@1:cross-modal_chance" in frame
     with pytest.raises(DataError, match="pca=500, but the 12 images of patients outside"):
         Benchmark(**words, pca=500, out=tmp_path / "large").run(Silent())
     with pytest.raises(SettingsError, match="index=Flit: no FAISS index"):

@@ -63,7 +63,8 @@ def measure(
         patients: (n,) names.
         names: (n,) image ids, in the order that breaks ties.
         about: ``modality``, ``view`` and ``eye`` of each image, "" where it isn't known; for variants.
-        variants: keys of `DIFFERENT`, and `PAIRS`; their metrics stand beside the others under longer names.
+        variants: keys of `DIFFERENT`, and `PAIRS`; their metrics stand beside the others, as
+            ``recall@1:cross-modal`` and ``recall@1:CF-to-FFA``.
         index: FAISS factory string.
 
     Returns:
@@ -81,10 +82,10 @@ def measure(
     for variant in variants:
         if variant in DIFFERENT:
             question = _differing(everything, _column(about, DIFFERENT[variant]))
-            _answer(found, "_" + variant.replace("-", "_"), question, unit, names, index)
+            _answer(found, f":{variant}", question, unit, names, index)
         else:
             for pair, question in _modality_pairs(patients, _column(about, "modality")).items():
-                _answer(found, f"_{pair}", question, unit, names, index, by_image=False)
+                _answer(found, f":{pair}", question, unit, names, index, by_image=False)
     return found
 
 

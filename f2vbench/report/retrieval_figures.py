@@ -35,7 +35,7 @@ STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.6,
     "savefig.dpi": 300,
 }
-_NAMES = {"mean_recall": "mean"}
+_NAMES = {"mean_recall": "mean of these"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def example_rows(
         for position, similarity in zip(arrays["found"][row, :k].tolist(), arrays["similarity"][row, :k], strict=True):
             if position >= 0:
                 hit = about["patient"][position] == about["patient"][query]
-                label = f"{'hit' if hit else 'other patient'} · {similarity:.3f}\n{_told(about, position)}"
+                label = f"{'same patient' if hit else 'other patient'} · {similarity:.3f}\n{_told(about, position)}"
                 pictures.append(Shown(picture(names[position]), label, hit))
         rows.append((f"{kind.capitalize()} query: {what} {held[image]:.2f}", pictures))
     rule = (
@@ -202,7 +202,7 @@ def _panel(axis: Any, table: DataFrame, looks: dict[str, dict[str, Any]]) -> Non
     for place, level in enumerate(chance):
         label = "chance" if place == 0 else None
         axis.plot([place - 0.45, place + 0.45], [level, level], color=INK, linewidth=0.9, dashes=(3, 2), label=label)
-    axis.set_xticks(range(len(metrics)), [_NAMES.get(name, name.replace("recall@", "@")) for name in metrics])
+    axis.set_xticks(range(len(metrics)), [_NAMES.get(name, name.replace("recall@", "Recall@")) for name in metrics])
     axis.set_ylim(0, max(1.0, float(table.high.max()) * 1.02) if table.value.max() > 0.6 else None)
     axis.spines[["top", "right"]].set_visible(False)
 
@@ -214,4 +214,4 @@ def draw_picture(axis: Any, shown: Shown) -> None:
     colour, weight = {None: (INK, 1.0), True: (_HIT, 2.4), False: (_MISS, 0.5)}[shown.hit]
     for spine in axis.spines.values():
         spine.set(color=colour, linewidth=weight)
-    axis.set_xlabel(shown.label, fontsize=6.5, labelpad=2.5, color=_HIT if shown.hit else INK, linespacing=1.15)
+    axis.set_xlabel(shown.label, fontsize=7, labelpad=2.5, color=_HIT if shown.hit else INK, linespacing=1.15)

@@ -45,7 +45,7 @@ def slowly(vectors, patients, query, candidates, hit):
 def test_a_variant_asks_for_images_that_differ_and_passes_over_the_rest_of_the_patient(gallery, variant, column):
     vectors, patients, names, about = gallery
     found = measure(vectors, patients, names, about, [variant])
-    suffix = "_" + variant.replace("-", "_")
+    suffix = f":{variant}"
     expected = {}
     for q in range(COUNT):
 
@@ -78,9 +78,9 @@ def test_modality_pairs_search_among_one_modality(gallery):
                 if values:
                     rows.append(values | {"chance": sum(patients[i] == patients[q] for i in among) / len(among)})
             for metric in ("recall@1", "recall@10", "map"):
-                assert found[f"{metric}_{asking}-to-{asked}"] == pytest.approx(np.mean([row[metric] for row in rows]))
+                assert found[f"{metric}:{asking}-to-{asked}"] == pytest.approx(np.mean([row[metric] for row in rows]))
             chance = np.mean([row["chance"] for row in rows])
-            assert found[f"recall@1_{asking}-to-{asked}_chance"] == pytest.approx(chance)
+            assert found[f"recall@1:{asking}-to-{asked}_chance"] == pytest.approx(chance)
 
 
 def test_an_index_is_measured_by_what_it_finds_and_its_recall_of_the_exact_answer_is_told(gallery):
