@@ -12,7 +12,18 @@ from f2vbench.data import cards
 from f2vbench.data.cards import TaskCard, all_cards, card_hash, load_card
 from f2vbench.errors import SettingsError
 
-PUBLISHED = {"chase_db1": 28, "drive": 40, "folder": None, "hrf": 45, "les_av": 22, "rite": 40, "stare": 20}
+PUBLISHED = {
+    "angioreport": None,
+    "chase_db1": 28,
+    "drive": 40,
+    "folder": None,
+    "hrf": 45,
+    "image-bank": 405,
+    "les_av": 22,
+    "odir-eyes": 7000,
+    "rite": 40,
+    "stare": 20,
+}
 SIMULATED = {
     "phantom-disease": 210,
     "phantom-dr": 200,
