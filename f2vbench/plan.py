@@ -13,8 +13,9 @@ from typing import Any
 from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import TaskCard, card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
-from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
-from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
+from f2vbench.encoders.registry import floor_names, parse_model
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.errors import DataError, F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
 from f2vbench.progress import Progress
 from f2vbench.settings import Protocol, RunSettings
@@ -67,6 +68,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         raise SettingsError(problems)
     left_out: list[str] = []
     units = _expand(settings, tasks, models, left_out)
+    _refuse_unfit(units, tasks, models)
     if not units:
         raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")
     for unit in units:  # refuses too few images before anything is computed
@@ -116,15 +118,17 @@ def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
 def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
     floors = _floors(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for text in [*settings.model, *(name for name in floors if name not in settings.model)]:
+    for place, text in enumerate([*settings.model, *floors]):
         try:
             spec = parse_model(text, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
+            if place >= len(settings.model):
+                continue  # a floor that is among the models as well
             problems.append(
-                f"model={text}: two models would both be called '{spec.name}'; rename one of the weights files"
+                f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
         models[spec.name] = spec
     if isinstance(settings.weights, str):
@@ -183,9 +187,20 @@ def _expand(
     return units
 
 
+def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec]) -> None:
+    """Raise DataError with all that makes a task's data unfit for one of its models."""
+    problems: dict[str, None] = {}
+    for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
+        found = family_named(tasks[task].card.family).problems(models[model], tasks[task].index)
+        problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
+    if problems:
+        raise DataError(list(problems))
+
+
 def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
     """Whether a floor is in the run for tasks of another family, and nobody asked for it here."""
-    return spec.is_floor and spec.name not in settings.model and spec.name not in floor_names(family)
+    words = {spec.name, f"{spec.family}:{spec.architecture}"}
+    return spec.is_floor and not words & {*settings.model, *floor_names(family)}
 
 
 def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> dict[str, Any]:
@@ -197,7 +212,7 @@ def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: 
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)},
+        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)} | family.measured_with(),
         "adapter": family.version,
     }
 

@@ -14,10 +14,12 @@ from f2vbench.files import write_atomically
 from f2vbench.settings import Protocol
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.tests import paired_t_test
 from f2vbench.store.runs import Record, RunFolder
 
 PLACE = ["task", "protocol", "shots"]
+_SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
 _CHANCE = "_chance"
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -31,14 +33,18 @@ class Results:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
+        records: of all units, as they were stored.
+        lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
     """
 
     def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
+        self.records = tuple(records)
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
         # Records of the time when there was one family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
+        self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
         self.notes = [*notes, *_warnings(self.frame), *_chance_levels(self.frame)]
 
     @classmethod
@@ -83,8 +89,8 @@ class Results:
             metrics: names, or names by task; by default all.
 
         Returns:
-            with ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96 standard errors) and ``reason``
-            where there is no value; the best mean of each place first.
+            with ``better`` (``higher`` or ``lower``), ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96
+            standard errors) and ``reason`` where there is no value; the best mean of each place first.
         """
         rows = []
         chosen = self._chosen(metrics)
@@ -92,27 +98,31 @@ class Results:
             *place, encoder, metric = key
             values = group.value.dropna().to_numpy(float)
             row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
-            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "n": len(values), "reason": ""}
+            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "better": self._better(metric)}
+            row |= {"n": len(values), "reason": ""}
             if len(values):
-                found = normal_interval(values)
-                row |= {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+                found = normal_interval(values, varies=_SEEDS_VARY)
+                row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
             if len(values) < len(group):
                 row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
                     sorted(set(group.reason[group.value.isna()]))
                 )
             rows.append(row)
-        columns = [*PLACE, "encoder", "weights", "floor", "metric", "n", "mean", "sd", "low", "high", "reason"]
+        numbers = ("n", "mean", "sd", "low", "high")
+        columns = [*PLACE, "encoder", "weights", "floor", "metric", "better", *numbers, "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
-        numbers = dict.fromkeys(("mean", "sd", "low", "high"), float)
-        return _sorted(table.astype(numbers), [*PLACE, "metric", "mean"], falling=["mean"])
+        table = table.astype(dict.fromkeys(numbers[1:], float))
+        table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
+        return _sorted(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
 
     def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
         """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
 
         What varies between seeds is the support set, the test set and the head's start together. Seeds that
         share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
-        adjusted over the rows returned. Higher is better in every metric; levels of chance are not compared.
+        adjusted over the rows returned. The best other has the highest mean, or the lowest where ``better`` says
+        so; ``difference`` is encoder − other in either case. Levels of chance are not compared.
 
         Raises:
             StoreError: the encoder isn't in these results.
@@ -129,16 +139,19 @@ class Results:
             values = group.pivot_table(index="seed", columns="encoder", values="value")
             if encoder not in values or len(values.columns) < 2:
                 continue
-            best = values.drop(columns=encoder).mean().idxmax()
+            means = values.drop(columns=encoder).mean()
+            better = self._better(key[-1])
+            best = means.idxmin() if better == "lower" else means.idxmax()
             shared = values[[encoder, best]].dropna()
-            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"encoder": encoder, "best_other": best}
+            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"better": better}
+            row |= {"encoder": encoder, "best_other": best}
             if shared.empty:
                 rows.append(row | {"n": 0, "reason": "no seed in common"})
                 continue
-            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float))
+            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float), varies=_SEEDS_VARY)
             row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
             rows.append(row | {"reason": found.reason})
-        columns = [*PLACE, "metric", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
+        columns = [*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
         table = table.astype({"difference": float, "t": float, "p": float})
@@ -148,6 +161,9 @@ class Results:
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
+
+    def _better(self, metric: str) -> str:
+        return "lower" if metric in self.lower_is_better else "higher"
 
     def _chosen(self, metrics: Metrics) -> pd.DataFrame:
         if metrics is None:
@@ -186,14 +202,13 @@ def _tidy(records: Sequence[Record]) -> pd.DataFrame:
     return _sorted(frame.astype({"value": float}), [*PLACE, "encoder", "seed"])
 
 
-def _sorted(table: pd.DataFrame, by: list[str], falling: Sequence[str] = ()) -> pd.DataFrame:
+def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Rows in order; protocols as they are told: zero-shot, few-shot, supervised."""
 
     def key(column: pd.Series) -> pd.Series:
         return column.map(_PROTOCOLS.index) if column.name == "protocol" else column
 
-    ascending = [name not in falling for name in by]
-    return table.sort_values(by, ascending=ascending, kind="stable", key=key).reset_index(drop=True)
+    return table.sort_values(by, kind="stable", key=key).reset_index(drop=True)
 
 
 def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
+from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.correction import holm
-from f2vbench.stats.patients import patient_interval
-from f2vbench.store.runs import Record, RunFolder
+from f2vbench.store.runs import Record
 
 METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
 
 
-def retrieval_records(*folders: str | Path) -> list[Record]:
-    """Records of a run's retrieval units; none where it has none."""
-    records = [record for folder in folders for record in RunFolder(Path(folder)).records()]
-    return [record for record in records if record.get("family") == "retrieval"]
+def retrieval_records(records: Iterable[Record]) -> list[Record]:
+    """The units of retrieval tasks among those of a run (`Results.records`); none where it has none.
+
+    Raises:
+        StoreError: a unit does not tell whose image each is, because an older version made it.
+    """
+    found = [record for record in records if record.get("family") == "retrieval"]
+    old = sorted({record["unit"]["task"] for record in found if "patient" not in record["result"].get("about", {})})
+    if old:
+        raise StoreError(
+            f"{', '.join(old)}: units made by an older version do not say whose image each is, so there are no "
+            "intervals over patients, and no examples: run the task again, into another out= folder"
+        )
+    return found
 
 
 def queries(records: Iterable[Record]) -> pd.DataFrame:
@@ -39,16 +48,19 @@ def queries(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """Each encoder's metrics with a 95 % interval from resampling patients, over the galleries of all seeds together.
+    """Each encoder's metrics, the mean over galleries of the mean over queries, with a 95 % BCa interval.
+
+    Patients are resampled, each with all of their queries in the galleries of all seeds.
 
     Returns:
-        task, metric, encoder, weights, floor, value, low, high, patients, queries, and ``chance``, the mean over
-        seeds of the level of chance; the best of each task and metric first.
+        task, metric, encoder, weights, floor, value, low, high, patients, queries, ``chance``, the mean over
+        seeds of the level of chance, and ``reason`` where there is no interval; the best of each task and metric first.
     """
     asked = queries(records)
     rows = []
     for (task, metric, encoder), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric", "encoder"]):
-        found = patient_interval(*_columns(group))
+        people, (sums,) = _by_patient(group, "value")
+        found = bootstrap_interval(sums, metric="mean_of_ratios", patients=people)
         levels = [
             record["result"]["metrics"].get(f"{metric}_chance")
             for record in records
@@ -57,9 +69,9 @@ def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd
         chance = float(np.mean(levels)) if levels and None not in levels else np.nan
         row = {"task": task, "metric": metric, "encoder": encoder, "weights": group.weights.iloc[0]}
         row |= {"floor": bool(group.floor.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
-        rows.append(row | {"patients": found.patients, "queries": found.queries, "chance": chance})
+        rows.append(row | {"patients": found.n, "queries": len(group), "chance": chance, "reason": found.reason})
     columns = ["task", "metric", "encoder", "weights", "floor", "value", "low", "high", "patients", "queries", "chance"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=[*columns, "reason"]).astype(dict.fromkeys(("value", "low", "high"), float))
     order = {metric: place for place, metric in enumerate(metrics)}
     return table.sort_values(
         ["task", "metric", "value"],
@@ -73,8 +85,9 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     """An encoder against each other one, paired by query: the same image asked in the same gallery.
 
     Returns:
-        task, metric, encoder, other, ``difference`` (encoder − other) with its 95 % interval from resampling patients,
-        ``p``, ``p_holm`` (over all rows), patients and queries shared.
+        task, metric, encoder, other, ``difference`` (encoder − other) with its 95 % percentile interval from
+        resampling patients, ``p`` of the same resamples, ``p_holm`` (over all rows), patients and queries shared, and
+        ``reason`` where there is no test.
 
     Raises:
         StoreError: no such encoder in these results.
@@ -88,15 +101,16 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     for (task, metric), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric"], sort=False):
         mine = group[group.encoder == encoder]
         for other, theirs in group[group.encoder != encoder].groupby("encoder"):
-            both = mine.merge(theirs, on=["seed", "image"], suffixes=("", "_other"))
+            both = mine.merge(theirs[["seed", "image", "value"]], on=["seed", "image"], suffixes=("", "_other"))
             if both.empty:
                 continue
-            found = patient_interval(*_columns(both.assign(value=both.value - both.value_other)))
-            row = {"task": task, "metric": metric, "encoder": encoder, "other": other, "difference": found.value}
+            people, (first, second) = _by_patient(both, "value", "value_other")
+            found = paired_bootstrap(first, second, metric="mean_of_ratios", patients=people)
+            row = {"task": task, "metric": metric, "encoder": encoder, "other": other, "difference": found.difference}
             row |= {"low": found.low, "high": found.high, "p": found.p}
-            rows.append(row | {"patients": found.patients, "queries": found.queries})
-    columns = ["task", "metric", "encoder", "other", "difference", "low", "high", "p", "patients", "queries"]
-    table = pd.DataFrame(rows, columns=columns)
+            rows.append(row | {"patients": found.n, "queries": len(both), "reason": found.reason})
+    columns = ["task", "metric", "encoder", "other", "difference", "low", "high", "p", "patients", "queries", "reason"]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("difference", "low", "high", "p"), float))
     return table.assign(p_holm=holm(table.p.to_numpy(float)))
 
 
@@ -114,7 +128,7 @@ def told(records: Sequence[Record], encoder: str | None) -> str:
     compared = compare(records, encoder, metrics) if encoder is not None and encoder in set(table.encoder) else None
     if compared is not None and len(compared):
         rows = [
-            [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), f"{row.p_holm:.4f}"]
+            [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), _p(row.p_holm)]
             for row in compared.itertuples()
         ]
         header = ["task", "metric", "other", "difference [95 % CI]", "p (Holm)"]
@@ -164,5 +178,14 @@ def _spread(value: float, low: float | None, high: float | None) -> str:
     return f"{value:.4f}" if pd.isna(low) else f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _columns(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return group.value.to_numpy(float), group.patient.to_numpy(str), group.seed.to_numpy(np.int64)
+def _p(value: float) -> str:
+    return "–" if pd.isna(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _by_patient(group: pd.DataFrame, *columns: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Names of patients, and for each column (patients, 2 · galleries): sums over their queries, and how many."""
+    tables = [
+        group.pivot_table(index="patient", columns="seed", values=column, aggfunc=["sum", "count"], fill_value=0)
+        for column in columns
+    ]
+    return tables[0].index.to_numpy(str), [table.to_numpy(float) for table in tables]

@@ -13,11 +13,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
-    ["doctor", "overview", "listing"],
+    ["publish"],
+    ["doctor", "overview", "listing", "datasets", "reporting", "simulation"],
     ["benchmark"],
     ["search"],
     ["estimate"],
     ["plan"],
+    ["videos"],
     ["generator"],
     ["engine"],
     ["encoders"],
@@ -32,6 +34,7 @@ ORDER = [
     ["words"],
     ["phantom"],
     ["settings"],
+    ["hub"],
     ["weights_cards"],
     ["store.checkpoints"],
     ["files", "processes"],
@@ -79,6 +82,12 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
         ["-m", "f2vbench", "search", "--help"],
+        ["-m", "f2vbench", "data", "check", "--help"],
+        ["-m", "f2vbench", "generate", "--help"],
+        ["-m", "f2vbench", "score", "--help"],
+        ["-m", "f2vbench", "export", "--help"],
+        ["-m", "f2vbench", "weights", "push", "--help"],
+        ["-m", "f2vbench", "weights", "list"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

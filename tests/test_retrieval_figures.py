@@ -11,7 +11,7 @@ from PIL import Image
 
 from f2vbench.errors import StoreError
 from f2vbench.report.retrieval_figures import best_median_worst, example_rows, examples, recall_bars, save
-from f2vbench.retrieval_results import compare, intervals, queries, told
+from f2vbench.retrieval_results import compare, intervals, queries, retrieval_records, told
 
 
 def record(encoder: str, seed: int, hit_rate: float, floor: bool = False) -> dict:
@@ -60,12 +60,41 @@ def test_intervals_hold_the_mean_over_seeds_and_comparisons_are_paired_by_query(
     assert compared.difference["recall@1"] == pytest.approx((asked.good - asked.poor).mean())
     assert compared.p_holm["recall@1"] < 0.05
     assert compared.difference["recall@5"] == 0
-    assert compared.p["recall@5"] == 1
+    assert np.isnan(compared.p["recall@5"])
+    assert "every replicate gives the same value" in compared.reason["recall@5"]
     with pytest.raises(StoreError, match="did you mean 'good'"):
         compare(records, "goood")
     text = told(records, "good")
     assert "resamples of patients" in text
     assert "poor" in text
+
+
+def test_the_intervals_are_those_of_a_slow_bootstrap_of_patients_and_not_of_images(records):
+    asked = queries(records)
+    asked = asked[(asked.metric == "recall@1") & (asked.encoder == "good")]
+    draw, people = np.random.default_rng(0), asked.patient.unique()
+    of = dict(list(asked.groupby("patient")))
+    slow = [
+        pd.concat([of[name] for name in draw.choice(people, len(people))]).groupby("seed").value.mean().mean()
+        for _ in range(600)
+    ]
+    row = intervals([r for r in records if r["unit"]["encoder"] == "good"], ["recall@1"]).iloc[0]
+    assert row.high - row.low == pytest.approx(np.subtract(*np.quantile(slow, (0.975, 0.025))), rel=0.15)
+    for each in (often := [record("good", s, 0.8) for s in range(3)]):  # ten images as one has them
+        result = each["result"]
+        result["per_image"] = {f"{k}{n}": v for n, v in result["per_image"].items() for k in "abcdefghij"}
+        result["gallery"] = [f"{k}{n}" for n in result["gallery"] for k in "abcdefghij"]
+        result["about"] = {key: list(np.repeat(held, 10)) for key, held in result["about"].items()}
+    more = intervals(often, ["recall@1"]).iloc[0]
+    assert (more.low, more.high) == pytest.approx((row.low, row.high))
+    assert more.queries == 10 * row.queries
+
+
+def test_units_of_an_older_version_are_refused_by_name(records):
+    old = {**records[0], "result": {key: held for key, held in records[0]["result"].items() if key != "about"}}
+    assert retrieval_records([records[0], {**records[1], "family": "segmentation"}]) == [records[0]]
+    with pytest.raises(StoreError, match=r"eyes: units made by an older version.*run the task again"):
+        retrieval_records([old, records[1]])
 
 
 def test_examples_are_the_best_the_median_and_the_worst_by_rule():

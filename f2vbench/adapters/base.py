@@ -21,8 +21,9 @@ from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 
-Feature = Literal["score", "frames", "pyramid", "embedding"]
+Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
 """What is stored once for every photograph: ``score``, a filter floor's map; ``frames``, a generated angiogram;
+``video``, the same of a photograph that is black outside its field of view, as in training;
 ``pyramid``, an encoder's maps of the square around the field of view; ``embedding``, one vector of that square."""
 
 Place = tuple[ProtocolName, int | None]
@@ -49,11 +50,17 @@ class Model(Protocol):
     @property
     def kind(self) -> str:
         """``features`` (an encoder), ``vector`` (a floor that gives embeddings), ``score`` (a floor that gives vessel
-        scores) or ``scratch`` (trained on the support images by the adapter)."""
+        scores), ``video`` (frames of a floor or from a folder) or ``scratch`` (trained on the support images by the
+        adapter)."""
         ...
 
     @property
     def can_generate(self) -> bool: ...
+
+    @property
+    def folder(self) -> str | None:
+        """Of precomputed frames."""
+        ...
 
 
 class Embeddings(Protocol):
@@ -116,7 +123,7 @@ class Solved:
     """A unit's result.
 
     Attributes:
-        result: JSON-able, with at least ``metrics`` (name → value or None; higher is better), ``reasons`` (why a
+        result: JSON-able, with at least ``metrics`` (name → value or None), ``reasons`` (why a
             value is None) and ``per_image`` (image → name → value); stored files stand under ``maps`` and
             ``predictions``.
         timing: the keys of `TIMING`, and what else was timed.
@@ -135,6 +142,7 @@ class Family(ABC):
         protocols: those that have a meaning for it.
         main_metrics: shown where the user names none, the main one first. A metric ``<name>_chance`` is the level
             that chance gives ``<name>``, and is told below the tables.
+        lower_is_better: names of the metrics of which less is better; of all others more is.
         wants_gpu: whether its training takes days on a CPU with the settings of the paper.
     """
 
@@ -142,6 +150,7 @@ class Family(ABC):
     version: ClassVar[int]
     protocols: ClassVar[tuple[ProtocolName, ...]]
     main_metrics: ClassVar[tuple[str, ...]]
+    lower_is_better: ClassVar[tuple[str, ...]] = ()
     wants_gpu: ClassVar[bool] = False
 
     def places(self, settings: RunSettings) -> list[Place]:
@@ -159,6 +168,22 @@ class Family(ABC):
     @abstractmethod
     def deciding_settings(self, model: Model, protocol: ProtocolName) -> tuple[str, ...]:
         """Keys of `RunSettings` that decide a unit's result; part of its fingerprint."""
+
+    def measured_with(self) -> dict[str, str | None]:
+        """What else decides a result: networks that measure, name → sha256, None where one is not on this machine."""
+        return {}
+
+    def problems(self, model: Model, index: DataFrame) -> list[str]:
+        """What makes a task's data unfit for a model, a sentence each; asked before anything is computed."""
+        return []
+
+    def photographs(self, index: DataFrame) -> DataFrame:
+        """The rows of images that a model is shown; by default all."""
+        return index
+
+    def read_by(self, episode: Episode) -> tuple[str, ...]:
+        """The images of an episode whose features a unit reads."""
+        return (*episode.support, *episode.test)
 
     @abstractmethod
     def solve(self, tools: Tools, episode: Episode) -> Solved:

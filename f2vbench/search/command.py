@@ -20,6 +20,7 @@ from f2vbench.metrics.neighbours import nearest, normalised
 from f2vbench.progress import Progress
 from f2vbench.report.contact_sheet import contact_sheet
 from f2vbench.report.retrieval_figures import Shown, save
+from f2vbench.report.text_table import layout
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.sources import NAME, Source, described_image, open_source
 from f2vbench.search.stored_index import StoredIndex, vectors_of
@@ -33,6 +34,7 @@ class Found:
     """What a search gave.
 
     Attributes:
+        image: whose like was looked for.
         table: nearest first: rank, similarity, patient, modality, eye, view, file.
         model: name of the encoder.
         searched: how many images were.
@@ -40,11 +42,20 @@ class Found:
         notes: what was left out.
     """
 
+    image: Path
     table: DataFrame
     model: str
     searched: int
     sheet: Path
     notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """For the terminal."""
+        head = f"{len(self.table)} of {self.searched:,} images most like {self.image}, by {self.model}"
+        rows = [[_cell(value) for value in row] for row in self.table.to_numpy()]
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n\n".join([head, layout(list(self.table.columns), rows), *notes, f"contact sheet: {self.sheet}"])
 
 
 def search(settings: SearchSettings, progress: Progress) -> Found:
@@ -88,7 +99,7 @@ def search(settings: SearchSettings, progress: Progress) -> Found:
     table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
     notes = source.notes + (("the image itself is among those searched, and not shown",) if same.any() else ())
     ordered = table[["rank", "similarity", *columns, "file"]].reset_index(drop=True)
-    return Found(ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
+    return Found(settings.image, ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
 
 
 def _model(settings: SearchSettings, source: Source) -> tuple[str, ModelSpec]:
@@ -139,6 +150,10 @@ def _of_patient(patient: str) -> str:
 
 def _told(row: Any) -> list[str]:
     return [" · ".join(filter(None, (row.modality, row.eye, row.view)))]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _lines(lines: list[str]) -> str:

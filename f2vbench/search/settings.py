@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from f2vbench.settings import Settings
+
+
+def _only(value: Any) -> Any:
+    """The one of bare words."""
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValueError(f"search for one image at a time, not for {len(value)}")
+        return value[0]
+    return value
 
 
 class SearchSettings(Settings):
     """Keys of `f2vbench search`, and the arguments of `f2vbench.search.command.search`."""
 
-    image: Path = Field(description="the image whose like is looked for; its key may be left out")
+    bare_words: ClassVar[str | None] = "image"
+
+    image: Annotated[Path, BeforeValidator(_only)] = Field(
+        description="the image whose like is looked for; its key may be left out"
+    )
     index: Path = Field(
         description="folder of images (with a retrieval.csv, patients and modalities are told), or a run of a "
         "retrieval task; its index is built once and kept in the cache"
