@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.metrics.ragged import Ragged, members
+from f2vbench.metrics.rough import candidates as rough_candidates
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -70,9 +71,10 @@ def nearest(
 ) -> tuple[Integers, Doubles]:
     """The first k of the gallery for each query, exactly.
 
-    FAISS finds candidates by float32 inner products. They are taken as complete when the first one that was left out
-    is farther from the k-th than rounding can explain (|error| ≤ width · 2⁻²⁴ for vectors of length 1, Higham,
-    Accuracy and Stability of Numerical Algorithms, §3.1); else more are asked for, and then in double precision.
+    Of many queries in a large gallery `rough.candidates` gives few that hold the first k, where it can. Else FAISS
+    finds candidates by float32 inner products. They are taken as complete when the first one that was left out is
+    farther from the k-th than rounding can explain (|error| ≤ width · 2⁻²⁴ for vectors of length 1, Higham, Accuracy
+    and Stability of Numerical Algorithms, §3.1); else more are asked for, and then in double precision.
 
     Args:
         queries, gallery: normalised vectors.
@@ -86,7 +88,11 @@ def nearest(
     keys = np.sort(skipped.rows * len(gallery) + skipped.values)
     found = np.full((len(queries), k), -1, np.int64)
     values = np.full((len(queries), k), np.nan)
-    left, asked, double = np.arange(len(queries)), k + int(skipped.lengths.max(initial=0)) + _MARGIN, False
+    least = k + int(skipped.lengths.max(initial=0))
+    few = rough_candidates(queries, gallery, least)
+    if few is not None:
+        return _first(queries, gallery, k, few, keys)
+    left, asked, double = np.arange(len(queries)), least + _MARGIN, False
     first_asked = asked
     while len(left):
         asked = min(asked, len(gallery))
@@ -112,6 +118,23 @@ def nearest(
             unfinished.append(group[~complete])
         left, double = np.concatenate(unfinished), asked > first_asked
         asked *= 4
+    return found, values
+
+
+def _first(queries: Floats, gallery: Floats, k: int, candidates: Ragged, keys: Integers) -> tuple[Integers, Doubles]:
+    """What `nearest` gives, where all of the first k are among some candidates.
+
+    Args:
+        keys: query · gallery size + position of what is passed over.
+    """
+    candidates = candidates.where(~np.isin(candidates.rows * len(gallery) + candidates.values, keys))
+    exact = similarities(queries, gallery, candidates.rows, candidates.values)
+    order = np.lexsort((candidates.values, -exact, candidates.rows))
+    rows, places = candidates.rows, candidates.places
+    found, values = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.nan)
+    early = places < k
+    found[rows[early], places[early]] = candidates.values[order][early]
+    values[rows[early], places[early]] = exact[order][early]
     return found, values
 
 
