@@ -33,11 +33,13 @@ class Results:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
+        records: of all units, as they were stored.
         lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
     """
 
     def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
+        self.records = tuple(records)
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
         # Records of the time when there was one family do not name it.
@@ -222,7 +224,7 @@ def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
 
 def _chance_levels(frame: pd.DataFrame) -> list[str]:
     """What chance reaches at each place, a sentence each."""
-    levels = frame[frame.metric.str.endswith(_CHANCE)]
+    levels = frame[frame.metric.str.endswith(_CHANCE) & ~frame.metric.str.contains(":")]  # not those of variants
     notes = []
     for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
         means = group.groupby("metric", sort=False).value.mean().dropna()
