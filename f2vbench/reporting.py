@@ -14,11 +14,12 @@ from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import results_text
 from f2vbench.report.written import write_report
 from f2vbench.results import Results
+from f2vbench.retrieval_results import retrieval_records, told
 from f2vbench.store.runs import RunFolder, runs_below
 
 
 class Tables(NamedTuple):
-    """`Results.summary` and `Results.compare`, and both for the terminal, with the notes."""
+    """`Results.summary` and `Results.compare`, and both for the terminal, with the notes, and what retrieval adds."""
 
     text: str
     summary: pd.DataFrame
@@ -37,7 +38,17 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
     baseline = _compared(summary, baseline)
     comparison = results.compare(baseline, metrics or by_task)
     notes = [f"note: {note}" for note in results.notes]
-    return Tables("\n\n".join([results_text(summary, comparison, by_task), *notes]), summary, comparison)
+    text = "\n\n".join([results_text(summary, comparison, by_task), *notes, *_of_retrieval(results, baseline)])
+    return Tables(text, summary, comparison)
+
+
+def _of_retrieval(results: Results, baseline: str) -> list[str]:
+    """Intervals over patients where there are retrieval units; or why there are none."""
+    try:
+        records = retrieval_records(results.records)
+    except StoreError as error:
+        return [f"note: {error}"]
+    return [told(records, baseline)] if records else []
 
 
 def report(settings: ReportSettings) -> Iterator[str]:

@@ -271,7 +271,7 @@ def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
 
 def _chance_levels(frame: pd.DataFrame) -> list[str]:
     """What chance reaches at each place, a sentence each."""
-    levels = frame[frame.metric.str.endswith(_CHANCE)]
+    levels = frame[frame.metric.str.endswith(_CHANCE) & ~frame.metric.str.contains(":")]  # not those of variants
     notes = []
     for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
         means = group.groupby("metric", sort=False).value.mean().dropna()

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Protocol = Literal["zero-shot", "few-shot", "supervised"]
+Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
 
 
@@ -53,6 +54,8 @@ Seeds = Annotated[
     list[Annotated[int, Field(ge=0)]], BeforeValidator(lambda value: _unique(_expand_seeds(value))), Field(min_length=1)
 ]
 Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
+
+Variants = Annotated[list[Variant], BeforeValidator(lambda value: _unique(_split(value)))]
 
 
 class Settings(BaseModel):
@@ -116,7 +119,7 @@ class RunSettings(Settings):
 
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
     model: Names = Field(
-        ["fundus2video:untrained", "fundus2fa:untrained"],
+        ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
@@ -169,6 +172,12 @@ class RunSettings(Settings):
     )
     reading: Reading = Field(
         "venous", description="zero-shot: the part of a generated angiogram whose brightness is the vessel score"
+    )
+    index: str = Field("Flat", description="retrieval: FAISS factory string, IVF64,Flat or HNSW32; Flat is exact")
+    pca: int | None = Field(None, ge=1, description="retrieval: principal components, fitted on other patients")
+    variant: Variants = Field(
+        [],
+        description="retrieval: also measure cross-modal, other-view, other-eye (hits must differ so), modality-pairs",
     )
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch floor")

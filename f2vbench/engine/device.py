@@ -31,6 +31,17 @@ def arithmetic(precision: str, device: torch.device) -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
+def training_arithmetic(precision: str, device: torch.device) -> str:
+    """As `arithmetic`; auto takes bf16 also where a CPU has instructions for it, which features do not get.
+
+    Gradients bear the rounding (the weights stay in float32); stored features are to be the same on every machine.
+    """
+    if precision == "auto" and device.type == "cpu":
+        tell = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
+        return "bf16" if tell().get("avx512_bf16", False) else "float32"
+    return arithmetic(precision, device)
+
+
 @contextmanager
 def limited_threads(count: int) -> Iterator[None]:
     """Compute with so many threads, and leave the caller's own number as it was."""
