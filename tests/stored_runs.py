@@ -123,7 +123,7 @@ def call_record(tasks: Mapping[str, Mapping[str, Any]], *, left_out: Sequence[st
         "layout": "folder",
     }
     data = {
-        name: {"images": 20, "patients": 20, "fingerprint": "data", "notes": [], "card": card | dict(given)}
+        name: {"folder": "nowhere", "images": 20, "patients": 20, "notes": [], "card": card | dict(given)}
         for name, given in tasks.items()
     }
     settings = {"preset": "quick", "image_size": 512, "finetune": "frozen"}
