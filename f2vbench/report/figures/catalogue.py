@@ -137,7 +137,7 @@ def draw(
         kind = FIGURES[name]
         if kind.lacks(source) is None:
             for drawn in kind.draw(source, look):
-                yield replace(drawn, kind=name)
+                yield replace(drawn, kind=name, style=look)
 
 
 def missing(

@@ -109,7 +109,7 @@ def _figure(source: Source, style: Style, task: str, what: str, groups: pd.Serie
     names = _order(data, shown)
     with rc_context(style.settings()):
         columns = style.columns(len(vectors), least=42)
-        figure, axes = sheet(style, len(vectors), columns=columns, height=style.width / columns * 7 / style.text)
+        figure, axes = sheet(style, len(vectors), columns=columns, height=style.square(columns, 3))
         for axis, (encoder, (ids, held)) in zip(axes, vectors.items(), strict=True):
             parts = _panel(axis, held, groups.reindex(ids).to_numpy(str), names, style)
             model_title(axis, source.looks[encoder], style, columns)
