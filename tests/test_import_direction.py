@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 ORDER = [
     ["cli", "__main__"],
     ["publish"],
-    ["doctor", "overview", "listing", "datasets", "reporting", "simulation"],
+    ["doctor", "overview", "listing", "datasets", "reporting", "simulation", "stored_embeddings"],
     ["benchmark"],
     ["search"],
     ["estimate"],

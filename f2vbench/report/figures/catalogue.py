@@ -13,6 +13,7 @@ from f2vbench.report.figures import (
     confusion,
     cost,
     curves,
+    embedding_map,
     examples,
     learning,
     predictions,
@@ -50,6 +51,12 @@ _KINDS = (
         "photograph, truth, scores and errors of the best, median and worst image",
         examples.lacks_examples,
         examples.examples,
+    ),
+    FigureKind(
+        "embedding-map",
+        "embeddings in two dimensions, by class and camera",
+        embedding_map.lacks_embedding_map,
+        embedding_map.embedding_map,
     ),
     FigureKind("worst-cases", "the images on which a model fails", worst.lacks_worst_cases, worst.worst_cases),
     FigureKind(
@@ -118,7 +125,7 @@ def draw(
     Args:
         results: a `f2vbench.results.Results`.
         names: of `FIGURES`, or aliases; by default all.
-        embeddings: for ``embedding-map``.
+        embeddings: for ``embedding-map``, such as `f2vbench.stored_embeddings.stored_embeddings`.
 
     Raises:
         SettingsError: no such figure or style.
@@ -130,7 +137,7 @@ def draw(
         kind = FIGURES[name]
         if kind.lacks(source) is None:
             for drawn in kind.draw(source, look):
-                yield replace(drawn, kind=name)
+                yield replace(drawn, kind=name, style=look)
 
 
 def missing(

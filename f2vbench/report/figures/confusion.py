@@ -59,7 +59,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     title = f"Confusion matrices, {source.title(place.task)}, {place.text}"
     with rc_context(style.settings()):
         columns = style.columns(len(counts), least=56 if len(classes) > 3 else 44)
-        figure, axes = sheet(style, len(counts), columns=columns, height=style.width / columns * 7 / style.text * 0.94)
+        figure, axes = sheet(style, len(counts), columns=columns, height=style.square(columns, -3))
         for position, (axis, (encoder, table)) in enumerate(zip(axes, counts.items(), strict=True)):
             image = _panel(axis, table, classes, style)
             model_title(axis, source.looks[encoder], style, columns)

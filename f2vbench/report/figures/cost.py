@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FAMILIES = tuple(MAIN_METRICS)
+_LEAST_SECONDS = 1e-3
+"""What takes less is no training, only its call."""
 
 
 def lacks_cost_quality(source: Source) -> str | None:
@@ -57,7 +59,9 @@ def cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
         return
     looks = source.looks_among(table.encoder)
     shown = [place for place in places if place.task in set(table.task)]
-    panels = [(place, kind) for place in shown for kind in ("training", "scoring") if (table[kind] > 0).any()]
+    panels = [
+        (place, kind) for place in shown for kind in ("training", "scoring") if (table[kind] >= _LEAST_SECONDS).any()
+    ]
     with rc_context(style.settings()):
         figure, axes = sheet(style, len(panels), columns=min(2, style.columns(len(panels), least=50)), height=46)
         for axis, (place, kind) in zip(axes, panels, strict=True):
@@ -91,20 +95,20 @@ def _places(source: Source) -> list[Place]:
 
 def _seconds_axis(axis: Axes, seconds: pd.Series) -> pd.Series:
     """A logarithmic axis with few plain numbers; where what takes no time stands on it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
-    least, most = float(seconds[seconds > 0].min()), float(seconds.max())
+    idle = seconds < _LEAST_SECONDS
+    least, most = float(seconds[~idle].min()), float(seconds.max())
     none = least / 4
+    low, high = least / 1.5, most * 1.5
+    steps = (1,) if high / low > 100 else (1, 2, 5)
+    ticks = [step * 10.0**power for power in range(-4, 7) for step in steps if low <= step * 10.0**power <= high]
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
-    wide = most / least > 100
-    ticks = [t for t in LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)).tick_values(least, most) if t > none * 1.6]
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "none" if x == none else f"{x:g}"))
-    idle = bool((seconds <= 0).any())
-    low, high = (none if idle else least) / 1.5, most * 1.5
-    axis.set_xticks([*([none] if idle else []), *(t for t in ticks if low <= t <= high)])
-    axis.set_xlim(low, high)
-    return seconds.where(seconds > 0, none)
+    axis.set_xticks([*([none] if idle.any() else []), *ticks])
+    axis.set_xlim(none / 1.5 if idle.any() else low, high)
+    return seconds.mask(idle, none)
 
 
 def _front(axis: Axes, cost: pd.Series, quality: pd.Series, style: Style) -> None:

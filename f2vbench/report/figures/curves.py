@@ -48,10 +48,9 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
 
     shown: dict[str, Look] = {}
     seeds: list[int] = []
+    columns = style.columns(len(places), least=42)
     with rc_context(style.settings()):
-        figure, axes = sheet(
-            style, len(places), columns=style.columns(len(places), least=42), height=_height(style, len(places))
-        )
+        figure, axes = sheet(style, len(places), columns=columns, height=style.square(columns, -2))
         for axis, place in zip(axes, places, strict=True):
             base = []
             for encoder, records in source.records_at(place).items():
@@ -71,16 +70,12 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
     low, high = min(seeds), max(seeds)
     caption = sentences(
         f"{title}; {f'n = {high}' if low == high else f'n = {low} to {high}'} seed{'s' if high > 1 else ''}.",
-        "Lines: mean over seeds, of several classes the mean of one against the rest, so that areas are the macro "
-        "values of the tables; bands: pointwise 95 % interval (1.96 standard errors), not drawn for floors.",
+        "Lines: mean over seeds, of several classes the mean of each against the rest (of those with test images), so "
+        "that areas are the macro values of the tables; bands: pointwise 95 % interval (1.96 standard errors), not for "
+        "floors.",
         looks_text(shown.values()),
     )
     return DrawnFigure(name, title, caption, figure)
-
-
-def _height(style: Style, panels: int) -> float:
-    """Of a row in mm at 7 points, so that panels are about square."""
-    return style.width / style.columns(panels, least=42) * 7 / style.text * 0.96 if panels > 1 else 60
 
 
 def _band(axis: Axes, curves: NDArray[np.float64], look: Look, style: Style) -> None:

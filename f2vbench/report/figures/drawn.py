@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from f2vbench.errors import SettingsError
 from f2vbench.files import write_atomically
+from f2vbench.report.figures.style import STYLES, Style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +33,7 @@ class DrawnFigure:
         title: a few words.
         caption: sentences that say what is shown, what spread and marks mean, and how many seeds there are.
         kind: name in the catalogue.
+        style: that it was drawn in.
     """
 
     name: str
@@ -39,14 +41,14 @@ class DrawnFigure:
     caption: str
     figure: Figure
     kind: str = ""
+    style: Style = STYLES["nature"]
 
     def content(self, format: Format, dpi: int = 300) -> bytes:
         """The file of a format; equal figures give equal bytes."""
         from matplotlib import rc_context
 
         held = io.BytesIO()
-        fonts: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "f2vbench"}
-        with rc_context(fonts):
+        with rc_context(self.style.settings()):  # fonts and hatches are looked up when a figure is written
             self.figure.savefig(held, format=format, dpi=dpi, metadata=_METADATA[format])
         return held.getvalue()
 

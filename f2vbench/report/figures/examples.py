@@ -74,7 +74,12 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
                 show(cells[1], eye.drawing(eye.vessels), style, above="truth" if row == 0 else "")
             cells[0].set_ylabel(rank, fontweight="bold", labelpad=0.4 * style.text)
             scores = {encoder: source.score_map(first[encoder], image) for encoder in shown}
-            show(cells[2], eye.scores(scores[ruler]), style, above=_head("scores", ruler, columns) if row == 0 else "")
+            show(
+                cells[2],
+                eye.scores(scores[ruler]),
+                style,
+                above=_head("scores", ruler, columns, style) if row == 0 else "",
+            )
             for axis, encoder in zip(cells[3:], shown, strict=True):
                 threshold = first[encoder]["result"]["threshold"]["value"]
                 value = _values(first[encoder], metric)[image]
@@ -83,7 +88,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
                     eye.errors(scores[encoder], threshold),
                     style,
                     below=f"{METRIC_NAMES[metric]} {value:.3f}",
-                    above=_head("errors", source.looks[encoder].label, columns) if row == 0 else "",
+                    above=_head("errors", source.looks[encoder].label, columns, style) if row == 0 else "",
                 )
         handles = [Line2D([], [], marker="s", linestyle="none", color=colour) for colour in ERRORS.values()]
         figure.legend(handles, list(ERRORS), loc="outside lower center", ncols=3)
@@ -119,9 +124,9 @@ def _compared(
     return order[: columns - 3]
 
 
-def _head(what: str, encoder: str, columns: int) -> str:
+def _head(what: str, encoder: str, columns: int, style: Style) -> str:
     """Two or three lines above a column."""
-    room = 20 if columns > 4 else 16
+    room = int(style.inches * 72 / columns / (0.62 * style.text))
     cut = max(encoder.rfind(mark, 1, room) for mark in ":-_+ ") if len(encoder) > room else -1
     name = f"{encoder[: cut + 1]}\n{encoder[cut + 1 :]}" if cut > 0 else encoder
     return f"{what}\n{name}"
@@ -135,6 +140,6 @@ def _grid(style: Style, rows: int, columns: int):
     pad = 0.12 * style.text / 72
     layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.01, hspace=0.01)
     text = style.text / 72
-    height = rows * (side * 0.97 + 1.6 * text) + 6.5 * text
+    height = rows * (side * 0.97 + 1.6 * text) + 8.5 * text
     figure = Figure(figsize=(style.inches, math.ceil(height * 100) / 100), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False)

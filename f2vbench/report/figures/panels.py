@@ -74,7 +74,7 @@ def legend(
     chance: bool = False,
     mark: bool = False,
 ) -> None:
-    """One legend of the encoders below all panels, in as many rows as the width needs; the figure grows by them."""
+    """One legend of the encoders below all panels, as `bottom_legend`."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -94,6 +94,11 @@ def legend(
     if mark:
         handles.append(Line2D([], [], markersize=style.text, **PUBLISHED_MARK))
         labels.append(LABEL)
+    bottom_legend(figure, style, handles, labels)
+
+
+def bottom_legend(figure: Figure, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend below all panels, in as many rows as the width needs; the figure grows by them."""
     widest = max(len(label) for label in labels)
     columns = max(1, min(len(labels), int(style.inches * 72 / ((widest * 0.6 + 4.2) * style.text))))
     rows = math.ceil(len(labels) / columns)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIDE = 480
 """Pixels of a picture: 40 mm at 300 dots an inch."""
 ERRORS = {"found": INK, "missed": MISSED, "wrongly found": FALSE}
+ERRORS_TEXT = "vessels found (black), missed (orange) and wrongly found (blue)"
 Picture = NDArray[np.uint8]
 
 

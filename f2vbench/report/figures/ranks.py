@@ -82,7 +82,7 @@ def _diagram(axis: Axes, pairs: PostHoc, looks: Sequence[Look], style: Style) ->
     by_name = {look.encoder: look for look in looks}
     order = sorted(zip(pairs.average_ranks, pairs.models, strict=True))
     k, unit = len(order), style.text / 7
-    margin = min(0.36 * style.width, (max(len(look.label) for look in looks) * 0.62 + 3) * style.text * 25.4 / 72)
+    margin = min(0.4 * style.width, (max(len(look.label) for look in looks) * 0.62 + 3) * style.text * 25.4 / 72)
     left, right, top = margin, style.width - margin, 11 * unit
 
     def x(rank: float) -> float:

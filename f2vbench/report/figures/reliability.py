@@ -65,8 +65,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     kind = ""
     with rc_context(style.settings()):
         columns = style.columns(len(records), least=36)
-        height = style.width / columns * 7 / style.text * 1.12
-        figure, axes = sheet(style, len(records), columns=columns, height=height)
+        figure, axes = sheet(style, len(records), columns=columns, height=style.square(columns, 1.5))
         for position, (axis, (encoder, held)) in enumerate(zip(axes, records.items(), strict=True)):
             units = [predicted(source, record) for record in held]
             kind = units[0].kind

@@ -27,7 +27,7 @@ MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "
 """Of the families whose seeds, shots and tasks are drawn: the first is the one where a figure has room for one."""
 METRIC_NAMES = {"auroc": "AUROC", "average_precision": "AUPR", "dice": "Dice"}
 CHANCE = "_chance"
-Embeddings = Callable[[str, str], "tuple[list[str], np.ndarray] | None"]
+Embeddings = Callable[[TaskData, str], "tuple[list[str], np.ndarray] | None"]
 """(task, encoder) → image ids and their (n, width) embeddings, or None where they are not stored."""
 
 
@@ -175,7 +175,12 @@ class Source:
         return self._tasks[task]
 
     def embeddings(self, task: str, encoder: str) -> tuple[list[str], np.ndarray] | None:
-        return self._embeddings(task, encoder) if self._embeddings is not None else None
+        """Image ids and their (n, width) embeddings, or None where they are not stored.
+
+        Raises:
+            NotStored: as `task_data`.
+        """
+        return self._embeddings(self.task_data(task), encoder) if self._embeddings is not None else None
 
     @property
     def has_embeddings(self) -> bool:

@@ -79,6 +79,14 @@ class Style:
         fitting = max(1, min(panels, int(self.width // (least * self.text / 7))))
         return math.ceil(panels / math.ceil(panels / fitting))
 
+    def square(self, columns: int, besides: float = 1) -> float:
+        """Height in mm, for text of 7 points, of a row of square panels; few panels don't grow beyond 62 mm.
+
+        Args:
+            besides: what titles and labels above and below take more than those at the sides.
+        """
+        return min(62.0, self.width / columns * 7 / self.text) + besides
+
     def height(self, millimetres: float) -> float:
         """Inches of a height that is given for text of 7 points."""
         return millimetres * MILLIMETRE * self.text / 7
@@ -128,7 +136,7 @@ class Style:
             "svg.fonttype": "none",
             "svg.hashsalt": "f2vbench",
             "pdf.compression": 6,
-            "axes.unicode_minus": True,
+            "text.parse_math": False,  # a $ in a name is a $
         }
 
 

@@ -12,10 +12,10 @@ import pandas as pd
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.examples import lacks_pictures
 from f2vbench.report.figures.panels import sentences, sheet
-from f2vbench.report.figures.pictures import Eye, Picture, best_encoder, open_eye, show
+from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
 from f2vbench.report.figures.predictions import predicted
 from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, NotStored, Place, Source
-from f2vbench.report.figures.style import MISSED, Style
+from f2vbench.report.figures.style import Style
 from f2vbench.store.runs import Record
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     images = means.sort_values(kind="stable").index[:_SHOWN].tolist()
     columns = style.columns(len(images), least=28)
     with rc_context(style.settings()):
-        height = style.width / columns * 7 / style.text + 8
+        height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
         figure, axes = sheet(style, len(images), columns=columns, height=height)
         for axis, image in zip(axes, images, strict=True):
             _case(axis, source, place, records[encoder], metric, image, means[image], style)
@@ -68,7 +68,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     caption = sentences(
         f"{title}: of {len(means)} test images the {len(images)} with the lowest {_NAMES[metric]}, mean over the seeds "
         "that test on them.",
-        "Orange: vessels that it misses, at the seed where it is worst." if family == "segmentation" else "",
+        f"Below: {ERRORS_TEXT} at the seed where it is worst." if family == "segmentation" else "",
     )
     return DrawnFigure(name, title, caption, figure)
 
@@ -96,21 +96,18 @@ def _case(
     name = textwrap.shorten(image, 24, placeholder="…") if " " in image else image[-24:]
     if eye.vessels is not None and tested[0]["result"].get("maps"):
         worst = min(tested, key=lambda record: record["result"]["per_image"][image][metric])
-        show(axis, _missed(source, worst, image, eye), style, f"{name}\n{_NAMES[metric]} {mean:.3f} ({told})")
+        show(axis, _with_errors(source, worst, image, eye), style, f"{name}\n{_NAMES[metric]} {mean:.3f} ({told})")
     else:
         told = f"{name}\np(true) {mean:.3f} ({told})" if metric == "probability" else f"{name}\n{mean:.3f} ({told})"
         show(axis, eye.photograph(), style, f"{told}\n{_said(source, tested, image)}")
 
 
-def _missed(source: Source, record: Record, image: str, eye: Eye) -> Picture:
-    """The photograph with the vessels that are missed laid over it."""
+def _with_errors(source: Source, record: Record, image: str, eye: Eye) -> Picture:
+    """The photograph, and below it the errors."""
     picture, threshold = eye.photograph(), record["result"]["threshold"]["value"]
     if threshold is None or eye.vessels is None:
         return picture
-    missed = eye.vessels & eye.fov & (source.score_map(record, image) < threshold)
-    part = eye.view.crop(missed.astype(np.float32), len(picture))[..., None]
-    colour = np.array([int(MISSED[place : place + 2], 16) for place in (1, 3, 5)], float)
-    return (picture * (1 - part) + colour * part).astype(np.uint8)
+    return np.concatenate([picture, eye.errors(source.score_map(record, image), threshold)])
 
 
 def _said(source: Source, records: list[Record], image: str) -> str:
