@@ -16,6 +16,7 @@ from f2vbench.report.written import write_report
 from f2vbench.results import Results
 from f2vbench.retrieval_results import retrieval_records, told
 from f2vbench.store.runs import RunFolder, runs_below
+from f2vbench.stored_embeddings import stored_embeddings
 
 
 class Tables(NamedTuple):
@@ -72,7 +73,10 @@ def report(settings: ReportSettings) -> Iterator[str]:
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
     out = settings.out or folders[0]
     yield ""
-    for written in write_report(results, out, settings, metrics, _compared(found.summary, baseline)):
+    parts = write_report(
+        results, out, settings, metrics, _compared(found.summary, baseline), stored_embeddings(results)
+    )
+    for written in parts:
         yield f"written: {written.text}"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
 _CHANCE = "_chance"
-_SHOWN = 8
+_SHOWN = 2  # where records are older than the names of main metrics
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
 
@@ -91,7 +91,7 @@ class Results:
     def main_metrics(self) -> dict[str, list[str]]:
         """Task → the metrics that its family shows where nobody names others, the main one first."""
         return {
-            record["unit"]["task"]: list(record.get("main_metrics") or record["result"]["metrics"])[:_SHOWN]
+            record["unit"]["task"]: list(record.get("main_metrics") or list(record["result"]["metrics"])[:_SHOWN])
             for record in self.records
         }
 

@@ -82,7 +82,7 @@ def content(results: Reported, metrics: Sequence[str] | None = None, baseline: s
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task)
-    comparisons = results.comparisons(metrics or by_task, pairs_that_matter(baseline))
+    comparisons = _in_order(results.comparisons(metrics or by_task, pairs_that_matter(baseline)), summary, by_task)
     title = partial(title_of, calls=results.calls)
     leading = {task: _first_there(names, summary, task) for task, names in by_task.items()}
     told = told_places(summary, comparisons, leading, title)
@@ -142,6 +142,17 @@ def _tidy(comparisons: Sequence[Compared]) -> pd.DataFrame:
     table = as_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
     table.insert(0, "why", ["; ".join(each.roles) for each in comparisons])
     return table
+
+
+def _in_order(
+    comparisons: Sequence[Compared], summary: pd.DataFrame, metrics: Mapping[str, Sequence[str]]
+) -> list[Compared]:
+    """Places as the summary has them, and the main metric first."""
+    shots = [None if pd.isna(count) else int(count) for count in summary.shots]
+    places = {
+        place: i for i, place in enumerate(dict.fromkeys(zip(summary.task, summary.protocol, shots, strict=True)))
+    }
+    return sorted(comparisons, key=lambda each: (places[each.place], metrics[each.task].index(each.metric)))
 
 
 def _first_there(names: Sequence[str], summary: pd.DataFrame, task: str) -> str:

@@ -102,36 +102,46 @@ def _other(each: Compared, name: str, floors: set[str]) -> str:
 
 
 def _certainty(each: Compared) -> str:
+    """By how much, whether other seeds and other patients would show it too, and what it would take."""
     size = f"a difference of {number(abs(each.means[0] - each.means[1]))}"
-    reach = each.patients
-    if reach.low is not None and reach.high is not None:
-        low, high = sorted((abs(reach.low), abs(reach.high))) if reach.low * reach.high > 0 else (None, None)
-        if low is not None:
-            size += f" (over patients {number(low)} to {number(high)})"
-    seeds, patients = each.over_seeds, each.patients
-    ways = {
-        "sure": f"sure, over seeds ({_p(seeds)}) and over patients ({_p(patients)})",
-        "over seeds only": f"it holds over seeds ({_p(seeds)}) but not surely over patients ({_p(patients)})",
-        "over patients only": f"it holds over patients ({_p(patients)}) but not surely over seeds ({_p(seeds)})",
-        "contradictory": f"seeds ({_p(seeds)}) and patients ({_p(patients)}) point to opposite sides",
-        "not separable": f"not separable, neither over seeds ({_p(seeds)}) nor over patients ({_p(patients)})",
-        "no test": "no test is possible",
-    }
-    parts = [size, ways[each.certainty]]
-    if each.certainty == "no test":
-        parts += list(dict.fromkeys(found.reason for found in (seeds, patients) if found.reason))
-    return "; ".join([", ".join(parts[:2]), *parts[2:], *_needed(each)])
+    low, high = each.patients.low, each.patients.high
+    if low is not None and high is not None and low * high > 0:
+        low, high = sorted((abs(low), abs(high)))
+        size += f" (95 % over patients {number(low)} to {number(high)})"
+    seeds, patients = each.verdicts()
+    over = f"over seeds ({_p(each.over_seeds)})", f"over patients ({_p(each.patients)})"
+    if each.certainty == "sure":
+        return f"{size}, sure: it holds {over[0]} and {over[1]}"
+    if each.certainty == "contradictory":
+        return f"{size}, but seeds ({_p(each.over_seeds)}) and patients ({_p(each.patients)}) point to opposite sides"
+    if seeds == patients == "not separable":
+        told = [f"not separable, neither {over[0]} nor {over[1]}"]
+    else:
+        told = [
+            f"{_WAYS[verdict]} {where}" if verdict != "no test" else f"no test over {what}: {found.reason}"
+            for verdict, where, what, found in (
+                (seeds, over[0], "seeds", each.over_seeds),
+                (patients, over[1], "patients", each.patients),
+            )
+        ]
+    needed = [_needed(found) for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not separable"]
+    return "; ".join([f"{size}, {told[0]}", *told[1:], *filter(None, needed)])
 
 
-def _needed(each: Compared) -> list[str]:
-    """How many seeds and patients the undecided tests would need."""
-    if each.certainty in ("sure", "no test"):
-        return []
-    told = []
-    for found, verdict in zip((each.over_seeds, each.patients), each.verdicts(), strict=True):
-        if verdict == "not separable" and found.needed is not None:
-            told.append(found.needed.sentence(found.unit))
-    return told
+_WAYS = {"better": "it holds", "worse": "it holds", "not separable": "not separable"}
+
+
+def _both(each: Compared) -> tuple[Comparison, Comparison]:
+    return each.over_seeds, each.patients
+
+
+def _needed(found: Comparison) -> str:
+    """How many seeds or patients an undecided test would need, or that it is undecided only among so many."""
+    if found.p is not None and found.p < 0.05:
+        return (
+            f"alone it would hold over {found.unit} (p = {found.p:.4f}), but not among all comparisons of this report"
+        )
+    return "" if found.needed is None else found.needed.sentence(found.unit)
 
 
 def _p(found: Comparison) -> str:

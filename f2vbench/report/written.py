@@ -14,6 +14,7 @@ from f2vbench.files import write_atomically, write_csv
 from f2vbench.report.content import Content, Reported, content
 from f2vbench.report.figures.catalogue import draw, figure_names, missing
 from f2vbench.report.figures.drawn import Format, save
+from f2vbench.report.figures.source import Embeddings
 from f2vbench.report.figures.style import style_named
 from f2vbench.report.latex import document
 from f2vbench.report.markdown import escaped, markdown
@@ -36,12 +37,14 @@ def write_report(
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     baseline: str | None = None,
+    embeddings: Embeddings | None = None,
 ) -> Iterator[Written]:
     """Write what the settings ask for, kind by kind; each is told once it is there.
 
     Args:
         metrics: of the tables; by default the main ones of each task's family.
         baseline: a model that is compared with the best other everywhere.
+        embeddings: reads stored embeddings, for their map.
 
     Raises:
         SettingsError: no such figure or style, or parquet without pyarrow; nothing has been written then.
@@ -62,12 +65,12 @@ def write_report(
     if "md" in formats:
         yield _written(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
     wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    drawn = list(draw(results, wanted, settings.style))
+    drawn = list(draw(results, wanted, settings.style, embeddings))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if drawn and kinds:
         yield _written(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
     if "html" in formats:
-        lacking = missing(results, wanted)
+        lacking = missing(results, wanted, embeddings)
         text = page(held, [page_figure(figure) for figure in drawn], lacking)
         yield _written(out, [_write(out / "report.html", text)])
 
