@@ -119,7 +119,7 @@ def test_boxes_are_quartiles_and_whiskers_reach_the_last_seed_within_one_and_a_h
 
 def test_files_have_the_widths_of_the_style_embedded_fonts_and_equal_bytes(results, tmp_path):
     for style, millimetres in (("nature", 183), (STYLES["nature"].column, 89), ("slides", 300)):
-        drawn = one(results, "zero-shot", style)
+        drawn = one(results, "critical-difference", style)
         (path,) = save(drawn, tmp_path / str(millimetres), ["pdf"])
         pdf = path.read_bytes()
         width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", pdf)[1])
@@ -128,8 +128,8 @@ def test_files_have_the_widths_of_the_style_embedded_fonts_and_equal_bytes(resul
         assert b"/Type3" not in pdf
         sizes = {text.get_fontsize() for text in drawn.figure.findobj(match=lambda a: hasattr(a, "get_fontsize"))}
         assert sizes <= {7, 8} if style != "slides" else {14, 16}
-    again = one(results, "zero-shot")
-    paths = save(again, tmp_path / "a"), save(one(results, "zero-shot"), tmp_path / "b")
+    again = one(results, "supervised")
+    paths = save(again, tmp_path / "a"), save(one(results, "supervised"), tmp_path / "b")
     for first, second in zip(*paths, strict=True):
         assert first.read_bytes() == second.read_bytes()
     svg = next(path for path in paths[0] if path.suffix == ".svg").read_text()
@@ -200,7 +200,8 @@ def seen_texts(figure):
 
 
 def test_text_stays_within_the_figure_and_labels_off_each_other(results):
-    for drawn in draw(results, style=STYLES["nature"].column):
+    names = ["few-shot", "supervised", "cost-quality", "calibration", "confusion", "critical-difference"]
+    for drawn in draw(results, names, STYLES["nature"].column):
         figure = drawn.figure
         figure.draw_without_rendering()
         width, height = figure.get_size_inches() * figure.dpi

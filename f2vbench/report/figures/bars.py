@@ -134,7 +134,8 @@ def _figure(
             axis.set_xlabel(xlabel)
         figure.align_ylabels(axes)
         letters(axes, [heading for heading, _, _ in panels])
-        legend(figure, style, looks, chance=True, mark=marks)
+        chance = any(level for _, _, groups in panels for _, _, level, _ in groups)
+        legend(figure, style, looks, chance=chance, mark=marks)
     told = "Bars of AUROC start at chance, 0.5." if any(metric == "auroc" for _, metric, _ in panels) else ""
     star = "Stars: published figures, measured on other images than these." if marks else ""
     caption = sentences(f"{title}; {seeds_text(frames)}.", _WHISKERS, told, looks_text(looks), star)

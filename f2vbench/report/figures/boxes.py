@@ -72,7 +72,7 @@ def _figure(source: Source, style: Style, name: str, title: str, metric: str, fa
             chance_line(axis, source.chance(task, metric, _FEW_SHOT))
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=_shots_label(source, task))
         letters(axes, [source.title(task) for task in by_task])
-        legend(figure, style, looks, chance=True, mark=marks)
+        legend(figure, style, looks, chance=any(source.chance(t, metric, _FEW_SHOT) for t in by_task), mark=marks)
     caption = sentences(
         f"{title}; {seeds_text(by_task.values())}.",
         "Boxes: quartiles over seeds, with the median; whiskers: to the last seed within 1.5 interquartile ranges; "

@@ -82,8 +82,8 @@ _KINDS = (
         learning.lacks_learning_curves,
         learning.learning_curves,
     ),
-    FigureKind("roc", "ROC curves with bands over seeds", predictions.lacks_predictions, curves.roc),
-    FigureKind("pr", "precision-recall curves with bands", predictions.lacks_predictions, curves.precision_recall),
+    FigureKind("roc", "ROC curves with bands over seeds", curves.lacks_curves, curves.roc),
+    FigureKind("pr", "precision-recall curves with bands", curves.lacks_curves, curves.precision_recall),
     FigureKind("calibration", "reliability diagrams", predictions.lacks_predictions, reliability.calibration),
     FigureKind("confusion", "confusion matrices", confusion.lacks_confusion, confusion.confusion),
     FigureKind(

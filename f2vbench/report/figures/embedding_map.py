@@ -137,10 +137,10 @@ def _panel(
     points, parts = principal_components(vectors)
     size = (0.5 * style.text) ** 2 * min(1.0, (200 / len(points)) ** 0.5)
     rest = ~np.isin(groups, names)
-    axis.scatter(*points[rest].T, s=size / 2, color=PALE, marker=".", zorder=1)
+    axis.scatter(points[rest, 0], points[rest, 1], s=size / 2, color=PALE, marker=".", zorder=1)
     for name, colour, marker in zip(names, _COLOURS, _MARKERS, strict=False):
         mine = points[groups == name]
-        axis.scatter(*mine.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, zorder=2)
+        axis.scatter(mine[:, 0], mine[:, 1], s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, zorder=2)
     axis.set(xticks=[], yticks=[])
     axis.set_box_aspect(1)
     return parts

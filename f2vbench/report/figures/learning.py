@@ -51,7 +51,8 @@ def learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
             each = "images a class" if source.families[task] == "classification" else "support images"
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=each)
         letters(axes, [source.title(task) for task, _, _ in panels])
-        legend(figure, style, looks, kind="line", chance=True, mark=marks)
+        chance = any(source.chance(task, metric, _PROTOCOLS) for task, metric, _ in panels)
+        legend(figure, style, looks, kind="line", chance=chance, mark=marks)
     caption = sentences(
         f"Results over the number of labelled images; {seeds_text(frames)}.",
         "Marks: mean over seeds; bars: 95 % interval (1.96 standard errors), too narrow where seeds share images. "

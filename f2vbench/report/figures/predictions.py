@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.store.runs import Record
 
+Pair = tuple[NDArray[np.floating], NDArray[np.bool_]]
+"""(n,) scores and labels."""
 GRID = np.linspace(0, 1, 201)
 """Of false positive rate and of recall, where curves of several classes and seeds meet."""
 
@@ -30,7 +32,7 @@ class Predicted:
     probabilities: NDArray[np.float64]
     targets: NDArray[np.bool_]
 
-    def against_rest(self) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    def against_rest(self) -> list[Pair]:
         """Scores and labels of each class that has test images on both sides; where binary, of the positive class."""
         columns = [1] if self.kind == "binary" else range(len(self.classes))
         pairs = [(self.probabilities[:, c], self.targets[:, c]) for c in columns]

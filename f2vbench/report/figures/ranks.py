@@ -89,9 +89,9 @@ def _diagram(axis: Axes, pairs: PostHoc, looks: Sequence[Look], style: Style) ->
         return left + (rank - 1) / (k - 1) * (right - left)
 
     axis.plot([left, right], [top, top], color=INK, linewidth=style.line)
-    for rank in range(1, k + 1):
-        axis.plot([x(rank)] * 2, [top - 1.3 * unit, top], color=INK, linewidth=style.line)
-        axis.text(x(rank), top - 1.9 * unit, str(rank), ha="center", va="bottom")
+    for tick in range(1, k + 1):
+        axis.plot([x(tick)] * 2, [top - 1.3 * unit, top], color=INK, linewidth=style.line)
+        axis.text(x(tick), top - 1.9 * unit, str(tick), ha="center", va="bottom")
     if pairs.critical_difference is not None:
         _critical(
             axis, x(1), x(1 + min(pairs.critical_difference, k - 1)), pairs.critical_difference, 3.2 * unit, style

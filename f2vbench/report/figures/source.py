@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.store.runs import Record, RunFolder
 from f2vbench.store.score_maps import decode
 
+Kept = TypeVar("Kept")
 PLACE = ["task", "protocol", "shots"]
 _PROTOCOLS = get_args(ProtocolName)
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
@@ -86,7 +87,8 @@ class Source:
         self.frame = results.frame
         self.families = results.families
         self.records = results.records
-        self._tasks: dict[str, TaskData] = {}
+        self._tasks: dict[str, TaskData | NotStored] = {}
+        self._kept: dict[Hashable, Any] = {}
 
     @cached_property
     def looks(self) -> dict[str, Look]:
@@ -171,8 +173,14 @@ class Source:
             NotStored: they are not there any more, or have changed.
         """
         if task not in self._tasks:
-            self._tasks[task] = self._opened(task)
-        return self._tasks[task]
+            try:
+                self._tasks[task] = self._opened(task)
+            except NotStored as reason:
+                self._tasks[task] = reason
+        held = self._tasks[task]
+        if isinstance(held, NotStored):
+            raise held
+        return held
 
     def embeddings(self, task: str, encoder: str) -> tuple[list[str], np.ndarray] | None:
         """Image ids and their (n, width) embeddings, or None where they are not stored.
@@ -181,6 +189,12 @@ class Source:
             NotStored: as `task_data`.
         """
         return self._embeddings(self.task_data(task), encoder) if self._embeddings is not None else None
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What several figures need, made once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     @property
     def has_embeddings(self) -> bool:
@@ -204,7 +218,12 @@ class Source:
         raise NotStored(f"the photographs of {task} can't be shown: {told}")
 
     def _folder(self, record: Record) -> RunFolder:
-        for place, held in enumerate(self.records):
-            if held is record and place < len(self._results.sources):
-                return RunFolder(self._results.sources[place])
-        raise NotStored("these results were not read from a run folder")
+        folder = self._folders.get(id(record))
+        if folder is None:
+            raise NotStored("these results were not read from a run folder")
+        return RunFolder(folder)
+
+    @cached_property
+    def _folders(self) -> dict[int, Path]:
+        """Of each record, by its identity as an object."""
+        return {id(record): folder for record, folder in zip(self.records, self._results.sources, strict=False)}

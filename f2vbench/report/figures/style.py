@@ -80,12 +80,12 @@ class Style:
         return math.ceil(panels / math.ceil(panels / fitting))
 
     def square(self, columns: int, besides: float = 1) -> float:
-        """Height in mm, for text of 7 points, of a row of square panels; few panels don't grow beyond 62 mm.
+        """Height in mm, for text of 7 points, of a row of square panels; few panels don't grow beyond 76 mm.
 
         Args:
             besides: what titles and labels above and below take more than those at the sides.
         """
-        return min(62.0, self.width / columns * 7 / self.text) + besides
+        return min(76.0, self.width / columns * 7 / self.text) + besides
 
     def height(self, millimetres: float) -> float:
         """Inches of a height that is given for text of 7 points."""
