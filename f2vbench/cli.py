@@ -25,6 +25,7 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
   report   tables of a run, on the terminal and as CSV
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
   phantom  simulate eyes, with the truth of every pixel:  f2vbench phantom out=eyes sheet=eyes.png patients=20
+  data     data sets, their terms, and whether a copy is sound:  f2vbench data check task=idrid data=folder
   list     what there is:  f2vbench list tasks | models | runs
   doctor   versions, device, folders, Hub login, data sets: what is missing, and how to get it
 
@@ -72,6 +73,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "report": _report,
         "train": _train,
         "phantom": _phantom,
+        "data": _data,
         "list": _list,
         "doctor": _doctor,
     }
@@ -216,19 +218,41 @@ def _list(words: list[str]) -> int:
     from f2vbench.words import parse
 
     kinds = ("tasks", "models", "runs")
-    if not words or words[0] not in kinds:
-        if words and words[0] not in ("-h", "--help"):
-            raise F2VBenchError(
-                f"can't list '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})"
-            )
-        print("usage: f2vbench list tasks | models | runs [root=folder]")
-        return 0
-    if not _asks_for_help("list " + words[0], ListSettings, words[1:]):
+    if _knows("list", words, kinds, "[root=folder]") and not _asks_for_help(
+        "list " + words[0], ListSettings, words[1:]
+    ):
         settings = parse(ListSettings, words[1:])
         from f2vbench.listing import KINDS
 
         print(KINDS[words[0]](settings))
     return 0
+
+
+def _data(words: list[str]) -> int:
+    from f2vbench.data.settings import VERBS, DataSettings
+    from f2vbench.words import parse
+
+    if not _knows("data", words, VERBS, "[key=value ...]") or _asks_for_help(
+        "data " + words[0], DataSettings, words[1:]
+    ):
+        return 0
+    settings = parse(DataSettings, words[1:])
+    from f2vbench.datasets import answer
+    from f2vbench.progress import for_this_terminal
+
+    text, sound = answer(words[0], settings, for_this_terminal())
+    print(text)
+    return 0 if sound else 2
+
+
+def _knows(verb: str, words: Sequence[str], kinds: Sequence[str], keys: str) -> bool:
+    """Whether the first word is one of a verb's kinds; without one, its usage is printed."""
+    if words and words[0] in kinds:
+        return True
+    if words and words[0] not in ("-h", "--help"):
+        raise F2VBenchError(f"can't {verb} '{words[0]}'{did_you_mean(words[0], kinds)} (there are {', '.join(kinds)})")
+    print(f"usage: f2vbench {verb} {' | '.join(kinds)} {keys}")
+    return False
 
 
 def _doctor(words: list[str]) -> int:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
-    ["doctor", "overview", "listing"],
+    ["doctor", "overview", "listing", "datasets"],
     ["benchmark"],
     ["estimate"],
     ["plan"],
@@ -77,6 +77,7 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "data", "check", "--help"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

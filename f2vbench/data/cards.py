@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from f2vbench.data.classes import LabelClass, LabelKind, problems_of_classes
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.files import canonical_json, sha256
 
 # The fields that decide a result; the others are for the reader.
 _DECIDING = ("name", "family", "layout", "options", "split", "test_fraction")
+# These decide as well, where a card has them; cards without them keep the hash they always had.
+_DECIDING_IF_SET = ("label_kind", "classes", "absent", "copies")
 
 
 class PhantomData(BaseModel):
@@ -52,9 +55,23 @@ class TaskCard(BaseModel):
     folders: list[str] = Field(default_factory=list, description="folder names looked for under the data root")
     phantom: PhantomData | None = Field(None, description="simulated data, made on first use")
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
-    split: Literal["random", "official"] = Field("random", description="how test images are chosen")
+    split: Literal["random", "official", "auto"] = Field(
+        "random", description="how test images are chosen; auto: official where the folder is divided, else random"
+    )
     test_fraction: float = Field(0.5, gt=0, lt=1, description="part of the patients that a random draw tests on")
     unlabelled: Literal["refuse", "leave-out"] = Field("refuse", description="images that have no label")
+    absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but not there")
+    copies: Literal["refuse", "join"] = Field(
+        "refuse", description="pictures that are there several times: refuse, or count the copies as one patient"
+    )
+    label_kind: LabelKind | None = Field(
+        None, description="how the classes relate: nominal, ordinal, binary, multilabel"
+    )
+    classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meaning")
+    parts: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="expected numbers of images by split, for the layouts owner and retfound"
+    )
+    patients: str = Field("", description="what counts as a patient, in one sentence")
     labels: str = Field(min_length=1, description="whose labels, in one sentence")
     source: str = Field(min_length=1, description="who made the data set, and its page")
     terms: str = Field(min_length=1, description="what its owners allow")
@@ -69,6 +86,13 @@ class TaskCard(BaseModel):
             if name in ("", ".", "..") or "/" in name or "\\" in name:
                 raise ValueError(f"'{name}' is no plain folder name: leave out slashes and dots")
         return folders
+
+    @model_validator(mode="after")
+    def _classes_fit_their_kind(self) -> TaskCard:
+        problems = problems_of_classes(self.classes, self.label_kind, self.family)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @field_validator("layout")
     @classmethod
@@ -118,8 +142,12 @@ def all_cards() -> dict[str, TaskCard | F2VBenchError]:
 
 
 def card_hash(card: TaskCard) -> str:
-    """SHA-256 (hex) of what decides results: name, family, layout, options, split and test fraction."""
-    return sha256(canonical_json(card.model_dump(mode="json", include=set(_DECIDING))))
+    """SHA-256 (hex) of what decides results: name, family, layout, options, split, test fraction, and classes."""
+    deciding = card.model_dump(mode="json", include=set(_DECIDING))
+    more = card.model_dump(mode="json", include=set(_DECIDING_IF_SET), exclude_defaults=True)
+    if "classes" in more:
+        more["classes"] = [[one.name, *one.read] for one in card.classes]
+    return sha256(canonical_json(deciding | more))
 
 
 def _card_folders(broken: list[str]) -> Iterator[Path]:
@@ -190,6 +218,8 @@ def _read_mapping(file: Path) -> dict[Any, Any]:
 
 
 def _sentence(file: Path, item: Any) -> str:
+    if not item["loc"]:  # a check of several keys together
+        return f"{file}: {item['msg'].removeprefix('Value error, ')}"
     key = ".".join(str(part) for part in item["loc"])
     field = TaskCard.model_fields[str(item["loc"][0])]
     if item["type"] == "missing":

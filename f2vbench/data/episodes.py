@@ -15,6 +15,8 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.data.cards import TaskCard
+from f2vbench.data.classes import SEPARATOR
+from f2vbench.data.splits import parts_of
 from f2vbench.errors import DataError
 from f2vbench.files import canonical_json, sha256
 from f2vbench.settings import Protocol
@@ -27,11 +29,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Episode:
-    """One draw: ids of the support images in the order drawn, ids of the test images sorted, and its seed."""
+    """One draw: ids of the support images in the order drawn, ids of the test images sorted, and its seed.
+
+    ``val`` are the ids of the validation images, sorted: in classification those of the split, else none.
+    """
 
     support: tuple[str, ...]
     test: tuple[str, ...]
     seed: int
+    val: tuple[str, ...] = ()
 
 
 def unit_seed(task: str, protocol: str, shots: int | None, seed_index: int) -> int:
@@ -69,6 +75,40 @@ def draw_segmentation_episode(
     return Episode(tuple(support), tuple(sorted(test["image"])), seed)
 
 
+def draw_classification_episode(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw support images by class from the training part of the task's split (`f2vbench.data.splits.parts_of`).
+
+    Few-shot takes ``shots`` images of every class, of one patient each before a second of any, the rarest class
+    first; an image that has several classes counts for each of them. Supervised takes all of the training part,
+    zero-shot none. Validation and test images are the same for all protocols and shots of a seed.
+
+    Args:
+        described: an index with at least the columns ``image``, ``patient``, ``label`` and ``split``.
+
+    Raises:
+        DataError: fewer images of a class than the protocol needs, a class that is in the test part alone, or no
+            split to be had.
+    """
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    parts = parts_of(described, card, seed_index)
+    images = described.set_index("image").loc[parts.index]
+    training = images[(parts == "train") & (images["label"] != "")]
+    val, test = (tuple(parts.index[(parts == part) & (images["label"] != "")]) for part in ("val", "test"))
+    by_class = _images_by_class(training)
+    if protocol != "zero-shot":
+        _refuse_untaught(by_class, images.loc[list(test)], card)
+    bits = np.random.PCG64(seed)
+    if protocol == "zero-shot":
+        support: list[str] = []
+    elif protocol == "supervised":
+        support = _shuffled(list(training.index), bits)
+    else:
+        support = _few_of_each_class(training, by_class, card, shots, bits)
+    return Episode(tuple(support), test, seed, val)
+
+
 def draw_gallery(
     described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
 ) -> Episode:
@@ -104,8 +144,51 @@ def draw_gallery(
 
 
 Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
-DRAWS: dict[str, Draw] = {"segmentation": draw_segmentation_episode, "retrieval": draw_gallery}
+DRAWS: dict[str, Draw] = {
+    "segmentation": draw_segmentation_episode,
+    "classification": draw_classification_episode,
+    "retrieval": draw_gallery,
+}
 """How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
+
+
+def _images_by_class(images: DataFrame) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for image, label in zip(images.index, images["label"], strict=True):
+        for one in label.split(SEPARATOR):
+            found.setdefault(one, []).append(image)
+    return found
+
+
+def _refuse_untaught(by_class: dict[str, list[str]], test: DataFrame, card: TaskCard) -> None:
+    tested = _images_by_class(test)
+    untaught = sorted(tested.keys() - by_class.keys())
+    if untaught:
+        told = ", ".join(f"{name} ({len(tested[name])} test images)" for name in untaught)
+        raise DataError(
+            f"{card.name}: nothing can be learnt of the class {told}: it is in the test part alone; "
+            "add training images, or give another split with split=file.csv"
+        )
+
+
+def _few_of_each_class(
+    training: DataFrame, by_class: dict[str, list[str]], card: TaskCard, shots: int | None, bits: np.random.PCG64
+) -> list[str]:
+    if shots is None or shots < 1:
+        raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
+    few = {name: len(images) for name, images in by_class.items() if len(images) < shots}
+    if few:
+        told = ", ".join(f"{name} has {count}" for name, count in sorted(few.items()))
+        raise DataError(
+            f"{card.name}: shots={shots}, but in the training part {told}: ask for shots={min(few.values())} or fewer"
+        )
+    chosen: list[str] = []
+    for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
+        pool = training.loc[by_class[name]].reset_index()
+        already = sum(image in chosen for image in by_class[name])
+        candidates = _one_of_each_patient_first(pool, _shuffled(sorted(set(pool["patient"])), bits), bits)
+        chosen += [image for image in candidates if image not in chosen][: max(shots - already, 0)]
+    return chosen
 
 
 def _official_halves(described: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pandas import DataFrame
 
+from f2vbench.data.appearance import APPEARANCE_VERSION, appearance, is_appearance
 from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
 from f2vbench.errors import DataError
 from f2vbench.files import Memo, cache_folder, canonical_json, sha256
+from f2vbench.progress import Progress
+from f2vbench.provenance import cores
 
 # Raise it when `read_rgb`, `read_label` or the facts change: what was remembered before is then not used.
 _VERSION = 1
-_PHOTOGRAPHS = f"photographs-{_VERSION}.jsonl"
+_PHOTOGRAPHS = f"photographs-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 _MASKS = f"masks-{_VERSION}.jsonl"
 # Vessels cover about a tenth of a fundus; labels beyond this are inverted or something else.
 _MOST_VESSELS = 0.5
@@ -24,23 +29,31 @@ _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha2
 # Other families than segmentation have some of these as well.
 _FAMILY_FINGERPRINT = ["label", "view", "case", "phase", "seconds"]
 
+# More threads than this don't read faster; each holds one decoded photograph.
+_MOST_THREADS = 8
+# So many files are worth a progress bar.
+_MANY = 200
+
 Facts = dict[str, dict[str, Any]]
 
 
-def describe(index: DataFrame) -> DataFrame:
+def describe(index: DataFrame, progress: Progress | None = None) -> DataFrame:
     """The index with what its files hold; every file is read unless it is remembered from an earlier call.
 
     Added columns: ``sha256``, ``label_sha256`` and ``fov_sha256`` (`content_hash` of the decoded pixels, "" where
-    there is no file), ``height`` and ``width`` of the photograph (0 where it can't be read), and ``problem``: ""
-    or what is wrong with the row's files – unreadable, of different sizes, no vessel (or little else) inside the
-    field of view.
+    there is no file), ``height`` and ``width`` of the photograph (0 where it can't be read), ``appearance`` (see
+    `f2vbench.data.appearance`; "" where it can't be read or shows nothing), and ``problem``: "" or what is wrong
+    with the row's files – unreadable, of different sizes, no vessel (or little else) inside the field of view.
     Nothing is raised for a bad file: `f2vbench.data.checks.check` tells all of them at once.
 
-    Facts are remembered in the cache folder by path, size and time of change, and only for rows without a
-    problem.
+    Facts are remembered in the cache folder by path, size and time of change as soon as they are known, and only for
+    rows without a problem: a call that was stopped goes on from there.
+
+    Args:
+        progress: told of the files that have to be read, where they are many.
     """
     memos = {"photograph": Memo(_PHOTOGRAPHS), "label": Memo(_MASKS), "fov": Memo(_MASKS)}
-    facts = [_facts_of(_files(row), memos) for row in index.to_dict("records")]
+    facts = list(_all_facts([_files(row) for row in index.to_dict("records")], memos, progress))
     described = index.assign(**{column: [row[column] for row in facts] for column in _columns_of({}, "")})
     described.attrs["notes"] = list(index.attrs.get("notes", []))
     if any(not row["problem"] for row in facts) and not (cache_folder() / _PHOTOGRAPHS).exists():
@@ -62,16 +75,38 @@ def _files(row: dict[Any, Any]) -> dict[str, Path]:
     return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
 
 
-def _facts_of(files: dict[str, Path], memos: dict[str, Memo]) -> dict[str, Any]:
-    known = _remembered(files, memos)
-    if known is not None:
-        return _columns_of(known, "; ".join(_size_problems(files, known)))
-    facts, problems = _inspect(files)
-    if not problems:
-        for role, path in files.items():
-            with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
-                memos[role].put(path, facts[role])
-    return _columns_of(facts, "; ".join(problems))
+def _all_facts(
+    rows: list[dict[str, Path]], memos: dict[str, Memo], progress: Progress | None
+) -> Iterator[dict[str, Any]]:
+    """The columns of every row in order; files that are not remembered are read in several threads."""
+    known = [_remembered(files, memos) for files in rows]
+    unread = [files for files, facts in zip(rows, known, strict=True) if facts is None]
+    told = progress if progress is not None and len(unread) >= _MANY else None
+    if told is not None:
+        told.begin("reading images", len(unread))
+    inspected = _inspect_all(unread)
+    for files, facts in zip(rows, known, strict=True):
+        if facts is not None:
+            yield _columns_of(facts, "; ".join(_size_problems(files, facts)))
+            continue
+        found, problems = next(inspected)
+        if not problems:
+            for role, path in files.items():
+                with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
+                    memos[role].put(path, found[role])
+        if told is not None:
+            told.advance(files["photograph"].name)
+        yield _columns_of(found, "; ".join(problems))
+    if told is not None:
+        told.end()
+
+
+def _inspect_all(rows: Iterable[dict[str, Path]]) -> Iterator[tuple[Facts, list[str]]]:
+    pool = ThreadPoolExecutor(min(cores(), _MOST_THREADS))
+    try:
+        yield from pool.map(_inspect, rows)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # ctrl-C waits for the files in work, not for all that are queued
 
 
 def _remembered(files: dict[str, Path], memos: dict[str, Memo]) -> Facts | None:
@@ -82,13 +117,13 @@ def _remembered(files: dict[str, Path], memos: dict[str, Memo]) -> Facts | None:
             fact = memos[role].get(path)
         except OSError:
             return None
-        if fact is None or not _is_sound(fact):
+        if fact is None or not _is_sound(fact, role):
             return None
         known[role] = fact
     return known
 
 
-def _is_sound(fact: Any) -> bool:
+def _is_sound(fact: Any, role: str) -> bool:
     """Whether a line of the cache holds what is expected (somebody may have edited it)."""
     return (
         isinstance(fact, dict)
@@ -96,6 +131,7 @@ def _is_sound(fact: Any) -> bool:
         and len(fact["sha256"]) == 64
         and isinstance(fact.get("height"), int)
         and isinstance(fact.get("width"), int)
+        and (role != "photograph" or is_appearance(fact.get("appearance")))
     )
 
 
@@ -108,10 +144,12 @@ def _inspect(files: dict[str, Path]) -> tuple[Facts, list[str]]:
             pixels[role] = read_rgb(path) if role == "photograph" else read_label(path)
         except DataError as error:
             problems += error.problems
-    facts = {
+    facts: Facts = {
         role: {"sha256": content_hash(array), "height": array.shape[0], "width": array.shape[1]}
         for role, array in pixels.items()
     }
+    if "photograph" in pixels:
+        facts["photograph"]["appearance"] = appearance(pixels["photograph"])
     problems += _size_problems(files, facts)
     if not problems:
         problems = _implausible(files, pixels)
@@ -134,11 +172,11 @@ def _size_problems(files: dict[str, Path], facts: Facts) -> list[str]:
 
 def _implausible(files: dict[str, Path], pixels: dict[str, np.ndarray]) -> list[str]:
     """Masks that can't be right: an empty field of view, a label without vessels or of little else."""
-    view = pixels["fov"] if "fov" in pixels else field_of_view(pixels["photograph"])
-    if not view.any():
+    if "fov" in pixels and not pixels["fov"].any():
         return [f"{files['fov']}: this field-of-view mask has no pixel set: mend or remove it"]
     if "label" not in pixels:
         return []
+    view = pixels["fov"] if "fov" in pixels else field_of_view(pixels["photograph"])
     vessels = float(pixels["label"][view].mean())
     if vessels == 0:
         return [f"{files['label']}: this label has no vessel pixel inside the field of view: mend or remove it"]
@@ -155,5 +193,6 @@ def _columns_of(facts: Facts, problem: str) -> dict[str, Any]:
         "fov_sha256": facts.get("fov", {}).get("sha256", ""),
         "height": photograph.get("height", 0),
         "width": photograph.get("width", 0),
+        "appearance": photograph.get("appearance", ""),
         "problem": problem,
     }

@@ -9,10 +9,12 @@ import pandas as pd
 
 from f2vbench.data.cards import TaskCard, load_card
 from f2vbench.data.checks import check
+from f2vbench.data.copies import join_copies
 from f2vbench.data.episodes import DRAWS, Episode
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.manifest import data_fingerprint, describe
 from f2vbench.data.phantoms import make_folder
+from f2vbench.data.splits import parts_of, read_split, settled
 from f2vbench.progress import Progress, for_this_terminal
 from f2vbench.settings import Protocol
 
@@ -43,28 +45,67 @@ class TaskData:
             self._episodes[place] = DRAWS[self.card.family](self.index, self.card, protocol, shots, seed)
         return self._episodes[place]
 
+    def parts(self, seed: int) -> pd.Series:
+        """ "train", "val" or "test" for every image id, of a classification task: given, read or drawn with the seed.
+
+        Raises:
+            DataError: the data can't be divided.
+        """
+        return parts_of(self.index, self.card, seed)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes in the card's order; without classes on the card the labels found, sorted."""
+        if self.card.classes:
+            return [one.name for one in self.card.classes]
+        found = self.index.get("label", pd.Series(dtype=str))
+        return sorted(set(found) - {""})
+
     @property
     def notes(self) -> list[str]:
         """What the layout reader and the checks want the user to know."""
         return list(self.index.attrs.get("notes", []))
 
 
-def open_task(name: str, data: str | Path | None = None, progress: Progress | None = None) -> TaskData:
+def open_task(
+    name: str,
+    data: str | Path | None = None,
+    progress: Progress | None = None,
+    split: str | Path | None = None,
+) -> TaskData:
     """Read a task's card, find its data – or simulate them, where the card says so –, index and check them.
 
     Args:
         data: the folder; by default the card's folder names are looked for in ``F2VBENCH_DATA``, and simulated data
             in the cache.
-        progress: told of while data are simulated; by default a bar on a terminal and plain lines elsewhere.
+        progress: told of while data are simulated or many files are read; by default a bar on a terminal and plain
+            lines elsewhere.
+        split: a file of `f2vbench data split` (columns image and split) in place of the card's split.
 
     Raises:
         SettingsError: no such task.
         DataError: no data, or data that can't be used; names the files.
     """
-    card = load_card(name)
+    card, progress = load_card(name), progress or for_this_terminal()
     if card.phantom is not None and data is None:
-        make_folder(card, progress or for_this_terminal())
+        make_folder(card, progress)
     folder = find_folder(card, data)
-    index = describe(build_index(card, folder))
+    index = describe(build_index(card, folder), progress)
+    card = settled(card, index)
+    if card.copies == "join":
+        index = join_copies(index, official=card.split == "official")
+    if split is not None:
+        index, card = _with_split(index, card, Path(split))
     check(index, card)
     return TaskData(card, folder, index, data_fingerprint(index))
+
+
+def _with_split(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[pd.DataFrame, TaskCard]:
+    """The index divided as a file says, which is then the official split; images that it leaves out are left out."""
+    found = read_split(file, index, card.name)
+    divided = index.assign(split=index["image"].map(found))
+    unused = divided["split"] == ""
+    divided = divided[~unused].reset_index(drop=True)
+    told = f", {unused.sum()} images that it does not list are left out" if unused.any() else ""
+    divided.attrs = {**index.attrs, "notes": [*index.attrs.get("notes", []), f"split read from {file}{told}"]}
+    return divided, card.model_copy(update={"split": "official"})

@@ -31,15 +31,22 @@ LAYOUTS: dict[str, Layout] = {
     name: _on_demand(name)
     for name in (
         "angiogram_table",
+        "aptos2019",
         "chase_db1",
+        "class_folders",
         "drive",
         "folder",
         "hrf",
+        "idrid",
         "les_av",
+        "messidor2",
+        "odir",
         "outcome_table",
+        "papila",
         "retfound_folders",
         "retrieval_table",
         "rite",
         "stare",
+        "uk_biobank",
     )
 }

@@ -2,7 +2,8 @@
 
     images/01_h.jpg (in part .JPG)  manual1/01_h.tif  mask/01_h_mask.tif
 
-Every photograph counts as a patient of its own, as its owners describe the set.
+In classification the suffix is the label. Every photograph counts as a patient of its own, as its owners describe the
+set.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     root = find_root(folder, _is_root, _EXPECTED)
     labels, views = images_in(subfolder(root, "manual1")), images_in(subfolder(root, "mask"))
     rows = [
-        Row(stem, path, labels.get(stem), views.get(f"{stem}_mask"), patient=stem)
+        Row(stem, path, labels.get(stem), views.get(f"{stem}_mask"), patient=stem, label=stem.rpartition("_")[2])
         for stem, path in images_in(subfolder(root, "images")).items()
     ]
     return index_of(rows, labels_without_image(labels, rows))

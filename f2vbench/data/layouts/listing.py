@@ -33,7 +33,7 @@ class Row:
         eye: "left", "right" or "" where it isn't known.
         split: "train", "val" or "test" where the data set is divided, else "".
         modality: "CF" (colour), "FFA" (fluorescein), "ICG", "RF" (red-free) or "AF" (autofluorescence).
-        label: class, in classification.
+        label: class as the data set writes it, in classification; several are joined by ";".
         view: "macula" or "disc", where it is known.
         case: name of the examination that a photograph and its angiogram frames share, in generation.
         phase: "arterial", "venous" or "late", of angiogram frames.
@@ -55,10 +55,23 @@ class Row:
     seconds: str = ""
 
 
-def index_of(rows: Iterable[Row], notes: Iterable[str] = ()) -> pd.DataFrame:
-    """The rows as a DataFrame of strings, a column for each of `Row`; ``notes`` go to ``attrs["notes"]``."""
+def index_of(
+    rows: Iterable[Row],
+    notes: Iterable[str] = (),
+    *,
+    missing: Iterable[str] = (),
+    extra: Iterable[str] = (),
+    variant: str = "owner",
+) -> pd.DataFrame:
+    """The rows as a DataFrame of strings, a column for each of `Row`; the rest goes to ``attrs`` under its name.
+
+    Args:
+        missing: images that a label file lists and that are not there, a sentence each.
+        extra: image files that no label file lists.
+        variant: "owner" for the owner's own structure, "retfound" for RETFound's folders.
+    """
     frame = pd.DataFrame([_texts(row) for row in rows], columns=[field.name for field in fields(Row)])
-    frame.attrs["notes"] = list(notes)
+    frame.attrs.update(notes=list(notes), missing=list(missing), extra=list(extra), variant=variant)
     return frame
 
 
@@ -72,15 +85,27 @@ def images_in(folder: Path | None) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()) if folder is not None else ():
-        suffix = next((known for known in _SUFFIXES if file.name.lower().endswith(known)), None)
-        if suffix is None or file.name.startswith(".") or not file.is_file():
+        stem, suffix = split_suffix(file.name)
+        if not suffix or file.name.startswith(".") or not file.is_file():
             continue
-        stem = file.name[: -len(suffix)]
         if stem not in found:
             found[stem] = file
         elif file.name.lower() != f"{found[stem].name.lower()}.gz":
             raise DataError(f"{folder}: {found[stem].name} and {file.name} have the same name: remove one of them")
     return found
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """A file name before and from the suffix of a known image format, which is "" where there is none."""
+    suffix = next((known for known in _SUFFIXES if name.lower().endswith(known)), "")
+    return (name[: -len(suffix)], suffix) if suffix else (name, "")
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file inside ``folder`` of that name, in any case of letters."""
+    return next(
+        (file for file in sorted(folder.iterdir()) if file.name.lower() == name.lower() and file.is_file()), None
+    )
 
 
 def folders_in(folder: Path) -> list[Path]:
