@@ -295,7 +295,8 @@ def _print_results(results: Results, metrics: Sequence[str] | None, baseline: st
         ranked = summary[~summary.floor] if (~summary.floor).any() else summary
         baseline = ranked.encoder.iloc[0]
     comparison = results.compare(baseline, metrics or by_task)
-    print(results_text(summary, comparison, by_task))
+    shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
+    print(results_text(summary, comparison, by_task, shots_of))
     for note in results.notes:
         print(f"\nnote: {note}")
     return summary, comparison

@@ -224,6 +224,7 @@ def _done(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str,
                 clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
         if record["provenance"]["weights_sha256"]:
             weights[unit.encoder] = record["provenance"]["weights_sha256"]
+        weights |= {name: held for name, held in record["provenance"].get("parts_sha256", {}).items() if held}
         if unit.name in by_name and not folder.files_are_whole(record):
             folder.discard(unit.name, "a file of its predictions is gone or damaged")
         elif unit.name in by_name:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically
+from f2vbench.metrics.direction import LOWER_IS_BETTER
 from f2vbench.settings import Protocol
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
@@ -105,14 +106,17 @@ class Results:
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
         numbers = dict.fromkeys(("mean", "sd", "low", "high"), float)
-        return _sorted(table.astype(numbers), [*PLACE, "metric", "mean"], falling=["mean"])
+        table = table.astype(numbers)
+        # The best mean of each metric first, whichever way is better.
+        table["worse"] = table["mean"].where(table.metric.isin(LOWER_IS_BETTER), -table["mean"])
+        return _sorted(table, [*PLACE, "metric", "worse"]).drop(columns="worse")
 
     def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
         """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
 
         What varies between seeds is the support set, the test set and the head's start together. Seeds that
         share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
-        adjusted over the rows returned. Higher is better in every metric; levels of chance are not compared.
+        adjusted over the rows returned. Levels of chance are not compared.
 
         Raises:
             StoreError: the encoder isn't in these results.
@@ -129,7 +133,8 @@ class Results:
             values = group.pivot_table(index="seed", columns="encoder", values="value")
             if encoder not in values or len(values.columns) < 2:
                 continue
-            best = values.drop(columns=encoder).mean().idxmax()
+            means = values.drop(columns=encoder).mean()
+            best = means.idxmin() if key[-1] in LOWER_IS_BETTER else means.idxmax()
             shared = values[[encoder, best]].dropna()
             row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"encoder": encoder, "best_other": best}
             if shared.empty:
@@ -186,14 +191,13 @@ def _tidy(records: Sequence[Record]) -> pd.DataFrame:
     return _sorted(frame.astype({"value": float}), [*PLACE, "encoder", "seed"])
 
 
-def _sorted(table: pd.DataFrame, by: list[str], falling: Sequence[str] = ()) -> pd.DataFrame:
+def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Rows in order; protocols as they are told: zero-shot, few-shot, supervised."""
 
     def key(column: pd.Series) -> pd.Series:
         return column.map(_PROTOCOLS.index) if column.name == "protocol" else column
 
-    ascending = [name not in falling for name in by]
-    return table.sort_values(by, ascending=ascending, kind="stable", key=key).reset_index(drop=True)
+    return table.sort_values(by, kind="stable", key=key).reset_index(drop=True)
 
 
 def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:

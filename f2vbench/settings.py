@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Protocol = Literal["zero-shot", "few-shot", "supervised"]
+Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
 
 
@@ -45,7 +45,7 @@ def _unique(values: list[Any]) -> list[Any]:
 
 Names = Annotated[list[str], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
 Shots = Annotated[
-    list[Annotated[int, Field(ge=0)]],
+    list[Annotated[int, Field(ge=0)] | Literal["all"]],
     BeforeValidator(lambda value: _unique(_expand_integers(value))),
     Field(min_length=1),
 ]
@@ -73,6 +73,23 @@ class DecoderSettings(Settings):
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
     encoder_learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of the encoder, finetune=full")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
+
+
+class HeadSettings(Settings):
+    """Training of classification heads on an encoder's embeddings; batch, epochs and rates are the paper's."""
+
+    widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_expand_integers)] = Field(
+        [128], description="widths of the MLP's hidden layers"
+    )
+    fusion_width: int = Field(128, ge=1, description="width to which a fusion projects each encoder's embedding")
+    dropout: float = Field(0.2, ge=0, lt=1, description="part of the hidden layers dropped in training")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="part of a label spread over all classes")
+    batch_size: int = Field(16, ge=1, description="images in an optimiser step")
+    epochs: int = Field(50, ge=1, description="passes over the support images")
+    warmup_epochs: int = Field(10, ge=0, description="epochs over which the learning rate rises from 0")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (AdamW, cosine after the warm-up)")
+    min_learning_rate: float = Field(1e-6, ge=0, description="learning rate at the end")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
 
 
 class ScratchSettings(Settings):
@@ -121,10 +138,16 @@ class RunSettings(Settings):
     weights: str | dict[str, str] | None = Field(
         None, description="checkpoint for the one model that takes it, or `weights.<model>=path` for several"
     )
-    shots: Shots = Field([1, 2, 4], description="numbers of support images; 0 is the zero-shot protocol")
+    shots: Shots = Field(
+        [1, 2, 4],
+        description="numbers of support images, in classification of each class; 0 is the zero-shot protocol, all the "
+        "supervised one",
+    )
     seeds: Seeds = Field([0, 1, 2, 3, 4], description="how many seeds (5: seeds 0 to 4), or their numbers: 0-4 or 1,7")
     protocol: Protocols | None = Field(
-        None, description="zero-shot, few-shot, supervised; by default what `shots` asks for"
+        None,
+        description="zero-shot, few-shot, supervised, and in classification prototype, knn, probe (logistic "
+        "regression) on the same support images; by default what `shots` asks for",
     )
     data: str | dict[str, str] | None = Field(
         None, description="folder of the data set, or `data.<task>=folder`; by default looked for in F2VBENCH_DATA"
@@ -163,6 +186,13 @@ class RunSettings(Settings):
     reading: Reading = Field(
         "venous", description="zero-shot: the part of a generated angiogram whose brightness is the vessel score"
     )
+    select: Literal["val", "last"] = Field(
+        "val",
+        description="few-shot classification: val keeps the epoch that is best on the labelled images of the "
+        "validation part, which are many more than the support images; last does without them",
+    )
+    neighbours: int = Field(5, ge=1, description="protocol=knn: how many of the support images vote")
+    head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch floor")
     dry_run: bool = Field(False, description="print the plan and stop")
@@ -195,7 +225,7 @@ class RunSettings(Settings):
             raise ValueError(
                 f"decoder.crop={self.decoder.crop} is larger than image_size={self.image_size}: lower the crop"
             )
-        if self.protocol and "few-shot" in self.protocol and not any(self.shots):
+        if self.protocol and "few-shot" in self.protocol and not self._numbers():
             raise ValueError("protocol=few-shot with shots=0: give at least one number of support images, shots=1,2,4")
         return self
 
@@ -209,19 +239,27 @@ class RunSettings(Settings):
         return int(found[1]), int(found[2])
 
     def grid(self) -> list[tuple[Protocol, int | None]]:
-        """The (protocol, shots) pairs asked for; supervised has no number of shots."""
-        wanted = self.protocol or [name for name in ("zero-shot", "few-shot") if self._shots_ask_for(name)]
-        pairs: list[tuple[Protocol, int | None]] = []
-        if "zero-shot" in wanted:
-            pairs.append(("zero-shot", 0))
-        if "few-shot" in wanted:
-            pairs.extend(("few-shot", shots) for shots in self.shots if shots > 0)
-        if "supervised" in wanted:
-            pairs.append(("supervised", None))
-        return pairs
+        """The (protocol, shots) pairs asked for; supervised has no number of shots.
 
-    def _shots_ask_for(self, protocol: str) -> bool:
-        return 0 in self.shots if protocol == "zero-shot" else any(self.shots)
+        ``prototype``, ``knn`` and ``probe`` go with every number of shots, and ``shots=all`` gives them, as supervised,
+        the whole training part (None).
+        """
+        whole: list[int | None] = [None] if "all" in self.shots else []
+        by_shots: dict[Protocol, list[int | None]] = {
+            "zero-shot": [0],
+            "prototype": [*self._numbers(), *whole],
+            "knn": [*self._numbers(), *whole],
+            "few-shot": list(self._numbers()),
+            "supervised": [None],
+            "probe": [*self._numbers(), *whole],
+        }
+        asked = {"zero-shot": 0 in self.shots, "few-shot": bool(self._numbers()), "supervised": bool(whole)}
+        wanted: Sequence[str] = self.protocol or [name for name, there in asked.items() if there]
+        return [(protocol, shots) for protocol, values in by_shots.items() if protocol in wanted for shots in values]
+
+    def _numbers(self) -> list[int]:
+        """The numbers of support images asked for."""
+        return [shots for shots in self.shots if shots != "all" and shots > 0]
 
     def decoder_steps(self, support: int) -> int:
         """Optimiser steps of a decoder: ``steps``, or ``epochs`` over ``decoder.views`` crops of each support image."""

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from f2vbench.encoders.fusion_words import FUSION, fusion_name, fusion_words, is_fusion
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.store.checkpoints import file_sha256
 
@@ -51,7 +52,7 @@ _FLOORS_OF = {
 _ALL_FLOORS = {**_FLOORS, **_VECTOR_FLOORS}
 _TIMM = "any timm model, as timm:<model name>"
 
-Kind = Literal["features", "score", "scratch", "vector"]
+Kind = Literal["features", "score", "scratch", "vector", "fusion"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ class ModelSpec:
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's or floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), or ``scratch`` (trained on the support images by the adapter).
+            training-free embedding), ``scratch`` (trained on the support images by the adapter), or ``fusion`` (of
+            ``parts``, with ``attention``, ``concat`` or ``mean`` for an architecture).
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``package`` (what an entry point brings),
             or the absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
+        parts: the models of a fusion.
     """
 
     name: str
@@ -77,15 +80,23 @@ class ModelSpec:
     is_floor: bool
     weights: str
     cut: int | None = None
+    parts: tuple[ModelSpec, ...] = ()
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The models whose features it works on: its parts, or itself."""
+        return tuple(part.name for part in self.parts) or (self.name,)
 
     @property
     def weights_file(self) -> Path | None:
         """The weights file, where there is one."""
-        return None if self.weights in (UNTRAINED, "none", "hub", "package") else Path(self.weights)
+        return None if self.weights in (UNTRAINED, "none", "hub", "package", FUSION) else Path(self.weights)
 
     @property
     def weights_label(self) -> str:
         """How tables name the weights: a file as ``<name>@<first 8 digits of its sha256>``."""
+        if self.parts:
+            return "+".join(dict.fromkeys(part.weights_label for part in self.parts))
         file = self.weights_file
         return self.weights if file is None else f"{file.name}@{file_sha256(file)[:8]}"
 
@@ -97,20 +108,22 @@ class ModelSpec:
     @property
     def uses_torch(self) -> bool:
         """Whether it needs torch, and so threads and a device."""
-        return self.kind in ("features", "scratch")
+        return self.kind in ("features", "scratch", "fusion")
 
     @property
     def can_generate(self) -> bool:
         """Whether it gives angiogram frames for a photograph."""
         return self.family in _GENERATORS
 
-    def identity(self) -> dict[str, str | int | None]:
+    def identity(self) -> dict[str, Any]:
         """Everything that decides the model's output and can be known without loading it.
 
         Raises:
             WeightsError: the weights file has gone or can't be read.
         """
-        known: dict[str, str | int | None] = {
+        if self.parts:
+            return {"fusion": self.architecture, "parts": [part.identity() for part in self.parts]}
+        known: dict[str, Any] = {
             "family": self.family,
             "architecture": self.architecture,
             "cut": self.cut,
@@ -136,6 +149,8 @@ class ModelSpec:
 def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: int = 19) -> ModelSpec:
     """The model a word means: ``<family>[:untrained|:<weights file>]`` or ``timm:<model>[:untrained|:<weights file>]``.
 
+    Several joined by + are a fusion (see `f2vbench.encoders.fusion_words`).
+
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
             check), or files by word or family.
@@ -145,6 +160,8 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
         SettingsError: no such family, a malformed word, contradicting weights, or another cut.
         WeightsError: the weights file does not exist, or the family has none of its own and none were given.
     """
+    if is_fusion(text):
+        return _fusion(text, weights, cut)
     family, _, rest = text.partition(":")
     if cut not in CUTS:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
@@ -169,6 +186,20 @@ def parse_model(text: str, weights: Mapping[str, str] | str | None = None, cut: 
         f"model={text}: no model family named '{family}'{did_you_mean(family, known)}; "
         f"there are {', '.join(known)} (a timm model is written timm:<model name>)"
     )
+
+
+def _fusion(text: str, weights: Mapping[str, str] | str | None, cut: int) -> ModelSpec:
+    how, words = fusion_words(text)
+    parts = tuple(parse_model(word, weights, cut) for word in words)
+    names = [part.name for part in parts]
+    for part in parts:
+        if part.kind not in ("features", "vector"):
+            raise SettingsError(f"model={text}: '{part.name}' gives no embedding that could be joined with others")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingsError(f"model={text}: '{twice[0]}' is in it twice; join different models")
+    name = fusion_name(how, names)
+    return ModelSpec(name, FUSION, how, "fusion", False, FUSION, parts=parts)
 
 
 def known_families() -> dict[str, str]:

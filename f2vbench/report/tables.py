@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from f2vbench.metrics.direction import LOWER_IS_BETTER
+
 PLACE = ["task", "protocol", "shots"]
 _METRICS_A_TABLE = 2
 _NUMBER = re.compile(r"–|[<+-]?\d[\d.]*( .*)?|")
@@ -37,32 +39,39 @@ def _broken(row: list[str], width: int) -> list[list[str]]:
     return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
 
 
-def results_text(summary: pd.DataFrame, comparison: pd.DataFrame, metrics: Mapping[str, Sequence[str]]) -> str:
+def results_text(
+    summary: pd.DataFrame,
+    comparison: pd.DataFrame,
+    metrics: Mapping[str, Sequence[str]],
+    shots_of: Mapping[str, str] | None = None,
+) -> str:
     """The summary by place, mean ± sd [95 % CI], best first by the first metric, and the tests below.
 
     Args:
         summary: of `Results.summary`.
         comparison: of `Results.compare`; may be empty.
         metrics: task → names in their order, those that a place lacks passed over.
+        shots_of: task → what follows "4 support images", where they are not those of all.
     """
     tables = []
     for place, group in summary.groupby(PLACE, dropna=False, sort=False):
         there = set(group.metric)
         names = [name for name in metrics[place[0]] if name in there]
         parts = [names[i : i + _METRICS_A_TABLE] for i in range(0, len(names), _METRICS_A_TABLE)]
-        tables += [(number, _place_text(place, group, part)) for number, part in enumerate(parts)]
+        tables += [(number, _place_text(place, group, part, shots_of or {})) for number, part in enumerate(parts)]
     blocks = [text for _, text in sorted(tables, key=lambda table: table[0])]
     if len(comparison):
-        blocks.append(_comparison_text(comparison))
+        blocks.append(_comparison_text(comparison, shots_of or {}))
     reasons = sorted({f"{row.encoder}, {row.metric}: {row.reason}" for row in summary.itertuples() if row.reason})
     if reasons:
         blocks.append("Missing values (–)\n" + "\n".join(f"  {reason}" for reason in reasons))
     return "\n\n".join(blocks)
 
 
-def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str]) -> str:
+def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str], shots_of: Mapping[str, str]) -> str:
     by_metric = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
-    order = list(by_metric[metrics[0]].sort_values(ascending=False, kind="stable").index)
+    lower = metrics[0] in LOWER_IS_BETTER
+    order = list(by_metric[metrics[0]].sort_values(ascending=lower, kind="stable").index)
     cells = {(row.encoder, row.metric): row for row in group.itertuples()}
     rows = []
     for encoder in order:
@@ -70,14 +79,14 @@ def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str]) -> st
         kind = "floor" if first.floor else "untrained" if first.weights == "untrained" else first.weights
         rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
     header = ["model", "weights", "seeds", *(f"{name}: mean ± sd [95 % CI]" for name in metrics)]
-    return f"{place_title(*place)}\n{layout(header, rows)}"
+    return f"{place_title(*place, shots_of.get(place[0], ''))}\n{layout(header, rows)}"
 
 
-def place_title(task: str, protocol: str, shots: int | None) -> str:
-    """``rite · few-shot · 2 support images``"""
-    if protocol != "few-shot":
+def place_title(task: str, protocol: str, shots: int | None, shots_of: str = "") -> str:
+    """``rite · few-shot · 2 support images``, ended by ``shots_of``"""
+    if pd.isna(shots) or not shots:
         return f"{task} · {protocol}"
-    return f"{task} · few-shot · {shots} support image{'' if shots == 1 else 's'}"
+    return f"{task} · {protocol} · {shots} support image{'' if shots == 1 else 's'}{shots_of}"
 
 
 def _spread_text(row: object) -> str:
@@ -89,10 +98,10 @@ def _spread_text(row: object) -> str:
     return f"{mean:.4f} ± {sd:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _comparison_text(comparison: pd.DataFrame) -> str:
+def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> str:
     rows = [
         [
-            place_title(row.task, row.protocol, None if pd.isna(row.shots) else row.shots),
+            place_title(row.task, row.protocol, row.shots, shots_of.get(row.task, "")),
             row.metric,
             row.best_other,
             "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
