@@ -81,7 +81,9 @@ class HeadSettings(Settings):
     widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_expand_integers)] = Field(
         [128], description="widths of the MLP's hidden layers"
     )
-    fusion_width: int = Field(128, ge=1, description="width to which a fusion projects each encoder's embedding")
+    fusion_width: int = Field(
+        128, ge=16, multiple_of=16, description="width to which a fusion projects each encoder's embedding"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="part of the hidden layers dropped in training")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="part of a label spread over all classes")
     batch_size: int = Field(16, ge=1, description="images in an optimiser step")

@@ -64,6 +64,16 @@ class Fusion:
         return torch.stack([linear(parameters, f"project{number}", x) for number, x in enumerate(features)], 2)
 
     def _weights(self, parameters: Mapping[str, Tensor], projected: Tensor) -> Tensor:
-        """(stack, n, encoders, 1)"""
-        hidden = torch.tanh(linear(parameters, "attend.hidden", projected.flatten(1, 2)))
-        return linear(parameters, "attend.score", hidden).unflatten(1, projected.shape[1:3]).softmax(2)
+        """(stack, n, encoders, 1), one head after another.
+
+        These few numbers are not worth a batch, in which the last bit of a product with one column, or of a tanh, would
+        depend on the heads beside it.
+        """
+        attend = [
+            parameters[f"attend.{name}"] for name in ("hidden.weight", "hidden.bias", "score.weight", "score.bias")
+        ]
+        weights = []
+        for own, hidden, offset, score, start in zip(projected, *attend, strict=True):
+            mixed = torch.tanh(torch.addmm(offset, own.flatten(0, 1), hidden))
+            weights.append(torch.addmm(start, mixed, score)[:, :1].unflatten(0, own.shape[:2]).softmax(1))
+        return torch.stack(weights)

@@ -15,7 +15,8 @@ Parameters = dict[str, Tensor]
 class Head(Protocol):
     """A head whose parameters are held apart from it, so that those of several units can be computed as one batch.
 
-    In `logits` every tensor begins with the axis of the stack; `initial` and `masks` are of one unit.
+    In `logits` every tensor begins with the axis of the stack; `initial` and `masks` are of one unit. Parameters, masks
+    and features may come wider than asked for, filled up with zeros.
     """
 
     def initial(self, random: Generator) -> Parameters:
@@ -66,7 +67,7 @@ class Mlp:
             hidden = torch.relu(linear(parameters, f"layer{depth}", hidden))
             if masks:
                 hidden = hidden * masks[depth]
-        return linear(parameters, f"layer{last}", hidden)
+        return linear(parameters, f"layer{last}", hidden)[..., : self.sizes[-1]]
 
 
 def linear(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:

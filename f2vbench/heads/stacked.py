@@ -2,7 +2,9 @@
 
 Heads of one kind differ in their data and their random numbers only. Those that take the same number of steps in an
 epoch share every forward and backward pass; what a head becomes does not depend on which others are beside it, because
-each has a random stream of its own, its own sums, and its own step of the optimiser.
+each has a random stream of its own, its own sums, and its own step of the optimiser. On a CPU this holds to the last
+bit: a matrix product's rounding follows its shape and where its operands begin in memory, so all widths are filled up
+with zeros to whole cache lines, and all batches with rows of weight 0 to one size.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from torch.nn import functional
 from f2vbench.heads.mlp import Head, Parameters
 from f2vbench.metrics.classification import auroc_by_class
 from f2vbench.settings import HeadSettings
+
+_LINE = 16
+"""Numbers of 4 bytes in a cache line."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,10 @@ class _Stack:
         self._head, self._lessons, self._settings, self._device = head, lessons, settings, device
         self._random = [Generator().manual_seed(lesson.seed) for lesson in lessons]
         drawn = [head.initial(random) for random in self._random]
+        self._shapes = {name: tensor.shape for name, tensor in drawn[0].items()}
         self._parameters = {
-            name: torch.stack([each[name] for each in drawn]).to(device).requires_grad_() for name in drawn[0]
+            name: torch.stack([_filled_parameter(name, each[name]) for each in drawn]).to(device).requires_grad_()
+            for name in drawn[0]
         }
         # Parts of the stack as parameters of their own: an element's step does not depend on where in it it lies.
         self._single = [{name: p.detach()[i] for name, p in self._parameters.items()} for i in range(len(lessons))]
@@ -135,7 +142,7 @@ class _Stack:
             fused=True,
         )
         several = lessons[0].several
-        self._features = [[each.to(device) for each in lesson.features] for lesson in lessons]
+        self._features = [[_filled(each).to(device) for each in lesson.features] for lesson in lessons]
         self._targets = [smoothed(lesson.targets, settings.label_smoothing, several).to(device) for lesson in lessons]
         self._choices = [_Choice(head, lesson, device) for lesson in lessons]
 
@@ -150,12 +157,17 @@ class _Stack:
             for choice, parameters in zip(self._choices, self._single, strict=True):
                 choice.look(parameters, last=epoch + 1 == settings.epochs)
         return [
-            Trained(choice.kept, choice.epoch, steps * settings.epochs, choice.validation) for choice in self._choices
+            Trained(self._cut(choice.kept), choice.epoch, steps * settings.epochs, choice.validation)
+            for choice in self._choices
         ]
 
+    def _cut(self, parameters: Parameters) -> Parameters:
+        """Without what they were filled up with."""
+        return {name: tensor[: self._shapes[name][0], : self._shapes[name][1]] for name, tensor in parameters.items()}
+
     def _step(self, batches: Sequence[Tensor], rate: float) -> None:
-        """One step of every head; batches that are shorter than the longest are filled up with rows of weight 0."""
-        rows = max(len(batch) for batch in batches)
+        """One step of every head."""
+        rows = self._settings.batch_size
         places = [functional.pad(batch, (0, rows - len(batch))).to(self._device) for batch in batches]
         features = [
             torch.stack([own[encoder][place] for own, place in zip(self._features, places, strict=True)])
@@ -163,7 +175,10 @@ class _Stack:
         ]
         targets = torch.stack([own[place] for own, place in zip(self._targets, places, strict=True)])
         drawn = [
-            [functional.pad(mask, (0, 0, 0, rows - len(batch))) for mask in self._head.masks(random, len(batch))]
+            [
+                functional.pad(_filled(mask), (0, 0, 0, rows - len(batch)))
+                for mask in self._head.masks(random, len(batch))
+            ]
             for batch, random in zip(batches, self._random, strict=True)
         ]
         masks = [torch.stack(layer).to(self._device) for layer in zip(*drawn, strict=True)]
@@ -189,7 +204,7 @@ class _Choice:
         self._look: Callable[[Parameters], tuple[float | None, float]] | None = None
         self._best = (-math.inf, -math.inf)
         if lesson.val_features is not None and lesson.val_targets is not None and len(lesson.val_targets):
-            features = [each[None].to(device) for each in lesson.val_features]
+            features = [_filled(each)[None].to(device) for each in lesson.val_features]
             targets, several = lesson.val_targets.to(device), lesson.several
             held = lesson.val_targets.numpy().astype(bool)
 
@@ -214,6 +229,17 @@ class _Choice:
             self._best = (area, -loss) if area is not None else self._best
             self.kept = {name: tensor.cpu().clone() for name, tensor in parameters.items()}
             self.epoch = epoch
+
+
+def _filled(tensor: Tensor) -> Tensor:
+    """(n, width) rows with zeros to their right, to a multiple of a line."""
+    return functional.pad(tensor, (0, -tensor.shape[1] % _LINE))
+
+
+def _filled_parameter(name: str, tensor: Tensor) -> Tensor:
+    """A weight (inputs, outputs) with zeros to the right and below; a bias (1, outputs) stays one row."""
+    below = 0 if name.endswith(".bias") else -len(tensor) % _LINE
+    return functional.pad(tensor, (0, -tensor.shape[1] % _LINE, 0, below))
 
 
 def _probabilities(logits: Tensor, several: bool) -> Tensor:

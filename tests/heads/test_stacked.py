@@ -107,7 +107,7 @@ def test_each_head_equals_the_one_trained_alone(several):
 
 def test_a_head_is_the_same_bits_whatever_it_is_stacked_with():
     head = Mlp(10, SETTINGS.widths, 3, SETTINGS.dropout)
-    lessons = [lesson(seed, 24) for seed in range(5)]
+    lessons = [lesson(seed, 19 + seed) for seed in range(5)]  # the last batches differ in length
     together = train(head, lessons, SETTINGS, CPU)
     for chosen in ([0], [3, 1], [4, 2, 0]):
         for position, trained in zip(chosen, train(head, [lessons[i] for i in chosen], SETTINGS, CPU), strict=True):
