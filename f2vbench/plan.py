@@ -13,6 +13,7 @@ from typing import Any
 from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import TaskCard, card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
+from f2vbench.data.transfers import join_tasks
 from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
@@ -86,7 +87,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
 def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
     """The cards of the run's tasks, those that can be read and run."""
     cards = []
-    for name in settings.task:
+    for name in settings.task if settings.train is None else [settings.train, *(settings.test or [])]:
         try:
             card = load_card(name)
         except F2VBenchError as error:
@@ -139,13 +140,14 @@ def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
 def _tasks(
     settings: RunSettings, cards: list[TaskCard], problems: list[str], progress: Progress | None
 ) -> dict[str, TaskData]:
-    if isinstance(settings.data, str) and len(settings.task) > 1:
+    if isinstance(settings.data, str) and len(cards) > 1:
         problems.append("data: one folder for several tasks; write data.<task>=folder for each")
         return {}
     if isinstance(settings.data, dict):
+        known = [*settings.task, *filter(None, [settings.train]), *(settings.test or [])]
         for name in settings.data:
-            if name not in settings.task:
-                problems.append(f"data.{name}: no such task in this run{did_you_mean(name, settings.task)}")
+            if name not in known:
+                problems.append(f"data.{name}: no such task in this run{did_you_mean(name, known)}")
     tasks: dict[str, TaskData] = {}
     for card in cards:
         given = settings.data.get(card.name) if isinstance(settings.data, dict) else settings.data
@@ -155,7 +157,20 @@ def _tasks(
             tasks[card.name] = open_task(card.name, given, progress)
         except F2VBenchError as error:
             problems.extend(error.problems)
-    return tasks
+    return tasks if settings.train is None else _joined(settings, tasks, problems)
+
+
+def _joined(settings: RunSettings, tasks: dict[str, TaskData], problems: list[str]) -> dict[str, TaskData]:
+    """The tasks of an external validation, made of those it names."""
+    found: dict[str, TaskData] = {}
+    for name, test in zip(settings.task, settings.test or [], strict=True):
+        if settings.train not in tasks or test not in tasks:
+            continue  # told already
+        try:
+            found[name] = join_tasks(tasks[settings.train], tasks[test])
+        except F2VBenchError as error:
+            problems.extend(error.problems)
+    return found
 
 
 def _expand(

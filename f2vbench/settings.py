@@ -131,6 +131,12 @@ class RunSettings(Settings):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
+    train: str | None = Field(
+        None, description="external validation: the task that heads are trained on, in place of task="
+    )
+    test: Names | None = Field(
+        None, description="external validation: the tasks that they are tested on; the same classes in their cards"
+    )
     model: Names = Field(
         ["fundus2video:untrained", "fundus2fa:untrained"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, timm:<name>, each with `:<weights file>` or "
@@ -207,12 +213,17 @@ class RunSettings(Settings):
             return values
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
+        if "train" in values and "test" in values and "task" not in values:
+            preset["task"] = [f"{values['train']}-to-{test}" for test in _split(values["test"])]
         if "epochs" in values:
             preset.pop("steps", None)  # who names epochs wants them counted, not the preset's steps
         return overlay(preset, values)
 
     @model_validator(mode="after")
     def _check_together(self) -> RunSettings:
+        named = [f"{self.train}-to-{test}" for test in self.test or []]
+        if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
+            raise ValueError("train and test: give both, and no task, for external validation")
         if self.cut not in (17, 19, 25):
             raise ValueError(f"cut={self.cut}: the encoder can end at 17, 19 or 25")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

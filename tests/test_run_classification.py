@@ -221,3 +221,29 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(eyes, tmp_pa
     assert any("a fusion has to be trained" in line for line in plan.left_out)
     assert any("sato" in line and "no embedding" in line for line in plan.left_out)
     assert not (tmp_path / "run").exists()
+
+
+def test_heads_of_one_data_set_are_tested_on_others(eyes, tmp_path, capsys):
+    far = write_patients(tmp_path / "far-eyes", 14, 25, 2)
+    copied = Image.open(next((eyes / "photos").glob("p0_left.png")))
+    copied.save(far / "photos" / "p1_left.png")  # a training image among the test images
+    data = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "floors=none"]
+    words = ["train=tiny", "test=far,tiny", "model=thumbnail", "shots=2", "seeds=2", "protocol=few-shot,probe", *data]
+    with pytest.raises(SettingsError, match="every training image is a test image"):
+        Benchmark(train="tiny", test="tiny", model="thumbnail", data={"tiny": str(eyes)}).plan()
+    assert main(["run", *(word.replace("far,tiny", "far") for word in words)]) == 0
+    told = capsys.readouterr().out
+    assert "tiny-to-far · few-shot · 2 support images a class" in told
+    assert "1 training images are test images as well" in told
+    held = records(tmp_path / "run").values()
+    for record in held:
+        episode = record["result"]["episode"]
+        assert len(episode["test"]) == 28
+        assert all(image.startswith("far_") for image in episode["test"])
+        assert all(image.startswith("tiny_") for image in [*episode["support"], *episode["val"]])
+        assert "tiny_photos_p0_left" not in episode["support"]
+    bench = Benchmark(train="tiny", test="bare", model="thumbnail", data={"tiny": str(eyes), "bare": str(far)})
+    with pytest.raises(SettingsError, match="bare declares no classes"):
+        bench.plan()
+    with pytest.raises(SettingsError, match="give both, and no task"):
+        Benchmark(train="tiny", task="tiny")
