@@ -205,7 +205,9 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
-    with pytest.raises(SettingsError, match="can't run the family generation yet, only segmentation, retrieval"):
+    with pytest.raises(
+        SettingsError, match="can't run the family generation yet, only segmentation, classification, retrieval"
+    ):
         Benchmark(**{**words, "task": "drawn", "data": str(cohort)}).plan()
 
 
