@@ -79,7 +79,8 @@ def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str], shots
         kind = "floor" if first.floor else "untrained" if first.weights == "untrained" else first.weights
         rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
     header = ["model", "weights", "seeds", *(f"{name}: mean ± sd [95 % CI]" for name in metrics)]
-    return f"{place_title(*place, shots_of.get(place[0], ''))}\n{layout(header, rows)}"
+    task, protocol, shots = place
+    return f"{place_title(task, protocol, shots, shots_of.get(task, ''))}\n{layout(header, rows)}"
 
 
 def place_title(task: str, protocol: str, shots: int | None, shots_of: str = "") -> str:
