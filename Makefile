@@ -3,7 +3,7 @@
 PYTHON ?= python
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 lint:
 	$(PYTHON) -m ruff check .

@@ -109,7 +109,7 @@ def main() -> int:
     device = torch.device(words.device)
     settings = TrainSettings.model_validate(
         {"preset": words.preset, "crop": words.side, "ngf": words.ngf, "windows": words.steps, "eyes": 1, "renew": 1}
-        | {"pixel_epochs": 0, "whole_epochs": 0}
+        | {"pixel_epochs": 0, "late_epochs": 0}
     )
     batch = next(iter(VideoLoader(open_training_cases(settings).train, settings.mask).load([[0]])))
     sides = {"plain": lambda: _plain(settings, device), "trainer": lambda: _trainer(settings, device)}

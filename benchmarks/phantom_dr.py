@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from f2vbench.data.images import field_of_view, read_rgb
-from f2vbench.heads.scratch_unet import normalise
+from f2vbench.data.shading import normalise
 from f2vbench.phantom import Cohort
 
 SIZE = 320

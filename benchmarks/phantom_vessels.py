@@ -24,9 +24,9 @@ from phantom_training import pack, score, train_unet
 
 from f2vbench.adapters.photographs import Photograph, open_photograph
 from f2vbench.data.scale import REFERENCE_DIAMETER, enlarged, reduced, reduced_mask, working_size
+from f2vbench.data.shading import normalise
 from f2vbench.data.tasks import open_task
 from f2vbench.encoders.floors import ScoreFloor
-from f2vbench.heads.scratch_unet import normalise
 from f2vbench.metrics.segmentation import tally
 from f2vbench.phantom import Cohort
 from f2vbench.phantom.optics import Look

@@ -20,7 +20,7 @@ from f2vbench.data.tasks import open_task
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.files import write_atomically
 from f2vbench.progress import Progress
-from f2vbench.report.tables import layout
+from f2vbench.report.text_table import layout
 
 _FORMATS = (".csv", ".json")
 _WRAP = 96

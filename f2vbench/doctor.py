@@ -7,11 +7,13 @@ from pathlib import Path
 
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
+from f2vbench.encoders.registry import generator_families
 from f2vbench.engine.items import workers
 from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.files import cache_folder, write_atomically
 from f2vbench.provenance import cores, machine, memory_bytes, software
 from f2vbench.settings import RunSettings
+from f2vbench.weights_cards import default_card, find_weights, weights_card, weights_cards
 from f2vbench.words import build
 
 Finding = tuple[str, str, str]
@@ -92,16 +94,21 @@ def _hub() -> Finding:
 
 
 def _shipped_weights() -> list[Finding]:
-    from f2vbench.weights_cards import find_weights, weights_card, weights_cards
-
-    advice = "none come with this version: train one (f2vbench train), give weights=path, or name a model :untrained"
-    rows: list[Finding] = [(_OPEN, "fundus2video, fundus2fa, pix2pixhd", advice)]
+    rows: list[Finding] = []
+    none = [family for family in generator_families() if default_card(family) is None]
+    if none:
+        advice = "no weights of their own here: train one (f2vbench train), give weights=path, or name it :untrained"
+        rows.append((_OPEN, ", ".join(none), advice))
     for name in weights_cards():
-        card = weights_card(name)
         try:
-            rows.append((_OK, name, str(find_weights(card))))
+            card = weights_card(name)
         except WeightsError as error:
-            rows.append((_OPEN, name, f"for {card.used_for}: {error}"))
+            rows.append((_MISSING, name, f"damaged card: {error}"))
+            continue
+        try:
+            rows.append((_OK, name, str(find_weights(card)) + (f", of {card.used_for}" if card.family else "")))
+        except WeightsError as error:
+            rows.append((_OPEN if card.kind == "download" else _MISSING, name, f"for {card.used_for}: {error}"))
     return rows
 
 

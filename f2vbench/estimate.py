@@ -138,7 +138,7 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
     """Rates of a unit's kind and of its encoding, measured now and remembered."""
     what = context.feature(unit)
     if what is not None:
-        names = context.tasks[unit.task].index.image.astype(str)
+        names = context.family(unit.task).photographs(context.tasks[unit.task].index).image.astype(str)
         for model in context.models[unit.encoder].part_names:
             item = Extract(model, unit.task, what, (names.iloc[0], names.iloc[-1]))
             learn_rates(context, item, worker.do(item))

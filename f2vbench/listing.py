@@ -7,11 +7,13 @@ import time
 from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import all_cards
 from f2vbench.data.index import find_folder
+from f2vbench.encoders.given_weights import model_cards
 from f2vbench.encoders.registry import known_families
-from f2vbench.errors import F2VBenchError
-from f2vbench.report.tables import layout
+from f2vbench.errors import F2VBenchError, WeightsError
+from f2vbench.report.text_table import layout
 from f2vbench.settings import ListSettings
 from f2vbench.store.runs import runs_below
+from f2vbench.weights_cards import default_card
 
 
 def tasks(_: ListSettings) -> str:
@@ -25,15 +27,24 @@ def tasks(_: ListSettings) -> str:
             where = str(find_folder(card, None))
         except F2VBenchError:
             where = "no data: give data=folder" if card.phantom is None else "made on first use"
-        family = card.family if card.family in FAMILIES else f"{card.family} (not yet)"
-        rows.append([name, family, card.title, where])
+        rows.append([name, card.family, card.title, where])
     run = [f"  {name}: {', '.join(family_named(name).protocols)}" for name in FAMILIES]
     return "\n".join([layout(["task", "family", "data set", "folder"], rows), "", "what runs, by family:", *run])
 
 
 def models(_: ListSettings) -> str:
-    """Model families and floors."""
-    return layout(["model", "what it is"], known_families().items())
+    """Model families with the weights that they have when none are given, cards of weights, and floors."""
+    rows = [[name, what, _own_weights(name)] for name, what in known_families().items()]
+    rows += [[card.name, card.title, card.file] for card in model_cards()]
+    return layout(["model", "what it is", "own weights"], rows)
+
+
+def _own_weights(family: str) -> str:
+    try:
+        card = default_card(family)
+    except WeightsError as error:
+        return str(error)
+    return card.name if card is not None else ""
 
 
 def runs(settings: ListSettings) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from textwrap import fill
 
+from f2vbench.adapters.families import family_named
 from f2vbench.estimate import Estimate
 from f2vbench.plan import Plan
 from f2vbench.progress import duration
-from f2vbench.report.tables import layout
+from f2vbench.provenance import has_gpu
+from f2vbench.report.text_table import layout
+
+_UNKNOWN = "time unknown: nothing like it was run here yet (see f2vbench plan)"
 
 
 def head(plan: Plan) -> str:
@@ -24,6 +28,25 @@ def head(plan: Plan) -> str:
     if untrained:
         lines.append(f"untrained, random weights and not models: {', '.join(untrained)}")
     return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines) + "\n"
+
+
+def ahead(plan: Plan, found: Estimate | None) -> str:
+    """What is still to run and for how long, and a warning where that takes a GPU that is not there.
+
+    Args:
+        found: None where the time is not known without a rehearsal.
+    """
+    known = f"about {time_and_disk(found)}" if found else _UNKNOWN
+    lines = [f"{len(plan.missing)} of {len(plan.units)} units to run, {known}"]
+    learning = any(
+        family_named(plan.tasks[unit.task].card.family).wants_gpu
+        and plan.models[unit.encoder].uses_torch
+        and unit.protocol != "zero-shot"
+        for unit in plan.missing
+    )
+    if learning and plan.settings.preset == "paper" and not has_gpu():
+        lines.append("no GPU here: with preset=paper this can take days; preset=quick is made for a CPU")
+    return "\n".join(lines)
 
 
 def costs(plan: Plan, found: Estimate | None) -> str:

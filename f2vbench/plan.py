@@ -14,8 +14,9 @@ from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.data.cards import TaskCard, card_hash, load_card
 from f2vbench.data.tasks import TaskData, open_task
 from f2vbench.data.transfers import join_tasks
-from f2vbench.encoders.registry import ModelSpec, floor_names, parse_model
-from f2vbench.errors import F2VBenchError, SettingsError, StoreError, did_you_mean
+from f2vbench.encoders.registry import floor_names, parse_model
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.errors import DataError, F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
 from f2vbench.progress import Progress
 from f2vbench.settings import Protocol, RunSettings
@@ -68,6 +69,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         raise SettingsError(problems)
     left_out: list[str] = []
     units = _expand(settings, tasks, models, left_out)
+    _refuse_unfit(units, tasks, models)
     if not units:
         raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")
     for unit in units:  # refuses too few images before anything is computed
@@ -85,7 +87,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
 
 
 def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
-    """The cards of the run's tasks, those that can be read and run."""
+    """The cards of the run's tasks, those that can be read."""
     cards = []
     for name in settings.task if settings.train is None else [settings.train, *(settings.test or [])]:
         try:
@@ -93,11 +95,7 @@ def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
-        if card.family in FAMILIES:
-            cards.append(card)
-        else:
-            runnable = ", ".join(FAMILIES)
-            problems.append(f"task={name}: this version can't run the family {card.family} yet, only {runnable}")
+        cards.append(card)
     return cards
 
 
@@ -117,19 +115,25 @@ def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
 def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
     floors = _floors(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for text in [*settings.model, *(name for name in floors if name not in settings.model)]:
+    for place, text in enumerate([*settings.model, *floors]):
         try:
             spec = parse_model(text, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
+            if place >= len(settings.model):
+                continue  # a floor that is among the models as well
             problems.append(
-                f"model={text}: two models would both be called '{spec.name}'; rename one of the weights files"
+                f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
         models[spec.name] = spec
+    named: dict[str, ModelSpec] = {}
+    for spec in [alone for model in models.values() for alone in model.parts or (model,)]:
+        if named.setdefault(spec.name, spec) != spec:
+            problems.append(f"two different models would both be called '{spec.name}'; rename the file of one")
     if isinstance(settings.weights, str):
-        users = [spec.name for spec in models.values() if spec.weights == str(Path(settings.weights).absolute())]
+        users = [spec.name for spec in named.values() if spec.weights == str(Path(settings.weights).absolute())]
         if len(users) > 1:
             problems.append(
                 f"weights={settings.weights} would serve {', '.join(users)}: say whose they are with weights.<model>=…"
@@ -198,9 +202,20 @@ def _expand(
     return units
 
 
+def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec]) -> None:
+    """Raise DataError with all that makes a task's data unfit for one of its models."""
+    problems: dict[str, None] = {}
+    for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
+        found = family_named(tasks[task].card.family).problems(models[model], tasks[task].index)
+        problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
+    if problems:
+        raise DataError(list(problems))
+
+
 def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
     """Whether a floor is in the run for tasks of another family, and nobody asked for it here."""
-    return spec.is_floor and spec.name not in settings.model and spec.name not in floor_names(family)
+    words = {spec.name, f"{spec.family}:{spec.architecture}"}
+    return spec.is_floor and not words & {*settings.model, *floor_names(family)}
 
 
 def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> dict[str, Any]:
@@ -212,7 +227,7 @@ def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: 
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)},
+        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)} | family.measured_with(),
         "adapter": family.version,
     }
 

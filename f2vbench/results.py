@@ -11,14 +11,15 @@ import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically
-from f2vbench.metrics.direction import LOWER_IS_BETTER
 from f2vbench.settings import Protocol
 from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.tests import paired_t_test
 from f2vbench.store.runs import Record, RunFolder
 
 PLACE = ["task", "protocol", "shots"]
+_SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
 _CHANCE = "_chance"
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -32,6 +33,7 @@ class Results:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
+        lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
     """
 
@@ -40,6 +42,7 @@ class Results:
         self.per_image = _tidy_images(records)
         # Records of the time when there was one family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
+        self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
         self.notes = [*notes, *_warnings(self.frame), *_chance_levels(self.frame)]
 
     @classmethod
@@ -84,8 +87,8 @@ class Results:
             metrics: names, or names by task; by default all.
 
         Returns:
-            with ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96 standard errors) and ``reason``
-            where there is no value; the best mean of each place first.
+            with ``better`` (``higher`` or ``lower``), ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96
+            standard errors) and ``reason`` where there is no value; the best mean of each place first.
         """
         rows = []
         chosen = self._chosen(metrics)
@@ -93,30 +96,31 @@ class Results:
             *place, encoder, metric = key
             values = group.value.dropna().to_numpy(float)
             row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
-            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "n": len(values), "reason": ""}
+            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "better": self._better(metric)}
+            row |= {"n": len(values), "reason": ""}
             if len(values):
-                found = normal_interval(values)
-                row |= {"mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+                found = normal_interval(values, varies=_SEEDS_VARY)
+                row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
             if len(values) < len(group):
                 row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
                     sorted(set(group.reason[group.value.isna()]))
                 )
             rows.append(row)
-        columns = [*PLACE, "encoder", "weights", "floor", "metric", "n", "mean", "sd", "low", "high", "reason"]
+        numbers = ("n", "mean", "sd", "low", "high")
+        columns = [*PLACE, "encoder", "weights", "floor", "metric", "better", *numbers, "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
-        numbers = dict.fromkeys(("mean", "sd", "low", "high"), float)
-        table = table.astype(numbers)
-        # The best mean of each metric first, whichever way is better.
-        table["worse"] = table["mean"].where(table.metric.isin(LOWER_IS_BETTER), -table["mean"])
-        return _sorted(table, [*PLACE, "metric", "worse"]).drop(columns="worse")
+        table = table.astype(dict.fromkeys(numbers[1:], float))
+        table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
+        return _sorted(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
 
     def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
         """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
 
         What varies between seeds is the support set, the test set and the head's start together. Seeds that
         share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
-        adjusted over the rows returned. Levels of chance are not compared.
+        adjusted over the rows returned. The best other has the highest mean, or the lowest where ``better`` says
+        so; ``difference`` is encoder − other in either case. Levels of chance are not compared.
 
         Raises:
             StoreError: the encoder isn't in these results.
@@ -134,16 +138,18 @@ class Results:
             if encoder not in values or len(values.columns) < 2:
                 continue
             means = values.drop(columns=encoder).mean()
-            best = means.idxmin() if key[-1] in LOWER_IS_BETTER else means.idxmax()
+            better = self._better(key[-1])
+            best = means.idxmin() if better == "lower" else means.idxmax()
             shared = values[[encoder, best]].dropna()
-            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"encoder": encoder, "best_other": best}
+            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"better": better}
+            row |= {"encoder": encoder, "best_other": best}
             if shared.empty:
                 rows.append(row | {"n": 0, "reason": "no seed in common"})
                 continue
-            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float))
+            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float), varies=_SEEDS_VARY)
             row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
             rows.append(row | {"reason": found.reason})
-        columns = [*PLACE, "metric", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
+        columns = [*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
         table = table.astype({"difference": float, "t": float, "p": float})
@@ -153,6 +159,9 @@ class Results:
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
+
+    def _better(self, metric: str) -> str:
+        return "lower" if metric in self.lower_is_better else "higher"
 
     def _chosen(self, metrics: Metrics) -> pd.DataFrame:
         if metrics is None:

@@ -63,6 +63,9 @@ class Settings(BaseModel):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """What each ``preset=`` sets unless the user says otherwise, for help texts."""
 
+    bare_words: ClassVar[str | None] = None
+    """The key that words without a key belong to, where the verb takes such words: ``generate eye.jpg``."""
+
 
 class DecoderSettings(Settings):
     """Training of the vessel decoder on an encoder's feature maps."""
@@ -139,7 +142,7 @@ class RunSettings(Settings):
     )
     model: Names = Field(
         ["fundus2video:untrained", "fundus2fa:untrained"],
-        description="encoders: fundus2video, fundus2fa, pix2pixhd, timm:<name>, each with `:<weights file>` or "
+        description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
     floors: Names = Field(["all"], description="baselines beside every model: all, none, or names")
@@ -176,7 +179,11 @@ class RunSettings(Settings):
         "finetune=full); quick: bearable on a CPU, and says what it changed",
     )
     image_size: int = Field(512, ge=64, le=4096, description="side of the square that encoders see, pixels")
-    cut: int = Field(19, description="where the pix2pixHD generator's encoder ends: 17, 19 or 25 (module index)")
+    cut: int = Field(
+        19,
+        description="where the pix2pixHD generator's encoder ends: 17, 19 or 25 (module index); with 39 "
+        "the whole generator is the encoder, and the maps of its decoder and its frames join the others",
+    )
     finetune: Literal["frozen", "full"] = Field("frozen", description="train the decoder alone, or the encoder with it")
     epochs: int = Field(100, ge=1, description="passes over the support set when training a decoder")
     steps: int | None = Field(None, ge=1, description="optimiser steps of a decoder, in place of epochs")
@@ -224,8 +231,8 @@ class RunSettings(Settings):
         named = [f"{self.train}-to-{test}" for test in self.test or []]
         if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
             raise ValueError("train and test: give both, and no task, for external validation")
-        if self.cut not in (17, 19, 25):
-            raise ValueError(f"cut={self.cut}: the encoder can end at 17, 19 or 25")
+        if self.cut not in (17, 19, 25, 39):
+            raise ValueError(f"cut={self.cut}: the encoder can end at 17, 19 or 25, or 39, the whole generator")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
         if self.jobs != "auto" and self.jobs < 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TypeVar
 
 import yaml
@@ -27,7 +28,7 @@ def parse(model: type[AnySettings], words: Iterable[str]) -> AnySettings:
     Raises:
         SettingsError: all problems at once, each with its key, value and, where one is near, a suggestion.
     """
-    values, problems = _read_words(words)
+    values, problems = _read_words(words, model.bare_words)
     return _validate(model, values, problems)
 
 
@@ -40,6 +41,16 @@ def describe(model: type[Settings]) -> list[tuple[str, str, str]]:
     """(key, default, meaning) of every key, nested ones dotted, for help texts."""
     presets = {name: flatten(values) for name, values in model.presets.items()}
     return list(_rows(model, "", presets))
+
+
+def usage(verb: str, model: type[Settings]) -> str:
+    """The help text of a verb: how it is called, and every key with its default and meaning."""
+    keys = describe(model)
+    lines = [f"usage: f2vbench {verb} [key=value ...] [@settings.yaml]\n" if keys else f"usage: f2vbench {verb}"]
+    for key, default, meaning in keys:
+        lines.append(fill(f"{key}  [{default}]", 118, initial_indent="  ", subsequent_indent="      "))
+        lines.append(fill(meaning, 118, initial_indent="      ", subsequent_indent="      "))
+    return "\n".join(lines)
 
 
 def _rows(
@@ -76,10 +87,11 @@ def _text(value: Any) -> str:
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read_words(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+def _read_words(words: Iterable[str], bare_words: str | None = None) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
     given: set[str] = set()
+    bare: list[str] = []
     for word in words:
         if word.startswith("@"):
             loaded = _read_file(word[1:], problems)
@@ -92,6 +104,9 @@ def _read_words(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         key = key.lstrip("-").replace("-", "_") if word.startswith("--") else key
         if not equals and word.startswith("--"):
             value = "true"
+        elif not equals and key and bare_words is not None:
+            bare.append(word)
+            continue
         elif not equals or not key:
             problems.append(f"'{word}' is not a setting: write key=value")
             continue
@@ -100,6 +115,10 @@ def _read_words(words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         given.add(key)
         content = _read_file(value[1:], problems) if value.startswith("@") else value
         _put(values, key, content, problems)
+    if bare and bare_words is not None:
+        if bare_words in given:
+            problems.append(f"{bare_words}: given as {bare_words}=… and without a key ({', '.join(bare)}): keep one")
+        values[bare_words] = bare
     return values, problems
 
 

@@ -44,8 +44,8 @@ def test_what_does_not_fit_is_told(values, told):
 
 def test_the_presets_kinds_of_epochs_keep_their_shares():
     usual, short = (build(TrainSettings, {"preset": "mini", **more}) for more in ({}, {"epochs": 7}))
-    assert (usual.epochs, usual.flat_epochs, usual.pixel_epochs, usual.late_epochs) == (42, 28, 36, 1)
-    assert (short.epochs, short.flat_epochs, short.pixel_epochs, short.late_epochs) == (7, 5, 6, 0)
+    assert short.flat_epochs == pytest.approx(7 * usual.flat_epochs / usual.epochs, abs=0.5)
+    assert short.pixel_epochs == pytest.approx(7 * usual.pixel_epochs / usual.epochs, abs=0.5)
     assert build(TrainSettings, {"preset": "mini", "epochs": 7, "pixel_epochs": 2}).pixel_epochs == 2
     whole = build(TrainSettings, {"preset": "mini", "crop": None})
     assert (whole.crop, whole.late_crop, whole.late_epochs) == (None, None, 0)
@@ -73,12 +73,13 @@ def test_a_part_of_a_video_begins_with_true_frames_and_all_parts_come(tmp_path, 
     made = Trainer(tiny(tmp_path, windows=4), Cases(1), CPU)
     batch = next(VideoLoader(made._cases.train).load([[0]]))
     seen: list[torch.Tensor] = []
-    window = made._step._window
-    monkeypatch.setattr(made._step, "_window", lambda shown, *rest: seen.append(shown) or window(shown, *rest))
+    step = made._learner.step
+    window = step._window
+    monkeypatch.setattr(step, "_window", lambda shown, *rest: seen.append(shown) or window(shown, *rest))
     starts = set()
     for done in range(12):
         seen.clear()
-        made._step(batch, 0, done)
+        step(batch, 0, done)
         assert len(seen) == 4
         first = seen[0][:, 3:]
         if torch.equal(first, batch.photograph):
@@ -87,6 +88,22 @@ def test_a_part_of_a_video_begins_with_true_frames_and_all_parts_come(tmp_path, 
             # Window n begins after the prediction of window n - 1: true frames n, n + 1, n + 2, from 1.
             starts.update(n for n in (4, 8) if torch.equal(first, batch.frames[:, n - 1 : n + 2]))
     assert starts == {0, 4, 8}
+
+
+def test_a_training_can_begin_with_the_weights_of_another(tmp_path):
+    first = Trainer(tiny(tmp_path / "first", export_half=False), Cases(1), CPU)
+    first.run()
+    exported = tmp_path / "first" / "generator.safetensors"
+    made = Trainer(tiny(tmp_path / "second", start=exported, seed=5), Cases(1), CPU)
+    made._open()
+    for name, tensor in first.networks.best.state_dict().items():
+        assert torch.equal(made.networks.generator.state_dict()[name], tensor)
+        assert torch.equal(made.networks.best.state_dict()[name], tensor)
+    wider = Trainer(tiny(tmp_path / "third", start=exported, ngf=3), Cases(1), CPU)
+    with pytest.raises(WeightsError, match=r"first/generator\.safetensors"):
+        wider.run()
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors: can.t be read"):
+        Trainer(tiny(tmp_path / "fourth", start=tmp_path / "nothing.safetensors"), Cases(1), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +134,10 @@ def test_an_encoder_enlarges_what_its_generator_saw_enlarged(tmp_path):
     generator = global_generator(GeneratorShape(3, 1, 2))
     initialise(generator)
     export_generator(generator, tmp_path / "plain.safetensors", {})
-    export_generator(generator, tmp_path / "twice.safetensors", {}, enlarge=2)
+    export_generator(generator, tmp_path / "twice.safetensors", {}, seen={"enlarge": "2"})
     plain = load_encoder("fundus2fa", str(tmp_path / "plain.safetensors"))
     twice = load_encoder("fundus2fa", str(tmp_path / "twice.safetensors"))
     assert (plain.strides, twice.strides) == ((1, 2, 4, 8, 16), (1, 2, 4, 8))
-    assert twice.embed_size == (1024, 1024)
     assert plain.state_sha256() != twice.state_sha256()
     photograph = torch.rand(1, 3, 64, 64)
     larger = torch.nn.functional.interpolate(photograph, scale_factor=2, mode="bicubic").clamp(0, 1)
@@ -134,8 +150,80 @@ def test_an_encoder_enlarges_what_its_generator_saw_enlarged(tmp_path):
     torch.testing.assert_close(twice.generate(photograph), made, rtol=1e-3, atol=1e-4)
 
 
+def test_an_encoder_takes_the_shading_away_where_its_generator_saw_none(tmp_path):
+    from f2vbench.data.images import field_of_view
+    from f2vbench.data.shading import normalised_picture
+
+    generator = global_generator(GeneratorShape(3, 1, 2))
+    initialise(generator)
+    export_generator(generator, tmp_path / "plain.safetensors", {})
+    export_generator(generator, tmp_path / "seen.safetensors", {}, seen={"photograph": "normalised"})
+    plain, seen = (load_encoder("fundus2fa", str(tmp_path / f"{name}.safetensors")) for name in ("plain", "seen"))
+    rows, columns = np.mgrid[:64, :64]
+    inside = (rows - 32) ** 2 + (columns - 32) ** 2 < 28**2
+    rng = np.random.default_rng(0)
+    picture = (inside[..., None] * (60 + columns[..., None] + rng.integers(0, 40, (64, 64, 3)))).astype(np.uint8)
+    shown = normalised_picture(picture, field_of_view(picture))
+
+    def tensor(image):
+        return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+
+    torch.testing.assert_close(seen.generate(tensor(picture)), plain.generate(tensor(shown)))
+    for mine, other in zip(seen.pyramid(tensor(picture)), plain.pyramid(tensor(shown)), strict=True):
+        torch.testing.assert_close(mine, other)
+    assert seen.state_sha256() != plain.state_sha256()
+
+
+def test_samples_without_shading_are_grey_outside_and_even_inside():
+    usual = {"size": 64, "seed": 0, "eyes": 1, "validation": 0.5, "test": 0.0, "augment": "none"}
+    plain = open_cases("phantom", **usual).validation[0]
+    even = open_cases("phantom", **usual, normalised=True).validation[0]
+    assert torch.equal(plain.frames, even.frames)
+    outside = ~even.inside.expand(3, -1, -1)
+    assert (plain.photograph[outside] == -1).all()
+    assert even.photograph[outside].abs().max() < 0.01
+    assert abs(float(even.photograph[~outside].mean())) < 0.1
+
+
 def test_a_wrong_note_in_a_file_is_refused(tmp_path):
     generator = global_generator(GeneratorShape(3, 1, 2))
-    export_generator(generator, tmp_path / "w.safetensors", {}, enlarge=7)
+    export_generator(generator, tmp_path / "w.safetensors", {}, seen={"enlarge": "7"})
     with pytest.raises(WeightsError, match="enlarge=7 in its metadata"):
         load_encoder("fundus2fa", str(tmp_path / "w.safetensors"))
+    export_generator(generator, tmp_path / "w.safetensors", {}, seen={"phase": "choroidal"})
+    with pytest.raises(WeightsError, match="phase=choroidal in its metadata; arterial or venous or late"):
+        load_encoder("fundus2fa", str(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.parametrize(("model", "phase", "told"), [("fundus2fa", "late", "late"), ("fundus2video", "venous", None)])
+def test_the_phase_of_a_single_frame_goes_with_the_weights(tmp_path, model, phase, told):
+    settings = build(TrainSettings, {"model": model, "preset": "mini"} | ({"phase": phase} if told else {}))
+    seen = settings.seen()
+    assert seen.get("phase") == told
+    generator = global_generator(GeneratorShape(6 if model == "fundus2video" else 3, 3, 2))
+    initialise(generator)
+    export_generator(generator, tmp_path / "w.safetensors", {}, seen=seen)
+    encoder = load_encoder(model, str(tmp_path / "w.safetensors"))
+    assert (encoder.phase, encoder.enlarge, encoder.normalised) == (phase, settings.enlarge, True)
+
+
+def test_a_photograph_black_outside_its_field_is_shown_as_in_training(tmp_path):
+    """Where the encoder has to find the field of view, the generator sees nearly what it saw where it was known."""
+    from f2vbench.data.shading import normalised_picture
+
+    generator = global_generator(GeneratorShape(3, 1, 2))
+    initialise(generator)
+    export_generator(generator, tmp_path / "seen.safetensors", {}, seen={"photograph": "normalised"})
+    seen = load_encoder("fundus2fa", str(tmp_path / "seen.safetensors"))
+    given = []
+    seen.model.register_forward_pre_hook(lambda _, x: given.append(x[0]))
+    rows, columns = np.mgrid[:128, :128]
+    away = np.hypot(rows - 63.5, columns - 63.5)
+    inside = away < 60
+    light = (160 - away)[..., None] * [1.0, 0.6, 0.3] + 8 * np.sin(columns / 3)[..., None]
+    picture = (light * inside[..., None]).astype(np.uint8)
+    seen.generate(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
+    shown = 127.5 * (given[0][0].permute(1, 2, 0).numpy() + 1)
+    expected = normalised_picture(picture, inside)
+    assert np.abs(shown - expected)[away < 54].mean() < 3
+    assert np.abs(shown - 128)[away > 63].max() < 1

@@ -14,12 +14,12 @@ from PIL import Image
 from scipy import ndimage
 from torch.utils.data import DataLoader
 
+from f2vbench.data.case_table import COLUMNS, read_table
+from f2vbench.data.cases import PHASES, read_folder
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.generator.augmentation import AUGMENTATIONS, Augmentation, change_colours, draw_geometry, warp
 from f2vbench.generator.case_images import RegisteredEye, angiogram_field, square_eye
 from f2vbench.generator.case_split import split_patients
-from f2vbench.generator.case_table import COLUMNS, read_table
-from f2vbench.generator.cases import PHASES, read_folder
 from f2vbench.generator.dataset import CaseSet, Sample, collate, open_cases
 from f2vbench.generator.sources import spread
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
+from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
 from f2vbench.cli import main
@@ -121,11 +123,27 @@ def test_a_run_leaves_log_samples_checkpoint_and_generator(trained):
         "checkpoint.pt",
         "samples/epoch-001.png",
         "samples/epoch-002.png",
+        "samples/epoch-001.gif",
+        "samples/epoch-002.gif",
         "generator.safetensors",
         "generator.json",
     }
     assert len(videos(trained.folder)) == 6
     assert [line["rate"] for line in videos(trained.folder)] == [2e-4] * 6  # flat, and at the start of the fall
+
+
+def test_the_first_validation_video_is_left_as_a_film_truth_beside_generated(trained):
+    film = Image.open(trained.folder / "samples" / "epoch-002.gif")
+    assert (film.n_frames, film.size) == (12, (2 * SIDE, SIDE))
+    truth = np.rint(255 * (Cases().validation[0].frames[:, 0].numpy() + 1) / 2)
+    generator = trained.networks.average.module.eval()
+    photograph = Cases().validation[0].photograph[None]
+    made = 255 * (roll_out(generator, photograph)[0].detach().numpy() + 1) / 2
+    for number in range(12):
+        film.seek(number)
+        shown = np.array(film.convert("L"), float)
+        assert np.abs(shown[:, :SIDE] - truth[number]).max() <= 1
+        assert np.abs(shown[:, SIDE:] - made[number]).max() <= 1
 
 
 def test_the_exported_generator_is_the_average_and_the_encoder_reads_it(trained):
@@ -146,6 +164,39 @@ def test_a_generator_exported_in_half_precision_is_half_as_large_and_nearly_the_
     whole, half = (load_encoder("fundus2video", str(file)) for file in (trained.folder / trainer.EXPORT, path))
     photograph = torch.rand(1, 3, SIDE, SIDE)
     torch.testing.assert_close(half.generate(photograph, 1), whole.generate(photograph, 1), rtol=0, atol=0.02)
+
+
+def test_the_newest_checkpoint_exports_what_the_end_of_training_does(trained, tmp_path, capsys):
+    out = tmp_path / "again.safetensors"
+    assert main(["export", str(trained.folder), f"out={out}"]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert out.read_bytes() == (trained.folder / trainer.EXPORT).read_bytes()
+    mine, other = (
+        json.loads(path.read_text()) for path in (out.with_suffix(".json"), trained.folder / "generator.json")
+    )
+    assert mine == {**other, "file": out.name}
+    assert main(["export", str(trained.folder), f"out={out}", "half=yes"]) == 0
+    assert out.stat().st_size < 0.6 * other["bytes"]
+
+
+def test_an_unfinished_training_exports_its_average_and_says_how_far_it_was(tmp_path, capsys):
+    with pytest.raises(Interrupted):
+        Trainer(tiny(tmp_path, save_minutes=1e-9), Cases(), CPU, progress=StopsAfter(5)).run()
+    assert main(["export", str(tmp_path)]) == 0
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["networks"]
+    held = load_file(tmp_path / trainer.EXPORT)
+    assert all(torch.equal(held[f"model.{key[7:]}"], value) for key, value in state["average"].items() if "." in key)
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert (card["epochs"], card["videos"], card["settings"]["epochs"]) == (1, 4, 2)
+    assert main(["weights", "make", str(tmp_path), "name=too-early", f"out={tmp_path}"]) == 2
+    assert "unfinished (1 of 2 epochs)" in capsys.readouterr().err
+
+
+def test_what_has_no_checkpoint_is_not_exported(tmp_path, capsys):
+    assert main(["export", str(tmp_path)]) == 2
+    assert "settings.yaml and checkpoint.pt missing" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), "out=generator.pth"]) == 2
+    assert "must end on .safetensors" in capsys.readouterr().err
 
 
 def test_weights_that_are_not_finite_are_not_exported(tmp_path):
@@ -404,7 +455,7 @@ def test_a_step_has_the_gradients_of_the_same_losses_computed_one_after_the_othe
     plain = Networks(settings, CPU)
     batch = next(VideoLoader(made._cases.train).load([[0]]))
     one = dataclasses.replace(batch, frames=batch.frames[:, -1:])  # a video of one frame, hence of one step
-    made._step(one, 0, 0)
+    made._learner.step(one, 0, 0)
 
     photograph, real, mask = one.photograph, one.frames.expand(-1, 3, -1, -1), one.mask
     fake = plain.generator(torch.cat([photograph, photograph], 1))

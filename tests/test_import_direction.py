@@ -13,10 +13,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "f2vbench"
 # Left to right; a module may import from its own place and from any place to its right.
 ORDER = [
     ["cli", "__main__"],
-    ["doctor", "overview", "listing", "datasets"],
+    ["publish"],
+    ["doctor", "overview", "listing", "datasets", "reporting", "simulation"],
     ["benchmark"],
     ["estimate"],
     ["plan"],
+    ["videos"],
     ["generator"],
     ["engine"],
     ["encoders"],
@@ -31,6 +33,7 @@ ORDER = [
     ["words"],
     ["phantom"],
     ["settings"],
+    ["hub"],
     ["weights_cards"],
     ["store.checkpoints"],
     ["files", "processes"],
@@ -78,6 +81,11 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
         ["-m", "f2vbench", "data", "check", "--help"],
+        ["-m", "f2vbench", "generate", "--help"],
+        ["-m", "f2vbench", "score", "--help"],
+        ["-m", "f2vbench", "export", "--help"],
+        ["-m", "f2vbench", "weights", "push", "--help"],
+        ["-m", "f2vbench", "weights", "list"],
     ],
 )
 def test_importing_and_help_do_not_load_heavy_libraries(words):

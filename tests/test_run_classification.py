@@ -33,7 +33,12 @@ SCHEME = (
     "label_kind: binary\nclasses:\n  - {name: well, meaning: none, read: ['0']}\n"
     "  - {name: ill, meaning: some, read: ['1']}\n"
 )
-TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "head": {"epochs": 6, "warmup_epochs": 1, "widths": [16]}}
+TINY = {
+    "task": "tiny",
+    "model": ["thumbnail", MODEL],
+    "floors": "thumbnail",
+    "head": {"epochs": 6, "warmup_epochs": 1, "widths": [16]},
+}
 
 
 def write_patients(folder: Path, patients: int, shift: float, seed: int) -> Path:
@@ -82,6 +87,7 @@ def records(out: Path) -> dict[str, dict]:
 def test_every_protocol_from_the_command_line_to_the_table(eyes, tmp_path, capsys):
     out = tmp_path / "run"
     words = ["task=tiny", f"model={MODEL}", "shots=0,1,4,all", "seeds=2", f"data={eyes}", f"out={out}", "jobs=1"]
+    words += ["floors=thumbnail"]
     words += [f"head.{key}={value}" for key, value in {"epochs": 6, "warmup_epochs": 1, "widths": "16"}.items()]
     assert main(["run", *words, "protocol=zero-shot,prototype,knn,few-shot,supervised,probe"]) == 0
     told = capsys.readouterr().out

@@ -32,7 +32,7 @@ CARD = (
     "name: {name}\ntitle: Tiny\nfamily: {family}\nlayout: {layout}\nsplit: random\ntest_fraction: 0.67\n"
     "labels: drawn\nsource: simulated\nterms: none\ncitation: none\nobtain: simulate\n"
 )
-TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "seeds": 2, "jobs": 1}
+TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "floors": ["none"], "seeds": 2, "jobs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,6 @@ def cohort(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def cards(tmp_path, monkeypatch):
     families = {"tiny": ("retrieval", "retrieval_table"), "again": ("retrieval", "retrieval_table")}
-    families["drawn"] = ("generation", "retrieval_table")
     for name, (family, layout) in families.items():
         path = tmp_path / "cards" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -72,7 +71,15 @@ def squares(cohort: Path, table: pd.DataFrame) -> list[np.ndarray]:
 
 def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(cohort, tmp_path, capsys):
     out = tmp_path / "run"
-    words = ["task=tiny", f"model=thumbnail,{MODEL}", "seeds=3", f"data={cohort}", f"out={out}", "jobs=1"]
+    words = [
+        "task=tiny",
+        f"model=thumbnail,{MODEL}",
+        "floors=none",
+        "seeds=3",
+        f"data={cohort}",
+        f"out={out}",
+        "jobs=1",
+    ]
     assert main(["run", *words]) == 0
     told = capsys.readouterr().out
     assert "tiny · zero-shot" in told
@@ -197,7 +204,7 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     }
     plan = Benchmark(**words).make_plan()
     of_task = {name: {u.encoder for u in plan.units if u.task == name} for name in plan.tasks}
-    assert of_task["tiny"] == {MODEL, "thumbnail"}
+    assert of_task["tiny"] == {MODEL, "thumbnail", "colour", "random"}
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
     asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "floors": "none"}).make_plan()
@@ -205,10 +212,6 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
-    with pytest.raises(
-        SettingsError, match="can't run the family generation yet, only segmentation, classification, retrieval"
-    ):
-        Benchmark(**{**words, "task": "drawn", "data": str(cohort)}).plan()
 
 
 def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
@@ -223,9 +226,7 @@ def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_pat
     assert main(["list", "tasks"]) == 0
     listed = capsys.readouterr().out
     assert "retrieval: zero-shot" in listed
-    assert [line.split()[1:4] for line in listed.splitlines() if line.startswith("drawn ")] == [
-        ["generation", "(not", "yet)"]
-    ]
+    assert "classification: zero-shot, prototype, knn" in listed
 
 
 def test_the_thumbnail_is_the_mean_of_pixel_blocks_and_needs_no_weights():

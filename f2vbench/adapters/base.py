@@ -22,8 +22,9 @@ from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 
-Feature = Literal["score", "frames", "pyramid", "embedding"]
+Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
 """What is stored once for every photograph: ``score``, a filter floor's map; ``frames``, a generated angiogram;
+``video``, the same of a photograph that is black outside its field of view, as in training;
 ``pyramid``, an encoder's maps of the square around the field of view; ``embedding``, one vector of that square."""
 
 Place = tuple[ProtocolName, int | None]
@@ -42,7 +43,7 @@ its steps), of scoring and of measuring; how many test images, and the bytes of 
 
 
 class Model(Protocol):
-    """What a family is told of a model before it is loaded; `f2vbench.encoders.registry.ModelSpec` is one."""
+    """What a family is told of a model before it is loaded; `f2vbench.encoders.spec.ModelSpec` is one."""
 
     @property
     def name(self) -> str: ...
@@ -50,8 +51,8 @@ class Model(Protocol):
     @property
     def kind(self) -> str:
         """``features`` (an encoder), ``vector`` (a floor that gives embeddings), ``score`` (a floor that gives vessel
-        scores), ``scratch`` (trained on the support images by the adapter) or ``fusion`` (of several that give
-        embeddings)."""
+        scores), ``video`` (frames of a floor or from a folder), ``scratch`` (trained on the support images by the
+        adapter) or ``fusion`` (of several that give embeddings)."""
         ...
 
     @property
@@ -61,6 +62,11 @@ class Model(Protocol):
 
     @property
     def can_generate(self) -> bool: ...
+
+    @property
+    def folder(self) -> str | None:
+        """Of precomputed frames."""
+        ...
 
 
 class Embeddings(Protocol):
@@ -132,9 +138,9 @@ class Solved:
     """A unit's result.
 
     Attributes:
-        result: JSON-able, with at least ``metrics`` (name → value or None; higher is better, but for those of
-            `f2vbench.metrics.direction`), ``reasons`` (why a value is None) and ``per_image`` (image → name → value);
-            stored files stand under ``maps`` and ``predictions``.
+        result: JSON-able, with at least ``metrics`` (name → value or None), ``reasons`` (why a
+            value is None) and ``per_image`` (image → name → value); stored files stand under ``maps`` and
+            ``predictions``.
         timing: the keys of `TIMING`, and what else was timed.
     """
 
@@ -151,6 +157,7 @@ class Family(ABC):
         protocols: those that have a meaning for it.
         main_metrics: shown where the user names none, the main one first. A metric ``<name>_chance`` is the level
             that chance gives ``<name>``, and is told below the tables.
+        lower_is_better: names of the metrics of which less is better; of all others more is.
         wants_gpu: whether its training takes days on a CPU with the settings of the paper.
         shots_of: what ends "4 support images" in titles, where shots are not the images of all.
     """
@@ -159,6 +166,7 @@ class Family(ABC):
     version: ClassVar[int]
     protocols: ClassVar[tuple[ProtocolName, ...]]
     main_metrics: ClassVar[tuple[str, ...]]
+    lower_is_better: ClassVar[tuple[str, ...]] = ()
     wants_gpu: ClassVar[bool] = False
     shots_of: ClassVar[str] = ""
 
@@ -178,6 +186,22 @@ class Family(ABC):
     def deciding_settings(self, model: Model, protocol: ProtocolName) -> tuple[str, ...]:
         """Keys of `RunSettings` that decide a unit's result; part of its fingerprint."""
 
+    def measured_with(self) -> dict[str, str | None]:
+        """What else decides a result: networks that measure, name → sha256, None where one is not on this machine."""
+        return {}
+
+    def problems(self, model: Model, index: DataFrame) -> list[str]:
+        """What makes a task's data unfit for a model, a sentence each; asked before anything is computed."""
+        return []
+
+    def photographs(self, index: DataFrame) -> DataFrame:
+        """The rows of images that a model is shown; by default all."""
+        return index
+
+    def read_by(self, episode: Episode, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
+        """Ids of the images of an episode whose features a unit reads."""
+        return (*episode.support, *episode.test)
+
     @abstractmethod
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Solve a unit and measure it, from what is stored: anyone can measure it again."""
@@ -193,10 +217,6 @@ class Family(ABC):
         """
         for own, episode in zip(tools, episodes, strict=True):
             yield self.solve(own, episode)
-
-    def images_read(self, episode: Episode, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
-        """Ids of the images of an episode whose features a unit reads."""
-        return (*episode.support, *episode.test)
 
     def uses_torch(self, protocol: ProtocolName) -> bool:
         """Whether it computes with torch even where the model does not."""

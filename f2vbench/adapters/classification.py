@@ -34,6 +34,7 @@ class Classification(Family):
     version = 1
     protocols = ("zero-shot", "prototype", "knn", "few-shot", "supervised", "probe")
     main_metrics = ("auroc", "average_precision", "balanced_accuracy", "brier")
+    lower_is_better = ("brier", "calibration_error")
     shots_of = " a class"
 
     def places(self, settings: RunSettings) -> list[Place]:
@@ -65,7 +66,7 @@ class Classification(Family):
     def uses_torch(self, protocol: Protocol) -> bool:
         return protocol not in _READ
 
-    def images_read(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def read_by(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         chooses = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
         return (*episode.support, *(episode.val if chooses else ()), *episode.test)
 
@@ -104,7 +105,7 @@ class Classification(Family):
         """Solve units that differ in their seed alone; heads are trained as one stack."""
         started = time.perf_counter()
         material = [
-            gather(own, episode, self.images_read(episode, own.unit.protocol, own.settings))
+            gather(own, episode, self.read_by(episode, own.unit.protocol, own.settings))
             for own, episode in zip(tools, episodes, strict=True)
         ]
         prepared = time.perf_counter()

@@ -49,6 +49,11 @@ class Photograph:
         """(size, size, 3) uint8 for encoders; at the photograph's own resolution where ``size`` is 0."""
         return self.view.crop(self.rgb, size or self.view.side)
 
+    def square_of_field(self, size: int) -> np.ndarray:
+        """(size, size, 3) uint8, black outside the field of view: what generators are trained on."""
+        inside = self.view.crop(self.fov, size)
+        return self.view.crop(self.rgb * self.fov[..., None], size) * inside[..., None]
+
     def square_targets(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         """(size, size) float32: the part of each pixel that is vessel, and 1 inside the field of view."""
         inside = self.view.crop(self.fov, size)

@@ -51,6 +51,8 @@ class VesselSegmentation(Family):
             return "fusions join embeddings, and have no map to find vessels in"
         if model.kind == "vector":
             return "it gives one vector a photograph, and no map to find vessels in"
+        if model.kind == "video":
+            return "its frames are only compared with true ones"
         if protocol != "zero-shot" or model.kind == "score":
             return None
         if model.kind == "scratch":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pandas import DataFrame
 
 from f2vbench.data.cards import TaskCard
+from f2vbench.data.classes import SEPARATOR
 from f2vbench.data.index import without_label
+from f2vbench.data.layouts.classified import shortened
 from f2vbench.errors import DataError
 
 
@@ -17,12 +19,13 @@ def check(described: DataFrame, card: TaskCard) -> None:
 
     Raises:
         DataError: one error with every problem, by file: files that can't be read, sizes that differ, empty
-            labels, images without a label, the same picture under two patients or on both sides of an official
-            split, and patients on both sides of an official split.
+            labels, images without a label, classes without an image, the same picture under two patients or on both
+            sides of an official split, and patients on both sides of an official split.
     """
     problems = [
         *(str(problem) for problem in described["problem"] if problem),
         *_without_label(described, card),
+        *_without_image(described, card),
         *_duplicates(described, official=card.split == "official"),
         *(_patients_on_both_sides(described) if card.split == "official" else []),
     ]
@@ -35,8 +38,22 @@ def _without_label(described: DataFrame, card: TaskCard) -> list[str]:
     if bare.empty:
         return []
     return [
-        f"photographs without a label: {', '.join(bare)}: add the labels, or leave these images out with "
+        f"photographs without a label: {shortened(bare.tolist())}: add the labels, or leave these images out with "
         "`unlabelled: leave-out` in the task card"
+    ]
+
+
+def _without_image(described: DataFrame, card: TaskCard) -> list[str]:
+    """Classes of the card that are not there: their scores could not be computed, and means would not compare."""
+    if not card.classes:
+        return []
+    found = {one for label in described["label"].unique() for one in label.split(SEPARATOR)}
+    absent = [one.name for one in card.classes if one.name not in found]
+    if not absent:
+        return []
+    return [
+        f"no image of the class {shortened(absent)}: the task has {len(card.classes)} classes, here are "
+        f"{len(card.classes) - len(absent)}; add the images, or make a card of your own with the classes that are there"
     ]
 
 
@@ -51,7 +68,7 @@ def _duplicates(described: DataFrame, official: bool) -> list[str]:
             where = "as different patients" if across_patients else "in both halves of the split"
             problems.append(
                 f"the same picture is there {len(same)} times {where}: {', '.join(same['path'])}: keep one, "
-                "or give all of them one patient and one half"
+                "give all of them one patient and one half, or set `copies: join` in the task card"
             )
     return problems
 

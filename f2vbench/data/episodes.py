@@ -112,49 +112,6 @@ def draw_classification_episode(
     return Episode(tuple(support), test, seed, val)
 
 
-def draw_gallery(
-    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
-) -> Episode:
-    """Draw the sub-gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least two.
-
-    With ``split: official`` the patients are those of the test half, else all. There is no support set.
-
-    Raises:
-        DataError: an image has no patient, all are of one, or the gallery would not have ten images beside a query.
-    """
-    nameless = list(described.loc[described["patient"] == "", "image"])
-    if nameless:
-        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: retrieval can't count hits there")
-    pool = described
-    if card.split == "official":
-        _, pool = _official_halves(described, card, needs_support=False)
-    seed = unit_seed(card.name, protocol, shots, seed_index)
-    patients = _shuffled(sorted(set(pool["patient"])), np.random.PCG64(seed))
-    if len(patients) < 2:
-        raise DataError(
-            f"{card.name}: {len(patients)} patient(s) only, so every image found would be a hit: add others"
-        )
-    drawn = patients[: max(round(card.test_fraction * len(patients)), 2)]
-    images = pool[pool["patient"].isin(drawn)]
-    contents = images["sha256"].nunique()
-    if contents <= RETRIEVED:
-        raise DataError(
-            f"{card.name}: recall@{RETRIEVED} looks at the first {RETRIEVED} images beside the query, but the gallery "
-            f"of {len(drawn)} patients (test_fraction: {card.test_fraction} in the card) has {contents} different "
-            "images in all: add some, or raise test_fraction"
-        )
-    return Episode((), tuple(sorted(images["image"])), seed)
-
-
-Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
-DRAWS: dict[str, Draw] = {
-    "segmentation": draw_segmentation_episode,
-    "classification": draw_classification_episode,
-    "retrieval": draw_gallery,
-}
-"""How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
-
-
 def _images_by_class(images: DataFrame) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for image, label in zip(images.index, images["label"], strict=True):
@@ -192,6 +149,81 @@ def _few_of_each_class(
         candidates = _one_of_each_patient_first(pool, _shuffled(sorted(set(pool["patient"])), bits), bits)
         chosen += [image for image in candidates if image not in chosen][: max(shots - already, 0)]
     return chosen
+
+
+def draw_gallery(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw the sub-gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least two.
+
+    With ``split: official`` the patients are those of the test half, else all. There is no support set.
+
+    Raises:
+        DataError: an image has no patient, all are of one, or the gallery would not have ten images beside a query.
+    """
+    nameless = list(described.loc[described["patient"] == "", "image"])
+    if nameless:
+        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: retrieval can't count hits there")
+    pool = described
+    if card.split == "official":
+        _, pool = _official_halves(described, card, needs_support=False)
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    patients = _shuffled(sorted(set(pool["patient"])), np.random.PCG64(seed))
+    if len(patients) < 2:
+        raise DataError(
+            f"{card.name}: {len(patients)} patient(s) only, so every image found would be a hit: add others"
+        )
+    drawn = patients[: max(round(card.test_fraction * len(patients)), 2)]
+    images = pool[pool["patient"].isin(drawn)]
+    contents = images["sha256"].nunique()
+    if contents <= RETRIEVED:
+        raise DataError(
+            f"{card.name}: recall@{RETRIEVED} looks at the first {RETRIEVED} images beside the query, but the gallery "
+            f"of {len(drawn)} patients (test_fraction: {card.test_fraction} in the card) has {contents} different "
+            "images in all: add some, or raise test_fraction"
+        )
+    return Episode((), tuple(sorted(images["image"])), seed)
+
+
+def draw_videos(
+    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw the photographs whose angiograms are generated, by patient: ``test_fraction`` of the patients.
+
+    With ``split: official`` they are drawn from the test half, and the support images are the training half; else the
+    support images are the photographs of all other patients. Nothing but the floor `mean-video` looks at those.
+
+    Args:
+        described: an index whose photographs have ``modality`` CF.
+
+    Raises:
+        DataError: a photograph has no patient, or there are too few patients.
+    """
+    photographs = described[described["modality"] == "CF"]
+    nameless = list(photographs.loc[photographs["patient"] == "", "image"])
+    if nameless:
+        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: add the patients")
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    bits = np.random.PCG64(seed)
+    if card.split == "official":
+        support, pool = _official_halves(photographs, card, needs_support=True)
+        patients = _shuffled(sorted(set(pool["patient"])), bits)
+        drawn = patients[: max(round(card.test_fraction * len(patients)), 1)]
+        test = pool[pool["patient"].isin(drawn)]
+    else:
+        patients, test = _random_test_patients(photographs, card, bits)
+        support = photographs[photographs["patient"].isin(patients)]
+    return Episode(tuple(sorted(support["image"])), tuple(sorted(test["image"])), seed)
+
+
+Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
+DRAWS: dict[str, Draw] = {
+    "segmentation": draw_segmentation_episode,
+    "classification": draw_classification_episode,
+    "retrieval": draw_gallery,
+    "generation": draw_videos,
+}
+"""How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
 
 
 def _official_halves(described: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:

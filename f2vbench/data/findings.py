@@ -28,7 +28,7 @@ class Finding:
 
     Attributes:
         weight: an error keeps the task from being run, a warning deserves a look, a note tells an assumption.
-        kind: missing, extra, label, unlabelled, unreadable, duplicate, alike, patient, count or assumption.
+        kind: missing, extra, label, unlabelled, unreadable, duplicate, alike, patient, class, count or assumption.
         image: id, "" where no single image is meant; several are joined by ";".
         detail: the sentence for the user.
     """
@@ -99,7 +99,7 @@ def survey(
             parts = parts_of(index, chosen, seed)
         except DataError as error:
             findings += [Finding("error", "patient", "", problem) for problem in error.problems]
-    findings += _counts(index, card)
+    findings += [*_counts(index, card), *_unbalanced_parts(index, parts)]
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.weight])
     return Survey(card, folder, index, findings, parts, drawn=not given)
@@ -195,6 +195,23 @@ def _counts(index: DataFrame, card: TaskCard) -> Iterator[Finding]:
         there = int(np.count_nonzero(index["split"] == part))
         if there != expected:
             yield Finding("warning", "count", "", f"the {part} part has {there} images, expected {expected}")
+
+
+def _unbalanced_parts(index: DataFrame, parts: Series | None) -> Iterator[Finding]:
+    """Classes that a part has none of: not to be learnt, not to be chosen by, or not to be scored."""
+    if parts is None:
+        return
+    place = index["image"].map(parts)
+    consequence = {
+        "train": "nothing can be learnt of it, and units other than zero-shot are refused",
+        "val": "the best epoch is chosen without it",
+        "test": "its scores are missing values",
+    }
+    for name in sorted({one for label in index["label"].unique() for one in label.split(SEPARATOR)} - {""}):
+        here = set(place[has_class(index["label"], name)])
+        for part, what in consequence.items():
+            if part not in here and (part != "train" or "test" in here):
+                yield Finding("warning", "class", "", f"class {name} is not in the {part} part: {what}")
 
 
 def shortlist(findings: list[Finding], most: int = 3) -> list[tuple[str, str, str]]:

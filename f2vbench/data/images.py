@@ -98,6 +98,14 @@ def field_of_view(rgb: np.ndarray) -> np.ndarray:
     return cv2.resize(best.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
 
 
+def angiogram_field(frames: np.ndarray) -> np.ndarray:
+    """The part of the picture that an angiogram shows, bool (h, w) for uint8 frames (t, h, w).
+
+    `field_of_view` of the brightest value that each pixel takes, so that frames before the dye comes don't count.
+    """
+    return field_of_view(np.repeat(frames.max(axis=0)[..., None], 3, axis=2))
+
+
 def _decode(path: Path) -> np.ndarray:
     """Pixels as the file holds them, (height, width) or (height, width, 3); uint8, uint16, int32 or float32."""
     try:

@@ -17,6 +17,10 @@ from f2vbench.data.layouts.listing import COLUMNS, FAMILY_COLUMNS
 from f2vbench.data.phantoms import made_folder
 from f2vbench.errors import DataError, SettingsError
 
+_START = {
+    "segmentation": "with your own images, task=folder data=<folder with images/ and masks/>",
+    "classification": "with simulated eyes, task=phantom-dr",
+}
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -30,7 +34,7 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
     """
     if data is not None:
         folder = Path(data).expanduser()
-        if not folder.is_dir():
+        if not _is_data(folder, card):
             raise DataError(f"data={data}: there is no such folder; {card.name} is {_what(card)}")
         return folder.absolute()
     if card.phantom is not None:
@@ -74,7 +78,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     Raises:
         DataError, SettingsError: nothing of the layout is there, or its tables can't be read at all.
     """
-    if not folder.is_dir():
+    if not _is_data(folder, card):
         raise DataError(f"{folder}: there is no such folder")
     try:
         raw = LAYOUTS[card.layout](folder, card.options)
@@ -153,6 +157,11 @@ def without_label(index: DataFrame, card: TaskCard) -> Series:
     return index["image"] == "" if column is None else index[column] == ""
 
 
+def _is_data(place: Path, card: TaskCard) -> bool:
+    """Whether it can be read at all: a folder, or the table itself where the layout is one."""
+    return place.is_dir() or (card.layout == "angiogram_table" and place.suffix.lower() == ".csv" and place.is_file())
+
+
 def _named_folder(root: Path, names: list[str]) -> Path | None:
     if not root.is_dir():
         raise DataError(f"F2VBENCH_DATA={root}: there is no such folder; set it to the folder of your data sets")
@@ -174,7 +183,7 @@ def _how_to_get(card: TaskCard, root: str | None) -> str:
         f"terms: {card.terms}",
         f"to get it: {card.obtain}",
         f"then say data=<its folder>, or put it as a folder {names} into {where}",
-        "to start now with your own images: task=folder data=<folder with images/ and masks/>",
+        f"to start now: {_START.get(card.family, _START['segmentation'])}",
     ]
     return "\n  ".join(lines)
 

@@ -178,7 +178,7 @@ def read_split(path: Path, described: DataFrame, task: str) -> Series:
         found[image] = row["split"]
     if unknown:
         problems.append(f"{path}: {len(unknown)} images are not in the data of {task}: {shortened(unknown)}")
-    split = Series({image: found.get(image, "") for image in sorted(known)}, name="split", dtype=object)
+    split = Series({image: found.get(image, "") for image in sorted(known)}, name="split").rename_axis("image")
     problems += _divided(split, described.set_index("image")["patient"], path)
     if problems:
         raise DataError(problems)

@@ -49,7 +49,7 @@ class TaskData:
         return self._episodes[place]
 
     def parts(self, seed: int) -> pd.Series:
-        """ "train", "val" or "test" for every image id, of a classification task: given, read or drawn with the seed.
+        """Part (train, val or test) of every image id of a classification task: given, read, or drawn with the seed.
 
         Raises:
             DataError: the data can't be divided.

@@ -37,7 +37,7 @@ class VideoFolder:
 
     def __getitem__(self, index: int) -> np.ndarray:
         files = self.frames[index]
-        frames = [_grey(file) for file in files]
+        frames = [read_grey(file) for file in files]
         for file, frame in zip(files, frames, strict=True):
             if frame.shape != frames[0].shape:
                 raise DataError(
@@ -93,7 +93,8 @@ def matched_video_folders(real: str | Path, fake: str | Path) -> tuple[VideoFold
     return truth, made
 
 
-def _grey(file: Path) -> np.ndarray:
+def read_grey(file: Path) -> np.ndarray:
+    """A frame as float32 (h, w) in [0, 1]; colours become grey by ITU-R BT.601."""
     rgb = read_rgb(file)
     if (rgb == rgb[..., :1]).all():
         return rgb[..., 0].astype(np.float32) / 255

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
 SMALLEST_SIDE = 32
@@ -32,6 +32,7 @@ class Encoder(nn.Module, ABC):
         multiple: sides that are a multiple of it are encoded without padding or resizing.
         embed_size: (height, width) in pixels to which `prepare` brings a photograph.
         can_generate: whether `generate` works.
+        phase: which one it is that a generator of a single frame makes: ``arterial``, ``venous`` or ``late``.
     """
 
     spec: ModelSpec
@@ -41,6 +42,7 @@ class Encoder(nn.Module, ABC):
     multiple: int
     embed_size: tuple[int, int]
     can_generate: bool = False
+    phase: str = "venous"
 
     @abstractmethod
     def prepare(self, images: Tensor) -> Tensor:
@@ -68,6 +70,10 @@ class Encoder(nn.Module, ABC):
             SettingsError: the model gives no feature maps.
         """
 
+    def framed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of an (h, w, 3) photograph that `embed` shows to `prepare`: all of it, unless a model says else."""
+        return image
+
     @torch.inference_mode()
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """One feature vector a photograph.
@@ -81,14 +87,14 @@ class Encoder(nn.Module, ABC):
         Raises:
             DataError: an image has another shape or type.
         """
-        device = next(self.parameters()).device
+        device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         for position, image in enumerate(images):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")
         rows = [np.zeros((0, self.width), np.float32)]
         batch = _EMBED_BATCH.get(device.type, 1)
         for start in range(0, len(images), batch):
-            prepared = [self.prepare(_to_tensor(image, device)) for image in images[start : start + batch]]
+            prepared = [self.prepare(_to_tensor(self.framed(image), device)) for image in images[start : start + batch]]
             rows.append(self.pooled(torch.cat(prepared)).float().cpu().numpy())
         return np.concatenate(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from f2vbench.errors import SettingsError
 
@@ -15,8 +16,9 @@ FUSIONS = {
 
 
 def is_fusion(text: str) -> bool:
-    """Whether a word of ``model=`` is meant as a fusion."""
-    return "+" in text or text.partition(":")[0] in FUSIONS
+    """Whether a word of ``model=`` is meant as a fusion, and not as one model with a file that has a + in its name."""
+    family, _, rest = text.partition(":")
+    return family in FUSIONS or ("+" in text and not Path(rest).expanduser().is_file())
 
 
 def fusion_words(text: str) -> tuple[str, list[str]]:

@@ -8,27 +8,42 @@ reflection padding, tanh. Module indices are those of its released checkpoints: 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.data.cases import PHASES
+from f2vbench.data.images import field_of_view
+from f2vbench.data.shading import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
-from f2vbench.encoders.registry import INIT_SEED, ModelSpec
+from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
 from f2vbench.store.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_metadata, read_state_dict
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""
 
+WHOLE = 39
+"""The cut that makes the whole generator an encoder."""
+
 _MAP_ENDS = (4, 7, 10, 13)  # where the maps of stride 1, 2, 4 and 8 are complete
+_BLOCKS_END = 25
+_UP_ENDS = (25, 28, 31, 34, 37)  # where those of stride 8, 4, 2 and 1 are complete on the way back
 _EMBED_SIDE = 512  # the side of the photographs that these generators are trained on
 _BLOCKS = 9
+_SEEN = {  # in a file's metadata: what holds where nothing is told, and what can be told
+    "enlarge": ("1", ("1", "2", "4")),
+    "photograph": ("plain", ("plain", "normalised")),
+    "phase": ("venous", PHASES),
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,14 @@ class Pix2PixHDEncoder(Encoder):
     A photograph goes in as RGB in [−1, 1]; a six-channel generator gets it twice, as in Fundus2Video's first window.
     An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
     on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
-    are left out, and its frames come back at the photograph's size.
+    are left out, and its frames come back at the photograph's size. One that was trained on photographs without their
+    shading (``photograph`` in the metadata) is shown such: `f2vbench.data.shading`, in the field of view found. The
+    phase of a single frame stands there as well; where it does not, the frame counts as venous, as in the
+    Fundus2Video papers.
+
+    With ``cut`` 39 the whole generator is the encoder: each map of the downsampling half is joined by that of the
+    upsampling half at its stride (of the first window), and the finest one by the generated frames, in [−1, 1]. The
+    embedding is that of the residual blocks.
 
     Args:
         spec: of family ``fundus2video``, ``fundus2fa`` or ``pix2pixhd``.
@@ -103,31 +125,40 @@ class Pix2PixHDEncoder(Encoder):
 
     can_generate = True
     multiple = 16
+    embed_size = (_EMBED_SIDE, _EMBED_SIDE)
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
         if spec.cut is None:
             raise ValueError(f"{spec.name} is no pix2pixHD generator: it has no cut")
         self.spec = spec
-        self._cut = spec.cut
         self._sha256 = file_sha256(spec.weights_file) if spec.weights_file else None
         state = self._read()
         self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
-        self.model = self._filled(slice(None, self._cut), state)
-        self.enlarge = 1 if spec.weights_file is None else _enlarge_in(spec.weights_file)
+        self._joined = spec.cut == WHOLE
+        self.model = self._filled(slice(None, _BLOCKS_END if self._joined else spec.cut), state)
+        seen = _seen_in(spec.weights_file)
+        self.enlarge, self.phase = int(seen["enlarge"]), seen["phase"]
+        self.normalised = seen["photograph"] == "normalised"
+        # Buffers, so that the same weights shown other photographs have other features in the store.
         if self.enlarge > 1:
-            # A buffer, so that the same weights shown other photographs have other features in the store.
             self.register_buffer("enlarged", torch.tensor(self.enlarge))
+        if self.normalised:
+            self.register_buffer("without_shading", torch.tensor(SHADING_VERSION))
         self._finer = self.enlarge.bit_length() - 1
-        self.channels = tuple(self.shape.ngf * 2**level for level in range(self._finer, 5))
+        widths = [self.shape.ngf * 2**level for level in range(5)]
+        self.width = widths[-1]
+        if self._joined:
+            widths = [2 * width for width in widths[:-1]] + widths[-1:]
+            widths[self._finer] += self._frames
+        self.channels = tuple(widths[self._finer :])
         self.strides = tuple(2**level for level in range(5 - self._finer))
-        self.embed_size = (_EMBED_SIDE * self.enlarge, _EMBED_SIDE * self.enlarge)
-        self.width = self.channels[-1]
         # In a list, so that it is no part of the encoder's parameters and state.
         self._decoder: list[nn.Sequential] = []
 
     def prepare(self, images: Tensor) -> Tensor:
-        return self._normalised(to_unit(images, self.embed_size, "bilinear"))
+        small = (_EMBED_SIDE, _EMBED_SIDE)
+        return self._enlarged(self._twice(self._shown(to_unit(images, small, "bilinear"))))
 
     def pooled(self, prepared: Tensor) -> Tensor:
         return self.model(prepared).mean((2, 3))
@@ -135,11 +166,27 @@ class Pix2PixHDEncoder(Encoder):
     def pyramid(self, x: Tensor) -> list[Tensor]:
         check_photographs(x)
         maps = []
-        features = self._enlarged(self._normalised(x))
-        for start, end in zip((0, *_MAP_ENDS), (*_MAP_ENDS, self._cut), strict=True):
+        features = self._enlarged(self._twice(self._shown(x)))
+        last = len(self.model)
+        for start, end in zip((0, *_MAP_ENDS), (*_MAP_ENDS, last), strict=True):
             features = self.model[start:end](features)
             maps.append(features)
-        return maps[self._finer :]
+        return (self._join(maps, x) if self._joined else maps)[self._finer :]
+
+    def _join(self, maps: list[Tensor], x: Tensor) -> list[Tensor]:
+        """The maps of both halves by stride, and the frames at the finest stride that is given away."""
+        decoder, joined, features = self._rest().to(x.device), [maps[-1]], maps[-1]
+        for level, (start, end) in enumerate(pairwise(_UP_ENDS)):
+            features = decoder[start - _BLOCKS_END : end - _BLOCKS_END](features)
+            height, width = maps[3 - level].shape[2:]  # of odd sizes the upsampled map is larger by one
+            joined.insert(0, torch.cat([maps[3 - level], features[..., :height, :width]], 1))
+        frames = 2 * self.generate(x, self._frames) - 1
+        joined[self._finer] = torch.cat([joined[self._finer], frames.to(joined[0].dtype)], 1)
+        return joined
+
+    @property
+    def _frames(self) -> int:
+        return 12 if self.spec.family == "fundus2video" else 1
 
     @torch.no_grad()
     def generate(self, x: Tensor, frames: int = 12) -> Tensor:
@@ -159,7 +206,7 @@ class Pix2PixHDEncoder(Encoder):
         check_photographs(x)
         height, width = x.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        photograph = self._enlarged(functional.pad(2 * x - 1, padding, mode="reflect"))
+        photograph = self._enlarged(functional.pad(self._shown(x), padding, mode="reflect"))
         decoder = self._rest().to(x.device)
 
         def generator(seen: Tensor) -> Tensor:
@@ -179,8 +226,15 @@ class Pix2PixHDEncoder(Encoder):
         larger = functional.interpolate(x, scale_factor=self.enlarge, mode="bicubic", align_corners=False)
         return larger.clamp(-1, 1)
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        photograph = 2 * x - 1
+    def _shown(self, x: Tensor) -> Tensor:
+        """Photographs in [0, 1] as the generator saw them in training, in [−1, 1]."""
+        if not self.normalised:
+            return 2 * x - 1
+        pictures = (255 * x.detach().float()).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        shown = np.stack([normalised_picture(picture, field_of_view(picture)) for picture in pictures])
+        return torch.from_numpy(shown).permute(0, 3, 1, 2).to(x) / 127.5 - 1
+
+    def _twice(self, photograph: Tensor) -> Tensor:
         return torch.cat([photograph, photograph], 1) if self.shape.inputs == 6 else photograph
 
     def _rest(self) -> nn.Sequential:
@@ -189,7 +243,7 @@ class Pix2PixHDEncoder(Encoder):
             path = self.spec.weights_file
             if path is not None and file_sha256(path) != self._sha256:
                 raise WeightsError(f"{path}: changed since its encoder was loaded; load the model again")
-            self._decoder.append(self._filled(slice(self._cut, None), self._read()).eval().requires_grad_(False))
+            self._decoder.append(self._filled(slice(len(self.model), None), self._read()).eval().requires_grad_(False))
         return self._decoder[0]
 
     def _read(self) -> dict[str, Tensor] | None:
@@ -257,11 +311,28 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
                     parameter.normal_(0, 0.02, generator=stream)
 
 
-def _enlarge_in(path: str | Path) -> int:
-    told = read_metadata(path).get("enlarge", "1")
-    if told not in ("1", "2", "4"):
-        raise WeightsError(f"{path}: enlarge={told} in its metadata; 1, 2 or 4 can be used: export the generator again")
-    return int(told)
+def _seen_in(path: Path | None) -> dict[str, str]:
+    """How photographs are shown to this generator and the phase of its single frame, as in `_SEEN`.
+
+    Raises:
+        WeightsError: the file's metadata tell something else.
+    """
+    told = {} if path is None else _notes(path)
+    found = {key: told.get(key, usual) for key, (usual, _) in _SEEN.items()}
+    for key, (_, known) in _SEEN.items():
+        if found[key] not in known:
+            raise WeightsError(f"{path}: {key}={found[key]} in its metadata; {' or '.join(known)}: export it again")
+    return found
+
+
+def _notes(path: Path) -> dict[str, str]:
+    try:
+        told = json.loads(read_metadata(path).get("seen", "{}"))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise WeightsError(f"{path}: its metadata can't be read (seen is no JSON object): export it again")
+    return told
 
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:

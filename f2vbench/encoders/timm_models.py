@@ -1,16 +1,24 @@
-"""Any timm model as an encoder; its normalisation, input size and interpolation come from timm's own configuration."""
+"""Networks built by timm as encoders, and any timm model by its name."""
 
 from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2vbench.data.images import field_of_view
+from f2vbench.data.view import SquareView
 from f2vbench.encoders.base import Encoder, check_photographs, resized, to_unit
-from f2vbench.encoders.registry import INIT_SEED, UNTRAINED, ModelSpec
+from f2vbench.encoders.given_weights import UNTRAINED
+from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 from f2vbench.torchvision_compat import allow_missing_torchvision_ops
@@ -20,14 +28,55 @@ allow_missing_torchvision_ops()
 import timm  # noqa: E402
 
 _VIT_MAPS = 4
+_FILLED = 0.97
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a photograph is brought to a network for an embedding.
+
+    Attributes:
+        size: (height, width) in pixels that the network sees.
+        mean, std: of RGB in [0, 1], for the normalisation.
+        interpolation: ``bilinear`` or ``bicubic``, both with anti-aliasing.
+        shorter_side: to which the photograph is resized before ``size`` is cropped from its middle; without it the
+            whole photograph is resized to ``size``.
+        framed: whether ``embed`` first crops the square around the field of view.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    shorter_side: int | None = None
+    framed: bool = False
+
+    @classmethod
+    def configured(cls, spec: ModelSpec, config: Mapping[str, Any]) -> Sight:
+        """What timm's configuration of a model tells."""
+        channels, height, width = config["input_size"]
+        if channels != 3:
+            raise SettingsError(f"model={spec.name}: it reads {channels} channels, photographs have 3")
+        interpolation = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
+        return cls((height, width), tuple(config["mean"]), tuple(config["std"]), interpolation)
+
+    def seen(self, images: Tensor) -> Tensor:
+        """(n, 3, *size) in [0, 1] of uint8 photographs."""
+        if self.shorter_side is None:
+            return to_unit(images, self.size, self.interpolation)
+        height, width = images.shape[2:]
+        scale = self.shorter_side / min(height, width)
+        resized_to = (max(round(height * scale), self.size[0]), max(round(width * scale), self.size[1]))
+        top, left = ((side - kept) // 2 for side, kept in zip(resized_to, self.size, strict=True))
+        whole = to_unit(images, resized_to, self.interpolation)
+        return whole[:, :, top : top + self.size[0], left : left + self.size[1]]
 
 
 class TimmEncoder(Encoder):
-    """A timm model without its classifier.
+    """A timm network without its classifier.
 
     An embedding is the mean of the patch tokens, without class and register tokens, after the final norm; of a
-    network without tokens, global average pooling of ``forward_features``. The whole photograph is resized to the
-    configuration's input size, nothing is cropped.
+    network without tokens, global average pooling of ``forward_features``.
 
     Maps: of a hierarchical network all its stages; of a plain transformer four evenly spaced depths, normalised,
     all of one stride. Strides are reported as the nearest power of two, so a model of 14-px patches has stride 16
@@ -36,30 +85,25 @@ class TimmEncoder(Encoder):
     fixed size see it resized to that, and their maps are brought to the promised size bilinearly.
 
     Args:
-        spec: of family ``timm``; weights ``hub``, ``untrained`` or a file with a timm state dict.
-
-    Raises:
-        SettingsError: timm has no such model or tag, or the model can't serve as an encoder of RGB photographs.
-        WeightsError: weights can't be downloaded, or the file is damaged or another model's.
+        spec: what it was built from.
+        model: the network with its weights.
+        sight: what it is shown of a photograph.
+        fixed: whether the network takes photographs of one size only.
     """
 
     model: Any
     _mean: Tensor
     _std: Tensor
 
-    def __init__(self, spec: ModelSpec):
+    def __init__(self, spec: ModelSpec, model: Any, sight: Sight, fixed: bool = False):
         super().__init__()
         self.spec = spec
-        self.model, fixed = _load(spec)
-        config = self.model.pretrained_cfg
-        channels, height, width = config["input_size"]
-        if channels != 3:
-            raise SettingsError(f"model={spec.name}: it reads {channels} channels, photographs have 3")
-        self.embed_size = (height, width)
-        self.width = int(self.model.num_features)
-        self._interpolation = "bilinear" if config["interpolation"] == "bilinear" else "bicubic"
-        self.register_buffer("_mean", torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
-        self.register_buffer("_std", torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
+        self.model = model
+        self.sight = sight
+        self.embed_size = sight.size
+        self.width = int(model.num_features)
+        self.register_buffer("_mean", torch.tensor(sight.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(sight.std).view(3, 1, 1), persistent=False)
         self._plan_maps(fixed)
 
     def _plan_maps(self, fixed: bool) -> None:
@@ -79,8 +123,11 @@ class TimmEncoder(Encoder):
         self.strides = tuple(2 ** round(math.log2(steps[block])) for block in self._blocks)
         self.multiple = max(self.strides, default=1)
 
+    def framed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return square_on_field(image) if self.sight.framed else image
+
     def prepare(self, images: Tensor) -> Tensor:
-        return self._normalised(to_unit(images, self.embed_size, self._interpolation))
+        return self._normalised(self.sight.seen(images))
 
     def pooled(self, prepared: Tensor) -> Tensor:
         features = self.model.forward_features(prepared)
@@ -131,6 +178,63 @@ class TimmEncoder(Encoder):
         return resized(features, (rows, columns))[:, :, :height, :width]
 
 
+def square_on_field(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The square around the field of view of an (h, w, 3) photograph, at its own resolution.
+
+    A square that its field of view fills already, but for the error of finding it, is left as it is.
+    """
+    view = SquareView.around(field_of_view(image))
+    height, width = image.shape[:2]
+    if height == width and view.side >= _FILLED * width:
+        return image
+    return view.crop(image, view.side)
+
+
+@contextmanager
+def initial_seed() -> Iterator[None]:
+    """Within it, untrained weights are drawn from the fixed seed; the global random state is given back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(INIT_SEED)
+        yield
+
+
+def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
+    """A model of family ``timm``: its normalisation, size and interpolation are those of timm's configuration.
+
+    Args:
+        spec: weights ``hub``, ``untrained`` or a file with a timm state dict.
+        options: of timm's ``create_model``.
+
+    Raises:
+        SettingsError: timm has no such model or tag, or the model can't serve as an encoder of RGB photographs.
+        WeightsError: weights can't be downloaded, or the file is damaged or another model's.
+    """
+    name = spec.architecture
+    _check_name(name, needs_tag=spec.weights == "hub")
+    with initial_seed():
+        try:
+            model, flexible = _created(name, pretrained=spec.weights == "hub", **options)
+        except Exception as error:
+            if spec.weights != "hub":
+                raise
+            raise _no_download(spec, error) from error
+    if spec.weights_file is not None:
+        path = spec.weights_file
+        match_state_dict(model, read_state_dict(path), path, ignore=_classifier_keys(model))
+    fixed = bool(model.pretrained_cfg.get("fixed_input_size")) and not flexible
+    return TimmEncoder(spec, model, Sight.configured(spec, model.pretrained_cfg), fixed)
+
+
+def _created(name: str, **options: Any) -> tuple[Any, bool]:
+    """The model, made for photographs of any size where its architecture has that option."""
+    try:
+        return timm.create_model(name, num_classes=0, dynamic_img_size=True, **options), True
+    except TypeError as error:
+        if "dynamic_img_size" not in str(error):
+            raise
+    return timm.create_model(name, num_classes=0, **options), False
+
+
 def _cells(side: int, stride: int) -> int:
     return math.ceil(side / stride)
 
@@ -141,34 +245,6 @@ def _stages(model: Any) -> list[dict[str, Any]]:
     if info is None or not hasattr(model, "forward_intermediates"):
         return []
     return list(info if isinstance(info, list) else info.get_dicts())
-
-
-def _load(spec: ModelSpec) -> tuple[Any, bool]:
-    """The model with its weights, and whether it takes photographs of one size only."""
-    name = spec.architecture
-    _check_name(name, needs_tag=spec.weights == "hub")
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(INIT_SEED)
-        try:
-            model, flexible = _created(name, pretrained=spec.weights == "hub")
-        except Exception as error:
-            if spec.weights != "hub":
-                raise
-            raise _no_download(spec, error) from error
-    if spec.weights_file is not None:
-        path = spec.weights_file
-        match_state_dict(model, read_state_dict(path), path, ignore=_classifier_keys(model))
-    return model, bool(model.pretrained_cfg.get("fixed_input_size")) and not flexible
-
-
-def _created(name: str, pretrained: bool) -> tuple[Any, bool]:
-    """The model, made for photographs of any size where its architecture has that option."""
-    try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True), True
-    except TypeError as error:
-        if "dynamic_img_size" not in str(error):
-            raise
-    return timm.create_model(name, pretrained=pretrained, num_classes=0), False
 
 
 def _check_name(name: str, needs_tag: bool) -> None:

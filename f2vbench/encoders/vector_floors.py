@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.encoders.colour_floor import colour_and_texture
 from f2vbench.errors import DataError, SettingsError
 
 _THUMBNAIL_SIDE = 32
@@ -20,7 +21,7 @@ class VectorFloor:
     """A training-free embedding.
 
     Args:
-        name: ``thumbnail``.
+        name: ``thumbnail`` or ``colour``.
 
     Raises:
         SettingsError: there is no such floor.
@@ -55,4 +56,4 @@ def _thumbnail(image: Image) -> Vector:
     return small.astype(np.float32).ravel() / np.float32(255)
 
 
-_VECTORS: dict[str, Callable[[Image], Vector]] = {"thumbnail": _thumbnail}
+_VECTORS: dict[str, Callable[[Image], Vector]] = {"thumbnail": _thumbnail, "colour": colour_and_texture}

@@ -8,7 +8,7 @@ from pathlib import Path
 from f2vbench.adapters.base import Family
 from f2vbench.adapters.families import family_named
 from f2vbench.data.tasks import TaskData
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 

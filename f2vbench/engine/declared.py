@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.settings import RunSettings
 
 

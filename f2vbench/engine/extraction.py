@@ -25,7 +25,8 @@ def encode(
     """Features of uint8 squares (side, side, 3), one dict of float32 arrays each.
 
     Args:
-        what: ``embedding``, one vector of a square of any size, or ``pyramid`` or ``frames`` of squares of one size.
+        what: ``embedding``, one vector of a square of any size, or ``pyramid``, ``frames`` or ``video`` of squares of
+            one size.
     """
     if what == "embedding":
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -55,7 +56,7 @@ def extract(
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         waiting: list[Future[int]] = []
-        for batch in _ahead(reader, photographs, features, size, _BATCH[device.type]):
+        for batch in _ahead(reader, photographs, what, features, size, _BATCH[device.type]):
             missing = [(entry, square) for entry, square in batch if square is not None]
             yield from (0 for _ in range(len(batch) - len(missing)))
             if missing:
@@ -77,7 +78,13 @@ def stored_maps(
         entry = photograph.entry(size)
         found = features.get(entry)
         if found is None:
-            made = encode(encoder, features.identity["what"], photograph.square(size)[None], device, precision)[0]
+            made = encode(
+                encoder,
+                features.identity["what"],
+                _shown(photograph, features.identity["what"], size)[None],
+                device,
+                precision,
+            )[0]
             _store(features, entry, made)
             found = features.get(entry)
         if found is None:
@@ -90,6 +97,7 @@ def stored_maps(
 def _ahead(
     reader: ThreadPoolExecutor,
     photographs: Iterable[Callable[[], Photograph]],
+    what: str,
     features: FeatureSet,
     size: int,
     batch: int,
@@ -101,7 +109,7 @@ def _ahead(
         for opener in openers:
             photograph = opener()
             entry = photograph.entry(size)
-            prepared.append((entry, None if features.has(entry) else photograph.square(size)))
+            prepared.append((entry, None if features.has(entry) else _shown(photograph, what, size)))
         return prepared
 
     source = iter(photographs)
@@ -114,6 +122,11 @@ def _ahead(
         if following is None:
             return
         upcoming = following
+
+
+def _shown(photograph: Photograph, what: str, size: int) -> np.ndarray:
+    """The square as the model sees it; for a video black outside the field of view, as generators are trained."""
+    return photograph.square_of_field(size) if what == "video" else photograph.square(size)
 
 
 def _store(features: FeatureSet, entry: str, arrays: dict[str, np.ndarray]) -> int:

@@ -14,7 +14,7 @@ from f2vbench.units import Unit
 
 _CHUNK = 8
 _BYTES_A_WORKER = 3 << 30
-_ORDER_OF_KINDS = {"features": 0, "fusion": 1, "scratch": 2, "score": 3, "vector": 4}
+_ORDER_OF_KINDS = {"features": 0, "fusion": 1, "scratch": 2, "score": 3, "vector": 4, "video": 5}
 
 
 def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
@@ -30,7 +30,7 @@ def items_of(units: Iterable[Unit], context: Context) -> list[Item]:
     ordered = sorted(units, key=lambda u: (_ORDER_OF_KINDS[context.models[u.encoder].kind], names.index(u.encoder)))
     encoding: list[Item] = []
     for (model, task, what), images in images_to_encode(ordered, context).items():
-        size = 1 if what == "frames" else _CHUNK  # an angiogram takes as long as a dozen photographs
+        size = 1 if what in ("frames", "video") else _CHUNK  # an angiogram takes as long as a dozen photographs
         encoding += [Extract(model, task, what, images[i : i + size]) for i in range(0, len(images), size)]
     return encoding + [Solve(group) for group in _groups(ordered, context)]
 
@@ -52,7 +52,7 @@ def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str,
         what = context.feature(unit)
         if what is not None:
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            read = context.family(unit.task).images_read(episode, unit.protocol, context.settings)
+            read = context.family(unit.task).read_by(episode, unit.protocol, context.settings)
             for model in context.models[unit.encoder].part_names:
                 wanted.setdefault((model, unit.task, what), {}).update(dict.fromkeys(read))
     return {key: tuple(sorted(images)) for key, images in wanted.items()}

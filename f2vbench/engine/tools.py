@@ -11,7 +11,7 @@ from pandas import DataFrame
 from f2vbench.adapters.base import Embeddings, Feature
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.data.tasks import TaskData
-from f2vbench.encoders.registry import ModelSpec
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.engine.resources import Resources
 from f2vbench.settings import RunSettings
 from f2vbench.store.runs import RunFolder

@@ -154,6 +154,7 @@ class Worker:
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
+            "lower_is_better": list(self._context.family(unit.task).lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,
             "weights": spec.weights_label,

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from f2vbench.generator.case_images import RegisteredEye
+from f2vbench.generator.case_images import RegisteredEye, stacked
 
 _PLACES = 8
 _LEAST_INSIDE = 0.5
+_SHRINKS = 1.2  # from here on pixels are averaged, not only interpolated
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Augmentation:
         saturation: differences from its grey are multiplied by 1 ± this.
         balance: each colour channel is multiplied by 1 ± this.
         gamma: exponent exp(± this).
+        area: least and greatest share of the square that a view shows before it is enlarged by ``zoom``; None for
+            views whose pixels are as large as the square's.
+        aspect: with ``area``, greatest ratio of the sides of what is shown, even in its logarithm.
         blur: greatest sd of a Gaussian, px of a square of 512, enlarged as all is.
         noise: greatest sd of noise, of the range 0 to 1.
     """
@@ -42,6 +46,8 @@ class Augmentation:
     gamma: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    area: tuple[float, float] | None = None
+    aspect: float = 1.0
 
     def enlarged(self, times: float) -> Augmentation:
         """The same of squares that are shown so many times as large."""
@@ -61,6 +67,8 @@ AUGMENTATIONS = {
     "f2v": replace(
         GEOMETRY, brightness=0.25, contrast=0.25, saturation=0.3, balance=0.1, gamma=0.25, blur=1.0, noise=0.02
     ),
+    # He et al. 2022, and Zhou et al. 2023: random resized crops and mirror images, no colours.
+    "mae": Augmentation(flip=0.5, area=(0.2, 1.0), aspect=4 / 3),
 }
 """By name, as the settings have them."""
 
@@ -79,16 +87,17 @@ def draw_geometry(augmentation: Augmentation, inside: np.ndarray, side: int, dra
     turn = math.radians(draw.uniform(-augmentation.rotation, augmentation.rotation))
     zoom = math.exp(draw.uniform(*np.log(augmentation.zoom)))
     cosine, sine = math.cos(turn) / zoom, math.sin(turn) / zoom
-    linear = np.array([[cosine, -sine], [sine, cosine]]) * [mirror, 1.0]
     size = inside.shape[0]
-    room = max(0.0, (size - side / zoom) / 2)
+    widths = _shares(augmentation, draw) * (size / side) if augmentation.area is not None else np.ones(2)
+    linear = np.array([[cosine, -sine], [sine, cosine]]) * ([mirror, 1.0] * widths)
+    room = np.maximum(0.0, (size - side / zoom * widths) / 2)
     # Drawn all at once, so that a view's colours do not depend on how many places were tried.
     shifts = draw.uniform(-room, room, (_PLACES, 2))
-    if turn == 0 and zoom == 1:
+    if turn == 0 and zoom == 1 and augmentation.area is None:
         shifts = np.clip(np.floor(shifts) + room % 1, -room, room)  # whole pixels, so that nothing is interpolated
     places = (size - 1) / 2 + shifts
     shares: list[float] = []
-    for place in places if room > 0 else places[:1]:
+    for place in places if room.any() else places[:1]:
         shares.append(float(_shown(inside, _about(linear, place, side), side).mean()))
         if shares[-1] >= _LEAST_INSIDE:
             break
@@ -106,12 +115,18 @@ def warp(eye: RegisteredEye, matrix: np.ndarray, side: int) -> RegisteredEye:
         return eye
     inside = _shown(eye.inside, matrix, side)
 
+    shrinks = abs(np.linalg.det(matrix[:, :2])) > _SHRINKS**2
+    halves = np.column_stack([matrix[:, :2] / 2, matrix[:, 2] - matrix[:, :2].sum(axis=1) / 4])
+
     def warped(image: np.ndarray) -> np.ndarray:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        if shrinks:
+            fine = cv2.warpAffine(image, halves, (2 * side, 2 * side), flags=flags)
+            return np.asarray(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
         return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=flags))
 
     lesions = None if eye.lesions is None else _shown(eye.lesions, matrix, side) & inside
-    frames = np.stack([warped(frame) * inside for frame in eye.frames])
+    frames = stacked([warped(frame) * inside for frame in eye.frames], inside)
     return RegisteredEye(warped(eye.photograph) * inside[..., None], frames, inside, lesions)
 
 
@@ -142,6 +157,13 @@ def change_colours(
         grain = np.random.default_rng(seed).standard_normal(changed.shape, np.float32)
         changed = changed + grain * np.float32(noise)
     return np.asarray(np.clip(changed, 0, 1) * inside[..., None], np.float32)
+
+
+def _shares(augmentation: Augmentation, draw: np.random.Generator) -> np.ndarray:
+    """Width and height of what a view shows, of the square's side; no more than all of it."""
+    area = draw.uniform(*augmentation.area) if augmentation.area is not None else 1.0
+    stretch = math.exp(draw.uniform(-1, 1) * math.log(augmentation.aspect) / 2)
+    return np.minimum(1.0, math.sqrt(area) * np.array([stretch, 1 / stretch]))
 
 
 def _about(linear: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:

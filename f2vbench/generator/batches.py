@@ -22,7 +22,7 @@ class VideoBatch:
     Attributes:
         indices: of the videos in their data set.
         photograph: (n, 3, h, w) in [−1, 1].
-        frames: (n, t, h, w) in [−1, 1].
+        frames: (n, t, h, w) in [−1, 1]; t is 0 for photographs alone.
         inside: (n, 1, h, w) of 0 and 1: the field of view.
         mask: (n, 1, h, w) of 0 and 1: where the mask-guided losses look.
     """
@@ -92,5 +92,5 @@ def _batch(indices: tuple[int, ...], samples: Sequence[Any], mask: str) -> Video
             raise DataError(f"{without[0]}: no lesion labels, which mask=lesions needs; use mask=knowledge")
         where = (torch.stack([sample.lesions for sample in samples]) > 0.5).float()
     else:
-        where = knowledge_mask(frames)
+        where = knowledge_mask(frames) if frames.shape[1] else torch.ones_like(inside)
     return VideoBatch(indices, cases, photograph, frames, inside, where * inside)

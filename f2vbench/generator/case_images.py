@@ -12,11 +12,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from f2vbench.data.cases import Case, FoundCases, Frame, first_problems
 from f2vbench.data.images import content_hash, read_label, read_rgb
 from f2vbench.data.view import SquareView
 from f2vbench.errors import DataError
 from f2vbench.files import Memo, canonical_json, sha256
-from f2vbench.generator.cases import Case, FoundCases, Frame, first_problems
 from f2vbench.progress import Progress
 from f2vbench.provenance import cores
 
@@ -34,7 +34,7 @@ class RegisteredEye:
 
     Attributes:
         photograph: uint8 (size, size, 3), RGB.
-        frames: uint8 (n, size, size).
+        frames: uint8 (n, size, size); n is 0 for a photograph alone.
         inside: bool (size, size), the field of view.
         lesions: bool (size, size), or None where they are not known.
     """
@@ -101,7 +101,7 @@ def read_eye(case: Case, frames: Sequence[Frame], size: int) -> RegisteredEye:
     for path, pixels in known.items():
         if pixels.shape != photograph.shape[:2]:
             raise DataError(f"{path}: its size is no longer that of {case.photograph}: start again")
-    stack = np.stack([known[frame.path] for frame in frames])
+    stack = stacked([known[frame.path] for frame in frames], photograph[..., 0])
     return square_eye(photograph, stack, angiogram_field(photograph, stack), size, lesions)
 
 
@@ -120,9 +120,14 @@ def square_eye(
     field = view.crop(inside, size)
 
     colour = view.crop(photograph * inside[..., None], size) * field[..., None]
-    grey = np.stack([view.crop(frame * inside, size) * field for frame in frames])
+    grey = stacked([view.crop(frame * inside, size) * field for frame in frames], field)
     marked = None if lesions is None else view.crop(lesions & inside, size) & field
     return RegisteredEye(colour, grey, field, marked)
+
+
+def stacked(frames: Sequence[np.ndarray], like: np.ndarray) -> np.ndarray:
+    """uint8 (n, h, w) of n frames, which may be none: then ``like`` (h, w) tells their size."""
+    return np.stack(frames) if frames else np.zeros((0, *like.shape), np.uint8)
 
 
 def angiogram_field(photograph: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -130,7 +135,8 @@ def angiogram_field(photograph: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
     Pixels whose green is above `PHOTOGRAPH_LIT` in the photograph (h, w, 3) and above `FRAME_LIT` in every frame of
     (n, h, w); their largest region (8 neighbours), holes filled. Frames that are dark nearly everywhere, as before
-    the dye comes, would leave a fragment: where it is less than half of the photograph's own field, that one counts.
+    the dye comes, would leave a fragment: where it is less than half of the photograph's own field, that one counts,
+    and so it does where there are no frames.
     """
     lit = photograph[..., _GREEN] > PHOTOGRAPH_LIT
     own = _largest_filled(lit)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from f2vbench.errors import StoreError
-from f2vbench.files import sha256, write_atomically
+from f2vbench.files import canonical_json, sha256, write_atomically
 
 _LISTED = 5
 
@@ -65,16 +65,24 @@ def check_same_training(path: Path, then: Mapping[str, Any], now: Mapping[str, A
 
 
 def export_generator(
-    generator: nn.Sequential, path: Path, card: Mapping[str, Any], *, enlarge: int = 1, half: bool = False
+    generator: nn.Module,
+    path: Path,
+    card: Mapping[str, Any],
+    *,
+    seen: Mapping[str, str] | None = None,
+    half: bool = False,
+    prefix: str = "model.",
 ) -> Path:
-    """Write a generator as safetensors under pix2pixHD's keys, ``model.{i}.*``, and its card beside it as JSON.
+    """Write a generator as safetensors, and its card beside it as JSON.
 
     Args:
         path: ends on ``.safetensors``; the card gets ``.json``.
         card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
-        enlarge: how many times larger than the usual squares its photographs were; kept in the file's metadata, where
-            the encoder finds it.
+        seen: how photographs were shown to it and what it makes of them: ``enlarge``, ``photograph`` and, of a
+            generator of a single frame, ``phase``, as in the settings; kept in the file's metadata, where the encoder
+            finds it.
         half: store float16.
+        prefix: of all keys; with the default those of a generator are pix2pixHD's, ``model.{i}.*``.
 
     Returns:
         the path of the card.
@@ -87,9 +95,10 @@ def export_generator(
     for key, value in generator.state_dict().items():
         stored = value.detach().to("cpu", kind).contiguous()
         if not stored.isfinite().all():
-            raise StoreError(f"{path}: model.{key} holds NaN or infinity; nothing was exported")
-        tensors[f"model.{key}"] = stored
-    content = save(tensors, {"enlarge": str(enlarge)})
+            raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
+        tensors[f"{prefix}{key}"] = stored
+    # One note, because several would be written in any order.
+    content = save(tensors, {"seen": canonical_json(dict(seen)).decode()} if seen else None)
     facts = {
         "file": path.name,
         "sha256": sha256(content),

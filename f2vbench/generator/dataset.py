@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from f2vbench.data.case_table import read_table
+from f2vbench.data.cases import PHASES, TABLE, FoundCases, enough_frames, read_folder
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 from f2vbench.generator.augmentation import AUGMENTATIONS, Augmentation
 from f2vbench.generator.case_images import check_images
 from f2vbench.generator.case_split import PARTS, Part, split_patients
-from f2vbench.generator.case_table import read_table
-from f2vbench.generator.cases import PHASES, TABLE, FoundCases, enough_frames, read_folder
 from f2vbench.generator.samples import AngiogramDataset, Sample, SampleBatch, collate
 from f2vbench.generator.sources import SAMPLINGS, FileEyes, PhantomEyes, Sampling, Source
 from f2vbench.progress import Progress, Silent
@@ -24,6 +24,7 @@ __all__ = ["PHANTOM", "AngiogramDataset", "CaseSet", "Sample", "SampleBatch", "c
 PHANTOM = "phantom"
 """The word for ``data`` that asks for simulated eyes."""
 
+_SHARPER = 1.5  # photographs alone are kept at this times their size, so that enlarged crops of them are not blurred
 _KEPT = 64  # eyes of the fixed parts that stay in memory, in each process: 4 MB an eye at 512 px
 
 
@@ -67,6 +68,7 @@ def open_cases(
     crop: int | None = None,
     late_crop: tuple[int, int] | None = None,
     enlarge: int = 1,
+    normalised: bool = False,
     eyes: int = 200,
     renew: int = 1,
     progress: Progress | None = None,
@@ -74,9 +76,10 @@ def open_cases(
     """Open a data set for training.
 
     Args:
-        data: a CSV table (`f2vbench.generator.case_table`), a folder of cases (`f2vbench.generator.cases`), a folder
+        data: a CSV table (`f2vbench.data.case_table`), a folder of cases (`f2vbench.data.cases`), a folder
             with a table ``video.csv``, or ``"phantom"`` for simulated eyes, made as they are asked for.
-        model_frames: frames of a sample, a third of each phase.
+        model_frames: frames of a sample, a third of each phase; 0 for photographs alone, of all cases, in views of
+            their whole field (or, by ``augment``, of a part of it) brought to ``size``.
         size: side of the square that the field of view is resized to, px.
         seed: of the split, the frame choice, the augmentation and the simulated training eyes.
         validation, test: shares of the patients (of phantoms: of ``eyes``, in addition to them).
@@ -88,6 +91,7 @@ def open_cases(
         crop: side of random crops to train on, px, at most ``size × enlarge``; None for the whole square.
         late_crop: an epoch (from 0), and the side of the crops from then on.
         enlarge: samples of all parts show the squares enlarged so many times.
+        normalised: photographs without their shading (`f2vbench.data.shading`), grey outside the field of view.
         eyes: simulated eyes in an epoch.
         renew: epochs after which new eyes are simulated; above 1 they are kept in memory meanwhile, at 512 px 4 MB
             an eye in each worker.
@@ -99,34 +103,45 @@ def open_cases(
     shares = (validation, test)
     _check_settings(model_frames, size, enlarge, crop, seed, shares, augment, sampling, minimum_frames, eyes, renew)
     augmentation = (AUGMENTATIONS[augment] if isinstance(augment, str) else augment).enlarged(enlarge)
+    unchanged = Augmentation().enlarged(enlarge)
     per_phase = model_frames // len(PHASES)
+    side = size
+    if not model_frames:
+        size = round(_SHARPER * side)
+        unchanged = Augmentation(area=(1.0, 1.0))
+        augmentation = replace(augmentation, area=augmentation.area or unchanged.area)
     sources: dict[Part, Source]
     kept = 0
     if str(data) == PHANTOM:
         kept = eyes if renew > 1 else 0
         sources, notes = _phantom_parts(per_phase, size, seed, shares, eyes, renew)
     else:
-        found = check_images(_find(Path(data)), progress or Silent())
+        listed = _find(Path(data))
+        if not model_frames:
+            listed = replace(listed, cases=tuple(replace(case, frames=(), lesions=None) for case in listed.cases))
+        found = check_images(listed, progress or Silent())
         sources, notes = _file_parts(found, per_phase, size, seed, shares, sampling, minimum_frames)
     epoch = torch.zeros((), dtype=torch.int64).share_memory_()
     still = torch.zeros((), dtype=torch.int64)
     train = AngiogramDataset(
         sources["train"],
-        side=crop or size * enlarge,
+        side=crop or side * enlarge,
         augmentation=augmentation,
         seed=seed,
         epoch=epoch,
         keep=kept,
         late=late_crop,
+        normalised=normalised,
     )
     held_out = [
         AngiogramDataset(
             sources[part],
-            side=size * enlarge,
-            augmentation=Augmentation().enlarged(enlarge),
+            side=side * enlarge,
+            augmentation=unchanged,
             seed=seed,
             epoch=still,
             keep=_KEPT,
+            normalised=normalised,
         )
         for part in ("validation", "test")
     ]
@@ -153,7 +168,8 @@ def _file_parts(
     sampling: Sampling,
     minimum_frames: int,
 ) -> tuple[dict[Part, Source], tuple[str, ...]]:
-    found = enough_frames(found, per_phase, minimum_frames)
+    if per_phase:
+        found = enough_frames(found, per_phase, minimum_frames)
     part_of = split_patients((case.patient for case in found.cases), *shares, seed)
     sources: dict[Part, Source] = {}
     told = []
@@ -193,7 +209,7 @@ def _check_settings(
     renew: int,
 ) -> None:
     problems = []
-    if model_frames < len(PHASES) or model_frames % len(PHASES):
+    if model_frames < 0 or model_frames % len(PHASES):
         problems.append(f"model_frames={model_frames}: must be a multiple of {len(PHASES)}, as many of each phase")
     if size < 16:
         problems.append(f"size={size}: at least 16 px")

@@ -25,11 +25,11 @@ class Watch:
         """Take note of a batch.
 
         Args:
-            losses: what `VideoStep` returns.
+            losses: what a learner's step returns.
             where: of the batch, for the message.
 
         Raises:
-            TrainingError: a loss is NaN or infinite, or the generator has given even grey frames for 50 batches.
+            TrainingError: a loss is NaN or infinite, or the network has given one even grey for 50 batches.
         """
         broken = [name for name, value in losses.items() if not math.isfinite(value)]
         if broken:
@@ -40,6 +40,7 @@ class Watch:
         self._flat = self._flat + 1 if losses["contrast"] < _FLAT else 0
         if self._flat >= _PATIENCE:
             raise TrainingError(
-                f"{where}: training collapsed: for {_PATIENCE} batches the generator has given frames of one grey. "
-                "Begin again in another folder (out=) with a lower learning_rate, more loss.pixel or less loss.gan"
+                f"{where}: training collapsed: for {_PATIENCE} batches the network has given nothing but one grey. "
+                "Begin again in another folder (out=) with a lower learning_rate; for angiograms also more loss.pixel "
+                "or less loss.gan"
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
 from f2vbench.generator.networks import MultiScaleDiscriminator, ProjectionHeads, initialise_normal, nce_channels
 from f2vbench.generator.settings import TrainSettings
+from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -22,53 +24,60 @@ def generator_shape(settings: TrainSettings) -> GeneratorShape:
     return GeneratorShape(inputs, outputs, settings.ngf)
 
 
-class Networks:
-    """Generator, discriminators and projection heads, as far as the losses need them.
+class TrainedNetworks:
+    """Networks with their optimisers.
+
+    Args:
+        networks: initialised, on the CPU, by name; ``generator`` is the one that is averaged, tested and exported.
 
     Attributes:
-        generator: with gradients.
-        discriminator, heads: None where no loss needs them.
         average: the exponential moving average of the generator; None when ``ema`` is 0.
-        optimisers: Adam, by the network's name.
+        optimisers: AdamW (Adam when ``weight_decay`` is 0), by the network's name.
     """
 
-    def __init__(self, settings: TrainSettings, device: torch.device):
-        shape = generator_shape(settings)
-        self.generator = global_generator(shape)
-        initialise(self.generator, settings.seed)
-        self.discriminator: MultiScaleDiscriminator | None = None
-        self.heads: ProjectionHeads | None = None
-        if settings.uses_discriminators():
-            self.discriminator = MultiScaleDiscriminator(3 + shape.outputs, settings.scales, settings.ndf)
-            initialise_normal(self.discriminator, settings.seed)
-        if settings.uses_nce():
-            self.heads = ProjectionHeads(nce_channels(shape))
-            initialise_normal(self.heads, settings.seed)
+    def __init__(self, networks: Mapping[str, nn.Module], settings: TrainSettings, device: torch.device):
+        self._trained = dict(networks)
         # Not in channels_last: PyTorch 2.13 gives wrong gradients on a CPU where a transposed convolution follows
         # residual blocks with instance normalisation (seen against finite differences).
-        for network in self._trained().values():
+        for network in self._trained.values():
             network.to(device).train()
         self.average: AveragedModel | None = None
         if settings.ema:
-            self.average = AveragedModel(self.generator, multi_avg_fn=_averaging(settings.ema)).requires_grad_(False)
+            averaging = _averaging(settings.ema)
+            self.average = AveragedModel(networks["generator"], multi_avg_fn=averaging).requires_grad_(False)
         self.optimisers = {
-            name: torch.optim.Adam(
-                network.parameters(), settings.learning_rate, (settings.beta1, settings.beta2), fused=True
+            name: torch.optim.AdamW(
+                _decaying(network, settings.weight_decay),
+                settings.learning_rate,
+                (settings.beta1, settings.beta2),
+                weight_decay=settings.weight_decay,
+                fused=True,
             )
-            for name, network in self._trained().items()
+            for name, network in self._trained.items()
         }
 
-    def _trained(self) -> dict[str, nn.Module]:
-        known = {"generator": self.generator, "discriminator": self.discriminator, "heads": self.heads}
-        return {name: network for name, network in known.items() if network is not None}
-
     @property
-    def best(self) -> nn.Sequential:
+    def best(self) -> nn.Module:
         """The generator to test and export: the average where there is one."""
-        return self.generator if self.average is None else cast(nn.Sequential, self.average.module)
+        return self._trained["generator"] if self.average is None else self.average.module
+
+    def start_from(self, path: Path, prefix: str) -> None:
+        """Put a weights file into the generator and its average; all else stays as initialised.
+
+        Args:
+            prefix: of the file's keys, as exported.
+
+        Raises:
+            WeightsError: missing, damaged, or of a generator of another shape.
+        """
+        generator = self._trained["generator"]
+        state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
+        match_state_dict(generator, state, path)
+        if self.average is not None:
+            self.average.module.load_state_dict(generator.state_dict())
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        for network in self._trained().values():
+        for network in self._trained.values():
             yield from network.parameters()
 
     def set_learning_rate(self, rate: float) -> None:
@@ -78,22 +87,57 @@ class Networks:
 
     def update_average(self) -> None:
         if self.average is not None:
-            self.average.update_parameters(self.generator)
+            self.average.update_parameters(self._trained["generator"])
 
     def state(self) -> dict[str, Any]:
         """All that training needs to go on, except its place."""
-        held = {name: network.state_dict() for name, network in self._trained().items()}
+        held = {name: network.state_dict() for name, network in self._trained.items()}
         if self.average is not None:
             held["average"] = self.average.state_dict()
         return {"networks": held, "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()}}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state`; the settings have to be the same."""
-        for name, network in self._trained().items():
+        for name, network in self._trained.items():
             network.load_state_dict(state["networks"][name])
             self.optimisers[name].load_state_dict(state["optimisers"][name])
         if self.average is not None:
             self.average.load_state_dict(state["networks"]["average"])
+
+
+class Networks(TrainedNetworks):
+    """Generator, discriminators and projection heads, as far as the losses need them.
+
+    Attributes:
+        generator: with gradients.
+        discriminator, heads: None where no loss needs them.
+    """
+
+    def __init__(self, settings: TrainSettings, device: torch.device):
+        shape = generator_shape(settings)
+        self.generator = global_generator(shape)
+        initialise(self.generator, settings.seed)
+        self.discriminator: MultiScaleDiscriminator | None = None
+        self.heads: ProjectionHeads | None = None
+        networks: dict[str, nn.Module] = {"generator": self.generator}
+        if settings.uses_discriminators():
+            self.discriminator = MultiScaleDiscriminator(3 + shape.outputs, settings.scales, settings.ndf)
+            initialise_normal(self.discriminator, settings.seed)
+            networks["discriminator"] = self.discriminator
+        if settings.uses_nce():
+            self.heads = ProjectionHeads(nce_channels(shape))
+            initialise_normal(self.heads, settings.seed)
+            networks["heads"] = self.heads
+        super().__init__(networks, settings, device)
+
+
+def _decaying(network: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: biases and norms do not decay; one group where nothing does."""
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not decay:
+        return [{"params": learnt}]
+    groups = {ndim: [each for each in learnt if (each.ndim > 1) is ndim] for ndim in (True, False)}
+    return [{"params": groups[True]}, {"params": groups[False], "weight_decay": 0.0}]
 
 
 def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from f2vbench.data.shading import normalised_picture
 from f2vbench.generator.augmentation import Augmentation, change_colours, draw_geometry, warp
 from f2vbench.generator.case_images import RegisteredEye
 from f2vbench.generator.sources import Source
@@ -71,6 +72,7 @@ class AngiogramDataset(Dataset[Sample]):
         epoch: int64 scalar in shared memory, so that workers that outlive an epoch learn of the next.
         keep: how many eyes to keep in memory as they are before augmentation.
         late: an epoch, and the side of the samples from then on.
+        normalised: photographs without their shading, 0 outside the field of view.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class AngiogramDataset(Dataset[Sample]):
         epoch: Tensor,
         keep: int = 0,
         late: tuple[int, int] | None = None,
+        normalised: bool = False,
     ):
         self.source = source
         self.side = side
@@ -91,6 +94,7 @@ class AngiogramDataset(Dataset[Sample]):
         self._epoch = epoch
         self._keep = keep
         self._late = late
+        self._normalised = normalised
         self._kept: OrderedDict[object, RegisteredEye] = OrderedDict()
 
     def __len__(self) -> int:
@@ -109,6 +113,8 @@ class AngiogramDataset(Dataset[Sample]):
         eye = warp(eye, draw_geometry(self.augmentation, eye.inside, side, draw), side)
         photograph = np.asarray(eye.photograph, np.float32) / 255
         photograph = change_colours(photograph, eye.inside, size, self.augmentation, draw)
+        if self._normalised:
+            photograph = np.where(eye.inside[..., None], photograph, np.float32(128 / 255))
         return Sample(
             torch.from_numpy(np.ascontiguousarray(photograph.transpose(2, 0, 1)) * 2 - 1),
             torch.from_numpy(np.asarray(eye.frames, np.float32)[:, None] * np.float32(2 / 255) - 1),
@@ -122,6 +128,8 @@ class AngiogramDataset(Dataset[Sample]):
             self._kept.move_to_end(choice)
             return self._kept[choice]
         eye = self.source.read(choice)
+        if self._normalised:
+            eye = replace(eye, photograph=normalised_picture(eye.photograph, eye.inside))
         if self._keep:
             self._kept[choice] = eye
             if len(self._kept) > self._keep:

@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from f2vbench.data.cases import PHASES, Case, Frame, spread
 from f2vbench.files import canonical_json, sha256
-from f2vbench.generator.case_images import RegisteredEye, read_eye, square_eye
+from f2vbench.generator.case_images import RegisteredEye, read_eye, square_eye, stacked
 from f2vbench.generator.case_split import Part
-from f2vbench.generator.cases import PHASES, Case, Frame
 
 Sampling = Literal["uniform", "random"]
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
@@ -42,7 +42,7 @@ class FileEyes:
     """Cases on the disk.
 
     Args:
-        per_phase: frames of each phase to show.
+        per_phase: frames of each phase to show; 0 for the photograph alone.
         size: of the square, px.
     """
 
@@ -78,7 +78,8 @@ class FileEyes:
 
 
 class PhantomEyes:
-    """Simulated eyes, made when they are asked for (0.1 s at 64 px, 0.4 s at 512 px on one core).
+    """Simulated eyes, made when they are asked for; on one core 0.1 s at 64 px, 0.4 s at 512 px, and 0.1 s for a
+    photograph alone at 336 px.
 
     Args:
         part: training eyes are others as epochs go by and for each seed; those of validation and test always the same.
@@ -107,6 +108,9 @@ class PhantomEyes:
 
         eye = Cohort(self._seed, choice // 2 + 1, size=max(self._size, SMALLEST))[choice]
         taken = eye.photograph()
+        if self._per_phase == 0:
+            field = taken.camera.field_of_view()
+            return square_eye(taken.image, stacked([], field), field, self._size, None)
         frames = eye.angiogram().frames
         places = spread(FRAMES_PER_PHASE, self._per_phase)
         shown = [first + place for first in range(0, len(frames), FRAMES_PER_PHASE) for place in places]
@@ -130,11 +134,3 @@ class PhantomEyes:
             "eyes": self._count,
             "renew": self._renew,
         }
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """``wanted`` places of ``count``, evenly spread from the first to the last; the nearest repeat where there are
-    fewer, and a single one is the middle."""
-    if wanted == 1:
-        return [(count - 1) // 2]
-    return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]

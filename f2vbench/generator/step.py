@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2vbench.data.cases import ONE_FRAME
 from f2vbench.generator import losses
 from f2vbench.generator.batches import VideoBatch
 from f2vbench.generator.distributed import average, average_gradients
@@ -17,9 +18,6 @@ from f2vbench.generator.nce import PatchSampler, patch_nce_losses
 from f2vbench.generator.networks import forward_layers
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.window import truth_probability, window_input, window_target
-
-ONE_FRAME = {"arterial": 3, "venous": 7, "late": 11}
-"""Which of the 12 frames is the target of a model of one frame: the last of its phase."""
 
 Terms = dict[str, Tensor]
 

@@ -6,7 +6,9 @@ A run folder holds
     log.jsonl                a line a batch (losses, learning rate, videos a minute) and a line an epoch (validation)
     tensorboard/             the same for TensorBoard, where it is installed
     checkpoint.pt            the newest state, from which the same command goes on
-    samples/epoch-001.png    validation videos, truth above generated, after each epoch
+    samples/epoch-001.png    validation videos, truth above generated, after each epoch; model=mae: photographs
+                             whole, masked and restored
+    samples/epoch-001.gif    the first of them as a video, truth beside generated, for models of 12 frames
     generator.safetensors    the trained generator (its moving average, where there is one), for model=<…>:<this file>
     generator.json           its card: architecture, settings, data, quality, sha256
 """
@@ -24,22 +26,23 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 
+from f2vbench.data.video_files import encode_gif
 from f2vbench.files import sweep, write_atomically
 from f2vbench.generator.batches import VideoLoader, epoch_order
-from f2vbench.generator.checkpoints import check_same_training, export_generator, load_checkpoint, save_checkpoint
+from f2vbench.generator.checkpoints import check_same_training, load_checkpoint, save_checkpoint
 from f2vbench.generator.distributed import rank, wait_for_all, world_size
+from f2vbench.generator.export import CHECKPOINT, EXPORT, SETTINGS, export, made_on
 from f2vbench.generator.health import Watch
+from f2vbench.generator.learners import learner_of
 from f2vbench.generator.log import TrainingLog
-from f2vbench.generator.models import Networks, generator_shape
+from f2vbench.generator.rates import rate_factor
 from f2vbench.generator.settings import TrainSettings
-from f2vbench.generator.step import VideoStep
-from f2vbench.generator.validation import generate
 from f2vbench.phantom.png import encode_png
 from f2vbench.progress import Progress, Silent
-from f2vbench.provenance import machine, software
+from f2vbench.store.checkpoints import file_sha256
 
-CHECKPOINT = "checkpoint.pt"
-EXPORT = "generator.safetensors"
+_FILM_FPS = 3.0
+_TOLD = ("gan", "discriminator", "pixel", "squared", "reconstruction")  # losses beside the progress bar
 
 
 class Cases(Protocol):
@@ -96,16 +99,17 @@ class Trainer:
             raise ValueError(f"batch_size={settings.batch_size} can't be shared by {world_size()} processes equally")
         self.settings = settings
         self.folder = settings.folder()
-        self.networks = Networks(settings, device)
+        self._learner = learner_of(settings, device, bf16)
+        self.networks = self._learner.networks
         self.place = Place()
         self._cases = cases
         self._device = device
-        self._bf16 = bf16
         self._data = {"training_videos": _size(cases.train), **(data or {})}
+        if settings.start is not None:
+            self._data["start"] = file_sha256(settings.start)
         self._progress = progress if progress is not None and rank() == 0 else Silent()
         self._training = VideoLoader(cases.train, settings.mask, settings.workers)
         self._held_out = VideoLoader(cases.validation)
-        self._step = VideoStep(settings, self.networks, device, bf16)
         self._watch = Watch()
         self._batches = len(epoch_order(_size(cases.train), settings.batch_size, settings.seed, 0))
         self._quality: dict[str, float] = {}
@@ -119,6 +123,7 @@ class Trainer:
 
         Raises:
             StoreError: the folder holds a training with other settings, or can't be written.
+            WeightsError: ``start`` is of a generator of another shape.
             TrainingError: training diverged or collapsed.
         """
         self._open()
@@ -145,10 +150,12 @@ class Trainer:
             self.place = Place(**state["place"])
             self._quality = state["quality"]
             self._progress.note(f"going on in epoch {self.place.epoch + 1} after {self.place.videos} videos")
+        elif self.settings.start is not None:
+            self.networks.start_from(self.settings.start, self._learner.prefix)
         if rank() == 0:
             sweep(self.folder)
-            told = self.settings.model_dump(mode="json")
-            write_atomically(self.folder / "settings.yaml", yaml.safe_dump(told, sort_keys=False).encode())
+            told = self.settings.in_use()
+            write_atomically(self.folder / SETTINGS, yaml.safe_dump(told, sort_keys=False).encode())
             self._log = TrainingLog(self.folder, self.place.videos)
         wait_for_all()
 
@@ -161,7 +168,7 @@ class Trainer:
         for batch in self._training.load(mine):
             rate = settings.learning_rate * self._rate_factor()
             self.networks.set_learning_rate(rate)
-            losses = self._step(batch, place.epoch, place.videos)
+            losses = self._learner.step(batch, place.epoch, place.videos)
             self._watch.look(losses, f"{self.folder}, epoch {place.epoch + 1}, {', '.join(batch.cases)}")
             now = time.monotonic()
             place.batch += 1
@@ -176,13 +183,7 @@ class Trainer:
                 self._save()
 
     def _rate_factor(self) -> float:
-        """1 for the flat epochs, then down to 0 on a line, changed once an epoch or every so many batches."""
-        settings, epoch = self.settings, float(self.place.epoch)
-        if settings.update_every is not None:
-            done = self.place.epoch * self._batches + self.place.batch
-            epoch = done // settings.update_every * settings.update_every / self._batches
-        falling = settings.epochs - settings.flat_epochs
-        return 1 - max(0.0, epoch - settings.flat_epochs) / falling if falling else 1.0
+        return rate_factor(self.settings, self.place.epoch, self.place.batch, self._batches)
 
     def _end_epoch(self) -> None:
         """Validate, log, save; after the last epoch export too, so that a folder with all epochs has its export."""
@@ -205,7 +206,11 @@ class Trainer:
         scores: list[dict[str, float]] = []
         strips: list[np.ndarray] = []
         for batch in self._held_out.load([[index] for index in range(count)]):
-            for video in generate(generator, batch.to(self._device), settings.phase, self._bf16):
+            for video in self._learner.show(batch):
+                film = video.film() if settings.samples and not scores else None
+                if film is not None:
+                    shown = self.folder / "samples" / f"epoch-{self.place.epoch:03d}.gif"
+                    write_atomically(shown, encode_gif(film, _FILM_FPS))
                 scores.append(video.scores())
                 if len(strips) < settings.samples:
                     strips.append(video.strip())
@@ -216,7 +221,7 @@ class Trainer:
         if not scores:
             return {}
         quality = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
-        told = ", ".join(f"{name.upper()} {value:.4g}" for name, value in quality.items())
+        told = ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
         self._progress.note(
             f"epoch {self.place.epoch} of {settings.epochs}: {told} ({count} validation video{'s' * (count != 1)})"
         )
@@ -224,31 +229,16 @@ class Trainer:
 
     def export(self) -> Path:
         """Write the generator and its card into the run folder; returns the generator's file."""
-        shape = generator_shape(self.settings)
-        card = {
-            "model": self.settings.model,
-            "architecture": {"name": "pix2pixhd-global", **asdict(shape)},
-            "weights": "moving average" if self.settings.ema else "last step",
-            "settings": self.settings.model_dump(mode="json"),
-            "data": self._data,
-            "epochs": self.place.epoch,
-            "videos": self.place.videos,
-            "seconds": round(self.place.seconds, 1),
-            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
-            "processes": world_size(),
-            "validation": self._quality,
-            "software": software(),
-            "machine": machine(),
-        }
+        state = {"place": asdict(self.place), "data": self._data, "quality": self._quality}
+        state["made_on"] = made_on(self._device)
         path = self.folder / EXPORT
-        chosen = self.settings
-        export_generator(self.networks.best, path, card, enlarge=chosen.enlarge, half=chosen.export_half)
-        return path
+        return export(self._learner, self.settings, path, state, half=self.settings.export_half)
 
     def _save(self) -> None:
         if rank() == 0:
             identity = {"settings": self.settings.decisive(), "data": self._data}
-            state = {**self.networks.state(), **identity, "place": asdict(self.place), "quality": self._quality}
+            told = {"place": asdict(self.place), "quality": self._quality, "made_on": made_on(self._device)}
+            state = {**self.networks.state(), **identity, **told}
             save_checkpoint(self.folder / CHECKPOINT, state)
 
     def _write(self, line: Mapping[str, Any]) -> None:
@@ -261,7 +251,5 @@ def _size(dataset: Dataset[Any]) -> int:
 
 
 def _label(place: Place, losses: Mapping[str, float]) -> str:
-    told = " ".join(
-        f"{name} {losses[name]:.3f}" for name in ("gan", "discriminator", "pixel", "squared") if name in losses
-    )
+    told = " ".join(f"{name} {losses[name]:.3f}" for name in _TOLD if name in losses)
     return f"epoch {place.epoch + 1} {told}"

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2vbench.data.cases import ONE_FRAME
 from f2vbench.generator.batches import VideoBatch
-from f2vbench.generator.step import ONE_FRAME
 from f2vbench.generator.window import roll_out
 from f2vbench.metrics.frames import psnr, ssim
 
@@ -54,6 +54,12 @@ class Generated:
             grey = np.concatenate([reduced(frame) for frame in frames], 1)[..., None].repeat(3, 2)
             rows.append(np.concatenate([photograph, grey], 1))
         return np.rint(255 * np.concatenate(rows)).astype(np.uint8)
+
+    def film(self) -> np.ndarray | None:
+        """uint8 (t, h, 2 w): the true frames beside the generated ones; None for a single frame."""
+        if len(self.fake) == 1:
+            return None
+        return np.rint(255 * np.concatenate([self.real, self.fake], 2)).astype(np.uint8)
 
 
 @torch.no_grad()

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BACKGROUND_SIGMA = 1 / 30  # of the FOV diameter: wider than any vessel, narrower than the shading
-CONTRAST_SIGMA = 1 / 8  # of the FOV diameter: wide enough that a vessel does not lower its own contrast
+from f2vbench.data.shading import normalise
+
 CROP = 128
 WIDTHS = (32, 48, 64)
 PEAK_LEARNING_RATE = 4e-3
@@ -200,27 +200,6 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     overlap = (probabilities * targets).sum()
     dice = (2 * overlap + 1) / (probabilities.sum() + (targets * weights).sum() + 1)
     return entropy + 0.5 * (1 - dice)
-
-
-def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """Float32 (h, w, 3): each channel minus its local mean, over its local contrast; 0 outside the FOV.
-
-    Means are taken over pixels inside the FOV only, and 0 is what a plain background gives: the rim is no edge.
-    """
-    rows = np.flatnonzero(field_of_view.any(axis=1))
-    diameter = float(rows[-1] - rows[0] + 1) if len(rows) else 1.0
-    inside = field_of_view.astype(np.float32)[..., None]
-    image = photograph.astype(np.float32) / 255
-    detail = (image - _masked_mean(image, inside, BACKGROUND_SIGMA * diameter)) * inside
-    contrast = np.sqrt(_masked_mean(detail**2, inside, CONTRAST_SIGMA * diameter))
-    return np.clip(detail / (contrast + 0.005), -6, 6).astype(np.float32)
-
-
-def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of (h, w, c) over the pixels where `inside` (h, w, 1) is 1."""
-    total = cv2.GaussianBlur(image * inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    share = cv2.GaussianBlur(inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
-    return total / np.maximum(share, 1e-3)
 
 
 def _batch(samples: Sequence[_Sample], batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -24,11 +24,9 @@ from f2vbench.metrics.frames import check_frames, psnr_of_any_range, ssim_of_any
 from f2vbench.metrics.frechet import STAND_IN, frechet_distance, stand_in_features
 from f2vbench.metrics.i3d import i3d_features, load_i3d
 from f2vbench.metrics.lpips_distance import load_lpips, lpips_of_any_range
+from f2vbench.metrics.video_names import METRICS, STAND_IN_METRIC
 
 VideoProtocol = Literal["standard", "paper-compat"]
-METRICS = {"psnr": "dB", "ssim": "", "lpips": "", "fvd": ""}
-"""Metrics that both protocols have, and their units."""
-STAND_IN_METRIC = f"frechet_{STAND_IN.replace('-', '_')}"
 ALL = "all"
 """The case of a row that tells of all videos together."""
 RESAMPLES = 200
@@ -89,6 +87,7 @@ def video_metrics(
     inside: Videos | None = None,
     trunk: str | Path | nn.Module | None = None,
     i3d: str | Path | nn.Module | None = None,
+    frechet: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[VideoScore]:
@@ -107,6 +106,7 @@ def video_metrics(
             Not in ``paper-compat``.
         trunk: AlexNet weights of LPIPS, a path or what `load_lpips` returned; by default looked for by their card.
         i3d: I3D weights of FVD, likewise.
+        frechet: whether to measure the distances of the two sets of videos; no, where single frames are compared.
         resamples: bootstrap resamples of the Fréchet distances.
         seed: of the bootstrap.
 
@@ -126,14 +126,15 @@ def video_metrics(
         raise ValueError(f"need as many of each, and at least one: {counts}")
     if ALL in names or len(set(names)) < len(names):
         raise DataError(f"names of cases must differ, and '{ALL}' stands for all of them; rename: {', '.join(names)}")
-    networks = _load(trunk, i3d)
+    networks = _load(trunk, i3d, with_i3d=frechet or protocol == "paper-compat")
     rows: list[VideoScore] = []
     features: list[dict[str, _Pair | str]] = []
     for index, case in enumerate(names):
         mask = None if inside is None else inside[index]
         pair = _checked(case, real[index], fake[index], mask)
         if protocol == "standard":
-            features.append({"fvd": _i3d_pair(pair, networks), STAND_IN_METRIC: _stand_in_pair(pair)})
+            if frechet:
+                features.append({"fvd": _i3d_pair(pair, networks), STAND_IN_METRIC: _stand_in_pair(pair)})
             outcomes = _frame_scores(pair, mask, networks)
         else:
             pair = (2 * pair[0] - 1, 2 * pair[1] - 1)
@@ -146,10 +147,11 @@ def video_metrics(
     return [*rows, *means, *(_set_distance(m, names, pairs, resamples, seed) for m, pairs in distances.items())]
 
 
-def _load(trunk: str | Path | nn.Module | None, i3d: str | Path | nn.Module | None) -> _Networks:
+def _load(trunk: str | Path | nn.Module | None, i3d: str | Path | nn.Module | None, *, with_i3d: bool) -> _Networks:
     reasons: dict[str, str] = {}
-    loaded: dict[str, nn.Module | None] = {}
-    for metric, given, load in (("lpips", trunk, load_lpips), ("fvd", i3d, load_i3d)):
+    loaded: dict[str, nn.Module | None] = {"fvd": None}
+    wanted = [("lpips", trunk, load_lpips), *([("fvd", i3d, load_i3d)] if with_i3d else [])]
+    for metric, given, load in wanted:
         try:
             loaded[metric] = given if isinstance(given, nn.Module) else load(given)
         except WeightsError as error:

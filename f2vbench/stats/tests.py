@@ -1,44 +1,142 @@
-"""Tests of differences."""
+"""t-tests of differences between two models over seeds."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-from scipy.special import stdtr
+from numpy.typing import ArrayLike
+from scipy import stats
 
+from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
+from f2vbench.stats.methods import CORRECTED_T, PAIRED_T, WELCH_T
+from f2vbench.stats.outcomes import Comparison, Varies, as_varies, unit_of
+from f2vbench.stats.power import each_needed, pairs_needed, splits_needed
 
-@dataclass(frozen=True)
-class TTest:
-    """A two-sided t-test.
-
-    Attributes:
-        difference: mean of first − second.
-        p: None where no test is possible; ``reason`` then says why.
-    """
-
-    n: int
-    difference: float
-    statistic: float | None
-    p: float | None
-    reason: str = ""
+SAME_EVERYWHERE = "the difference is the same at every seed: no test possible"
 
 
-def paired_t_test(first: np.ndarray, second: np.ndarray) -> TTest:
-    """Student's paired t-test on (n,) values of the same seeds, two-sided.
+def paired_t_test(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Comparison:
+    """Student's paired t-test on (n,) values of the same seeds, with Student's interval of the mean difference.
+
+    It takes the seeds as independent. Seeds that share images are not: see `corrected_resampled_t_test`.
 
     Raises:
-        ValueError: the two differ in length or are empty.
+        ValueError: the two differ in length, are empty, or hold a number that is not finite.
     """
-    if first.shape != second.shape or first.size == 0:
-        raise ValueError("a paired test needs as many values of the one as of the other, and at least one")
-    differences = first - second
-    n, mean = differences.size, float(differences.mean())
+    a, b = pairs(first, second)
+    level(confidence)
+    names = as_varies(varies)
+    n, unit = a.size, unit_of(names)
+    result = Comparison(
+        method=PAIRED_T, varies=names, n=n, unit=unit, difference=float((a - b).mean()), confidence=confidence
+    )
     if n < 2:
-        return TTest(n, mean, None, None, "one shared seed: no test possible")
-    error = float(differences.std(ddof=1)) / math.sqrt(n)
-    if error <= 1e-12 * max(1.0, abs(mean)):
-        return TTest(n, mean, None, None, "the difference is the same at every seed: no test possible")
-    statistic = mean / error
-    return TTest(n, mean, statistic, float(2 * stdtr(n - 1, -abs(statistic))))
+        return replace(result, reason="one shared seed: no test possible")
+    if is_constant(a - b, magnitude(a, b)):
+        return replace(result, reason=SAME_EVERYWHERE)
+    found = stats.ttest_rel(a, b)
+    interval = found.confidence_interval(confidence)
+    return replace(
+        result,
+        statistic=float(found.statistic),
+        p=float(found.pvalue),
+        low=float(interval.low),
+        high=float(interval.high),
+        needed=pairs_needed(float((a - b).mean() / (a - b).std(ddof=1))),
+    )
+
+
+def welch_t_test(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Comparison:
+    """Welch's t-test on (n,) and (m,) values of seeds that are not shared. ``n`` of the result is the smaller side.
+
+    Raises:
+        ValueError: one is empty, or holds a number that is not finite.
+    """
+    a, b = finite(first, "first"), finite(second, "second")
+    level(confidence)
+    names = as_varies(varies)
+    n = min(a.size, b.size)
+    result = Comparison(
+        method=WELCH_T,
+        varies=names,
+        n=n,
+        unit=unit_of(names),
+        difference=float(a.mean() - b.mean()),
+        confidence=confidence,
+        note=f"{a.size} and {b.size} of them, not paired",
+    )
+    if n < 2:
+        return replace(result, reason="one seed on a side: no test possible")
+    scale = magnitude(a, b)
+    if is_constant(a, scale) and is_constant(b, scale):
+        return replace(result, reason="neither side varies from seed to seed: no test possible")
+    found = stats.ttest_ind(a, b, equal_var=False)
+    interval = found.confidence_interval(confidence)
+    common = math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    return replace(
+        result,
+        statistic=float(found.statistic),
+        p=float(found.pvalue),
+        low=float(interval.low),
+        high=float(interval.high),
+        needed=each_needed(float(a.mean() - b.mean()) / common),
+    )
+
+
+def corrected_resampled_t_test(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    train: int,
+    test: int,
+    varies: Varies | Sequence[Varies] = "split",
+    confidence: float = 0.95,
+) -> Comparison:
+    """Nadeau and Bengio's t-test for (n,) values of n random splits of the *same* images.
+
+    The splits overlap, so their values are correlated, and the plain t-test finds differences where there are none.
+    Here the variance of the mean, s²/n, becomes s²·(1/n + test/train): t = mean ÷ √of it, n − 1 degrees of freedom
+    (equation 15 of the paper).
+
+    Args:
+        train, test: images (better: patients) in the training and in the test part of a split.
+
+    Raises:
+        ValueError: the two differ in length, are empty, or not finite; a size below 1.
+    """
+    a, b = pairs(first, second)
+    if min(train, test) < 1:
+        raise ValueError(f"a split has at least one training and one test image, not {train} and {test}")
+    names = as_varies(varies)
+    n, mean, spread = a.size, float((a - b).mean()), a - b
+    result = Comparison(
+        method=CORRECTED_T,
+        varies=names,
+        n=n,
+        unit="splits",
+        difference=mean,
+        confidence=confidence,
+        note=f"splits of {train:,} to train and {test:,} to test",
+    )
+    half = level(confidence) / 2
+    if n < 2:
+        return replace(result, reason="one shared split: no test possible")
+    if is_constant(spread, magnitude(a, b)):
+        return replace(result, reason="the difference is the same at every split: no test possible")
+    sd = float(spread.std(ddof=1))
+    se = sd * math.sqrt(1 / n + test / train)
+    reach = float(stats.t.ppf(1 - half, n - 1)) * se
+    return replace(
+        result,
+        statistic=mean / se,
+        p=float(2 * stats.t.sf(abs(mean) / se, n - 1)),
+        low=mean - reach,
+        high=mean + reach,
+        needed=splits_needed(mean / sd, test / train),
+    )

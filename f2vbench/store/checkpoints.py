@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import pickle
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 22
 # A file changed twice within one tick of the clock keeps its time stamp, so a hash of so young a file isn't kept.
 _YOUNG_SECONDS = 2.0
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "netG", "net_G", "generator")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "netG", "net_G", "generator", "teacher")
 _LISTED = 5
 _ZIP = b"PK\x03\x04"  # torch's format since 1.6; only this one can be mapped into memory
+_MAPPED_AT_ONCE = 1 << 28  # bytes of a mapped file brought into memory before it is mapped anew
 _PICKLE = b"\x80"
 
 
@@ -54,11 +56,15 @@ def file_sha256(path: str | Path) -> str:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WeightsError(f"{path}: can't be read ({reason}); check the path and its rights") from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise WeightsError(f"{path}: changed while it was read; try again when it is completely written")
+    _check_unchanged(path, before, after)
     if time.time() - after.st_mtime > _YOUNG_SECONDS:
         memo.put(path, digest.hexdigest())
     return digest.hexdigest()
+
+
+def _check_unchanged(path: Path, before: os.stat_result, after: os.stat_result) -> None:
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise WeightsError(f"{path}: changed while it was read; try again when it is completely written")
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -119,8 +125,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_pickle(path: Path) -> Any:
     import torch
 
-    with path.open("rb") as file:
-        start = file.read(4)
+    start = _start(path)
     try:
         # Training scripts commonly save their options beside the weights; a Namespace only holds them.
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -209,11 +214,59 @@ def match_state_dict(
     compare_state_dict(expected, state, path, ignore)
     broken = list(_not_finite(expected, state))
     if broken:
-        raise WeightsError(
-            f"{path}: {len(broken)} tensors hold NaN or infinity: {_first(broken)}; the training that wrote them "
-            "diverged, take an earlier checkpoint"
-        )
+        raise _diverged(path, broken)
     module.load_state_dict({key: state[key] for key in expected}, strict=True)
+
+
+def load_in_parts(
+    module: nn.Module,
+    path: str | Path,
+    translated: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
+    ignore: Iterable[str] = (),
+) -> None:
+    """Give a module on the meta device the tensors of a file that may hold far more than those, all or nothing.
+
+    Pages of a mapped file stay in memory for as long as it is mapped. So it is copied from in parts and mapped anew
+    for each, and what is needed at most is the module's own memory and one part's.
+
+    Args:
+        translated: gives the tensors of `read_state_dict` the module's names (and shapes, where they are resized);
+            called once a part, it must touch few of them.
+
+    Raises:
+        WeightsError: as `match_state_dict`, or the file was changed meanwhile.
+    """
+    path = Path(path).expanduser()
+    expected = module.state_dict()
+    state = translated(read_state_dict(path))
+    before = path.stat()
+    compare_state_dict(expected, state, path, ignore)
+    copies: dict[str, Tensor] = {}
+    taken = 0
+    for key, tensor in expected.items():
+        if taken > _MAPPED_AT_ONCE and _start(path) == _ZIP:
+            del state
+            state, taken = translated(read_state_dict(path)), 0
+        copies[key] = state[key].to(tensor.dtype, copy=True)
+        taken += copies[key].nbytes
+    del state
+    broken = list(_not_finite(expected, copies))
+    if broken:
+        raise _diverged(path, broken)
+    _check_unchanged(path, before, path.stat())
+    module.load_state_dict(copies, strict=True, assign=True)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP))
+
+
+def _diverged(path: str | Path, broken: list[str]) -> WeightsError:
+    return WeightsError(
+        f"{path}: {len(broken)} tensors hold NaN or infinity: {_first(broken)}; the training that wrote them "
+        "diverged, take an earlier checkpoint"
+    )
 
 
 def _not_finite(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:

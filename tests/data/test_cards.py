@@ -12,7 +12,33 @@ from f2vbench.data import cards
 from f2vbench.data.cards import TaskCard, all_cards, card_hash, load_card
 from f2vbench.errors import SettingsError
 
-PUBLISHED = {"chase_db1": 28, "drive": 40, "folder": None, "hrf": 45, "les_av": 22, "rite": 40, "stare": 20}
+PUBLISHED = {
+    "angiogram": None,
+    "chase_db1": 28,
+    "drive": 40,
+    "folder": None,
+    "hrf": 45,
+    "les_av": 22,
+    "rite": 40,
+    "stare": 20,
+}
+CLASSIFIED = {
+    "aptos2019": 3662,
+    "glaucoma_fundus": 1544,
+    "hrf-disease": 45,
+    "idrid": 516,
+    "jsiec": 1000,
+    "messidor2": 1744,
+    "odir": None,
+    "odir-dr": None,
+    "odir-grade": None,
+    "papila": 488,
+    "retina": 601,
+    "ukb-dementia": None,
+    "ukb-infarction": None,
+    "ukb-parkinson": None,
+    "ukb-stroke": None,
+}
 SIMULATED = {
     "phantom-disease": 210,
     "phantom-dr": 200,
@@ -52,7 +78,7 @@ def write_card(folder, **changes):
 
 
 def test_the_published_cards_load():
-    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED | SIMULATED
+    assert {name: card.images for name, card in all_cards().items()} == PUBLISHED | CLASSIFIED | SIMULATED
     rite = load_card("rite")
     assert (rite.layout, rite.family, rite.split, rite.test_fraction) == ("rite", "segmentation", "random", 0.5)
     assert rite.path.name == "rite.yaml"
@@ -88,7 +114,9 @@ def test_a_package_brings_cards_by_an_entry_point(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
-    with pytest.raises(SettingsError, match=r"no task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, hrf"):
+    with pytest.raises(
+        SettingsError, match=r"no task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
+    ):
         load_card("chase_db")
 
 
@@ -98,7 +126,7 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
         ({"test_fracton": 0.5}, "unknown key 'test_fracton'; did you mean 'test_fraction'?"),
         ({"path": "/elsewhere"}, "unknown key 'path'"),
         ({"test_fraction": 1.5}, "test_fraction: 1.5"),
-        ({"split": "oficial"}, "split: 'oficial': must be one of random, official; did you mean 'official'?"),
+        ({"split": "oficial"}, "split: 'oficial': must be one of random, official, auto; did you mean 'official'?"),
         ({"layout": "chase"}, "layout: 'chase': there is no layout 'chase'; did you mean 'chase_db1'?"),
         ({"folders": ["../up"]}, "'../up' is no plain folder name"),
         ({"images": "many"}, "images: 'many'"),
@@ -147,7 +175,7 @@ def test_files_of_other_projects_do_not_disturb(tmp_path):
     (tasks / "template.yaml").write_text("{{ jinja }}: [\n")
     (tasks / "drive.yaml").write_text("mount: /dev/sda\n")
     (tasks / "empty.yaml").touch()
-    assert set(all_cards()) == set(PUBLISHED | SIMULATED)
+    assert set(all_cards()) == set(PUBLISHED | CLASSIFIED | SIMULATED)
     assert load_card("drive").title == "DRIVE"
     with pytest.raises(SettingsError, match=r"main\.yaml is no task card"):
         load_card("main")

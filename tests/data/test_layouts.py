@@ -23,9 +23,11 @@ def card(name: str, **changes) -> TaskCard:
 # A card of each layout that none is named after.
 CARDS = {
     "angiogram_table": "phantom-video",
+    "class_folders": "jsiec",
     "outcome_table": "phantom-systemic",
     "retfound_folders": "phantom-dr",
     "retrieval_table": "phantom-retrieval",
+    "uk_biobank": "ukb-stroke",
 }
 
 

@@ -85,6 +85,30 @@ def test_a_weights_file_gives_the_generator_that_was_saved(tmp_path, suffix, cut
     assert encoder.width == 64
 
 
+@pytest.mark.parametrize("family", ["fundus2video", "fundus2fa"])
+def test_with_the_whole_generator_the_maps_of_both_halves_and_the_frames_are_joined(tmp_path, family):
+    inputs, outputs, frames = (6, 3, 12) if family == "fundus2video" else (3, 1, 1)
+    generator = _trained(GeneratorShape(inputs, outputs, NGF))
+    save_file(_official(generator), tmp_path / "g.safetensors")
+    encoder = load_encoder(family, str(tmp_path / "g.safetensors"), 39)
+    photograph = torch.rand(1, 3, 48, 64)
+    seen = torch.cat([2 * photograph - 1] * (inputs // 3), 1)
+    with torch.no_grad():
+        maps = encoder.pyramid(photograph)
+        plain = load_encoder(family, str(tmp_path / "g.safetensors"), 25).pyramid(photograph)
+        for level, end in ((3, 28), (2, 31), (1, 34), (0, 37)):
+            assert torch.equal(maps[level][:, : plain[level].shape[1]], plain[level])
+            found = maps[level][:, plain[level].shape[1] : 2 * plain[level].shape[1]]
+            torch.testing.assert_close(found, generator[:end](seen))
+        assert torch.equal(maps[4], plain[4])
+    assert torch.equal(maps[0][:, -frames:], 2 * encoder.generate(photograph) - 1)
+    assert tuple(each.shape[1] for each in maps) == encoder.channels
+    assert encoder.width == plain[4].shape[1]
+    assert [each.shape[2:] for each in encoder.pyramid(torch.rand(1, 3, 33, 47))] == [
+        (math.ceil(33 / stride), math.ceil(47 / stride)) for stride in encoder.strides
+    ]
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 65)])
 def test_maps_of_any_size_are_rounded_up(latest, height, width):
     encoder = load_encoder("fundus2video", str(latest[1]))

@@ -8,8 +8,10 @@ import sys
 from importlib import metadata
 
 import pytest
+import torch  # noqa: F401  (here, because at its first import it asks for entry points, which a test replaces)
 
-from f2vbench.encoders import registry
+from f2vbench.encoders import given_weights
+from f2vbench.encoders.entry_points import ENTRY_POINTS
 from f2vbench.encoders.registry import build, floor_names, known_families, load_encoder, parse_model
 from f2vbench.errors import SettingsError, WeightsError
 
@@ -51,7 +53,8 @@ def test_weights_named_twice_are_refused(weights):
         parse_model("fundus2video:untrained", {"fundus2video:untrained": str(weights)})
 
 
-def test_a_generator_without_weights_says_how_to_give_some():
+def test_a_generator_without_weights_says_how_to_give_some(monkeypatch):
+    monkeypatch.setattr(given_weights, "default_card", lambda family: None)
     with pytest.raises(WeightsError, match=r"weights=path/to/latest_net_G\.pth.*model=fundus2video:untrained"):
         parse_model("fundus2video")
 
@@ -97,9 +100,8 @@ def test_only_the_known_cuts_are_taken():
 
 def test_floors():
     assert floor_names() == ("tophat", "frangi", "sato", "green", "scratch")
-    assert "thumbnail" in floor_names("classification")
-    assert "thumbnail" in floor_names("retrieval")
-    assert floor_names("generation") == ()
+    assert floor_names("classification") == floor_names("retrieval") == ("thumbnail", "colour", "random")
+    assert floor_names("generation") == ("still", "still-inverted", "mean-video")
     specs = [parse_model(name) for name in floor_names()]
     assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
     assert all(spec.is_floor and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
@@ -107,6 +109,62 @@ def test_floors():
         build(specs[-1])
     with pytest.raises(SettingsError, match="no features"):
         load_encoder("tophat")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "architecture", "weights_kept"),
+    [
+        ("colour", "colour", "colour", "none"),
+        ("random", "random", "resnet18", "untrained"),
+        ("random:resnet18", "random", "resnet18", "untrained"),
+        ("random:pix2pixhd", "random:pix2pixhd", "pix2pixhd", "untrained"),
+    ],
+)
+def test_floors_that_give_vectors(text, name, architecture, weights_kept):
+    spec = parse_model(text)
+    assert spec.kind == ("vector" if text == "colour" else "features")
+    assert (spec.name, spec.architecture, spec.weights_label) == (name, architecture, weights_kept)
+    assert spec.is_floor
+
+
+@pytest.mark.parametrize(("text", "told"), [("colour:rgb", "no variants"), ("random:vgg", "resnet18, pix2pixhd")])
+def test_other_variants_of_those_floors_are_refused(text, told):
+    with pytest.raises(SettingsError, match=told):
+        parse_model(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "released"),
+    [
+        ("retfound", "retfound:mae_natureCFP", "mae_natureCFP"),
+        ("retfound:mae_naturecfp", "retfound:mae_natureCFP", "mae_natureCFP"),
+        ("retfound:RETFound_dinov2_meh", "retfound:dinov2_meh", "dinov2_meh"),
+        ("retfound-green", "retfound-green", "retfound-green"),
+    ],
+)
+def test_released_retfound_weights_have_one_name_each(text, name, released):
+    spec = parse_model(text)
+    assert (spec.name, spec.architecture, spec.weights_label) == (name, released, "released")
+    assert spec.weights_file is None
+
+
+def test_a_retfound_file_comes_from_the_word_or_beside_it(weights):
+    assert parse_model(f"retfound:{weights}").name == "retfound:latest_net_G"
+    assert parse_model("retfound", str(weights)).weights == str(weights)
+    assert parse_model("retfound:mae_meh", str(weights)).weights == "released"
+    assert parse_model("retfound:mae_meh", {"retfound": str(weights)}).weights == "released"
+    assert parse_model("retfound:mae_meh", {"retfound:mae_meh": str(weights)}).weights == str(weights)
+    assert parse_model(f"retfound-green:{weights}").name == "retfound-green:latest_net_G"
+    assert parse_model("retfound:untrained").weights == "untrained"
+
+
+def test_unknown_retfound_weights_are_met_with_the_released_ones(tmp_path):
+    with pytest.raises(SettingsError, match=r"did you mean 'mae_meh'.*dinov2_shanghai.*retfound:<weights file>"):
+        parse_model("retfound:mae_mehh")
+    with pytest.raises(WeightsError, match=r"no weights file .*nowhere\.pth"):
+        parse_model(f"retfound:{tmp_path / 'nowhere.pth'}")
+    with pytest.raises(SettingsError, match="nothing follows the colon"):
+        parse_model("retfound:")
 
 
 def test_identities_are_plain_and_differ_where_outputs_do(weights):
@@ -119,6 +177,14 @@ def test_identities_are_plain_and_differ_where_outputs_do(weights):
         "sato",
         "timm:resnet18",
         "timm:resnet18:untrained",
+        "retfound",
+        "retfound:dinov2_meh",
+        "retfound:untrained",
+        "retfound-green",
+        "retfound-green:untrained",
+        "colour",
+        "random",
+        "random:pix2pixhd",
     ]
     specs = [parse_model(word) for word in [*words, f"fundus2video:{weights}", f"fundus2video:{other}"]]
     specs.append(parse_model("fundus2video:untrained", cut=17))
@@ -145,11 +211,11 @@ def test_another_packages_encoder(tmp_path, monkeypatch, weights):
     )
     monkeypatch.syspath_prepend(tmp_path)
     points = [
-        metadata.EntryPoint("theirs", "their_package:Theirs", registry.ENTRY_POINTS),
-        metadata.EntryPoint("wrong", "their_package:wrong", registry.ENTRY_POINTS),
-        metadata.EntryPoint("broken", "no_such_package:Theirs", registry.ENTRY_POINTS),
+        metadata.EntryPoint("theirs", "their_package:Theirs", ENTRY_POINTS),
+        metadata.EntryPoint("wrong", "their_package:wrong", ENTRY_POINTS),
+        metadata.EntryPoint("broken", "no_such_package:Theirs", ENTRY_POINTS),
     ]
-    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: points)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == ENTRY_POINTS else [])
     assert "theirs" in known_families()
     spec = parse_model("theirs:large")
     assert (spec.name, spec.architecture, spec.weights) == ("theirs:large", "large", "package")
@@ -160,13 +226,13 @@ def test_another_packages_encoder(tmp_path, monkeypatch, weights):
         build(parse_model("wrong"))
     with pytest.raises(SettingsError, match="can't be imported"):
         build(parse_model("broken"))
-    points.append(metadata.EntryPoint("timm", "their_package:Theirs", registry.ENTRY_POINTS))
+    points.append(metadata.EntryPoint("timm", "their_package:Theirs", ENTRY_POINTS))
     with pytest.raises(SettingsError, match="there is one already"):
         known_families()
 
 
 def test_every_family_has_a_line():
-    assert set(floor_names()) | {"fundus2video", "fundus2fa", "pix2pixhd", "timm"} <= set(known_families())
+    assert set(floor_names()) | {"fundus2video", "pix2pixhd", "timm", "retfound", "colour"} <= set(known_families())
     assert all(known_families().values())
 
 
@@ -174,11 +240,13 @@ def test_words_identities_and_floors_need_no_torch():
     code = (
         "import sys\n"
         "from f2vbench.encoders.registry import *\n"
-        "for word in ('fundus2video:untrained', 'timm:resnet18', 'sato'): parse_model(word).identity()\n"
+        "words = ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random')\n"
+        "for word in words: parse_model(word).identity()\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
         "import numpy as np\n"
         "rgb = np.full((64, 64, 3), 99, np.uint8)\n"
         "for word in ('tophat', 'sato', 'frangi', 'green'): build(parse_model(word)).score(rgb, rgb[..., 0] > 0)\n"
+        "build(parse_model('colour')).embed([rgb])\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 
 from f2vbench.encoders import timm_models
 from f2vbench.encoders.registry import load_encoder
@@ -20,6 +21,8 @@ from f2vbench.errors import SettingsError, WeightsError
         ("resnet18", (64, 64, 128, 256, 512), (2, 4, 8, 16, 32)),
         ("convnext_atto", (40, 80, 160, 320), (4, 8, 16, 32)),
         ("swin_tiny_patch4_window7_224", (96, 192, 384, 768), (4, 8, 16, 32)),
+        ("swinv2_tiny_window8_256", (96, 192, 384, 768), (4, 8, 16, 32)),
+        ("vit_small_patch16_dinov3", (384,) * 4, (16,) * 4),
         ("maxvit_pico_rw_256", (32, 32, 64, 128, 256), (2, 4, 8, 16, 32)),
         ("vit_tiny_patch16_224", (192,) * 4, (16,) * 4),
         ("vit_small_patch14_reg4_dinov2", (384,) * 4, (16,) * 4),
@@ -94,6 +97,24 @@ def test_register_tokens_are_no_patches():
         pooled = encoder.pooled(prepared)
     assert tokens.shape[1] == 1 + 4 + 16
     torch.testing.assert_close(pooled, tokens[:, -16:].mean(1))
+
+
+def test_class_and_register_tokens_of_dinov3_are_no_patches():
+    encoder = load_encoder("timm:vit_small_patch16_dinov3:untrained")
+    prepared = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        tokens = encoder.model.forward_features(prepared)
+        pooled = encoder.pooled(prepared)
+    assert tokens.shape[1] == 1 + 4 + 16
+    torch.testing.assert_close(pooled, tokens[:, 5:].mean(1))
+
+
+def test_pretrained_weights_that_are_not_on_this_machine_are_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    told = r"could not be fetched.*hf auth login.*HF_HUB_OFFLINE.*timm:vit_small_patch16_dinov3:untrained"
+    with pytest.raises(WeightsError, match=told):
+        load_encoder("timm:vit_small_patch16_dinov3")
 
 
 def test_maps_pass_gradients_on_and_frames_are_refused():

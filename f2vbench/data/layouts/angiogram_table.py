@@ -1,59 +1,62 @@
-"""Photographs with angiogram frames registered to them, in the table of the released Fundus2Video code.
+"""Photographs with angiogram frames registered to them, as `f2vbench train` reads them.
 
-video.csv: columns orgid (patient), pid_eye (examination), Phase (arterial, venous or late), level_1 (seconds
-after injection, in whose order the frames of an examination stand), co_rigid and fa_rigid (paths of photograph
-and frame, below the table's folder)
+The table of the released Fundus2Video code (`f2vbench.data.case_table`; video.csv below the folder, or the table
+itself), or a folder a case with a photograph and frames (`f2vbench.data.cases`).
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
-from f2vbench.errors import DataError
-
-_COLUMNS = ("orgid", "pid_eye", "phase", "level_1", "co_rigid", "fa_rigid")
-_PHASES = ("arterial", "venous", "late")
-_NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?")
+from f2vbench.data.case_table import read_table
+from f2vbench.data.cases import FRAMES_A_PHASE, FoundCases, enough_frames, read_folder
+from f2vbench.data.layouts.listing import Row, find_root, folders_in, index_of, read_options, safe_id
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of the table below ``folder``: one row a photograph (CF) and one a frame (FFA).
+    """The raw index: one row a photograph (CF) and one a frame (FFA); cases without a frame of each phase are left out.
 
     Args:
+        folder: the folder of the table or of the cases, or the table itself.
         options: ``table``: its file name (video.csv).
     """
-    name = read_options(options, {"table": ("video.csv", str)})["table"]
-    table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
-    photographs: dict[tuple[str, Path], Row] = {}
-    frames: list[Row] = []
-    problems: list[str] = []
-    for position, row in enumerate(read_csv(table_file, _COLUMNS).to_dict("records")):
-        problems += [f"{table_file}, row {position + 2}: {problem}" for problem in _problems(row)]
-        photograph = listed_image(table_file, position, row["co_rigid"], problems)
-        frame = listed_image(table_file, position, row["fa_rigid"], problems)
-        if photograph is None or frame is None:
-            continue
-        who = {"patient": row["orgid"], "eye": _eye(row["pid_eye"]), "case": row["pid_eye"]}
-        photographs.setdefault((row["pid_eye"], photograph), Row(_id(row["co_rigid"]), photograph, **who))
-        when = {"phase": row["phase"].lower(), "seconds": row["level_1"]}
-        frames.append(Row(_id(row["fa_rigid"]), frame, **who, **when, modality="FFA"))
-    if problems:
-        raise DataError(problems)
-    return index_of([*photographs.values(), *frames])
+    table = read_options(options, {"table": ("video.csv", str)})["table"]
+    listed, root = _listed(folder, table)
+    found = enough_frames(listed, FRAMES_A_PHASE, minimum=1)
+    rows: list[Row] = []
+    for case in found.cases:
+        eye = Row(
+            _id(case.photograph, root, case.name),
+            case.photograph,
+            patient=case.patient,
+            eye=_eye(case.name),
+            case=case.name,
+        )
+        rows.append(eye)
+        for frame in case.frames:
+            when = f"{frame.seconds:.10g}"
+            name = _id(frame.path, root, case.name)
+            rows.append(replace(eye, image=name, path=frame.path, modality="FFA", phase=frame.phase, seconds=when))
+    return index_of(rows, found.notes)
 
 
-def _problems(row: dict[Any, str]) -> list[str]:
-    found = [f"no {column}" for column in ("orgid", "pid_eye") if not row[column]]
-    if row["phase"].lower() not in _PHASES:
-        found.append(f"Phase '{row['phase']}' must be one of {', '.join(_PHASES)}")
-    if not _NUMBER.fullmatch(row["level_1"]):
-        found.append(f"level_1 '{row['level_1']}' must be a number of seconds")
-    return found
+def _listed(folder: Path, name: str) -> tuple[FoundCases, Path]:
+    """The cases, and the folder that their files' names are told from."""
+    if folder.is_file():
+        return read_table(folder), folder.parent
+    if not (folder / name).is_file() and any((place / "frames").is_dir() for place in folders_in(folder)):
+        return read_folder(folder), folder
+    root = find_root(
+        folder,
+        lambda place: (place / name).is_file(),
+        f"the table {name}, or a folder a case with photograph.png and frames/",
+    )
+    return read_table(root / name), root
 
 
 def _eye(case: str) -> str:
@@ -62,5 +65,10 @@ def _eye(case: str) -> str:
     return {"right": "right", "r": "right", "od": "right", "left": "left", "l": "left", "os": "left"}.get(end, "")
 
 
-def _id(name: str) -> str:
-    return safe_id(Path(name).with_suffix("").as_posix())
+def _id(path: Path, root: Path, case: str) -> str:
+    """The path below the table's folder; files from elsewhere are called by their case."""
+    try:
+        name = path.relative_to(root.absolute()).with_suffix("").as_posix()
+    except ValueError:
+        name = f"{case}-{path.stem}"
+    return safe_id(name)

@@ -57,7 +57,7 @@ _FINDINGS = (
     ("D", r"diabetic retinopathy|proliferative retinopathy"),
     ("G", r"glaucoma"),
     ("H", r"hypertensive retinopathy"),
-    ("M", r"pathological myopia"),
+    ("M", r"pathological myopia|myopi\w* (retinopathy|maculopathy)"),
 )
 # What a keyword says of the photograph, not of the eye.
 _NO_FINDING = re.compile(

@@ -1,6 +1,6 @@
 """Cases to train on: a photograph with the angiogram frames registered to it, found in a table or in folders.
 
-A table is the one of the released Fundus2Video code (`f2vbench.generator.case_table`). A folder of cases holds
+A table is the one of the released Fundus2Video code (`f2vbench.data.case_table`). A folder of cases holds
 
     <case>/photograph.png     or .jpg, .tif, …
     <case>/frames/*.png       in the order of their names, numbers by value (2 before 10); equal thirds of them
@@ -22,6 +22,12 @@ from f2vbench.errors import DataError, did_you_mean
 
 PHASES = ("arterial", "venous", "late")
 """The phases of an angiogram, in order."""
+
+FRAMES_A_PHASE = 4
+"""Of the 12 frames of a video."""
+
+ONE_FRAME = {"arterial": 3, "venous": 7, "late": 11}
+"""Which of the 12 frames is the target of a model of one frame: the last of its phase."""
 
 TABLE = "video.csv"
 """The table that is looked for where ``data`` is a folder."""
@@ -76,6 +82,14 @@ class FoundCases:
 def in_order(frames: Iterable[Frame]) -> tuple[Frame, ...]:
     """Frames by phase, then by time, then by file name."""
     return tuple(sorted(frames, key=lambda frame: (PHASES.index(frame.phase), frame.seconds, str(frame.path))))
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """``wanted`` places of ``count``, evenly spread from the first to the last; the nearest repeat where there are
+    fewer, and a single one is the middle."""
+    if wanted == 1:
+        return [(count - 1) // 2]
+    return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]
 
 
 def first_problems(problems: list[str]) -> list[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, first_problems, in_order
 from f2vbench.data.layouts.listing import read_csv
 from f2vbench.errors import DataError, did_you_mean
-from f2vbench.generator.cases import PHASES, Case, FoundCases, Frame, first_problems, in_order
 
 COLUMNS = ("orgid", "pid_eye", "Phase", "level_1", "co_rigid", "fa_rigid")
 

@@ -1,0 +1,33 @@
+"""Aligned columns of plain text, for the terminal."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"–|[<+-]?\d[\d.]*( .*)?|")
+
+
+def layout(header: Sequence[str], rows: Iterable[Sequence[str]], wrap: int | None = None) -> str:
+    """Aligned columns: text to the left, columns of numbers to the right.
+
+    Args:
+        wrap: the last column is broken into lines of at most so many characters.
+    """
+    cells = [list(map(str, row)) for row in rows]
+    right = [bool(cells) and all(_NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(header))]
+    if wrap is not None:
+        cells = [[*line] for row in cells for line in _broken(row, wrap)]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in [header, *cells]
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+
+
+def _broken(row: list[str], width: int) -> list[list[str]]:
+    """One row as several, the last cell broken at spaces and the others empty after the first."""
+    first, *more = textwrap.wrap(row[-1], width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]

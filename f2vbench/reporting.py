@@ -1,0 +1,67 @@
+"""Results of runs as tables: what a run shows at its end, and what `f2vbench report` shows and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from f2vbench.adapters.families import family_named
+from f2vbench.errors import StoreError
+from f2vbench.report.tables import results_text
+from f2vbench.results import Results, write_csv
+from f2vbench.settings import ReportSettings
+from f2vbench.store.runs import RunFolder, runs_below
+
+
+class Tables(NamedTuple):
+    """`Results.summary` and `Results.compare`, and both for the terminal, with the notes."""
+
+    text: str
+    summary: pd.DataFrame
+    comparison: pd.DataFrame
+
+
+def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str | None = None) -> Tables:
+    """Tables of some metrics, or of the main ones of each task's family.
+
+    Args:
+        baseline: the model that is compared with the best other; where it is None or has no results, the first of
+            the summary that is no floor.
+    """
+    by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
+    summary = results.summary(metrics or by_task)
+    if baseline is None or baseline not in set(summary.encoder):
+        ranked = summary[~summary.floor] if (~summary.floor).any() else summary
+        baseline = ranked.encoder.iloc[0]
+    comparison = results.compare(baseline, metrics or by_task)
+    notes = [f"note: {note}" for note in results.notes]
+    shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
+    return Tables("\n\n".join([results_text(summary, comparison, by_task, shots_of), *notes]), summary, comparison)
+
+
+def report(settings: ReportSettings) -> Iterator[str]:
+    """What `f2vbench report` tells, part by part: the tables, and where they are written once they are.
+
+    Raises:
+        StoreError: there is no run, it holds nothing yet, or a table can't be written.
+    """
+    folders = settings.run
+    if folders is None:
+        runs = runs_below(Path("runs"))
+        if not runs:
+            raise StoreError("no run below ./runs: start one with f2vbench run task=rite, or name one with run=folder")
+        folders = [runs[0][0]]
+    results = Results.load(*folders)
+    metrics = results.metrics if settings.metric == ["all"] else settings.metric
+    call = RunFolder(folders[0]).last_call()
+    baseline = settings.baseline or next(iter(call["models"] if call else []), None)
+    found = tables(results, metrics, baseline)
+    yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
+    out = settings.out or folders[0]
+    results.to_csv(out / "results.csv")
+    write_csv(found.summary, out / "summary.csv")
+    write_csv(found.comparison, out / "comparison.csv")
+    yield f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv"

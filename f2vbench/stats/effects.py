@@ -1,0 +1,113 @@
+"""Effect sizes with intervals. (The difference of two AUROCs with its interval is `delong.delong_test`.)"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import gammaln
+
+from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
+from f2vbench.stats.delong import delong_interval
+from f2vbench.stats.methods import CLIFF_DELTA, COHEN_D_Z, HEDGES_G
+from f2vbench.stats.noncentral import noncentral_t_cdf
+from f2vbench.stats.outcomes import Estimate, Varies, as_varies, unit_of
+
+
+def cohens_d_z(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Estimate:
+    """Cohen's d_z of (n,) pairs: mean difference ÷ standard deviation of the differences; what power depends on.
+
+    Raises:
+        ValueError: the two differ in length, are empty, or hold a number that is not finite.
+    """
+    a, b = pairs(first, second)
+    alpha, names = level(confidence), as_varies(varies)
+    n = a.size
+    result = Estimate(method=COHEN_D_Z, varies=names, n=n, unit=unit_of(names), value=None, confidence=confidence)
+    if n < 2:
+        return replace(result, reason="one pair has no spread")
+    if is_constant(a - b, magnitude(a, b)):
+        return replace(result, reason="the difference is the same everywhere: it has no spread to be measured by")
+    value = float((a - b).mean() / (a - b).std(ddof=1))
+    low, high = _by_noncentral_t(value, math.sqrt(n), n - 1, alpha)
+    return replace(result, value=value, low=low, high=high)
+
+
+def hedges_g(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Estimate:
+    """Hedges' g of (n,) and (m,) unpaired values: difference of means ÷ pooled standard deviation, freed of its bias.
+
+    Raises:
+        ValueError: one is empty, or holds a number that is not finite.
+    """
+    a, b = finite(first, "first"), finite(second, "second")
+    alpha, names = level(confidence), as_varies(varies)
+    freedom = a.size + b.size - 2
+    result = Estimate(
+        method=HEDGES_G,
+        varies=names,
+        n=min(a.size, b.size),
+        unit=unit_of(names),
+        value=None,
+        confidence=confidence,
+        note=f"{a.size} and {b.size} of them, not paired",
+    )
+    if min(a.size, b.size) < 2:
+        return replace(result, reason="one value on a side has no spread")
+    scale = magnitude(a, b)
+    if is_constant(a, scale) and is_constant(b, scale):
+        return replace(result, reason="neither side varies: there is no spread to measure the difference by")
+    pooled = math.sqrt(((a.size - 1) * a.var(ddof=1) + (b.size - 1) * b.var(ddof=1)) / freedom)
+    d = float(a.mean() - b.mean()) / pooled
+    unbiased = math.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2)) / math.sqrt(freedom / 2)
+    low, high = _by_noncentral_t(d, math.sqrt(a.size * b.size / (a.size + b.size)), freedom, alpha)
+    return replace(result, value=d * unbiased, low=low * unbiased, high=high * unbiased)
+
+
+def cliffs_delta(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Estimate:
+    """Cliff's delta of (n,) and (m,) unpaired values: P(first > second) − P(first < second), in [−1, 1].
+
+    It is 2·AUROC − 1 with the first as positives, and so is its interval (DeLong's, on the logit).
+
+    Raises:
+        ValueError: one is empty, or holds a number that is not finite.
+    """
+    a, b = finite(first, "first"), finite(second, "second")
+    names = as_varies(varies)
+    labels = np.r_[np.ones(a.size, dtype=bool), np.zeros(b.size, dtype=bool)]
+    area = delong_interval(np.r_[a, b], labels, confidence=confidence)
+    assert area.value is not None
+    result = Estimate(
+        method=CLIFF_DELTA,
+        varies=names,
+        n=min(a.size, b.size),
+        unit=unit_of(names),
+        value=2 * area.value - 1,
+        confidence=confidence,
+        note=f"{a.size} and {b.size} of them, not paired",
+    )
+    if area.low is None or area.high is None or area.se is None:
+        why = "one value on a side has no spread" if min(a.size, b.size) < 2 else "the sides do not overlap, or all tie"
+        return replace(result, reason=f"{why}: no interval")
+    return replace(result, se=2 * area.se, low=2 * area.low - 1, high=2 * area.high - 1)
+
+
+def _by_noncentral_t(effect: float, factor: float, freedom: int, alpha: float) -> tuple[float, float]:
+    """Effects at whose noncentral t distribution (noncentrality effect · factor) the one seen is an end of 1 − α."""
+    t = effect * factor
+    reach = 8 + 4 * abs(t)
+
+    def end(share: float) -> float:
+        found = brentq(lambda shift: noncentral_t_cdf(t, freedom, shift) - share, t - reach, t + reach, xtol=1e-10)
+        return float(found) / factor
+
+    return end(1 - alpha / 2), end(alpha / 2)

@@ -1,0 +1,42 @@
+"""The methods of this package and where they are published."""
+
+from __future__ import annotations
+
+from f2vbench.stats.outcomes import Method
+
+NORMAL_INTERVAL = Method("mean ± 1.96 standard errors", "as in the Fundus2Video papers; right only for large n")
+STUDENT_INTERVAL = Method("Student's interval of the mean", "Student, Biometrika 6:1–25, 1908")
+PAIRED_T = Method("paired t-test", "Student, Biometrika 6:1–25, 1908")
+WELCH_T = Method("Welch's t-test", "Welch, Biometrika 34:28–35, 1947")
+CORRECTED_T = Method("corrected resampled t-test", "Nadeau & Bengio, Machine Learning 52:239–281, 2003")
+SIGNED_RANK = Method(
+    "Wilcoxon's signed-rank test", "Wilcoxon, Biometrics Bulletin 1:80–83, 1945; ties: Streitberg & Röhmel, 1986"
+)
+SIGN_FLIP = Method("sign-flip permutation test", "Fisher, The Design of Experiments, 1935; interval: Hartigan, 1969")
+PATIENT_SWAP = Method(
+    "permutation test swapping the models by patient",
+    "Bandos, Rockette & Gur, Statistics in Medicine 24:2873–2893, 2005",
+)
+DELONG = Method(
+    "DeLong's method", "DeLong et al., Biometrics 44:837–845, 1988; Sun & Xu, IEEE Signal Processing Letters 21, 2014"
+)
+DELONG_CLUSTERED = Method("DeLong's method, clustered by patient", "Obuchowski, Biometrics 53:567–578, 1997")
+BOOTSTRAP_PERCENTILE = Method(
+    "percentile bootstrap over patients", "Efron & Tibshirani, An Introduction to the Bootstrap, ch. 13, 1993"
+)
+BOOTSTRAP_BCA = Method(
+    "BCa bootstrap over patients", "Efron, Journal of the American Statistical Association 82:171–185, 1987"
+)
+COHEN_D_Z = Method("Cohen's d_z", "Cohen, Statistical Power Analysis, 1988; interval by the noncentral t")
+HEDGES_G = Method("Hedges' g", "Hedges, Journal of Educational Statistics 6:107–128, 1981")
+CLIFF_DELTA = Method("Cliff's delta", "Cliff, Psychological Bulletin 114:494–509, 1993")
+HOLM = Method("Holm", "Holm, Scandinavian Journal of Statistics 6:65–70, 1979")
+BENJAMINI_HOCHBERG = Method(
+    "Benjamini–Hochberg", "Benjamini & Hochberg, Journal of the Royal Statistical Society B 57:289–300, 1995"
+)
+FRIEDMAN = Method("Friedman's test", "Friedman, JASA 32:675–701, 1937; F: Iman & Davenport, 1980")
+NEMENYI = Method("Nemenyi's test", "Nemenyi, 1963; Demšar, Journal of Machine Learning Research 7:1–30, 2006")
+WILCOXON_HOLM = Method(
+    "Wilcoxon's signed-rank tests, Holm-adjusted",
+    "Benavoli, Corani & Mangili, Journal of Machine Learning Research 17(5), 2016",
+)

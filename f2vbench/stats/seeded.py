@@ -1,0 +1,31 @@
+"""Random resamples by key: the i-th depends on what it is for, the key and i alone, however many are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from f2vbench.files import canonical_json, sha256
+
+Key = int | str | Sequence[int | str]
+
+_BLOCK = 20  # resamples drawn and computed at once; another number would draw other resamples
+_NUMBERS_A_BATCH = 2_000_000
+
+
+def drawn(
+    purpose: str, key: Key, count: int, draw: Callable[[np.random.Generator, int], np.ndarray]
+) -> Iterator[np.ndarray]:
+    """``count`` rows in blocks, each from a generator of its own; ``draw`` makes (rows, …) with a generator."""
+    held = [key] if isinstance(key, int | str) else list(key)
+    number = int(sha256(canonical_json([purpose, *held]))[:32], 16)
+    for block, start in enumerate(range(0, count, _BLOCK)):
+        yield draw(np.random.default_rng([number, block]), _BLOCK)[: count - start]
+
+
+def batches(count: int, numbers: int) -> Iterator[range]:
+    """0 … count − 1 in batches that hold some 16 MB, where each needs so many numbers."""
+    step = max(1, _NUMBERS_A_BATCH // numbers)
+    for start in range(0, count, step):
+        yield range(start, min(start + step, count))

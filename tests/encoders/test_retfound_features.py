@@ -1,0 +1,110 @@
+"""What RETFound's networks are shown of a photograph, and what they give."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from retfound_files import dinov2_file, load, mae_file, network_of
+from torch.nn import functional
+
+from f2vbench.data.images import field_of_view
+from f2vbench.encoders.retfound import resized_positions
+from f2vbench.encoders.timm_models import square_on_field
+
+
+def test_position_embeddings_of_another_grid_are_resized_bicubically(tmp_path):
+    network = network_of("dinov2", side=518)
+    encoder = load(tmp_path / "w.pth", dinov2_file(network.state_dict()))
+    given, found = network.pos_embed.detach(), encoder.model.pos_embed.detach()
+    assert found.shape == (1, 1 + 16 * 16, 32)
+    assert torch.equal(found[:, 0], given[:, 0])
+    grid = given[0, 1:].reshape(37, 37, 32)
+    # Keys' cubic kernel (a = −0.75), by hand at one cell of the new grid.
+    row, column = (5 + 0.5) * 37 / 16 - 0.5, (9 + 0.5) * 37 / 16 - 0.5
+    expected = sum(
+        _cubic(row - i) * _cubic(column - j) * grid[i, j]
+        for i in range(int(row) - 1, int(row) + 3)
+        for j in range(int(column) - 1, int(column) + 3)
+    )
+    torch.testing.assert_close(found[0, 1 + 5 * 16 + 9], expected, rtol=1e-4, atol=1e-5)
+
+
+def _cubic(distance: float, a: float = -0.75) -> float:
+    t = abs(distance)
+    if t < 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
+
+
+def test_position_embeddings_of_no_square_grid_are_left_to_the_comparison():
+    odd = torch.zeros(1, 1 + 15, 8)
+    assert resized_positions(odd, (14, 14), 1) is odd
+
+
+def _photograph(height=300, width=420, radius=110) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    inside = (rows - 150) ** 2 + (columns - 200) ** 2 < radius**2
+    texture = np.stack([150 + 60 * np.sin(rows / 9), 80 + 30 * np.cos(columns / 7), 40 + 0 * rows], -1)
+    return (texture * inside[..., None]).astype(np.uint8)
+
+
+def test_a_photograph_is_cropped_to_its_field_resized_to_256_and_cropped_to_224(tmp_path):
+    encoder = load(tmp_path / "w.pth", mae_file(network_of("mae").state_dict()))
+    photograph = _photograph()
+    found = np.flatnonzero(field_of_view(photograph).any(1))
+    top, bottom = found[0], found[-1] + 1
+    assert abs(top - 40) <= 2
+    assert abs(bottom - 260) <= 2
+    square = square_on_field(photograph)
+    assert square.shape == (bottom - top, bottom - top, 3)
+    assert square_on_field(square) is square
+    prepared = encoder.prepare(torch.from_numpy(square).permute(2, 0, 1)[None])
+    # In floating point: Pillow rounds and clips 8-bit images between its two passes.
+    planes = [Image.fromarray(square[..., channel].astype(np.float32)) for channel in range(3)]
+    whole = np.stack([plane.resize((256, 256), Image.Resampling.BICUBIC) for plane in planes], -1).clip(0, 255)
+    pillow = whole[16:240, 16:240]
+    expected = (pillow / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    assert prepared.shape == (1, 3, 224, 224)
+    assert np.abs(prepared[0].permute(1, 2, 0).numpy() - expected).max() < 1e-4
+
+
+def test_what_is_no_square_keeps_its_aspect_ratio(tmp_path):
+    encoder = load(tmp_path / "w.pth", mae_file(network_of("mae").state_dict()))
+    ramp = np.broadcast_to(np.linspace(0, 255, 512).astype(np.uint8)[None, :, None], (256, 512, 3)).copy()
+    seen = encoder.sight.seen(torch.from_numpy(ramp).permute(2, 0, 1)[None])
+    np.testing.assert_allclose(seen[0, 0, 0], ramp[0, 144:368, 0] / 255, atol=1e-6)
+
+
+def test_an_embedding_is_the_mean_of_the_patch_tokens_after_the_norm(tmp_path):
+    network = network_of("mae")
+    encoder = load(tmp_path / "w.pth", mae_file(network.state_dict()))
+    photograph = _photograph()
+    prepared = encoder.prepare(torch.from_numpy(square_on_field(photograph)).permute(2, 0, 1)[None])
+    with torch.no_grad():
+        x = network.patch_embed(prepared).reshape(1, 196, 32)
+        x = torch.cat([network.cls_token, x], 1) + network.pos_embed
+        for block in network.blocks:
+            x = block(x)
+        x = x[0, 1:]
+        variance, mean = torch.var_mean(x, -1, unbiased=False, keepdim=True)
+        tokens = (x - mean) / (variance + 1e-6).sqrt() * network.norm.weight + network.norm.bias
+    np.testing.assert_allclose(encoder.embed([photograph])[0], tokens.mean(0), rtol=1e-3, atol=1e-4)
+
+
+def test_registers_and_class_token_are_no_part_of_greens_embedding(tmp_path):
+    network = network_of("green", side=392)
+    encoder = load(tmp_path / "w.pth", network.state_dict(), "retfound-green")
+    square = square_on_field(_photograph())
+    x = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
+    x = functional.interpolate(x, size=(392, 392), mode="bilinear", antialias=True) * 2 - 1
+    with torch.no_grad():
+        expected = network.forward_features(x)[0, 5:].mean(0)
+    np.testing.assert_allclose(encoder.embed([square])[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_maps_for_segmentation_are_four_depths_of_one_stride(tmp_path):
+    encoder = load(tmp_path / "w.pth", dinov2_file(network_of("dinov2").state_dict()))
+    with torch.no_grad():
+        maps = encoder.pyramid(torch.rand(1, 3, 65, 97))
+    assert [tuple(each.shape) for each in maps] == [(1, 32, 5, 7)] * 4

@@ -1,0 +1,64 @@
+"""Small versions of benchmarks/stats_calibration.py: what covers and rejects as it says, and what is known not to."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    folder = str(Path(__file__).resolve().parents[2] / "benchmarks")
+    sys.path.append(folder)
+    yield importlib.import_module("stats_calibration")
+    sys.path.remove(folder)
+
+
+def _rates(calibration, name, repeats):
+    (study,) = [study for study in calibration.STUDIES if study.name == name]
+    return calibration.simulate(study, repeats)
+
+
+@pytest.mark.parametrize(
+    ("name", "repeats"),
+    [
+        ("Student's interval: 5 seeds, normal", 800),
+        ("paired t: 5 seeds, normal", 500),
+        ("paired t: 40 seeds, skewed", 500),
+        ("Welch's t: 5 and 8 seeds, sd 1 and 3", 300),
+        ("Wilcoxon: 20 seeds, heavy tails", 500),
+        ("sign flips: 10 seeds, heavy tails", 250),
+        ("DeLong: 20 + 20 patients, AUROC 0.8", 500),
+        ("DeLong: 20 + 20 patients, skewed scores", 500),
+        ("DeLong by patient: 50 patients, two eyes each", 500),
+        ("DeLong on the logit: 20 + 20 patients, AUROC 0.9", 500),
+        ("percentile bootstrap: AUROC difference, 20 + 20 patients", 200),
+        ("BCa bootstrap: AUROC 0.9, 20 + 20 patients", 200),
+        ("percentile bootstrap: skewed Dice difference, 100 patients × 2 eyes", 200),
+        ("Friedman F: 10 tasks, 5 models", 250),
+    ],
+)
+def test_covers_and_rejects_as_it_says(calibration, name, repeats):
+    found = _rates(calibration, name, repeats)
+    assert found.right(), found
+
+
+def test_five_seeds_with_1_96_cover_88_percent(calibration):
+    # P(|t₄| ≤ 1.96) = 0.878
+    assert _rates(calibration, "mean ± 1.96 SE: 5 seeds, normal", 800).covers == pytest.approx(87.8, abs=3)
+
+
+def test_what_shares_images_rejects_far_too_often(calibration):
+    plain = _rates(calibration, "paired t: 5 random halves of 40 patients", 80)
+    corrected = _rates(calibration, "corrected t: 5 random halves of 40 patients", 80)
+    assert plain.rejects > 15
+    assert corrected.rejects < 10
+    assert _rates(calibration, "paired t: 5 head seeds, one test set of 60 patients", 60).rejects > 30
+
+
+def test_rank_tests_of_five_seeds_never_reject(calibration):
+    for name in ("Wilcoxon: 5 seeds", "sign flips: 5 seeds"):
+        assert _rates(calibration, name, 100).rejects == 0
