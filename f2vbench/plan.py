@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.adapters.families import FAMILIES, family_named
-from f2vbench.data.cards import TaskCard, card_hash, load_card
-from f2vbench.data.tasks import TaskData, open_task
-from f2vbench.data.transfers import join_tasks
+from f2vbench.data.cards import TaskCard, card_hash
+from f2vbench.data.tasks import TaskData
 from f2vbench.encoders.registry import floor_names, parse_model
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
+from f2vbench.opening import open_tasks, read_cards
 from f2vbench.progress import Progress
 from f2vbench.settings import Protocol, RunSettings
 from f2vbench.store.runs import RunFolder
@@ -62,9 +62,9 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         StoreError: the run folder holds units of other data, settings or weights.
     """
     problems: list[str] = []
-    cards = _cards(settings, problems)
+    cards = read_cards(settings, problems)
     models = _models(settings, cards, problems)
-    tasks = _tasks(settings, cards, problems, progress)
+    tasks = open_tasks(settings, cards, problems, progress)
     if problems:
         raise SettingsError(problems)
     left_out: list[str] = []
@@ -84,19 +84,6 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         notes += family_named(family).notes(solved, settings)
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
-
-
-def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
-    """The cards of the run's tasks, those that can be read."""
-    cards = []
-    for name in settings.task if settings.train is None else [settings.train, *(settings.test or [])]:
-        try:
-            card = load_card(name)
-        except F2VBenchError as error:
-            problems.extend(error.problems)
-            continue
-        cards.append(card)
-    return cards
 
 
 def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
@@ -139,42 +126,6 @@ def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
                 f"weights={settings.weights} would serve {', '.join(users)}: say whose they are with weights.<model>=…"
             )
     return models
-
-
-def _tasks(
-    settings: RunSettings, cards: list[TaskCard], problems: list[str], progress: Progress | None
-) -> dict[str, TaskData]:
-    if isinstance(settings.data, str) and len(cards) > 1:
-        problems.append("data: one folder for several tasks; write data.<task>=folder for each")
-        return {}
-    if isinstance(settings.data, dict):
-        known = [*settings.task, *filter(None, [settings.train]), *(settings.test or [])]
-        for name in settings.data:
-            if name not in known:
-                problems.append(f"data.{name}: no such task in this run{did_you_mean(name, known)}")
-    tasks: dict[str, TaskData] = {}
-    for card in cards:
-        given = settings.data.get(card.name) if isinstance(settings.data, dict) else settings.data
-        if problems and card.phantom and given is None:
-            continue  # simulating takes a minute: not for nothing
-        try:
-            tasks[card.name] = open_task(card.name, given, progress)
-        except F2VBenchError as error:
-            problems.extend(error.problems)
-    return tasks if settings.train is None else _joined(settings, tasks, problems)
-
-
-def _joined(settings: RunSettings, tasks: dict[str, TaskData], problems: list[str]) -> dict[str, TaskData]:
-    """The tasks of an external validation, made of those it names."""
-    found: dict[str, TaskData] = {}
-    for name, test in zip(settings.task, settings.test or [], strict=True):
-        if settings.train not in tasks or test not in tasks:
-            continue  # told already
-        try:
-            found[name] = join_tasks(tasks[settings.train], tasks[test])
-        except F2VBenchError as error:
-            problems.extend(error.problems)
-    return found
 
 
 def _expand(

@@ -8,63 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from f2vbench.setting_types import Names, Seeds, Settings, Shots, expand_integers, flatten, overlay, split_list, unique
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
 
 
-def _split(value: Any) -> list[Any]:
-    """``"a,b"``, ``"a"`` or a list → a list; numbers become lists of one."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return list(value) if isinstance(value, list | tuple | set | range) else [value]
-
-
-def _expand_integers(value: Any) -> list[Any]:
-    """``"0-4"`` and ``"1,2,8-10"`` → integers; what is no integer is left for the error message."""
-    expanded: list[Any] = []
-    for part in _split(value):
-        found = re.fullmatch(r"(\d+)-(\d+)", part) if isinstance(part, str) else None
-        expanded.extend(range(int(found[1]), int(found[2]) + 1) if found else [part])
-    return expanded
-
-
-def _expand_seeds(value: Any) -> list[Any]:
-    """A single number n means n seeds (0 … n−1); lists and ranges name them."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return list(range(value))
-    if isinstance(value, str) and value.strip().isdigit():
-        return list(range(int(value)))
-    return _expand_integers(value)
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
-Names = Annotated[list[str], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
-Shots = Annotated[
-    list[Annotated[int, Field(ge=0)] | Literal["all"]],
-    BeforeValidator(lambda value: _unique(_expand_integers(value))),
-    Field(min_length=1),
-]
-Seeds = Annotated[
-    list[Annotated[int, Field(ge=0)]], BeforeValidator(lambda value: _unique(_expand_seeds(value))), Field(min_length=1)
-]
-Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused and values can't be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What each ``preset=`` sets unless the user says otherwise, for help texts."""
-
-    bare_words: ClassVar[str | None] = None
-    """The key that words without a key belong to, where the verb takes such words: ``generate eye.jpg``."""
+Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
 
 
 class DecoderSettings(Settings):
@@ -81,7 +33,7 @@ class DecoderSettings(Settings):
 class HeadSettings(Settings):
     """Training of classification heads on an encoder's embeddings; batch, epochs and rates are the paper's."""
 
-    widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_expand_integers)] = Field(
+    widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(expand_integers)] = Field(
         [128], description="widths of the MLP's hidden layers"
     )
     fusion_width: int = Field(
@@ -163,6 +115,11 @@ class RunSettings(Settings):
     data: str | dict[str, str] | None = Field(
         None, description="folder of the data set, or `data.<task>=folder`; by default looked for in F2VBENCH_DATA"
     )
+    split: str | dict[str, str] | None = Field(
+        None,
+        description="classification: a file of `f2vbench data split` (columns image and split) in place of the card's "
+        "split, or `split.<task>=file.csv`",
+    )
     out: Path | None = Field(None, description="run folder (default runs/<tasks>, with -<preset> unless it is paper)")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
@@ -221,7 +178,7 @@ class RunSettings(Settings):
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "train" in values and "test" in values and "task" not in values:
-            preset["task"] = [f"{values['train']}-to-{test}" for test in _split(values["test"])]
+            preset["task"] = [f"{values['train']}-to-{test}" for test in split_list(values["test"])]
         if "epochs" in values:
             preset.pop("steps", None)  # who names epochs wants them counted, not the preset's steps
         return overlay(preset, values)
@@ -306,7 +263,7 @@ class RunSettings(Settings):
 class ReportSettings(Settings):
     """Keys of `f2vbench report`."""
 
-    run: Annotated[list[Path] | None, BeforeValidator(lambda v: None if v is None else _split(v))] = Field(
+    run: Annotated[list[Path] | None, BeforeValidator(lambda v: None if v is None else split_list(v))] = Field(
         None, description="run folders; by default the latest below ./runs"
     )
     metric: Names | None = Field(
@@ -328,21 +285,3 @@ class DoctorSettings(Settings):
     """Keys of `f2vbench doctor`."""
 
     out: Path = Field(Path("runs"), description="folder whose writability is tested")
-
-
-def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, nested mappings merged; settings objects count as mappings."""
-    merged = dict(below)
-    for key, value in above.items():
-        if isinstance(value, Settings):
-            value = value.model_dump(exclude_unset=True)
-        under = merged.get(key)
-        merged[key] = overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from patients import MODEL, TINY, write_cards, write_patients
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -22,45 +23,7 @@ from f2vbench.errors import DataError, SettingsError
 from f2vbench.progress import Silent
 from f2vbench.store.runs import RunFolder
 
-MODEL = "timm:test_resnet:untrained"
 OTHER = "timm:test_vit:untrained"
-CARD = (
-    "name: {name}\ntitle: Tiny\nfamily: classification\nlayout: outcome_table\n"
-    "options: {{table: eyes.csv, outcome: ill}}\nsplit: official\nlabels: drawn\nsource: simulated\n"
-    "terms: none\ncitation: none\nobtain: simulate\n{more}"
-)
-SCHEME = (
-    "label_kind: binary\nclasses:\n  - {name: well, meaning: none, read: ['0']}\n"
-    "  - {name: ill, meaning: some, read: ['1']}\n"
-)
-TINY = {
-    "task": "tiny",
-    "model": ["thumbnail", MODEL],
-    "floors": "thumbnail",
-    "head": {"epochs": 6, "warmup_epochs": 1, "widths": [16]},
-}
-
-
-def write_patients(folder: Path, patients: int, shift: float, seed: int) -> Path:
-    """Two photographs a patient; those of the ill are brighter by ``shift`` in one half."""
-    draw = np.random.default_rng(seed)
-    rows = []
-    yy, xx = np.mgrid[:48, :48]
-    fov = (yy - 23.5) ** 2 + (xx - 23.5) ** 2 < 23**2
-    for patient in range(patients):
-        ill = patient % 2
-        split = ("train", "train", "train", "val", "test", "test")[patient // 2 % 6]
-        for eye in ("left", "right"):
-            pixels = np.array([150, 90, 40]) + draw.normal(scale=12, size=(48, 48, 3))
-            pixels[:24] += ill * shift
-            path = folder / "photos" / f"p{patient}_{eye}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray((np.clip(pixels, 20, 255) * fov[..., None]).astype(np.uint8)).save(path)
-            rows.append(
-                {"image": f"photos/{path.name}", "patient": f"p{patient}", "ill": ill, "eye": eye, "split": split}
-            )
-    pd.DataFrame(rows).to_csv(folder / "eyes.csv", index=False)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +33,7 @@ def eyes(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def cards(tmp_path, monkeypatch):
-    folder = tmp_path / "cards"
-    folder.mkdir()
-    for name, more in {"tiny": SCHEME, "far": SCHEME, "bare": ""}.items():
-        (folder / f"{name}.yaml").write_text(CARD.format(name=name, more=more))
-    monkeypatch.setenv("F2VBENCH_PATH", str(folder))
+    monkeypatch.setenv("F2VBENCH_PATH", str(write_cards(tmp_path / "cards")))
 
 
 def records(out: Path) -> dict[str, dict]:
@@ -189,9 +148,9 @@ def test_a_stack_is_one_item_of_all_seeds(eyes, tmp_path):
     assert len(records(tmp_path / "run")) == 4
 
 
-def test_attention_adds_up_and_is_told_by_class(eyes, tmp_path):
+def test_attention_adds_up_and_is_told_by_class(eyes, tmp_path, capsys):
     names = [f"{MODEL}+thumbnail", f"concat:{MODEL}+thumbnail", f"mean:thumbnail+{MODEL}"]
-    words = {**TINY, "model": names, "floors": "none", "shots": [0, 2], "seeds": 1, "data": str(eyes)}
+    words = {**TINY, "model": names, "floors": "none", "shots": [0, 2], "seeds": 2, "data": str(eyes)}
     bench = Benchmark(out=tmp_path / "run", jobs=1, **words)
     assert bench.estimate(rehearse=True) is not None
     bench.run(Silent())
@@ -206,6 +165,16 @@ def test_attention_adds_up_and_is_told_by_class(eyes, tmp_path):
             ill = kept["targets"][:, 1] == 1
             assert list(result["attention"]["ill"]) == [MODEL, "thumbnail"]
             assert result["attention"]["ill"]["thumbnail"] == pytest.approx(kept["attention"][ill, 1].mean(), abs=1e-6)
+    mine = [record for record in held.values() if record["unit"]["encoder"] == names[0]]
+    few = [record["result"]["attention"]["ill"] for record in mine if record["unit"]["shots"] == 2]
+    assert main(["report", f"run={tmp_path / 'run'}"]) == 0
+    told = capsys.readouterr().out.split("Attention of fusions")[1]
+    low, high = sorted(weights["thumbnail"] for weights in few)
+    assert f"thumbnail {(low + high) / 2:.3f} ± {(high - low) / 2**0.5:.3f}" in told
+    table = pd.read_csv(tmp_path / "run" / "attention.csv")
+    assert len(table) == 2 * 2 * 2 * 2, "places, seeds, classes, encoders"
+    for _, weights in table.groupby(["shots", "seed", "class"]).weight:
+        assert weights.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_what_makes_no_sense_is_refused_before_anything_is_computed(eyes, tmp_path):

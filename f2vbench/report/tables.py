@@ -109,5 +109,29 @@ def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> s
     )
 
 
+def attention_text(attention: pd.DataFrame, shots_of: Mapping[str, str]) -> str:
+    """How fusions weigh their encoders: mean weight over the test images of each class ± sd over seeds.
+
+    Args:
+        attention: of `Results.attention`, with at least one row.
+    """
+    rows = []
+    for key, group in attention.groupby([*PLACE, "encoder"], dropna=False, sort=False):
+        task, protocol, shots, encoder = key
+        first = [place_title(task, protocol, shots, shots_of.get(task, "")), encoder]
+        for name, of_class in group.groupby("class", sort=False):
+            weights = [f"{part} {_weight_text(own.weight)}" for part, own in of_class.groupby("part", sort=False)]
+            rows.append([*first, str(name), "; ".join(weights)])
+            first = ["", ""]
+    return (
+        "Attention of fusions: mean weight of each encoder over the test images of a class ± sd over seeds\n"
+        f"{layout(['place', 'fusion', 'class', 'weights'], rows)}"
+    )
+
+
+def _weight_text(weights: pd.Series) -> str:
+    return f"{weights.mean():.3f}" + (f" ± {weights.std():.3f}" if len(weights) > 1 else "")
+
+
 def _p_text(p: float) -> str:
     return "–" if pd.isna(p) else "<0.0001" if p < 1e-4 else f"{p:.4f}"
