@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 Kind = Literal["binary", "nominal", "ordinal", "multilabel"]
 """How the classes relate. ``binary``: two, the second is the positive one. ``ordinal``: grades in order.
@@ -68,7 +69,27 @@ def evaluate(
 
 def auroc_by_class(scores: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float | None]:
     """Area under the ROC curve of each column against the rest, ties counted half; None where a side is empty."""
-    return [_auroc(column, positive) for column, positive in zip(scores.T, targets.T, strict=True)]
+    (areas,) = auroc_of_stack(scores[None], targets[None])
+    return [None if np.isnan(area) else float(area) for area in areas]
+
+
+def auroc_of_stack(
+    scores: NDArray[np.floating], targets: NDArray[np.bool_], there: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """(s, k) areas under the ROC curve of the columns of s tables, ties counted half; NaN where a side is empty.
+
+    Args:
+        scores, targets: (s, n, k).
+        there: (s, n), rows that count; all by default.
+    """
+    if there is None:
+        there = np.ones(scores.shape[:2], bool)
+    ranks = rankdata(np.where(there[..., None], scores, np.inf), axis=1)  # rows that don't count rank last
+    positive = targets & there[..., None]
+    above = positive.sum(axis=1)
+    below = there.sum(axis=1)[:, None] - above
+    wins = (ranks * positive).sum(axis=1) - above * (above + 1) / 2
+    return np.divide(wins, above * below, out=np.full(above.shape, np.nan), where=above * below > 0)
 
 
 def average_precision_by_class(scores: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float | None]:
@@ -110,14 +131,6 @@ def calibration_error(probabilities: NDArray[np.float64], targets: NDArray[np.bo
     predicted = probabilities.argmax(axis=1)
     rows = np.arange(len(predicted))
     return _calibration(probabilities[rows, predicted], targets[rows, predicted])
-
-
-def _auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
-    above, below = scores[positive], np.sort(scores[~positive])
-    if not len(above) or not len(below):
-        return None
-    wins = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
-    return float(wins.sum()) / (2 * len(above) * len(below))
 
 
 def _average_precision(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
