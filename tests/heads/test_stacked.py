@@ -105,12 +105,15 @@ def test_each_head_equals_the_one_trained_alone(several):
             np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
 
 
-def test_a_head_is_the_same_bits_whatever_it_is_stacked_with():
+@pytest.mark.parametrize("sizes", [(19, 20, 21, 22, 23), (3, 5, 6, 8, 7)])
+def test_a_head_is_the_same_bits_whatever_it_is_stacked_with(sizes):
+    """The last batches differ in length, or the only ones; the numbers of validation images do as well."""
     head = Mlp(10, SETTINGS.widths, 3, SETTINGS.dropout)
-    lessons = [lesson(seed, 19 + seed) for seed in range(5)]  # the last batches differ in length
+    lessons = [lesson(seed, n, val=12 + 5 * seed) for seed, n in enumerate(sizes)]
     together = train(head, lessons, SETTINGS, CPU)
     for chosen in ([0], [3, 1], [4, 2, 0]):
         for position, trained in zip(chosen, train(head, [lessons[i] for i in chosen], SETTINGS, CPU), strict=True):
+            assert (trained.epoch, trained.validation) == (together[position].epoch, together[position].validation)
             for name, tensor in trained.parameters.items():
                 assert torch.equal(tensor, together[position].parameters[name])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from f2vbench.metrics.classification import evaluate
+from f2vbench.metrics.classification import auroc_of_stack, evaluate
 
 EXACT = 1e-12
 
@@ -147,3 +147,20 @@ def test_one_class_alone_leaves_nothing_to_rank():
 def test_what_is_no_prediction_is_refused(probabilities, targets):
     with pytest.raises(ValueError, match=r"finite|exactly one|classes"):
         evaluate(probabilities, targets, "nominal", ["a", "b"])
+
+
+def test_areas_of_a_stack_are_those_of_each_table_without_the_rows_that_are_not_there():
+    draw = np.random.default_rng(5)
+    scores = draw.integers(0, 6, (4, 17, 3)) / 6
+    targets = draw.random((4, 17, 3)) < 0.4
+    targets[2, :, 1] = False
+    there = np.arange(17) < np.array([17, 12, 9, 16])[:, None]
+    found = auroc_of_stack(scores, targets, there)
+    for table in range(4):
+        for column in range(3):
+            truth = targets[table, there[table], column]
+            if truth.any():
+                expected = reference.roc_auc_score(truth, scores[table, there[table], column])
+                assert found[table, column] == pytest.approx(expected, abs=1e-12)
+            else:
+                assert np.isnan(found[table, column])
