@@ -10,7 +10,7 @@ import pandas as pd
 
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
-from f2vbench.report.tables import results_text
+from f2vbench.report.tables import attention_text, results_text
 from f2vbench.results import Results, write_csv
 from f2vbench.retrieval_results import retrieval_records, told
 from f2vbench.settings import ReportSettings
@@ -39,8 +39,11 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
         baseline = ranked.encoder.iloc[0]
     comparison = results.compare(baseline, metrics or by_task)
     notes = [f"note: {note}" for note in results.notes]
-    text = "\n\n".join([results_text(summary, comparison, by_task), *notes, *_of_retrieval(results, baseline)])
-    return Tables(text, summary, comparison)
+    shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
+    blocks = [results_text(summary, comparison, by_task, shots_of)]
+    if len(results.attention):
+        blocks.append(attention_text(results.attention, shots_of))
+    return Tables("\n\n".join([*blocks, *notes, *_of_retrieval(results, baseline)]), summary, comparison)
 
 
 def _of_retrieval(results: Results, baseline: str) -> list[str]:
@@ -74,4 +77,8 @@ def report(settings: ReportSettings) -> Iterator[str]:
     results.to_csv(out / "results.csv")
     write_csv(found.summary, out / "summary.csv")
     write_csv(found.comparison, out / "comparison.csv")
-    yield f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv"
+    written = f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv"
+    if len(results.attention):
+        write_csv(results.attention, out / "attention.csv")
+        written += ", attention.csv"
+    yield written

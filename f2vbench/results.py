@@ -34,6 +34,8 @@ class Results:
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
         records: of all units, as they were stored.
+        attention: one row a (unit, class, part) of the fusions by soft attention: encoder, task, protocol, shots, seed,
+            class, part (one of the joined encoders), weight (mean over the test images of the class, 0 to 1).
         lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
     """
@@ -42,6 +44,7 @@ class Results:
         self.records = tuple(records)
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
+        self.attention = _tidy_attention(records)
         # Records of the time when there was one family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
@@ -220,6 +223,18 @@ def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
     ]
     columns = ["encoder", "task", "protocol", "shots", "seed", "image", "metric", "value"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _tidy_attention(records: Sequence[Record]) -> pd.DataFrame:
+    rows = [
+        {**record["unit"], "class": name, "part": part, "weight": weight}
+        for record in records
+        for name, weights in record["result"].get("attention", {}).items()
+        for part, weight in weights.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["encoder", *PLACE, "seed", "class", "part", "weight"])
+    frame["shots"] = frame.shots.astype("Int64")
+    return _sorted(frame, [*PLACE, "encoder", "seed"])
 
 
 def _chance_levels(frame: pd.DataFrame) -> list[str]:

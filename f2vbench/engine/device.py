@@ -37,8 +37,8 @@ def training_arithmetic(precision: str, device: torch.device) -> str:
     Gradients bear the rounding (the weights stay in float32); stored features are to be the same on every machine.
     """
     if precision == "auto" and device.type == "cpu":
-        tell = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
-        return "bf16" if tell().get("avx512_bf16", False) else "float32"
+        has_bf16 = hasattr(torch.cpu, "get_capabilities") and torch.cpu.get_capabilities().get("avx512_bf16")
+        return "bf16" if has_bf16 else "float32"  # PyTorch before 2.9 does not tell
     return arithmetic(precision, device)
 
 
