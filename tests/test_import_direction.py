@@ -39,7 +39,7 @@ ORDER = [
     ["hub"],
     ["weights_cards"],
     ["store.checkpoints"],
-    ["files", "processes"],
+    ["files", "processes", "processor"],
     ["errors", "progress", "torchvision_compat", "tasks", "weights"],
 ]
 
