@@ -12,12 +12,13 @@ from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
 from f2vbench.report.tables import attention_text, results_text
 from f2vbench.results import Results, write_csv
+from f2vbench.retrieval_results import retrieval_records, told
 from f2vbench.settings import ReportSettings
 from f2vbench.store.runs import RunFolder, runs_below
 
 
 class Tables(NamedTuple):
-    """`Results.summary` and `Results.compare`, and both for the terminal, with the notes."""
+    """`Results.summary` and `Results.compare`, and both for the terminal, with the notes, and what retrieval adds."""
 
     text: str
     summary: pd.DataFrame
@@ -42,7 +43,16 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
     blocks = [results_text(summary, comparison, by_task, shots_of)]
     if len(results.attention):
         blocks.append(attention_text(results.attention, shots_of))
-    return Tables("\n\n".join([*blocks, *notes]), summary, comparison)
+    return Tables("\n\n".join([*blocks, *notes, *_of_retrieval(results, baseline)]), summary, comparison)
+
+
+def _of_retrieval(results: Results, baseline: str) -> list[str]:
+    """Intervals over patients where there are retrieval units; or why there are none."""
+    try:
+        records = retrieval_records(results.records)
+    except StoreError as error:
+        return [f"note: {error}"]
+    return [told(records, baseline)] if records else []
 
 
 def report(settings: ReportSettings) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Results:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
+        records: of all units, as they were stored.
         attention: one row a (unit, class, part) of the fusions by soft attention: encoder, task, protocol, shots, seed,
             class, part (one of the joined encoders), weight (mean over the test images of the class, 0 to 1).
         lower_is_better: names of the metrics of which less is better, as their families say.
@@ -40,6 +41,7 @@ class Results:
     """
 
     def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
+        self.records = tuple(records)
         self.frame = _tidy(records)
         self.per_image = _tidy_images(records)
         self.attention = _tidy_attention(records)
@@ -237,7 +239,7 @@ def _tidy_attention(records: Sequence[Record]) -> pd.DataFrame:
 
 def _chance_levels(frame: pd.DataFrame) -> list[str]:
     """What chance reaches at each place, a sentence each."""
-    levels = frame[frame.metric.str.endswith(_CHANCE)]
+    levels = frame[frame.metric.str.endswith(_CHANCE) & ~frame.metric.str.contains(":")]  # not those of variants
     notes = []
     for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
         means = group.groupby("metric", sort=False).value.mean().dropna()

@@ -13,10 +13,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from f2vbench.setting_types import Names, Seeds, Settings, Shots, expand_integers, flatten, overlay, split_list, unique
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
+Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
 
 
 Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
+Variants = Annotated[list[Variant], BeforeValidator(lambda value: unique(split_list(value)))]
 
 
 class DecoderSettings(Settings):
@@ -93,7 +95,7 @@ class RunSettings(Settings):
         None, description="external validation: the tasks that they are tested on; the same classes in their cards"
     )
     model: Names = Field(
-        ["fundus2video:untrained", "fundus2fa:untrained"],
+        ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
@@ -157,6 +159,12 @@ class RunSettings(Settings):
     )
     reading: Reading = Field(
         "venous", description="zero-shot: the part of a generated angiogram whose brightness is the vessel score"
+    )
+    index: str = Field("Flat", description="retrieval: FAISS factory string, IVF64,Flat or HNSW32; Flat is exact")
+    pca: int | None = Field(None, ge=1, description="retrieval: principal components, fitted on other patients")
+    variant: Variants = Field(
+        [],
+        description="retrieval: also measure cross-modal, other-view, other-eye (hits must differ so), modality-pairs",
     )
     select: Literal["val", "last"] = Field(
         "val",

@@ -16,6 +16,7 @@ ORDER = [
     ["publish"],
     ["doctor", "overview", "listing", "datasets", "reporting", "simulation"],
     ["benchmark"],
+    ["search"],
     ["estimate"],
     ["plan"],
     ["opening"],
@@ -26,7 +27,7 @@ ORDER = [
     ["store.features"],
     ["adapters"],
     ["heads"],
-    ["results"],
+    ["results", "retrieval_results"],
     ["store"],
     ["stats"],
     ["report"],
@@ -38,7 +39,7 @@ ORDER = [
     ["hub"],
     ["weights_cards"],
     ["store.checkpoints"],
-    ["files", "processes"],
+    ["files", "processes", "processor"],
     ["errors", "progress", "torchvision_compat", "tasks", "weights"],
 ]
 
@@ -82,6 +83,7 @@ def test_a_module_imports_only_from_its_right(path):
         ["-m", "f2vbench", "run", "--help"],
         ["-m", "f2vbench", "phantom", "--help"],
         ["-m", "f2vbench", "train", "--help"],
+        ["-m", "f2vbench", "search", "--help"],
         ["-m", "f2vbench", "data", "check", "--help"],
         ["-m", "f2vbench", "generate", "--help"],
         ["-m", "f2vbench", "score", "--help"],

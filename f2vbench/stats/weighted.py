@@ -130,6 +130,19 @@ def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
     return of
 
 
+def _mean_of_ratios(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    """Numerators of k groups, then their denominators, (n, 2k); a group without any weight leaves it undefined."""
+    if parts.ndim != 2 or parts.shape[1] % 2:
+        raise ValueError(f"a mean of ratios needs k numerators and k denominators a case, (n, 2k), not {parts.shape}")
+    numbers, groups = parts.astype(np.float64), parts.shape[1] // 2
+
+    def of(weights: np.ndarray) -> np.ndarray:
+        sums = weights @ numbers
+        return _ratio(sums[:, :groups], sums[:, groups:]).mean(axis=1)
+
+    return of
+
+
 def _of_calls(parts: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]):
     """A metric that is one sum over cases divided by another, of bool calls and bool labels."""
 
@@ -180,5 +193,6 @@ METRICS = {
         Metric("dice", _of_calls(lambda calls, truth: (2 * (calls & truth), calls.astype(int) + truth))),
         Metric("mean", _mean),
         Metric("ratio", _ratio_of_sums),
+        Metric("mean_of_ratios", _mean_of_ratios),
     )
 }
