@@ -2,8 +2,8 @@
 
     python benchmarks/head_stacking.py [--seeds 5] [--width 1024] [--classes 5] [--shots 1 2 4 8 16] [--epochs 50]
 
-Prints seconds of one core (the best of three) for each number of shots. "Loop" is the plain way: torch.nn layers, cross-entropy
-and AdamW, one head after another, with the same batches, dropout and choice of epoch.
+Prints seconds of one core (the best of three) for each number of shots. "Loop" is the plain way: torch.nn layers,
+cross-entropy and AdamW, one head after another, with the same batches, dropout and choice of epoch.
 """
 
 from __future__ import annotations
