@@ -35,7 +35,7 @@ STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.6,
     "savefig.dpi": 300,
 }
-_LONGEST = 27  # letters below a picture that don't touch the next one's
+_LONGEST = 23  # letters below a picture that don't touch the next one's
 _NAMES = {"mean_recall": "Mean of these"}
 
 
