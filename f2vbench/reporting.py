@@ -11,7 +11,7 @@ import pandas as pd
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
 from f2vbench.report.settings import ReportSettings
-from f2vbench.report.tables import results_text
+from f2vbench.report.tables import attention_text, results_text
 from f2vbench.report.written import write_report
 from f2vbench.results import Results
 from f2vbench.retrieval_results import retrieval_records, told
@@ -39,8 +39,11 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
     baseline = _compared(summary, baseline)
     comparison = results.compare(baseline, metrics or by_task)
     notes = [f"note: {note}" for note in results.notes]
-    text = "\n\n".join([results_text(summary, comparison, by_task), *notes, *_of_retrieval(results, baseline)])
-    return Tables(text, summary, comparison)
+    shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
+    blocks = [results_text(summary, comparison, by_task, shots_of)]
+    if len(results.attention):
+        blocks.append(attention_text(results.attention, shots_of))
+    return Tables("\n\n".join([*blocks, *notes, *_of_retrieval(results, baseline)]), summary, comparison)
 
 
 def _of_retrieval(results: Results, baseline: str) -> list[str]:

@@ -47,7 +47,6 @@ def cohort(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def cards(tmp_path, monkeypatch):
     families = {"tiny": ("retrieval", "retrieval_table"), "again": ("retrieval", "retrieval_table")}
-    families["drawn"] = ("classification", "retrieval_table")
     for name, (family, layout) in families.items():
         path = tmp_path / "cards" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -249,8 +248,6 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
-    with pytest.raises(SettingsError, match="can't run the family classification yet, only segmentation"):
-        Benchmark(**{**words, "task": "drawn", "data": str(cohort)}).plan()
 
 
 def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
@@ -265,9 +262,7 @@ def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_pat
     assert main(["list", "tasks"]) == 0
     listed = capsys.readouterr().out
     assert "retrieval: zero-shot" in listed
-    assert [line.split()[1:4] for line in listed.splitlines() if line.startswith("drawn ")] == [
-        ["classification", "(not", "yet)"]
-    ]
+    assert "classification: zero-shot, prototype, knn" in listed
 
 
 def test_the_thumbnail_is_the_mean_of_pixel_blocks_and_needs_no_weights():

@@ -21,6 +21,7 @@ from f2vbench.progress import Silent
 from f2vbench.search.command import search
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import place
+from f2vbench.words import parse
 
 OTHER = "timm:test_resnet:untrained"
 
@@ -106,6 +107,32 @@ def test_an_index_is_built_once_renewed_for_new_images_and_resumed(library, quer
     )
 
 
+def test_building_that_was_stopped_goes_on_where_it_was(library, query, tmp_path, monkeypatch):
+    import f2vbench.search.stored_index as module
+
+    original = module.execute
+
+    def stopped(*words):
+        for number, done in enumerate(original(*words)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield done
+
+    monkeypatch.setattr(module, "execute", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path, image=query, index=library)
+    assert not (place(library) / "index.json").exists()
+    features = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
+    assert 0 < len(features) < len(pd.read_csv(library / "retrieval.csv"))
+    monkeypatch.setattr(module, "execute", original)
+    found = ask(tmp_path, image=query, index=library)
+    assert {path: path.stat().st_mtime_ns for path in features} == features, "what was encoded is encoded again"
+    fresh = tmp_path / "elsewhere"
+    shutil.copytree(library, fresh)
+    again = ask(tmp_path, image=query, index=fresh)
+    pd.testing.assert_frame_equal(found.table.drop(columns="file"), again.table.drop(columns="file"))
+
+
 def test_an_index_of_another_encoder_is_refused_by_its_key(library, query, tmp_path):
     ask(tmp_path, image=query, index=library)
     with pytest.raises(StoreError, match=r"built by thumbnail .*, not by timm:test_resnet:untrained"):
@@ -154,6 +181,12 @@ def test_what_can_not_be_searched_is_refused_and_what_can_not_be_read_is_told(li
     (empty / "bad.png").write_bytes(b"no")
     with pytest.raises(DataError, match="none of its images can be read"):
         ask(tmp_path, image=query, index=empty)
+    with pytest.raises(DataError, match="there is no such folder"):
+        ask(tmp_path, image=query, index=tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"nothing\.png"):
+        ask(tmp_path, image=tmp_path / "nothing.png", index=folder)
+    with pytest.raises(SettingsError, match="search for one image at a time, not for 2"):
+        parse(SearchSettings, ["a.png", "b.png", f"index={folder}"])
     with pytest.raises(SettingsError, match="no index yet"):
         ask(tmp_path, image=query, index=library, model=None)
     with pytest.raises(SettingsError, match="no embedding"):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from f2vbench.errors import SettingsError
+from f2vbench.processor import has_bf16
 
 
 def torch_device(name: str) -> torch.device:
@@ -37,8 +38,7 @@ def training_arithmetic(precision: str, device: torch.device) -> str:
     Gradients bear the rounding (the weights stay in float32); stored features are to be the same on every machine.
     """
     if precision == "auto" and device.type == "cpu":
-        tell = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
-        return "bf16" if tell().get("avx512_bf16", False) else "float32"
+        return "bf16" if has_bf16() else "float32"
     return arithmetic(precision, device)
 
 

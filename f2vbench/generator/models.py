@@ -45,7 +45,7 @@ class TrainedNetworks:
                 # Not the transposed ones: with their weights in channels_last PyTorch 2.13 gives wrong gradients on a
                 # CPU (seen against float64 and finite differences).
                 if isinstance(layer, nn.Conv2d):
-                    layer.to(memory_format=torch.channels_last)
+                    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:
             averaging = _averaging(settings.ema)

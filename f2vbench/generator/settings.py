@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from f2vbench.generator.presets import ABLATIONS, MODELS, PRESETS, presets_of
-from f2vbench.settings import Settings, flatten, overlay
+from f2vbench.setting_types import Settings, flatten, overlay
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]

@@ -13,7 +13,7 @@ from f2vbench.generator.distributed import local_device, process_group, rank, wo
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.trainer import Trainer
 from f2vbench.progress import Progress, Silent
-from f2vbench.settings import flatten
+from f2vbench.setting_types import flatten
 
 
 def train(settings: TrainSettings, progress: Progress | None = None) -> Path:

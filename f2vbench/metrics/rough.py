@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2vbench.metrics.ragged import Ragged
+from f2vbench.processor import has_bf16
 
 # Rows of the gallery that are compared at once, so few that they stay in the processor's cache.
 _ROWS = 1 << 11
@@ -25,11 +26,6 @@ _MOST = 32
 _GROWTH = 1.3
 
 
-def is_native() -> bool:
-    """Whether this processor multiplies bfloat16 by itself (AVX-512 BF16, AMX)."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
 def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count: int) -> Ragged | None:
     """For each query positions in the gallery, rising, that hold its ``count`` nearest by inner product, ties included.
 
@@ -40,11 +36,11 @@ def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count
         None where single precision is the better choice: without native bfloat16, with few queries or a small gallery,
         or where too many images are too alike.
     """
-    if not is_native() or len(queries) < _FEWEST_QUERIES or len(gallery) < _FEWEST_ROWS or count > _MOST_WANTED:
+    if not has_bf16() or len(queries) < _FEWEST_QUERIES or len(gallery) < _FEWEST_ROWS or count > _MOST_WANTED:
         return None
     # What is taken from every row of the gallery shifts all products of a query equally, and so changes no order;
     # without what embeddings have in common, products are smaller, and so is what rounding does to them.
-    common = np.mean(gallery[:_ROWS], axis=0, dtype=np.float64).astype(np.float32)
+    common = np.asarray(np.mean(gallery[:_ROWS], axis=0, dtype=np.float64), np.float32)
     blocks = []
     for start in range(0, len(queries), _QUERIES):
         found = _of_block(torch.tensor(queries[start : start + _QUERIES]), gallery, common, count)

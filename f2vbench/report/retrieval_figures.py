@@ -35,7 +35,8 @@ STYLE: dict[Any, Any] = {
     "hatch.linewidth": 0.6,
     "savefig.dpi": 300,
 }
-_NAMES = {"mean_recall": "mean of these"}
+_LONGEST = 23  # letters below a picture that don't touch the next one's
+_NAMES = {"mean_recall": "Mean of these"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _told(about: dict[str, list[str]], position: int) -> str:
 
 
 def _looks(table: DataFrame) -> dict[str, dict[str, Any]]:
-    """Colour of each encoder, the same in every panel; floors in grey, untrained ones hatched."""
+    """Colour of each encoder, the same in every panel, from poor to good; floors in grey, untrained ones hatched."""
     looks: dict[str, dict[str, Any]] = {}
     for row in table.drop_duplicates("encoder").sort_values("encoder").itertuples():
         used = sum(look["floor"] == row.floor for look in looks.values())
@@ -182,13 +183,13 @@ def _looks(table: DataFrame) -> dict[str, dict[str, Any]]:
         }
         suffix = " (floor)" if row.floor else ""
         looks[str(row.encoder)] = {"floor": row.floor, "look": look, "label": f"{row.encoder}{suffix}"}
-    return looks
+    order = table[table.metric == table.metric.iloc[0]].groupby("encoder").value.mean().sort_values(kind="stable")
+    return {str(encoder): looks[str(encoder)] for encoder in order.index}
 
 
 def _panel(axis: Any, table: DataFrame, looks: dict[str, dict[str, Any]]) -> None:
     metrics = list(dict.fromkeys(table.metric))
-    first = table[table.metric == metrics[0]].sort_values("value")
-    order = list(first.encoder)
+    order = [encoder for encoder in looks if encoder in set(table.encoder)]
     width = 0.8 / len(order)
     for place, encoder in enumerate(order):
         rows = table[table.encoder == encoder].set_index("metric").loc[metrics]
@@ -214,4 +215,5 @@ def draw_picture(axis: Any, shown: Shown) -> None:
     colour, weight = {None: (INK, 1.0), True: (_HIT, 2.4), False: (_MISS, 0.5)}[shown.hit]
     for spine in axis.spines.values():
         spine.set(color=colour, linewidth=weight)
-    axis.set_xlabel(shown.label, fontsize=7, labelpad=2.5, color=_HIT if shown.hit else INK, linespacing=1.15)
+    label = "\n".join(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…" for line in shown.label.split("\n"))
+    axis.set_xlabel(label, fontsize=7, labelpad=2.5, color=_HIT if shown.hit else INK, linespacing=1.15)

@@ -136,7 +136,8 @@ def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: st
 
 def _shown(rank: int, row: Any, similarity: float, whose: str) -> Shown:
     hit = bool(whose) and row.patient == whose
-    lines = [f"{rank}: {similarity:.3f}" + (" · same patient" if hit else ""), _of_patient(row.patient), *_told(row)]
+    patient = _of_patient(row.patient)
+    lines = [f"{rank}: {similarity:.3f}", f"same {patient}" if hit else patient, *_told(row)]
     return Shown(_picture(open_photograph(row)), _lines(lines), hit)
 
 

@@ -6,6 +6,7 @@ interrupted building goes on, because embeddings come from the feature store.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class StoredIndex:
         weights, cut: what belongs to the word.
         key: SHA-256 of weights, architecture, preprocessing, arithmetic and feature code.
         content: SHA-256 of the images that it holds, in their order.
-        vectors: SHA-256 of the file of vectors.
+        vectors: SHA-256 of the vectors.
     """
 
     model: str
@@ -54,17 +55,23 @@ class StoredIndex:
             return None
 
     def load(self, folder: Path) -> np.ndarray | None:
-        """(n, width) normalised vectors, or None where they are gone or damaged."""
+        """(n, width) normalised vectors, memory-mapped, or None where they are gone or damaged."""
         try:
-            content = (place(folder) / "vectors.npy").read_bytes()
-        except OSError:
+            vectors = np.load(place(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
             return None
-        return np.load(io.BytesIO(content), allow_pickle=False) if sha256(content) == self.vectors else None
+        return vectors if _digest(vectors) == self.vectors else None
 
 
 def place(folder: Path) -> Path:
     """Where the index of a folder is kept."""
     return cache_folder() / "search" / sha256(str(folder).encode())[:32]
+
+
+def _digest(vectors: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{vectors.dtype.str} {vectors.shape}".encode())
+    digest.update(np.ascontiguousarray(vectors).data)
+    return digest.hexdigest()
 
 
 def vectors_of(
@@ -99,9 +106,10 @@ def vectors_of(
     block = io.BytesIO()
     np.save(block, vectors)
     write_atomically(place(source.folder) / "vectors.npy", block.getvalue())
+    del block
     spec = context.models[name]
     weights = None if spec.weights_file is None else str(spec.weights_file)
-    kept = StoredIndex(model, weights, spec.cut or source.cut, key, content, sha256(block.getvalue()))
+    kept = StoredIndex(model, weights, spec.cut or source.cut, key, content, _digest(vectors))
     write_atomically(place(source.folder) / "index.json", sealed(vars(kept)))
     return vectors
 

@@ -79,7 +79,7 @@ def test_nearest_is_exact_where_single_precision_is_not():
 @pytest.mark.parametrize("alike", ["not", "much", "nearly", "copies"])
 def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeypatch):
     """On a processor without bfloat16 the products are slower, and the same."""
-    monkeypatch.setattr(rough, "is_native", lambda: True)
+    monkeypatch.setattr(rough, "has_bf16", lambda: True)
     draw = np.random.default_rng(6)
     noise = draw.normal(size=(20_000, 48))
     if alike == "copies":
@@ -107,11 +107,11 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
 
 def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
     vectors = normalised(np.random.default_rng(7).normal(size=(17_000, 8)))
-    monkeypatch.setattr(rough, "is_native", lambda: True)
+    monkeypatch.setattr(rough, "has_bf16", lambda: True)
     assert rough.candidates(vectors[:80], vectors, 5) is not None
     assert rough.candidates(vectors[:10], vectors, 5) is None
     assert rough.candidates(vectors[:80], vectors[:1000], 5) is None
-    monkeypatch.setattr(rough, "is_native", lambda: False)
+    monkeypatch.setattr(rough, "has_bf16", lambda: False)
     assert rough.candidates(vectors[:80], vectors, 5) is None
 
 
