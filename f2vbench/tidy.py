@@ -18,6 +18,7 @@ COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", 
 
 
 def tidy(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a (unit, metric), with the columns of `COLUMNS`; NaN with a reason where there is no value."""
     rows = [
         {
             **record["unit"],
@@ -46,6 +47,7 @@ def in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def tidy_images(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a (unit, image, metric)."""
     rows = [
         {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
         for record in records
@@ -57,6 +59,7 @@ def tidy_images(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def tidy_attention(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a (unit, class, part) of the fusions by soft attention."""
     rows = [
         {**record["unit"], "class": name, "part": part, "weight": weight}
         for record in records
@@ -81,6 +84,7 @@ def chance_levels(frame: pd.DataFrame) -> list[str]:
 
 
 def warnings_of(frame: pd.DataFrame) -> list[str]:
+    """Untrained weights, missing seeds and too few of them, a sentence each."""
     notes = []
     untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
     if untrained:
