@@ -8,7 +8,7 @@ import pandas as pd
 
 from f2vbench.engine.context import Context
 from f2vbench.engine.items import execute, items_of, workers
-from f2vbench.engine.work import Extract, Item
+from f2vbench.engine.work import Extract, Item, Solve
 from f2vbench.estimate import Estimate, estimate, learn_rates
 from f2vbench.plan import Plan, make_plan
 from f2vbench.progress import Progress, Silent, for_this_terminal
@@ -117,16 +117,18 @@ class Benchmark:
             learn_rates(context, item, outcome)
             if not isinstance(item, Extract) and phase != "units":
                 phase = "units"
-                progress.begin("units", len(items) - encoding)
+                progress.begin("units", sum(len(each.units) for each in items if isinstance(each, Solve)))
             if isinstance(item, Extract) == (phase == "encoding"):
-                progress.advance(item.label)
-            elsewhere += not outcome.done
+                for label in [item.label] if isinstance(item, Extract) else [unit.label for unit in item.units]:
+                    progress.advance(label)
+            elsewhere += outcome.elsewhere
         if elsewhere:
             progress.note(f"{elsewhere} units are in the hands of another process; run again to see them")
 
 
 def _context(plan: Plan) -> Context:
-    return Context(plan.settings, plan.tasks, plan.models, plan.folder.path, plan.weights)
+    parts = {part.name: part for spec in plan.models.values() for part in spec.parts}
+    return Context(plan.settings, plan.tasks, parts | plan.models, plan.folder.path, plan.weights)
 
 
 def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
@@ -134,7 +136,15 @@ def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "models": {name: spec.identity() for name, spec in plan.models.items()},
         "data": {
-            name: {"folder": str(task.folder), "fingerprint": task.fingerprint} for name, task in plan.tasks.items()
+            name: {
+                "folder": str(task.folder),
+                "fingerprint": task.fingerprint,
+                "images": len(task.index),
+                "patients": task.index.patient.nunique(),
+                "card": task.card.model_dump(mode="json"),
+                "notes": task.notes,
+            }
+            for name, task in plan.tasks.items()
         },
         "left_out": plan.left_out,
         "software": software(),

@@ -21,7 +21,8 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
 
   run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
   plan     what a run would do, how long it would take, and what is done already
-  report   tables of a run, on the terminal and as CSV
+  report   runs as tables, figures and one page:  f2vbench report run=runs/rite format=html,latex,pdf
+  search   images of a folder or a run most like one:  f2vbench search eye.jpg index=photos model=timm:resnet18
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
   generate an angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>
   score    generated videos against real ones:  f2vbench score real=folder generated=folder
@@ -74,6 +75,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
         "run": _run,
         "plan": _plan,
         "report": _report,
+        "search": _search,
         "train": _train,
         "generate": _generate,
         "score": _score,
@@ -126,7 +128,7 @@ def _plan(words: list[str]) -> int:
 
 
 def _report(words: list[str]) -> int:
-    from f2vbench.settings import ReportSettings
+    from f2vbench.report.settings import ReportSettings
 
     settings = _read("report", ReportSettings, words)
     if settings is None:
@@ -135,6 +137,19 @@ def _report(words: list[str]) -> int:
 
     for text in report(settings):
         print(text, flush=True)
+    return 0
+
+
+def _search(words: list[str]) -> int:
+    from f2vbench.search.settings import SearchSettings
+
+    settings = _read("search", SearchSettings, words)
+    if settings is None:
+        return 0
+    from f2vbench.progress import for_this_terminal
+    from f2vbench.search.command import search
+
+    print(search(settings, for_this_terminal()).text)
     return 0
 
 

@@ -69,7 +69,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
     known = remembered_rates()
     found = Estimate(workers=workers(plan.settings))
     worker = Worker(context)
-    items: list[Item] = [Solve(unit) for unit in plan.missing]
+    items: list[Item] = [Solve((unit,)) for unit in plan.missing]
     with threads_for(context, items):
         encoding = images_to_encode(plan.missing, context)
         for unit in plan.missing:
@@ -87,7 +87,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
             cost.seconds += rates["prepare"] + rates["fit_step"] * steps + rates["test_image"] * len(episode.test)
             cost.disk_bytes += rates["map_bytes"] * len(episode.test)
         for (model, task_name, what), images in encoding.items():
-            cost = found.models[model]
+            cost = found.models.setdefault(model, ModelCost())  # a part of a fusion has no units of its own
             rates = known.get(kind_of_work(extraction_work(context, model, what)), {"image": 0.0, "image_bytes": 0.0})
             stored = _stored(context, model, task_name, what, images)
             cost.images, cost.stored = cost.images + len(images), cost.stored + stored
@@ -139,8 +139,9 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
     what = context.feature(unit)
     if what is not None:
         names = context.family(unit.task).photographs(context.tasks[unit.task].index).image.astype(str)
-        item = Extract(unit.encoder, unit.task, what, (names.iloc[0], names.iloc[-1]))
-        learn_rates(context, item, worker.do(item))
+        for model in context.models[unit.encoder].part_names:
+            item = Extract(model, unit.task, what, (names.iloc[0], names.iloc[-1]))
+            learn_rates(context, item, worker.do(item))
     worker.rehearse(unit, steps=1)  # the first step of a network also prepares its kernels
     remember_rates(unit_work(unit, settings), _unit_rates(worker.rehearse(unit, steps=_REHEARSED_STEPS)))
     return remembered_rates()

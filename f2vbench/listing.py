@@ -27,8 +27,7 @@ def tasks(_: ListSettings) -> str:
             where = str(find_folder(card, None))
         except F2VBenchError:
             where = "no data: give data=folder" if card.phantom is None else "made on first use"
-        family = card.family if card.family in FAMILIES else f"{card.family} (not yet)"
-        rows.append([name, family, card.title, where])
+        rows.append([name, card.family, card.title, where])
     run = [f"  {name}: {', '.join(family_named(name).protocols)}" for name in FAMILIES]
     return "\n".join([layout(["task", "family", "data set", "folder"], rows), "", "what runs, by family:", *run])
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.adapters.families import FAMILIES, family_named
-from f2vbench.data.cards import TaskCard, card_hash, load_card
-from f2vbench.data.tasks import TaskData, open_task
+from f2vbench.data.cards import TaskCard, card_hash
+from f2vbench.data.tasks import TaskData
 from f2vbench.encoders.registry import floor_names, parse_model
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, StoreError, did_you_mean
 from f2vbench.files import canonical_json, sha256
+from f2vbench.opening import open_tasks, read_cards
 from f2vbench.progress import Progress
 from f2vbench.settings import Protocol, RunSettings
 from f2vbench.store.runs import RunFolder
@@ -61,9 +62,9 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         StoreError: the run folder holds units of other data, settings or weights.
     """
     problems: list[str] = []
-    cards = _cards(settings, problems)
+    cards = read_cards(settings, problems)
     models = _models(settings, cards, problems)
-    tasks = _tasks(settings, cards, problems, progress)
+    tasks = open_tasks(settings, cards, problems, progress)
     if problems:
         raise SettingsError(problems)
     left_out: list[str] = []
@@ -83,23 +84,6 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         notes += family_named(family).notes(solved, settings)
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
-
-
-def _cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
-    """The cards of the run's tasks, those that can be read and run."""
-    cards = []
-    for name in settings.task:
-        try:
-            card = load_card(name)
-        except F2VBenchError as error:
-            problems.extend(error.problems)
-            continue
-        if card.family in FAMILIES:
-            cards.append(card)
-        else:
-            runnable = ", ".join(FAMILIES)
-            problems.append(f"task={name}: this version can't run the family {card.family} yet, only {runnable}")
-    return cards
 
 
 def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
@@ -131,35 +115,17 @@ def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
                 f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
         models[spec.name] = spec
+    named: dict[str, ModelSpec] = {}
+    for spec in [alone for model in models.values() for alone in model.parts or (model,)]:
+        if named.setdefault(spec.name, spec) != spec:
+            problems.append(f"two different models would both be called '{spec.name}'; rename the file of one")
     if isinstance(settings.weights, str):
-        users = [spec.name for spec in models.values() if spec.weights == str(Path(settings.weights).absolute())]
+        users = [spec.name for spec in named.values() if spec.weights == str(Path(settings.weights).absolute())]
         if len(users) > 1:
             problems.append(
                 f"weights={settings.weights} would serve {', '.join(users)}: say whose they are with weights.<model>=…"
             )
     return models
-
-
-def _tasks(
-    settings: RunSettings, cards: list[TaskCard], problems: list[str], progress: Progress | None
-) -> dict[str, TaskData]:
-    if isinstance(settings.data, str) and len(settings.task) > 1:
-        problems.append("data: one folder for several tasks; write data.<task>=folder for each")
-        return {}
-    if isinstance(settings.data, dict):
-        for name in settings.data:
-            if name not in settings.task:
-                problems.append(f"data.{name}: no such task in this run{did_you_mean(name, settings.task)}")
-    tasks: dict[str, TaskData] = {}
-    for card in cards:
-        given = settings.data.get(card.name) if isinstance(settings.data, dict) else settings.data
-        if problems and card.phantom and given is None:
-            continue  # simulating takes a minute: not for nothing
-        try:
-            tasks[card.name] = open_task(card.name, given, progress)
-        except F2VBenchError as error:
-            problems.extend(error.problems)
-    return tasks
 
 
 def _expand(
@@ -239,6 +205,7 @@ def _done(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str,
                 clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
         if record["provenance"]["weights_sha256"]:
             weights[unit.encoder] = record["provenance"]["weights_sha256"]
+        weights |= {name: held for name, held in record["provenance"].get("parts_sha256", {}).items() if held}
         if unit.name in by_name and not folder.files_are_whole(record):
             folder.discard(unit.name, "a file of its predictions is gone or damaged")
         elif unit.name in by_name:

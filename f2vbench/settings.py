@@ -4,67 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-Protocol = Literal["zero-shot", "few-shot", "supervised"]
+from f2vbench.setting_types import Names, Seeds, Settings, Shots, expand_integers, flatten, overlay, split_list, unique
+
+Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
+Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
 Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
 
 
-def _split(value: Any) -> list[Any]:
-    """``"a,b"``, ``"a"`` or a list → a list; numbers become lists of one."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return list(value) if isinstance(value, list | tuple | set | range) else [value]
-
-
-def _expand_integers(value: Any) -> list[Any]:
-    """``"0-4"`` and ``"1,2,8-10"`` → integers; what is no integer is left for the error message."""
-    expanded: list[Any] = []
-    for part in _split(value):
-        found = re.fullmatch(r"(\d+)-(\d+)", part) if isinstance(part, str) else None
-        expanded.extend(range(int(found[1]), int(found[2]) + 1) if found else [part])
-    return expanded
-
-
-def _expand_seeds(value: Any) -> list[Any]:
-    """A single number n means n seeds (0 … n−1); lists and ranges name them."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return list(range(value))
-    if isinstance(value, str) and value.strip().isdigit():
-        return list(range(int(value)))
-    return _expand_integers(value)
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
-Names = Annotated[list[str], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
-Shots = Annotated[
-    list[Annotated[int, Field(ge=0)]],
-    BeforeValidator(lambda value: _unique(_expand_integers(value))),
-    Field(min_length=1),
-]
-Seeds = Annotated[
-    list[Annotated[int, Field(ge=0)]], BeforeValidator(lambda value: _unique(_expand_seeds(value))), Field(min_length=1)
-]
-Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: _unique(_split(value))), Field(min_length=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused and values can't be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What each ``preset=`` sets unless the user says otherwise, for help texts."""
-
-    bare_words: ClassVar[str | None] = None
-    """The key that words without a key belong to, where the verb takes such words: ``generate eye.jpg``."""
+Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
+Variants = Annotated[list[Variant], BeforeValidator(lambda value: unique(split_list(value)))]
 
 
 class DecoderSettings(Settings):
@@ -76,6 +30,25 @@ class DecoderSettings(Settings):
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
     encoder_learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of the encoder, finetune=full")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
+
+
+class HeadSettings(Settings):
+    """Training of classification heads on an encoder's embeddings; batch, epochs and rates are the paper's."""
+
+    widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(expand_integers)] = Field(
+        [128], description="widths of the MLP's hidden layers"
+    )
+    fusion_width: int = Field(
+        128, ge=16, multiple_of=16, description="width to which a fusion projects each encoder's embedding"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="part of the hidden layers dropped in training")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="part of a label spread over all classes")
+    batch_size: int = Field(16, ge=1, description="images in an optimiser step")
+    epochs: int = Field(50, ge=1, description="passes over the support images")
+    warmup_epochs: int = Field(10, ge=0, description="epochs over which the learning rate rises from 0")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate (AdamW, cosine after the warm-up)")
+    min_learning_rate: float = Field(1e-6, ge=0, description="learning rate at the end")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW")
 
 
 class ScratchSettings(Settings):
@@ -115,8 +88,14 @@ class RunSettings(Settings):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     task: Names = Field(description="task cards by name; `f2vbench list tasks` shows them")
+    train: str | None = Field(
+        None, description="external validation: the task that heads are trained on, in place of task="
+    )
+    test: Names | None = Field(
+        None, description="external validation: the tasks that they are tested on; the same classes in their cards"
+    )
     model: Names = Field(
-        ["fundus2video:untrained", "fundus2fa:untrained"],
+        ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
@@ -124,13 +103,24 @@ class RunSettings(Settings):
     weights: str | dict[str, str] | None = Field(
         None, description="checkpoint for the one model that takes it, or `weights.<model>=path` for several"
     )
-    shots: Shots = Field([1, 2, 4], description="numbers of support images; 0 is the zero-shot protocol")
+    shots: Shots = Field(
+        [1, 2, 4],
+        description="numbers of support images, in classification of each class; 0 is the zero-shot protocol, all the "
+        "supervised one",
+    )
     seeds: Seeds = Field([0, 1, 2, 3, 4], description="how many seeds (5: seeds 0 to 4), or their numbers: 0-4 or 1,7")
     protocol: Protocols | None = Field(
-        None, description="zero-shot, few-shot, supervised; by default what `shots` asks for"
+        None,
+        description="zero-shot, few-shot, supervised, and in classification prototype, knn, probe (logistic "
+        "regression) on the same support images; by default what `shots` asks for",
     )
     data: str | dict[str, str] | None = Field(
         None, description="folder of the data set, or `data.<task>=folder`; by default looked for in F2VBENCH_DATA"
+    )
+    split: str | dict[str, str] | None = Field(
+        None,
+        description="classification: a file of `f2vbench data split` (columns image and split) in place of the card's "
+        "split, or `split.<task>=file.csv`",
     )
     out: Path | None = Field(None, description="run folder (default runs/<tasks>, with -<preset> unless it is paper)")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
@@ -170,6 +160,19 @@ class RunSettings(Settings):
     reading: Reading = Field(
         "venous", description="zero-shot: the part of a generated angiogram whose brightness is the vessel score"
     )
+    index: str = Field("Flat", description="retrieval: FAISS factory string, IVF64,Flat or HNSW32; Flat is exact")
+    pca: int | None = Field(None, ge=1, description="retrieval: principal components, fitted on other patients")
+    variant: Variants = Field(
+        [],
+        description="retrieval: also measure cross-modal, other-view, other-eye (hits must differ so), modality-pairs",
+    )
+    select: Literal["val", "last"] = Field(
+        "val",
+        description="few-shot classification: val keeps the epoch that is best on the labelled images of the "
+        "validation part, which are many more than the support images; last does without them",
+    )
+    neighbours: int = Field(5, ge=1, description="protocol=knn: how many of the support images vote")
+    head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch floor")
     dry_run: bool = Field(False, description="print the plan and stop")
@@ -182,12 +185,17 @@ class RunSettings(Settings):
             return values
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
+        if "train" in values and "test" in values and "task" not in values:
+            preset["task"] = [f"{values['train']}-to-{test}" for test in split_list(values["test"])]
         if "epochs" in values:
             preset.pop("steps", None)  # who names epochs wants them counted, not the preset's steps
         return overlay(preset, values)
 
     @model_validator(mode="after")
     def _check_together(self) -> RunSettings:
+        named = [f"{self.train}-to-{test}" for test in self.test or []]
+        if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
+            raise ValueError("train and test: give both, and no task, for external validation")
         if self.cut not in (17, 19, 25, 39):
             raise ValueError(f"cut={self.cut}: the encoder can end at 17, 19 or 25, or 39, the whole generator")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
@@ -202,7 +210,7 @@ class RunSettings(Settings):
             raise ValueError(
                 f"decoder.crop={self.decoder.crop} is larger than image_size={self.image_size}: lower the crop"
             )
-        if self.protocol and "few-shot" in self.protocol and not any(self.shots):
+        if self.protocol and "few-shot" in self.protocol and not self._numbers():
             raise ValueError("protocol=few-shot with shots=0: give at least one number of support images, shots=1,2,4")
         return self
 
@@ -216,19 +224,27 @@ class RunSettings(Settings):
         return int(found[1]), int(found[2])
 
     def grid(self) -> list[tuple[Protocol, int | None]]:
-        """The (protocol, shots) pairs asked for; supervised has no number of shots."""
-        wanted = self.protocol or [name for name in ("zero-shot", "few-shot") if self._shots_ask_for(name)]
-        pairs: list[tuple[Protocol, int | None]] = []
-        if "zero-shot" in wanted:
-            pairs.append(("zero-shot", 0))
-        if "few-shot" in wanted:
-            pairs.extend(("few-shot", shots) for shots in self.shots if shots > 0)
-        if "supervised" in wanted:
-            pairs.append(("supervised", None))
-        return pairs
+        """The (protocol, shots) pairs asked for; supervised has no number of shots.
 
-    def _shots_ask_for(self, protocol: str) -> bool:
-        return 0 in self.shots if protocol == "zero-shot" else any(self.shots)
+        ``prototype``, ``knn`` and ``probe`` go with every number of shots, and ``shots=all`` gives them, as supervised,
+        the whole training part (None).
+        """
+        whole: list[int | None] = [None] if "all" in self.shots else []
+        by_shots: dict[Protocol, list[int | None]] = {
+            "zero-shot": [0],
+            "prototype": [*self._numbers(), *whole],
+            "knn": [*self._numbers(), *whole],
+            "few-shot": list(self._numbers()),
+            "supervised": [None],
+            "probe": [*self._numbers(), *whole],
+        }
+        asked = {"zero-shot": 0 in self.shots, "few-shot": bool(self._numbers()), "supervised": bool(whole)}
+        wanted: Sequence[str] = self.protocol or [name for name, there in asked.items() if there]
+        return [(protocol, shots) for protocol, values in by_shots.items() if protocol in wanted for shots in values]
+
+    def _numbers(self) -> list[int]:
+        """The numbers of support images asked for."""
+        return [shots for shots in self.shots if shots != "all" and shots > 0]
 
     def decoder_steps(self, support: int) -> int:
         """Optimiser steps of a decoder: ``steps``, or ``epochs`` over ``decoder.views`` crops of each support image."""
@@ -252,21 +268,6 @@ class RunSettings(Settings):
         ]
 
 
-class ReportSettings(Settings):
-    """Keys of `f2vbench report`."""
-
-    run: Annotated[list[Path] | None, BeforeValidator(lambda v: None if v is None else _split(v))] = Field(
-        None, description="run folders; by default the latest below ./runs"
-    )
-    metric: Names | None = Field(
-        None, description="metrics of the printed tables; by default the main ones of each task; `all` for every one"
-    )
-    baseline: str | None = Field(
-        None, description="model to compare with the best other (default: the first model that is no floor)"
-    )
-    out: Path | None = Field(None, description="folder for the CSV files (default: the run folder)")
-
-
 class ListSettings(Settings):
     """Keys of `f2vbench list`."""
 
@@ -277,21 +278,3 @@ class DoctorSettings(Settings):
     """Keys of `f2vbench doctor`."""
 
     out: Path = Field(Path("runs"), description="folder whose writability is tested")
-
-
-def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, nested mappings merged; settings objects count as mappings."""
-    merged = dict(below)
-    for key, value in above.items():
-        if isinstance(value, Settings):
-            value = value.model_dump(exclude_unset=True)
-        under = merged.get(key)
-        merged[key] = overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat

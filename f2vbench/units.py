@@ -13,7 +13,7 @@ class Unit:
     """A place in the grid, and the fingerprint of everything that decides its result.
 
     Attributes:
-        shots: number of support images; 0 for zero-shot, None for supervised.
+        shots: number of support images (in classification of each class); 0 for zero-shot, None for all there are.
         identity: data, task, model and settings, JSON-able; its hash with the place is the fingerprint.
     """
 
@@ -28,13 +28,13 @@ class Unit:
     @property
     def label(self) -> str:
         """How the unit is called in messages: ``tophat · rite · few-shot 1 · seed 0``."""
-        shots = "" if self.protocol != "few-shot" else f" {self.shots}"
+        shots = f" {self.shots}" if self.shots else ""
         return f"{self.encoder} · {self.task} · {self.protocol}{shots} · seed {self.seed}"
 
     @property
     def name(self) -> str:
         """The record's file name, without extension."""
-        shots = "" if self.protocol != "few-shot" else f"-{self.shots}"
+        shots = f"-{self.shots}" if self.shots else ""
         where = f"{self.encoder}.{self.task}.{self.protocol}{shots}.seed-{self.seed}"
         return f"{where}.{self.fingerprint[:12]}"
 

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.settings import Settings, flatten, overlay
+from f2vbench.setting_types import Settings, flatten, overlay
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_generator_trainer import CPU, Cases, tiny, videos
 
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
+from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
 from f2vbench.encoders.registry import load_encoder
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.generator import losses
@@ -106,6 +106,26 @@ def test_a_training_can_begin_with_the_weights_of_another(tmp_path):
         Trainer(tiny(tmp_path / "fourth", start=tmp_path / "nothing.safetensors"), Cases(1), CPU)
 
 
+def test_a_video_generator_that_begins_with_one_of_one_frame_shows_that_frame_twelve_times(tmp_path):
+    one = global_generator(GeneratorShape(3, 1, 2))
+    initialise(one, seed=3)
+    export_generator(one, tmp_path / "one.safetensors", {})
+    made = Trainer(tiny(tmp_path / "video", start=tmp_path / "one.safetensors"), Cases(1), CPU)
+    made._open()
+    photograph = 2 * torch.rand(1, 3, 32, 32) - 1
+    video = roll_out(made.networks.best.eval(), photograph, 12)
+    torch.testing.assert_close(video, one(photograph).expand_as(video), rtol=0, atol=2e-4)
+
+
+def test_a_training_can_begin_with_weights_that_a_card_names(tmp_path):
+    settings = {"model": "fundus2fa", "preset": "mini", "start": "fundus2fa-mini", "out": tmp_path, "eyes": 2}
+    made = Trainer(build(TrainSettings, settings), Cases(1), CPU)
+    made._open()
+    encoder = load_encoder("fundus2fa-mini")
+    for mine, other in zip(made.networks.generator[:19].parameters(), encoder.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
 @pytest.fixture(scope="module")
 def phantoms():
     usual = {"size": 64, "seed": 0, "eyes": 1, "validation": 0.5, "test": 0.0, "augment": "none"}
@@ -183,6 +203,20 @@ def test_samples_without_shading_are_grey_outside_and_even_inside():
     assert (plain.photograph[outside] == -1).all()
     assert even.photograph[outside].abs().max() < 0.01
     assert abs(float(even.photograph[~outside].mean())) < 0.1
+
+
+def test_a_rim_where_the_light_falls_off_is_no_vessel():
+    from f2vbench.data.images import field_of_view
+    from f2vbench.data.shading import normalised_picture
+
+    rows, columns = np.mgrid[:512, :512]
+    light = np.clip((250 - np.hypot(rows - 255.5, columns - 255.5)) / 3 + 0.5, 0, 1)  # falls off over 3 pixels
+    noise = np.random.default_rng(0).normal(0, 3, (512, 512, 3))
+    picture = (light[..., None] * ([150, 90, 50] + noise)).clip(0, 255).astype(np.uint8)
+    shown = normalised_picture(picture, field_of_view(picture)).astype(float)
+    rim = np.abs(np.hypot(rows - 255.5, columns - 255.5) - 250) < 6
+    plain = np.hypot(rows - 255.5, columns - 255.5) < 200
+    assert shown[rim].min() > shown[plain].min() - 10
 
 
 def test_a_wrong_note_in_a_file_is_refused(tmp_path):

@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 from eyes import write_eyes
 from PIL import Image
+from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from f2vbench import Benchmark, Results, load_encoder
+from f2vbench.adapters.gallery import measure
 from f2vbench.cli import main
 from f2vbench.data.images import field_of_view
 from f2vbench.data.view import SquareView
@@ -45,7 +47,6 @@ def cohort(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def cards(tmp_path, monkeypatch):
     families = {"tiny": ("retrieval", "retrieval_table"), "again": ("retrieval", "retrieval_table")}
-    families["drawn"] = ("classification", "retrieval_table")
     for name, (family, layout) in families.items():
         path = tmp_path / "cards" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -122,17 +123,51 @@ def test_workers_resumption_and_damage_change_nothing(cohort, tmp_path):
     expected = records(first)
     Benchmark(data=str(cohort), out=second, **{**TINY, "jobs": 2}).run(Silent())
     assert records(second) == expected
-    next((first / "units").glob("*.json")).unlink()
+    gone = next((first / "units").glob("*.json"))
+    gone.unlink()
     victim = next((first / "predictions").rglob("*.safetensors"))
+    hurt = {name for name, held in expected.items() if held["result"]["predictions"]["sha256"] == victim.stem}
     victim.write_bytes(victim.read_bytes()[:-5])
     features = sorted((tmp_path / "cache" / "features").rglob("*.features"))
     features[0].write_bytes(features[0].read_bytes()[:-3])
     bench = Benchmark(data=str(cohort), out=first, **TINY)
-    assert bench.plan().missing.sum() == 2
+    assert bench.plan().missing.sum() == len(hurt | {gone.name})
     results = bench.run(Silent())
     assert records(first) == expected
     assert not [path for path in features[1:] if path.stat().st_mtime > victim.stat().st_mtime], "encoded again"
     assert set(results.frame.shots) == {0}
+
+
+def test_variants_and_components_of_a_run(cohort, tmp_path):
+    """Components are those of scikit-learn on the patients outside of the gallery; variants stand beside the rest."""
+    words = {**TINY, "model": "thumbnail", "seeds": 1, "data": str(cohort)}
+    run = Benchmark(**words, pca=3, variant="cross-modal,other-view", out=tmp_path / "pca")
+    frame = run.run(Silent()).frame.set_index("metric").value
+    task = run.make_plan().tasks["tiny"]
+    gallery = task.episode("zero-shot", 0, 0).test
+    index = task.index.set_index("image", drop=False)
+    outside = index[~index.image.isin(gallery)]
+    load = load_encoder("thumbnail")
+    vectors = [
+        (lambda v: v / np.linalg.norm(v, axis=1, keepdims=True))(
+            load.embed(squares(cohort, pd.DataFrame({"image": rows.path}))).astype(float)
+        )
+        for rows in (index.loc[list(gallery)], outside)
+    ]
+    fitted = PCA(3).fit(vectors[1])
+    rows = index.loc[list(gallery)]
+    about = {"modality": rows.modality.to_numpy(str), "view": rows.view.to_numpy(str)}
+    patients = rows.patient.to_numpy(str)
+    expected = measure(fitted.transform(vectors[0]), patients, list(gallery), about, ["cross-modal", "other-view"])
+    for name, value in expected["metrics"].items():
+        assert frame[name] == pytest.approx(value, abs=1e-9), name
+    assert "recall@1:cross-modal_chance" in frame
+    with pytest.raises(DataError, match="pca=500, but the 12 images of patients outside"):
+        Benchmark(**words, pca=500, out=tmp_path / "large").run(Silent())
+    with pytest.raises(SettingsError, match="index=Flit: no FAISS index"):
+        Benchmark(**words, index="Flit", out=tmp_path / "index").plan()
+    with pytest.raises(DataError, match="IVF500,Flat: FAISS can't index 24 embeddings"):
+        Benchmark(**words, index="IVF500,Flat", out=tmp_path / "index").run(Silent())
 
 
 def test_embeddings_are_shared_between_tasks_and_come_back_after_pickling(cohort, tmp_path):
@@ -213,8 +248,6 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
-    with pytest.raises(SettingsError, match="can't run the family classification yet, only segmentation"):
-        Benchmark(**{**words, "task": "drawn", "data": str(cohort)}).plan()
 
 
 def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
@@ -229,9 +262,7 @@ def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_pat
     assert main(["list", "tasks"]) == 0
     listed = capsys.readouterr().out
     assert "retrieval: zero-shot" in listed
-    assert [line.split()[1:4] for line in listed.splitlines() if line.startswith("drawn ")] == [
-        ["classification", "(not", "yet)"]
-    ]
+    assert "classification: zero-shot, prototype, knn" in listed
 
 
 def test_the_thumbnail_is_the_mean_of_pixel_blocks_and_needs_no_weights():

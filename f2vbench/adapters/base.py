@@ -8,7 +8,7 @@ is solved. It is looked up by the name in a task card (`f2vbench.adapters.famili
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -17,6 +17,7 @@ from pandas import DataFrame
 
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.data.episodes import Episode
+from f2vbench.data.tasks import TaskData
 from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
@@ -42,7 +43,7 @@ its steps), of scoring and of measuring; how many test images, and the bytes of 
 
 
 class Model(Protocol):
-    """What a family is told of a model before it is loaded; `f2vbench.encoders.registry.ModelSpec` is one."""
+    """What a family is told of a model before it is loaded; `f2vbench.encoders.spec.ModelSpec` is one."""
 
     @property
     def name(self) -> str: ...
@@ -50,8 +51,13 @@ class Model(Protocol):
     @property
     def kind(self) -> str:
         """``features`` (an encoder), ``vector`` (a floor that gives embeddings), ``score`` (a floor that gives vessel
-        scores), ``video`` (frames of a floor or from a folder) or ``scratch`` (trained on the support images by the
-        adapter)."""
+        scores), ``video`` (frames of a floor or from a folder), ``scratch`` (trained on the support images by the
+        adapter) or ``fusion`` (of several that give embeddings)."""
+        ...
+
+    @property
+    def architecture(self) -> str:
+        """Of a fusion, how it joins its parts: ``attention``, ``concat`` or ``mean``."""
         ...
 
     @property
@@ -77,6 +83,11 @@ class Tools(Protocol):
 
     @property
     def model(self) -> Model: ...
+
+    @property
+    def task(self) -> TaskData:
+        """The task with its card and classes."""
+        ...
 
     @property
     def index(self) -> DataFrame:
@@ -108,6 +119,10 @@ class Tools(Protocol):
         ...
 
     def embeddings(self) -> Embeddings: ...
+
+    def embeddings_by_part(self) -> dict[str, Embeddings]:
+        """`embeddings` of each part of a fusion, by the part's name; of any other model its own."""
+        ...
 
     def keep_map(self, png: bytes) -> dict[str, Any]:
         """Store a picture with the run; its entry for ``result["maps"][image]``."""
@@ -144,6 +159,7 @@ class Family(ABC):
             that chance gives ``<name>``, and is told below the tables.
         lower_is_better: names of the metrics of which less is better; of all others more is.
         wants_gpu: whether its training takes days on a CPU with the settings of the paper.
+        shots_of: what ends "4 support images" in titles, where shots are not the images of all.
     """
 
     name: ClassVar[str]
@@ -152,6 +168,7 @@ class Family(ABC):
     main_metrics: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     wants_gpu: ClassVar[bool] = False
+    shots_of: ClassVar[str] = ""
 
     def places(self, settings: RunSettings) -> list[Place]:
         """(protocol, shots) pairs of a run; by default those that ``protocol`` and ``shots`` ask for."""
@@ -181,13 +198,29 @@ class Family(ABC):
         """The rows of images that a model is shown; by default all."""
         return index
 
-    def read_by(self, episode: Episode) -> tuple[str, ...]:
-        """The images of an episode whose features a unit reads."""
+    def read_by(self, episode: Episode, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
+        """Ids of the images of an episode whose features a unit reads."""
         return (*episode.support, *episode.test)
 
     @abstractmethod
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Solve a unit and measure it, from what is stored: anyone can measure it again."""
+
+    def together(self, model: Model, protocol: ProtocolName) -> bool:
+        """Whether units that differ in their seed alone are handed to `solve_together`."""
+        return False
+
+    def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
+        """Solve units of one model, task, protocol and shots, each as if it were alone; yields them in their order.
+
+        A unit is recorded when it is yielded.
+        """
+        for own, episode in zip(tools, episodes, strict=True):
+            yield self.solve(own, episode)
+
+    def uses_torch(self, protocol: ProtocolName) -> bool:
+        """Whether it computes with torch even where the model does not."""
+        return False
 
     def steps(self, model: Model, protocol: ProtocolName, settings: RunSettings, support: int) -> int:
         """Optimiser steps that a unit with so many support images will take; for estimates."""

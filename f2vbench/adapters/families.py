@@ -9,6 +9,7 @@ from f2vbench.adapters.base import Family
 
 FAMILIES = {
     "segmentation": "f2vbench.adapters.vessel_family:VesselSegmentation",
+    "classification": "f2vbench.adapters.classification:Classification",
     "generation": "f2vbench.adapters.generation:Generation",
     "retrieval": "f2vbench.adapters.retrieval:Retrieval",
 }

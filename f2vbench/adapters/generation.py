@@ -74,7 +74,7 @@ class Generation(Family):
     def photographs(self, index: DataFrame) -> DataFrame:
         return index[index["modality"] == "CF"]
 
-    def read_by(self, episode: Episode) -> tuple[str, ...]:
+    def read_by(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return episode.test
 
     def rehearsal(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.images import FIELD_OF_VIEW_VERSION, content_hash, field_of_view, read_label, read_rgb
+from f2vbench.data.images import FIELD_OF_VIEW_VERSION, content_hash, field_of_view, read_label, read_part
 from f2vbench.data.view import SquareView
 from f2vbench.errors import DataError
 from f2vbench.files import canonical_json, sha256
@@ -70,7 +70,7 @@ def open_photograph(row: pd.Series) -> Photograph:
     Raises:
         DataError: the file is unreadable, or no longer what the index says.
     """
-    rgb = read_rgb(Path(row.path))
+    rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed while the run was going on; run again")
     fov = read_label(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)

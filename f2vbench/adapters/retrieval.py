@@ -8,21 +8,17 @@ patient are counted and left out; their images stay in the gallery.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
-from f2vbench.data.episodes import RETRIEVED, Episode
-from f2vbench.errors import DataError
+from f2vbench.data.episodes import Episode
+from f2vbench.errors import DataError, SettingsError
 from f2vbench.settings import Protocol, RunSettings
 
-_CUTS = (1, 5, 10)
-_NO_QUERY = "no query has a second image of its patient"
-
-Values = dict[str, float | None]
+_ABOUT = ("patient", "modality", "eye", "view")
 
 
 class Retrieval(Family):
@@ -35,6 +31,15 @@ class Retrieval(Family):
 
     def places(self, settings: RunSettings) -> list[Place]:
         """One place, whatever ``shots`` says, for there is no support set; none where ``protocol`` asks for others."""
+        if settings.index != "Flat":
+            from f2vbench.metrics.indexes import problem_of
+
+            problem = problem_of(settings.index)
+            if problem:
+                raise SettingsError(
+                    f"index={settings.index}: no FAISS index ({problem}): write a factory string such as Flat, "
+                    "IVF64,Flat or HNSW32"
+                )
         return [("zero-shot", 0)] if settings.protocol is None or "zero-shot" in settings.protocol else []
 
     def refusal(self, model: Model, protocol: Protocol) -> str | None:
@@ -44,7 +49,7 @@ class Retrieval(Family):
         return "embedding"
 
     def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
-        return ("precision",) if model.kind == "features" else ()
+        return (*(("precision",) if model.kind == "features" else ()), "index", "pca", "variant")
 
     def rehearsal(
         self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
@@ -53,82 +58,78 @@ class Retrieval(Family):
 
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Rank the gallery for each of its images; the first images found are stored with their similarities."""
+        from f2vbench.adapters.gallery import measure  # FAISS takes a moment to load
+
         started = time.perf_counter()
-        gallery = tools.index.set_index("image", drop=False).loc[list(episode.test)]
-        gallery = gallery.drop_duplicates("sha256")  # sorted by id, as episodes are
+        settings = tools.settings
+        images = tools.index.set_index("image", drop=False)
+        gallery = images.loc[list(episode.test)].drop_duplicates("sha256")  # sorted by id, as episodes are
         names = list(gallery.image)
-        vectors = tools.embeddings()(names)
-        if not np.isfinite(vectors).all():
-            bad = [name for name, row in zip(names, vectors, strict=True) if not np.isfinite(row).all()]
-            raise DataError(f"{tools.model.name}: the embedding of {', '.join(bad)} holds numbers that are not finite")
+        about = {column: gallery[column].to_numpy(str) for column in _ABOUT}
+        for variant in settings.variant:
+            _refuse_unknown(variant, about, tools.unit.task)
+        vectors = _embeddings(tools, names)
+        if settings.pca is not None:
+            outside = images[~images.patient.isin(set(gallery.patient))].drop_duplicates("sha256")
+            vectors = _projected(vectors, _embeddings(tools, list(outside.image)), settings.pca, tools.unit.task)
         prepared = time.perf_counter()
-        found = measure(vectors, gallery.patient.to_numpy(str), names)
-        ranked = {key: found.pop(key) for key in ("queries", "found", "similarity")}
+        try:
+            found = measure(vectors, about["patient"], names, about, settings.variant, settings.index)
+        except ValueError as error:
+            raise DataError(
+                f"index={settings.index}: FAISS can't index {len(names)} embeddings of {vectors.shape[1]} numbers with "
+                f"it ({error}): choose another, or Flat"
+            ) from None
         found["counts"]["copies left out"] = len(episode.test) - len(gallery)
-        kept = tools.keep_predictions(ranked)
+        kept = tools.keep_predictions(found.pop("arrays"))
         timing = {**TIMING, "scored": len(names), "map_bytes": kept.get("bytes", 0)}
         timing["score_seconds"] = prepared - started
         timing["measure_seconds"] = time.perf_counter() - prepared
-        return Solved({**found, "gallery": names, "predictions": kept}, timing)
+        told = {"gallery": names, "about": {column: list(map(str, values)) for column, values in about.items()}}
+        return Solved({**found, **told, "predictions": kept}, timing)
 
 
-def measure(vectors: np.ndarray, patients: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """All metrics of a gallery whose images, none of them twice, are its queries.
+def _embeddings(tools: Tools, names: list[str]) -> np.ndarray:
+    """(n, width) of images, all of them finite."""
+    if not names:
+        return np.zeros((0, 0), np.float32)
+    vectors = tools.embeddings()(names)
+    if not np.isfinite(vectors).all():
+        bad = [name for name, row in zip(names, vectors, strict=True) if not np.isfinite(row).all()]
+        raise DataError(f"{tools.model.name}: the embedding of {', '.join(bad)} holds numbers that are not finite")
+    return vectors
+
+
+def _projected(vectors: np.ndarray, outside: np.ndarray, components: int, task: str) -> np.ndarray:
+    """Principal components of the normalised embeddings, fitted on patients that the gallery has not.
 
     Args:
-        vectors: (n, width) embeddings.
-        patients: (n,) names.
-        names: (n,) image ids, in the order that breaks ties.
-
-    Returns:
-        ``metrics``, ``reasons`` and ``per_image`` as `f2vbench.adapters.base.Solved` has them, ``counts``, and arrays:
-        ``queries`` (positions of those that count), ``found`` (their first ten) and ``similarity``.
+        vectors: (n, width) of the gallery.
+        outside: (m, width) of the other patients.
     """
-    from f2vbench.metrics import retrieval as metric  # FAISS takes a moment to load
+    from sklearn.decomposition import PCA
 
-    unit = metric.normalised(vectors)
-    content = np.arange(len(names))
-    others = [np.flatnonzero(patients == patient) for patient in patients]
-    relevant = [mine[mine != position] for position, mine in enumerate(others)]
-    queries = np.array([position for position, mine in enumerate(relevant) if len(mine)], np.int64)
-    found, similarity = metric.nearest(unit[queries], unit, RETRIEVED, content[queries], content)
-    ranks = metric.ranks_of_relevant(unit[queries], unit, [relevant[q] for q in queries], content[queries], content)
-    per_image: dict[str, Values] = {}
-    chance: list[Values] = []
-    for query, mine in zip(queries, ranks, strict=True):
-        values: Values = {f"recall@{k}": metric.recall_at(mine, k) for k in _CUTS}
-        values["mean_recall"] = _mean(list(values.values()))
-        values |= {f"precision@{k}": metric.precision_at(mine, k) for k in _CUTS}
-        values["map"] = metric.average_precision(mine)
-        per_image[names[query]] = values
-        among = len(mine), len(names) - 1
-        expected: Values = {f"recall@{k}": metric.chance_recall(*among, k) for k in _CUTS}
-        expected["mean_recall"] = _mean(list(expected.values()))
-        expected |= {f"precision@{k}": metric.chance_precision(*among, k) for k in _CUTS}
-        expected["map"] = metric.chance_average_precision(*among)
-        chance.append(expected)
-    metrics = _means(list(per_image.values()))
-    metrics |= {f"{name}_chance": value for name, value in _means(chance).items()}
-    return {
-        "metrics": metrics,
-        "reasons": {name: _NO_QUERY for name, value in metrics.items() if value is None},
-        "per_image": per_image,
-        "counts": {
-            "gallery": len(names),
-            "patients": len(set(patients)),
-            "queries": len(queries),
-            "queries left out": len(names) - len(queries),
-        },
-        "queries": queries.astype(np.int32),
-        "found": found.astype(np.int32),
-        "similarity": similarity.astype(np.float32),
-    }
+    from f2vbench.metrics.neighbours import normalised
+
+    most = min(len(outside) - 1, vectors.shape[1])
+    if components > most:
+        raise DataError(
+            f"{task}: pca={components}, but the {len(outside)} images of patients outside of the gallery allow "
+            f"{max(most, 0)} components of embeddings of {vectors.shape[1]} numbers: ask for fewer, or lower "
+            "test_fraction in the task card"
+        )
+    fitted = PCA(components, svd_solver="full").fit(normalised(outside).astype(np.float64))
+    return fitted.transform(normalised(vectors).astype(np.float64))
 
 
-def _means(rows: Sequence[Values]) -> Values:
-    names = [f"recall@{k}" for k in _CUTS] + ["mean_recall"] + [f"precision@{k}" for k in _CUTS] + ["map"]
-    return {name: _mean([row[name] for row in rows]) for name in names}
+def _refuse_unknown(variant: str, about: dict[str, Any], task: str) -> None:
+    from f2vbench.adapters.gallery import DIFFERENT
 
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    return float(np.mean([value for value in values if value is not None])) if values else None
+    column = DIFFERENT.get(variant, "modality")
+    kinds = set(about[column].tolist()) - {""}
+    if len(kinds) < 2:
+        held = f"only {kinds.pop()}" if kinds else "none"
+        raise DataError(
+            f"{task}: variant={variant} compares images by {column}, and the gallery's images have {held}: add a "
+            f"column {column} to the data set's table, or leave this variant out"
+        )

@@ -47,6 +47,8 @@ class VesselSegmentation(Family):
     wants_gpu = True
 
     def refusal(self, model: Model, protocol: Protocol) -> str | None:
+        if model.kind == "fusion":
+            return "fusions join embeddings, and have no map to find vessels in"
         if model.kind == "vector":
             return "it gives one vector a photograph, and no map to find vessels in"
         if model.kind == "video":

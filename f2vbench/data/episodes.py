@@ -82,7 +82,8 @@ def draw_classification_episode(
 
     Few-shot takes ``shots`` images of every class, of one patient each before a second of any, the rarest class
     first; an image that has several classes counts for each of them. Supervised takes all of the training part,
-    zero-shot none. Validation and test images are the same for all protocols and shots of a seed.
+    zero-shot none; prototype, knn and probe take the images of few-shot or, without shots, of supervised. Validation
+    and test images are the same for all protocols and shots of a seed.
 
     Args:
         described: an index with at least the columns ``image``, ``patient``, ``label`` and ``split``.
@@ -91,6 +92,8 @@ def draw_classification_episode(
         DataError: fewer images of a class than the protocol needs, a class that is in the test part alone, or no
             split to be had.
     """
+    if protocol in ("prototype", "knn", "probe"):  # read from the same images as the heads beside them
+        protocol = "supervised" if shots is None else "few-shot"
     seed = unit_seed(card.name, protocol, shots, seed_index)
     parts = parts_of(described, card, seed_index)
     images = described.set_index("image").loc[parts.index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,29 @@ def read_rgb(path: str | Path) -> np.ndarray:
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels / 257).astype(np.uint8)
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+
+
+def read_part(path: str | Path, part: str) -> np.ndarray:
+    """A part of an image file, as `read_rgb` gives it.
+
+    Args:
+        part: "" for all of it; "mirrored", left and right swapped; "left" or "right", that half, with "-50" behind it
+            for a half without its last 50 rows.
+
+    Raises:
+        DataError: as `read_rgb`, or nothing is left of the image.
+        ValueError: there is no such part.
+    """
+    rgb = read_rgb(path)
+    if part in ("", "mirrored"):
+        return rgb if not part else np.ascontiguousarray(rgb[:, ::-1])
+    found = re.fullmatch(r"(left|right)(?:-(\d+))?", part)
+    if found is None:
+        raise ValueError(f"there is no part {part!r} of an image")
+    height, middle = rgb.shape[0] - int(found[2] or 0), rgb.shape[1] // 2
+    if height < 1 or middle < 1:
+        raise DataError(f"{path}: {rgb.shape[1]} × {rgb.shape[0]} pixels are too few to take its {part} half")
+    return np.ascontiguousarray(rgb[:height, :middle] if found[1] == "left" else rgb[:height, -middle:])
 
 
 def read_label(path: str | Path) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.data.appearance import APPEARANCE_VERSION, appearance, is_appearance
-from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
+from f2vbench.data.images import content_hash, field_of_view, read_label, read_part
 from f2vbench.errors import DataError
 from f2vbench.files import Memo, cache_folder, canonical_json, sha256
 from f2vbench.progress import Progress
@@ -52,11 +52,12 @@ def describe(index: DataFrame, progress: Progress | None = None) -> DataFrame:
     Args:
         progress: told of the files that have to be read, where they are many.
     """
-    memos = {"photograph": Memo(_PHOTOGRAPHS), "label": Memo(_MASKS), "fov": Memo(_MASKS)}
-    facts = list(_all_facts([_files(row) for row in index.to_dict("records")], memos, progress))
+    rows = index.to_dict("records")
+    parts = [row.get("part", "") for row in rows]
+    facts = list(_all_facts([_files(row) for row in rows], parts, progress))
     described = index.assign(**{column: [row[column] for row in facts] for column in _columns_of({}, "")})
     described.attrs["notes"] = list(index.attrs.get("notes", []))
-    if any(not row["problem"] for row in facts) and not (cache_folder() / _PHOTOGRAPHS).exists():
+    if any(not row["problem"] for row in facts) and not any(cache_folder().glob(f"*{_PHOTOGRAPHS}")):
         described.attrs["notes"].append(
             f"the cache folder {cache_folder()} can't be written: images are read again each time; set F2VBENCH_CACHE"
         )
@@ -75,17 +76,23 @@ def _files(row: dict[Any, Any]) -> dict[str, Path]:
     return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
 
 
-def _all_facts(
-    rows: list[dict[str, Path]], memos: dict[str, Memo], progress: Progress | None
-) -> Iterator[dict[str, Any]]:
-    """The columns of every row in order; files that are not remembered are read in several threads."""
-    known = [_remembered(files, memos) for files in rows]
-    unread = [files for files, facts in zip(rows, known, strict=True) if facts is None]
+def _all_facts(rows: list[dict[str, Path]], parts: list[str], progress: Progress | None) -> Iterator[dict[str, Any]]:
+    """The columns of every row in order; files that are not remembered are read in several threads.
+
+    Args:
+        parts: of the photograph, by row.
+    """
+    masks = Memo(_MASKS)
+    # A file of several images has other facts for each of its parts.
+    photographs = {part: Memo(f"{part}-{_PHOTOGRAPHS}".lstrip("-")) for part in set(parts)}
+    memos = [{"photograph": photographs[part], "label": masks, "fov": masks} for part in parts]
+    known = [_remembered(files, memo) for files, memo in zip(rows, memos, strict=True)]
+    unread = [row for row, facts in enumerate(known) if facts is None]
     told = progress if progress is not None and len(unread) >= _MANY else None
     if told is not None:
         told.begin("reading images", len(unread))
-    inspected = _inspect_all(unread)
-    for files, facts in zip(rows, known, strict=True):
+    inspected = _inspect_all([rows[row] for row in unread], [parts[row] for row in unread])
+    for files, memo, facts in zip(rows, memos, known, strict=True):
         if facts is not None:
             yield _columns_of(facts, "; ".join(_size_problems(files, facts)))
             continue
@@ -93,7 +100,7 @@ def _all_facts(
         if not problems:
             for role, path in files.items():
                 with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
-                    memos[role].put(path, found[role])
+                    memo[role].put(path, found[role])
         if told is not None:
             told.advance(files["photograph"].name)
         yield _columns_of(found, "; ".join(problems))
@@ -101,10 +108,10 @@ def _all_facts(
         told.end()
 
 
-def _inspect_all(rows: Iterable[dict[str, Path]]) -> Iterator[tuple[Facts, list[str]]]:
+def _inspect_all(rows: Iterable[dict[str, Path]], parts: Iterable[str]) -> Iterator[tuple[Facts, list[str]]]:
     pool = ThreadPoolExecutor(min(cores(), _MOST_THREADS))
     try:
-        yield from pool.map(_inspect, rows)
+        yield from pool.map(_inspect, rows, parts)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)  # ctrl-C waits for the files in work, not for all that are queued
 
@@ -135,13 +142,13 @@ def _is_sound(fact: Any, role: str) -> bool:
     )
 
 
-def _inspect(files: dict[str, Path]) -> tuple[Facts, list[str]]:
+def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
     """Read the row's files: facts on those that can be read, and all that is wrong."""
     pixels: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for role, path in files.items():
         try:
-            pixels[role] = read_rgb(path) if role == "photograph" else read_label(path)
+            pixels[role] = read_part(path, part) if role == "photograph" else read_label(path)
         except DataError as error:
             problems += error.problems
     facts: Facts = {

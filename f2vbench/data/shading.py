@@ -7,7 +7,8 @@ import numpy as np
 
 BACKGROUND_SIGMA = 1 / 30  # of the FOV diameter: wider than any vessel, narrower than the shading
 CONTRAST_SIGMA = 1 / 8  # of the FOV diameter: wide enough that a vessel does not lower its own contrast
-SHADING_VERSION = 1
+SHADING_VERSION = 2
+_RIM = 0.006  # of the FOV diameter: where the light falls off to black over some pixels, which looks like a vessel
 _STEPS = 255 / 8  # grey levels of a standard deviation: ± 4 fill the range
 
 
@@ -26,8 +27,19 @@ def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
 
 
 def normalised_picture(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """`normalise` as a picture: uint8 (h, w, 3), 128 for a plain background and outside, ± 4 of local contrast."""
-    return np.rint(np.clip(normalise(photograph, field_of_view) * _STEPS + 128, 0, 255)).astype(np.uint8)
+    """`normalise` as a picture: uint8 (h, w, 3), 128 for a plain background and outside, ± 4 of local contrast.
+
+    The rim of the field of view, 0.6 % of its diameter, counts as outside.
+    """
+    evened = normalise(photograph, _without_rim(field_of_view))
+    return np.rint(np.clip(evened * _STEPS + 128, 0, 255)).astype(np.uint8)
+
+
+def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
+    rows = np.flatnonzero(field_of_view.any(axis=1))
+    width = round(_RIM * (rows[-1] - rows[0] + 1)) if len(rows) else 0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    return cv2.erode(field_of_view.astype(np.uint8), disc, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
 
 
 def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

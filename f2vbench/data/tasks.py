@@ -26,12 +26,14 @@ class TaskData:
     Attributes:
         index: one row an image, described and checked.
         fingerprint: SHA-256 of the data's content.
+        drawn_as: name of the task under which episodes are drawn, where it is not the card's.
     """
 
     card: TaskCard
     folder: Path
     index: pd.DataFrame
     fingerprint: str
+    drawn_as: str = ""
     _episodes: dict[tuple[Protocol, int | None, int], Episode] = field(default_factory=dict, repr=False, compare=False)
 
     def episode(self, protocol: Protocol, shots: int | None, seed: int) -> Episode:
@@ -42,7 +44,8 @@ class TaskData:
         """
         place = (protocol, shots, seed)
         if place not in self._episodes:
-            self._episodes[place] = DRAWS[self.card.family](self.index, self.card, protocol, shots, seed)
+            card = self.card.model_copy(update={"name": self.drawn_as}) if self.drawn_as else self.card
+            self._episodes[place] = DRAWS[card.family](self.index, card, protocol, shots, seed)
         return self._episodes[place]
 
     def parts(self, seed: int) -> pd.Series:

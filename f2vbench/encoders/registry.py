@@ -22,6 +22,7 @@ from f2vbench.encoders.families import (
     VECTOR_FLOORS,
     VIDEO_FLOORS,
 )
+from f2vbench.encoders.fusion_words import FUSION, fusion_name, fusion_words, is_fusion
 from f2vbench.encoders.given_weights import UNTRAINED, Given, card_meant, hub_address, model_cards, short, weights_named
 from f2vbench.encoders.retfound_names import GREEN, RETFOUND, released_name
 from f2vbench.encoders.spec import Kind, ModelSpec
@@ -36,7 +37,8 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     """The model a word means: ``<family>[:untrained|:<weights>]``, ``timm:<model>[:untrained|:<weights>]`` or a card.
 
     Weights are a file, or ``hf://owner/name[@revision]`` on the Hub, downloaded when first asked for. A family named
-    without any has those of the card that says ``default_of: <family>``.
+    without any has those of the card that says ``default_of: <family>``. Several joined by + are a fusion (see
+    `f2vbench.encoders.fusion_words`).
 
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
@@ -48,6 +50,8 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
         WeightsError: the weights file does not exist, is not what its card tells or can't be downloaded, or the
             family has none of its own and none were given.
     """
+    if is_fusion(text):
+        return _fusion(text, weights, cut)
     family, _, rest = text.partition(":")
     if cut not in CUTS:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
@@ -154,6 +158,20 @@ def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
     return build(spec)
+
+
+def _fusion(text: str, weights: Given, cut: int) -> ModelSpec:
+    how, words = fusion_words(text)
+    parts = tuple(parse_model(word, weights, cut) for word in words)
+    names = [part.name for part in parts]
+    for part in parts:
+        if part.kind not in ("features", "vector"):
+            raise SettingsError(f"model={text}: '{part.name}' gives no embedding that could be joined with others")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingsError(f"model={text}: '{twice[0]}' is in it twice; join different models")
+    name = fusion_name(how, names)
+    return ModelSpec(name, FUSION, how, "fusion", False, FUSION, parts=parts)
 
 
 def _floor(text: str, family: str, rest: str) -> ModelSpec:

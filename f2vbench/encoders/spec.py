@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from f2vbench.encoders.entry_points import entry_points, package
 from f2vbench.encoders.families import BUILT_IN, GENERATORS, MASKED
+from f2vbench.encoders.fusion_words import FUSION
 from f2vbench.encoders.given_weights import UNTRAINED
 from f2vbench.encoders.retfound_names import RETFOUND
 from f2vbench.store.checkpoints import file_sha256
@@ -21,8 +22,8 @@ INIT_VERSION = 1
 
 INIT_SEED = 0
 
-Kind = Literal["features", "score", "scratch", "vector", "video"]
-_NO_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed")
+Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
+_NO_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed", FUSION)
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class ModelSpec:
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
             the timm model's, the released RETFound's or the floor's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), ``video`` (frames of a floor or from a folder), or ``scratch`` (trained on the
-            support images by the adapter).
+            training-free embedding), ``video`` (frames of a floor or from a folder), ``scratch`` (trained on the
+            support images by the adapter), or ``fusion`` (of ``parts``, with ``attention``, ``concat`` or ``mean`` for
+            an architecture).
         is_floor: whether tables set it apart as a floor; ``random`` is one of kind ``features``.
         weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``released`` (a RETFound, told by its weights
             card), ``package`` (what an entry point brings), ``precomputed`` (frames in a folder), or the absolute path
@@ -46,6 +48,7 @@ class ModelSpec:
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
         source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
         folder: of precomputed frames, absolute; None for others.
+        parts: the models of a fusion.
     """
 
     name: str
@@ -57,6 +60,12 @@ class ModelSpec:
     cut: int | None = None
     source: str | None = None
     folder: str | None = None
+    parts: tuple[ModelSpec, ...] = ()
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The models whose features it works on: its parts, or itself."""
+        return tuple(part.name for part in self.parts) or (self.name,)
 
     @property
     def weights_file(self) -> Path | None:
@@ -66,6 +75,8 @@ class ModelSpec:
     @property
     def weights_label(self) -> str:
         """The weights in tables: a file as ``<name>@<first 8 digits of its sha256>``, below its place on the Hub."""
+        if self.parts:
+            return "+".join(dict.fromkeys(part.weights_label for part in self.parts))
         file = self.weights_file
         if file is None:
             return self.weights
@@ -80,20 +91,22 @@ class ModelSpec:
     @property
     def uses_torch(self) -> bool:
         """Whether it needs torch, and so threads and a device."""
-        return self.kind in ("features", "scratch", "video")  # networks compare videos
+        return self.kind in ("features", "scratch", "video", "fusion")  # networks compare videos
 
     @property
     def can_generate(self) -> bool:
         """Whether it gives angiogram frames for a photograph."""
         return self.family in GENERATORS
 
-    def identity(self) -> dict[str, str | int | None]:
+    def identity(self) -> dict[str, Any]:
         """Everything that decides the model's output and can be known without loading it.
 
         Raises:
             WeightsError: the weights file has gone or can't be read.
         """
-        known: dict[str, str | int | None] = {
+        if self.parts:
+            return {"fusion": self.architecture, "parts": [part.identity() for part in self.parts]}
+        known: dict[str, Any] = {
             "family": self.family,
             "architecture": self.architecture,
             "cut": self.cut,

@@ -31,6 +31,10 @@ class Context:
         """The family that solves a task's units."""
         return family_named(self.tasks[task].card.family)
 
+    def uses_torch(self, unit: Unit) -> bool:
+        """Whether a unit needs torch, for its model or for what is trained on it."""
+        return self.models[unit.encoder].uses_torch or self.family(unit.task).uses_torch(unit.protocol)
+
     def feature(self, unit: Unit) -> str | None:
         """What a unit reads from the feature store, or None."""
         return self.family(unit.task).feature(self.models[unit.encoder], unit.protocol, self.settings)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from f2vbench.errors import SettingsError
+from f2vbench.processor import has_bf16
 
 
 def torch_device(name: str) -> torch.device:
@@ -29,6 +30,16 @@ def arithmetic(precision: str, device: torch.device) -> str:
     if precision != "auto":
         return precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def training_arithmetic(precision: str, device: torch.device) -> str:
+    """As `arithmetic`; auto takes bf16 also where a CPU has instructions for it, which features do not get.
+
+    Gradients bear the rounding (the weights stay in float32); stored features are to be the same on every machine.
+    """
+    if precision == "auto" and device.type == "cpu":
+        return "bf16" if has_bf16() else "float32"
+    return arithmetic(precision, device)
 
 
 @contextmanager

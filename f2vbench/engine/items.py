@@ -14,7 +14,7 @@ from f2vbench.units import Unit
 
 _CHUNK = 8
 _BYTES_A_WORKER = 3 << 30
-_ORDER_OF_KINDS = {"features": 0, "scratch": 1, "score": 2, "vector": 3, "video": 4}
+_ORDER_OF_KINDS = {"features": 0, "fusion": 1, "scratch": 2, "score": 3, "vector": 4, "video": 5}
 
 
 def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
@@ -32,7 +32,17 @@ def items_of(units: Iterable[Unit], context: Context) -> list[Item]:
     for (model, task, what), images in images_to_encode(ordered, context).items():
         size = 1 if what in ("frames", "video") else _CHUNK  # an angiogram takes as long as a dozen photographs
         encoding += [Extract(model, task, what, images[i : i + size]) for i in range(0, len(images), size)]
-    return encoding + [Solve(unit) for unit in ordered]
+    return encoding + [Solve(group) for group in _groups(ordered, context)]
+
+
+def _groups(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
+    """Units that their family solves together, as one; the others alone."""
+    groups: dict[tuple[object, ...], list[Unit]] = {}
+    for unit in units:
+        place = (unit.encoder, unit.task, unit.protocol, unit.shots)
+        alone = not context.family(unit.task).together(context.models[unit.encoder], unit.protocol)
+        groups.setdefault((*place, unit.seed) if alone else place, []).append(unit)
+    return [tuple(group) for group in groups.values()]
 
 
 def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str, str, str], tuple[str, ...]]:
@@ -42,8 +52,9 @@ def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str,
         what = context.feature(unit)
         if what is not None:
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            held = wanted.setdefault((unit.encoder, unit.task, what), {})
-            held.update(dict.fromkeys(context.family(unit.task).read_by(episode)))
+            read = context.family(unit.task).read_by(episode, unit.protocol, context.settings)
+            for model in context.models[unit.encoder].part_names:
+                wanted.setdefault((model, unit.task, what), {}).update(dict.fromkeys(read))
     return {key: tuple(sorted(images)) for key, images in wanted.items()}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from f2vbench.engine.context import Context
-from f2vbench.engine.work import Item, Outcome, Worker
+from f2vbench.engine.work import Extract, Item, Outcome, Worker
 
 
 def run_serially(context: Context, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
@@ -19,7 +19,10 @@ def run_serially(context: Context, items: Sequence[Item]) -> Iterator[tuple[Item
 
 def threads_for(context: Context, items: Sequence[Item]) -> AbstractContextManager[None]:
     """The thread limit of a run, without importing torch for items that do without it."""
-    if not any(context.models[item.model].uses_torch for item in items):
+    if not any(
+        context.models[item.model].uses_torch if isinstance(item, Extract) else context.uses_torch(item.unit)
+        for item in items
+    ):
         return nullcontext()
     from f2vbench.engine.device import limited_threads
 

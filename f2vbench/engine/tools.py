@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from f2vbench.adapters.base import Embeddings, Feature
 from f2vbench.adapters.photographs import Photograph
+from f2vbench.data.tasks import TaskData
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.engine.resources import Resources
 from f2vbench.settings import RunSettings
@@ -21,7 +22,7 @@ class UnitTools:
     """`f2vbench.adapters.base.Tools` of one unit.
 
     Args:
-        embeddings: of the unit's model and task.
+        embeddings: of the unit's task, by model: its own, or those of its parts.
         folder: where predictions are stored; None in a rehearsal, which stores none.
     """
 
@@ -30,7 +31,7 @@ class UnitTools:
         unit: Unit,
         settings: RunSettings,
         resources: Resources,
-        embeddings: Embeddings,
+        embeddings: Mapping[str, Embeddings],
         folder: RunFolder | None,
     ):
         self.unit, self.settings = unit, settings
@@ -41,8 +42,12 @@ class UnitTools:
         return self._resources.context.models[self.unit.encoder]
 
     @property
+    def task(self) -> TaskData:
+        return self._resources.context.tasks[self.unit.task]
+
+    @property
     def index(self) -> DataFrame:
-        return self._resources.context.tasks[self.unit.task].index
+        return self.task.index
 
     @property
     def device(self) -> Any:
@@ -65,7 +70,10 @@ class UnitTools:
         return self._resources.maps(self.unit.encoder, "score")(photograph)[0]
 
     def embeddings(self) -> Embeddings:
-        return self._embeddings
+        return self._embeddings[self.unit.encoder]
+
+    def embeddings_by_part(self) -> dict[str, Embeddings]:
+        return dict(self._embeddings)
 
     def keep_map(self, png: bytes) -> dict[str, Any]:
         if self._folder is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from f2vbench.adapters.base import Solved
 from f2vbench.data.episodes import Episode
 from f2vbench.engine.context import Context
 from f2vbench.engine.declared import entry_size
@@ -37,9 +38,14 @@ class Extract:
 
 @dataclass(frozen=True)
 class Solve:
-    """Solve one unit."""
+    """Solve a unit, or several that differ in their seed alone and are solved together."""
 
-    unit: Unit
+    units: tuple[Unit, ...]
+
+    @property
+    def unit(self) -> Unit:
+        """The first one."""
+        return self.units[0]
 
     @property
     def model(self) -> str:
@@ -58,12 +64,12 @@ class Outcome:
     """What became of an item.
 
     Attributes:
-        done: False when another process holds the unit.
-        timing: seconds and counts of its parts.
+        elsewhere: how many units another process holds.
+        timing: seconds and counts of its parts; of units solved together, of one of them.
         notes: what the user should know, such as damaged files set aside.
     """
 
-    done: bool = True
+    elsewhere: int = 0
     timing: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -80,15 +86,15 @@ class Worker:
 
     def do(self, item: Item) -> Outcome:
         """Do one item, unless its result is there already."""
-        outcome = self._extract(item) if isinstance(item, Extract) else self._solve(item.unit)
-        return Outcome(outcome.done, outcome.timing, outcome.notes + self._collect_notes())
+        outcome = self._extract(item) if isinstance(item, Extract) else self._solve(item.units)
+        return Outcome(outcome.elsewhere, outcome.timing, outcome.notes + self._collect_notes())
 
     def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
         """Timing of a unit cut down to a few optimiser steps and images; nothing is recorded."""
         index = self._context.tasks[unit.task].index
         family = self._context.family(unit.task)
         episode, settings = family.rehearsal(index, unit.protocol, self._settings, steps)
-        return self._solution(unit, episode, settings, folder=None).timing
+        return family.solve(self._tools(unit, settings, folder=None), episode).timing
 
     def _extract(self, item: Extract) -> Outcome:
         started = time.perf_counter()
@@ -108,36 +114,55 @@ class Worker:
         timing = {"extract_seconds": time.perf_counter() - started, "extracted": len(encoded), "bytes": sum(encoded)}
         return Outcome(timing=timing)
 
-    def _solve(self, unit: Unit) -> Outcome:
-        with self._run.claim(unit.name) as mine:
-            if not mine:
-                return Outcome(done=False)
-            if self._run.has(unit.name):  # another process finished it meanwhile
-                return Outcome()
-            episode = self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            solved = self._solution(unit, episode, self._settings, self._run)
+    def _solve(self, units: Sequence[Unit]) -> Outcome:
+        """Solve those of the units that nobody has solved or holds; each is recorded the moment it is there."""
+        with ExitStack() as claims:
+            mine = [unit for unit in units if claims.enter_context(self._run.claim(unit.name))]
+            todo = [unit for unit in mine if not self._run.has(unit.name)]  # another process may have been faster
+            timings = list(self._recorded(todo)) if todo else []
+        names = timings[0] if timings else {}
+        mean = {name: sum(timing[name] for timing in timings) / len(timings) for name in names}
+        return Outcome(len(units) - len(mine), mean)
+
+    def _recorded(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
+        episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
+        tools = [self._tools(unit, self._settings, self._run) for unit in units]
+        solutions = self._context.family(units[0].task).solve_together(tools, episodes)
+        for unit, episode, solved in zip(units, episodes, solutions, strict=True):
             drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
+            drawn |= self._patients(unit.task, episode)
+            if episode.val:
+                drawn["val"] = list(episode.val)
             self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
-        return Outcome(timing=solved.timing)
+            yield solved.timing
 
-    def _solution(self, unit: Unit, episode: Episode, settings: RunSettings, folder: RunFolder | None) -> Solved:
-        embeddings = self._embeddings_of(unit.encoder, unit.task)
-        tools = UnitTools(unit, settings, self._resources, embeddings, folder)
-        return self._context.family(unit.task).solve(tools, episode)
+    def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
+        """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
+        index = self._context.tasks[task].index
+        patient_of = dict(zip(index.image, index.patient, strict=True))
+        return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
 
-    def _embeddings_of(self, model: str, task: str) -> StoredEmbeddings:
-        """A model's embeddings of a task, kept until another model's turn."""
-        if (model, task) not in self._embeddings:
-            if any(held != model for held, _ in self._embeddings):
-                self._embeddings.clear()
-            self._embeddings[model, task] = StoredEmbeddings(self._context, model, task, self._resources)
-        return self._embeddings[model, task]
+    def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
+        embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
+        return UnitTools(unit, settings, self._resources, embeddings, folder)
+
+    def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
+        """Embeddings of a task by model, kept until other models' turn."""
+        for held in [held for held in self._embeddings if held[0] not in models]:
+            del self._embeddings[held]
+        for model in models:
+            if (model, task) not in self._embeddings:
+                self._embeddings[model, task] = StoredEmbeddings(self._context, model, task, self._resources)
+        return {model: self._embeddings[model, task] for model in models}
 
     def _record(self, unit: Unit, result: dict[str, Any], timing: dict[str, float]) -> dict[str, Any]:
         spec = self._context.models[unit.encoder]
+        uses_torch = self._context.uses_torch(unit)
+        hashes = self._resources.weights
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
+            "main_metrics": list(self._context.family(unit.task).main_metrics),
             "lower_is_better": list(self._context.family(unit.task).lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,
@@ -148,10 +173,11 @@ class Worker:
             "provenance": {
                 "software": software(),
                 "machine": machine(),
-                "device": str(self._resources.device) if spec.uses_torch else "cpu",
+                "device": str(self._resources.device) if uses_torch else "cpu",
                 "threads": self._settings.threads,
-                "precision": self._resources.precision if spec.uses_torch else "float32",
-                "weights_sha256": self._resources.weights.get(unit.encoder),
+                "precision": self._resources.precision if uses_torch else "float32",
+                "weights_sha256": hashes.get(unit.encoder),
+                **({"parts_sha256": {name: hashes.get(name) for name in spec.part_names}} if spec.parts else {}),
             },
         }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from f2vbench.generator.presets import ABLATIONS, MODELS, presets_of
 from f2vbench.generator.settings import TrainSettings
-from f2vbench.settings import Settings, flatten, overlay
+from f2vbench.setting_types import Settings, flatten, overlay
 
 _LOCAL = {"out", "device", "workers", "save_minutes", "samples", "compile", "checkpointing"}
 """Keys that tell where and how it ran, not what was learnt."""

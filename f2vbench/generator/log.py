@@ -9,7 +9,7 @@ from typing import Any
 
 from f2vbench.errors import StoreError
 from f2vbench.files import canonical_json, write_atomically
-from f2vbench.settings import flatten
+from f2vbench.setting_types import flatten
 
 LOG = "log.jsonl"
 EVENTS = "tensorboard"

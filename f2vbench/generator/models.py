@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
+from f2vbench.encoders.pix2pixhd import WINDOW, GeneratorShape, global_generator, initialise
 from f2vbench.generator.networks import MultiScaleDiscriminator, ProjectionHeads, initialise_normal, nce_channels
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
+
+_FRONT, _OUTPUT = "1.weight", ("38.weight", "38.bias")
 
 
 def generator_shape(settings: TrainSettings) -> GeneratorShape:
@@ -37,10 +39,13 @@ class TrainedNetworks:
 
     def __init__(self, networks: Mapping[str, nn.Module], settings: TrainSettings, device: torch.device):
         self._trained = dict(networks)
-        # Not in channels_last: PyTorch 2.13 gives wrong gradients on a CPU where a transposed convolution follows
-        # residual blocks with instance normalisation (seen against finite differences).
         for network in self._trained.values():
             network.to(device).train()
+            for layer in network.modules():
+                # Not the transposed ones: with their weights in channels_last PyTorch 2.13 gives wrong gradients on a
+                # CPU (seen against float64 and finite differences).
+                if isinstance(layer, nn.Conv2d):
+                    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:
             averaging = _averaging(settings.ema)
@@ -67,11 +72,14 @@ class TrainedNetworks:
         Args:
             prefix: of the file's keys, as exported.
 
+        Fundus2Video takes a generator of one frame as well (`for_windows`).
+
         Raises:
             WeightsError: missing, damaged, or of a generator of another shape.
         """
         generator = self._trained["generator"]
         state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
+        state = for_windows(state, generator.state_dict())
         match_state_dict(generator, state, path)
         if self.average is not None:
             self.average.module.load_state_dict(generator.state_dict())
@@ -129,6 +137,27 @@ class Networks(TrainedNetworks):
             initialise_normal(self.heads, settings.seed)
             networks["heads"] = self.heads
         super().__init__(networks, settings, device)
+
+
+def for_windows(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A generator of one frame as one of Fundus2Video's windows: every frame is the one, whatever the frames before.
+
+    The photograph's weights stay, those of the three frames before begin at zero (and learn from there), and the last
+    layer is there three times. Any other state comes back as it is.
+    """
+    made = dict(state)
+    if _channels(state) == (3, 1) and _channels(wanted) == (6, WINDOW):
+        made[_FRONT] = torch.cat([state[_FRONT], torch.zeros_like(state[_FRONT])], 1)
+        for key in _OUTPUT:
+            made[key] = torch.cat([state[key]] * WINDOW)
+    return made
+
+
+def _channels(state: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """In and out, of a global generator's state."""
+    if not {_FRONT, *_OUTPUT} <= state.keys():
+        return None
+    return state[_FRONT].shape[1], state[_OUTPUT[0]].shape[0]
 
 
 def _decaying(network: nn.Module, decay: float) -> list[dict[str, Any]]:

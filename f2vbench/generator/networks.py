@@ -37,6 +37,8 @@ def forward_layers(
     """
     kept: dict[int, Tensor] = {}
     for index, layer in enumerate(generator):
+        if isinstance(layer, nn.ConvTranspose2d):
+            x = x.contiguous()  # in the layout of its weights
         if checkpointing and torch.is_grad_enabled() and isinstance(layer, ResidualBlock):
             x = cast(Tensor, checkpoint(layer, x, use_reentrant=False))
         else:

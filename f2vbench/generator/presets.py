@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from f2vbench.settings import overlay
+from f2vbench.setting_types import overlay
 
 _NO_MASK = {"attention": 0.0, "nce_photograph": 0.0, "nce_truth": 0.0, "masked_discriminators": False}
 

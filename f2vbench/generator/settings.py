@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from f2vbench.generator.presets import ABLATIONS, MODELS, PRESETS, presets_of
-from f2vbench.settings import Settings, flatten, overlay
+from f2vbench.setting_types import Settings, flatten, overlay
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
@@ -85,7 +85,9 @@ class TrainSettings(Settings):
     data: str = Field("phantom", description="phantom, a table in the released format, or a folder of cases")
     out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
     start: Path | None = Field(
-        None, description="weights to begin with, of the same model and widths, instead of random ones (fine-tuning)"
+        None,
+        description="weights to begin with, a file or a card's name, of the same model and widths, instead of random "
+        "ones; fundus2video takes those of a model of one frame as well",
     )
     seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
@@ -151,7 +153,7 @@ class TrainSettings(Settings):
     mae: MaeSettings = Field(MaeSettings(), description="the masked autoencoder")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="arithmetic of the networks: auto is bf16 on a GPU and float32 on a CPU"
+        "auto", description="arithmetic of the networks: auto is bf16 on a GPU or CPU that has it, else float32"
     )
     threads: int = Field(1, ge=1, description="of a CPU; with one, going on gives the same bits, more are faster")
     checkpointing: bool = Field(False, description="compute residual blocks twice and save the memory of their maps")

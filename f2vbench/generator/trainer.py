@@ -40,6 +40,7 @@ from f2vbench.generator.settings import TrainSettings
 from f2vbench.phantom.png import encode_png
 from f2vbench.progress import Progress, Silent
 from f2vbench.store.checkpoints import file_sha256
+from f2vbench.weights_cards import find_weights, weights_card, weights_cards
 
 _FILM_FPS = 3.0
 _TOLD = ("gan", "discriminator", "pixel", "squared", "reconstruction")  # losses beside the progress bar
@@ -106,7 +107,7 @@ class Trainer:
         self._device = device
         self._data = {"training_videos": _size(cases.train), **(data or {})}
         if settings.start is not None:
-            self._data["start"] = file_sha256(settings.start)
+            self._data["start"] = file_sha256(_weights(settings.start))
         self._progress = progress if progress is not None and rank() == 0 else Silent()
         self._training = VideoLoader(cases.train, settings.mask, settings.workers)
         self._held_out = VideoLoader(cases.validation)
@@ -151,7 +152,7 @@ class Trainer:
             self._quality = state["quality"]
             self._progress.note(f"going on in epoch {self.place.epoch + 1} after {self.place.videos} videos")
         elif self.settings.start is not None:
-            self.networks.start_from(self.settings.start, self._learner.prefix)
+            self.networks.start_from(_weights(self.settings.start), self._learner.prefix)
         if rank() == 0:
             sweep(self.folder)
             told = self.settings.in_use()
@@ -244,6 +245,12 @@ class Trainer:
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._log is not None:
             self._log.write(line)
+
+
+def _weights(start: Path) -> Path:
+    """The file that ``start`` names: itself, or that of a weights card."""
+    named = not start.exists() and str(start) in weights_cards()
+    return find_weights(weights_card(str(start))) if named else start
 
 
 def _size(dataset: Dataset[Any]) -> int:

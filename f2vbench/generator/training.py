@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from f2vbench.engine.device import arithmetic, torch_device
+from f2vbench.engine.device import torch_device, training_arithmetic
 from f2vbench.errors import SettingsError
 from f2vbench.generator.dataset import CaseSet, open_cases
 from f2vbench.generator.distributed import local_device, process_group, rank, world_size
 from f2vbench.generator.settings import TrainSettings
 from f2vbench.generator.trainer import Trainer
 from f2vbench.progress import Progress, Silent
-from f2vbench.settings import flatten
+from f2vbench.setting_types import flatten
 
 
 def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
@@ -45,7 +45,7 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         cases = open_training_cases(settings, told)
         for note in cases.notes:
             told.note(note)
-        bf16 = arithmetic(settings.precision, device) == "bf16"
+        bf16 = training_arithmetic(settings.precision, device) == "bf16"
         data = flatten({"data": cases.identity()})
         return Trainer(settings, cases, device, bf16=bf16, data=data, progress=told).run()
 

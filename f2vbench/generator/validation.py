@@ -64,7 +64,8 @@ class Generated:
 
 @torch.no_grad()
 def generate(generator: nn.Module, batch: VideoBatch, phase: str, bf16: bool = False) -> Iterator[Generated]:
-    """Videos (or single frames, from a generator of three channels) for a batch of photographs.
+    """Videos (or single frames, from a generator of three channels) for a batch of photographs; black outside the
+    field of view, as the true ones are.
 
     Args:
         phase: of the one frame, for a generator of one.
@@ -79,7 +80,7 @@ def generate(generator: nn.Module, batch: VideoBatch, phase: str, bf16: bool = F
     for index, case in enumerate(batch.cases):
         colours = _unit(photograph[index]).transpose(1, 2, 0)
         inside = batch.inside[index, 0].cpu().numpy() > 0.5
-        yield Generated(case, colours, _unit(real[index]), _unit(fake[index]), inside)
+        yield Generated(case, colours, _unit(real[index]), _unit(fake[index]) * inside, inside)
 
 
 def _inputs(generator: nn.Module) -> int:

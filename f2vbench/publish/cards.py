@@ -18,7 +18,7 @@ from f2vbench.files import canonical_json, sha256, write_atomically
 from f2vbench.generator.command import training_command
 from f2vbench.generator.settings import NOT_DECISIVE, TrainSettings
 from f2vbench.publish.settings import MakeSettings
-from f2vbench.settings import flatten
+from f2vbench.setting_types import flatten
 from f2vbench.store.checkpoints import file_sha256
 from f2vbench.weights_cards import Measure, Training, WeightsCard, defaults_in
 

@@ -86,7 +86,8 @@ def paired_bootstrap(
 
     Args:
         first, second: (n,) or (n, k) predictions of the same cases: scores, called classes, values for ``mean``,
-            (n, 2) numerators and denominators for ``ratio`` (pooled Dice: 2·TP and 2·TP + FP + FN by image).
+            (n, 2) numerators and denominators for ``ratio`` (pooled Dice: 2·TP and 2·TP + FP + FN by image), (n, 2k)
+            for ``mean_of_ratios`` (sums of k galleries, then how many queries each is of, by patient).
         labels: (n,) where the metric wants them.
         metric: a name of `weighted.METRICS`, a `weighted.Metric`, or any function (predictions, labels) → number.
         patients: (n,) whose image each is; without it every image is a patient.

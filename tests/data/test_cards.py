@@ -14,11 +14,14 @@ from f2vbench.errors import SettingsError
 
 PUBLISHED = {
     "angiogram": None,
+    "angioreport": None,
     "chase_db1": 28,
     "drive": 40,
     "folder": None,
     "hrf": 45,
+    "image-bank": 405,
     "les_av": 22,
+    "odir-eyes": 7000,
     "rite": 40,
     "stare": 20,
 }

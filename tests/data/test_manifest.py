@@ -30,10 +30,10 @@ def described(folder: Path):
 
 
 def _forbid_reading(monkeypatch) -> None:
-    def refuse(path):
+    def refuse(path, *_):
         raise AssertionError(f"{path} was read again")
 
-    monkeypatch.setattr(manifest, "read_rgb", refuse)
+    monkeypatch.setattr(manifest, "read_part", refuse)
     monkeypatch.setattr(manifest, "read_label", refuse)
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from f2vbench.adapters.retrieval import measure
+from f2vbench.adapters.gallery import measure
+from f2vbench.metrics import rough
+from f2vbench.metrics.neighbours import nearest, normalised, ranks_of_relevant
+from f2vbench.metrics.ragged import Ragged
 from f2vbench.metrics.retrieval import (
     average_precision,
     chance_average_precision,
     chance_precision,
     chance_recall,
-    nearest,
-    normalised,
     precision_at,
-    ranks_of_relevant,
     recall_at,
 )
 
@@ -50,7 +50,8 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
     queries = np.arange(0, COUNT, 25)
     found, similarity = nearest(vectors[queries], vectors, 10, content[queries], content)
     relevant = [np.flatnonzero((patients == patients[q]) & (content != content[q])) for q in queries]
-    ranks = ranks_of_relevant(vectors[queries], vectors, relevant, content[queries], content)
+    ranks = ranks_of_relevant(vectors[queries], vectors, Ragged.of(relevant), content[queries], content)
+    averages = average_precision(ranks)
     tied = 0
     for row, query in enumerate(queries):
         order = brute_order(vectors, query, np.flatnonzero(content != content[query]))
@@ -60,7 +61,7 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
         np.testing.assert_array_equal(ranks[row], np.flatnonzero(hits) + 1)
         if hits.any():
             expected = average_precision_score(hits, -np.arange(len(hits)))
-            assert average_precision(ranks[row]) == pytest.approx(expected, abs=1e-12)
+            assert averages[row] == pytest.approx(expected, abs=1e-12)
         tied += len(np.unique(similarity[row])) < 10
     assert tied > len(queries) / 2, "the case has too few ties to show anything"
 
@@ -73,6 +74,45 @@ def test_nearest_is_exact_where_single_precision_is_not():
     found, _ = nearest(vectors[:20], vectors, 5, content[:20], content)
     for query in range(20):
         np.testing.assert_array_equal(found[query], brute_order(vectors, query, content[content != query])[:5])
+
+
+@pytest.mark.parametrize("alike", ["not", "much", "nearly", "copies"])
+def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeypatch):
+    """On a processor without bfloat16 the products are slower, and the same."""
+    monkeypatch.setattr(rough, "has_bf16", lambda: True)
+    draw = np.random.default_rng(6)
+    noise = draw.normal(size=(20_000, 48))
+    if alike == "copies":
+        vectors = normalised(noise[draw.integers(0, 10, 20_000)])
+    else:
+        vectors = normalised(noise * {"not": 1, "much": 0.3, "nearly": 1e-2}[alike] + (alike != "not"))
+    vectors[15_000:15_100] = vectors[:100]  # ties, far from one another
+    content, k = np.arange(20_000), 10
+    queries = vectors[:80]
+    found = rough.candidates(queries, vectors, k + 1)
+    first, similarity = nearest(queries, vectors, k, content[:80], content)
+    if alike in ("nearly", "copies"):  # too many are too alike
+        assert found is None
+    else:
+        assert found.lengths.max() < 500
+    for query in range(80):
+        values = np.array((vectors.astype(np.float64) * queries[query]).sum(axis=1))
+        order = np.lexsort((content, -values))
+        order = order[order != query]
+        np.testing.assert_array_equal(first[query], order[:k])
+        np.testing.assert_allclose(similarity[query], values[order[:k]], atol=1e-12)
+        if found is not None:
+            assert np.isin(order[:k], found[query]).all()
+
+
+def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
+    vectors = normalised(np.random.default_rng(7).normal(size=(17_000, 8)))
+    monkeypatch.setattr(rough, "has_bf16", lambda: True)
+    assert rough.candidates(vectors[:80], vectors, 5) is not None
+    assert rough.candidates(vectors[:10], vectors, 5) is None
+    assert rough.candidates(vectors[:80], vectors[:1000], 5) is None
+    monkeypatch.setattr(rough, "has_bf16", lambda: False)
+    assert rough.candidates(vectors[:80], vectors, 5) is None
 
 
 def test_what_a_query_gets_does_not_depend_on_the_other_queries():
@@ -119,11 +159,11 @@ def test_without_any_query_values_are_missing_with_the_reason():
 @pytest.mark.parametrize(("relevant", "gallery"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6)])
 def test_chance_equals_the_mean_over_all_orders(relevant, gallery):
     orders = [np.array(order) + 1 for order in permutations(range(gallery))]
-    ranks = [np.sort(order[:relevant]) for order in orders]
+    ranks = Ragged.of([np.sort(order[:relevant]) for order in orders])
     for k in (1, 3, 5, 10):
-        assert chance_recall(relevant, gallery, k) == pytest.approx(np.mean([recall_at(r, k) for r in ranks]))
-        assert chance_precision(relevant, gallery, k) == pytest.approx(np.mean([precision_at(r, k) for r in ranks]))
-    mean = np.mean([average_precision(r) for r in ranks])
+        assert chance_recall(relevant, gallery, k) == pytest.approx(recall_at(ranks, k).mean())
+        assert chance_precision(relevant, gallery, k) == pytest.approx(precision_at(ranks, k).mean())
+    mean = average_precision(ranks).mean()
     assert chance_average_precision(relevant, gallery) == pytest.approx(mean)
 
 

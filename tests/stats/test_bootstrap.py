@@ -40,6 +40,11 @@ BY_SKLEARN = {
     "dice": (CALLS, LABELS, lambda w: metrics.f1_score(LABELS, CALLS, sample_weight=w)),
     "mean": (SCORES, None, lambda w: np.average(SCORES, weights=w)),
     "ratio": (np.abs(CLASS_SCORES[:, :2]), None, lambda w: np.divide(*(w @ np.abs(CLASS_SCORES[:, :2])))),
+    "mean_of_ratios": (
+        np.column_stack([SCORES * (CLASSES == 0), SCORES * (CLASSES == 1), CLASSES == 0, CLASSES == 1]),
+        None,
+        lambda w: np.mean([np.average(SCORES[group == CLASSES], weights=w[group == CLASSES]) for group in (0, 1)]),
+    ),
 }
 
 

@@ -30,6 +30,7 @@ def _on_demand(name: str) -> Layout:
 LAYOUTS: dict[str, Layout] = {
     name: _on_demand(name)
     for name in (
+        "angio_report",
         "angiogram_table",
         "aptos2019",
         "chase_db1",
@@ -38,9 +39,11 @@ LAYOUTS: dict[str, Layout] = {
         "folder",
         "hrf",
         "idrid",
+        "image_bank",
         "les_av",
         "messidor2",
         "odir",
+        "odir_eyes",
         "outcome_table",
         "papila",
         "retfound_folders",

@@ -17,7 +17,7 @@ COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality
 FAMILY_COLUMNS: dict[str, list[str]] = {
     "segmentation": [],
     "classification": ["label"],
-    "retrieval": ["view"],
+    "retrieval": ["view", "part"],
     "generation": ["case", "phase", "seconds"],
 }
 
@@ -38,6 +38,7 @@ class Row:
         case: name of the examination that a photograph and its angiogram frames share, in generation.
         phase: "arterial", "venous" or "late", of angiogram frames.
         seconds: after injection, of angiogram frames.
+        part: of the file that is the image, as `f2vbench.data.images.read_part` has it; "" for all of it.
     """
 
     image: str
@@ -53,6 +54,7 @@ class Row:
     case: str = ""
     phase: str = ""
     seconds: str = ""
+    part: str = ""
 
 
 def index_of(

@@ -1,0 +1,205 @@
+"""Classification as a task family: heads and read-outs on frozen embeddings.
+
+Everything learnt comes from the support images: the scale of the features, the head, and, where `select` or the
+supervised protocol asks for it, the epoch from the validation part. What is measured are the probabilities as stored.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
+from f2vbench.adapters.material import Material, Prediction, gather
+from f2vbench.adapters.readouts import logistic_regression, nearest_neighbours, prototype
+from f2vbench.data.episodes import Episode
+from f2vbench.errors import SettingsError
+from f2vbench.metrics.classification import Kind, Values, evaluate
+from f2vbench.settings import Protocol, RunSettings
+
+_READ = ("prototype", "knn", "probe")
+_TRAINED = ("few-shot", "supervised")
+
+
+class Classification(Family):
+    """An MLP on frozen embeddings, fusions of several encoders, and read-outs that train no network."""
+
+    name = "classification"
+    version = 1
+    protocols = ("zero-shot", "prototype", "knn", "few-shot", "supervised", "probe")
+    main_metrics = ("auroc", "average_precision", "balanced_accuracy", "brier")
+    lower_is_better = ("brier", "calibration_error")
+    shots_of = " a class"
+
+    def places(self, settings: RunSettings) -> list[Place]:
+        if settings.finetune == "full":
+            raise SettingsError(
+                "finetune=full: classification trains heads on frozen features in this version; leave it out"
+            )
+        return super().places(settings)
+
+    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+        if model.kind == "fusion":
+            return "a fusion has to be trained" if protocol in _READ else None
+        return None if model.kind in ("features", "vector") else "it gives no embedding to tell classes by"
+
+    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+        return "embedding"
+
+    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+        names: tuple[str, ...] = () if model.kind == "vector" else ("precision",)
+        if protocol == "few-shot":
+            names += ("select",)
+        if protocol in ("zero-shot", *_TRAINED):
+            names += ("head",)
+        return (*names, "neighbours") if protocol == "knn" else names
+
+    def together(self, model: Model, protocol: Protocol) -> bool:
+        return protocol in _TRAINED
+
+    def uses_torch(self, protocol: Protocol) -> bool:
+        return protocol not in _READ
+
+    def read_by(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        chooses = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
+        return (*episode.support, *(episode.val if chooses else ()), *episode.test)
+
+    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, support: int) -> int:
+        return settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _TRAINED else 0
+
+    def rehearsal(
+        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    ) -> tuple[Episode, RunSettings]:
+        first = str(index.image.iloc[0])
+        other = index[index.label != index.label.iloc[0]]
+        last = str(other.image.iloc[-1] if len(other) else index.image.iloc[-1])
+        head = settings.head.model_copy(update={"epochs": steps, "warmup_epochs": 0})
+        support = () if protocol == "zero-shot" else (first, last)
+        return Episode(support, (first, last), seed=0), settings.model_copy(update={"head": head})
+
+    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+        protocols = {protocol for _, protocol in units}
+        notes = []
+        if "zero-shot" in protocols:
+            notes.append(
+                "zero-shot classification is a head with random weights that nobody trained: chance in expectation, as "
+                "the paper has it; prototype and knn are what embeddings give without training"
+            )
+        if "few-shot" in protocols and settings.select == "val":
+            notes.append(
+                "few-shot heads are trained on the support images, but the epoch is chosen on the labelled images of "
+                "the validation part (select=val, as in the paper); select=last takes the last epoch and uses no others"
+            )
+        return notes
+
+    def solve(self, tools: Tools, episode: Episode) -> Solved:
+        return next(self.solve_together([tools], [episode]))
+
+    def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
+        """Solve units that differ in their seed alone; heads are trained as one stack."""
+        started = time.perf_counter()
+        material = [
+            gather(own, episode, self.read_by(episode, own.unit.protocol, own.settings))
+            for own, episode in zip(tools, episodes, strict=True)
+        ]
+        prepared = time.perf_counter()
+        found = _probabilities(tools[0], material)
+        share = {
+            "prepare_seconds": (prepared - started) / len(material),
+            "fit_seconds": (time.perf_counter() - prepared) / len(material),
+        }
+        for own, episode, unit, predicted in zip(tools, episodes, material, found, strict=True):
+            yield _measured(own, episode, unit, predicted, share)
+
+
+def _probabilities(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
+    protocol = tools.unit.protocol
+    if protocol not in _READ:
+        from f2vbench.adapters.head_training import predictions
+
+        return predictions(tools, material)
+    found = []
+    for unit in material:
+        (support,), (test,) = unit.support.vectors.values(), unit.test.vectors.values()
+        targets = unit.support.targets
+        if protocol == "prototype":
+            read = prototype(support, targets, test, unit.several)
+        elif protocol == "knn":
+            read = nearest_neighbours(support, targets, test, tools.settings.neighbours)
+        else:
+            read = logistic_regression(support, targets, test, unit.several)
+        found.append(Prediction(read))
+    return found
+
+
+def _measured(
+    tools: Tools, episode: Episode, unit: Material, predicted: Prediction, share: Mapping[str, float]
+) -> Solved:
+    started = time.perf_counter()
+    targets = unit.test.targets
+    metrics, reasons = evaluate(predicted.probabilities, targets, unit.kind, unit.classes)
+    metrics |= _chance(targets, unit.kind, metrics)
+    stored: dict[str, NDArray[Any]] = {"probabilities": predicted.probabilities, "targets": targets.astype(np.uint8)}
+    result: dict[str, Any] = {
+        "classes": unit.classes,
+        "label_kind": unit.kind,
+        "images": list(episode.test),
+        "support_by_class": dict(zip(unit.classes, unit.support.targets.sum(axis=0).tolist(), strict=True)),
+        **predicted.training,
+    }
+    if predicted.attention is not None:
+        stored["attention"] = predicted.attention
+        result["attention"] = _by_class(predicted.attention, targets, unit.classes, list(unit.test.vectors))
+    result |= {"metrics": metrics, "reasons": reasons, "per_image": _per_image(episode.test, predicted, targets, unit)}
+    result["predictions"] = tools.keep_predictions(stored)
+    timing = {**TIMING, **share, "fit_steps": predicted.steps, "scored": len(targets)}
+    timing["map_bytes"] = result["predictions"].get("bytes", 0)
+    timing["measure_seconds"] = time.perf_counter() - started
+    return Solved(result, timing)
+
+
+def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
+    """What a random order of the test images is expected to give, or a class guessed at random."""
+    from f2vbench.metrics.retrieval import chance_average_precision  # loads FAISS, which takes a moment
+
+    positives = targets.sum(axis=0)[1:] if kind == "binary" else targets.sum(axis=0)
+    precisions = [chance_average_precision(int(count), len(targets)) for count in positives]
+    levels = {
+        "auroc": 0.5,
+        "average_precision": float(np.mean(precisions)),
+        "balanced_accuracy": 0.5 if kind == "multilabel" else 1 / targets.shape[1],
+        "quadratic_kappa": 0.0,
+    }
+    return {f"{name}_chance": level for name, level in levels.items() if metrics.get(name) is not None}
+
+
+def _per_image(
+    images: Sequence[str], predicted: Prediction, targets: NDArray[np.bool_], unit: Material
+) -> dict[str, Values]:
+    """``correct`` (with several classes the part of them told right) and the ``probability`` of the true class."""
+    p = predicted.probabilities
+    if unit.several:
+        right = ((p >= 0.5) == targets).mean(axis=1)
+        return {image: {"correct": float(value)} for image, value in zip(images, right, strict=True)}
+    truth = targets.argmax(axis=1)
+    return {
+        image: {"correct": float(row.argmax() == own), "probability": float(row[own])}
+        for image, row, own in zip(images, p, truth, strict=True)
+    }
+
+
+def _by_class(
+    attention: NDArray[np.float32], targets: NDArray[np.bool_], classes: Sequence[str], encoders: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Mean weight of each encoder over the test images of each class that has some."""
+    return {
+        name: dict(zip(encoders, attention[mine].mean(axis=0, dtype=np.float64).tolist(), strict=True))
+        for name, mine in zip(classes, targets.T, strict=True)
+        if mine.any()
+    }

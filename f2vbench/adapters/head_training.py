@@ -1,0 +1,82 @@
+"""Heads of classification units: those of several seeds trained as one stack, and what they say of the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from f2vbench.adapters.base import Tools
+from f2vbench.adapters.material import Material, Prediction
+from f2vbench.heads.fusion import Fusion
+from f2vbench.heads.mlp import Head, Mlp, Parameters
+from f2vbench.heads.stacked import Lesson, predict, train
+from f2vbench.settings import HeadSettings
+
+
+def predictions(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
+    """What heads say of the test images: trained on the support images, or as drawn where there are none."""
+    head = _head(tools, material[0])
+    if not len(material[0].support):
+        return [_prediction(tools, head, unit, _drawn(head, unit.seed)) for unit in material]
+    trained = train(head, [_lesson(unit) for unit in material], tools.settings.head, tools.device)
+    return [
+        _prediction(
+            tools, head, unit, own.parameters, {"epoch": own.epoch, "validation_auroc": own.validation}, own.steps
+        )
+        for unit, own in zip(material, trained, strict=True)
+    ]
+
+
+def _head(tools: Tools, unit: Material) -> Head:
+    settings: HeadSettings = tools.settings.head
+    inputs = [vectors.shape[1] for vectors in unit.test.vectors.values()]
+    classes = len(unit.classes)
+    if tools.model.kind == "fusion":
+        how, width = tools.model.architecture, settings.fusion_width
+        return Fusion(inputs, how, width, settings.widths, classes, settings.dropout)
+    return Mlp(inputs[0], settings.widths, classes, settings.dropout)
+
+
+def _drawn(head: Head, seed: int) -> Parameters:
+    return head.initial(torch.Generator().manual_seed(_torch_seed(seed)))
+
+
+def _lesson(unit: Material) -> Lesson:
+    return Lesson(
+        _tensors(unit.support.vectors),
+        torch.from_numpy(unit.support.targets),
+        _tensors(unit.val.vectors) if len(unit.val) else None,
+        torch.from_numpy(unit.val.targets) if len(unit.val) else None,
+        seed=_torch_seed(unit.seed),
+        several=unit.several,
+    )
+
+
+def _prediction(
+    tools: Tools,
+    head: Head,
+    unit: Material,
+    parameters: Parameters,
+    training: dict[str, Any] | None = None,
+    steps: int = 0,
+) -> Prediction:
+    features = _tensors(unit.test.vectors)
+    attention = None
+    if isinstance(head, Fusion) and head.how == "attention":
+        with torch.inference_mode():
+            mine = {name: tensor[None] for name, tensor in parameters.items()}
+            attention = head.attention(mine, [each[None] for each in features])[0].numpy()
+    return Prediction(predict(head, parameters, features, unit.several, tools.device), training or {}, steps, attention)
+
+
+def _tensors(vectors: Mapping[str, NDArray[np.float32]]) -> list[torch.Tensor]:
+    return [torch.from_numpy(each) for each in vectors.values()]
+
+
+def _torch_seed(seed: int) -> int:
+    """A unit's seed has 64 bits, PyTorch's generators take those below 2⁶³ on every platform."""
+    return seed % 2**63

@@ -1,0 +1,191 @@
+"""Intervals and comparisons of retrieval: what varies are the patients, not the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.report.text_table import layout
+from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
+from f2vbench.stats.correction import holm
+from f2vbench.store.runs import Record
+
+METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
+
+
+def retrieval_records(records: Iterable[Record]) -> list[Record]:
+    """The units of retrieval tasks among those of a run (`Results.records`); none where it has none.
+
+    Raises:
+        StoreError: a unit does not tell whose image each is, because an older version made it.
+    """
+    found = [record for record in records if record.get("family") == "retrieval"]
+    old = sorted({record["unit"]["task"] for record in found if "patient" not in record["result"].get("about", {})})
+    if old:
+        raise StoreError(
+            f"{', '.join(old)}: units made by an older version do not say whose image each is, so there are no "
+            "intervals over patients, and no examples: run the task again, into another out= folder"
+        )
+    return found
+
+
+def queries(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a (unit, query, metric): task, encoder, weights, floor, seed, image, patient, metric, value."""
+    rows = []
+    for record in records:
+        unit, result = record["unit"], record["result"]
+        patients = dict(zip(result["gallery"], result["about"]["patient"], strict=True))
+        kept = {name: unit[name] for name in ("task", "encoder", "seed")}
+        kept |= {"weights": record["weights"], "floor": record["floor"]}
+        for image, values in result["per_image"].items():
+            told = {**kept, "image": image, "patient": patients[image]}
+            rows += [{**told, "metric": metric, "value": value} for metric, value in values.items()]
+    columns = ["task", "encoder", "seed", "weights", "floor", "image", "patient", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Each encoder's metrics, the mean over galleries of the mean over queries, with a 95 % BCa interval.
+
+    Patients are resampled, each with all of their queries in the galleries of all seeds.
+
+    Returns:
+        task, metric, encoder, weights, floor, value, low, high, patients, queries, ``chance``, the mean over
+        seeds of the level of chance, and ``reason`` where there is no interval; the best of each task and metric first.
+    """
+    asked = queries(records)
+    rows = []
+    for (task, metric, encoder), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric", "encoder"]):
+        people, (sums,) = _by_patient(group, "value")
+        found = bootstrap_interval(sums, metric="mean_of_ratios", patients=people)
+        levels = [
+            record["result"]["metrics"].get(f"{metric}_chance")
+            for record in records
+            if (record["unit"]["task"], record["unit"]["encoder"]) == (task, encoder)
+        ]
+        chance = float(np.mean(levels)) if levels and None not in levels else np.nan
+        row = {"task": task, "metric": metric, "encoder": encoder, "weights": group.weights.iloc[0]}
+        row |= {"floor": bool(group.floor.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
+        rows.append(row | {"patients": found.n, "queries": len(group), "chance": chance, "reason": found.reason})
+    columns = ["task", "metric", "encoder", "weights", "floor", "value", "low", "high", "patients", "queries", "chance"]
+    table = pd.DataFrame(rows, columns=[*columns, "reason"]).astype(dict.fromkeys(("value", "low", "high"), float))
+    order = {metric: place for place, metric in enumerate(metrics)}
+    return table.sort_values(
+        ["task", "metric", "value"],
+        ascending=[True, True, False],
+        key=lambda column: column.map(order) if column.name == "metric" else column,
+        ignore_index=True,
+    )
+
+
+def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """An encoder against each other one, paired by query: the same image asked in the same gallery.
+
+    Returns:
+        task, metric, encoder, other, ``difference`` (encoder − other) with its 95 % percentile interval from
+        resampling patients, ``p`` of the same resamples, ``p_holm`` (over all rows), patients and queries shared, and
+        ``reason`` where there is no test.
+
+    Raises:
+        StoreError: no such encoder in these results.
+    """
+    asked = queries(records)
+    known = sorted(set(asked.encoder))
+    if encoder not in known:
+        hint = did_you_mean(encoder, known)
+        raise StoreError(f"no retrieval results of '{encoder}'{hint}; there are {', '.join(known) or 'none'}")
+    rows = []
+    for (task, metric), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric"], sort=False):
+        mine = group[group.encoder == encoder]
+        for other, theirs in group[group.encoder != encoder].groupby("encoder"):
+            both = mine.merge(theirs[["seed", "image", "value"]], on=["seed", "image"], suffixes=("", "_other"))
+            if both.empty:
+                continue
+            people, (first, second) = _by_patient(both, "value", "value_other")
+            found = paired_bootstrap(first, second, metric="mean_of_ratios", patients=people)
+            row = {"task": task, "metric": metric, "encoder": encoder, "other": other, "difference": found.difference}
+            row |= {"low": found.low, "high": found.high, "p": found.p}
+            rows.append(row | {"patients": found.n, "queries": len(both), "reason": found.reason})
+    columns = ["task", "metric", "encoder", "other", "difference", "low", "high", "p", "patients", "queries", "reason"]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("difference", "low", "high", "p"), float))
+    return table.assign(p_holm=holm(table.p.to_numpy(float)))
+
+
+def told(records: Sequence[Record], encoder: str | None) -> str:
+    """Intervals, and the comparison of an encoder with the others, as text for the terminal."""
+    found = dict.fromkeys(name for record in records for name in record["result"]["metrics"])
+    metrics = [*METRICS, *(name for name in found if name.split(":")[0] in METRICS and _variant(name))]
+    table = intervals(records, metrics)
+    rows = [
+        [row.task, row.metric, row.encoder, _spread(row.value, row.low, row.high), f"{row.patients}", f"{row.queries}"]
+        for row in table.itertuples()
+    ]
+    header = ["task", "metric", "model", "value [95 % CI]", "patients", "queries"]
+    blocks = [f"Retrieval, intervals from 2,000 resamples of patients\n{layout(header, rows)}"]
+    compared = compare(records, encoder, metrics) if encoder is not None and encoder in set(table.encoder) else None
+    if compared is not None and len(compared):
+        rows = [
+            [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), _p(row.p_holm)]
+            for row in compared.itertuples()
+        ]
+        header = ["task", "metric", "other", "difference [95 % CI]", "p (Holm)"]
+        blocks.append(
+            f"{encoder} against each other model, the same queries, patients resampled\n{layout(header, rows)}"
+        )
+    return "\n\n".join([*blocks, *_matrices(records)])
+
+
+def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.DataFrame:
+    """A metric, and its level of chance, of each pair of modalities, mean over seeds.
+
+    Returns:
+        task, encoder, query, gallery (modalities), value, chance; empty where ``variant=modality-pairs`` was not asked.
+    """
+    rows = []
+    for record in records:
+        metrics = record["result"]["metrics"]
+        for name, value in metrics.items():
+            asking, to, asked = name.removeprefix(f"{metric}:").partition("-to-")
+            if name.startswith(f"{metric}:") and to and not name.endswith("_chance"):
+                place = {"task": record["unit"]["task"], "encoder": record["unit"]["encoder"]}
+                pair = {"query": asking, "gallery": asked, "value": value, "chance": metrics[f"{name}_chance"]}
+                rows.append(place | pair)
+    keys = ["task", "encoder", "query", "gallery"]
+    table = pd.DataFrame(rows, columns=[*keys, "value", "chance"]).astype({"value": float, "chance": float})
+    return table.groupby(keys, as_index=False)[["value", "chance"]].mean()
+
+
+def _matrices(records: Sequence[Record]) -> list[str]:
+    blocks = []
+    for (task, encoder), group in modality_pairs(records).groupby(["task", "encoder"]):
+        kinds = sorted(set(group["query"]))
+        cells = {(row.query, row.gallery): f"{row.value:.3f} ({row.chance:.3f})" for row in group.itertuples()}
+        rows = [[asking, *(cells[asking, asked] for asked in kinds)] for asking in kinds]
+        title = f"{task}, {encoder}: recall@1 (chance) of a query of one modality among the images of another"
+        blocks.append(f"{title}\n{layout(['query', *kinds], rows)}")
+    return blocks
+
+
+def _variant(name: str) -> bool:
+    """Whether a metric is that of a variant whose values are kept by query."""
+    return ":" in name and "-to-" not in name and not name.endswith("_chance")
+
+
+def _spread(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.4f}" if pd.isna(low) else f"{value:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _p(value: float) -> str:
+    return "–" if pd.isna(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _by_patient(group: pd.DataFrame, *columns: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Names of patients, and for each column (patients, 2 · galleries): sums over their queries, and how many."""
+    tables = [
+        group.pivot_table(index="patient", columns="seed", values=column, aggfunc=["sum", "count"], fill_value=0)
+        for column in columns
+    ]
+    return tables[0].index.to_numpy(str), [table.to_numpy(float) for table in tables]
