@@ -87,7 +87,7 @@ def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequen
     place_of = {stop: place for place, stop in enumerate(stops)}
     present = [look for look in looks if look.encoder in set(rows.encoder)]
     for order, look in enumerate(present):
-        shift = 0.24 * ((order + 0.5) / len(present) - 0.5)  # so that intervals don't hide each other
+        shift = 0.34 * ((order + 0.5) / len(present) - 0.5)  # so that intervals don't hide each other
         mine = rows[rows.encoder == look.encoder]
         for protocol in _PROTOCOLS:
             _curve(axis, mine[mine.protocol == protocol], place_of, shift, look, style)
