@@ -76,8 +76,8 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
             bar.outline.set_linewidth(0.5 * style.line)
     caption = sentences(
         f"{title}; test images of all seeds together, so an image counts at every seed that tests on it.",
-        "Rows add up to 1: the part of a true class that is predicted as each class. Classes stand in the same order in "
-        "all panels.",
+        "Rows add up to 1: the part of a true class that is predicted as each class. Classes stand in the same order "
+        "in all panels.",
         f"Classes, in order: {', '.join(classes)}." if len(classes) > _NAMES_UP_TO else "",
     )
     return DrawnFigure(name, title, caption, figure)

@@ -19,8 +19,9 @@ from f2vbench.report.figures.panels import (
     sheet,
 )
 from f2vbench.report.figures.published import published_at
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Source
 from f2vbench.report.figures.style import Look, Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.stats.intervals import normal_interval
 
 if TYPE_CHECKING:

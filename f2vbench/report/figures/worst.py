@@ -13,8 +13,9 @@ from f2vbench.report.figures.examples import lacks_pictures
 from f2vbench.report.figures.panels import sentences, sheet
 from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
 from f2vbench.report.figures.predictions import predicted
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, NotStored, Place, Source
+from f2vbench.report.figures.source import MAIN_METRICS, NotStored, Place, Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
 
 _SHOWN = 6
