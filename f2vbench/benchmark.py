@@ -136,7 +136,15 @@ def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "models": {name: spec.identity() for name, spec in plan.models.items()},
         "data": {
-            name: {"folder": str(task.folder), "fingerprint": task.fingerprint} for name, task in plan.tasks.items()
+            name: {
+                "folder": str(task.folder),
+                "fingerprint": task.fingerprint,
+                "images": len(task.index),
+                "patients": task.index.patient.nunique(),
+                "card": task.card.model_dump(mode="json"),
+                "notes": task.notes,
+            }
+            for name, task in plan.tasks.items()
         },
         "left_out": plan.left_out,
         "software": software(),

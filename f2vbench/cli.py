@@ -21,7 +21,7 @@ usage: f2vbench <verb> [key=value ...] [@settings.yaml]
 
   run      run a benchmark, or go on with one:  f2vbench run task=rite shots=1,2,4
   plan     what a run would do, how long it would take, and what is done already
-  report   tables of a run, on the terminal and as CSV
+  report   runs as tables, figures and one page:  f2vbench report run=runs/rite format=html,latex,pdf
   search   images of a folder or a run most like one:  f2vbench search eye.jpg index=photos model=timm:resnet18
   train    a generator of angiograms from photographs:  f2vbench train preset=mini data=phantom
   generate an angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>
@@ -128,7 +128,7 @@ def _plan(words: list[str]) -> int:
 
 
 def _report(words: list[str]) -> int:
-    from f2vbench.settings import ReportSettings
+    from f2vbench.report.settings import ReportSettings
 
     settings = _read("report", ReportSettings, words)
     if settings is None:

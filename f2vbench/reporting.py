@@ -10,11 +10,14 @@ import pandas as pd
 
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
+from f2vbench.files import write_csv
+from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import attention_text, results_text
-from f2vbench.results import Results, write_csv
+from f2vbench.report.written import write_report
+from f2vbench.results import Results
 from f2vbench.retrieval_results import retrieval_records, told
-from f2vbench.settings import ReportSettings
 from f2vbench.store.runs import RunFolder, runs_below
+from f2vbench.stored_embeddings import stored_embeddings
 
 
 class Tables(NamedTuple):
@@ -34,9 +37,7 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
     """
     by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
     summary = results.summary(metrics or by_task)
-    if baseline is None or baseline not in set(summary.encoder):
-        ranked = summary[~summary.floor] if (~summary.floor).any() else summary
-        baseline = ranked.encoder.iloc[0]
+    baseline = _compared(summary, baseline)
     comparison = results.compare(baseline, metrics or by_task)
     notes = [f"note: {note}" for note in results.notes]
     shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
@@ -59,10 +60,11 @@ def report(settings: ReportSettings) -> Iterator[str]:
     """What `f2vbench report` tells, part by part: the tables, and where they are written once they are.
 
     Raises:
-        StoreError: there is no run, it holds nothing yet, or a table can't be written.
+        StoreError: there is no run, it holds nothing yet, or a file can't be written.
+        SettingsError: there is no such figure or style.
     """
-    folders = settings.run
-    if folders is None:
+    folders = [Path(folder) for folder in settings.run or []]
+    if not folders:
         runs = runs_below(Path("runs"))
         if not runs:
             raise StoreError("no run below ./runs: start one with f2vbench run task=rite, or name one with run=folder")
@@ -74,11 +76,19 @@ def report(settings: ReportSettings) -> Iterator[str]:
     found = tables(results, metrics, baseline)
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
     out = settings.out or folders[0]
-    results.to_csv(out / "results.csv")
-    write_csv(found.summary, out / "summary.csv")
-    write_csv(found.comparison, out / "comparison.csv")
-    written = f"\nwritten: {out / 'results.csv'}, summary.csv, comparison.csv"
+    yield ""
+    parts = write_report(
+        results, out, settings, metrics, _compared(found.summary, baseline), stored_embeddings(results)
+    )
+    for written in parts:
+        yield f"written: {written.text}"
     if len(results.attention):
-        write_csv(results.attention, out / "attention.csv")
-        written += ", attention.csv"
-    yield written
+        yield f"written: {write_csv(results.attention, out / 'attention.csv')}"
+
+
+def _compared(summary: pd.DataFrame, baseline: str | None) -> str:
+    """The baseline where it has results, else the first of the summary that is no floor."""
+    if baseline is not None and baseline in set(summary.encoder):
+        return baseline
+    ranked = summary[~summary.floor] if (~summary.floor).any() else summary
+    return str(ranked.encoder.iloc[0])

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.files import write_atomically
+from f2vbench.files import write_atomically, write_csv
+from f2vbench.merging import merged
 from f2vbench.settings import Protocol
-from f2vbench.stats.correction import holm
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
-from f2vbench.stats.tests import paired_t_test
 from f2vbench.store.runs import Record, RunFolder
 
-PLACE = ["task", "protocol", "shots"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from f2vbench.report.grid import Table
+
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _PROTOCOLS = get_args(Protocol)
 _CHANCE = "_chance"
+_SHOWN = 2  # where records are older than the names of main metrics
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
 
@@ -33,17 +39,24 @@ class Results:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
             metric, value (missing with a ``reason``), unit (its fingerprint), floor.
         families: task → its family.
-        records: of all units, as they were stored.
         attention: one row a (unit, class, part) of the fusions by soft attention: encoder, task, protocol, shots, seed,
             class, part (one of the joined encoders), weight (mean over the test images of the class, 0 to 1).
         lower_is_better: names of the metrics of which less is better, as their families say.
         notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
+        records: of the units, as the run folders hold them.
+        sources: the folder of each record; empty where the records were handed over.
+        calls: settings and provenance of the calls that made them.
     """
 
-    def __init__(self, records: Sequence[Record], notes: Sequence[str] = ()):
-        self.records = tuple(records)
+    def __init__(
+        self,
+        records: Sequence[Record],
+        notes: Sequence[str] = (),
+        sources: Sequence[Path] = (),
+        calls: Sequence[Record] = (),
+    ):
+        self.records, self.sources, self.calls = list(records), list(sources), list(calls)
         self.frame = _tidy(records)
-        self.per_image = _tidy_images(records)
         self.attention = _tidy_attention(records)
         # Records of the time when there was one family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
@@ -52,33 +65,38 @@ class Results:
 
     @classmethod
     def load(cls, *folders: str | Path) -> Results:
-        """Read run folders.
+        """Read one or several run folders, whole or unfinished.
 
         Raises:
-            StoreError: a folder is no run, holds no finished unit, or two folders hold the same unit with
-                different values.
+            StoreError: a folder is no run, none holds a finished unit, or two hold the same unit, or the same model,
+                made with other data, settings or weights; told with both folders.
         """
-        records: dict[tuple[Any, ...], tuple[Record, Path]] = {}
-        notes: list[str] = []
-        for path in map(Path, folders):
-            run = RunFolder(path)
-            if not run.exists():
-                raise StoreError(f"{path}: not a run folder; `f2vbench list runs` shows those there are")
-            for record in run.records():
-                place = tuple(record["unit"].values())
-                held = records.get(place)
-                if held is not None and held[0]["fingerprint"] != record["fingerprint"]:
-                    raise StoreError(
-                        f"{held[1]} and {path} both hold {' · '.join(map(str, place))}, made with other data, weights "
-                        "or settings; report them apart"
-                    )
-                records[place] = (record, path)
-            notes.extend(run.set_aside)
-        if not records:
-            raise StoreError(
-                f"{', '.join(map(str, folders))}: no finished unit yet; start or resume it with `f2vbench run`"
-            )
-        return cls([record for record, _ in records.values()], notes)
+        found = merged(folders)
+        return cls(found.records, found.notes, found.sources, found.calls)
+
+    @cached_property
+    def per_image(self) -> pd.DataFrame:
+        """One row a (unit, image, metric): encoder, task, protocol, shots, seed, image, metric, value."""
+        return _tidy_images(self.records)
+
+    def predictions(self, record: Record) -> dict[str, np.ndarray]:
+        """The arrays stored with a record of these results.
+
+        Raises:
+            StoreError: its folder is not known, or the file is gone or damaged.
+        """
+        place = next((i for i, held in enumerate(self.records) if held is record), None)
+        if place is None or place >= len(self.sources):
+            raise StoreError("predictions are read from a run folder: load these results with Results.load")
+        return RunFolder(self.sources[place]).get_predictions(record["result"]["predictions"]["sha256"])
+
+    @property
+    def main_metrics(self) -> dict[str, list[str]]:
+        """Task → the metrics that its family shows where nobody names others, the main one first."""
+        return {
+            record["unit"]["task"]: list(record.get("main_metrics") or list(record["result"]["metrics"])[:_SHOWN])
+            for record in self.records
+        }
 
     @property
     def metrics(self) -> list[str]:
@@ -120,50 +138,84 @@ class Results:
         return _sorted(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
 
     def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
-        """An encoder against the best other model at each place, by a two-sided t-test paired over shared seeds.
+        """An encoder against the best other model at each place, asked three questions.
 
-        What varies between seeds is the support set, the test set and the head's start together. Seeds that
-        share images are not independent, so the test is the papers' and too sure of itself. ``p_holm`` is
-        adjusted over the rows returned. The best other has the highest mean, or the lowest where ``better`` says
-        so; ``difference`` is encoder − other in either case. Levels of chance are not compared.
+        ``p`` is the papers' two-sided t-test, paired over the ``n`` shared seeds; where seeds share images it is too
+        sure of itself. ``p_corrected`` is Nadeau and Bengio's for seeds that are overlapping splits. ``p_patients``,
+        ``low`` and ``high`` (95 %, of the difference) are of a bootstrap over the ``patients`` tested, for the heads as
+        they were trained. Each ``…_holm`` is adjusted over the rows returned. Where a number can't be had,
+        ``reason``, ``reason_corrected`` or ``reason_patients`` says why. The best other has the highest mean, or the
+        lowest where ``better`` says so; ``difference`` is encoder − other in either case. Levels of chance are not
+        compared.
 
         Raises:
             StoreError: the encoder isn't in these results.
         """
-        chosen = self._chosen(metrics)
-        known = sorted(set(chosen.encoder))
+        known = sorted(set(self._chosen(metrics).encoder))
         if encoder not in known:
             raise StoreError(
                 f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
             )
-        rows = []
-        chosen = chosen[~chosen.metric.str.endswith(_CHANCE)]
-        for key, group in chosen.groupby([*PLACE, "metric"], dropna=False, sort=False):
-            values = group.pivot_table(index="seed", columns="encoder", values="value")
-            if encoder not in values or len(values.columns) < 2:
-                continue
-            means = values.drop(columns=encoder).mean()
-            better = self._better(key[-1])
-            best = means.idxmin() if better == "lower" else means.idxmax()
-            shared = values[[encoder, best]].dropna()
-            row = dict(zip([*PLACE, "metric"], key, strict=True)) | {"better": better}
-            row |= {"encoder": encoder, "best_other": best}
-            if shared.empty:
-                rows.append(row | {"n": 0, "reason": "no seed in common"})
-                continue
-            found = paired_t_test(shared[encoder].to_numpy(float), shared[best].to_numpy(float), varies=_SEEDS_VARY)
-            row |= {"n": found.n, "difference": found.difference, "t": found.statistic, "p": found.p}
-            rows.append(row | {"reason": found.reason})
-        columns = [*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_holm", "reason"]
-        table = pd.DataFrame(rows, columns=columns)
-        table["shots"] = table.shots.astype("Int64")
-        table = table.astype({"difference": float, "t": float, "p": float})
-        table["p_holm"] = holm(table.p.to_numpy(float))
-        return _sorted(table, [*PLACE, "metric"])
+        return _sorted(as_frame(self.comparisons(metrics, against_best(encoder))), [*PLACE, "metric"])
+
+    def comparisons(self, metrics: Metrics = None, pairs: Pairs | None = None) -> list[Compared]:
+        """Pairs of models at each place, tested; by default the best with the second, and with the best floor."""
+        summary = self.summary(metrics)
+        real = summary[~summary.metric.str.endswith(_CHANCE)]
+        return compared(self.records, real, self.predictions, pairs or pairs_that_matter())
 
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
+
+    def table(self, name: str) -> Table:
+        """One of the papers' tables: ``supp-1`` to ``supp-7``, or ``table-1`` of videos.
+
+        Raises:
+            StoreError: no such table, or nothing in these results for it.
+        """
+        from f2vbench.report.content import table_named
+
+        return table_named(self, name)
+
+    def figure(self, name: str, style: str = "nature") -> Figure:
+        """A figure by its name, such as ``few-shot-segmentation``, or the paper's number, ``fig3``.
+
+        Where a kind has several (one a task), the first.
+
+        Raises:
+            SettingsError: no such figure or style.
+            StoreError: nothing in these results for it.
+        """
+        from f2vbench.report.figures.catalogue import draw, missing
+
+        reasons = missing(self, [name])
+        if reasons:
+            raise StoreError(f"nothing for figure {name}: {'; '.join(reasons.values())}")
+        return next(draw(self, [name], style)).figure
+
+    def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
+        """Write all tables as a LaTeX document with booktabs, which compiles alone."""
+        from f2vbench.report.content import content
+        from f2vbench.report.latex import document
+
+        write_atomically(Path(path), document(content(self, metrics).tables, second=second).encode())
+
+    def report(self, out: str | Path, **words: Any) -> list[Path]:
+        """Write a report; ``words`` are the keys of `f2vbench report` but ``run`` and ``out``. Returns its files.
+
+        Raises:
+            SettingsError: all problems of the arguments at once.
+            StoreError: a file can't be written.
+        """
+        from f2vbench.report.settings import ReportSettings
+        from f2vbench.report.written import write_report
+        from f2vbench.words import build
+
+        settings = build(ReportSettings, words)
+        metrics = self.metrics if settings.metric == ["all"] else settings.metric
+        parts = write_report(self, Path(out), settings, metrics, settings.baseline)
+        return [path for _, paths in parts for path in paths]
 
     def _better(self, metric: str) -> str:
         return "lower" if metric in self.lower_is_better else "higher"
@@ -179,11 +231,6 @@ class Results:
                 hint = did_you_mean(name, self.metrics)
                 raise StoreError(f"metric '{name}' is not in these results{hint}; there are {', '.join(self.metrics)}")
         return self.frame[self.frame.metric.isin(list(metrics))]
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in one step, numbers in full."""
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _tidy(records: Sequence[Record]) -> pd.DataFrame:

@@ -268,21 +268,6 @@ class RunSettings(Settings):
         ]
 
 
-class ReportSettings(Settings):
-    """Keys of `f2vbench report`."""
-
-    run: Annotated[list[Path] | None, BeforeValidator(lambda v: None if v is None else split_list(v))] = Field(
-        None, description="run folders; by default the latest below ./runs"
-    )
-    metric: Names | None = Field(
-        None, description="metrics of the printed tables; by default the main ones of each task; `all` for every one"
-    )
-    baseline: str | None = Field(
-        None, description="model to compare with the best other (default: the first model that is no floor)"
-    )
-    out: Path | None = Field(None, description="folder for the CSV files (default: the run folder)")
-
-
 class ListSettings(Settings):
     """Keys of `f2vbench list`."""
 

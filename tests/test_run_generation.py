@@ -147,7 +147,8 @@ def test_models_of_one_frame_are_compared_with_their_phase_alone(cohort, generat
 def test_less_is_better_where_a_family_says_so():
     def record(encoder: str, seed: int, psnr: float, lpips: float) -> dict:
         unit = {"encoder": encoder, "task": "t", "protocol": "zero-shot", "shots": 0, "seed": seed}
-        result = {"metrics": {"psnr": psnr, "lpips": lpips}, "reasons": {}, "per_image": {}}
+        episode = {"support": [], "test": ["eye"], "seed": seed}
+        result = {"episode": episode, "metrics": {"psnr": psnr, "lpips": lpips}, "reasons": {}, "per_image": {}}
         told = {"unit": unit, "family": "generation", "fingerprint": f"{encoder}{seed}", "weights": "w"}
         return {**told, "floor": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
 

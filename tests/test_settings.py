@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from f2vbench.errors import SettingsError
-from f2vbench.settings import PRESETS, ReportSettings, RunSettings
+from f2vbench.report.settings import ReportSettings
+from f2vbench.settings import PRESETS, RunSettings
 from f2vbench.words import build, describe, parse
 
 

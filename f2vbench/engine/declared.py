@@ -10,13 +10,18 @@ from f2vbench.settings import RunSettings
 
 def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict[str, Any]:
     """What is known of a set of features without loading the encoder: model, layer, size, arithmetic asked for."""
-    declared: dict[str, Any] = {"model": spec.identity(), "what": what}
-    if not spec.is_network:
-        return declared
-    declared |= {"precision": settings.precision, "device": settings.device}
+    return declared(spec.identity(), spec.is_network, what, settings)
+
+
+def declared(identity: dict[str, Any], is_network: bool, what: str, settings: RunSettings) -> dict[str, Any]:
+    """The same of a model whose `ModelSpec.identity` is known, such as from a unit's record."""
+    said: dict[str, Any] = {"model": identity, "what": what}
+    if not is_network:
+        return said
+    said |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
-        return declared | {"stored": "float32"}
-    return declared | {"image_size": settings.image_size, "stored": "float16"}
+        return said | {"stored": "float32"}
+    return said | {"image_size": settings.image_size, "stored": "float16"}
 
 
 def entry_size(what: str, settings: RunSettings) -> int:

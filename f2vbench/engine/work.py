@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from f2vbench.data.episodes import Episode
 from f2vbench.engine.context import Context
 from f2vbench.engine.declared import entry_size
 from f2vbench.engine.embeddings import StoredEmbeddings
@@ -131,12 +132,19 @@ class Worker:
             drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
             if episode.val:
                 drawn["val"] = list(episode.val)
+            drawn |= self._patients(unit.task, episode)
             self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
             yield solved.timing
 
     def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
         embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
         return UnitTools(unit, settings, self._resources, embeddings, folder)
+
+    def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
+        """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
+        index = self._context.tasks[task].index
+        patient_of = dict(zip(index.image, index.patient, strict=True))
+        return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
 
     def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
         """Embeddings of a task by model, kept until other models' turn."""
@@ -154,6 +162,7 @@ class Worker:
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
+            "main_metrics": list(self._context.family(unit.task).main_metrics),
             "lower_is_better": list(self._context.family(unit.task).lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,

@@ -90,6 +90,39 @@ def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> OfWeigh
     return of
 
 
+def mean_over_seeds(metric: Metric) -> Metric:
+    """A metric as a table shows it: its mean over seeds, each with its own test cases.
+
+    The cases are those of all seeds one below the other; a patient tested at several seeds is drawn for all of them.
+    Predictions are (n, 1 + k): the number of the seed, then the k columns that ``metric`` takes.
+    """
+
+    def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+        held = predictions[:, 1:] if predictions.shape[1] > 2 else predictions[:, 1]
+        parts = []
+        for seed in np.unique(predictions[:, 0]):
+            rows = np.flatnonzero(predictions[:, 0] == seed)
+            parts.append((rows, metric.prepare(held[rows], None if labels is None else labels[rows])))
+        return lambda weights: np.mean([of(weights[:, rows]) for rows, of in parts], axis=0)
+
+    return Metric(f"mean over seeds of {metric.name}", prepare, metric.by_rank)
+
+
+def mean_over_classes(name: str) -> Metric:
+    """A binary metric of each class against the rest, averaged: (n, c) scores, and (n, c) labels of 0 and 1.
+
+    An image may have several classes.
+    """
+
+    def prepare(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+        if labels is None or scores.ndim != 2 or labels.shape != scores.shape:
+            raise ValueError(f"scores and labels must both be (n, classes), not {scores.shape} and labels beside")
+        parts = [METRICS[name].prepare(scores[:, c], labels[:, c]) for c in range(scores.shape[1])]
+        return lambda weights: np.mean([part(weights) for part in parts], axis=0)
+
+    return Metric(f"mean over classes of {name}", prepare, METRICS[name].by_rank)
+
+
 def _each_class(binary_metric: Callable[[np.ndarray, np.ndarray | None], OfWeights]):
     """Mean of a binary metric over the classes of (n, c) scores, each against the rest; labels 0 … c − 1."""
 

@@ -152,12 +152,15 @@ class RunFolder:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         write_atomically(self.path / "calls" / f"{stamp}-{os.getpid()}.json", sealed(call))
 
-    def last_call(self) -> Record | None:
-        """The newest call that can be read, or None."""
+    def calls(self) -> Iterator[Record]:
+        """All calls that can be read, the newest first."""
         for path in sorted((self.path / "calls").glob("*.json"), reverse=True):
             with contextlib.suppress(ValueError, OSError):
-                return unseal(path.read_bytes())
-        return None
+                yield unseal(path.read_bytes())
+
+    def last_call(self) -> Record | None:
+        """The newest call that can be read, or None."""
+        return next(self.calls(), None)
 
     def _content(self, path: Path, name: str, what: str) -> bytes:
         """A file named by its content, verified."""

@@ -1,0 +1,92 @@
+"""How models, metrics, places and numbers are called in a report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "average_precision": "AUPR",
+    "dice": "Dice",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+    "quadratic_kappa": "quadratic κ",
+    "recall@1": "Recall@1",
+    "recall@5": "Recall@5",
+    "recall@10": "Recall@10",
+    "mean_recall": "mean recall",
+    "map": "mAP",
+    "fvd": "FVD",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+}
+_SUFFIXES = {"_frame_pooled": "whole frame, all pixels", "_pooled": "all pixels", "_frame": "whole frame"}
+NONE = "–"
+
+
+def metric_name(metric: str, better: str = "higher") -> str:
+    """``AUROC``, ``LPIPS ↓``, ``Dice (all pixels)``"""
+    base, told = metric, ""
+    for suffix, meaning in _SUFFIXES.items():
+        if metric.endswith(suffix):
+            base, told = metric.removesuffix(suffix), f" ({meaning})"
+            break
+    arrow = " ↓" if better == "lower" else ""
+    return f"{METRIC_NAMES.get(base, base)}{told}{arrow}"
+
+
+def kind_of(floor: bool, weights: str) -> str:
+    """``floor``, ``untrained`` or what the weights are called."""
+    return "floor" if floor else weights
+
+
+def model_name(encoder: str, floor: bool) -> str:
+    """An encoder as sentences call it, floors told to be floors."""
+    return f"{encoder} (floor)" if floor else encoder
+
+
+def shots_text(shots: int | None) -> str:
+    """``1 support image``, ``4 support images``; nothing where the protocol has no number of them."""
+    if shots is None or pd.isna(shots) or shots == 0:
+        return ""
+    return f"{shots} support image{'' if shots == 1 else 's'}"
+
+
+def place_text(title: str, protocol: str, shots: int | None) -> str:
+    """``RITE, few-shot, 2 support images``"""
+    return ", ".join(part for part in (title, protocol, shots_text(shots)) if part)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A value as tables show it: four decimals, fewer from 10 on, a dash where there is none."""
+    if value is None or pd.isna(value):
+        return NONE
+    size = abs(value)
+    return f"{value:.{digits if size < 10 else max(digits - 2, 0) if size < 1000 else 1}f}".replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    return NONE if value is None or pd.isna(value) else number(value) if value < 0 else f"+{number(value)}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``[0.9012, 0.9344]``, or nothing."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return ""
+    return f"[{number(low)}, {number(high)}]"
+
+
+def p_value(p: float | None) -> str:
+    if p is None or pd.isna(p):
+        return NONE
+    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``1,200 images``"""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
