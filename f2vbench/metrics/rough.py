@@ -44,7 +44,7 @@ def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count
         return None
     # What is taken from every row of the gallery shifts all products of a query equally, and so changes no order;
     # without what embeddings have in common, products are smaller, and so is what rounding does to them.
-    common = np.mean(gallery[:_ROWS], axis=0, dtype=np.float64).astype(np.float32)
+    common = np.asarray(gallery[:_ROWS].mean(axis=0, dtype=np.float64), np.float32)
     blocks = []
     for start in range(0, len(queries), _QUERIES):
         found = _of_block(torch.tensor(queries[start : start + _QUERIES]), gallery, common, count)
