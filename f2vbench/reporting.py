@@ -10,7 +10,6 @@ import pandas as pd
 
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
-from f2vbench.files import write_csv
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import attention_text, results_text
 from f2vbench.report.written import write_report
@@ -82,8 +81,6 @@ def report(settings: ReportSettings) -> Iterator[str]:
     )
     for written in parts:
         yield f"written: {written.text}"
-    if len(results.attention):
-        yield f"written: {write_csv(results.attention, out / 'attention.csv')}"
 
 
 def _compared(summary: pd.DataFrame, baseline: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame,
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically, write_csv
 from f2vbench.merging import merged
-from f2vbench.settings import Protocol
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.store.runs import Record, RunFolder
+from f2vbench.tidy import CHANCE, chance_levels, in_order, tidy, tidy_attention, tidy_images, warnings_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from f2vbench.report.grid import Table
 
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
-_PROTOCOLS = get_args(Protocol)
-_CHANCE = "_chance"
 _SHOWN = 2  # where records are older than the names of main metrics
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
-COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
 
 
 class Results:
@@ -56,12 +53,12 @@ class Results:
         calls: Sequence[Record] = (),
     ):
         self.records, self.sources, self.calls = list(records), list(sources), list(calls)
-        self.frame = _tidy(records)
-        self.attention = _tidy_attention(records)
+        self.frame = tidy(records)
+        self.attention = tidy_attention(records)
         # Records of the time when there was one family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
-        self.notes = [*notes, *_warnings(self.frame), *_chance_levels(self.frame)]
+        self.notes = [*notes, *warnings_of(self.frame), *chance_levels(self.frame)]
 
     @classmethod
     def load(cls, *folders: str | Path) -> Results:
@@ -77,7 +74,7 @@ class Results:
     @cached_property
     def per_image(self) -> pd.DataFrame:
         """One row a (unit, image, metric): encoder, task, protocol, shots, seed, image, metric, value."""
-        return _tidy_images(self.records)
+        return tidy_images(self.records)
 
     def predictions(self, record: Record) -> dict[str, np.ndarray]:
         """The arrays stored with a record of these results.
@@ -135,7 +132,7 @@ class Results:
         table["shots"] = table.shots.astype("Int64")
         table = table.astype(dict.fromkeys(numbers[1:], float))
         table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
-        return _sorted(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
+        return in_order(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
 
     def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
         """An encoder against the best other model at each place, asked three questions.
@@ -156,12 +153,12 @@ class Results:
             raise StoreError(
                 f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
             )
-        return _sorted(as_frame(self.comparisons(metrics, against_best(encoder))), [*PLACE, "metric"])
+        return in_order(as_frame(self.comparisons(metrics, against_best(encoder))), [*PLACE, "metric"])
 
     def comparisons(self, metrics: Metrics = None, pairs: Pairs | None = None) -> list[Compared]:
         """Pairs of models at each place, tested; by default the best with the second, and with the best floor."""
         summary = self.summary(metrics)
-        real = summary[~summary.metric.str.endswith(_CHANCE)]
+        real = summary[~summary.metric.str.endswith(CHANCE)]
         return compared(self.records, real, self.predictions, pairs or pairs_that_matter())
 
     def to_csv(self, path: str | Path) -> None:
@@ -231,79 +228,3 @@ class Results:
                 hint = did_you_mean(name, self.metrics)
                 raise StoreError(f"metric '{name}' is not in these results{hint}; there are {', '.join(self.metrics)}")
         return self.frame[self.frame.metric.isin(list(metrics))]
-
-
-def _tidy(records: Sequence[Record]) -> pd.DataFrame:
-    rows = [
-        {
-            **record["unit"],
-            "weights": record["weights"],
-            "floor": record["floor"],
-            "unit": record["fingerprint"],
-            "metric": metric,
-            "value": np.nan if value is None else value,
-            "reason": record["result"]["reasons"].get(metric, ""),
-        }
-        for record in records
-        for metric, value in record["result"]["metrics"].items()
-    ]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    frame["shots"] = frame.shots.astype("Int64")
-    return _sorted(frame.astype({"value": float}), [*PLACE, "encoder", "seed"])
-
-
-def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Rows in order; protocols as they are told: zero-shot, few-shot, supervised."""
-
-    def key(column: pd.Series) -> pd.Series:
-        return column.map(_PROTOCOLS.index) if column.name == "protocol" else column
-
-    return table.sort_values(by, kind="stable", key=key).reset_index(drop=True)
-
-
-def _tidy_images(records: Sequence[Record]) -> pd.DataFrame:
-    rows = [
-        {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
-        for record in records
-        for image, values in record["result"]["per_image"].items()
-        for metric, value in values.items()
-    ]
-    columns = ["encoder", "task", "protocol", "shots", "seed", "image", "metric", "value"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _tidy_attention(records: Sequence[Record]) -> pd.DataFrame:
-    rows = [
-        {**record["unit"], "class": name, "part": part, "weight": weight}
-        for record in records
-        for name, weights in record["result"].get("attention", {}).items()
-        for part, weight in weights.items()
-    ]
-    frame = pd.DataFrame(rows, columns=["encoder", *PLACE, "seed", "class", "part", "weight"])
-    frame["shots"] = frame.shots.astype("Int64")
-    return _sorted(frame, [*PLACE, "encoder", "seed"])
-
-
-def _chance_levels(frame: pd.DataFrame) -> list[str]:
-    """What chance reaches at each place, a sentence each."""
-    levels = frame[frame.metric.str.endswith(_CHANCE) & ~frame.metric.str.contains(":")]  # not those of variants
-    notes = []
-    for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
-        means = group.groupby("metric", sort=False).value.mean().dropna()
-        told = ", ".join(f"{name.removesuffix(_CHANCE)} {value:.4f}" for name, value in means.items())
-        if told:
-            notes.append(f"chance in {task} · {protocol}: {told}")
-    return notes
-
-
-def _warnings(frame: pd.DataFrame) -> list[str]:
-    notes = []
-    untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
-    if untrained:
-        notes.append(f"untrained (random weights, not models): {', '.join(untrained)}")
-    seeds = frame.groupby([*PLACE, "encoder"], dropna=False).seed.nunique()
-    if len(seeds) and seeds.min() < seeds.max():
-        notes.append(f"unfinished: some models have {seeds.min()} of {seeds.max()} seeds; run again to complete them")
-    if len(seeds) and seeds.max() < 2:
-        notes.append("one seed only: no spread and no test possible")
-    return notes

@@ -29,7 +29,7 @@ ORDER = [
     ["heads"],
     ["results", "retrieval_results"],
     ["report"],
-    ["comparisons", "model_tests", "merging"],
+    ["comparisons", "model_tests", "merging", "tidy"],
     ["store"],
     ["stats"],
     ["metrics", "data", "units", "provenance"],

@@ -170,6 +170,7 @@ def test_nothing_in_latex_is_a_command_that_was_data():
     assert "\\end" not in text
     assert r"\textbackslash{}input\{/etc/passwd\} 100\% \& \$x\_1\$ \#1" in text
     assert text.endswith(r"? ? é \ensuremath{\kappa} \ensuremath{\pm}")
+    assert escaped("Ħ ſ ő Ł “x”") == "? ? ő Ł “x”"
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 

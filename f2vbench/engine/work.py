@@ -130,21 +130,21 @@ class Worker:
         solutions = self._context.family(units[0].task).solve_together(tools, episodes)
         for unit, episode, solved in zip(units, episodes, solutions, strict=True):
             drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
+            drawn |= self._patients(unit.task, episode)
             if episode.val:
                 drawn["val"] = list(episode.val)
-            drawn |= self._patients(unit.task, episode)
             self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
             yield solved.timing
-
-    def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
-        embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
-        return UnitTools(unit, settings, self._resources, embeddings, folder)
 
     def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
         """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
         index = self._context.tasks[task].index
         patient_of = dict(zip(index.image, index.patient, strict=True))
         return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
+
+    def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
+        embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
+        return UnitTools(unit, settings, self._resources, embeddings, folder)
 
     def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
         """Embeddings of a task by model, kept until other models' turn."""

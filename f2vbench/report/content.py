@@ -31,6 +31,7 @@ class Reported(Protocol):
     sources: list[Path]
     calls: list[Record]
     frame: pd.DataFrame
+    attention: pd.DataFrame
     families: dict[str, str]
     lower_is_better: frozenset[str]
     notes: list[str]

@@ -115,8 +115,8 @@ def _cell(cell: Cell, second: bool) -> str:
 
 
 def _can_be_set(sign: str) -> bool:
-    """Whether inputenc and the T1 fonts have it."""
-    return sign.isprintable() and (ord(sign) <= 0x17F or sign in "‘’“”•€")
+    """Whether inputenc and the T1 fonts have it: Latin letters with few exceptions, tried in LaTeX of 2022."""
+    return sign.isprintable() and (ord(sign) <= 0x17F or sign in "‘’“”•€") and sign not in "ĦħĸĿŀŉŦŧſ"
 
 
 def _label(name: str) -> str:

@@ -51,14 +51,14 @@ def model_name(encoder: str, floor: bool) -> str:
 
 
 def shots_text(shots: int | None) -> str:
-    """``1 support image``, ``4 support images``; nothing where the protocol has no number of them."""
+    """``1 shot``, ``4 shots``: support images, of each class in classification; nothing where there is no number."""
     if shots is None or pd.isna(shots) or shots == 0:
         return ""
-    return f"{shots} support image{'' if shots == 1 else 's'}"
+    return plural(int(shots), "shot")
 
 
 def place_text(title: str, protocol: str, shots: int | None) -> str:
-    """``RITE, few-shot, 2 support images``"""
+    """``RITE, few-shot, 2 shots``"""
     return ", ".join(part for part in (title, protocol, shots_text(shots)) if part)
 
 

@@ -57,6 +57,8 @@ def write_report(
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     held = content(results, metrics, baseline)
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
+    if len(results.attention):
+        frames["attention"] = results.attention
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
         if kind in formats:
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])

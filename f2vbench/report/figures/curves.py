@@ -76,7 +76,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
         for axis, place in zip(axes, places, strict=True):
             base = []
             for encoder, records in source.records_at(place).items():
-                pairs = [pairs_of(record) for record in records if is_stored(record)]
+                pairs = [pairs_of(record) for record in records if _is_stored(record)]
                 found = np.array([np.mean([curve(*pair) for pair in unit], axis=0) for unit in pairs if unit])
                 if len(found):
                     shown[encoder] = look = source.looks[encoder]
@@ -88,7 +88,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
             axis.label_outer()
         letters(axes, [place.text for place in places])
         legend(figure, style, source.looks_among(shown), kind="line", chance=True)
-    low, high = min(seeds), max(seeds)
+    low, high = min(seeds, default=0), max(seeds, default=0)
     caption = sentences(
         f"{title}; {f'n = {high}' if low == high else f'n = {low} to {high}'} seed{'s' if high > 1 else ''}.",
         _OF_PIXELS if of_pixels else _OF_CLASSES,
@@ -98,7 +98,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
     return DrawnFigure(name, title, caption, figure)
 
 
-def is_stored(record: Record) -> bool:
+def _is_stored(record: Record) -> bool:
     return bool(record["result"].get("predictions") or record["result"].get("maps"))
 
 

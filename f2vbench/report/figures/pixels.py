@@ -17,20 +17,21 @@ EVERY = 8
 
 
 def pixel_pairs(source: Source, record: Record) -> list[Pair]:
-    """Scores and labels of each test image of a segmentation unit; kept with the source, for a ROC and a PR curve.
+    """Scores and labels of each test image with vessels; kept with the source, for a ROC and a PR curve.
 
     Raises:
         NotStored: a photograph or its label has gone.
     """
     task = record["unit"]["task"]
-    return [
-        source.kept(("scores", record["fingerprint"], image), partial(_pair, source, task, record, image))
-        for image in record["result"]["maps"]
-    ]
+    pairs = []
+    for image in record["result"]["maps"]:
+        make = partial(_pair, source, task, record, image)
+        pairs.append(source.kept(("scores", record["fingerprint"], image), make))
+    return [(scores, labels) for scores, labels in pairs if labels.any() and not labels.all()]
 
 
 def _pair(source: Source, task: str, record: Record, image: str) -> Pair:
-    taken, labels = source.kept(("pixels", task, image), lambda: _taken(source, task, image))
+    taken, labels = source.kept(("pixels", task, image), partial(_taken, source, task, image))
     return source.score_map(record, image).ravel()[taken], labels
 
 
