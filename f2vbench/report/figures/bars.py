@@ -21,8 +21,9 @@ from f2vbench.report.figures.panels import (
     spread,
 )
 from f2vbench.report.figures.published import Published, published_at
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Source
 from f2vbench.report.figures.style import INK, Look, Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.stats.intervals import normal_interval
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from f2vbench.report.figures.panels import (
     spread,
 )
 from f2vbench.report.figures.published import published_at
-from f2vbench.report.figures.source import METRIC_NAMES, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Look, Style
+from f2vbench.report.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

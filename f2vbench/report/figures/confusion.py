@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.panels import model_title, sentences, sheet
+from f2vbench.report.figures.panels import model_title, sentences, sheet, shortened
 from f2vbench.report.figures.predictions import lacks_predictions, places_predicted, predicted
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import INK, Style
@@ -58,7 +57,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
                 counts[encoder] = counts.get(encoder, 0) + found
     title = f"Confusion matrices, {source.title(place.task)}, {place.text}"
     with rc_context(style.settings()):
-        columns = style.columns(len(counts), least=56 if len(classes) > 3 else 44)
+        columns = style.columns(len(counts), least=50)
         figure, axes = sheet(style, len(counts), columns=columns, height=style.square(columns, -3))
         for position, (axis, (encoder, table)) in enumerate(zip(axes, counts.items(), strict=True)):
             image = _panel(axis, table, classes, style)
@@ -67,16 +66,18 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
                 axis.set_ylabel("true class")
             else:
                 axis.set_yticklabels([])
-            if position + columns >= len(counts):
+            if position // columns == (len(counts) - 1) // columns:
                 axis.set_xlabel("predicted class")
             else:
                 axis.set_xticklabels([])
-        bar = figure.colorbar(image, ax=axes, shrink=0.6 if len(counts) > columns else 0.9, aspect=30, pad=0.02)
-        bar.set_label("part of the true class")
-        bar.outline.set_linewidth(0.5 * style.line)
+        if len(classes) > _NUMBERS_UP_TO:
+            bar = figure.colorbar(image, ax=axes, shrink=0.6 if len(counts) > columns else 0.9, aspect=30, pad=0.02)
+            bar.set_label("part of the true class")
+            bar.outline.set_linewidth(0.5 * style.line)
     caption = sentences(
         f"{title}; test images of all seeds together, so an image counts at every seed that tests on it.",
-        "Rows add up to 1: the part of a true class that is predicted as each class.",
+        "Rows add up to 1: the part of a true class that is predicted as each class. Classes stand in the same order "
+        "in all panels.",
         f"Classes, in order: {', '.join(classes)}." if len(classes) > _NAMES_UP_TO else "",
     )
     return DrawnFigure(name, title, caption, figure)
@@ -91,7 +92,7 @@ def _panel(axis: Axes, table: NDArray[np.int64], classes: Sequence[str], style: 
             told = f"{value:.2f}" if totals[row, 0] else "–"
             axis.text(column, row, told, ha="center", va="center", color="white" if value > 0.55 else INK)
     if len(classes) <= _NAMES_UP_TO:
-        names = [textwrap.shorten(name, 18, placeholder="…") for name in classes]
+        names = [shortened(name, 20) for name in classes]
         axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set_yticks(range(len(classes)), names)
     else:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.panels import legend, letters, looks_text, sentences, sheet
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, Place, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Place, Source
 from f2vbench.report.figures.style import INK, Style
+from f2vbench.report.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

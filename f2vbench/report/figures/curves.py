@@ -115,7 +115,7 @@ def _band(axis: Axes, curves: NDArray[np.float64], look: Look, style: Style) -> 
     if len(curves) > 1 and not look.floor:
         reach = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
         axis.fill_between(
-            GRID, np.clip(mean - reach, 0, 1), np.clip(mean + reach, 0, 1), color=look.colour, alpha=0.15, linewidth=0
+            GRID, np.clip(mean - reach, 0, 1), np.clip(mean + reach, 0, 1), color=look.colour, alpha=0.12, linewidth=0
         )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.panels import sentences
 from f2vbench.report.figures.pictures import ERRORS, best_encoder, best_median_worst, open_eye, show
-from f2vbench.report.figures.source import METRIC_NAMES, NotStored, Place, Source
+from f2vbench.report.figures.source import NotStored, Place, Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
 
 _RULED_BY = ("dice", "auroc")

@@ -19,8 +19,9 @@ from f2vbench.report.figures.panels import (
     sheet,
 )
 from f2vbench.report.figures.published import published_at
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Source
 from f2vbench.report.figures.style import Look, Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.stats.intervals import normal_interval
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequen
     place_of = {stop: place for place, stop in enumerate(stops)}
     present = [look for look in looks if look.encoder in set(rows.encoder)]
     for order, look in enumerate(present):
-        shift = 0.24 * ((order + 0.5) / len(present) - 0.5)  # so that intervals don't hide each other
+        shift = 0.34 * ((order + 0.5) / len(present) - 0.5)  # so that intervals don't hide each other
         mine = rows[rows.encoder == look.encoder]
         for protocol in _PROTOCOLS:
             _curve(axis, mine[mine.protocol == protocol], place_of, shift, look, style)

@@ -65,6 +65,12 @@ def model_title(axis: Axes, look: Look, style: Style, columns: int) -> None:
     axis.set_title(label, fontweight="normal")
 
 
+def shortened(text: str, room: int) -> str:
+    """At most so many characters, underscores as spaces."""
+    told = text.replace("_", " ")
+    return told if len(told) <= room else f"{told[: room - 1].rstrip()}…"
+
+
 def legend(
     figure: Figure,
     style: Style,

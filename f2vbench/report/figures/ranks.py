@@ -9,8 +9,9 @@ import pandas as pd
 
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.panels import looks_text, sentences
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, PLACE, Source
+from f2vbench.report.figures.source import MAIN_METRICS, PLACE, Source
 from f2vbench.report.figures.style import INK, Look, Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.stats.ranks import PostHoc, friedman_test, nemenyi
 
 if TYPE_CHECKING:

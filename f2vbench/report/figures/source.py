@@ -26,7 +26,6 @@ PLACE = ["task", "protocol", "shots"]
 _PROTOCOLS = get_args(ProtocolName)
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Of the families whose seeds, shots and tasks are drawn: the first is the one where a figure has room for one."""
-METRIC_NAMES = {"auroc": "AUROC", "average_precision": "AUPR", "dice": "Dice"}
 CHANCE = "_chance"
 Embeddings = Callable[[TaskData, str], "tuple[list[str], np.ndarray] | None"]
 """(task, encoder) → image ids and their (n, width) embeddings, or None where they are not stored."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,10 @@ from f2vbench.report.figures.examples import lacks_pictures
 from f2vbench.report.figures.panels import sentences, sheet
 from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
 from f2vbench.report.figures.predictions import predicted
-from f2vbench.report.figures.source import MAIN_METRICS, METRIC_NAMES, NotStored, Place, Source
+from f2vbench.report.figures.source import MAIN_METRICS, NotStored, Place, Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _SHOWN = 6
 _RULED_BY = {"segmentation": ("dice", "auroc"), "classification": ("probability", "correct")}
@@ -63,11 +60,13 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
         height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
         figure, axes = sheet(style, len(images), columns=columns, height=height)
         for axis, image in zip(axes, images, strict=True):
-            _case(axis, source, place, records[encoder], metric, image, means[image], style)
+            picture, told = _case(source, place, records[encoder], metric, image, means[image])
+            room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
+            show(axis, picture, style, "\n".join(line for part in told for line in textwrap.wrap(part, room)))
     title = f"Worst cases of {encoder}, {source.title(place.task)}, {place.text}"
     caption = sentences(
         f"{title}: of {len(means)} test images the {len(images)} with the lowest {_NAMES[metric]}, mean over the seeds "
-        "that test on them.",
+        "that test on them; below each image its id and that mean.",
         f"Below: {ERRORS_TEXT} at the seed where it is worst." if family == "segmentation" else "",
     )
     return DrawnFigure(name, title, caption, figure)
@@ -88,18 +87,17 @@ def _means(records: list[Record], metrics: tuple[str, ...]) -> tuple[str, pd.Ser
 
 
 def _case(
-    axis: Axes, source: Source, place: Place, records: list[Record], metric: str, image: str, mean: float, style: Style
-) -> None:
+    source: Source, place: Place, records: list[Record], metric: str, image: str, mean: float
+) -> tuple[Picture, list[str]]:
+    """The picture of a case and lines below it."""
     eye = open_eye(source, place.task, image)
     tested = [record for record in records if image in record["result"]["per_image"]]
-    told = f"{len(tested)} seed{'' if len(tested) == 1 else 's'}"
-    name = textwrap.shorten(image, 24, placeholder="…") if " " in image else image[-24:]
+    seeds = f"{len(tested)} seed{'' if len(tested) == 1 else 's'}"
     if eye.vessels is not None and tested[0]["result"].get("maps"):
         worst = min(tested, key=lambda record: record["result"]["per_image"][image][metric])
-        show(axis, _with_errors(source, worst, image, eye), style, f"{name}\n{_NAMES[metric]} {mean:.3f} ({told})")
-    else:
-        told = f"{name}\np(true) {mean:.3f} ({told})" if metric == "probability" else f"{name}\n{mean:.3f} ({told})"
-        show(axis, eye.photograph(), style, f"{told}\n{_said(source, tested, image)}")
+        return _with_errors(source, worst, image, eye), [image, f"{_NAMES[metric]} {mean:.3f} ({seeds})"]
+    value = f"p = {mean:.3f} ({seeds})" if metric == "probability" else f"{mean:.3f} ({seeds})"
+    return eye.photograph(), [image, value, _said(source, tested, image)]
 
 
 def _with_errors(source: Source, record: Record, image: str, eye: Eye) -> Picture:
@@ -120,11 +118,11 @@ def _said(source: Source, records: list[Record], image: str) -> str:
         said = unit.probabilities[row]
         guess = _names(unit.classes, said >= 0.5 if unit.kind == "multilabel" else said == said.max())
         votes[guess] = votes.get(guess, 0) + 1
-    return "\n".join(textwrap.wrap(f"{truth}, told as {_most(votes)}", 26))
+    return f"{truth}, told as {_most(votes)}"
 
 
 def _names(classes: object, chosen: np.ndarray) -> str:
-    return ", ".join(np.asarray(classes)[chosen]) or "none"
+    return ", ".join(np.asarray(classes)[chosen]).replace("_", " ") or "none"
 
 
 def _most(votes: Mapping[str, int]) -> str:
