@@ -254,14 +254,6 @@ def test_a_run_on_simulated_vessels_needs_no_data(tmp_path, monkeypatch, capsys)
     assert str(tmp_path / "cache" / "phantom") in capsys.readouterr().out
 
 
-def test_families_without_an_adapter_are_refused_before_anything_is_made(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for part, family in (("dr", "classification"),):
-        assert main(["plan", f"task=phantom-{part}", "shots=1"]) == 2
-        assert f"can't run the family {family} yet, only segmentation" in capsys.readouterr().err
-    assert not (tmp_path / "cache" / "phantom").exists()
-
-
 def test_a_card_that_asks_for_the_impossible_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wanted = {"patients": 2, "seed": 1, "size": 64, "parts": ["vessels"], "diseases": ["glaukoma"]}

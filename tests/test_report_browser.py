@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from stored_runs import call_record, grid, write_run
@@ -42,7 +42,7 @@ found.sorted = table.querySelectorAll("[aria-sort]").length;
 found.page = document.documentElement.scrollWidth;
 found.window = window.innerWidth;
 found.boxes = [...document.querySelectorAll(".box")].every((box) => box.tabIndex === 0);
-document.title = JSON.stringify(found);
+parent.document.title = JSON.stringify(found);
 </script>
 """
 
@@ -54,8 +54,10 @@ def seen(tmp_path_factory):
     records = grid(levels, seeds=2, shots=(1, 2, 4, 8))
     write_run(folder / "run", records, call_record({"eyes": {"title": "A title of many words " * 4}}))
     html = POLICY.sub("", page(content(Results.load(folder / "run")))).replace("</body>", ASK + "</body>")
-    (folder / "page.html").write_text(html)
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=360,740", "--dump-dom"]
+    # In a frame, because a browser's own window has a least width that is more than a phone's.
+    frame = f'<title></title><iframe width="360" height="740" style="border: 0" srcdoc="{escape(html)}"></iframe>'
+    (folder / "page.html").write_text(frame)
+    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     words.append(f"--user-data-dir={folder / 'profile'}")
     done = subprocess.run(
         [BROWSER, *words, f"file://{folder / 'page.html'}"], capture_output=True, text=True, timeout=120
@@ -80,5 +82,5 @@ def test_names_sort_by_letters_and_one_heading_tells_the_order(seen):
 
 
 def test_the_page_fits_a_phone_and_its_tables_can_be_scrolled_by_keyboard(seen):
-    assert seen["page"] <= seen["window"] <= 400
+    assert seen["page"] <= seen["window"] <= 360
     assert seen["boxes"]

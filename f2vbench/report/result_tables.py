@@ -61,7 +61,7 @@ def place_tables(
 def _place_table(
     name: str, title: str, group: pd.DataFrame, metrics: Sequence[str], comparisons: Sequence[Compared]
 ) -> Table:
-    shots = list(dict.fromkeys(group.shots.map(lambda value: None if pd.isna(value) else int(value))))
+    shots = list(dict.fromkeys(None if pd.isna(value) else int(value) for value in group.shots))
     places = [(number_of, metric) for number_of in shots for metric in metrics]
     better = dict(zip(group.metric, group.better, strict=True))
     unsure = {(each.shots, each.metric) for each in comparisons if _separates_best(each, group)}

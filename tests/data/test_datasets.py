@@ -91,13 +91,13 @@ def test_a_missing_class_is_an_error(retina):
 
 def test_the_second_check_reads_no_image_and_a_stopped_one_goes_on(retina, monkeypatch):
     reads: list[Path] = []
-    real = manifest.read_rgb
+    real = manifest.read_part
 
-    def counted(path):
+    def counted(path, part):
         reads.append(path)
-        return real(path)
+        return real(path, part)
 
-    monkeypatch.setattr(manifest, "read_rgb", counted)
+    monkeypatch.setattr(manifest, "read_part", counted)
     monkeypatch.setattr(manifest, "_MANY", 1)
 
     class Stops(Silent):

@@ -22,6 +22,9 @@ def card(name: str, **changes) -> TaskCard:
 
 # A card of each layout that none is named after.
 CARDS = {
+    "angio_report": "angioreport",
+    "image_bank": "image-bank",
+    "odir_eyes": "odir-eyes",
     "angiogram_table": "phantom-video",
     "class_folders": "jsiec",
     "outcome_table": "phantom-systemic",

@@ -18,7 +18,7 @@ from typing import Any
 from pandas import DataFrame
 from PIL import Image
 
-from f2vbench.data.layouts.listing import Row, images_in, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.data.layouts.listing import Row, images_in, index_of, listed_image, nothing_found, read_csv, read_options, safe_id
 from f2vbench.errors import DataError
 from f2vbench.files import sha256
 
@@ -45,7 +45,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     if single:
         notes.append(f"{single} frames of one modality that no table names are left out")
     if not rows:
-        raise DataError(f"{folder}: no frame with FFA and ICG side by side, and no {_TABLE} that names modalities")
+        raise nothing_found(folder, f"frames with FFA and ICG side by side, or {_TABLE} that names modalities")
     if subset == "paper":
         chosen = draw_patients([row.patient for row in rows], PAPER_IMAGES)
         rows = [row for row in rows if row.patient in chosen]

@@ -62,14 +62,12 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
         for position, (axis, (encoder, table)) in enumerate(zip(axes, counts.items(), strict=True)):
             image = _panel(axis, table, classes, style)
             model_title(axis, source.looks[encoder], style, columns)
-            if position % columns == 0:
-                axis.set_ylabel("true class")
-            else:
+            if position % columns:
                 axis.set_yticklabels([])
-            if position // columns == (len(counts) - 1) // columns:
-                axis.set_xlabel("predicted class")
-            else:
+            if position // columns < (len(counts) - 1) // columns:
                 axis.set_xticklabels([])
+        figure.supylabel("true class", fontsize=style.text)
+        figure.supxlabel("predicted class", fontsize=style.text)
         if len(classes) > _NUMBERS_UP_TO:
             bar = figure.colorbar(image, ax=axes, shrink=0.6 if len(counts) > columns else 0.9, aspect=30, pad=0.02)
             bar.set_label("part of the true class")
