@@ -18,7 +18,16 @@ from typing import Any
 from pandas import DataFrame
 from PIL import Image
 
-from f2vbench.data.layouts.listing import Row, images_in, index_of, listed_image, nothing_found, read_csv, read_options, safe_id
+from f2vbench.data.layouts.listing import (
+    Row,
+    images_in,
+    index_of,
+    listed_image,
+    nothing_found,
+    read_csv,
+    read_options,
+    safe_id,
+)
 from f2vbench.errors import DataError
 from f2vbench.files import sha256
 
