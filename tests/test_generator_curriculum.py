@@ -113,8 +113,9 @@ def test_a_video_generator_that_begins_with_one_of_one_frame_shows_that_frame_tw
     made = Trainer(tiny(tmp_path / "video", start=tmp_path / "one.safetensors"), Cases(1), CPU)
     made._open()
     photograph = 2 * torch.rand(1, 3, 32, 32) - 1
-    video = roll_out(made.networks.best.eval(), photograph, 12)
-    torch.testing.assert_close(video, one(photograph).expand_as(video), rtol=0, atol=2e-4)
+    best = made.networks.best.eval().to(memory_format=torch.contiguous_format)  # as the other, so sums are the same
+    video = roll_out(best, photograph, 12)
+    torch.testing.assert_close(video, one(photograph).expand_as(video))
 
 
 def test_a_training_can_begin_with_weights_that_a_card_names(tmp_path):

@@ -23,7 +23,11 @@ _LEAST_SECONDS = 1e-3
 
 
 def lacks_cost_quality(source: Source) -> str | None:
-    return None if costs(source, _places(source)) is not None else "no timed units of a task with AUROC"
+    places = _places(source)
+    table = costs(source, places)
+    if table is None:
+        return "no timed units of a task with AUROC"
+    return None if _panels(table, places) else "no unit took as long as a millisecond"
 
 
 def costs(source: Source, places: Sequence[Place]) -> pd.DataFrame | None:
@@ -56,13 +60,10 @@ def cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
 
     places = _places(source)
     table = costs(source, places)
-    if table is None:
+    panels = [] if table is None else _panels(table, places)
+    if table is None or not panels:
         return
     looks = source.looks_among(table.encoder)
-    shown = [place for place in places if place.task in set(table.task)]
-    panels = [
-        (place, kind) for place in shown for kind in ("training", "scoring") if (table[kind] >= _LEAST_SECONDS).any()
-    ]
     with rc_context(style.settings()):
         figure, axes = sheet(style, len(panels), columns=min(2, style.columns(len(panels), least=50)), height=46)
         for axis, (place, kind) in zip(axes, panels, strict=True):
@@ -86,6 +87,16 @@ def cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
         looks_text(looks),
     )
     yield DrawnFigure("cost-quality", "Cost against quality", caption, figure)
+
+
+def _panels(table: pd.DataFrame, places: Sequence[Place]) -> list[tuple[Place, str]]:
+    """What is shown: places and kinds of cost that some model has."""
+    return [
+        (place, kind)
+        for place in places
+        for kind in ("training", "scoring")
+        if (table[kind][table.task == place.task] >= _LEAST_SECONDS).any()
+    ]
 
 
 def _places(source: Source) -> list[Place]:
