@@ -35,14 +35,18 @@ def lacks_pictures(source: Source, places: Sequence[Place], nothing: str) -> str
 
 def examples(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """Figure 3b of the paper, with errors: a figure a task, at its fewest shots, at the first seed."""
-    places = _places(source)
+    for name, place in pictured(source, _places(source), "segmentation-examples"):
+        yield _figure(source, style, name, place)
+
+
+def pictured(source: Source, places: Sequence[Place], figure: str) -> Iterator[tuple[str, Place]]:
+    """Places whose photographs are at hand, and their figures' names; of several, with the task."""
     for place in places:
         try:
             source.task_data(place.task)
         except NotStored:
             continue
-        name = "segmentation-examples" if len(places) == 1 else f"segmentation-examples-{place.task}"
-        yield _figure(source, style, name, place)
+        yield figure if len(places) == 1 else f"{figure}-{place.task}", place
 
 
 def _places(source: Source) -> list[Place]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.examples import lacks_pictures
+from f2vbench.report.figures.examples import lacks_pictures, pictured
 from f2vbench.report.figures.panels import sentences, sheet
 from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
 from f2vbench.report.figures.predictions import predicted
@@ -29,13 +29,8 @@ def lacks_worst_cases(source: Source) -> str | None:
 
 def worst_cases(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """A figure a task, at its place with most labels: the images with the lowest mean over seeds of the best model."""
-    places = _places(source)
-    for place in places:
-        try:
-            source.task_data(place.task)
-        except NotStored:
-            continue
-        yield _figure(source, style, "worst-cases" if len(places) == 1 else f"worst-cases-{place.task}", place)
+    for name, place in pictured(source, _places(source), "worst-cases"):
+        yield _figure(source, style, name, place)
 
 
 def _places(source: Source) -> list[Place]:
