@@ -78,7 +78,12 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
         return _retfound(text, family, rest, weights, cut)
     if family in entry_points():
         return _from_entry_point(text, family, rest, weights)
-    known = [*known_families(), *(card.name for card in model_cards())]
+    cards = {card.name: card for card in model_cards()}
+    if family in cards:
+        raise SettingsError(
+            f"model={text}: {family} is a card and has its weights; for others write {cards[family].family}:{rest}"
+        )
+    known = [*known_families(), *cards]
     raise SettingsError(
         f"model={text}: no model family named '{family}'{did_you_mean(family, known)}; "
         f"there are {', '.join(known)} (a timm model is written timm:<model name>)"

@@ -250,3 +250,8 @@ def test_words_identities_and_floors_need_no_torch():
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_card_takes_no_other_weights_and_the_message_names_its_family():
+    with pytest.raises(SettingsError, match=r"fundus2fa-mini is a card.*write fundus2fa:untrained"):
+        parse_model("fundus2fa-mini:untrained")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,15 @@ from f2vbench.data.layouts.spreadsheet import read_sheet
 from f2vbench.errors import DataError
 
 _EXPECTED = "full_df.csv or ODIR's annotations (.xlsx), with the photographs in a folder beside it"
-_TABLES = (
+TABLES = (
     "full_df.csv",
     "ODIR-5K_Training_Annotations(Updated)_V2.xlsx",
+    "ODIR-5K_Training_Annotations(Updated)_V2.csv",
     "ODIR-5K_Training_Annotations.xlsx",
     "ODIR-5K_Training_Annotations.csv",
     "data.xlsx",
 )
-_IMAGES = (
+IMAGES = (
     "preprocessed_images",
     "ODIR-5K_Training_Images",
     "ODIR-5K_Training_Dataset",
@@ -121,14 +122,19 @@ def _label(keywords: str, kind: str) -> str:
 
 
 def _is_root(folder: Path) -> bool:
-    return any(find_file(folder, name) for name in _TABLES)
+    return table_in(folder) is not None
+
+
+def table_in(folder: Path) -> Path | None:
+    """The owner's table in a folder, of several the most complete."""
+    return next((file for name in TABLES if (file := find_file(folder, name)) is not None), None)
 
 
 def _read_owner(root: Path, kind: str) -> DataFrame:
-    table = next(file for name in _TABLES if (file := find_file(root, name)) is not None)
-    place = subfolder(root, *_IMAGES)
+    table = table_in(root) or root
+    place = subfolder(root, *IMAGES)
     images = images_in(place)
-    pairs, missing, extra = match(_listed(table, kind, images), images, str(place or root / _IMAGES[0]))
+    pairs, missing, extra = match(_listed(table, kind, images), images, str(place or root / IMAGES[0]))
     rows = [Row(safe_id(path.stem), path, patient=one.patient, eye=one.eye, label=one.label) for one, path in pairs]
     return index_of(rows, missing=missing, extra=extra)
 
@@ -141,7 +147,7 @@ def _listed(table: Path, kind: str, images: Mapping[str, Path]) -> list[Listed]:
     """
     found: dict[tuple[str, str], Listed] = {}
     problems = []
-    rows = _rows(table)
+    rows = rows_of(table, _COLUMNS)
     times = Counter(row["id"] for row in rows)
     row_an_image = max(times.values(), default=0) > 1
     for position, row in enumerate(rows):
@@ -161,13 +167,18 @@ def _listed(table: Path, kind: str, images: Mapping[str, Path]) -> list[Listed]:
     return list(found.values())
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
+def rows_of(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of one of ODIR's tables, CSV or Excel.
+
+    Raises:
+        DataError: it can't be read, or lacks one of the columns.
+    """
     if table.suffix.lower() == ".csv":
-        frame = read_csv(table, _COLUMNS)
+        frame = read_csv(table, columns)
     else:
         head, *body = read_sheet(table) or [[]]
         frame = pd.DataFrame(body, columns=[name.lower() for name in head])
-        missing = [name for name in _COLUMNS if name not in frame]
+        missing = [name for name in columns if name not in frame]
         if missing:
             raise DataError(f"{table}: no column {' and '.join(missing)}; it has {', '.join(head)}")
     return [{str(key): str(value) for key, value in row.items()} for row in frame.to_dict("records")]

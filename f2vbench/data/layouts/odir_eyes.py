@@ -16,15 +16,13 @@ from f2vbench.data.layouts.listing import (
     find_root,
     images_in,
     index_of,
-    read_csv,
     read_options,
     safe_id,
     subfolder,
 )
+from f2vbench.data.layouts.odir import IMAGES, TABLES, rows_of, table_in
 from f2vbench.errors import DataError
 
-_TABLES = ("full_df.csv", "ODIR-5K_Training_Annotations(Updated)_V2.csv", "ODIR-5K_Training_Annotations.csv")
-_IMAGES = ("preprocessed_images", "ODIR-5K_Training_Images", "ODIR-5K_Training_Dataset", "Training Images")
 _COLUMNS = {"left": "left-fundus", "right": "right-fundus"}
 
 
@@ -35,13 +33,13 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         options: ``mirror``: left (left eyes are mirrored, so that discs lie on one side) or none.
     """
     mirror = read_options(options, {"mirror": ("none", "left")})["mirror"]
-    root = find_root(folder, lambda place: _table(place) is not None, " or ".join(_TABLES))
-    table = _table(root) or root
-    images = images_in(subfolder(root, *_IMAGES))
+    root = find_root(folder, lambda place: table_in(place) is not None, " or ".join(TABLES))
+    table = table_in(root) or root
+    images = images_in(subfolder(root, *IMAGES))
     if not images:
-        raise DataError(f"{root}: no photographs beside {table.name}: they are expected in {' or '.join(_IMAGES)}")
+        raise DataError(f"{root}: no photographs beside {table.name}: they are expected in {' or '.join(IMAGES)}")
     people: dict[str, dict[str, Path]] = {}
-    for row in read_csv(table, ("id", *_COLUMNS.values())).to_dict("records"):
+    for row in rows_of(table, ("id", *_COLUMNS.values())):
         eyes = {eye: images.get(Path(row[column]).stem) for eye, column in _COLUMNS.items()}
         people.setdefault(row["id"], {}).update({eye: path for eye, path in eyes.items() if path is not None})
     rows = [
@@ -53,7 +51,3 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     alone = sum(len(eyes) < 2 for eyes in people.values())
     notes = [f"{alone} people of whom one photograph or none is here are left out"] if alone else []
     return index_of(rows, notes)
-
-
-def _table(folder: Path) -> Path | None:
-    return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
