@@ -10,8 +10,9 @@ demo: .venv/installed
 
 # Remade when the requirements change; the package itself is installed as it lies here.
 .venv/installed: setup.cfg pyproject.toml
+	@echo "Installing into .venv: a minute or two, most of it PyTorch."
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e .
 	touch $@
 
 test:

@@ -16,7 +16,7 @@ from f2vbench.engine.context import Context
 from f2vbench.engine.serial import threads_for
 from f2vbench.engine.work import Item, Outcome, Worker
 from f2vbench.errors import F2VBenchError
-from f2vbench.processes import end_with_parent, main_module_hidden
+from f2vbench.processes import end_with_parent, keep_freed_memory, main_module_hidden
 
 
 def run_in_processes(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
@@ -74,6 +74,7 @@ def _next(ended: Any, workers: Sequence[Any]) -> tuple[int, Outcome]:
 def _work(context: Context, items: Sequence[Item], todo: Any, ended: Any) -> None:
     """A worker process: items until the queue says None."""
     end_with_parent()
+    keep_freed_memory()
     worker = Worker(context)
     with threads_for(context, items):
         while (number := todo.get()) is not None:
