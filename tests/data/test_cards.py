@@ -44,7 +44,7 @@ CLASSIFIED = {
 }
 SIMULATED = {
     "phantom-disease": 210,
-    "phantom-dr": 200,
+    "phantom-dr": 400,
     "phantom-glaucoma": 200,
     "phantom-retrieval": 600,
     "phantom-systemic": 240,
