@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from f2vbench import Benchmark, Results
 from f2vbench.cli import main
 from f2vbench.data.tasks import open_task
+from f2vbench.engine import items
 from f2vbench.engine.context import Context
 from f2vbench.engine.items import items_of
 from f2vbench.engine.serial import run_serially
@@ -133,19 +134,39 @@ def test_a_unit_of_a_stack_is_recorded_before_the_next_is_measured(eyes, tmp_pat
     assert len(records(tmp_path / "run")) == 4
 
 
-def test_a_stack_is_one_item_of_all_seeds(eyes, tmp_path):
+def test_encoders_stacked_together_end_as_each_does_alone(eyes, tmp_path):
+    """Two of one width, whose heads train as one stack, and one of another."""
+    models = [OTHER, "timm:test_vit2:untrained", MODEL]
+    words = {**TINY, "floors": "none", "shots": [2], "seeds": 3, "data": str(eyes), "jobs": 1}
+    Benchmark(**{**words, "model": models}, out=tmp_path / "all").run(Silent())
+    together = records(tmp_path / "all")
+    assert len(together) == 9
+    alone: dict[str, dict] = {}
+    for number, model in enumerate(models):
+        Benchmark(**{**words, "model": model}, out=tmp_path / str(number)).run(Silent())
+        alone |= records(tmp_path / str(number))
+    assert together == alone
+
+
+def test_a_stack_is_one_item_of_all_seeds_and_encoders(eyes, tmp_path, monkeypatch):
     bench = Benchmark(**TINY, shots=[0, 1, 2], seeds=5, data=str(eyes), out=tmp_path / "run")
     plan = bench.make_plan()
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
     sizes = [len(item.units) for item in items_of(plan.units, context) if isinstance(item, Solve)]
-    assert sorted(sizes) == [1] * 10 + [5] * 4
+    assert sorted(sizes) == [1] * 10 + [10] * 2, "zero-shot trains nothing; the model and its floor go together"
+    for limit in ({"_UNITS_TOGETHER": 9}, {"_IMAGES_TOGETHER": 100}):
+        with monkeypatch.context() as patched:
+            for name, value in limit.items():
+                patched.setattr(items, name, value)
+            sizes = [len(item.units) for item in items_of(plan.units, context) if isinstance(item, Solve)]
+        assert sorted(sizes) == [1] * 10 + [5] * 4, "the seeds of one encoder always"
     plan.folder.open_for_writing()
-    group = next(item for item in items_of(plan.units, context) if isinstance(item, Solve) and len(item.units) == 5)
+    group = next(item for item in items_of(plan.units, context) if isinstance(item, Solve) and len(item.units) == 10)
     with plan.folder.claim(group.units[1].name) as mine:
         assert mine
         ((_, outcome),) = run_serially(context, [group])
     assert outcome.elsewhere == 1
-    assert len(records(tmp_path / "run")) == 4
+    assert len(records(tmp_path / "run")) == 9
 
 
 def test_attention_adds_up_and_is_told_by_class(eyes, tmp_path, capsys):

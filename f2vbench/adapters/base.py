@@ -207,11 +207,11 @@ class Family(ABC):
         """Solve a unit and measure it, from what is stored: anyone can measure it again."""
 
     def together(self, model: Model, protocol: ProtocolName) -> bool:
-        """Whether units that differ in their seed alone are handed to `solve_together`."""
+        """Whether units of one protocol and number of shots are handed to `solve_together`, whatever their seeds."""
         return False
 
     def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
-        """Solve units of one model, task, protocol and shots, each as if it were alone; yields them in their order.
+        """Solve units of one protocol and shots, each as if it were alone; yields them in their order.
 
         A unit is recorded when it is yielded.
         """

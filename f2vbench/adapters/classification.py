@@ -102,14 +102,14 @@ class Classification(Family):
         return next(self.solve_together([tools], [episode]))
 
     def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
-        """Solve units that differ in their seed alone; heads are trained as one stack."""
+        """Solve units of one protocol and shots; heads of one shape are trained as one stack."""
         started = time.perf_counter()
         material = [
             gather(own, episode, self.read_by(episode, own.unit.protocol, own.settings))
             for own, episode in zip(tools, episodes, strict=True)
         ]
         prepared = time.perf_counter()
-        found = _probabilities(tools[0], material)
+        found = _probabilities(tools, material)
         share = {
             "prepare_seconds": (prepared - started) / len(material),
             "fit_seconds": (time.perf_counter() - prepared) / len(material),
@@ -118,8 +118,8 @@ class Classification(Family):
             yield _measured(own, episode, unit, predicted, share)
 
 
-def _probabilities(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
-    protocol = tools.unit.protocol
+def _probabilities(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:
+    protocol, settings = tools[0].unit.protocol, tools[0].settings
     if protocol not in _READ:
         from f2vbench.adapters.head_training import predictions
 
@@ -131,7 +131,7 @@ def _probabilities(tools: Tools, material: Sequence[Material]) -> list[Predictio
         if protocol == "prototype":
             read = prototype(support, targets, test, unit.several)
         elif protocol == "knn":
-            read = nearest_neighbours(support, targets, test, tools.settings.neighbours)
+            read = nearest_neighbours(support, targets, test, settings.neighbours)
         else:
             read = logistic_regression(support, targets, test, unit.several)
         found.append(Prediction(read))

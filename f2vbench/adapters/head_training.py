@@ -1,4 +1,4 @@
-"""Heads of classification units: those of several seeds trained as one stack, and what they say of the test images."""
+"""Heads of classification units: those of one shape trained as one stack, and what they say of the test images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,20 @@ from f2vbench.heads.stacked import Lesson, predict, train
 from f2vbench.settings import HeadSettings
 
 
-def predictions(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
+def predictions(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:
     """What heads say of the test images: trained on the support images, or as drawn where there are none."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for position, (own, unit) in enumerate(zip(tools, material, strict=True)):
+        fused = own.model.architecture if own.model.kind == "fusion" else ""
+        inputs = tuple(vectors.shape[1] for vectors in unit.test.vectors.values())
+        alike.setdefault((fused, inputs, len(unit.classes), unit.several), []).append(position)
+    found: dict[int, Prediction] = {}
+    for positions in alike.values():
+        found |= zip(positions, _of_one_shape(tools[positions[0]], [material[p] for p in positions]), strict=True)
+    return [found[position] for position in range(len(material))]
+
+
+def _of_one_shape(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
     head = _head(tools, material[0])
     if not len(material[0].support):
         return [_prediction(tools, head, unit, _drawn(head, unit.seed)) for unit in material]

@@ -13,6 +13,7 @@ from f2vbench.settings import RunSettings
 from f2vbench.units import Unit
 
 _CHUNK = 8
+_UNITS_TOGETHER, _IMAGES_TOGETHER = 20, 20_000
 _BYTES_A_WORKER = 3 << 30
 _ORDER_OF_KINDS = {"features": 0, "fusion": 1, "scratch": 2, "score": 3, "vector": 4, "video": 5}
 
@@ -36,13 +37,30 @@ def items_of(units: Iterable[Unit], context: Context) -> list[Item]:
 
 
 def _groups(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
-    """Units that their family solves together, as one; the others alone."""
-    groups: dict[tuple[object, ...], list[Unit]] = {}
+    """Units that their family solves together, as one; the others alone.
+
+    The seeds of one encoder and task always; encoders and tasks with as many support images as long as the group
+    stays small, so that it does not fill the memory and is not long in work.
+    """
+    alone: list[tuple[Unit, ...]] = []
+    by_seeds: dict[tuple[object, ...], list[Unit]] = {}
     for unit in units:
-        place = (unit.encoder, unit.task, unit.protocol, unit.shots)
-        alone = not context.family(unit.task).together(context.models[unit.encoder], unit.protocol)
-        groups.setdefault((*place, unit.seed) if alone else place, []).append(unit)
-    return [tuple(group) for group in groups.values()]
+        if context.family(unit.task).together(context.models[unit.encoder], unit.protocol):
+            by_seeds.setdefault((unit.encoder, unit.task, unit.protocol, unit.shots), []).append(unit)
+        else:
+            alone.append((unit,))
+    groups: dict[tuple[object, ...], list[tuple[list[Unit], int]]] = {}
+    for same in by_seeds.values():
+        family, first = context.family(same[0].task), same[0]
+        episodes = [context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in same]
+        images = sum(len(family.read_by(episode, first.protocol, context.settings)) for episode in episodes)
+        alike = groups.setdefault((family.name, first.protocol, first.shots, len(episodes[0].support)), [])
+        held, read = alike.pop() if alike else ([], 0)
+        if held and (len(held) + len(same) > _UNITS_TOGETHER or read + images > _IMAGES_TOGETHER):
+            alike.append((held, read))
+            held, read = [], 0
+        alike.append((held + same, read + images))
+    return alone + [tuple(held) for alike in groups.values() for held, _ in alike]
 
 
 def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str, str, str], tuple[str, ...]]:

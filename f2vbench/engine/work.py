@@ -38,7 +38,7 @@ class Extract:
 
 @dataclass(frozen=True)
 class Solve:
-    """Solve a unit, or several that differ in their seed alone and are solved together."""
+    """Solve a unit, or several of one family, protocol and number of shots that are solved together."""
 
     units: tuple[Unit, ...]
 
