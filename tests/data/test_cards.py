@@ -43,7 +43,7 @@ CLASSIFIED = {
     "ukb-stroke": None,
 }
 SIMULATED = {
-    "phantom-disease": 210,
+    "phantom-disease": 420,
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
     "phantom-retrieval": 600,
