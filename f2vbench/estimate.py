@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from f2vbench.adapters.photographs import entry_name
+from f2vbench.data.episodes import Episode
 from f2vbench.engine.context import Context
 from f2vbench.engine.declared import declared_features, entry_size
 from f2vbench.engine.items import images_to_encode, workers
@@ -82,7 +83,7 @@ def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse
                 known |= _rehearse(worker, unit, plan.settings, context)
                 cost.source = "rehearsal"
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            steps = _steps(unit, context, len(episode.support))
+            steps = _steps(unit, context, episode)
             rates = known[key]
             cost.seconds += rates["prepare"] + rates["fit_step"] * steps + rates["test_image"] * len(episode.test)
             cost.disk_bytes += rates["map_bytes"] * len(episode.test)
@@ -147,9 +148,9 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
     return remembered_rates()
 
 
-def _steps(unit: Unit, context: Context, support: int) -> int:
+def _steps(unit: Unit, context: Context, episode: Episode) -> int:
     family = context.family(unit.task)
-    return family.steps(context.models[unit.encoder], unit.protocol, context.settings, support)
+    return family.steps(context.models[unit.encoder], unit.protocol, context.settings, episode)
 
 
 def _stored(context: Context, model: str, task: str, what: str, images: tuple[str, ...]) -> int:

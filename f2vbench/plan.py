@@ -141,7 +141,7 @@ def _expand(
             for spec in models.values():
                 if _belongs_elsewhere(settings, spec, family.name):
                     continue
-                reason = family.refusal(spec, protocol)
+                reason = family.refusal(spec, protocol, settings)
                 if reason:
                     left_out.append(f"{spec.name} · {protocol}: {reason}")
                     continue
@@ -178,7 +178,8 @@ def _identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: 
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol)} | family.measured_with(),
+        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol, settings)}
+        | family.measured_with(),
         "adapter": family.version,
     }
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from f2vbench.setting_types import Names, Seeds, Settings, Shots, expand_integers, flatten, overlay, split_list, unique
+from f2vbench.tuning_settings import TuneSettings
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
@@ -143,14 +144,17 @@ class RunSettings(Settings):
         description="where the pix2pixHD generator's encoder ends: 17, 19 or 25 (module index); with 39 "
         "the whole generator is the encoder, and the maps of its decoder and its frames join the others",
     )
-    finetune: Literal["frozen", "full"] = Field("frozen", description="train the decoder alone, or the encoder with it")
+    finetune: Literal["frozen", "full"] = Field(
+        "frozen", description="train the decoder or the classification head alone, or the encoder with it (full)"
+    )
     epochs: int = Field(100, ge=1, description="passes over the support set when training a decoder")
     steps: int | None = Field(None, ge=1, description="optimiser steps of a decoder, in place of epochs")
     batch_size: int = Field(4, ge=1, description="training crops in an optimiser step")
     augment: Literal["live", "pool", "none"] = Field(
         "live",
         description="brightness/contrast, crop and flip augmentation of the support images: live encodes fresh views "
-        "at every step, pool trains on a few views encoded beforehand, none on the stored features alone",
+        "at every step, pool trains on a few views encoded beforehand, none on the stored features alone; "
+        "classification, finetune=full: live trains on the views of tune.*, none on the photographs as they are",
     )
     threshold: Literal["auto", "0.5", "support"] = Field(
         "auto",
@@ -173,6 +177,7 @@ class RunSettings(Settings):
     )
     neighbours: int = Field(5, ge=1, description="protocol=knn: how many of the support images vote")
     head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
+    tune: TuneSettings = Field(TuneSettings(), description="training of encoders with a classification head")
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch floor")
     dry_run: bool = Field(False, description="print the plan and stop")

@@ -36,6 +36,7 @@ ORDER = [
     ["words"],
     ["phantom"],
     ["settings"],
+    ["tuning_settings"],
     ["setting_types"],
     ["hub"],
     ["weights_cards"],

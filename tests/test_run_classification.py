@@ -211,8 +211,6 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(eyes, tmp_pa
             Benchmark(**{**words, "model": text}).plan()
     with pytest.raises(SettingsError, match="in it twice"):
         Benchmark(**{**words, "model": "thumbnail+thumbnail"}).plan()
-    with pytest.raises(SettingsError, match="finetune=full"):
-        Benchmark(**words, finetune="full").plan()
     plan = Benchmark(**{**words, "model": [f"{MODEL}+thumbnail", "sato"]}, protocol=["knn", "few-shot"]).make_plan()
     assert any("a fusion has to be trained" in line for line in plan.left_out)
     assert any("sato" in line and "no embedding" in line for line in plan.left_out)

@@ -175,15 +175,15 @@ class Family(ABC):
         return [place for place in settings.grid() if place[0] in self.protocols]
 
     @abstractmethod
-    def refusal(self, model: Model, protocol: ProtocolName) -> str | None:
-        """Why a model makes no sense under a protocol, or None."""
+    def refusal(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> str | None:
+        """Why a model makes no sense under a protocol with these settings, or None."""
 
     @abstractmethod
     def feature(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> Feature | None:
         """What its units read from the feature store, made beforehand for all images of their episodes; or None."""
 
     @abstractmethod
-    def deciding_settings(self, model: Model, protocol: ProtocolName) -> tuple[str, ...]:
+    def deciding_settings(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
         """Keys of `RunSettings` that decide a unit's result; part of its fingerprint."""
 
     def measured_with(self) -> dict[str, str | None]:
@@ -206,7 +206,7 @@ class Family(ABC):
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Solve a unit and measure it, from what is stored: anyone can measure it again."""
 
-    def together(self, model: Model, protocol: ProtocolName) -> bool:
+    def together(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> bool:
         """Whether units of one protocol and number of shots are handed to `solve_together`, whatever their seeds."""
         return False
 
@@ -222,12 +222,12 @@ class Family(ABC):
         """Whether it computes with torch even where the model does not."""
         return False
 
-    def steps(self, model: Model, protocol: ProtocolName, settings: RunSettings, support: int) -> int:
-        """Optimiser steps that a unit with so many support images will take; for estimates."""
+    def steps(self, model: Model, protocol: ProtocolName, settings: RunSettings, episode: Episode) -> int:
+        """Steps of equal length that a unit's fit will take, of the optimiser by default; for estimates."""
         return 0
 
     def rehearsal(
-        self, index: DataFrame, protocol: ProtocolName, settings: RunSettings, steps: int
+        self, model: Model, index: DataFrame, protocol: ProtocolName, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
         """A unit cut down to the first and last image and a few optimiser steps, to be timed."""
         support = () if protocol == "zero-shot" else (str(index.image.iloc[0]),)

@@ -1,4 +1,4 @@
-"""Classification as a task family: heads and read-outs on frozen embeddings.
+"""Classification as a task family: heads and read-outs on embeddings, of encoders frozen or trained along.
 
 Everything learnt comes from the support images: the scale of the features, the head, and, where `select` or the
 supervised protocol asks for it, the epoch from the validation part. What is measured are the probabilities as stored.
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
-from f2vbench.adapters.material import Material, Prediction, gather
+from f2vbench.adapters.base import TIMING, Family, Feature, Model, Solved, Tools
+from f2vbench.adapters.material import Material, Prediction, gather, labelled, passes
 from f2vbench.adapters.readouts import logistic_regression, nearest_neighbours, prototype
 from f2vbench.data.episodes import Episode
-from f2vbench.errors import SettingsError
 from f2vbench.metrics.classification import Kind, Values, evaluate
+from f2vbench.provenance import has_gpu
 from f2vbench.settings import Protocol, RunSettings
 
 _READ = ("prototype", "knn", "probe")
@@ -28,7 +28,7 @@ _TRAINED = ("few-shot", "supervised")
 
 
 class Classification(Family):
-    """An MLP on frozen embeddings, fusions of several encoders, and read-outs that train no network."""
+    """An MLP on embeddings, with its encoder frozen or trained; fusions of frozen ones; read-outs without training."""
 
     name = "classification"
     version = 1
@@ -37,31 +37,28 @@ class Classification(Family):
     lower_is_better = ("brier", "calibration_error")
     shots_of = " a class"
 
-    def places(self, settings: RunSettings) -> list[Place]:
-        if settings.finetune == "full":
-            raise SettingsError(
-                "finetune=full: classification trains heads on frozen features in this version; leave it out"
-            )
-        return super().places(settings)
-
-    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
         if model.kind == "fusion":
+            if settings.finetune == "full" and protocol in _TRAINED:
+                return "finetune=full trains one encoder, and a fusion joins frozen ones: run it without"
             return "a fusion has to be trained" if protocol in _READ else None
         return None if model.kind in ("features", "vector") else "it gives no embedding to tell classes by"
 
     def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
-        return "embedding"
+        return None if _tunes(model, protocol, settings) else "embedding"
 
-    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         names: tuple[str, ...] = () if model.kind == "vector" else ("precision",)
         if protocol == "few-shot":
             names += ("select",)
         if protocol in ("zero-shot", *_TRAINED):
             names += ("head",)
+        if _tunes(model, protocol, settings):
+            names += ("finetune", "augment", "tune")
         return (*names, "neighbours") if protocol == "knn" else names
 
-    def together(self, model: Model, protocol: Protocol) -> bool:
-        return protocol in _TRAINED
+    def together(self, model: Model, protocol: Protocol, settings: RunSettings) -> bool:
+        return protocol in _TRAINED and not _tunes(model, protocol, settings)
 
     def uses_torch(self, protocol: Protocol) -> bool:
         return protocol not in _READ
@@ -70,22 +67,39 @@ class Classification(Family):
         chooses = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
         return (*episode.support, *(episode.val if chooses else ()), *episode.test)
 
-    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, support: int) -> int:
+    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+        """Of the optimiser; where an encoder is trained, passes of a photograph: they take the time."""
+        support = len(episode.support)
+        if _tunes(model, protocol, settings):
+            val = len(self.read_by(episode, protocol, settings)) - support - len(episode.test)
+            return passes(support, val, settings.head)
         return settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _TRAINED else 0
 
     def rehearsal(
-        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
+        """Of two images; an encoder is trained on a batch, for one epoch."""
         first = str(index.image.iloc[0])
         other = index[index.label != index.label.iloc[0]]
         last = str(other.image.iloc[-1] if len(other) else index.image.iloc[-1])
-        head = settings.head.model_copy(update={"epochs": steps, "warmup_epochs": 0})
-        support = () if protocol == "zero-shot" else (first, last)
+        epochs, support = steps, () if protocol == "zero-shot" else (first, last)
+        if _tunes(model, protocol, settings):
+            others = [name for name in index.image.astype(str) if name not in support]
+            epochs, support = 1, (*support, *others[: max(0, min(2 * steps, settings.head.batch_size) - 2)])
+        head = settings.head.model_copy(update={"epochs": epochs, "warmup_epochs": 0})
         return Episode(support, (first, last), seed=0), settings.model_copy(update={"head": head})
 
     def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
-        protocols = {protocol for _, protocol in units}
+        solved = list(units)
+        protocols = {protocol for _, protocol in solved}
         notes = []
+        if any(_tunes(model, protocol, settings) for model, protocol in solved):
+            notes.append(
+                "finetune=full: few-shot and supervised train every network with its head, random from random weights; "
+                "floors without a network, and protocols that train none, are as with frozen encoders"
+            )
+            if settings.device in ("auto", "cpu") and not has_gpu():
+                notes.append("no GPU here: to train encoders can take days; f2vbench plan says how long")
         if "zero-shot" in protocols:
             notes.append(
                 "zero-shot classification is a head with random weights that nobody trained: chance in expectation, as "
@@ -102,7 +116,11 @@ class Classification(Family):
         return next(self.solve_together([tools], [episode]))
 
     def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
-        """Solve units of one protocol and shots; heads of one shape are trained as one stack."""
+        """Solve units of one protocol and shots; heads of one shape are trained as one stack, encoders one by one."""
+        if _tunes(tools[0].model, tools[0].unit.protocol, tools[0].settings):
+            for own, episode in zip(tools, episodes, strict=True):
+                yield self._with_encoder(own, episode)
+            return
         started = time.perf_counter()
         material = [
             gather(own, episode, self.read_by(episode, own.unit.protocol, own.settings))
@@ -116,6 +134,17 @@ class Classification(Family):
         }
         for own, episode, unit, predicted in zip(tools, episodes, material, found, strict=True):
             yield _measured(own, episode, unit, predicted, share)
+
+    def _with_encoder(self, tools: Tools, episode: Episode) -> Solved:
+        from f2vbench.adapters.encoder_tuning import tuned_prediction
+
+        unit = labelled(tools, episode, self.read_by(episode, tools.unit.protocol, tools.settings))
+        return _measured(tools, episode, unit, *tuned_prediction(tools, unit))
+
+
+def _tunes(model: Model, protocol: Protocol, settings: RunSettings) -> bool:
+    """Whether the encoder is trained with the head."""
+    return settings.finetune == "full" and model.kind == "features" and protocol in _TRAINED
 
 
 def _probabilities(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:

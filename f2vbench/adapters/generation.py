@@ -53,13 +53,13 @@ class Generation(Family):
         """One place, whatever ``shots`` says, for nothing is trained; none where ``protocol`` asks for others."""
         return [("zero-shot", 0)] if settings.protocol is None or "zero-shot" in settings.protocol else []
 
-    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
         return None if model.kind == "video" or model.can_generate else "it generates no angiogram"
 
     def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
         return "video" if model.can_generate else None
 
-    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return ("image_size", "precision") if model.can_generate else ()
 
     def measured_with(self) -> dict[str, str | None]:
@@ -78,7 +78,7 @@ class Generation(Family):
         return episode.test
 
     def rehearsal(
-        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
         names = [str(name) for name in self.photographs(index)["image"]]
         return Episode((names[0],), (names[-1],), seed=0), settings

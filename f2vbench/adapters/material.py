@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.tasks import TaskData
 from f2vbench.errors import DataError
 from f2vbench.metrics.classification import Kind
+from f2vbench.settings import HeadSettings
 
 Vectors = dict[str, NDArray[np.float32]]
 """(n, width) of each encoder, by its name."""
@@ -23,13 +24,14 @@ Vectors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Part:
-    """Images of one part of an episode: scaled vectors and (n, classes) targets."""
+    """Images of one part of an episode: their ids, (n, classes) targets, and scaled vectors unless only labelled."""
 
-    vectors: Vectors
+    images: tuple[str, ...]
     targets: NDArray[np.bool_]
+    vectors: Vectors = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Prediction:
     Attributes:
         probabilities: (n, classes) float32.
         training: how the head came about, for the record.
-        steps: of the optimiser.
+        steps: as `Classification.steps` counts them.
         attention: (n, encoders) float32 of an attention fusion.
     """
 
@@ -71,35 +73,53 @@ def label_kind(task: TaskData) -> Kind:
     return task.card.label_kind or ("binary" if len(task.classes) == 2 else "nominal")
 
 
+def passes(support: int, val: int, settings: HeadSettings) -> int:
+    """Passes of a photograph through a network that is trained: training counts three, forward and twice back."""
+    return settings.epochs * (3 * support + val)
+
+
+def labelled(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
+    """The images and targets of a unit, without vectors.
+
+    Args:
+        read: ids of the images whose pixels or embeddings may be asked for; validation images not among them are left
+            out.
+    """
+    classes = tools.task.classes
+    label = dict(zip(tools.index.image, tools.index.label, strict=True))
+
+    def part(images: Sequence[str]) -> Part:
+        rows = [[name in label[image].split(SEPARATOR) for name in classes] for image in images]
+        return Part(tuple(images), np.array(rows, bool).reshape(len(images), len(classes)))
+
+    val = [image for image in episode.val if image in set(read)]
+    return Material(label_kind(tools.task), classes, episode.seed, part(episode.support), part(val), part(episode.test))
+
+
 def gather(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
     """The material of a unit, its vectors scaled by those of its support images.
 
     Args:
-        read: ids of the images whose embeddings may be asked for; others of the episode are left out.
+        read: as of `labelled`.
 
     Raises:
         DataError: an embedding holds a number that is not finite; names the images.
     """
-    classes = tools.task.classes
-    label = dict(zip(tools.index.image, tools.index.label, strict=True))
-    val = [image for image in episode.val if image in set(read)]
-    by_part = {"support": episode.support, "val": val, "test": episode.test}
-    vectors: dict[str, Vectors] = {part: {} for part in by_part}
+    unit = labelled(tools, episode, read)
+    parts = [unit.support, unit.val, unit.test]
+    vectors: list[Vectors] = [{} for _ in parts]
     for model, embeddings in tools.embeddings_by_part().items():
-        found = {part: _finite(model, embeddings, images) for part, images in by_part.items() if images}
-        scale = Scale.of(found["support"]).apply if episode.support else unit_scale
-        for part, held in found.items():
-            vectors[part][model] = scale(held)
-    parts = [
-        Part(vectors[part], np.array([[c in label[i].split(SEPARATOR) for c in classes] for i in images], bool))
-        if images
-        else Part({}, np.zeros((0, len(classes)), bool))
-        for part, images in by_part.items()
-    ]
-    return Material(label_kind(tools.task), classes, episode.seed, *parts)
+        found = [finite(model, embeddings, part.images) if len(part) else None for part in parts]
+        scale = Scale.of(found[0]).apply if found[0] is not None else unit_scale
+        for own, held in zip(vectors, found, strict=True):
+            if held is not None:
+                own[model] = scale(held)
+    support, val, test = (replace(part, vectors=own) for part, own in zip(parts, vectors, strict=True))
+    return replace(unit, support=support, val=val, test=test)
 
 
-def _finite(model: str, embeddings: Embeddings, images: Sequence[str]) -> NDArray[np.float32]:
+def finite(model: str, embeddings: Embeddings, images: Sequence[str]) -> NDArray[np.float32]:
+    """Embeddings of images by a model, or a DataError that names those that hold numbers that are not finite."""
     vectors = embeddings(images)
     bad = [image for image, row in zip(images, vectors, strict=True) if not np.isfinite(row).all()]
     if bad:

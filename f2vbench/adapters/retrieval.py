@@ -42,17 +42,17 @@ class Retrieval(Family):
                 )
         return [("zero-shot", 0)] if settings.protocol is None or "zero-shot" in settings.protocol else []
 
-    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
         return None if model.kind in ("features", "vector") else "it gives no embedding to compare images by"
 
     def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
         return "embedding"
 
-    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return (*(("precision",) if model.kind == "features" else ()), "index", "pca", "variant")
 
     def rehearsal(
-        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
         return Episode((), (str(index.image.iloc[0]), str(index.image.iloc[-1])), seed=0), settings
 

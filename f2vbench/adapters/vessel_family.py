@@ -46,7 +46,7 @@ class VesselSegmentation(Family):
     main_metrics = ("auroc", "dice")
     wants_gpu = True
 
-    def refusal(self, model: Model, protocol: Protocol) -> str | None:
+    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
         if model.kind == "fusion":
             return "fusions join embeddings, and have no map to find vessels in"
         if model.kind == "vector":
@@ -68,7 +68,7 @@ class VesselSegmentation(Family):
             return "frames"
         return "pyramid" if settings.finetune == "frozen" else None
 
-    def deciding_settings(self, model: Model, protocol: Protocol) -> tuple[str, ...]:
+    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         names: tuple[str, ...] = ("threshold",)
         if model.kind == "scratch":
             names += ("scratch",)
@@ -76,15 +76,15 @@ class VesselSegmentation(Family):
             names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
 
-    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, support: int) -> int:
+    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         if model.kind == "score" or protocol == "zero-shot":
             return 0
-        return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(support)
+        return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(len(episode.support))
 
     def rehearsal(
-        self, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
-        episode, _ = super().rehearsal(index, protocol, settings, steps)
+        episode, _ = super().rehearsal(model, index, protocol, settings, steps)
         few = settings.scratch.model_copy(update={"steps": steps})
         return episode, settings.model_copy(update={"steps": steps, "scratch": few})
 

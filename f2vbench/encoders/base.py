@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,6 +69,33 @@ class Encoder(nn.Module, ABC):
             DataError: another shape, type or a smaller side.
             SettingsError: the model gives no feature maps.
         """
+
+    def prepare_view(self, views: Tensor) -> Tensor:
+        """As `prepare`, of parts of photographs that were cut for training: nothing more is cut off."""
+        return self.prepare(views)
+
+    def distances(self) -> dict[str, int]:
+        """Layers from each parameter to the embedding, for learning rates that fall towards the photograph.
+
+        1 for the last layer, most for the first; 0 is the head's own. By default the parts of the network, where it is
+        one module the parts of that, in the order in which they were registered.
+        """
+        module, prefix = cast(nn.Module, self), ""
+        while not list(module.parameters(recurse=False)):
+            parts = [(name, part) for name, part in module.named_children() if list(part.parameters())]
+            if len(parts) != 1:
+                break
+            module, prefix = parts[0][1], f"{prefix}{parts[0][0]}."
+        layers = list(dict.fromkeys(_layer(name, prefix) for name, _ in self.named_parameters()))
+        return {name: len(layers) - layers.index(_layer(name, prefix)) for name, _ in self.named_parameters()}
+
+    def add_drop_path(self, rate: float) -> int:
+        """Let training skip residual branches (stochastic depth), ``rate`` of the last block's, of the first none.
+
+        Returns:
+            How many blocks can be skipped; 0 where the network has none for which that is foreseen, as by default.
+        """
+        return 0
 
     def framed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The part of an (h, w, 3) photograph that `embed` shows to `prepare`: all of it, unless a model says else."""
@@ -146,6 +173,11 @@ def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
     if tuple(x.shape[2:]) == size:
         return x
     return functional.interpolate(x, size=size, mode=mode, align_corners=False, antialias=True)
+
+
+def _layer(parameter: str, prefix: str) -> str:
+    """The part of a network that holds a parameter; "" for the network itself."""
+    return parameter.removeprefix(prefix).rpartition(".")[0].partition(".")[0]
 
 
 def _to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:

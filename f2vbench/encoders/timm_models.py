@@ -19,6 +19,7 @@ from f2vbench.data.view import SquareView
 from f2vbench.encoders.base import Encoder, check_photographs, resized, to_unit
 from f2vbench.encoders.given_weights import UNTRAINED
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
+from f2vbench.encoders.timm_layers import add_drop_path, layer_distances
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.store.checkpoints import match_state_dict, read_state_dict
 from f2vbench.torchvision_compat import allow_missing_torchvision_ops
@@ -128,6 +129,15 @@ class TimmEncoder(Encoder):
 
     def prepare(self, images: Tensor) -> Tensor:
         return self._normalised(self.sight.seen(images))
+
+    def prepare_view(self, views: Tensor) -> Tensor:
+        return self._normalised(to_unit(views, self.embed_size, self.sight.interpolation))
+
+    def distances(self) -> dict[str, int]:
+        return {f"model.{name}": distance for name, distance in layer_distances(self.model).items()}
+
+    def add_drop_path(self, rate: float) -> int:
+        return add_drop_path(self.model, rate)
 
     def pooled(self, prepared: Tensor) -> Tensor:
         features = self.model.forward_features(prepared)

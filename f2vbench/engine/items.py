@@ -45,7 +45,8 @@ def _groups(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
     alone: list[tuple[Unit, ...]] = []
     by_seeds: dict[tuple[object, ...], list[Unit]] = {}
     for unit in units:
-        if context.family(unit.task).together(context.models[unit.encoder], unit.protocol):
+        model = context.models[unit.encoder]
+        if context.family(unit.task).together(model, unit.protocol, context.settings):
             by_seeds.setdefault((unit.encoder, unit.task, unit.protocol, unit.shots), []).append(unit)
         else:
             alone.append((unit,))

@@ -93,7 +93,8 @@ class Worker:
         """Timing of a unit cut down to a few optimiser steps and images; nothing is recorded."""
         index = self._context.tasks[unit.task].index
         family = self._context.family(unit.task)
-        episode, settings = family.rehearsal(index, unit.protocol, self._settings, steps)
+        model = self._context.models[unit.encoder]
+        episode, settings = family.rehearsal(model, index, unit.protocol, self._settings, steps)
         return family.solve(self._tools(unit, settings, folder=None), episode).timing
 
     def _extract(self, item: Extract) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from f2vbench.heads.filling import LINE, filled, table
@@ -54,9 +55,20 @@ class Look:
             logits = self._head.logits(mine, self._features)
             losses = (loss_by_row(logits, self._targets, self._several).double() * self._weights).sum(1).tolist()
             areas = auroc_of_stack(class_probabilities(logits, self._several).cpu().numpy(), self._held, self._there)
-        known = [row[~np.isnan(row)] for row in areas]
-        means = [float(row.mean()) if len(row) else None for row in known]
-        return dict(zip(self._positions, zip(means, losses, strict=True), strict=True))
+        return dict(zip(self._positions, zip(_means(areas), losses, strict=True), strict=True))
+
+
+def look_at(logits: Tensor, targets: Tensor, several: bool) -> tuple[float | None, float]:
+    """What `Look` tells of a single head, from (n, classes) logits of its validation images."""
+    loss = loss_by_row(logits, targets.float(), several).double().mean()
+    areas = auroc_of_stack(class_probabilities(logits, several).numpy()[None], targets.numpy()[None])
+    return _means(areas)[0], float(loss)
+
+
+def _means(areas: NDArray[np.float64]) -> list[float | None]:
+    """The mean of each row over the classes that can be ranked; None where none can."""
+    known = [row[~np.isnan(row)] for row in areas]
+    return [float(row.mean()) if len(row) else None for row in known]
 
 
 @dataclass

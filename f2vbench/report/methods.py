@@ -42,6 +42,16 @@ _PROTOCOLS = {
     ("generation", "zero-shot"): "Generated angiograms were compared with the true frames of the same eye, inside the "
     "field of view, with metrics on [0, 1].",
 }
+_TUNED = {
+    "few-shot": "For few-shot classification each encoder was trained end to end with a multi-layer perceptron on the "
+    "support images of each class",
+    "supervised": "For supervised classification each encoder was trained end to end with the head on the training "
+    "part, and the epoch chosen on the validation part",
+}
+_RECIPE = (
+    " (AdamW, layer-wise learning-rate decay {layer_decay:g}, stochastic depth {drop_path:g}, {views}, as RETFound is "
+    "fine-tuned); floors without a network had the head alone trained."
+)
 _SPLITS = {
     "random": "each seed drew {share:.0%} of the patients as its test set",
     "official": "the published division was used",
@@ -95,7 +105,19 @@ def _data(task: str, records: Sequence[Record], calls: Sequence[Record]) -> str:
 
 def _protocol(records: Sequence[Record], calls: Sequence[Record], families: Mapping[str, str]) -> str:
     used = dict.fromkeys((families[record["unit"]["task"]], record["unit"]["protocol"]) for record in records)
-    sentences = [_PROTOCOLS[place] for place in used if place in _PROTOCOLS]
+    tuned = {
+        record["unit"]["protocol"]: record["identity"]["settings"]
+        for record in records
+        if families[record["unit"]["task"]] == "classification"
+        and record["identity"].get("settings", {}).get("finetune") == "full"
+    }
+    sentences = [
+        _fine_tuning(place[1], tuned[place[1]])
+        if place[0] == "classification" and place[1] in tuned
+        else _PROTOCOLS[place]
+        for place in used
+        if place in _PROTOCOLS
+    ]
     floors = sorted({record["unit"]["encoder"] for record in records if record["floor"]})
     if floors:
         sentences.append(
@@ -113,6 +135,11 @@ def _protocol(records: Sequence[Record], calls: Sequence[Record], families: Mapp
             f"{encoders.get(chosen['finetune'], chosen['finetune'])}."
         )
     return " ".join(sentences)
+
+
+def _fine_tuning(protocol: str, settings: Mapping[str, Any]) -> str:
+    views = "no augmentation" if settings["augment"] == "none" else "random crops, RandAugment and random erasing"
+    return _TUNED[protocol] + _RECIPE.format(**settings["tune"], views=views)
 
 
 def _tests(records: Sequence[Record]) -> str:

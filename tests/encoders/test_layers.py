@@ -1,0 +1,108 @@
+"""What fine-tuning asks of an encoder: the order of its layers, skipped branches, pictures without a crop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from retfound_files import TINY
+from timm.layers import DropPath
+from torch import nn
+
+from f2vbench.adapters.encoder_tuning import parameter_groups
+from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.pix2pixhd import GeneratorShape, Pix2PixHDEncoder, global_generator
+from f2vbench.encoders.registry import load_encoder, parse_model
+from f2vbench.encoders.retfound import load_retfound
+
+
+def by_mae(name: str, depth: int) -> int:
+    """Layer of a transformer's parameter as MAE's fine-tuning counts them, the head's is depth + 1."""
+    if name in ("model.cls_token", "model.pos_embed", "model.reg_token") or name.startswith("model.patch_embed"):
+        return 0
+    if name.startswith("model.blocks"):
+        return int(name.split(".")[2]) + 1
+    return depth + 1
+
+
+@pytest.mark.parametrize("word", ["retfound:untrained", "retfound-green:untrained"])
+def test_the_layers_of_a_transformer_are_those_of_the_published_fine_tuning(word):
+    encoder = load_retfound(parse_model(word), **TINY)
+    found = encoder.distances()
+    assert list(found) == [name for name, _ in encoder.named_parameters()]
+    assert found == {name: TINY["depth"] + 1 - by_mae(name, TINY["depth"]) for name in found}
+    assert found["model.norm.weight"] == 0
+
+
+def test_rates_fall_by_layer_and_matrices_alone_decay():
+    encoder = load_retfound(parse_model("retfound:untrained"), **TINY)
+    named = dict(encoder.named_parameters())
+    groups = parameter_groups(named, encoder.distances(), 0.65, 0.05)
+    of = {id(parameter): group for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(named) == len(of)
+    for name, parameter in named.items():
+        layer = by_mae(name, TINY["depth"])
+        assert of[id(parameter)]["scale"] == pytest.approx(0.65 ** (TINY["depth"] + 1 - layer))
+        plain = parameter.ndim == 1 or name in ("model.cls_token", "model.pos_embed")
+        assert of[id(parameter)]["weight_decay"] == (0 if plain else 0.05)
+
+
+def test_the_layers_of_a_generator_follow_one_another():
+    found = Pix2PixHDEncoder.distances(_Holder(global_generator(GeneratorShape(6, 3, 2))[:19]))
+    order = ["1", "4", "7", "10", "13", "16", "17", "18"]
+    assert {name.split(".")[1]: distance for name, distance in found.items()} == {
+        index: len(order) - place for place, index in enumerate(order)
+    }
+
+
+class _Holder(nn.Module):
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+
+def test_layers_of_an_encoder_that_tells_nothing_are_its_parts_in_order():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(1))
+            self.stem, self.empty = nn.Linear(2, 2), nn.ReLU()
+            self.body = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+
+    found = Encoder.distances(_Holder(Own()))
+    assert found == {
+        "model.token": 3,
+        "model.stem.weight": 2,
+        "model.stem.bias": 2,
+        **{f"model.body.{place}.{kind}": 1 for place in (0, 1) for kind in ("weight", "bias")},
+    }
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("test_vit", 6), ("test_resnet", 4), ("test_convnext", 9)])
+def test_branches_are_skipped_in_training_alone(name, blocks):
+    encoder = load_encoder(f"timm:{name}:untrained")
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter += 0.05  # timm starts the last normalisation of a branch at zero, so that it does nothing
+        before = encoder.pooled(x)
+        assert encoder.add_drop_path(0.5) == blocks
+        rates = [part.drop_prob for part in encoder.modules() if isinstance(part, DropPath)]
+        expected = [0.5 * place / (blocks - 1) for place in range(blocks)]
+        assert rates == pytest.approx(np.repeat(expected, len(rates) // blocks))
+        for part in encoder.modules():
+            if isinstance(part, DropPath):
+                part.train()
+        assert len({tuple(encoder.pooled(x)[0].tolist()) for _ in range(6)}) > 1, "skipped at random"
+        assert torch.equal(encoder.eval().pooled(x), before)
+
+
+def test_a_view_is_shown_whole():
+    """RETFound is shown the middle of a photograph; of a view, which is cut already, all of it."""
+    encoder = load_retfound(parse_model("retfound:untrained"), **TINY)
+    view = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    torch.testing.assert_close(encoder.prepare_view(view), (view / 255 - mean) / std)
+    assert not torch.allclose(encoder.prepare(view), encoder.prepare_view(view), atol=0.1)
+    plain = load_encoder("mae:untrained")
+    assert torch.equal(plain.prepare(view), plain.prepare_view(view))
