@@ -16,9 +16,11 @@ from f2vbench.report.grid import Table
 from f2vbench.report.methods import card_of, methods_text, title_of
 from f2vbench.report.provenance_tables import provenance_tables
 from f2vbench.report.result_tables import comparison_table, place_tables
+from f2vbench.report.retrieval_tables import retrieval_tables
 from f2vbench.report.summary_text import Told, overview, told_places
 from f2vbench.report.supplementary import NAMED, named_table, tasks_of
 from f2vbench.report.wording import plural
+from f2vbench.retrieval_results import untold
 from f2vbench.store.runs import Record
 
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -62,6 +64,7 @@ class Content:
     notes: list[str]
     places: list[Table]
     comparisons: Table | None
+    retrieval: list[Table]
     named: dict[str, Table]
     methods: list[str]
     provenance: list[Table]
@@ -71,7 +74,12 @@ class Content:
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        return [*self.places, *([self.comparisons] if self.comparisons else []), *self.named.values()]
+        return [
+            *self.places,
+            *([self.comparisons] if self.comparisons else []),
+            *self.retrieval,
+            *self.named.values(),
+        ]
 
 
 def content(results: Reported, metrics: Sequence[str] | None = None, baseline: str | None = None) -> Content:
@@ -100,6 +108,7 @@ def content(results: Reported, metrics: Sequence[str] | None = None, baseline: s
         notes=notes,
         places=place_tables(summary, by_task, comparisons, title),
         comparisons=comparison_table(comparisons, title, floors) if comparisons else None,
+        retrieval=retrieval_tables(results.records, baseline, title),
         named={name: table for name in NAMED if (table := _named(results, name, comparisons)) is not None},
         methods=methods_text(results.records, results.calls, results.families),
         provenance=provenance_tables(results.records, results.sources, results.calls),
@@ -174,4 +183,4 @@ def _warnings(results: Reported) -> tuple[list[str], list[str]]:
         warnings += [f"{task}: {note}" for note in held.get("notes", [])]
     left_out = dict.fromkeys(reason for call in results.calls for reason in call.get("left_out", []))
     chance = [note for note in results.notes if note.startswith("chance in ")]
-    return warnings, [*chance, *(f"left out: {reason}" for reason in left_out)]
+    return warnings, [*chance, *(f"left out: {reason}" for reason in left_out), *untold(results.records).values()]

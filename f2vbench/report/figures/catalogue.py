@@ -19,6 +19,8 @@ from f2vbench.report.figures import (
     predictions,
     ranks,
     reliability,
+    retrieval,
+    retrieval_examples,
     worst,
 )
 from f2vbench.report.figures.drawn import DrawnFigure
@@ -58,6 +60,12 @@ _KINDS = (
         embedding_map.lacks_embedding_map,
         embedding_map.embedding_map,
     ),
+    FigureKind(
+        "retrieval-examples",
+        "queries and the images nearest to them, best, median and worst",
+        retrieval_examples.lacks_examples,
+        retrieval_examples.examples,
+    ),
     FigureKind("worst-cases", "the images on which a model fails", worst.lacks_worst_cases, worst.worst_cases),
     FigureKind(
         "few-shot-segmentation",
@@ -69,6 +77,19 @@ _KINDS = (
     FigureKind("zero-shot", "results without training", bars.lacks_zero_shot, bars.zero_shot, "fig4"),
     FigureKind("few-shot", "few-shot results, every seed a point", boxes.lacks_few_shot, boxes.few_shot, "fig5"),
     FigureKind("supervised", "supervised results", bars.lacks_supervised, bars.supervised, "fig6"),
+    FigureKind(
+        "retrieval",
+        "Recall@1, @5 and @10 of a patient's other images",
+        retrieval.lacks_retrieval,
+        retrieval.retrieval,
+        "fig7",
+    ),
+    FigureKind(
+        "modality-pairs",
+        "Recall@1 by modality of the query and of the images searched",
+        retrieval.lacks_modality_pairs,
+        retrieval.pairs_of_modalities,
+    ),
     FigureKind(
         "few-shot-aupr",
         "few-shot results, area under the precision-recall curve",
