@@ -12,6 +12,7 @@ import pandas as pd
 
 from f2vbench.comparisons import Compared, Pairs, as_frame, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.report.cost_table import cost_table
 from f2vbench.report.grid import Table
 from f2vbench.report.methods import card_of, methods_text, title_of
 from f2vbench.report.provenance_tables import provenance_tables
@@ -37,6 +38,9 @@ class Reported(Protocol):
     families: dict[str, str]
     lower_is_better: frozenset[str]
     notes: list[str]
+
+    @property
+    def cost(self) -> pd.DataFrame: ...
 
     @property
     def main_metrics(self) -> dict[str, list[str]]: ...
@@ -66,6 +70,7 @@ class Content:
     comparisons: Table | None
     retrieval: list[Table]
     named: dict[str, Table]
+    cost: Table | None
     methods: list[str]
     provenance: list[Table]
     summary: pd.DataFrame
@@ -79,6 +84,7 @@ class Content:
             *([self.comparisons] if self.comparisons else []),
             *self.retrieval,
             *self.named.values(),
+            *([self.cost] if self.cost else []),
         ]
 
 
@@ -110,6 +116,7 @@ def content(results: Reported, metrics: Sequence[str] | None = None, baseline: s
         comparisons=comparison_table(comparisons, title, floors) if comparisons else None,
         retrieval=retrieval_tables(results.records, baseline, title),
         named={name: table for name in NAMED if (table := _named(results, name, comparisons)) is not None},
+        cost=cost_table(results.cost, title, results.lower_is_better),
         methods=methods_text(results.records, results.calls, results.families),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,

@@ -113,7 +113,9 @@ _KINDS = (
         ranks.lacks_critical_difference,
         ranks.critical_difference,
     ),
-    FigureKind("cost-quality", "seconds against quality", cost.lacks_cost_quality, cost.cost_quality),
+    FigureKind(
+        "cost-quality", "what encoding and training cost, against quality", cost.lacks_cost_quality, cost.cost_quality
+    ),
 )
 FIGURES: Mapping[str, FigureKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 ALIASES: Mapping[str, str] = MappingProxyType({kind.alias: kind.name for kind in _KINDS if kind.alias})
