@@ -150,6 +150,7 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
         "few-shot-segmentation",
         "segmentation-examples",
         "embedding-map",
+        "embedding-tsne",
         "worst-cases",
         "retrieval",
         "retrieval-examples",

@@ -137,6 +137,10 @@ def test_embeddings_come_back_from_the_feature_store(searched, monkeypatch):
     (drawn,) = draw(searched, ["embedding-map"], embeddings=stored_embeddings(searched))
     assert drawn.name == "embedding-map-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
+    (drawn,) = draw(searched, ["embedding-tsne"], embeddings=stored_embeddings(searched))
+    assert drawn.name == "embedding-tsne-phantom-retrieval-modality"
+    assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
+    assert "perplexity 5 (30, or a third" in drawn.caption
 
 
 def test_retrieval_examples_show_what_was_found_for_queries_that_a_rule_has_chosen(searched):

@@ -61,6 +61,12 @@ _KINDS = (
         embedding_map.embedding_map,
     ),
     FigureKind(
+        "embedding-tsne",
+        "embeddings by t-SNE, by class and camera",
+        embedding_map.lacks_embedding_map,
+        embedding_map.embedding_tsne,
+    ),
+    FigureKind(
         "retrieval-examples",
         "queries and the images nearest to them, best, median and worst",
         retrieval_examples.lacks_examples,
@@ -148,7 +154,7 @@ def draw(
     Args:
         results: a `f2vbench.results.Results`.
         names: of `FIGURES`, or aliases; by default all.
-        embeddings: for ``embedding-map``, such as `f2vbench.stored_embeddings.stored_embeddings`.
+        embeddings: for their maps, such as `f2vbench.stored_embeddings.stored_embeddings`.
 
     Raises:
         SettingsError: no such figure or style.
