@@ -11,6 +11,7 @@ from f2vbench import Results
 from f2vbench.errors import StoreError
 from f2vbench.report.content import content
 from f2vbench.report.figures.catalogue import draw, missing
+from f2vbench.report.figures.found import decimals
 from f2vbench.report.page import page
 from f2vbench.report.retrieval_tables import as_text, retrieval_tables
 from f2vbench.reporting import tables
@@ -198,6 +199,12 @@ def test_a_task_of_one_patient_has_no_interval_and_still_a_figure():
     assert intervals([alone]).low.isna().all()
     assert len(retrieval_tables([alone], None, str)) == 1
     assert heights(one(Results([alone]), "retrieval").figure.axes[0])
+
+
+def test_similarities_near_one_are_told_from_it():
+    assert decimals([0.5, 0.2]) == decimals([1.0]) == decimals([]) == 3
+    assert f"{0.99951:.{decimals([0.99951, 0.9])}f}" == "0.99951"
+    assert decimals([0.99999999]) == 6
 
 
 def test_tables_hold_the_numbers_of_intervals_and_comparisons(records):

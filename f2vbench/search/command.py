@@ -20,7 +20,7 @@ from f2vbench.metrics.neighbours import nearest, normalised
 from f2vbench.progress import Progress
 from f2vbench.report.contact_sheet import contact_sheet
 from f2vbench.report.figures.drawn import Format
-from f2vbench.report.figures.found import Found
+from f2vbench.report.figures.found import Found, decimals
 from f2vbench.report.text_table import layout
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.sources import NAME, Source, described_image, open_source
@@ -91,7 +91,8 @@ def search(settings: SearchSettings, progress: Progress) -> Searched:
     rows = source.images.iloc[found[0]]
     known = source.images[same]
     whose = str(known.patient.iloc[0]) if len(known) else ""
-    ranked = zip(rows.iterrows(), similarity[0], strict=True)
+    values = [f"{value:.{decimals(similarity[0].tolist())}f}" for value in similarity[0]]
+    ranked = zip(rows.iterrows(), values, strict=True)
     pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
     told = ["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])]
     title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
@@ -136,10 +137,10 @@ def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: st
     return Context(run, {NAME: source.task()}, {spec.name: spec}, cache_folder() / "search")
 
 
-def _shown(rank: int, row: Any, similarity: float, whose: str) -> Found:
+def _shown(rank: int, row: Any, similarity: str, whose: str) -> Found:
     hit = bool(whose) and row.patient == whose
     patient = _of_patient(row.patient)
-    lines = [f"{rank}: {similarity:.3f}", f"same {patient}" if hit else patient, *_told(row)]
+    lines = [f"{rank}: {similarity}", f"same {patient}" if hit else patient, *_told(row)]
     return Found(_picture(open_photograph(row)), _lines(lines), hit)
 
 

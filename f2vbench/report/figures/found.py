@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ class Found:
     picture: Picture
     told: Sequence[str]
     hit: bool | None = None
+
+
+def decimals(similarities: Sequence[float]) -> int:
+    """3 to 6, so many that similarities near 1 are told from 1: those of some encoders hardly fall below it."""
+    from_one = 1 - max((value for value in similarities if value < 1), default=0.0)
+    return min(6, max(3, 1 - math.floor(math.log10(from_one)))) if from_one > 0 else 3
 
 
 def lines_below(found: Found, style: Style, inches: float) -> list[str]:

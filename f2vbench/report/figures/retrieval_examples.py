@@ -9,7 +9,7 @@ import numpy as np
 
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.figures.examples import lacks_pictures, pictured
-from f2vbench.report.figures.found import Found, frames_legend, lines_below, show_found
+from f2vbench.report.figures.found import Found, decimals, frames_legend, lines_below, show_found
 from f2vbench.report.figures.panels import bottom_legend, sentences
 from f2vbench.report.figures.pictures import best_encoder, best_median_worst, open_eye
 from f2vbench.report.figures.retrieval import lacks_retrieval
@@ -98,19 +98,13 @@ def _row(source: Source, record: Record, image: str, columns: int) -> list[Found
     row = int(np.flatnonzero(arrays["queries"] == query)[0])
     shown = [Found(open_eye(source, task, image).photograph(), _known(about, query))]
     nearest = list(zip(arrays["found"][row].tolist(), arrays["similarity"][row].tolist(), strict=True))[: columns - 1]
-    digits = _digits([similarity for position, similarity in nearest if position >= 0])
+    digits = decimals([similarity for position, similarity in nearest if position >= 0])
     for position, similarity in nearest:
         if position >= 0:
             told = [f"{similarity:.{digits}f}", *_known(about, position)]
             hit = about["patient"][position] == about["patient"][query]
             shown.append(Found(open_eye(source, task, names[position]).photograph(), told, hit))
     return shown
-
-
-def _digits(similarities: Sequence[float]) -> int:
-    """Decimals, 3 to 6, that tell similarities near 1 from 1: those of some encoders hardly fall below it."""
-    from_one = 1 - max((value for value in similarities if value < 1), default=0.0)
-    return min(6, max(3, 1 - math.floor(math.log10(from_one)))) if from_one > 0 else 3
 
 
 def _known(about: Mapping[str, Sequence[str]], position: int) -> list[str]:
