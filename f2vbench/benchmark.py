@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from f2vbench.costs import record_costs
 from f2vbench.engine.context import Context
 from f2vbench.engine.items import execute, items_of, workers
 from f2vbench.engine.work import Extract, Item, Solve
@@ -92,7 +93,7 @@ class Benchmark:
         if units:
             plan.folder.log_call(_call(self.settings, plan))
             try:
-                self._work(items_of(units, context), context, progress)
+                self._work(plan, items_of(units, context), context, progress)
             finally:
                 progress.end()
         for note in plan.folder.set_aside:
@@ -105,9 +106,11 @@ class Benchmark:
         """The results in the run folder, whole or unfinished."""
         return Results.load(self.settings.folder())
 
-    def _work(self, items: list[Item], context: Context, progress: Progress) -> None:
-        encoding = sum(isinstance(item, Extract) for item in items)
+    def _work(self, plan: Plan, items: list[Item], context: Context, progress: Progress) -> None:
+        encoding = to_encode = sum(isinstance(item, Extract) for item in items)
         elsewhere = 0
+        if not encoding:
+            record_costs(plan, context)
         if encoding:
             progress.begin("preparing photographs, groups of up to 8", encoding)
         phase = "encoding" if encoding else ""
@@ -115,6 +118,10 @@ class Benchmark:
             for note in outcome.notes:
                 progress.note(note)
             learn_rates(context, item, outcome)
+            if isinstance(item, Extract):
+                to_encode -= 1
+                if not to_encode:
+                    record_costs(plan, context)
             if not isinstance(item, Extract) and phase != "units":
                 phase = "units"
                 progress.begin("units", sum(len(each.units) for each in items if isinstance(each, Solve)))

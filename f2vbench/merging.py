@@ -24,12 +24,14 @@ class Merged:
         sources: the folder of each record.
         calls: settings and provenance of the calls that made them, the newest of each folder first.
         notes: damaged files that were set aside.
+        costs: of encoding, a model and kind of features of each folder.
     """
 
     records: list[Record] = field(default_factory=list)
     sources: list[Path] = field(default_factory=list)
     calls: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    costs: list[Record] = field(default_factory=list)
 
 
 def merged(folders: Sequence[str | Path]) -> Merged:
@@ -61,6 +63,7 @@ def merged(folders: Sequence[str | Path]) -> Merged:
             held[place] = record, path
         found.calls.extend(run.calls())
         found.notes.extend(run.set_aside)
+        found.costs.extend(run.costs())
     if incomplete or clashes:
         raise StoreError([*incomplete, *_shortened(list(clashes))])
     if not held:

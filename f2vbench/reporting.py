@@ -10,11 +10,12 @@ import pandas as pd
 
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
+from f2vbench.report.retrieval_tables import as_text, retrieval_tables
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import attention_text, results_text
 from f2vbench.report.written import write_report
 from f2vbench.results import Results
-from f2vbench.retrieval_results import retrieval_records, told
+from f2vbench.retrieval_results import untold
 from f2vbench.store.runs import RunFolder, runs_below
 from f2vbench.stored_embeddings import stored_embeddings
 
@@ -48,11 +49,8 @@ def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str
 
 def _of_retrieval(results: Results, baseline: str) -> list[str]:
     """Intervals over patients where there are retrieval units; or why there are none."""
-    try:
-        records = retrieval_records(results.records)
-    except StoreError as error:
-        return [f"note: {error}"]
-    return [told(records, baseline)] if records else []
+    tables = retrieval_tables(results.records, baseline, title_of=str)
+    return [*map(as_text, tables), *(f"note: {why}" for why in untold(results.records).values())]
 
 
 def report(settings: ReportSettings) -> Iterator[str]:

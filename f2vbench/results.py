@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
+from f2vbench.cost_frame import cost_frame
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically, write_csv
 from f2vbench.merging import merged
@@ -51,8 +52,9 @@ class Results:
         notes: Sequence[str] = (),
         sources: Sequence[Path] = (),
         calls: Sequence[Record] = (),
+        costs: Sequence[Record] = (),
     ):
-        self.records, self.sources, self.calls = list(records), list(sources), list(calls)
+        self.records, self.sources, self.calls, self._costs = list(records), list(sources), list(calls), list(costs)
         self.frame = tidy(records)
         self.attention = tidy_attention(records)
         # Records of the time when there was one family do not name it.
@@ -69,7 +71,13 @@ class Results:
                 made with other data, settings or weights; told with both folders.
         """
         found = merged(folders)
-        return cls(found.records, found.notes, found.sources, found.calls)
+        return cls(found.records, found.notes, found.sources, found.calls, found.costs)
+
+    @cached_property
+    def cost(self) -> pd.DataFrame:
+        """What encoding costs beside what is reached with it: `f2vbench.cost_frame.cost_frame`."""
+        main = {task: metrics[0] for task, metrics in self.main_metrics.items() if metrics}
+        return cost_frame(self.frame, self.records, self._costs, main)
 
     @cached_property
     def per_image(self) -> pd.DataFrame:

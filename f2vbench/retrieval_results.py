@@ -8,28 +8,41 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.report.text_table import layout
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.correction import holm
 from f2vbench.store.runs import Record
 
 METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
+_OLD = (
+    "units made by an older version do not say whose image each is, so there are no intervals over patients, and no "
+    "examples: run the task again, into another out= folder"
+)
 
 
 def retrieval_records(records: Iterable[Record]) -> list[Record]:
-    """The units of retrieval tasks among those of a run (`Results.records`); none where it has none.
+    """The units of retrieval tasks among those of a run (`Results.records`) that tell whose image each is.
 
-    Raises:
-        StoreError: a unit does not tell whose image each is, because an older version made it.
+    Tasks with a unit that does not, because an older version made it, are left out whole: `untold` names them.
     """
-    found = [record for record in records if record.get("family") == "retrieval"]
-    old = sorted({record["unit"]["task"] for record in found if "patient" not in record["result"].get("about", {})})
-    if old:
-        raise StoreError(
-            f"{', '.join(old)}: units made by an older version do not say whose image each is, so there are no "
-            "intervals over patients, and no examples: run the task again, into another out= folder"
-        )
-    return found
+    held = list(records)
+    left_out = untold(held)
+    return [record for record in held if _is_retrieval(record) and record["unit"]["task"] not in left_out]
+
+
+def untold(records: Iterable[Record]) -> dict[str, str]:
+    """Retrieval tasks of which no intervals and no examples can be had → why."""
+    old = {
+        record["unit"]["task"]
+        for record in records
+        if _is_retrieval(record) and "patient" not in record["result"].get("about", {})
+    }
+    return {task: f"{task}: {_OLD}" for task in sorted(old)}
+
+
+def shown_metrics(records: Iterable[Record]) -> list[str]:
+    """`METRICS`, and those of the variants whose values are kept by query, as ``recall@1:cross-modal``."""
+    found = dict.fromkeys(name for record in records for name in record["result"]["metrics"])
+    return [*METRICS, *(name for name in found if name.split(":")[0] in METRICS and _is_variant(name))]
 
 
 def queries(records: Iterable[Record]) -> pd.DataFrame:
@@ -114,30 +127,6 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     return table.assign(p_holm=holm(table.p.to_numpy(float)))
 
 
-def told(records: Sequence[Record], encoder: str | None) -> str:
-    """Intervals, and the comparison of an encoder with the others, as text for the terminal."""
-    found = dict.fromkeys(name for record in records for name in record["result"]["metrics"])
-    metrics = [*METRICS, *(name for name in found if name.split(":")[0] in METRICS and _variant(name))]
-    table = intervals(records, metrics)
-    rows = [
-        [row.task, row.metric, row.encoder, _spread(row.value, row.low, row.high), f"{row.patients}", f"{row.queries}"]
-        for row in table.itertuples()
-    ]
-    header = ["task", "metric", "model", "value [95 % CI]", "patients", "queries"]
-    blocks = [f"Retrieval, intervals from 2,000 resamples of patients\n{layout(header, rows)}"]
-    compared = compare(records, encoder, metrics) if encoder is not None and encoder in set(table.encoder) else None
-    if compared is not None and len(compared):
-        rows = [
-            [row.task, row.metric, row.other, _spread(row.difference, row.low, row.high), _p(row.p_holm)]
-            for row in compared.itertuples()
-        ]
-        header = ["task", "metric", "other", "difference [95 % CI]", "p (Holm)"]
-        blocks.append(
-            f"{encoder} against each other model, the same queries, patients resampled\n{layout(header, rows)}"
-        )
-    return "\n\n".join([*blocks, *_matrices(records)])
-
-
 def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.DataFrame:
     """A metric, and its level of chance, of each pair of modalities, mean over seeds.
 
@@ -158,28 +147,12 @@ def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.Da
     return table.groupby(keys, as_index=False)[["value", "chance"]].mean()
 
 
-def _matrices(records: Sequence[Record]) -> list[str]:
-    blocks = []
-    for (task, encoder), group in modality_pairs(records).groupby(["task", "encoder"]):
-        kinds = sorted(set(group["query"]))
-        cells = {(row.query, row.gallery): f"{row.value:.3f} ({row.chance:.3f})" for row in group.itertuples()}
-        rows = [[asking, *(cells[asking, asked] for asked in kinds)] for asking in kinds]
-        title = f"{task}, {encoder}: recall@1 (chance) of a query of one modality among the images of another"
-        blocks.append(f"{title}\n{layout(['query', *kinds], rows)}")
-    return blocks
+def _is_retrieval(record: Record) -> bool:
+    return record.get("family") == "retrieval"
 
 
-def _variant(name: str) -> bool:
-    """Whether a metric is that of a variant whose values are kept by query."""
+def _is_variant(name: str) -> bool:
     return ":" in name and "-to-" not in name and not name.endswith("_chance")
-
-
-def _spread(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.4f}" if pd.isna(low) else f"{value:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _p(value: float) -> str:
-    return "–" if pd.isna(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _by_patient(group: pd.DataFrame, *columns: str) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -178,7 +178,7 @@ def test_latex_tables_have_a_cell_for_every_column(run):
     latex = document(content(Results.load(run)).tables)
     assert latex.startswith("\\documentclass")
     assert latex.endswith("\\end{document}\n")
-    assert latex.count("\\begin{table}") == latex.count("\\end{table}") == latex.count("\\toprule") == 3
+    assert latex.count("\\begin{table}") == latex.count("\\end{table}") == latex.count("\\toprule") == 4
     for body in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", latex, re.DOTALL):
         columns, lines = len(body[0]), [line for line in body[1].splitlines() if line.endswith(r"\\")]
         assert lines
@@ -218,7 +218,7 @@ def test_the_command_writes_what_is_asked(run, tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"written: {out / 'results.csv'}, summary.csv, comparison.csv" in told
     assert sorted(path.name for path in out.iterdir()) == [
-        *("comparison.csv", "report.html", "report.md", "results.csv", "summary.csv", "tables.tex")
+        *("comparison.csv", "cost.csv", "report.html", "report.md", "results.csv", "summary.csv", "tables.tex")
     ]
     comparison = pd.read_csv(out / "comparison.csv")
     assert {"why", "first", "second", "p_holm", "p_corrected_holm", "p_patients_holm", "certainty"} <= set(comparison)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -12,6 +13,7 @@ import torch
 from f2vbench.adapters.maps import halved
 from f2vbench.adapters.photographs import Photograph
 from f2vbench.encoders.base import Encoder
+from f2vbench.engine.encoding import Encoded
 from f2vbench.store.features import FeatureSet
 
 # One photograph a forward pass on a CPU: it is as fast as a batch, and what a photograph gets can't depend, not
@@ -48,25 +50,28 @@ def extract(
     size: int,
     device: torch.device,
     precision: str,
-) -> Iterator[int]:
-    """Store the features of those photographs that lack them; yields the bytes written for each (0: was there).
+) -> Encoded:
+    """Store the features of those photographs that lack them.
 
     Memory holds a few photographs at a time, however many there are: the next is read and the last is
     written while the encoder works.
     """
+    done = Encoded()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         waiting: list[Future[int]] = []
         for batch in _ahead(reader, photographs, what, features, size, _BATCH[device.type]):
             missing = [(entry, square) for entry, square in batch if square is not None]
-            yield from (0 for _ in range(len(batch) - len(missing)))
             if missing:
+                started = time.perf_counter()
                 encoded = encode(encoder, what, [square for _, square in missing], device, precision)
+                done.seconds += time.perf_counter() - started
+                done.images += len(missing)
                 for (entry, _), arrays in zip(missing, encoded, strict=True):
                     waiting.append(writer.submit(_store, features, entry, arrays))
             while len(waiting) > 2 * _BATCH[device.type]:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+                done.bytes += waiting.pop(0).result()
+        done.bytes += sum(future.result() for future in waiting)
+    return done
 
 
 def stored_maps(
@@ -81,7 +86,7 @@ def stored_maps(
             made = encode(
                 encoder,
                 features.identity["what"],
-                _shown(photograph, features.identity["what"], size)[None],
+                shown(photograph, features.identity["what"], size)[None],
                 device,
                 precision,
             )[0]
@@ -109,7 +114,7 @@ def _ahead(
         for opener in openers:
             photograph = opener()
             entry = photograph.entry(size)
-            prepared.append((entry, None if features.has(entry) else _shown(photograph, what, size)))
+            prepared.append((entry, None if features.has(entry) else shown(photograph, what, size)))
         return prepared
 
     source = iter(photographs)
@@ -124,7 +129,7 @@ def _ahead(
         upcoming = following
 
 
-def _shown(photograph: Photograph, what: str, size: int) -> np.ndarray:
+def shown(photograph: Photograph, what: str, size: int) -> np.ndarray:
     """The square as the model sees it; for a video black outside the field of view, as generators are trained."""
     return photograph.square_of_field(size) if what == "video" else photograph.square(size)
 

@@ -91,13 +91,16 @@ class Resources:
         entry = photograph.entry(entry_size(what, self.settings))
         found = features.get(entry)
         if found is None:
-            floor = self.encoder(model)
-            if what == "score":
-                found = {what: floor.score(photograph.rgb, photograph.fov)}
-            else:
-                found = {what: floor.embed([photograph.square(0)])[0]}
+            found = self.by_floor(model, what, photograph)
             features.put(entry, found)
         return found[what]
+
+    def by_floor(self, model: str, what: str, photograph: Photograph) -> dict[str, np.ndarray]:
+        """What a floor gives for a photograph, computed now."""
+        floor = self.encoder(model)
+        if what == "score":
+            return {what: floor.score(photograph.rgb, photograph.fov)}
+        return {what: floor.embed([photograph.square(0)])[0]}
 
     @property
     def device(self) -> Any:

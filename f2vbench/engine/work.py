@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import Any
 
 from f2vbench.data.episodes import Episode
 from f2vbench.engine.context import Context
-from f2vbench.engine.declared import entry_size
 from f2vbench.engine.embeddings import StoredEmbeddings
+from f2vbench.engine.encoding import encode_group
 from f2vbench.engine.resources import Resources
 from f2vbench.engine.tools import UnitTools
 from f2vbench.provenance import machine, software
@@ -98,22 +97,8 @@ class Worker:
         return family.solve(self._tools(unit, settings, folder=None), episode).timing
 
     def _extract(self, item: Extract) -> Outcome:
-        started = time.perf_counter()
         openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
-        if not self._context.models[item.model].is_network:
-            make = self._resources.maps(item.model, item.what)
-            for opener in openers:
-                make(opener())
-            return Outcome(timing={"extract_seconds": time.perf_counter() - started})
-        from f2vbench.engine.extraction import extract
-
-        encoder = self._resources.encoder(item.model)
-        features = self._resources.feature_set(item.model, item.what)
-        size, device = entry_size(item.what, self._settings), self._resources.device
-        written = list(extract(encoder, item.what, features, openers, size, device, self._resources.precision))
-        encoded = [count for count in written if count]
-        timing = {"extract_seconds": time.perf_counter() - started, "extracted": len(encoded), "bytes": sum(encoded)}
-        return Outcome(timing=timing)
+        return Outcome(timing=encode_group(self._resources, item.model, item.what, openers))
 
     def _solve(self, units: Sequence[Unit]) -> Outcome:
         """Solve those of the units that nobody has solved or holds; each is recorded the moment it is there."""

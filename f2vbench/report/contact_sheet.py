@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from f2vbench.report.retrieval_figures import INK, STYLE, WIDTH, Shown, draw_picture
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.found import Found, frames_legend, lines_below, show_found
+from f2vbench.report.figures.style import STYLES
 
 _COLUMNS = 5
-_GAP = 0.07
-_LINE = 0.115
+_STYLE = STYLES["nature"]
+_GAP = 0.07  # inches
 
 
-def contact_sheet(query: Shown, found: Sequence[Shown], title: str) -> Figure:
+def contact_sheet(query: Found, found: Sequence[Found], title: str) -> DrawnFigure:
     """The query in a column of its own, the others beside it in rows of five.
 
     Args:
@@ -24,21 +22,26 @@ def contact_sheet(query: Shown, found: Sequence[Shown], title: str) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    side = WIDTH / (_COLUMNS + 1.25)
+    width, text = _STYLE.inches, _STYLE.text / 72
+    side = width / (_COLUMNS + 1.2)
+    size = side - _GAP
+    lines = max(len(lines_below(one, _STYLE, size)) for one in (query, *found))
+    step = side + (1.2 * lines + 0.8) * text
     rows = -(-len(found) // _COLUMNS)
-    lines = max(shown.label.count("\n") + 1 for shown in (query, *found))
-    step = side + _LINE * lines + 0.14
-    with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, rows * step + 0.32))
+    head, foot = 2.6 * text, 2.2 * text
+    with rc_context(_STYLE.settings()):
+        figure = Figure(figsize=(width, rows * step + head + foot))
         total = figure.get_figheight()
-        figure.text(_GAP / WIDTH, 1 - 0.17 / total, title, fontsize=8, fontweight="bold", color=INK)
+        figure.text(_GAP / width, 1 - 1.4 * text / total, title, fontsize=_STYLE.heading, fontweight="bold")
 
-        def draw(shown: Shown, left: float, row: int) -> None:
-            bottom = total - 0.26 - row * step - (side - _GAP)
-            size = side - _GAP
-            draw_picture(figure.add_axes((left / WIDTH, bottom / total, size / WIDTH, size / total)), shown)
+        def draw(one: Found, left: float, row: int) -> None:
+            bottom = total - head - row * step - size
+            axis = figure.add_axes((left / width, bottom / total, size / width, size / total))
+            show_found(axis, one, _STYLE, size)
 
         draw(query, _GAP, 0)
-        for place, shown in enumerate(found):
-            draw(shown, _GAP + (1.2 + place % _COLUMNS) * side, place // _COLUMNS)
-    return figure
+        for place, one in enumerate(found):
+            draw(one, (1.2 + place % _COLUMNS) * side, place // _COLUMNS)
+        handles, labels = frames_legend(_STYLE)
+        figure.legend(handles, labels, loc="lower left", ncols=len(labels))
+    return DrawnFigure("found", title, "", figure, style=_STYLE)

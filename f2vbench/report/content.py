@@ -12,13 +12,16 @@ import pandas as pd
 
 from f2vbench.comparisons import Compared, Pairs, as_frame, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.report.cost_table import cost_table
 from f2vbench.report.grid import Table
 from f2vbench.report.methods import card_of, methods_text, title_of
 from f2vbench.report.provenance_tables import provenance_tables
 from f2vbench.report.result_tables import comparison_table, place_tables
+from f2vbench.report.retrieval_tables import retrieval_tables
 from f2vbench.report.summary_text import Told, overview, told_places
 from f2vbench.report.supplementary import NAMED, named_table, tasks_of
 from f2vbench.report.wording import plural
+from f2vbench.retrieval_results import untold
 from f2vbench.store.runs import Record
 
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -35,6 +38,9 @@ class Reported(Protocol):
     families: dict[str, str]
     lower_is_better: frozenset[str]
     notes: list[str]
+
+    @property
+    def cost(self) -> pd.DataFrame: ...
 
     @property
     def main_metrics(self) -> dict[str, list[str]]: ...
@@ -62,7 +68,9 @@ class Content:
     notes: list[str]
     places: list[Table]
     comparisons: Table | None
+    retrieval: list[Table]
     named: dict[str, Table]
+    cost: Table | None
     methods: list[str]
     provenance: list[Table]
     summary: pd.DataFrame
@@ -71,7 +79,13 @@ class Content:
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        return [*self.places, *([self.comparisons] if self.comparisons else []), *self.named.values()]
+        return [
+            *self.places,
+            *([self.comparisons] if self.comparisons else []),
+            *self.retrieval,
+            *self.named.values(),
+            *([self.cost] if self.cost else []),
+        ]
 
 
 def content(results: Reported, metrics: Sequence[str] | None = None, baseline: str | None = None) -> Content:
@@ -100,7 +114,9 @@ def content(results: Reported, metrics: Sequence[str] | None = None, baseline: s
         notes=notes,
         places=place_tables(summary, by_task, comparisons, title),
         comparisons=comparison_table(comparisons, title, floors) if comparisons else None,
+        retrieval=retrieval_tables(results.records, baseline, title),
         named={name: table for name in NAMED if (table := _named(results, name, comparisons)) is not None},
+        cost=cost_table(results.cost, title, results.lower_is_better),
         methods=methods_text(results.records, results.calls, results.families),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
@@ -174,4 +190,4 @@ def _warnings(results: Reported) -> tuple[list[str], list[str]]:
         warnings += [f"{task}: {note}" for note in held.get("notes", [])]
     left_out = dict.fromkeys(reason for call in results.calls for reason in call.get("left_out", []))
     chance = [note for note in results.notes if note.startswith("chance in ")]
-    return warnings, [*chance, *(f"left out: {reason}" for reason in left_out)]
+    return warnings, [*chance, *(f"left out: {reason}" for reason in left_out), *untold(results.records).values()]

@@ -57,6 +57,7 @@ def write_report(
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     held = content(results, metrics, baseline)
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
+    frames["cost"] = results.cost
     if len(results.attention):
         frames["attention"] = results.attention
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):

@@ -15,22 +15,23 @@ from f2vbench.encoders.registry import ModelSpec, parse_model
 from f2vbench.engine.context import Context
 from f2vbench.engine.resources import Resources
 from f2vbench.errors import DataError, SettingsError
-from f2vbench.files import cache_folder
+from f2vbench.files import cache_folder, write_atomically
 from f2vbench.metrics.neighbours import nearest, normalised
 from f2vbench.progress import Progress
 from f2vbench.report.contact_sheet import contact_sheet
-from f2vbench.report.retrieval_figures import Shown, save
+from f2vbench.report.figures.drawn import Format
+from f2vbench.report.figures.found import Found, decimals
 from f2vbench.report.text_table import layout
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.sources import NAME, Source, described_image, open_source
 from f2vbench.search.stored_index import StoredIndex, vectors_of
 from f2vbench.settings import RunSettings
 
-_SUFFIXES = (".png", ".pdf", ".svg")
+_FORMATS: dict[str, Format] = {".png": "png", ".pdf": "pdf", ".svg": "svg"}
 
 
 @dataclass(frozen=True)
-class Found:
+class Searched:
     """What a search gave.
 
     Attributes:
@@ -58,7 +59,7 @@ class Found:
         return "\n\n".join([head, layout(list(self.table.columns), rows), *notes, f"contact sheet: {self.sheet}"])
 
 
-def search(settings: SearchSettings, progress: Progress) -> Found:
+def search(settings: SearchSettings, progress: Progress) -> Searched:
     """Find the k images most similar to one, by cosine similarity of embeddings; write the contact sheet.
 
     The image itself, where it is among those searched, is not shown.
@@ -69,8 +70,8 @@ def search(settings: SearchSettings, progress: Progress) -> Found:
         StoreError: another encoder built the index.
     """
     sheet = settings.out or Path(f"{settings.image.stem}-found.png")
-    if sheet.suffix.lower() not in _SUFFIXES:
-        raise SettingsError(f"out={sheet}: a contact sheet is one of {', '.join(_SUFFIXES)}")
+    if sheet.suffix.lower() not in _FORMATS:
+        raise SettingsError(f"out={sheet}: a contact sheet is one of {', '.join(_FORMATS)}")
     query = described_image(settings.image.expanduser().absolute())
     source = open_source(settings.index, progress)
     same = (source.images.sha256 == query.sha256).to_numpy()
@@ -90,16 +91,18 @@ def search(settings: SearchSettings, progress: Progress) -> Found:
     rows = source.images.iloc[found[0]]
     known = source.images[same]
     whose = str(known.patient.iloc[0]) if len(known) else ""
-    ranked = zip(rows.iterrows(), similarity[0], strict=True)
+    values = [f"{value:.{decimals(similarity[0].tolist())}f}" for value in similarity[0]]
+    ranked = zip(rows.iterrows(), values, strict=True)
     pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
-    label = _lines(["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])])
+    told = ["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])]
     title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
-    save(contact_sheet(Shown(_picture(photograph), label), pictures, title), sheet)
+    drawn = contact_sheet(Found(_picture(photograph), _lines(told)), pictures, title)
+    write_atomically(sheet, drawn.content(_FORMATS[sheet.suffix.lower()]))
     columns = ["patient", "modality", "eye", "view"]
     table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
     notes = source.notes + (("the image itself is among those searched, and not shown",) if same.any() else ())
     ordered = table[["rank", "similarity", *columns, "file"]].reset_index(drop=True)
-    return Found(settings.image, ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
+    return Searched(settings.image, ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
 
 
 def _model(settings: SearchSettings, source: Source) -> tuple[str, ModelSpec]:
@@ -134,11 +137,11 @@ def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: st
     return Context(run, {NAME: source.task()}, {spec.name: spec}, cache_folder() / "search")
 
 
-def _shown(rank: int, row: Any, similarity: float, whose: str) -> Shown:
+def _shown(rank: int, row: Any, similarity: str, whose: str) -> Found:
     hit = bool(whose) and row.patient == whose
     patient = _of_patient(row.patient)
-    lines = [f"{rank}: {similarity:.3f}", f"same {patient}" if hit else patient, *_told(row)]
-    return Shown(_picture(open_photograph(row)), _lines(lines), hit)
+    lines = [f"{rank}: {similarity}", f"same {patient}" if hit else patient, *_told(row)]
+    return Found(_picture(open_photograph(row)), _lines(lines), hit)
 
 
 def _picture(photograph: Photograph) -> np.ndarray:
@@ -157,5 +160,5 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _lines(lines: list[str]) -> str:
-    return "\n".join(filter(None, lines))
+def _lines(lines: list[str]) -> list[str]:
+    return [line for line in lines if line]

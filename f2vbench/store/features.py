@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from f2vbench.files import cache_folder, canonical_json, sha256, sweep, write_at
 
 FEATURE_CODE_VERSION = 1
 _DIGEST_BYTES = 32
+_SUFFIX = ".features"
+_ASKED = 1_000
 
 
 class FeatureSet:
@@ -81,8 +84,13 @@ class FeatureSet:
             return None
         return load(block)
 
+    def bytes_per_entry(self) -> float | None:
+        """Mean size of the entries' files, of a thousand at most; None where there is none."""
+        sizes = [file.stat().st_size for file in islice(self.folder.glob(f"*{_SUFFIX}"), _ASKED)]
+        return sum(sizes) / len(sizes) if sizes else None
+
     def _path(self, entry: str) -> Path:
-        return self.folder / f"{entry}.features"
+        return self.folder / f"{entry}{_SUFFIX}"
 
 
 def _default_root() -> Path:

@@ -3,6 +3,7 @@
 units/<unit>.<fingerprint>.json   a finished unit: settings, episode, metrics, timing, provenance; sealed
 maps/<ab>/<sha256>.png            score maps, named by their content and so shared between units
 predictions/<ab>/<sha256>.safetensors  arrays of families that predict no maps, such as the images found
+costs/<model>.<features>.json     what encoding with a model costs: parameters, multiply-adds, speed, memory, disk
 calls/<time>-<process>.json       settings and provenance of every call
 claims/                           locks of the units in work; the system drops them when a process dies
 set-aside/                        damaged files, kept for a look
@@ -86,6 +87,19 @@ class RunFolder:
             record = self.read(path.stem)
             if record is not None:
                 yield record
+
+    def write_cost(self, name: str, cost: Record) -> None:
+        """Store what encoding costs, a model and kind of features."""
+        write_atomically(self._cost_path(name), sealed(cost))
+
+    def read_cost(self, name: str) -> Record | None:
+        """What was stored under a name, or None where it is absent or damaged."""
+        return _unsealed(self._cost_path(name))
+
+    def costs(self) -> list[Record]:
+        """All that can be read, by name; none in folders of an older version."""
+        found = map(_unsealed, sorted((self.path / "costs").glob("*.json")))
+        return [cost for cost in found if cost is not None]
 
     def put_map(self, png: bytes) -> str:
         """Store a score map unless it is there already, undamaged; returns its SHA-256."""
@@ -183,6 +197,9 @@ class RunFolder:
     def _unit_path(self, name: str) -> Path:
         return self.path / "units" / f"{_safe(name)}.json"
 
+    def _cost_path(self, name: str) -> Path:
+        return self.path / "costs" / f"{_safe(name)}.json"
+
     def _map_path(self, name: str) -> Path:
         return self.path / "maps" / name[:2] / f"{name}.png"
 
@@ -198,6 +215,13 @@ def runs_below(root: Path) -> list[tuple[Path, int, float]]:
         if changed:
             found.append((folder.parent, len(changed), max(changed)))
     return sorted(found, key=lambda run: -run[2])
+
+
+def _unsealed(path: Path) -> Record | None:
+    try:
+        return unseal(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _size(path: Path) -> int | None:

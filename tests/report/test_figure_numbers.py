@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE, trustworthiness
+from sklearn.neighbors import NearestNeighbors
 from statsmodels.stats.proportion import proportion_confint
+from threadpoolctl import threadpool_limits
 
 from f2vbench.report.figures.confusion import confusion_counts
 from f2vbench.report.figures.embedding_map import principal_components
+from f2vbench.report.figures.neighbour_map import MOST_IMAGES, neighbour_map, perplexity_of, shown_rows
 from f2vbench.report.figures.pictures import best_median_worst
 from f2vbench.report.figures.predictions import GRID, Predicted, precision_recall_curve, roc_curve
 from f2vbench.report.figures.published import published, published_at
@@ -83,6 +87,25 @@ def test_confusion_counts_and_principal_components_are_scikit_learns():
     assert parts == pytest.approx(reference.explained_variance_ratio_)
     assert np.abs(points) == pytest.approx(np.abs(reference.transform(vectors)))
     assert principal_components(vectors[::-1])[0][::-1] == pytest.approx(points)
+
+
+def test_a_neighbour_map_is_scikit_learns_keeps_neighbours_and_does_not_change():
+    draw = np.random.default_rng(5)
+    vectors = (draw.normal(size=(60, 80)) + 6 * draw.normal(size=(4, 80))[np.arange(60) % 4]).astype(np.float32)
+    points = neighbour_map(vectors)
+    assert (points == neighbour_map(vectors)).all()
+    first = PCA(50, svd_solver="full").fit_transform(vectors.astype(np.float64))
+    with threadpool_limits(1):
+        expected = TSNE(perplexity=59 / 3, init="pca", random_state=0).fit_transform(first)
+    assert points == pytest.approx(expected, abs=1e-3)
+    assert trustworthiness(vectors, points, n_neighbors=5) > 0.9
+    _, near = NearestNeighbors(n_neighbors=2).fit(points).kneighbors(points)
+    assert (near[:, 1] % 4 == np.arange(60) % 4).mean() > 0.95
+    assert [perplexity_of(n) for n in (10, 91, 5000)] == [3, 30, 30]
+    assert shown_rows(7).tolist() == list(range(7))
+    some = shown_rows(MOST_IMAGES + 500)
+    assert len(set(some)) == MOST_IMAGES
+    assert (np.diff(some) > 0).all()
 
 
 def test_examples_are_chosen_by_a_rule_that_leaves_no_choice():

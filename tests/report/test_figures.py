@@ -146,7 +146,17 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
         f"{kind}-{task}" for kind in ("roc", "pr", "calibration", "confusion") for task in ("papila", "ukb-stroke")
     ]
     lacking = missing(results)
-    assert set(lacking) == {"few-shot-segmentation", "segmentation-examples", "embedding-map", "worst-cases"}
+    assert set(lacking) == {
+        "few-shot-segmentation",
+        "segmentation-examples",
+        "embedding-map",
+        "embedding-tsne",
+        "worst-cases",
+        "retrieval",
+        "retrieval-examples",
+        "modality-pairs",
+    }
+    assert lacking["retrieval"] == lacking["modality-pairs"] == lacking["retrieval-examples"] == "no retrieval units"
     assert "feature store" in lacking["embedding-map"]
     assert not list(draw(results, ["few-shot-segmentation"]))
     assert figure_names(["fig5", "few-shot", "supp-fig1"]) == ["few-shot", "few-shot-aupr"]

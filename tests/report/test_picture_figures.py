@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from eyes import write_eyes
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from f2vbench import Benchmark, Results
+from f2vbench.data.tasks import open_task
 from f2vbench.progress import Silent
 from f2vbench.report.figures.catalogue import draw, missing
 from f2vbench.report.figures.pictures import ERRORS, SIDE, Eye, open_eye
 from f2vbench.report.figures.pixels import pixel_pairs
 from f2vbench.report.figures.predictions import GRID, roc_curve
 from f2vbench.report.figures.source import NotStored, Place, Source
+from f2vbench.report.figures.style import GOOD, style_named
 from f2vbench.stored_embeddings import stored_embeddings
 
 WITH_PHOTOGRAPHS = ["segmentation-examples", "worst-cases", "roc", "pr"]
@@ -108,20 +112,77 @@ def test_photographs_that_changed_or_went_are_not_shown(run, tmp_path, monkeypat
     assert not list(draw(results, WITH_PHOTOGRAPHS))
 
 
-def test_embeddings_come_back_from_the_feature_store(tmp_path):
-    data = write_eyes(tmp_path / "eyes", 1) / "images"
-    rows = ["image,patient,modality"]
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Results of retrieval among twenty drawn pictures of ten patients."""
+    folder = tmp_path_factory.mktemp("searched")
+    data = write_eyes(folder / "eyes", 1) / "images"
+    rows = ["image,patient,modality,eye"]
     draw_from = np.random.default_rng(0)
     for number in range(20):
         Image.fromarray(draw_from.integers(0, 255, (40, 40, 3), np.uint8)).save(data / f"i{number}.png")
-        rows.append(f"images/i{number}.png,p{number // 2},{('CF', 'FFA')[number % 2]}")
-    (tmp_path / "eyes" / "retrieval.csv").write_text("\n".join(rows))
-    words = {"floors": ["thumbnail", "colour"], "seeds": 1, "jobs": 1, "out": str(tmp_path / "run")}
-    results = Benchmark(task="phantom-retrieval", data=str(tmp_path / "eyes"), model=["thumbnail"], **words).run(
-        Silent()
-    )
-    assert "handed over" in missing(results)["embedding-map"]
-    assert "embedding-map" not in missing(results, embeddings=stored_embeddings(results))
-    (drawn,) = draw(results, ["embedding-map"], embeddings=stored_embeddings(results))
+        rows.append(f"images/i{number}.png,p{number // 2},{('CF', 'FFA')[number % 2]},left")
+    (folder / "eyes" / "retrieval.csv").write_text("\n".join(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("F2VBENCH_CACHE", str(folder / "cache"))
+        words = {"floors": ["thumbnail", "colour"], "seeds": 1, "jobs": 1, "out": str(folder / "run")}
+        task = {"task": "phantom-retrieval", "data": str(folder / "eyes"), "model": ["thumbnail"]}
+        yield Benchmark(**task, **words).run(Silent())
+
+
+def test_embeddings_come_back_from_the_feature_store(searched, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_CACHE", str(searched.sources[0].parent / "cache"))
+    assert "handed over" in missing(searched)["embedding-map"]
+    assert "embedding-map" not in missing(searched, embeddings=stored_embeddings(searched))
+    (drawn,) = draw(searched, ["embedding-map"], embeddings=stored_embeddings(searched))
     assert drawn.name == "embedding-map-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
+    (drawn,) = draw(searched, ["embedding-tsne"], embeddings=stored_embeddings(searched))
+    assert drawn.name == "embedding-tsne-phantom-retrieval-modality"
+    assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
+    assert "perplexity 5 (30, or a third" in drawn.caption
+
+
+def test_retrieval_examples_show_what_was_found_for_queries_that_a_rule_has_chosen(searched):
+    (drawn,) = draw(searched, ["retrieval-examples"], style_named("nature").column)
+    means = searched.frame[searched.frame.metric == "recall@1"].set_index("encoder").value
+    encoder = means.sort_index().idxmax()
+    (record,) = [r for r in searched.records if r["unit"]["encoder"] == encoder]
+    assert f"examples of {encoder}" in drawn.title
+    result, arrays = record["result"], searched.predictions(record)
+    by_map = sorted(result["per_image"], key=lambda name: (-result["per_image"][name]["map"], name))
+    chosen = [by_map[0], by_map[len(by_map) // 2], by_map[-1]]
+    axes = np.array(drawn.figure.axes).reshape(3, 5)
+    assert [axis.get_title(loc="center") for axis in axes[0]] == ["query", "nearest 1", "2", "3", "4"]
+    for cells, name in zip(axes, chosen, strict=True):
+        assert cells[0].get_ylabel().endswith(f"AP {result['per_image'][name]['map']:.3f}")
+        query = result["gallery"].index(name)
+        row = list(arrays["queries"]).index(query)
+        shown = [(name, None)]
+        for position in arrays["found"][row, :4]:
+            hit = result["about"]["patient"][position] == result["about"]["patient"][query]
+            shown.append((result["gallery"][position], hit))
+        for axis, (image, hit) in zip(cells, shown, strict=True):
+            pixels = open_eye(Source(searched), "phantom-retrieval", image).photograph()
+            assert (axis.images[0].get_array() == pixels).all()
+            assert (to_hex(axis.spines["top"].get_edgecolor()) == GOOD.lower()) == (hit is True)
+        for axis, similarity in zip(cells[1:], arrays["similarity"][row], strict=False):
+            assert float(axis.get_xlabel().split("\n")[0]) == pytest.approx(similarity, abs=5e-4)
+    assert f"Of {len(by_map)} queries" in drawn.caption
+
+
+def test_a_mirrored_photograph_is_shown_as_the_encoder_saw_it(tmp_path):
+    folder = tmp_path / "preprocessed_images"
+    folder.mkdir()
+    rows, draw_from = ["ID,Left-Fundus,Right-Fundus"], np.random.default_rng(0)
+    for number in range(4):
+        for side in ("left", "right"):
+            pixels = draw_from.integers(90, 255, (SIDE, SIDE, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}_{side}.png")
+        rows.append(f"{number},{number}_left.png,{number}_right.png")
+    (tmp_path / "full_df.csv").write_text("\n".join(rows))
+    data = open_task("odir-eyes", tmp_path, Silent())
+    source = SimpleNamespace(task_data=lambda task: data)
+    for image, step in (("0_left", -1), ("0_right", 1)):
+        held = np.array(Image.open(folder / f"{image}.png"))
+        assert (open_eye(source, "odir-eyes", image).photograph() == held[:, ::step]).all()

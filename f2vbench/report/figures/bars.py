@@ -38,6 +38,9 @@ _WHISKERS = (
 )
 Group = tuple[str, pd.DataFrame, float | None, list[Published]]
 """Of bars beside each other: label, rows of one metric, level of chance, published figures."""
+Panel = tuple[str, str, list[Group]]
+Whiskers = Mapping[tuple[str, str], tuple[float, float]]
+"""(label of a group, encoder) → the ends of its whiskers."""
 
 
 def lacks_few_shot_segmentation(source: Source) -> str | None:
@@ -91,9 +94,6 @@ def _protocol(shots: int) -> str:
     return "few-shot" if shots else "zero-shot"
 
 
-Panel = tuple[str, str, list[Group]]
-
-
 def _panels(source: Source, protocols: Sequence[str]) -> list[Panel]:
     """A panel a protocol, family and metric; tasks side by side."""
     panels: list[Panel] = []
@@ -126,7 +126,7 @@ def _figure(
     frames = [rows for _, _, groups in panels for _, rows, _, _ in groups]
     looks = source.looks_among(pd.concat(frames).encoder)
     marks = any(found for _, _, groups in panels for _, _, _, found in groups)
-    slots = _slots(panels, looks)
+    slots = slots_of(panels, looks)
     with rc_context(style.settings()):
         figure, axes = sheet(style, len(panels), columns=columns, height=48)
         for axis, (_, metric, groups) in zip(axes, panels, strict=True):
@@ -150,12 +150,14 @@ def grouped_bars(
     looks: Sequence[Look],
     style: Style,
     base: float,
+    whiskers: Whiskers | None = None,
 ) -> None:
     """Bars of each group's encoders in the order of ``looks``.
 
     Args:
         slots: label of a group → encoders that room is left for, the last of them `_STAR` for published figures.
         base: where bars start.
+        whiskers: of each bar; by default the interval over seeds.
     """
     by_name = {look.encoder: look for look in looks}
     left, centres, everything = 0.0, [], [base]
@@ -163,7 +165,8 @@ def grouped_bars(
         for place, name in enumerate(slots[label]):
             values = rows.value[rows.encoder == name].to_numpy(float)
             if len(values):
-                everything += _bar(axis, left + place, values, by_name[name], style, base)
+                ends = whiskers.get((label, name)) if whiskers is not None else _over_seeds(values)
+                everything += _bar(axis, left + place, values, by_name[name], style, base, ends)
         width = len(slots[label])
         for mark in found:
             axis.plot(left + width - 1, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
@@ -185,7 +188,7 @@ def grouped_bars(
         axis.axhline(base, color=INK, linewidth=0.8 * style.line, zorder=1)
 
 
-def _slots(panels: Sequence[Panel], looks: Sequence[Look]) -> dict[str, list[str]]:
+def slots_of(panels: Sequence[Panel], looks: Sequence[Look]) -> dict[str, list[str]]:
     """Encoders of each group in any of the panels, so that groups stand below each other; a place for stars last."""
     slots: dict[str, list[str]] = {}
     for label in dict.fromkeys(label for _, _, groups in panels for label, _, _, _ in groups):
@@ -196,19 +199,29 @@ def _slots(panels: Sequence[Panel], looks: Sequence[Look]) -> dict[str, list[str
     return slots
 
 
-def _bar(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style, baseline: float) -> list[float]:
-    """One bar; all heights that it reaches."""
+def _over_seeds(values: np.ndarray) -> tuple[float, float] | None:
+    found = normal_interval(values, varies="head seed")
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _bar(
+    axis: Axes,
+    place: float,
+    values: np.ndarray,
+    look: Look,
+    style: Style,
+    baseline: float,
+    ends: tuple[float, float] | None,
+) -> list[float]:
+    """One bar with whiskers to ``ends``; all heights that it reaches."""
     reached = values.tolist()
     mean = float(values.mean())
     axis.bar(place, mean - baseline, 0.86, bottom=baseline, zorder=2, **look.bar())
-    if len(values) > 1:
-        found = normal_interval(values, varies="head seed")
-        if found.low is not None and found.high is not None:
-            reach = found.high - mean
-            reached += [found.low, found.high]
-            axis.errorbar(
-                place, mean, reach, fmt="none", ecolor=INK, elinewidth=style.line, capsize=0.22 * style.text, zorder=4
-            )
+    if ends is not None:
+        reached += ends
+        middle, reach = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / 2  # the mean need not lie between them
+        whisker: dict[str, Any] = {"ecolor": INK, "elinewidth": style.line, "capsize": 0.22 * style.text}
+        axis.errorbar(place, middle, reach, fmt="none", zorder=4, **whisker)
     marks: dict[str, Any] = look.points() | {"markerfacecolor": "white", "markeredgewidth": 0.7 * style.line}
     if look.floor:
         marks["marker"], size = "o", 0.26 * style.text

@@ -19,6 +19,8 @@ from f2vbench.report.figures import (
     predictions,
     ranks,
     reliability,
+    retrieval,
+    retrieval_examples,
     worst,
 )
 from f2vbench.report.figures.drawn import DrawnFigure
@@ -58,6 +60,18 @@ _KINDS = (
         embedding_map.lacks_embedding_map,
         embedding_map.embedding_map,
     ),
+    FigureKind(
+        "embedding-tsne",
+        "embeddings by t-SNE, by class and camera",
+        embedding_map.lacks_embedding_map,
+        embedding_map.embedding_tsne,
+    ),
+    FigureKind(
+        "retrieval-examples",
+        "queries and the images nearest to them, best, median and worst",
+        retrieval_examples.lacks_examples,
+        retrieval_examples.examples,
+    ),
     FigureKind("worst-cases", "the images on which a model fails", worst.lacks_worst_cases, worst.worst_cases),
     FigureKind(
         "few-shot-segmentation",
@@ -69,6 +83,19 @@ _KINDS = (
     FigureKind("zero-shot", "results without training", bars.lacks_zero_shot, bars.zero_shot, "fig4"),
     FigureKind("few-shot", "few-shot results, every seed a point", boxes.lacks_few_shot, boxes.few_shot, "fig5"),
     FigureKind("supervised", "supervised results", bars.lacks_supervised, bars.supervised, "fig6"),
+    FigureKind(
+        "retrieval",
+        "Recall@1, @5 and @10 of a patient's other images",
+        retrieval.lacks_retrieval,
+        retrieval.retrieval,
+        "fig7",
+    ),
+    FigureKind(
+        "modality-pairs",
+        "Recall@1 by modality of the query and of the images searched",
+        retrieval.lacks_modality_pairs,
+        retrieval.pairs_of_modalities,
+    ),
     FigureKind(
         "few-shot-aupr",
         "few-shot results, area under the precision-recall curve",
@@ -92,7 +119,9 @@ _KINDS = (
         ranks.lacks_critical_difference,
         ranks.critical_difference,
     ),
-    FigureKind("cost-quality", "seconds against quality", cost.lacks_cost_quality, cost.cost_quality),
+    FigureKind(
+        "cost-quality", "what encoding and training cost, against quality", cost.lacks_cost_quality, cost.cost_quality
+    ),
 )
 FIGURES: Mapping[str, FigureKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 ALIASES: Mapping[str, str] = MappingProxyType({kind.alias: kind.name for kind in _KINDS if kind.alias})
@@ -125,7 +154,7 @@ def draw(
     Args:
         results: a `f2vbench.results.Results`.
         names: of `FIGURES`, or aliases; by default all.
-        embeddings: for ``embedding-map``, such as `f2vbench.stored_embeddings.stored_embeddings`.
+        embeddings: for their maps, such as `f2vbench.stored_embeddings.stored_embeddings`.
 
     Raises:
         SettingsError: no such figure or style.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,14 @@ from numpy.typing import NDArray
 
 from f2vbench.data.tasks import TaskData
 from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.neighbour_map import (
+    COMPONENTS,
+    MOST_IMAGES,
+    SEED,
+    neighbour_map,
+    perplexity_of,
+    shown_rows,
+)
 from f2vbench.report.figures.panels import bottom_legend, model_title, sentences, sheet
 from f2vbench.report.figures.source import NotStored, Source
 from f2vbench.report.figures.style import PALE, Style
@@ -25,6 +35,28 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _OTHERS = "others"
 _SEPARATOR = "|"
 Vectors = dict[str, tuple[list[str], NDArray[np.floating]]]
+
+
+@dataclass(frozen=True)
+class MapPanel:
+    """Where the images of one model stand, and what the axes are called."""
+
+    images: Sequence[str]
+    points: NDArray[np.float64]
+    across: str
+    up: str
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A way of bringing embeddings into two dimensions: its name, a panel an encoder, and what a caption tells."""
+
+    name: str
+    panels: dict[str, MapPanel]
+    told: str
+
+
+Method = Callable[[Source, str, Vectors], Mapped]
 
 
 def lacks_embedding_map(source: Source) -> str | None:
@@ -42,14 +74,24 @@ def lacks_embedding_map(source: Source) -> str | None:
 
 def embedding_map(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """A figure a task and colouring, a panel an encoder: the first two principal components."""
+    return _figures(source, style, _by_components)
+
+
+def embedding_tsne(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """The same by t-SNE, which keeps neighbours beside each other and not distances between groups."""
+    return _figures(source, style, _by_neighbours)
+
+
+def _figures(source: Source, style: Style, method: Method) -> Iterator[DrawnFigure]:
     for task in sorted(source.families):
         try:
             vectors = _vectors(source, task)
         except NotStored:
             continue
         if vectors:
+            mapped = method(source, task, vectors)
             for what, groups in _colourings(source.task_data(task)).items():
-                yield _figure(source, style, task, what, groups, vectors)
+                yield _figure(source, style, mapped, task, what, groups)
 
 
 def principal_components(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -99,21 +141,50 @@ def _order(data: TaskData, groups: pd.Series) -> list[str]:
     return named[:_MOST_GROUPS]
 
 
-def _figure(source: Source, style: Style, task: str, what: str, groups: pd.Series, vectors: Vectors) -> DrawnFigure:
+def _by_components(source: Source, task: str, vectors: Vectors) -> Mapped:
+    panels = {}
+    for encoder, (ids, held) in vectors.items():
+        points, parts = principal_components(held)
+        panels[encoder] = MapPanel(ids, points, f"component 1 ({parts[0]:.0%})", f"component 2 ({parts[1]:.0%})")
+    told = (
+        "First two principal components of the embeddings as they are, with their parts of the variance; components "
+        "of different models are not comparable."
+    )
+    return Mapped("embedding-map", panels, told)
+
+
+def _by_neighbours(source: Source, task: str, vectors: Vectors) -> Mapped:
+    panels = {}
+    for encoder, (ids, held) in vectors.items():
+        rows = shown_rows(len(ids))
+        points = source.kept(("t-SNE", task, encoder), partial(neighbour_map, held[rows]))
+        panels[encoder] = MapPanel([ids[row] for row in rows], points, "t-SNE 1", "t-SNE 2")
+    counts = [len(panel.images) for panel in panels.values()]
+    values = sorted({f"{perplexity_of(count):.3g}" for count in counts})
+    told = sentences(
+        f"t-SNE of the first {COMPONENTS} principal components, perplexity {' and '.join(values)} (30, or a third of "
+        f"the other photographs where there are fewer than 91), started from the first two components, seed {SEED}.",
+        f"{MOST_IMAGES:,} photographs drawn by the seed." if MOST_IMAGES in counts else "",
+        "Neighbours stand together; sizes of groups and distances between them mean nothing.",
+    )
+    return Mapped("embedding-tsne", panels, told)
+
+
+def _figure(source: Source, style: Style, mapped: Mapped, task: str, what: str, groups: pd.Series) -> DrawnFigure:
     from matplotlib import rc_context
     from matplotlib.lines import Line2D
 
     data = source.task_data(task)
-    images = {image for ids, _ in vectors.values() for image in ids}
+    images = {image for panel in mapped.panels.values() for image in panel.images}
     shown = groups[groups.index.isin(images)]
     names = _order(data, shown)
     with rc_context(style.settings()):
-        columns = style.columns(len(vectors), least=42)
-        figure, axes = sheet(style, len(vectors), columns=columns, height=style.square(columns, 3))
-        for axis, (encoder, (ids, held)) in zip(axes, vectors.items(), strict=True):
-            parts = _panel(axis, held, groups.reindex(ids).to_numpy(str), names, style)
+        columns = style.columns(len(mapped.panels), least=42)
+        figure, axes = sheet(style, len(mapped.panels), columns=columns, height=style.square(columns, 3))
+        for axis, (encoder, panel) in zip(axes, mapped.panels.items(), strict=True):
+            _draw(axis, panel.points, groups.reindex(panel.images).to_numpy(str), names, style)
             model_title(axis, source.looks[encoder], style, columns)
-            axis.set(xlabel=f"component 1 ({parts[0]:.0%})", ylabel=f"component 2 ({parts[1]:.0%})")
+            axis.set(xlabel=panel.across, ylabel=panel.up)
         labels = [*names, *([_OTHERS] if shown.nunique() > len(names) else [])]
         handles = [
             Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=0.6 * style.text)
@@ -124,17 +195,13 @@ def _figure(source: Source, style: Style, task: str, what: str, groups: pd.Serie
     title = f"Embeddings by {what}, {source.title(task)}"
     caption = sentences(
         f"{title}; {len(images)} photographs.",
-        "First two principal components of the embeddings as they are, with their parts of the variance; components "
-        "of different models are not comparable.",
+        mapped.told,
         "Which camera took a photograph is not known: its size in pixels stands for it." if stand_in else "",
     )
-    return DrawnFigure(f"embedding-map-{task}-{what}", title, caption, figure)
+    return DrawnFigure(f"{mapped.name}-{task}-{what}", title, caption, figure)
 
 
-def _panel(
-    axis: Axes, vectors: NDArray[np.floating], groups: NDArray[np.str_], names: list[str], style: Style
-) -> NDArray[np.float64]:
-    points, parts = principal_components(vectors)
+def _draw(axis: Axes, points: NDArray[np.float64], groups: NDArray[np.str_], names: list[str], style: Style) -> None:
     size = (0.5 * style.text) ** 2 * min(1.0, (200 / len(points)) ** 0.5)
     rest = ~np.isin(groups, names)
     axis.scatter(points[rest, 0], points[rest, 1], s=size / 2, color=PALE, marker=".", zorder=1)
@@ -143,4 +210,3 @@ def _panel(
         axis.scatter(mine[:, 0], mine[:, 1], s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, zorder=2)
     axis.set(xticks=[], yticks=[])
     axis.set_box_aspect(1)
-    return parts

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
+from f2vbench.data.images import content_hash, field_of_view, read_label, read_part
 from f2vbench.data.view import SquareView
 from f2vbench.report.figures.source import NotStored, Source
 from f2vbench.report.figures.style import FALSE, INK, MISSED, Style
@@ -94,7 +94,7 @@ def open_eye(source: Source, task: str, image: str) -> Eye:
     if row.empty:
         raise NotStored(f"{task} has no image {image} any more")
     first = row.iloc[0]
-    rgb = read_rgb(Path(first.path))
+    rgb = read_part(Path(first.path), str(first.get("part", "")))
     if content_hash(rgb) != first.sha256:
         raise NotStored(f"{first.path} has changed since the run")
     fov = read_label(Path(first.fov_path)) if first.fov_path else field_of_view(rgb)

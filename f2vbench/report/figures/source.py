@@ -39,6 +39,7 @@ class ResultsLike(Protocol):
         records: of the units, as the run folders hold them.
         sources: the folder of each record; empty where the records did not come from folders.
         calls: of the runs.
+        cost: as there.
     """
 
     frame: pd.DataFrame
@@ -47,6 +48,9 @@ class ResultsLike(Protocol):
     records: list[Record]
     sources: list[Path]
     calls: list[Record]
+
+    @property
+    def cost(self) -> pd.DataFrame: ...
 
 
 class NotStored(Exception):
@@ -85,6 +89,7 @@ class Source:
         self._embeddings = embeddings
         self.frame = results.frame
         self.families = results.families
+        self.lower_is_better = results.lower_is_better
         self.records = results.records
         self._tasks: dict[str, TaskData | NotStored] = {}
         self._kept: dict[Hashable, Any] = {}
@@ -93,6 +98,11 @@ class Source:
     def looks(self) -> dict[str, Look]:
         """Of all encoders of the results: the same in every figure."""
         return looks_of(self.frame)
+
+    @property
+    def cost(self) -> pd.DataFrame:
+        """Of `Results.cost`."""
+        return self._results.cost
 
     def looks_among(self, encoders: Iterable[str]) -> list[Look]:
         """Those of some encoders, in the order of legends."""
