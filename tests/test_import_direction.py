@@ -29,7 +29,7 @@ ORDER = [
     ["heads"],
     ["results", "retrieval_results"],
     ["report"],
-    ["comparisons", "model_tests", "merging", "tidy"],
+    ["comparisons", "comparison_frame", "model_tests", "further_tests", "tested_cases", "procedure", "merging", "tidy"],
     ["store"],
     ["stats"],
     ["metrics", "data", "units", "provenance"],
