@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
-from f2vbench.stats.delong import delong_interval, delong_test
+from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds
 from f2vbench.stats.effects import cliffs_delta, cohens_d_z
 from f2vbench.stats.intervals import normal_interval, student_interval
 from f2vbench.stats.outcomes import Comparison, Estimate
@@ -156,6 +156,20 @@ def delong_of_mean(first: np.ndarray, second: np.ndarray, labels: np.ndarray, wh
     return delong_test(first.mean(0), second.mean(0), labels, patients=who)
 
 
+def delong_over_seeds(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray) -> Comparison:
+    count = len(first)
+    return delong_test_over_seeds(first, second, [labels] * count, patients=[who] * count)
+
+
+def delong_over_overlapping_seeds(
+    first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray
+) -> Comparison:
+    """Each seed tests two of three cases."""
+    tested = [np.arange(seed, len(labels) + seed) % 3 > 0 for seed in range(len(first))]
+    sides = [[scores[own] for scores, own in zip(side, tested, strict=True)] for side in (first, second)]
+    return delong_test_over_seeds(*sides, [labels[own] for own in tested], patients=[who[own] for own in tested])
+
+
 def dice_of_photographs(kind: str, patients: int) -> Callable[[Random], Outcome]:
     """Mean over photographs of a skewed difference of Dice, two eyes a patient, which share half of it."""
 
@@ -247,6 +261,12 @@ STUDIES = (
     Study("corrected t", "20 splits 80/20 of 200 patients", splits(corrected_resampled_t_test, 200, 0.2, 20), 0.5),
     Study("paired t", "5 head seeds, one test set of 60 patients", one_test_set(t_over_seeds)),
     Study("DeLong", "mean score of the same 5 seeds and 60 patients", one_test_set(delong_of_mean)),
+    Study("DeLong over seeds", "mean AUROC of the same 5 seeds and 60 patients", one_test_set(delong_over_seeds)),
+    Study(
+        "DeLong over seeds",
+        "mean AUROC of 5 seeds, each on 40 of the same 60 patients",
+        one_test_set(delong_over_overlapping_seeds),
+    ),
     Study("DeLong", "20 + 20 patients, AUROC 0.8", comparing(by_patients, 40, 0.5, 0.8)),
     Study("DeLong", "10 + 90 patients, AUROC 0.9", comparing(by_patients, 100, 0.1, 0.9)),
     Study("DeLong", "20 + 20 patients, skewed scores", comparing(by_patients, 40, 0.5, 0.8, noise=skewed)),

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from f2vbench.costs import record_costs
+from f2vbench.data.doubles import doubles_of
+from f2vbench.data.episodes import Episode
 from f2vbench.engine.context import Context
 from f2vbench.engine.items import execute, items_of, workers
 from f2vbench.engine.work import Extract, Item, Solve
@@ -138,6 +140,11 @@ def _context(plan: Plan) -> Context:
     return Context(plan.settings, plan.tasks, parts | plan.models, plan.folder.path, plan.weights)
 
 
+def _episodes(plan: Plan, task: str) -> list[Episode]:
+    places = dict.fromkeys((unit.protocol, unit.shots, unit.seed) for unit in plan.units if unit.task == task)
+    return [plan.tasks[task].episode(*place) for place in places]
+
+
 def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
     return {
         "settings": settings.model_dump(mode="json"),
@@ -150,6 +157,7 @@ def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
                 "patients": task.index.patient.nunique(),
                 "card": task.card.model_dump(mode="json"),
                 "notes": task.notes,
+                "doubles": doubles_of(task.index, _episodes(plan, name)).as_record(),
             }
             for name, task in plan.tasks.items()
         },

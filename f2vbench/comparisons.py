@@ -7,18 +7,19 @@ heads as they were trained. The statistics are those of `f2vbench.stats`; nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
-from f2vbench.model_tests import Predictions, tests_of
-from f2vbench.stats.correction import adjust
+from f2vbench.further_tests import Further
+from f2vbench.model_tests import Tests, tests_of
+from f2vbench.procedure import Procedure
 from f2vbench.stats.outcomes import Comparison, Verdict
 from f2vbench.store.runs import Record
+from f2vbench.tested_cases import Predictions
 
 PLACE = ["task", "protocol", "shots"]
-_TESTS = ("seeds", "splits", "patients")
 Units = dict[tuple[str, str, int | None], dict[str, dict[int, Record]]]
 Pairs = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, ...]]]
 Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not separable", "no test"]
@@ -32,9 +33,7 @@ class Compared:
         better: ``higher`` or ``lower``.
         means: over the seeds of each model.
         roles: why these two: ``best and second``, ``best model and best floor``, ``baseline and best other``.
-        seeds: the papers' test, paired over shared seeds.
-        splits: the corrected one for seeds that are splits of the same images.
-        patients: paired bootstrap over test patients.
+        seeds, splits, patients, further: as in `f2vbench.model_tests.Tests`, adjusted over all comparisons.
     """
 
     task: str
@@ -49,6 +48,8 @@ class Compared:
     seeds: Comparison
     splits: Comparison
     patients: Comparison
+    further: Further
+    procedure: Procedure
 
     @property
     def place(self) -> tuple[str, str, int | None]:
@@ -92,8 +93,9 @@ def compared(
     summary: pd.DataFrame,
     predictions: Predictions,
     pairs: Pairs,
+    procedure: Procedure,
 ) -> list[Compared]:
-    """Pairs of models at each place and metric of a summary, tested, and Holm-adjusted over all of them.
+    """Pairs of models at each place and metric of a summary, tested, and adjusted over all of them.
 
     Args:
         summary: of `Results.summary`, the best of each place and metric first.
@@ -107,22 +109,37 @@ def compared(
         for pair, roles in pairs(group).items()
     ]
     replicates = replicates_for(len(wanted))
-    found = []
+    found, tested = [], []
     for (task, protocol, shots, metric), group, (first, second), roles in wanted:
         place = (task, protocol, None if pd.isna(shots) else int(shots))
         means = [float(group.loc[group.encoder == name, "mean"].iloc[0]) for name in (first, second)]
         better = str(group.better.iloc[0])
-        tests = tests_of(units[place][first], units[place][second], metric, protocol, predictions, replicates)
-        found.append(Compared(*place, metric, better, first, second, (means[0], means[1]), roles, *tests))
-    seeds, splits, patients = (adjust([getattr(each, name) for each in found]) for name in _TESTS)
+        sides = units[place][first], units[place][second]
+        tested.append(tests_of(*sides, metric, protocol, predictions, replicates, procedure))
+        found.append((*place, metric, better, first, second, (means[0], means[1]), roles))
     return [
-        replace(each, seeds=a, splits=b, patients=c)
-        for each, a, b, c in zip(found, seeds, splits, patients, strict=True)
+        Compared(*about, each.seeds, each.splits, each.patients, each.further, procedure)
+        for about, each in zip(found, _adjusted(tested, procedure), strict=True)
     ]
 
 
+def _adjusted(tested: Sequence[Tests], procedure: Procedure) -> list[Tests]:
+    """Each kind of test adjusted over all comparisons."""
+
+    def over_all(test: Callable[[Tests], Comparison]) -> list[Comparison]:
+        return procedure.adjust_all([test(each) for each in tested])
+
+    main = zip(over_all(lambda t: t.seeds), over_all(lambda t: t.splits), over_all(lambda t: t.patients), strict=True)
+    of_pairs, of_sides = over_all(lambda t: t.further.paired), over_all(lambda t: t.further.welch)
+    by_ranks, of_areas = over_all(lambda t: t.further.wilcoxon), over_all(lambda t: t.further.delong)
+    by_swaps = over_all(lambda t: t.further.swap)
+    effects = [each.further.effect for each in tested]
+    further = map(Further, of_pairs, of_sides, by_ranks, of_areas, by_swaps, effects)
+    return [Tests(*three, further=others) for three, others in zip(main, further, strict=True)]
+
+
 def replicates_for(comparisons: int) -> int:
-    """Bootstrap replicates: so many that the smallest p they can give stays below 0.05 after Holm's adjustment."""
+    """Bootstrap replicates: so many that the smallest p they can give stays below 0.05 after adjustment."""
     return min(max(2_000, 50 * comparisons), 10_000)
 
 
@@ -160,36 +177,3 @@ def against_best(encoder: str) -> Pairs:
         return {(encoder, others[0]): ("baseline and best other",)}
 
     return choose
-
-
-def as_frame(comparisons: Sequence[Compared]) -> pd.DataFrame:
-    """One row a comparison; the columns are told at `Results.compare`."""
-    rows = [
-        dict(zip([*PLACE, "metric", "better", "encoder", "best_other"], _where(each), strict=True))
-        | {"n": each.seeds.n, "difference": each.seeds.difference, "t": each.seeds.statistic}
-        | {"p": each.seeds.p, "p_holm": each.seeds.p_adjusted}
-        | {"p_corrected": each.splits.p, "p_corrected_holm": each.splits.p_adjusted}
-        | {"patients": each.patients.n, "low": each.patients.low, "high": each.patients.high}
-        | {"p_patients": each.patients.p, "p_patients_holm": each.patients.p_adjusted}
-        | {"certainty": each.certainty, "reason": each.seeds.reason}
-        | {"reason_corrected": each.splits.reason, "reason_patients": each.patients.reason}
-        for each in comparisons
-    ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table["shots"] = table.shots.astype("Int64")
-    return table.astype(dict.fromkeys(_NUMBERS, float))
-
-
-_NUMBERS = (
-    *("difference", "t", "p", "p_holm", "p_corrected", "p_corrected_holm"),
-    *("low", "high", "p_patients", "p_patients_holm"),
-)
-COLUMNS = [
-    *(*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_holm"),
-    *("p_corrected", "p_corrected_holm", "patients", "low", "high", "p_patients", "p_patients_holm"),
-    *("certainty", "reason", "reason_corrected", "reason_patients"),
-]
-
-
-def _where(each: Compared) -> tuple[str | int | None, ...]:
-    return (*each.place, each.metric, each.better, each.first, each.second)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
+from f2vbench.procedure import Procedure
 from f2vbench.report.retrieval_tables import as_text, retrieval_tables
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import attention_text, results_text
@@ -18,6 +19,8 @@ from f2vbench.results import Results
 from f2vbench.retrieval_results import untold
 from f2vbench.store.runs import RunFolder, runs_below
 from f2vbench.stored_embeddings import stored_embeddings
+
+_AS_IN_THE_PAPERS = Procedure()
 
 
 class Tables(NamedTuple):
@@ -28,17 +31,23 @@ class Tables(NamedTuple):
     comparison: pd.DataFrame
 
 
-def tables(results: Results, metrics: Sequence[str] | None = None, baseline: str | None = None) -> Tables:
+def tables(
+    results: Results,
+    metrics: Sequence[str] | None = None,
+    baseline: str | None = None,
+    procedure: Procedure = _AS_IN_THE_PAPERS,
+) -> Tables:
     """Tables of some metrics, or of the main ones of each task's family.
 
     Args:
         baseline: the model that is compared with the best other; where it is None or has no results, the first of
             the summary that is no floor.
+        procedure: which t-test is made over seeds, and how p-values are adjusted.
     """
     by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
     summary = results.summary(metrics or by_task)
     baseline = _compared(summary, baseline)
-    comparison = results.compare(baseline, metrics or by_task)
+    comparison = results.compare(baseline, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
     notes = [f"note: {note}" for note in results.notes]
     shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
     blocks = [results_text(summary, comparison, by_task, shots_of)]
@@ -70,7 +79,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
     call = RunFolder(folders[0]).last_call()
     baseline = settings.baseline or next(iter(call["models"] if call else []), None)
-    found = tables(results, metrics, baseline)
+    found = tables(results, metrics, baseline, Procedure(settings.test, settings.adjust))
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
     out = settings.out or folders[0]
     yield ""

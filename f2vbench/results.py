@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
+from f2vbench.comparison_frame import as_frame
+from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, compared, pairs_that_matter
 from f2vbench.cost_frame import cost_frame
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically, write_csv
 from f2vbench.merging import merged
+from f2vbench.procedure import Adjustment, Procedure, SeedTest
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.store.runs import Record, RunFolder
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from f2vbench.report.grid import Table
 
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
+_AS_IN_THE_PAPERS = Procedure()
 _SHOWN = 2  # where records are older than the names of main metrics
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 
@@ -142,32 +145,44 @@ class Results:
         table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
         return in_order(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
 
-    def compare(self, encoder: str, metrics: Metrics = None) -> pd.DataFrame:
-        """An encoder against the best other model at each place, asked three questions.
+    def compare(
+        self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
+    ) -> pd.DataFrame:
+        """An encoder against the best other model at each place, asked three questions, and by other tests.
 
         ``p`` is the papers' two-sided t-test, paired over the ``n`` shared seeds; where seeds share images it is too
         sure of itself. ``p_corrected`` is Nadeau and Bengio's for seeds that are overlapping splits. ``p_patients``,
         ``low`` and ``high`` (95 %, of the difference) are of a bootstrap over the ``patients`` tested, for the heads as
-        they were trained. Each ``…_holm`` is adjusted over the rows returned. Where a number can't be had,
-        ``reason``, ``reason_corrected`` or ``reason_patients`` says why. The best other has the highest mean, or the
+        they were trained. Beside them are ``p_paired``, ``p_welch``, ``p_wilcoxon`` (which can't be below
+        ``wilcoxon_smallest_p``), ``p_delong`` (AUROC of two classes), ``p_permutation`` (models swapped by patient)
+        and ``effect`` with its interval, which ``effect_is`` names. Each ``…_adjusted`` is adjusted over the rows
+        returned. Where a number can't be had, ``reason…`` says why. The best other has the highest mean, or the
         lowest where ``better`` says so; ``difference`` is encoder − other in either case. Levels of chance are not
         compared.
 
+        Args:
+            test: what ``p`` is, ``paired`` or ``welch``.
+            adjust: ``holm``, or ``bh`` for Benjamini–Hochberg.
+
         Raises:
             StoreError: the encoder isn't in these results.
+            SettingsError: another test or adjustment.
         """
+        procedure = Procedure(test, adjust)
         known = sorted(set(self._chosen(metrics).encoder))
         if encoder not in known:
             raise StoreError(
                 f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
             )
-        return in_order(as_frame(self.comparisons(metrics, against_best(encoder))), [*PLACE, "metric"])
+        return in_order(as_frame(self.comparisons(metrics, against_best(encoder), procedure)), [*PLACE, "metric"])
 
-    def comparisons(self, metrics: Metrics = None, pairs: Pairs | None = None) -> list[Compared]:
+    def comparisons(
+        self, metrics: Metrics = None, pairs: Pairs | None = None, procedure: Procedure = _AS_IN_THE_PAPERS
+    ) -> list[Compared]:
         """Pairs of models at each place, tested; by default the best with the second, and with the best floor."""
         summary = self.summary(metrics)
         real = summary[~summary.metric.str.endswith(CHANCE)]
-        return compared(self.records, real, self.predictions, pairs or pairs_that_matter())
+        return compared(self.records, real, self.predictions, pairs or pairs_that_matter(), procedure)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""
@@ -186,7 +201,7 @@ class Results:
     def figure(self, name: str, style: str = "nature") -> Figure:
         """A figure by its name, such as ``few-shot-segmentation``, or the paper's number, ``fig3``.
 
-        Where a kind has several (one a task), the first.
+        Where a kind has several (one a task), the first. Its ``savefig`` writes in the style, with fonts embedded.
 
         Raises:
             SettingsError: no such figure or style.

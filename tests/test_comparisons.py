@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.multitest import multipletests
 from stored_runs import grid, unit_record, write_run
 
 from f2vbench import Results
 from f2vbench.comparisons import pairs_that_matter, replicates_for
+from f2vbench.errors import SettingsError
+from f2vbench.further_tests import swapped
+from f2vbench.procedure import Procedure
+from f2vbench.stats.bootstrap import paired_bootstrap
+from f2vbench.stats.delong import delong_test_over_seeds
+from f2vbench.stats.weighted import METRICS, looped, mean_over_classes, mean_over_seeds
 from f2vbench.store.runs import RunFolder
+from f2vbench.tested_cases import Cases
 
 
 def by_pair(results, metric="auroc", **words):
@@ -88,6 +96,99 @@ def test_classification_resamples_stored_probabilities(tmp_path):
     assert each.patients.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
     assert each.patients.low > 0
     assert each.patients.verdict() == "better"
+    held = [run.get_predictions(record["result"]["predictions"]["sha256"]) for record in results.records]
+    scores = {
+        (record["unit"]["encoder"], record["unit"]["seed"]): predicted["probabilities"][:, 1]
+        for record, predicted in zip(results.records, held, strict=True)
+    }
+    sides = [[scores[name, seed] for seed in (0, 1)] for name in "ab"]
+    delong = delong_test_over_seeds(*sides, [truth] * 2, patients=[images] * 2)
+    assert each.further.delong.p == pytest.approx(delong.p, rel=1e-6)
+    assert each.further.delong.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
+    assert each.further.swap.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
+    assert each.further.swap.p < 0.05
+    # Heads whose scores lie elsewhere at one seed rank the same images alike, and the swap test must not see it.
+    rows = np.repeat([0, 1], 60)
+    for offset in (0.0, 5.0):
+        first, second = (
+            np.column_stack([rows, np.concatenate([side[0], side[1] + shift])])
+            for side, shift in zip(sides, (offset, 0.0), strict=True)
+        )
+        shifted = Cases(first, second, np.tile(truth, 2), np.array(images * 2), METRICS["auroc"])
+        assert swapped(shifted, 199).p == pytest.approx(1 / 200)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_bootstrap_of_a_mean_over_classes_is_a_slow_loops(several):
+    """One class an image (macro AUROC) and several classes an image, two seeds, two images a patient."""
+    draw = np.random.default_rng(8)
+    truth = np.eye(3, dtype=int)[np.arange(48) % 3]
+    if several:
+        truth = (draw.random((48, 3)) < 0.4).astype(int)
+    sides = [truth * signal + draw.normal(0, 1, (2, 48, 3)) for signal in (1.2, 0.9)]
+    stacked = [np.column_stack([np.repeat([0, 1], 48), side.reshape(96, 3)]) for side in sides]
+    labels, patients = np.concatenate([truth, truth]), np.tile(np.repeat(np.arange(24), 2), 2)
+
+    def auroc(scores, own):
+        won = scores[own == 1][:, None] - scores[own == 0]
+        return np.mean(won > 0) + np.mean(won == 0) / 2
+
+    def slow(predictions, own):
+        seeds = [predictions[:, 0] == seed for seed in (0, 1)]
+        return np.mean([auroc(predictions[rows, 1 + c], own[rows, c]) for rows in seeds for c in range(3)])
+
+    words = {"patients": patients, "replicates": 199}
+    fast = paired_bootstrap(*stacked, labels, metric=mean_over_seeds(mean_over_classes("auroc")), **words)
+    expected = paired_bootstrap(*stacked, labels, metric=looped(slow), **words)
+    assert (fast.difference, fast.low, fast.high, fast.p) == pytest.approx(
+        (expected.difference, expected.low, expected.high, expected.p), rel=1e-9
+    )
+
+
+def test_the_other_tests_are_scipys_and_the_effect_is_hedges():
+    results = Results(grid({"a": 0.8, "b": 0.79}, spread=0.03))
+    each = by_pair(results)["a", "b"]
+    values = results.frame[results.frame.metric == "auroc"].pivot(index="seed", columns="encoder", values="value")
+    difference = values.a - values.b
+    assert each.further.paired == each.seeds
+    assert each.further.welch.p == pytest.approx(scipy_stats.ttest_ind(values.a, values.b, equal_var=False).pvalue)
+    assert each.further.wilcoxon.p == pytest.approx(scipy_stats.wilcoxon(values.a, values.b).pvalue)
+    assert each.further.wilcoxon.smallest_p == 0.0625
+    assert each.further.effect.value == pytest.approx(difference.mean() / difference.std() * np.sqrt(2 / np.pi))
+    assert "mean over images" in each.further.delong.reason
+    dice = by_pair(results, "dice")["a", "b"]
+    assert dice.further.delong.reason == "DeLong's test is of AUROC"
+
+
+def test_welchs_test_takes_all_seeds_of_each_and_bh_adjusts_as_statsmodels():
+    records = list(grid({"a": 0.8, "b": 0.79, "c": 0.7}, spread=0.05, shots=(1, 2)))
+    records = [r for r in records if (r["unit"]["encoder"], r["unit"]["seed"]) != ("b", 0)]
+    results = Results(records)
+    found = results.comparisons(["auroc", "dice"], procedure=Procedure("welch", "bh"))
+    one = next(each for each in found if (each.shots, each.metric) == (1, "auroc"))
+    frame = results.frame[(results.frame.metric == "auroc") & (results.frame.shots == 1)]
+    sides = [frame.value[frame.encoder == name] for name in (one.first, one.second)]
+    assert one.seeds.p == pytest.approx(scipy_stats.ttest_ind(*sides, equal_var=False).pvalue)
+    assert one.seeds.method.name == "Welch's t-test"
+    assert one.further.effect.method.name == "Hedges' g"
+    assert one.further.paired.n == 4
+    for test in ("seeds", "patients"):
+        tested = [getattr(each, test) for each in found]
+        adjusted = multipletests([t.p for t in tested], method="fdr_bh")[1]
+        assert [t.p_adjusted for t in tested] == pytest.approx(adjusted)
+    row = results.compare("a", ["auroc"], test="welch", adjust="bh").iloc[0]
+    assert (row.test, row.adjustment, row.effect_is) == ("Welch's t-test", "Benjamini–Hochberg", "Hedges' g")
+    with pytest.raises(SettingsError, match=r"test=welsh.*did you mean 'welch'"):
+        results.compare("a", test="welsh")
+
+
+def test_without_a_shared_seed_welch_is_what_is_left():
+    records = list(grid({"a": 0.8, "b": 0.7}, seeds=4, spread=0.05))
+    records = [r for r in records if (r["unit"]["encoder"] == "a") == (r["unit"]["seed"] < 2)]
+    each = by_pair(Results(records))["a", "b"]
+    assert each.seeds.reason == each.further.wilcoxon.reason == each.further.swap.reason == "no seed in common"
+    assert each.further.effect.value is None
+    assert each.further.welch.p is not None
 
 
 def test_a_metric_that_is_no_mean_and_has_no_predictions_gets_a_reason():
@@ -136,6 +237,6 @@ def test_compare_tells_all_three_and_their_reasons():
     row = results.compare("b", ["auroc"]).iloc[0]
     assert row.best_other == "a"
     assert row.difference == pytest.approx(-0.1, abs=0.01)
-    assert {"p", "p_holm", "p_corrected", "p_patients", "low", "high"} <= set(row.index[row.notna()])
+    assert {"p", "p_adjusted", "p_corrected", "p_patients", "low", "high"} <= set(row.index[row.notna()])
     assert row.low < row.difference < row.high
     assert row.p_corrected > row.p

@@ -29,7 +29,10 @@ ORDER = [
     ["heads"],
     ["results"],
     ["report"],
-    ["comparisons", "cost_frame", "model_tests", "merging", "retrieval_results", "tidy"],
+    [
+        *("comparisons", "comparison_frame", "cost_frame", "model_tests", "further_tests", "tested_cases", "procedure"),
+        *("merging", "retrieval_results", "tidy"),
+    ],
     ["store"],
     ["stats"],
     ["metrics", "data", "units", "provenance"],

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
 from stored_runs import call_record, grid, unit_record, write_run
 
 from f2vbench import Results
+from f2vbench.adapters.families import FAMILIES, family_named
 from f2vbench.cli import main
 from f2vbench.errors import SettingsError, StoreError
+from f2vbench.procedure import Procedure
 from f2vbench.report.content import content
 from f2vbench.report.grid import Cell, Column, Table
 from f2vbench.report.latex import document, escaped, tabular
 from f2vbench.report.page import page
-from f2vbench.report.wording import number
+from f2vbench.report.wording import SHOTS_OF, number
 
 NASTY = "<script>alert('x')</script>"
 TITLE = r"Eyes & 50% of $x_1$ #{a}~^\ <b>"
@@ -139,7 +144,7 @@ def test_one_seed_only_is_said_and_nothing_is_nan(tmp_path):
 
 def test_one_model_only_has_nothing_to_compare(run):
     held = content(Results(grid({"a": 0.9}, seeds=2)))
-    assert held.comparisons is None
+    assert not held.comparisons
     assert "a is the only model here: AUROC 0.9" in held.told[0].sentences[0]
     assert 'href="#tests"' not in page(held)
 
@@ -221,7 +226,8 @@ def test_the_command_writes_what_is_asked(run, tmp_path, capsys):
         *("comparison.csv", "cost.csv", "report.html", "report.md", "results.csv", "summary.csv", "tables.tex")
     ]
     comparison = pd.read_csv(out / "comparison.csv")
-    assert {"why", "first", "second", "p_holm", "p_corrected_holm", "p_patients_holm", "certainty"} <= set(comparison)
+    named = {f"p_{test}_adjusted" for test in ("corrected", "patients", "wilcoxon", "delong", "permutation")}
+    assert named | {"why", "first", "second", "p_adjusted", "certainty", "effect", "sentence"} <= set(comparison)
 
 
 def test_figures_are_written_and_shown_on_the_page(run, tmp_path, capsys):
@@ -252,8 +258,18 @@ def test_parquet_needs_pyarrow_and_says_so(run, tmp_path):
             results.report(tmp_path / "out", format="parquet", figures="none")
         assert not (tmp_path / "out").exists()
     else:
-        results.report(tmp_path / "out", format="parquet", figures="none")
-        assert len(pd.read_parquet(tmp_path / "out" / "results.parquet")) == len(results.frame)
+        results.report(tmp_path / "out", format="parquet,csv", figures="none")
+        for name in ("results", "summary", "comparison"):
+            stored = pd.read_parquet(tmp_path / "out" / f"{name}.parquet")
+            told = pd.read_csv(tmp_path / "out" / f"{name}.csv")
+            assert list(stored.columns) == list(told.columns)
+            for column in told:
+                if pd.api.types.is_numeric_dtype(stored[column]):
+                    both = (table[column].astype(float).tolist() for table in (stored, told))
+                    assert next(both) == pytest.approx(next(both), nan_ok=True)
+                else:
+                    assert [str(one) for one in stored[column]] == ["" if pd.isna(x) else str(x) for x in told[column]]
+        assert str(pd.read_parquet(tmp_path / "out" / "results.parquet").shots.dtype) == "Int64"
 
 
 def classified(task, protocol, layout):
@@ -275,7 +291,7 @@ def test_the_papers_tables_sort_eye_and_body_apart(tmp_path):
     ]
     results = Results.load(*runs)
     assert set(results.table("supp-2").frame["data set"]) == {"Title of dr"}
-    assert list(results.table("supp-2").frame.support) == [2, 2]
+    assert list(results.table("supp-2").frame["images a class"]) == [2, 2]
     assert set(results.table("supp-4").frame["data set"]) == {"Title of stroke"}
     assert set(content(results).named) == {"supp-2", "supp-4"}
     with pytest.raises(StoreError, match="nothing for supp-7"):
@@ -310,6 +326,85 @@ def test_table_1_sets_the_published_rows_apart():
     assert [column.title for column in table.columns][2:4] == ["PSNR", "LPIPS ↓"]
 
 
+def test_headings_and_methods_follow_the_test_and_the_adjustment(run, capsys):
+    results = Results.load(run)
+    held = content(results, procedure=Procedure("welch", "bh"))
+    assert "Welch's t-test" in held.comparisons[0].headings[6]
+    assert "Benjamini–Hochberg-adjusted" in held.comparisons[0].headings[6]
+    methods = " ".join(held.methods)
+    assert "two-sided Welch's t-test (Welch, Biometrika" in methods
+    assert "adjusted after Benjamini–Hochberg (" in methods
+    assert "Hedges' g (" in methods
+    assert "after Benjamini–Hochberg's adjustment" in page(held)
+    assert "Holm" not in " ".join([held.comparisons[0].caption, held.comparisons[1].caption, methods])
+    assert main(["report", f"run={run}", "test=welsh", "adjust=bonferroni"]) == 2
+    told = capsys.readouterr().err
+    assert "did you mean 'welch'" in told
+    assert "adjust=bonferroni: must be one of holm, bh" in told
+
+
+def test_one_task_has_no_ranks_and_the_reason_stands_in_their_place(run):
+    held = content(Results.load(run))
+    assert held.across.table is None
+    assert "same 2 tasks or more" in held.across.reason
+    assert held.across.reason.replace("'", "&#39;") in page(held)
+
+
+def test_shots_of_each_class_are_told_so_and_families_agree(tmp_path):
+    held = content(Results.load(write_run(tmp_path / "run", *classified("dr", "few-shot", "aptos2019"))))
+    assert held.told[0].title == "Title of dr, few-shot, 2 a class"
+    assert held.places[0].columns[1].group == "2 a class"
+    assert held.comparisons[0].rows[0][0].text == "Title of dr, few-shot, 2 a class"
+    for name in FAMILIES:
+        assert SHOTS_OF.get(name, "") == family_named(name).shots_of
+
+
+def test_attention_of_classes_with_odd_names_is_a_table_everywhere():
+    records = grid({"a+b": 0.9, "a": 0.8}, seeds=2, task="eyes", family="classification", main_metrics=["auroc"])
+    odd = r"<script>alert(1)</script> & 50% \input{x}_$"
+    for record in records:
+        if record["unit"]["encoder"] == "a+b":
+            shift = record["unit"]["seed"] / 10
+            record["result"]["attention"] = {odd: {"a": 0.6 + shift, "b": 0.4 - shift}, "well": {"a": 0.5, "b": 0.5}}
+    held = content(Results(records))
+    rows = {(row[2].text, row[3].text): row[4] for row in held.attention.rows}
+    assert rows[odd, "a"].value == pytest.approx(0.65)
+    assert rows[odd, "a"].detail == f"± {0.1 / np.sqrt(2):.3f}"
+    assert held.attention.rows[0][0].text == "eyes, few-shot, 1 a class"
+    assert odd not in page(held)
+    assert "How fusions weigh their encoders" in page(held)
+    latex = tabular(held.attention)
+    assert r"\input" not in latex.replace(r"\textbackslash{}input", "")
+    assert not unescaped(re.sub(r"\\(label|resizebox)[^\n]*|\\caption\{\\textbf", "", latex).replace("%\n", ""))
+    assert held.attention in held.tables
+
+
+def test_a_damaged_unit_is_set_aside_and_told_on_the_page(run, tmp_path, capsys):
+    path = sorted((run / "units").glob("*mine*"))[0]
+    path.write_bytes(path.read_bytes()[:-30])
+    assert main(["report", f"run={run}", f"out={tmp_path}", "format=html", "figures=none", "metric=auroc"]) == 0
+    html = (tmp_path / "report.html").read_text()
+    assert html.index("set aside") < html.index("Summary</h2>")
+
+
+def test_a_run_without_a_unit_is_no_report(tmp_path, capsys):
+    empty = write_run(tmp_path / "run", [], call_record({"eyes": {}}))
+    assert main(["report", f"run={empty}", f"out={tmp_path / 'out'}"]) == 2
+    assert "no finished unit yet" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_is_saved_in_the_style_by_whoever_saves_it(tmp_path):
+    figure = Results(grid({"a": 0.9}, seeds=2)).figure("fig3")
+    held = io.BytesIO()
+    with rc_context({"pdf.fonttype": 3, "svg.fonttype": "path"}):
+        figure.savefig(held, format="pdf")
+        figure.savefig(tmp_path / "figure.svg")
+    assert b"/Type3" not in held.getvalue()
+    assert b"/FontFile2" in held.getvalue()
+    assert "<text" in (tmp_path / "figure.svg").read_text()
+
+
 def test_results_offer_the_same_in_python(run, tmp_path):
     results = Results.load(run)
     results.to_latex(tmp_path / "t.tex")
@@ -330,7 +425,15 @@ def test_methods_name_what_was_recorded_and_say_what_was_not(run):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.12345, "0.1235"), (-0.5, "−0.5000"), (12.3456, "12.35"), (1503.21, "1503.2"), (None, "–")]
+    ("value", "text"),
+    [
+        (0.12345, "0.1235"),
+        (-0.5, "−0.5000"),
+        (-0.00001, "0.0000"),
+        (12.3456, "12.35"),
+        (1503.21, "1503.2"),
+        (None, "–"),
+    ],
 )
 def test_numbers_keep_about_four_figures(value, text):
     assert number(value) == text

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from f2vbench.comparisons import Compared, Pairs, as_frame, pairs_that_matter
+from f2vbench.comparison_frame import as_frame
+from f2vbench.comparisons import Compared, Pairs, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.procedure import Procedure
+from f2vbench.report.attention_table import attention_table
+from f2vbench.report.cautions import cautions, remarks
+from f2vbench.report.comparison_tables import comparison_tables
 from f2vbench.report.cost_table import cost_table
 from f2vbench.report.grid import Table
-from f2vbench.report.methods import card_of, methods_text, title_of
+from f2vbench.report.methods import methods_text, title_of
 from f2vbench.report.provenance_tables import provenance_tables
-from f2vbench.report.result_tables import comparison_table, place_tables
+from f2vbench.report.rank_table import AcrossTasks, across_tasks
+from f2vbench.report.result_tables import place_tables
 from f2vbench.report.retrieval_tables import retrieval_tables
-from f2vbench.report.summary_text import Told, overview, told_places
+from f2vbench.report.summary_text import Told, overview, told_places, verdict_sentence
 from f2vbench.report.supplementary import NAMED, named_table, tasks_of
-from f2vbench.report.wording import plural
-from f2vbench.retrieval_results import untold
+from f2vbench.report.wording import Names, plural
 from f2vbench.store.runs import Record
 
+_AS_IN_THE_PAPERS = Procedure()
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 
 
@@ -47,7 +52,9 @@ class Reported(Protocol):
 
     def summary(self, metrics: Metrics = None) -> pd.DataFrame: ...
 
-    def comparisons(self, metrics: Metrics = None, pairs: Pairs | None = None) -> list[Compared]: ...
+    def comparisons(
+        self, metrics: Metrics = None, pairs: Pairs | None = None, procedure: Procedure = ...
+    ) -> list[Compared]: ...
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Content:
     Attributes:
         summary: of `Results.summary`, and ``comparison``, a row each: the same numbers as tidy frames.
         places: a table a task and protocol.
+        comparisons: the tests that decide, and the same by other tests; none where nothing was compared.
+        verdicts: a sentence a comparison.
+        across: ranks of models over tasks.
+        attention: of fusions, where there are some.
         named: name → the papers' tables that there are results for.
     """
 
@@ -67,7 +78,10 @@ class Content:
     warnings: list[str]
     notes: list[str]
     places: list[Table]
-    comparisons: Table | None
+    comparisons: list[Table]
+    verdicts: list[str]
+    across: AcrossTasks
+    attention: Table | None
     retrieval: list[Table]
     named: dict[str, Table]
     cost: Table | None
@@ -75,52 +89,58 @@ class Content:
     provenance: list[Table]
     summary: pd.DataFrame
     comparison: pd.DataFrame
+    procedure: Procedure
 
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        return [
-            *self.places,
-            *([self.comparisons] if self.comparisons else []),
-            *self.retrieval,
-            *self.named.values(),
-            *([self.cost] if self.cost else []),
-        ]
+        others = [table for table in (self.across.table, self.attention) if table is not None]
+        cost = [self.cost] if self.cost else []
+        return [*self.places, *self.comparisons, *others, *self.retrieval, *self.named.values(), *cost]
 
 
-def content(results: Reported, metrics: Sequence[str] | None = None, baseline: str | None = None) -> Content:
+def content(
+    results: Reported,
+    metrics: Sequence[str] | None = None,
+    baseline: str | None = None,
+    procedure: Procedure = _AS_IN_THE_PAPERS,
+) -> Content:
     """Everything that a report of these results says.
 
     Args:
         metrics: those of the tables; by default the main ones of each task's family.
         baseline: a model that is compared with the best other everywhere, beside the comparisons always made.
+        procedure: which t-test is made over seeds, and how p-values are adjusted.
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task)
-    comparisons = _in_order(results.comparisons(metrics or by_task, pairs_that_matter(baseline)), summary, by_task)
-    title = partial(title_of, calls=results.calls)
-    leading = {task: _first_there(names, summary, task) for task, names in by_task.items()}
-    told = told_places(summary, comparisons, leading, title)
+    compared = results.comparisons(metrics or by_task, pairs_that_matter(baseline), procedure)
+    comparisons = _in_order(compared, summary, by_task)
+    names = _names(results)
+    leading = {task: _first_there(shown, summary, task) for task, shown in by_task.items()}
+    told = told_places(summary, comparisons, leading, names)
     floors = set(summary.encoder[summary.floor])
-    titles = [title(task) for task in results.families]
     counts = [plural(results.frame.unit.nunique(), "unit"), plural(results.frame.encoder.nunique(), "model")]
-    warnings, notes = _warnings(results)
     return Content(
-        title=f"Benchmark of retinal encoders: {', '.join(titles)}",
+        title=f"Benchmark of retinal encoders: {', '.join(names.titles.values())}",
         about=", ".join([*counts, plural(results.frame.seed.nunique(), "seed")]),
         overview=overview(told),
         told=told,
-        warnings=warnings,
-        notes=notes,
-        places=place_tables(summary, by_task, comparisons, title),
-        comparisons=comparison_table(comparisons, title, floors) if comparisons else None,
-        retrieval=retrieval_tables(results.records, baseline, title),
-        named={name: table for name in NAMED if (table := _named(results, name, comparisons)) is not None},
-        cost=cost_table(results.cost, title, results.lower_is_better),
-        methods=methods_text(results.records, results.calls, results.families),
+        warnings=cautions(results),
+        notes=remarks(results),
+        places=place_tables(summary, by_task, comparisons, names),
+        comparisons=comparison_tables(comparisons, names, floors),
+        verdicts=[verdict_sentence(each, names, floors) for each in comparisons],
+        across=across_tasks(results, names),
+        attention=attention_table(results.attention, names) if len(results.attention) else None,
+        retrieval=retrieval_tables(results.records, baseline, names.titles.__getitem__),
+        named={name: table for name in NAMED if (table := _named(results, name, comparisons, procedure)) is not None},
+        cost=cost_table(results.cost, names, results.lower_is_better),
+        methods=methods_text(results.records, results.calls, results.families, procedure),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
-        comparison=_tidy(comparisons),
+        comparison=_tidy(comparisons, names, floors),
+        procedure=procedure,
     )
 
 
@@ -132,7 +152,7 @@ def table_named(results: Reported, name: str) -> Table:
     """
     if name not in NAMED:
         raise StoreError(f"there is no table '{name}'{did_you_mean(name, NAMED)}; there are {', '.join(NAMED)}")
-    found = _named(results, name, None)
+    found = _named(results, name, None, _AS_IN_THE_PAPERS)
     if found is None:
         named = NAMED[name]
         what = f"{' or '.join(named.protocols)} units of {named.family}"
@@ -141,7 +161,7 @@ def table_named(results: Reported, name: str) -> Table:
     return found
 
 
-def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None) -> Table | None:
+def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None, procedure: Procedure) -> Table | None:
     """One of the papers' tables; its comparisons are made, and adjusted, for it alone where none are handed over."""
     named = NAMED[name]
     there = {(task, metric) for task, metric in zip(results.frame.task, results.frame.metric, strict=True)}
@@ -150,14 +170,19 @@ def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None)
     if not any(wanted.values()):
         return None
     summary = results.summary(wanted)
-    tested = results.comparisons(wanted) if comparisons is None else comparisons
-    return named_table(name, summary, tested, tasks, partial(title_of, calls=results.calls))
+    tested = results.comparisons(wanted, procedure=procedure) if comparisons is None else comparisons
+    return named_table(name, summary, tested, tasks, _names(results), procedure)
 
 
-def _tidy(comparisons: Sequence[Compared]) -> pd.DataFrame:
-    """One row a comparison, with the two models and why they are compared."""
+def _names(results: Reported) -> Names:
+    return Names({task: title_of(task, results.calls) for task in results.families}, results.families)
+
+
+def _tidy(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> pd.DataFrame:
+    """One row a comparison, with the two models, why they are compared, and the verdict as a sentence."""
     table = as_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
     table.insert(0, "why", ["; ".join(each.roles) for each in comparisons])
+    table["sentence"] = [verdict_sentence(each, names, floors) for each in comparisons]
     return table
 
 
@@ -176,18 +201,3 @@ def _first_there(names: Sequence[str], summary: pd.DataFrame, task: str) -> str:
     """The first of the metrics that has a value in a task, so that sentences speak of what was measured."""
     valued = set(summary.metric[(summary.task == task) & summary["mean"].notna()])
     return next((name for name in names if name in valued), names[0])
-
-
-def _warnings(results: Reported) -> tuple[list[str], list[str]]:
-    """What a reader must know before believing a number, and what is only worth knowing."""
-    seeds = results.frame.groupby(["task", "protocol"]).seed.nunique()
-    few = [f"{task}, {protocol} ({count})" for (task, protocol), count in seeds.items() if 1 < count < 5]
-    warnings = [note for note in results.notes if not note.startswith("chance in ")]
-    if few:
-        warnings.append(f"fewer than five seeds: {'; '.join(few)}")
-    for task in results.families:
-        held = card_of(task, results.calls)
-        warnings += [f"{task}: {note}" for note in held.get("notes", [])]
-    left_out = dict.fromkeys(reason for call in results.calls for reason in call.get("left_out", []))
-    chance = [note for note in results.notes if note.startswith("chance in ")]
-    return warnings, [*chance, *(f"left out: {reason}" for reason in left_out), *untold(results.records).values()]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pandas as pd
 
 from f2vbench.cost_frame import with_most_labels
 from f2vbench.report.grid import Cell, Column, Table
-from f2vbench.report.wording import NONE, metric_name, model_name, number, place_text
+from f2vbench.report.wording import NONE, Names, metric_name, model_name, number
 
 _COSTS = {
     "parameters": ("parameters (M)", "network", 1e6),
@@ -24,12 +23,12 @@ _COSTS = {
 """Column of `Results.cost` → title, group and unit."""
 
 
-def cost_table(cost: pd.DataFrame, title_of: Callable[[str], str], lower_is_better: frozenset[str]) -> Table | None:
+def cost_table(cost: pd.DataFrame, names: Names, lower_is_better: frozenset[str]) -> Table | None:
     """A row a task and model, at the task's place with most labels; None where there is nothing.
 
     Args:
         cost: of `Results.cost`.
-        title_of: a task's title.
+        names: of tasks and places.
     """
     shown = with_most_labels(cost)
     if not len(shown):
@@ -37,7 +36,7 @@ def cost_table(cost: pd.DataFrame, title_of: Callable[[str], str], lower_is_bett
     there = [name for name in _COSTS if name != "device_bytes" or shown[name].notna().any()]
     rows = [
         [
-            Cell(place_text(title_of(row.task), row.protocol, row.shots)),
+            Cell(names.place(row.task, row.protocol, None if pd.isna(row.shots) else int(row.shots))),
             Cell(model_name(row.encoder, row.floor), muted=row.floor or row.weights == "untrained"),
             Cell(metric_name(row.metric, "lower" if row.metric in lower_is_better else "higher")),
             Cell(number(row.value), None if pd.isna(row.value) else float(row.value)),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from f2vbench.procedure import Procedure
 from f2vbench.report.wording import NONE, plural
-from f2vbench.stats.methods import BOOTSTRAP_PERCENTILE, CORRECTED_T, HOLM, PAIRED_T
+from f2vbench.stats.methods import BOOTSTRAP_PERCENTILE, CORRECTED_T, DELONG_SEEDS, PATIENT_SWAP, SIGNED_RANK
 from f2vbench.stats.outcomes import Method
 from f2vbench.store.runs import Record
 
@@ -60,14 +61,13 @@ _SPLITS = {
 
 
 def methods_text(
-    records: Sequence[Record], calls: Sequence[Record], families: Mapping[str, str], notes: Iterable[str] = ()
+    records: Sequence[Record], calls: Sequence[Record], families: Mapping[str, str], procedure: Procedure
 ) -> list[str]:
     """Paragraphs for a methods section; what a run did not record is said to be missing."""
     paragraphs = [_data(task, records, calls) for task in families]
     paragraphs.append(_protocol(records, calls, families))
-    paragraphs.append(_tests(records))
-    paragraphs.append(_software(records))
-    return [*paragraphs, *notes]
+    paragraphs.append(_tests(records, procedure))
+    return [*paragraphs, _software(records)]
 
 
 def card_of(task: str, calls: Iterable[Record]) -> dict[str, Any]:
@@ -142,17 +142,21 @@ def _fine_tuning(protocol: str, settings: Mapping[str, Any]) -> str:
     return _TUNED[protocol] + _RECIPE.format(**settings["tune"], views=views)
 
 
-def _tests(records: Sequence[Record]) -> str:
+def _tests(records: Sequence[Record], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
     if seeds < 2:
         return "One seed was run, so there is no spread over seeds, and no test over seeds is possible."
+    over = "shared seeds" if procedure.test == "paired" else "all seeds of each"
     return (
         f"Values are means over {seeds} seeds with standard deviations (n − 1) and intervals of 1.96 standard errors. "
-        f"Models were compared by the two-sided {cite(PAIRED_T)} over shared seeds; by the {cite(CORRECTED_T)} where "
-        "the seeds' test sets are overlapping random splits; and, for other patients with the heads as trained, by the "
-        f"{cite(BOOTSTRAP_PERCENTILE)}, at least 2,000 replicates, each patient with all images, of means over seeds. "
-        f"p-values were adjusted after {cite(HOLM)} over all comparisons shown; a difference is called sure where both "
-        "the test over seeds and that over patients stay below 0.05."
+        f"Models were compared by the two-sided {cite(procedure.over_seeds)} over {over}; by the {cite(CORRECTED_T)} "
+        "where the seeds' test sets are overlapping random splits; and, for other patients with the heads as trained, "
+        f"by the {cite(BOOTSTRAP_PERCENTILE)}, at least 2,000 replicates, each patient with all images, of means over "
+        "seeds. "
+        f"p-values were adjusted after {cite(procedure.adjustment)} over all comparisons shown; a difference is called "
+        "sure where both the test over seeds and that over patients stay below 0.05. Beside these stand "
+        f"{cite(procedure.effect)} over seeds, {cite(SIGNED_RANK)}, {cite(DELONG_SEEDS)} for AUROC of two classes, and "
+        f"the {cite(PATIENT_SWAP)}, of means over seeds."
     )
 
 

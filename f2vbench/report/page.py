@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,13 +58,9 @@ def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: 
 
 def page_figure(drawn: DrawnFigure) -> PageFigure:
     """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as PNG of 200 dpi."""
-    from matplotlib import rc_context
-
-    held = io.BytesIO()
-    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "f2vbench"}):
-        drawn.figure.savefig(held, format="svg", metadata={"Date": None})
-    source = _data_uri("image/svg+xml", held.getvalue())
-    if held.tell() > _LARGEST_DRAWING:
+    drawing = drawn.content("svg", outlines=True)
+    source = _data_uri("image/svg+xml", drawing)
+    if len(drawing) > _LARGEST_DRAWING:
         source = _data_uri("image/png", drawn.content("png", _DPI))
     width = round(float(drawn.figure.get_figwidth()) * _PIXELS_AN_INCH)
     return PageFigure(drawn.name, drawn.title, drawn.caption, source, width)

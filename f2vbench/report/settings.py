@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from f2vbench.errors import did_you_mean
+from f2vbench.procedure import Adjustment, SeedTest
 from f2vbench.settings import Names, Settings
 
 TABLE_FORMATS = ("html", "csv", "md", "latex", "parquet")
@@ -31,6 +32,13 @@ class ReportSettings(Settings):
     figures: Names = Field(["all"], description="figures by name, all that the runs give something for, or none")
     style: str = Field("nature", description="widths and sizes of figures: nature, lncs or slides")
     second: bool = Field(False, description="mark the second best of each column in LaTeX and Markdown")
+    test: SeedTest = Field(
+        "paired",
+        description="t-test over seeds: paired, over shared seeds as in the papers, or welch, over all of each",
+    )
+    adjust: Adjustment = Field(
+        "holm", description="of p-values for the number of comparisons: holm, or bh for Benjamini–Hochberg"
+    )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
 
     @field_validator("format")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from f2vbench.comparisons import Compared
-from f2vbench.report.wording import metric_name, model_name, number, place_text, plural
+from f2vbench.report.wording import Names, metric_name, model_name, number, plural
 from f2vbench.stats.outcomes import Comparison
 
 
@@ -44,7 +44,7 @@ def told_places(
     summary: pd.DataFrame,
     comparisons: Sequence[Compared],
     main_metric: Mapping[str, str],
-    title_of: Callable[[str], str],
+    names: Names,
 ) -> list[Told]:
     """Sentences on the main metric of each place.
 
@@ -59,8 +59,29 @@ def told_places(
         metric = main_metric[task]
         rows = group[group.metric == metric]
         mine = [each for each in comparisons if each.place == place and each.metric == metric]
-        found.append(_told(place_text(title_of(task), protocol, place[2]), metric, rows, mine, floors))
+        found.append(_told(names.place(*place), metric, rows, mine, floors))
     return found
+
+
+def verdict_sentence(each: Compared, names: Names, floors: set[str]) -> str:
+    """One comparison whole: where, who against whom, the verdict at this n, and what it would take."""
+    first, second = (model_name(name, name in floors) for name in (each.first, each.second))
+    verdict = next((v for v in each.verdicts() if v in ("better", "worse")), "")
+    said = {
+        "sure": f"{first} is {verdict} than {second}",
+        "over seeds only": f"{first} is {verdict} than {second} over seeds only",
+        "over patients only": f"{first} is {verdict} than {second} over test patients only",
+        "contradictory": f"{first} against {second} can't be decided",
+        "not separable": f"{first} and {second} are not separable at {_at_n(each)}",
+        "no test": f"{first} and {second} can't be tested against each other",
+    }[each.certainty]
+    means = f"{number(each.means[0])} against {number(each.means[1])}"
+    return f"{names.place(*each.place)}, {metric_name(each.metric)}: {said} ({means}): {_certainty(each)}."
+
+
+def _at_n(each: Compared) -> str:
+    """``n = 5 seeds and n = 20 patients``: of those tests that there are."""
+    return " and ".join(f"n = {found.n:,} {found.unit}" for found in _both(each) if found.p is not None)
 
 
 def _told(title: str, metric: str, rows: pd.DataFrame, mine: Sequence[Compared], floors: set[str]) -> Told:

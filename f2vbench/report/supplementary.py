@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,10 +12,12 @@ import pandas as pd
 import yaml
 
 from f2vbench.comparisons import Compared
+from f2vbench.procedure import Procedure
+from f2vbench.report.comparison_tables import certainty_text
 from f2vbench.report.grid import Cell, Column, Table
 from f2vbench.report.methods import card_of
-from f2vbench.report.result_tables import SPREAD, certainty_text, model_cell
-from f2vbench.report.wording import NONE, interval, metric_name, number, p_value
+from f2vbench.report.result_tables import SPREAD, model_cell
+from f2vbench.report.wording import NONE, SHOTS_OF, Names, interval, metric_name, number, p_value
 from f2vbench.store.runs import Record
 
 _SYSTEMIC_LAYOUTS = ("uk_biobank", "outcome_table")
@@ -68,7 +70,8 @@ def named_table(
     summary: pd.DataFrame,
     comparisons: Sequence[Compared],
     tasks: Sequence[str],
-    title_of: Callable[[str], str],
+    names: Names,
+    procedure: Procedure,
 ) -> Table | None:
     """A table of the papers, a row a task, number of support images and model; None where there is nothing for it.
 
@@ -86,14 +89,15 @@ def named_table(
     better = dict(zip(rows_of.metric, rows_of.better, strict=True))
     rows = []
     for key, group in rows_of.groupby(_ROWS_BY_PLACE, dropna=False, sort=False):
-        rows += _place_rows(key, group, metrics, comparisons, title_of, few)
-    columns = [Column("data set", numeric=False), *([Column("support")] if few else [])]
+        rows += _place_rows(key, group, metrics, comparisons, names, few)
+    columns = [Column("data set", numeric=False), *([Column(f"images{SHOTS_OF[named.family]}")] if few else [])]
     columns.append(Column("model", numeric=False))
     columns += [Column(metric_name(metric, better[metric])) for metric in metrics]
     columns += [Column("p"), Column("verdict", numeric=False)]
     notes = [
-        f"p: paired t-test of the best against the second in {metric_name(metrics[0])}, Holm-adjusted over all "
-        "comparisons of the report; the verdict asks for other seeds and other patients as well."
+        f"p: {procedure.over_seeds.name} of the best against the second in {metric_name(metrics[0])}, "
+        f"{procedure.adjusted} over all comparisons of the report; the verdict asks for other seeds and other patients "
+        "as well."
     ]
     if name == "table-1":
         rows += [[*row, Cell(NONE), Cell(NONE)] for row in _published_rows(metrics)]
@@ -106,7 +110,7 @@ def _place_rows(
     group: pd.DataFrame,
     metrics: Sequence[str],
     comparisons: Sequence[Compared],
-    title_of: Callable[[str], str],
+    names: Names,
     few: bool,
 ) -> list[list[Cell]]:
     task, protocol, shots = key
@@ -121,7 +125,7 @@ def _place_rows(
     for model in models:
         one = next(row for (encoder, _), row in held.items() if encoder == model)
         muted = bool(one.floor) or one.weights == "untrained"
-        cells = [Cell(title_of(task)), *([Cell(str(place[2]), place[2])] if few else [])]
+        cells = [Cell(names.titles[task]), *([Cell(str(place[2]), place[2])] if few else [])]
         cells.append(model_cell(model, one, muted))
         cells += [_mean(held.get((model, metric)), order[metric][:1] == [model]) for metric in metrics]
         first = test is not None and model == test.first

@@ -97,16 +97,16 @@ def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> s
             "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
             str(row.n),
             _p_text(row.p),
-            _p_text(row.p_holm),
+            _p_text(row.p_adjusted),
             row.reason,
         ]
         for row in comparison.itertuples()
     ]
     encoder = comparison.encoder.iloc[0]
-    header = ["place", "metric", "best other", "difference", "n", "p", "p (Holm)", ""]
-    return (
-        f"{encoder} against the best other model (two-sided t-test, paired over shared seeds)\n{layout(header, rows)}"
-    )
+    adjustment = comparison.adjustment.iloc[0]
+    header = ["place", "metric", "best other", "difference", "n", "p", f"p ({adjustment})", ""]
+    test = comparison.test.iloc[0]
+    return f"{encoder} against the best other model (two-sided {test} over seeds)\n{layout(header, rows)}"
 
 
 def attention_text(attention: pd.DataFrame, shots_of: Mapping[str, str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import pandas as pd
 
 METRIC_NAMES = {
@@ -26,6 +29,8 @@ METRIC_NAMES = {
     "lpips": "LPIPS",
 }
 _SUFFIXES = {"_frame_pooled": "whole frame, all pixels", "_pooled": "all pixels", "_frame": "whole frame"}
+SHOTS_OF = {"classification": " a class"}
+"""What is said behind a number of support images, by family, where they are not those of all."""
 NONE = "–"
 
 
@@ -50,16 +55,30 @@ def model_name(encoder: str, floor: bool) -> str:
     return f"{encoder} (floor)" if floor else encoder
 
 
-def shots_text(shots: int | None) -> str:
-    """``1 shot``, ``4 shots``: support images, of each class in classification; nothing where there is no number."""
+def shots_text(shots: int | None, family: str) -> str:
+    """``1 shot``, ``4 shots``; ``4 a class`` where they are of each class; nothing where there is no number."""
     if shots is None or pd.isna(shots) or shots == 0:
         return ""
-    return plural(int(shots), "shot")
+    return f"{int(shots):,}{SHOTS_OF[family]}" if family in SHOTS_OF else plural(int(shots), "shot")
 
 
-def place_text(title: str, protocol: str, shots: int | None) -> str:
-    """``RITE, few-shot, 2 shots``"""
-    return ", ".join(part for part in (title, protocol, shots_text(shots)) if part)
+@dataclass(frozen=True)
+class Names:
+    """How a report calls tasks and places.
+
+    Attributes:
+        titles, families: of each task.
+    """
+
+    titles: Mapping[str, str]
+    families: Mapping[str, str]
+
+    def shots(self, task: str, shots: int | None) -> str:
+        return shots_text(shots, self.families[task])
+
+    def place(self, task: str, protocol: str, shots: int | None = None) -> str:
+        """``RITE, few-shot, 2 shots``, ``ODIR-5K, few-shot, 2 a class``"""
+        return ", ".join(part for part in (self.titles[task], protocol, self.shots(task, shots)) if part)
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -67,18 +86,19 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or pd.isna(value):
         return NONE
     size = abs(value)
-    return f"{value:.{digits if size < 10 else max(digits - 2, 0) if size < 1000 else 1}f}".replace("-", "−")
+    shown = f"{value:.{digits if size < 10 else max(digits - 2, 0) if size < 1000 else 1}f}"
+    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
 
 
 def signed(value: float | None) -> str:
     return NONE if value is None or pd.isna(value) else number(value) if value < 0 else f"+{number(value)}"
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     """``[0.9012, 0.9344]``, or nothing."""
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return ""
-    return f"[{number(low)}, {number(high)}]"
+    return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def p_value(p: float | None) -> str:

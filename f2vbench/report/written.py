@@ -11,6 +11,7 @@ import pandas as pd
 
 from f2vbench.errors import SettingsError
 from f2vbench.files import write_atomically, write_csv
+from f2vbench.procedure import Procedure
 from f2vbench.report.content import Content, Reported, content
 from f2vbench.report.figures.catalogue import draw, figure_names, missing
 from f2vbench.report.figures.drawn import Format, save
@@ -55,7 +56,7 @@ def write_report(
         raise SettingsError(_NO_PYARROW)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
-    held = content(results, metrics, baseline)
+    held = content(results, metrics, baseline, Procedure(settings.test, settings.adjust))
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
@@ -87,6 +88,10 @@ def as_markdown(held: Content, *, second: bool = False) -> str:
     if held.warnings:
         parts += ["## Before you believe a number", *(f"- {escaped(warning)}" for warning in held.warnings)]
     parts += ["## Results", *(markdown(table, second=second) for table in held.tables), *map(escaped, held.notes)]
+    if held.across.reason:
+        parts.append(escaped(held.across.reason))
+    if held.verdicts:
+        parts += ["## Every comparison in a sentence", *(f"- {escaped(sentence)}" for sentence in held.verdicts)]
     parts += ["## Methods", *map(escaped, held.methods)]
     parts += ["## Provenance", *(markdown(table) for table in held.provenance)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

@@ -1,55 +1,28 @@
 """AUROC of binary labels: DeLong's intervals and tests, also with several images a patient.
 
-The area is a mean over all (positive, negative) pairs. The share of its pairs that a case wins is its *placement
-value*; their variance gives the area's. Midranks find them in O(n log n) (Sun & Xu 2014). Where one patient has
-several images, placement values are summed by patient first (Obuchowski 1997); with one image each this is DeLong's
-formula exactly.
+The variances are those of `f2vbench.stats.areas`. Where one patient has several images, placement values are summed by
+patient first (Obuchowski 1997); with one image each this is DeLong's formula exactly.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr, ndtri
-from scipy.stats import rankdata
 
-from f2vbench.stats.checks import binary, clusters, finite, level
-from f2vbench.stats.methods import DELONG, DELONG_CLUSTERED
+from f2vbench.stats.areas import areas_of, error_of_sum
+from f2vbench.stats.checks import binary, clusters, finite, level, pairs
+from f2vbench.stats.methods import DELONG, DELONG_CLUSTERED, DELONG_SEEDS
 from f2vbench.stats.outcomes import Comparison, Estimate, Varies
 from f2vbench.stats.power import cases_needed
 
 _VARIES: tuple[Varies, ...] = ("test patients",)
 _ROUNDING = 1e-14
-
-
-@dataclass(frozen=True)
-class _Areas:
-    """AUROCs of models on the same cases.
-
-    Attributes:
-        areas: (k,); None where a class is absent, and ``reason`` says so.
-        positives, negatives: deviations of placement values from the area, (k, patients), summed by patient; None
-            where too few patients leave no variance.
-        factors: of the sums of squares over positives, over negatives, and of the cross product.
-    """
-
-    areas: np.ndarray | None
-    reason: str = ""
-    positives: np.ndarray | None = None
-    negatives: np.ndarray | None = None
-    factors: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def standard_error(self, *contrast: float) -> float | None:
-        """Of Σ contrast·area. Deviations are combined before they are squared, so equal models give 0 exactly."""
-        if self.positives is None or self.negatives is None:
-            return None
-        x, y = np.array(contrast) @ self.positives, np.array(contrast) @ self.negatives
-        variance = self.factors[0] * (x @ x) + self.factors[1] * (y @ y) + 2 * self.factors[2] * (x @ y)
-        return math.sqrt(max(float(variance), 0.0))
 
 
 def delong_interval(
@@ -79,7 +52,7 @@ def delong_interval(
     y = binary(labels, s.size)
     codes, count = clusters(patients, s.size)
     result = Estimate(value=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = _areas([s], y, codes, count)
+    found = areas_of([s], y, codes, count)
     if found.areas is None:
         return replace(result, reason=found.reason)
     area = float(found.areas[0])
@@ -121,7 +94,7 @@ def delong_test(
     y = binary(labels, a.size)
     codes, count = clusters(patients, a.size)
     result = Comparison(difference=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = _areas([a, b], y, codes, count)
+    found = areas_of([a, b], y, codes, count)
     if found.areas is None:
         return replace(result, reason=found.reason)
     difference = float(found.areas[0] - found.areas[1])
@@ -134,6 +107,57 @@ def delong_test(
         alpha,
         "the models order every case alike, or differ by a constant",
     )
+
+
+def delong_test_over_seeds(
+    first: Sequence[ArrayLike],
+    second: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    *,
+    patients: Sequence[ArrayLike],
+    confidence: float = 0.95,
+) -> Comparison:
+    """DeLong's test of the means of two models' AUROCs over seeds, each seed with test cases of its own.
+
+    The mean difference is one contrast of the 2·seeds areas, whose covariance DeLong's paper gives where all are of
+    the same cases. Placement values are summed by patient over all seeds before they are squared, as Obuchowski sums
+    them over a patient's images, so that patients tested at several seeds are not taken for several. With one seed
+    it is `delong_test`. It speaks of other patients for the heads as they were trained, not of other seeds.
+
+    Args:
+        first, second, labels, patients: of each seed, as in `delong_test`; names of patients hold across seeds.
+
+    Raises:
+        ValueError: as `delong_test`, or another number of seeds in one of them.
+    """
+    alpha = level(confidence)
+    names = [np.asarray(those) for those in patients]
+    codes, count = clusters(np.concatenate(names), sum(map(len, names)))
+    ends = np.cumsum([len(those) for those in names])
+    parts, positives, negatives = [], 0, 0
+    for a, b, y, own in zip(first, second, labels, np.split(codes, ends[:-1]), strict=True):
+        scores, truth = pairs(a, b), binary(y, own.size)
+        parts.append(areas_of(list(scores), truth, own, count))
+        positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
+    result = Comparison(
+        method=DELONG_SEEDS,
+        varies=_VARIES,
+        n=count,
+        unit="patients",
+        difference=None,
+        confidence=confidence,
+        note=f"{positives:,} positive and {negatives:,} negative images at {len(parts)} seeds",
+    )
+    differences = []
+    for part in parts:
+        if part.areas is None:
+            return replace(result, reason=f"at a seed, {part.reason}")
+        differences.append(float(part.areas[0] - part.areas[1]))
+    result = replace(result, difference=float(np.mean(differences)))
+    se = error_of_sum(parts, (1 / len(parts), -1 / len(parts)))
+    if se is None:
+        return replace(result, reason=f"at a seed, {next(part.reason for part in parts if part.reason)}")
+    return _tested(result, se, alpha, "the models order every case alike at every seed, or differ by a constant")
 
 
 def delong_test_unpaired(
@@ -162,7 +186,7 @@ def delong_test_unpaired(
         s = finite(scores, name)
         y = binary(labels, s.size)
         codes, count = clusters(patients, s.size)
-        sides.append(_areas([s], y, codes, count))
+        sides.append(areas_of([s], y, codes, count))
         counts.append(count)
         notes.append(f"{name}: {_classes(y)}")
     clustered = first_patients if first_patients is not None else second_patients
@@ -178,45 +202,6 @@ def delong_test_unpaired(
     if errors[0] is None or errors[1] is None:
         return replace(result, reason=one.reason or other.reason)
     return _tested(result, math.hypot(errors[0], errors[1]), alpha, "DeLong's variance is zero on both sides")
-
-
-def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """AUROC, and placement values of the positives and of the negatives, in their order.
-
-    Args:
-        scores: (n,) finite.
-        labels: (n,) bool, both classes present.
-    """
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    together = rankdata(scores)
-    of_positives = (together[labels] - rankdata(scores[labels])) / negatives
-    of_negatives = 1 - (together[~labels] - rankdata(scores[~labels])) / positives
-    return float(of_positives.mean()), of_positives, of_negatives
-
-
-def _areas(models: list[np.ndarray], labels: np.ndarray, codes: np.ndarray, count: int) -> _Areas:
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    if not positives or not negatives:
-        there = "positive" if positives else "negative"
-        return _Areas(None, f"all {labels.size} labels are {there}: AUROC is undefined")
-    found = [placements(scores, labels) for scores in models]
-    areas = np.array([area for area, _, _ in found])
-    with_positives = np.unique(codes[labels]).size
-    with_negatives = np.unique(codes[~labels]).size
-    if min(with_positives, with_negatives) < 2:
-        fewer = "positive" if with_positives < 2 else "negative"
-        return _Areas(areas, f"one patient with a {fewer} image only: DeLong's variance needs two")
-    # Obuchowski's S10, S01 and S11, each over the squared number of images (or the product of both numbers).
-    return _Areas(
-        areas,
-        positives=np.array([np.bincount(codes[labels], of - area, count) for area, of, _ in found]),
-        negatives=np.array([np.bincount(codes[~labels], of - area, count) for area, _, of in found]),
-        factors=(
-            with_positives / (with_positives - 1) / positives**2,
-            with_negatives / (with_negatives - 1) / negatives**2,
-            count / (count - 1) / (positives * negatives),
-        ),
-    )
 
 
 def _tested(result: Comparison, se: float, alpha: float, degenerate: str) -> Comparison:

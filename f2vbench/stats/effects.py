@@ -13,7 +13,7 @@ from scipy.special import gammaln
 
 from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
 from f2vbench.stats.delong import delong_interval
-from f2vbench.stats.methods import CLIFF_DELTA, COHEN_D_Z, HEDGES_G
+from f2vbench.stats.methods import CLIFF_DELTA, COHEN_D_Z, HEDGES_G, HEDGES_G_Z
 from f2vbench.stats.noncentral import noncentral_t_cdf
 from f2vbench.stats.outcomes import Estimate, Varies, as_varies, unit_of
 
@@ -37,6 +37,22 @@ def cohens_d_z(
     value = float((a - b).mean() / (a - b).std(ddof=1))
     low, high = _by_noncentral_t(value, math.sqrt(n), n - 1, alpha)
     return replace(result, value=value, low=low, high=high)
+
+
+def hedges_g_z(
+    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+) -> Estimate:
+    """Hedges' g_z of (n,) pairs: `cohens_d_z` freed of its bias, which at n = 5 makes it a quarter too large.
+
+    Raises:
+        ValueError: as `cohens_d_z`.
+    """
+    found = replace(cohens_d_z(first, second, varies=varies, confidence=confidence), method=HEDGES_G_Z)
+    if found.value is None or found.low is None or found.high is None or found.n < 3:
+        reason = found.reason or "two pairs leave no degree of freedom to remove the bias with"
+        return replace(found, value=None, low=None, high=None, reason=reason)
+    unbiased = _unbiased(found.n - 1)
+    return replace(found, value=found.value * unbiased, low=found.low * unbiased, high=found.high * unbiased)
 
 
 def hedges_g(
@@ -66,7 +82,7 @@ def hedges_g(
         return replace(result, reason="neither side varies: there is no spread to measure the difference by")
     pooled = math.sqrt(((a.size - 1) * a.var(ddof=1) + (b.size - 1) * b.var(ddof=1)) / freedom)
     d = float(a.mean() - b.mean()) / pooled
-    unbiased = math.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2)) / math.sqrt(freedom / 2)
+    unbiased = _unbiased(freedom)
     low, high = _by_noncentral_t(d, math.sqrt(a.size * b.size / (a.size + b.size)), freedom, alpha)
     return replace(result, value=d * unbiased, low=low * unbiased, high=high * unbiased)
 
@@ -99,6 +115,11 @@ def cliffs_delta(
         why = "one value on a side has no spread" if min(a.size, b.size) < 2 else "the sides do not overlap, or all tie"
         return replace(result, reason=f"{why}: no interval")
     return replace(result, se=2 * area.se, low=2 * area.low - 1, high=2 * area.high - 1)
+
+
+def _unbiased(freedom: int) -> float:
+    """Hedges' correction of a standardized difference with so many degrees of freedom, two at least."""
+    return math.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2)) / math.sqrt(freedom / 2)
 
 
 def _by_noncentral_t(effect: float, factor: float, freedom: int, alpha: float) -> tuple[float, float]:

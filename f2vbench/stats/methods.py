@@ -21,6 +21,10 @@ DELONG = Method(
     "DeLong's method", "DeLong et al., Biometrics 44:837–845, 1988; Sun & Xu, IEEE Signal Processing Letters 21, 2014"
 )
 DELONG_CLUSTERED = Method("DeLong's method, clustered by patient", "Obuchowski, Biometrics 53:567–578, 1997")
+DELONG_SEEDS = Method(
+    "DeLong's method for means over seeds, clustered by patient",
+    "DeLong et al., Biometrics 44:837–845, 1988; Obuchowski, Biometrics 53:567–578, 1997",
+)
 BOOTSTRAP_PERCENTILE = Method(
     "percentile bootstrap over patients", "Efron & Tibshirani, An Introduction to the Bootstrap, ch. 13, 1993"
 )
@@ -29,6 +33,9 @@ BOOTSTRAP_BCA = Method(
 )
 COHEN_D_Z = Method("Cohen's d_z", "Cohen, Statistical Power Analysis, 1988; interval by the noncentral t")
 HEDGES_G = Method("Hedges' g", "Hedges, Journal of Educational Statistics 6:107–128, 1981")
+HEDGES_G_Z = Method(
+    "Hedges' g_z", "Cohen's d_z freed of its bias as in Hedges, Journal of Educational Statistics 6:107–128, 1981"
+)
 CLIFF_DELTA = Method("Cliff's delta", "Cliff, Psychological Bulletin 114:494–509, 1993")
 HOLM = Method("Holm", "Holm, Scandinavian Journal of Statistics 6:65–70, 1979")
 BENJAMINI_HOCHBERG = Method(

@@ -152,6 +152,7 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
         "embedding-map",
         "embedding-tsne",
         "worst-cases",
+        "attention",
         "retrieval",
         "retrieval-examples",
         "modality-pairs",
@@ -180,6 +181,28 @@ def test_ranks_are_over_tasks_of_means_over_shared_places(results):
     ranks = (-table).rank(axis=1).mean()
     for name, rank in ranks.items():
         assert re.search(rf"{re.escape(name)}[^\d]*{rank:.2f}", shown)
+
+
+def test_attention_is_bars_of_the_mean_with_every_seed_a_point_and_parts_have_their_colours(tmp_path):
+    folder = classification_run(tmp_path / "run", ("papila",), places=[("few-shot", 1)], seeds=3, images=15)
+    records = Results.load(folder).records
+    weights = {"non-glaucoma": 0.7, "suspected": 0.5, "glaucoma": 0.4}
+    for record in [r for r in records if r["unit"]["encoder"] == "fundus2fa-mini"]:
+        shift, unit = record["unit"]["seed"] / 20, record["unit"]
+        held = {name: {"colour": w + shift, "elsewhere": 1 - w - shift} for name, w in weights.items()}
+        joined = {**record, "unit": {**unit, "encoder": "colour+elsewhere"}}
+        records.append({**joined, "result": {**record["result"], "attention": held}})
+    drawn = one(Results(records), "attention")
+    (axis,) = drawn.figure.axes
+    heights = [bar.get_height() for bar in axis.patches]
+    assert heights == pytest.approx([w for mean in weights.values() for w in (mean + 0.05, 0.95 - mean)])
+    points = [sorted(line.get_ydata()) for line in axis.lines if line.get_linestyle() == "None"]
+    assert points[0] == pytest.approx([0.7, 0.75, 0.8])
+    assert axis.get_title(loc="left").startswith("PAPILA, 1 a class")
+    legend = legend_of(drawn)
+    assert list(legend) == ["colour (floor)", "elsewhere"]
+    assert to_hex(legend["colour (floor)"].get_edgecolor()) == looks_of(Results(records).frame)["colour"].colour.lower()
+    assert "n = 3 seeds" in drawn.caption
 
 
 def test_one_seed_one_model_and_odd_names_are_drawn_as_they_are(tmp_path):

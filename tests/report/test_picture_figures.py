@@ -70,7 +70,7 @@ def test_errors_are_drawn_where_they_are():
 
 def test_areas_of_pixel_curves_are_the_auroc_of_the_record(results):
     source = Source(results)
-    for records in source.records_at(Place("folder", "few-shot", 1)).values():
+    for records in source.records_at(Place("folder", "few-shot", 1, "segmentation")).values():
         for record in records:
             areas = [np.trapezoid(roc_curve(*pair), GRID) for pair in pixel_pairs(source, record)]
             assert np.mean(areas) == pytest.approx(record["result"]["metrics"]["auroc"], abs=0.02)

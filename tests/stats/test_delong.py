@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from f2vbench.stats.delong import delong_interval, delong_test, delong_test_unpaired
+from f2vbench.stats.bootstrap import paired_bootstrap
+from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds, delong_test_unpaired
+from f2vbench.stats.weighted import METRICS, mean_over_seeds
 
 
 def _pairs(scores, labels):
@@ -153,3 +155,64 @@ def test_a_hundred_thousand_cases_take_less_than_a_second():
     started = time.process_time()
     delong_test(first, second, labels)
     assert time.process_time() - started < 1
+
+
+def test_means_over_seeds_on_the_same_cases_are_delongs_contrast_of_all_areas():
+    """By the slow covariance matrix of 2·seeds areas: contrast 1/seeds for the first, −1/seeds for the second."""
+    draw = np.random.default_rng(4)
+    labels, _, _, patients = _cases(4)
+    first, second = (labels * shift + draw.normal(size=(3, 70)) for shift in (1.2, 0.8))
+    slow = _slow_covariance([*first, *second], labels, patients)
+    contrast = np.repeat([1 / 3, -1 / 3], 3)
+    found = delong_test_over_seeds(first, second, [labels] * 3, patients=[patients] * 3)
+    means = [np.mean([roc_auc_score(labels, s) for s in scores]) for scores in (first, second)]
+    assert found.difference == pytest.approx(means[0] - means[1], rel=1e-12)
+    assert found.statistic == pytest.approx(found.difference / np.sqrt(contrast @ slow @ contrast), rel=1e-9)
+    assert (found.n, found.unit) == (len(set(patients)), "patients")
+
+
+def test_one_seed_is_the_plain_test_and_the_same_seed_twice_adds_nothing():
+    labels, first, second, patients = _cases(5)
+    once = delong_test(first, second, labels, patients=patients)
+    for seeds in (1, 2):
+        found = delong_test_over_seeds([first] * seeds, [second] * seeds, [labels] * seeds, patients=[patients] * seeds)
+        assert (found.difference, found.statistic) == pytest.approx((once.difference, once.statistic), rel=1e-12)
+        assert found.n == once.n
+
+
+def test_seeds_that_share_patients_are_not_taken_for_more_patients():
+    """Overlapping test sets: near the standard error of a bootstrap of patients; disjoint ones: variances add."""
+    draw = np.random.default_rng(6)
+    whole = np.arange(240)
+    truth = draw.random(240) < 0.4
+    scores = [truth * 1.0 + draw.normal(size=240) for _ in range(2)]
+    tested = [np.sort(draw.permutation(240)[:160]) for _ in range(4)]
+    sides = [[side[own] for own in tested] for side in scores]
+    labels, names = [truth[own] for own in tested], [whole[own].astype(str) for own in tested]
+    found = delong_test_over_seeds(*sides, labels, patients=names)
+    stacked = [np.column_stack([np.repeat(np.arange(4), 160), np.concatenate(side)]) for side in sides]
+    resampled = paired_bootstrap(
+        *stacked,
+        np.concatenate(labels),
+        metric=mean_over_seeds(METRICS["auroc"]),
+        patients=np.concatenate(names),
+        replicates=600,
+    )
+    assert found.difference == pytest.approx(resampled.difference, rel=1e-9)
+    assert found.high - found.low == pytest.approx(resampled.high - resampled.low, rel=0.12)
+    halves = [whole[:120], whole[120:]]
+    apart = [delong_test(*(side[own] for side in scores), truth[own], patients=own) for own in halves]
+    both = delong_test_over_seeds(
+        *[[side[own] for own in halves] for side in scores], [truth[own] for own in halves], patients=halves
+    )
+    errors = [one.difference / one.statistic for one in apart]
+    assert both.difference / both.statistic == pytest.approx(np.hypot(*errors) / 2, rel=1e-9)
+
+
+def test_a_seed_without_a_class_leaves_no_test_over_seeds():
+    labels, first, second, patients = _cases(7)
+    found = delong_test_over_seeds(
+        [first, first], [second, second], [labels, np.ones(70, bool)], patients=[patients] * 2
+    )
+    assert found.p is None
+    assert found.reason == "at a seed, all 70 labels are positive: AUROC is undefined"

@@ -8,7 +8,7 @@ from scipy import integrate, stats
 from statsmodels.stats.meta_analysis import effectsize_smd
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from f2vbench.stats.effects import cliffs_delta, cohens_d_z, hedges_g
+from f2vbench.stats.effects import cliffs_delta, cohens_d_z, hedges_g, hedges_g_z
 from f2vbench.stats.intervals import normal_interval, student_interval
 from f2vbench.stats.noncentral import noncentral_t_cdf
 from f2vbench.stats.power import at_least, cases_needed, each_needed, pairs_needed, splits_needed
@@ -87,6 +87,7 @@ def test_corrected_t_is_the_plain_one_with_a_larger_variance():
         lambda a, b: corrected_resampled_t_test(a, b, train=10, test=10),
         lambda a, b: cohens_d_z(a, b, varies="head seed"),
         lambda a, b: hedges_g(a, b, varies="head seed"),
+        lambda a, b: hedges_g_z(a, b, varies="head seed"),
     ],
 )
 def test_where_nothing_varies_the_reason_is_said(test):
@@ -116,6 +117,16 @@ def test_hedges_g_equals_statsmodels():
     # statsmodels has the usual approximation of the correction, 1 − 3/(4ν − 1).
     assert found.value == pytest.approx(expected, rel=2e-3)
     assert found.low < found.value < found.high
+
+
+def test_hedges_g_z_is_cohens_d_z_without_its_bias():
+    first, second = np.array([0.3, 0.5, 0.1, 0.4, 0.2]), np.zeros(5)
+    found = hedges_g_z(first, second, varies="head seed")
+    # d_z = 0.3 ÷ √0.025; with four degrees of freedom the correction is Γ(2) ÷ (√2·Γ(3/2)) = √(2/π).
+    assert found.value == pytest.approx(0.3 / np.sqrt(0.025) * np.sqrt(2 / np.pi), rel=1e-12)
+    wide = cohens_d_z(first, second, varies="head seed")
+    assert (found.low, found.high) == pytest.approx((wide.low * np.sqrt(2 / np.pi), wide.high * np.sqrt(2 / np.pi)))
+    assert "no degree of freedom" in hedges_g_z([0.1, 0.2], [0.0, 0.0], varies="split").reason
 
 
 def test_interval_of_an_effect_holds_it_as_often_as_it_says():

@@ -145,13 +145,16 @@ def test_swapping_patients_equals_enumeration():
 
 
 def test_a_resample_depends_on_its_key_and_number_alone():
-    def rows(key, count, purpose="swap"):
-        return np.concatenate(list(drawn(purpose, key, count, lambda draw, size: draw.random((size, 3)))))
+    def rows(key, count, purpose="swap", numbers=10_000):
+        blocks = drawn(purpose, key, count, lambda draw, size: draw.random((size, 3)), numbers)
+        return np.concatenate(list(blocks))
 
     many = rows(("rite", 2), 70)
     assert many.shape == (70, 3)
     assert np.unique(many).size == 210
     np.testing.assert_array_equal(rows(("rite", 2), 45), many[:45])
+    np.testing.assert_array_equal(rows(("rite", 2), 70, numbers=1), many)  # all blocks at once
+    np.testing.assert_array_equal(rows(("rite", 2), 65, numbers=700), many[:65])  # two and two
     for other in (rows(("rite", 3), 70), rows("rite", 70), rows(("rite", 2), 70, "bootstrap")):
         assert not np.isin(other, many).any()
 

@@ -71,7 +71,7 @@ def _figure(source: Source, style: Style, name: str, title: str, metric: str, fa
         for axis, (task, rows) in zip(axes, by_task.items(), strict=True):
             marks |= _panel(axis, task, metric, rows, looks, style)
             chance_line(axis, source.chance(task, metric, _FEW_SHOT))
-            axis.set(ylabel=METRIC_NAMES[metric], xlabel=_shots_label(source, task))
+            axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
         letters(axes, [source.title(task) for task in by_task])
         legend(figure, style, looks, chance=any(source.chance(t, metric, _FEW_SHOT) for t in by_task), mark=marks)
     caption = sentences(
@@ -82,10 +82,6 @@ def _figure(source: Source, style: Style, name: str, title: str, metric: str, fa
         "Stars: published figures, measured on other images than these." if marks else "",
     )
     return DrawnFigure(name, title, caption, figure)
-
-
-def _shots_label(source: Source, task: str) -> str:
-    return "images a class" if source.families[task] == "classification" else "support images"
 
 
 def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequence[Look], style: Style) -> bool:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from f2vbench.errors import SettingsError, did_you_mean
 from f2vbench.report.figures import (
+    attention,
     bars,
     boxes,
     confusion,
@@ -118,6 +119,9 @@ _KINDS = (
         "average ranks over tasks and which models can't be told apart",
         ranks.lacks_critical_difference,
         ranks.critical_difference,
+    ),
+    FigureKind(
+        "attention", "how fusions weigh their encoders, by class", attention.lacks_attention, attention.attention
     ),
     FigureKind(
         "cost-quality", "what encoding and training cost, against quality", cost.lacks_cost_quality, cost.cost_quality

@@ -91,7 +91,8 @@ def _panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _title(source: Source, rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    place = Place(first.task, first.protocol, None if pd.isna(first.shots) else int(first.shots))
+    shots = None if pd.isna(first.shots) else int(first.shots)
+    place = Place(first.task, first.protocol, shots, source.families[first.task])
     return f"{source.title(place.task)}, {place.text}"
 
 

@@ -43,13 +43,18 @@ class DrawnFigure:
     kind: str = ""
     style: Style = STYLES["nature"]
 
-    def content(self, format: Format, dpi: int = 300) -> bytes:
-        """The file of a format; equal figures give equal bytes."""
+    def content(self, format: Format, dpi: int = 300, *, outlines: bool = False) -> bytes:
+        """The file of a format; equal figures give equal bytes.
+
+        Args:
+            outlines: draw the letters of SVG, for readers that may lack the font.
+        """
         from matplotlib import rc_context
 
         held = io.BytesIO()
-        with rc_context(self.style.settings()):  # fonts and hatches are looked up when a figure is written
-            self.figure.savefig(held, format=format, dpi=dpi, metadata=_METADATA[format])
+        letters = {"svg.fonttype": "path"} if outlines else {}
+        with rc_context(self.style.settings() | letters):  # fonts and hatches are looked up when a figure is written
+            self.figure.canvas.print_figure(held, format=format, dpi=dpi, metadata=_METADATA[format])
         return held.getvalue()
 
 

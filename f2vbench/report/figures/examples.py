@@ -138,13 +138,14 @@ def _head(what: str, encoder: str, columns: int, style: Style) -> str:
 
 
 def _grid(style: Style, rows: int, columns: int):
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from f2vbench.report.figures.house_figure import HouseFigure
 
     side = style.inches / columns
     pad = 0.12 * style.text / 72
     layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.01, hspace=0.01)
     text = style.text / 72
     height = rows * (side * 0.97 + 1.6 * text) + 8.5 * text
-    figure = Figure(figsize=(style.inches, math.ceil(height * 100) / 100), layout=layout)
+    figure = HouseFigure(style, figsize=(style.inches, math.ceil(height * 100) / 100), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False)

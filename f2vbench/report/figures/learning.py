@@ -49,8 +49,7 @@ def learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
         for axis, (task, metric, rows) in zip(axes, panels, strict=True):
             marks |= _panel(axis, task, metric, rows, looks, style)
             chance_line(axis, source.chance(task, metric, _PROTOCOLS))
-            each = "images a class" if source.families[task] == "classification" else "support images"
-            axis.set(ylabel=METRIC_NAMES[metric], xlabel=each)
+            axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
         letters(axes, [source.title(task) for task, _, _ in panels])
         chance = any(source.chance(task, metric, _PROTOCOLS) for task, metric, _ in panels)
         legend(figure, style, looks, kind="line", chance=chance, mark=marks)

@@ -32,13 +32,14 @@ def sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Fi
     Args:
         height: of a row in mm, with text of 7 points.
     """
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from f2vbench.report.figures.house_figure import HouseFigure
 
     rows = math.ceil(panels / columns)
     pad = 0.35 * style.text / 72
     layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.02, hspace=0.03)
-    figure = Figure(figsize=(style.inches, style.height(height) * rows), layout=layout)
+    figure = HouseFigure(style, figsize=(style.inches, style.height(height) * rows), layout=layout)
     grid = figure.add_gridspec(rows, columns)
     return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(panels)]
 

@@ -52,7 +52,8 @@ def task_scores(source: Source) -> pd.DataFrame:
 def critical_difference(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """Demšar's diagram (Journal of Machine Learning Research 7, 2006), bars after Nemenyi's test."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
+
+    from f2vbench.report.figures.house_figure import HouseFigure
 
     table = task_scores(source)
     scores, names = table.to_numpy(float), list(table.columns)
@@ -61,7 +62,7 @@ def critical_difference(source: Source, style: Style) -> Iterator[DrawnFigure]:
     with rc_context(style.settings()):
         levels = (len(names) + 1) // 2
         height = style.height(14 + _ROW * levels + 2.2 * len(pairs.groups))
-        figure = Figure(figsize=(style.inches, height))
+        figure = HouseFigure(style, figsize=(style.inches, height))
         axis = figure.add_axes((0, 0, 1, 1))
         axis.set(xlim=(0, style.width), ylim=(height * 25.4, 0))  # in millimetres, downwards
         axis.axis("off")

@@ -17,6 +17,7 @@ from f2vbench.data.view import SquareView
 from f2vbench.errors import F2VBenchError
 from f2vbench.progress import Silent
 from f2vbench.report.figures.style import Look, looks_of
+from f2vbench.report.wording import SHOTS_OF, shots_text
 from f2vbench.settings import Protocol as ProtocolName
 from f2vbench.store.runs import Record, RunFolder
 from f2vbench.store.score_maps import decode
@@ -59,18 +60,18 @@ class NotStored(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A task, protocol and number of shots; None where the protocol has none."""
+    """A task, protocol and number of shots, None where the protocol has none; and the task's family."""
 
     task: str
     protocol: str
     shots: int | None
+    family: str
 
     @property
     def text(self) -> str:
-        """``few-shot, 2 shots`` without the task."""
-        if self.protocol != "few-shot" or self.shots is None:
-            return self.protocol
-        return f"{self.shots} shot{'' if self.shots == 1 else 's'}"
+        """``2 shots``, ``2 a class`` or another protocol, without the task."""
+        few = self.protocol == "few-shot" and self.shots is not None
+        return shots_text(self.shots, self.family) if few else self.protocol
 
     @property
     def order(self) -> tuple[str, int, int]:
@@ -120,6 +121,11 @@ class Source:
         except F2VBenchError:
             return task
 
+    def shots_label(self, task: str) -> str:
+        """Of an axis of numbers of shots: ``images a class`` or ``support images``."""
+        family = self.families[task]
+        return f"images{SHOTS_OF[family]}" if family in SHOTS_OF else "support images"
+
     def values(self, task: str | None, metric: str, protocols: Sequence[str]) -> pd.DataFrame:
         """Rows of the tidy frame that hold a value."""
         frame = self.frame
@@ -137,7 +143,8 @@ class Source:
         """All places of these families' tasks, tasks by name and protocols as they are told."""
         rows = self.frame[self.frame.task.isin(self.tasks(*families))][PLACE].drop_duplicates()
         found = [
-            Place(row.task, row.protocol, None if pd.isna(row.shots) else int(row.shots)) for row in rows.itertuples()
+            Place(row.task, row.protocol, None if pd.isna(row.shots) else int(row.shots), self.families[row.task])
+            for row in rows.itertuples()
         ]
         return sorted(found, key=lambda place: place.order)
 
