@@ -25,6 +25,7 @@ from f2vbench.progress import Silent
 from f2vbench.provenance import machine
 from f2vbench.report.cost_table import cost_table, three_digits
 from f2vbench.report.figures.catalogue import draw, missing
+from f2vbench.report.wording import Names
 from f2vbench.settings import RunSettings
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.runs import RunFolder
@@ -208,7 +209,7 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
     old = Results.load(run / "run")
     assert set(old.cost.reason) == {NOT_RECORDED}
     assert "cost" in missing(old)["cost-quality"]
-    note = cost_table(old.cost, str, old.lower_is_better).notes
+    note = cost_table(old.cost, Names({task: task for task in old.families}, old.families), old.lower_is_better).notes
     assert note == [f"– {NOT_RECORDED}"]
     for unit in (run / "run" / "units").glob("*.json"):
         unit.unlink()

@@ -183,7 +183,7 @@ def test_latex_tables_have_a_cell_for_every_column(run):
     latex = document(content(Results.load(run)).tables)
     assert latex.startswith("\\documentclass")
     assert latex.endswith("\\end{document}\n")
-    assert latex.count("\\begin{table}") == latex.count("\\end{table}") == latex.count("\\toprule") == 4
+    assert latex.count("\\begin{table}") == latex.count("\\end{table}") == latex.count("\\toprule") == 5
     for body in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", latex, re.DOTALL):
         columns, lines = len(body[0]), [line for line in body[1].splitlines() if line.endswith(r"\\")]
         assert lines
