@@ -69,6 +69,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
         raise SettingsError(problems)
     left_out: list[str] = []
     units = _expand(settings, tasks, models, left_out)
+    left_out = list(dict.fromkeys(left_out))  # a protocol comes with several numbers of shots
     _refuse_unfit(units, tasks, models)
     if not units:
         raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")

@@ -119,10 +119,10 @@ def _other(each: Compared, name: str, floors: set[str]) -> str:
         if "best model and best floor" in each.roles
         else model_name(second, second in floors)
     )
-    return f"{what}, {first}, is {where} {against} ({name} {means}): {_certainty(each)}."
+    return f"{what}, {first}, is {where} {against} ({name} {means}): {_certainty(each, needed=False)}."
 
 
-def _certainty(each: Compared) -> str:
+def _certainty(each: Compared, *, needed: bool = True) -> str:
     """By how much, whether other seeds and other patients would show it too, and what it would take."""
     size = f"a difference of {number(abs(each.means[0] - each.means[1]))}"
     low, high = each.patients.low, each.patients.high
@@ -145,8 +145,8 @@ def _certainty(each: Compared) -> str:
                 (patients, over[1], "patients", each.patients),
             )
         ]
-    needed = [_needed(found) for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not separable"]
-    return "; ".join([f"{size}, {told[0]}", *told[1:], *filter(None, needed)])
+    undecided = [found for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not separable"]
+    return "; ".join([f"{size}, {told[0]}", *told[1:], *filter(None, map(_needed, undecided if needed else ()))])
 
 
 _WAYS = {"better": "it holds", "worse": "it holds", "not separable": "not separable"}

@@ -236,7 +236,7 @@ class _Resampled:
         if self.asked - len(self.values) > _UNDEFINED_AT_MOST * self.asked:
             return (
                 f"{self.asked - len(self.values):,} of {self.asked:,} replicates had no value (a class was absent): "
-                "too few patients of a class; strata= keeps every class"
+                "too few patients of a class to draw them at random"
             )
         if self._constant():
             return "every replicate gives the same value: no spread, no test and no interval"

@@ -38,7 +38,8 @@ class Needed:
         """``about 17 seeds would be needed to find the difference seen with 80 % power``"""
         if self.n is None:
             return self.reason
-        return f"about {self.n:,} {unit} would be needed to find the difference seen with {100 * self.power:g} % power"
+        about = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))  # an estimate, not a count
+        return f"about {about:,} {unit} would be needed to find the difference seen with {100 * self.power:g} % power"
 
 
 @dataclass(frozen=True, kw_only=True)
