@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from f2vbench.settings import Protocol
 from f2vbench.store.runs import Record
 
 PLACE = ["task", "protocol", "shots"]
@@ -22,6 +21,8 @@ COSTS = (
     "bytes_per_image",
 )
 """As a run folder has them, a kind of features."""
+_BY_WORTH = ("zero-shot", "prototype", "knn", "probe", "few-shot", "supervised")
+_ALL = 1_000_000  # more than any number of shots
 NOT_RECORDED = "not recorded: the run was made by an older version"
 
 
@@ -103,7 +104,7 @@ def _reasons(cost: Record | None) -> str:
 
 
 def with_most_labels(cost: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one place of each task: of its last protocol, in the order they are told, that with most shots."""
-    order = cost.protocol.map({name: place for place, name in enumerate(get_args(Protocol))})
-    rank = order * 1_000_000 + cost.shots.fillna(0).astype(int)
+    """The rows of one place of each task: that with most support images, heads before what trains no network."""
+    order = cost.protocol.map({name: place for place, name in enumerate(_BY_WORTH)})
+    rank = cost.shots.fillna(_ALL).astype(int) * len(_BY_WORTH) + order  # no number of shots: the whole training part
     return cost[rank == rank.groupby(cost.task).transform("max")]

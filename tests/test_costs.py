@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from eyes import write_eyes
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from f2vbench import Benchmark, Results, load_encoder
-from f2vbench.cost_frame import NOT_RECORDED
+from f2vbench.cost_frame import NOT_RECORDED, with_most_labels
 from f2vbench.costs import record_costs
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.registry import parse_model
@@ -240,3 +241,12 @@ def test_the_figure_stands_models_at_their_cost_and_floors_without_a_network_at_
 
 def test_three_digits_are_shown():
     assert [three_digits(v) for v in (0, 0.031234, 5.5244, 79.77, 1210.4)] == ["0", "0.0312", "5.52", "79.8", "1,210"]
+
+
+def test_the_place_shown_has_most_labels_and_a_head_before_a_probe():
+    places = [("few-shot", 8), ("probe", 8), ("probe", None), ("supervised", None)]
+    cost = pd.DataFrame([{"task": "odir", "protocol": protocol, "shots": shots} for protocol, shots in places])
+    cost["shots"] = cost.shots.astype("Int64")
+    assert list(with_most_labels(cost).protocol) == ["supervised"]
+    assert list(with_most_labels(cost.iloc[:2]).protocol) == ["few-shot"]
+    assert list(with_most_labels(cost.iloc[1:3]).shots.isna()) == [True]
