@@ -15,6 +15,7 @@ import pandas as pd
 from f2vbench.further_tests import Further
 from f2vbench.model_tests import Tests, tests_of
 from f2vbench.procedure import Procedure
+from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.outcomes import Comparison, Verdict
 from f2vbench.store.runs import Record
 from f2vbench.tested_cases import Predictions
@@ -136,11 +137,6 @@ def _adjusted(tested: Sequence[Tests], procedure: Procedure) -> list[Tests]:
     effects = [each.further.effect for each in tested]
     further = map(Further, of_pairs, of_sides, by_ranks, of_areas, by_swaps, effects)
     return [Tests(*three, further=others) for three, others in zip(main, further, strict=True)]
-
-
-def replicates_for(comparisons: int) -> int:
-    """Bootstrap replicates: so many that the smallest p they can give stays below 0.05 after adjustment."""
-    return min(max(2_000, 50 * comparisons), 10_000)
 
 
 def pairs_that_matter(baseline: str | None = None) -> Pairs:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
-from f2vbench.stats.correction import holm
+from f2vbench.stats.correction import holm, replicates_for
 from f2vbench.store.runs import Record
 
 METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
@@ -99,8 +99,8 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
 
     Returns:
         task, metric, encoder, other, ``difference`` (encoder − other) with its 95 % percentile interval from
-        resampling patients, ``p`` of the same resamples, ``p_holm`` (over all rows), patients and queries shared, and
-        ``reason`` where there is no test.
+        resampling patients (2,000 times, or more where there are many rows to adjust for), ``p`` of the same resamples,
+        ``p_holm`` (over all rows), patients and queries shared, and ``reason`` where there is no test.
 
     Raises:
         StoreError: no such encoder in these results.
@@ -110,15 +110,18 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     if encoder not in known:
         hint = did_you_mean(encoder, known)
         raise StoreError(f"no retrieval results of '{encoder}'{hint}; there are {', '.join(known) or 'none'}")
+    wanted = asked[asked.metric.isin(metrics)]
+    places = wanted.drop_duplicates(["task", "metric", "encoder"])
+    replicates = replicates_for(int((places.encoder != encoder).sum()))
     rows = []
-    for (task, metric), group in asked[asked.metric.isin(metrics)].groupby(["task", "metric"], sort=False):
+    for (task, metric), group in wanted.groupby(["task", "metric"], sort=False):
         mine = group[group.encoder == encoder]
         for other, theirs in group[group.encoder != encoder].groupby("encoder"):
             both = mine.merge(theirs[["seed", "image", "value"]], on=["seed", "image"], suffixes=("", "_other"))
             if both.empty:
                 continue
             people, (first, second) = _by_patient(both, "value", "value_other")
-            found = paired_bootstrap(first, second, metric="mean_of_ratios", patients=people)
+            found = paired_bootstrap(first, second, metric="mean_of_ratios", patients=people, replicates=replicates)
             row = {"task": task, "metric": metric, "encoder": encoder, "other": other, "difference": found.difference}
             row |= {"low": found.low, "high": found.high, "p": found.p}
             rows.append(row | {"patients": found.n, "queries": len(both), "reason": found.reason})

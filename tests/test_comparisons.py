@@ -10,11 +10,12 @@ from statsmodels.stats.multitest import multipletests
 from stored_runs import grid, unit_record, write_run
 
 from f2vbench import Results
-from f2vbench.comparisons import pairs_that_matter, replicates_for
+from f2vbench.comparisons import pairs_that_matter
 from f2vbench.errors import SettingsError
 from f2vbench.further_tests import swapped
 from f2vbench.procedure import Procedure
 from f2vbench.stats.bootstrap import paired_bootstrap
+from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.delong import delong_test_over_seeds
 from f2vbench.stats.weighted import METRICS, looped, mean_over_classes, mean_over_seeds
 from f2vbench.store.runs import RunFolder

@@ -107,7 +107,7 @@ def _comparison_table(records: Sequence[Record], encoder: str, metrics: Sequence
         "retrieval-comparisons",
         f"Retrieval: {encoder} against each other model",
         f"The difference is {encoder} − the other at the same queries in the same galleries, with its 95 % percentile "
-        f"interval and p from {_RESAMPLED}; Holm's adjustment is over all rows of this table.",
+        f"interval and p from at least {_RESAMPLED}; Holm's adjustment is over all rows of this table.",
         columns,
         rows,
         [f"{NONE} {reason}" for reason in dict.fromkeys(filter(None, compared.reason))],
