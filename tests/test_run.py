@@ -148,7 +148,7 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(["f2vbench.cli", "f2vbench.benchmark", "f2vbench.adapters.decoder_training"])
     units: list[int] = []
-    for number in range(12):
+    for number in range(8):
         words = ["run", *WORDS, f"data={eyes}", f"out={out}", f"jobs={2 if number % 4 == 3 else 1}"]
         process = start.Process(target=main, args=(words,))
         process.start()
@@ -161,7 +161,7 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
         units.append(len(list(out.glob("units/*.json"))))
     assert units == sorted(units), "a finished unit was lost"
     assert units[0] < units[-1], "nothing was done between the kills"
-    assert sum(count < 16 for count in units) >= 10, f"the kills came too late to interrupt anything: {units}"
+    assert sum(count < 16 for count in units) >= 7, f"the kills came too late to interrupt anything: {units}"
     ends = time.monotonic() + 60
     while len(list(out.glob("units/*.json"))) < 16 and time.monotonic() < ends:
         Benchmark(data=str(eyes), out=out, **TINY).run(Silent())  # workers of the last killed run may hold a unit still
@@ -170,7 +170,15 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(eyes, tmp_path):
     words = [sys.executable, "-m", "f2vbench", "run", *WORDS, f"data={eyes}", f"out={tmp_path / 'run'}", "jobs=2"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background jobs ignore the signal, and so would all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not list(tmp_path.glob("run/units/*.json")) and process.poll() is None:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
@@ -334,14 +342,12 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "message"), BAD, ids=[" ".join(words) for words, _ in BAD])
-def test_bad_input_is_told_without_a_traceback_and_nothing_is_written(eyes, tmp_path, words, message):
+def test_bad_input_is_told_and_nothing_is_written(eyes, tmp_path, capsys, words, message):
     given = {word.partition("=")[0] for word in words}
     data = [] if "task=rite" in words or "data" in given else [f"data={eyes}"]
     base = [word for word in WORDS if word.partition("=")[0] not in given]
-    done = call("run", *base, *words, *data, f"out={tmp_path / 'run'}", "jobs=1")
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main(["run", *base, *words, *data, f"out={tmp_path / 'run'}", "jobs=1"]) == 2
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("run/units/*.json"))
 
 
