@@ -18,7 +18,9 @@ from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.folders import write_cohort
 from f2vbench.progress import Silent
-from f2vbench.search.command import search
+from f2vbench.report.contact_sheet import contact_sheet
+from f2vbench.report.figures.found import Found
+from f2vbench.search.command import _others, search
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import place
 from f2vbench.words import parse
@@ -193,3 +195,13 @@ def test_what_can_not_be_searched_is_refused_and_what_can_not_be_read_is_told(li
         ask(tmp_path, image=query, index=library, model="tophat")
     with pytest.raises(SettingsError, match="contact sheet is one of"):
         ask(tmp_path, image=query, index=library, out=tmp_path / "sheet.doc")
+
+
+def test_a_frame_says_another_patient_only_where_both_are_known():
+    known, half = pd.DataFrame({"patient": ["a", "b"]}), pd.DataFrame({"patient": ["a", ""]})
+    assert _others("a", known) == "another patient"
+    assert _others("a", half) == "another patient, or not known whose"
+    assert _others("", known) == ""
+    blank = Found(np.zeros((4, 4, 3), np.uint8), ["query"])
+    for others, legends in (("", 0), ("another patient", 1)):
+        assert len(contact_sheet(blank, [blank], "found", others).figure.legends) == legends

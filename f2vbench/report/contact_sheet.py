@@ -13,11 +13,12 @@ _STYLE = STYLES["nature"]
 _GAP = 0.07  # inches
 
 
-def contact_sheet(query: Found, found: Sequence[Found], title: str) -> DrawnFigure:
+def contact_sheet(query: Found, found: Sequence[Found], title: str, others: str) -> DrawnFigure:
     """The query in a column of its own, the others beside it in rows of five.
 
     Args:
         title: above all.
+        others: what a grey frame means; nothing where no patient is known, and no frame is explained.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -42,6 +43,7 @@ def contact_sheet(query: Found, found: Sequence[Found], title: str) -> DrawnFigu
         draw(query, _GAP, 0)
         for place, one in enumerate(found):
             draw(one, (1.2 + place % _COLUMNS) * side, place // _COLUMNS)
-        handles, labels = frames_legend(_STYLE)
-        figure.legend(handles, labels, loc="lower left", ncols=len(labels))
+        if others:
+            handles, labels = frames_legend(_STYLE, others)
+            figure.legend(handles, labels, loc="lower left", ncols=len(labels))
     return DrawnFigure("found", title, "", figure, style=_STYLE)

@@ -96,13 +96,20 @@ def search(settings: SearchSettings, progress: Progress) -> Searched:
     pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
     told = ["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])]
     title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
-    drawn = contact_sheet(Found(_picture(photograph), _lines(told)), pictures, title)
+    drawn = contact_sheet(Found(_picture(photograph), _lines(told)), pictures, title, _others(whose, rows))
     write_atomically(sheet, drawn.content(_FORMATS[sheet.suffix.lower()]))
     columns = ["patient", "modality", "eye", "view"]
     table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
     notes = source.notes + (("the image itself is among those searched, and not shown",) if same.any() else ())
     ordered = table[["rank", "similarity", *columns, "file"]].reset_index(drop=True)
     return Searched(settings.image, ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
+
+
+def _others(whose: str, rows: pd.DataFrame) -> str:
+    """What can be said of the images that are not known to be of the query's patient; nothing where that is unknown."""
+    if not whose:
+        return ""
+    return "another patient" if (rows.patient != "").all() else "another patient, or not known whose"
 
 
 def _model(settings: SearchSettings, source: Source) -> tuple[str, ModelSpec]:

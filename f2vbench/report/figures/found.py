@@ -54,11 +54,11 @@ def show_found(axis: Axes, found: Found, style: Style, inches: float, above: str
     axis.xaxis.label.set_color(GOOD if found.hit else INK)
 
 
-def frames_legend(style: Style) -> tuple[list[Any], list[str]]:
-    """Handles and labels of what frames mean."""
+def frames_legend(style: Style, others: str = "another patient") -> tuple[list[Any], list[str]]:
+    """Handles and labels of what frames mean; ``others`` is what the grey ones do."""
     from matplotlib.patches import Patch
 
-    shown: list[tuple[bool | None, str]] = [(None, "query"), (True, "the query's patient"), (False, "another patient")]
+    shown: list[tuple[bool | None, str]] = [(None, "query"), (True, "the query's patient"), (False, others)]
     handles = []
     for hit, _ in shown:
         frame = _frame(hit, style)
