@@ -133,8 +133,10 @@ def _report(words: list[str]) -> int:
     settings = _read("report", ReportSettings, words)
     if settings is None:
         return 0
+    from f2vbench.processes import keep_freed_memory
     from f2vbench.reporting import report
 
+    keep_freed_memory()
     for text in report(settings):
         print(text, flush=True)
     return 0

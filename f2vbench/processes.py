@@ -77,10 +77,11 @@ def end_with_parent() -> None:
 
 
 def keep_freed_memory() -> None:
-    """In a worker: let the C library keep freed memory for the next array, where it is glibc.
+    """Let the C library of this process keep freed memory for the next array, where it is glibc.
 
     It would give arrays of megabytes back at once, and the system clears the pages of each new one: a tenth to a fifth
-    of the time of encoding. What a worker holds is then the most that it ever needed.
+    of the time of encoding, a half of that of a report's figures. What the process holds is then the most that it ever
+    needed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # other C libraries have none

@@ -10,6 +10,7 @@ import importlib.resources
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -185,6 +186,16 @@ def _is_card(file: Path) -> bool:
 
 
 def _read_card(file: Path) -> TaskCard:
+    """The card of a file, read again only where the file has changed: a report asks for titles hundreds of times."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise SettingsError(f"{file}: can't be read ({error}): make it readable, saved as UTF-8") from None
+    return _parsed_card(file, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _parsed_card(file: Path, *state: int) -> TaskCard:
     values = _read_mapping(file)
     keys = [key for key in TaskCard.model_fields if key != "path"]
     problems = [

@@ -99,6 +99,17 @@ def test_the_nearest_card_shadows_the_others(tmp_path, monkeypatch):
     assert all_cards()["rite"].title == "from the working directory"
 
 
+def test_a_card_is_parsed_again_only_where_its_file_has_changed(tmp_path, monkeypatch):
+    write_card(tmp_path / "work" / "tasks", name="clinic", title="first")
+    first = load_card("clinic")
+    assert load_card("clinic") is first
+    write_card(tmp_path / "work" / "tasks", name="clinic", title="second")
+    assert load_card("clinic").title == "second"
+    write_card(tmp_path / "elsewhere" / "tasks", name="clinic", title="third")
+    monkeypatch.chdir(tmp_path / "elsewhere")  # the same relative path
+    assert load_card("clinic").title == "third"
+
+
 def test_a_package_brings_cards_by_an_entry_point(tmp_path, monkeypatch):
     package = tmp_path / "site" / "clinic_tasks"
     write_card(package, name="clinic")
