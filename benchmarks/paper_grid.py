@@ -67,8 +67,9 @@ def main() -> None:
         fusion = "+".join(models[:2])
         grid = [f"task={','.join(tasks)}", f"floors={given.floors}", f"jobs={given.jobs}"]
         # A fusion reads its parts' embeddings, so the parts alone have to be encoded.
-        once = [*grid, f"model={given.models}", "protocol=prototype", "shots=1", "seeds=1", f"out={out / 'encoding'}"]
-        print(f"encoding and one prototype a task: {run(out, once):.0f} s", flush=True)
+        # Supervised units of one seed see every image: training, validation and test part.
+        once = [*grid, f"model={given.models}", "protocol=supervised", "seeds=1", f"out={out / 'encoding'}"]
+        print(f"encoding, and one head for each task and encoder: {run(out, once):.0f} s", flush=True)
         whole = [*grid, f"model={given.models},{fusion}", f"shots={SHOTS}", "seeds=5", f"out={out / 'grid'}"]
         seconds = run(out, whole)
         units = len(list((out / "grid" / "units").rglob("*.json")))

@@ -232,6 +232,13 @@ def is_here(card: WeightsCard) -> bool:
     return any(place.is_file() for place in _places(card))
 
 
+def not_here(card: WeightsCard) -> str:
+    """That a file has to be fetched, and what tells how, without a path of this machine; empty where it is here."""
+    if is_here(card):
+        return ""
+    return f"{card.title}: {card.file} is not on this machine; `f2vbench weights where {card.name}` tells how to get it"
+
+
 def how_to_get(card: WeightsCard) -> str:
     """What to download and where to put it, as the end of a sentence."""
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import rc_context
+from PIL import Image
 from stored_runs import call_record, grid, unit_record, write_run
 
 from f2vbench import Results
@@ -20,9 +21,11 @@ from f2vbench.cli import main
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.procedure import Procedure
 from f2vbench.report.content import content
+from f2vbench.report.figures.catalogue import draw
 from f2vbench.report.grid import Cell, Column, Table
 from f2vbench.report.latex import document, escaped, tabular
-from f2vbench.report.page import page
+from f2vbench.report.markdown import escaped as escaped_markdown
+from f2vbench.report.page import page, page_figure
 from f2vbench.report.wording import SHOTS_OF, number
 
 NASTY = "<script>alert('x')</script>"
@@ -232,12 +235,27 @@ def test_the_command_writes_what_is_asked(run, tmp_path, capsys):
 
 def test_figures_are_written_and_shown_on_the_page(run, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["report", f"run={run}", f"out={out}", "format=html,png", "figures=fig3"]) == 0
+    assert main(["report", f"run={run}", f"out={out}", "format=html,md,png", "figures=fig3"]) == 0
     assert [path.name for path in (out / "figures").iterdir()] == ["few-shot-segmentation.png"]
     images = Parsed((out / "report.html").read_text()).all("img")
     assert len(images) == 1
-    assert images[0]["src"].startswith("data:image/")
+    assert images[0]["src"].startswith("data:image/svg+xml;base64,")
     assert images[0]["alt"]
+    drawing = base64.b64decode(images[0]["src"].partition(",")[2]).decode()
+    assert all(len(part) <= 2 for path in re.findall(' d="([^"]*)"', drawing) for part in re.findall(r"\.(\d+)", path))
+    text = (out / "report.md").read_text()
+    assert "](figures/few-shot-segmentation.png)" in text
+    assert escaped_markdown(images[0]["alt"].partition(". ")[2]) in text
+
+
+def test_a_large_figure_is_a_webp_on_the_page(run, monkeypatch):
+    drawn = next(iter(draw(Results.load(run), ["fig3"])))
+    monkeypatch.setattr("f2vbench.report.page._LARGEST_DRAWING", 1000)
+    shown = page_figure(drawn)
+    assert shown.source.startswith("data:image/webp;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(shown.source.partition(",")[2]))) as picture:
+        assert picture.format == "WEBP"
+        assert picture.width == int(drawn.figure.get_figwidth() * 200)
 
 
 def test_unknown_formats_figures_and_styles_are_refused(run, capsys):

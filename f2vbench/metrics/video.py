@@ -22,9 +22,10 @@ from torch import nn
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.frames import check_frames, psnr_of_any_range, ssim_of_any_range
 from f2vbench.metrics.frechet import STAND_IN, frechet_distance, stand_in_features
-from f2vbench.metrics.i3d import i3d_features, load_i3d
-from f2vbench.metrics.lpips_distance import load_lpips, lpips_of_any_range
+from f2vbench.metrics.i3d import I3D_CARD, i3d_features, load_i3d
+from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_of_any_range
 from f2vbench.metrics.video_names import METRICS, STAND_IN_METRIC
+from f2vbench.weights_cards import not_here, weights_card
 
 VideoProtocol = Literal["standard", "paper-compat"]
 ALL = "all"
@@ -150,14 +151,17 @@ def video_metrics(
 def _load(trunk: str | Path | nn.Module | None, i3d: str | Path | nn.Module | None, *, with_i3d: bool) -> _Networks:
     reasons: dict[str, str] = {}
     loaded: dict[str, nn.Module | None] = {"fvd": None}
-    wanted = [("lpips", trunk, load_lpips), *([("fvd", i3d, load_i3d)] if with_i3d else [])]
-    for metric, given, load in wanted:
+    wanted = [
+        ("lpips", trunk, load_lpips, LPIPS_CARD),
+        *([("fvd", i3d, load_i3d, I3D_CARD)] if with_i3d else []),
+    ]
+    for metric, given, load, card in wanted:
         try:
             loaded[metric] = given if isinstance(given, nn.Module) else load(given)
         except WeightsError as error:
             if given is not None:
                 raise
-            loaded[metric], reasons[metric] = None, str(error)
+            loaded[metric], reasons[metric] = None, not_here(weights_card(card)) or str(error)
     return _Networks(loaded["lpips"], loaded["fvd"], reasons)
 
 

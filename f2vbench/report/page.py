@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from f2vbench.report.content import Content
 from f2vbench.report.figures.drawn import DrawnFigure
 from f2vbench.report.grid import Cell
 
 _SHOWN_PLACES = 12
-_LARGEST_DRAWING = 400_000  # bytes of SVG; pictures with photographs in them are smaller as PNG
+_LARGEST_DRAWING = 400_000  # bytes of SVG; pictures with photographs in them are smaller as WebP
+_QUALITY = 90
 _DPI = 200
 _PIXELS_AN_INCH = 134  # on the page: letters of 7 pt in print are 13 px high
 
@@ -57,13 +60,26 @@ def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: 
 
 
 def page_figure(drawn: DrawnFigure) -> PageFigure:
-    """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as PNG of 200 dpi."""
-    drawing = drawn.content("svg", outlines=True)
+    """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as WebP of 200 dpi."""
+    drawing = _rounded(drawn.content("svg", outlines=True))
     source = _data_uri("image/svg+xml", drawing)
     if len(drawing) > _LARGEST_DRAWING:
-        source = _data_uri("image/png", drawn.content("png", _DPI))
+        source = _data_uri("image/webp", _webp(drawn.content("png", _DPI)))
     width = round(float(drawn.figure.get_figwidth()) * _PIXELS_AN_INCH)
     return PageFigure(drawn.name, drawn.title, drawn.caption, source, width)
+
+
+def _rounded(drawing: bytes) -> bytes:
+    """SVG whose paths are told to 1/100 of a point: a fifth less to carry, and no difference to be seen."""
+    digits = re.compile(rb"(\.\d\d)\d+")
+    return re.sub(rb'(?<= d=")[^"]*', lambda path: digits.sub(rb"\1", path[0]), drawing)
+
+
+def _webp(png: bytes) -> bytes:
+    held = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(held, "WEBP", quality=_QUALITY)
+    return held.getvalue()
 
 
 @cache

@@ -14,7 +14,7 @@ from f2vbench.files import write_atomically, write_csv
 from f2vbench.procedure import Procedure
 from f2vbench.report.content import Content, Reported, content
 from f2vbench.report.figures.catalogue import draw, figure_names, missing
-from f2vbench.report.figures.drawn import Format, save
+from f2vbench.report.figures.drawn import DrawnFigure, Format, save
 from f2vbench.report.figures.source import Embeddings
 from f2vbench.report.figures.style import style_named
 from f2vbench.report.latex import document
@@ -22,6 +22,7 @@ from f2vbench.report.markdown import escaped, markdown
 from f2vbench.report.page import page, page_figure
 from f2vbench.report.settings import ReportSettings
 
+_SHOWN: tuple[Format, ...] = ("png", "svg")  # by readers of Markdown
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
 
 
@@ -66,27 +67,34 @@ def write_report(
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
-    if "md" in formats:
-        yield _written(out, [_write(out / "report.md", as_markdown(held, second=settings.second))])
     wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
     drawn = list(draw(results, wanted, settings.style, embeddings))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if drawn and kinds:
         yield _written(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
+    if "md" in formats:
+        shown = [_linked(figure, kinds) for figure in drawn if set(kinds) & set(_SHOWN)]
+        yield _written(out, [_write(out / "report.md", as_markdown(held, shown, second=settings.second))])
     if "html" in formats:
         lacking = missing(results, wanted, embeddings)
         text = page(held, [page_figure(figure) for figure in drawn], lacking)
         yield _written(out, [_write(out / "report.html", text)])
 
 
-def as_markdown(held: Content, *, second: bool = False) -> str:
-    """The whole report but its figures, as Markdown."""
+def as_markdown(held: Content, figures: Sequence[str] = (), *, second: bool = False) -> str:
+    """The whole report as Markdown.
+
+    Args:
+        figures: Markdown of each, with a link to its file.
+    """
     parts = [f"# {escaped(held.title)}", f"{escaped(held.about)}.", "## Summary", escaped(held.overview)]
     for told in held.told:
         parts.append(f"**{escaped(told.title)}** ({'sure' if told.sure else 'not sure'})")
         parts += [escaped(sentence) for sentence in told.sentences]
     if held.warnings:
         parts += ["## Before you believe a number", *(f"- {escaped(warning)}" for warning in held.warnings)]
+    if figures:
+        parts += ["## Figures", *figures]
     parts += ["## Results", *(markdown(table, second=second) for table in held.tables), *map(escaped, held.notes)]
     if held.across.reason:
         parts.append(escaped(held.across.reason))
@@ -95,6 +103,13 @@ def as_markdown(held: Content, *, second: bool = False) -> str:
     parts += ["## Methods", *map(escaped, held.methods)]
     parts += ["## Provenance", *(markdown(table) for table in held.provenance)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _linked(figure: DrawnFigure, kinds: Sequence[Format]) -> str:
+    """A figure of the ``figures`` folder beside the report, in the format that every reader of Markdown shows."""
+    kind = next(kind for kind in _SHOWN if kind in kinds)
+    title = escaped(figure.title)
+    return f"### {title}\n\n![{title}](figures/{figure.name}.{kind})\n\n{escaped(figure.caption)}"
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> Path:

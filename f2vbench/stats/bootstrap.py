@@ -235,8 +235,8 @@ class _Resampled:
             return "one patient only: nothing to resample"
         if self.asked - len(self.values) > _UNDEFINED_AT_MOST * self.asked:
             return (
-                f"{self.asked - len(self.values):,} of {self.asked:,} replicates had no value (a class was absent): "
-                "too few patients of a class to draw them at random"
+                "too few patients of a class to draw them at random (one was absent from "
+                f"{self.asked - len(self.values):,} of {self.asked:,} replicates)"
             )
         if self._constant():
             return "every replicate gives the same value: no spread, no test and no interval"

@@ -79,6 +79,13 @@ def test_corrected_t_is_the_plain_one_with_a_larger_variance():
         corrected_resampled_t_test(first, second, train=0, test=20)
 
 
+def test_welch_with_a_side_without_spread_is_told_without_a_warning(recwarn):
+    found = welch_t_test([0.5, 0.5, 0.5], [0.4, 0.6, 0.7], varies="split")
+    t = (0.5 - 17 / 30) / np.sqrt(np.var([0.4, 0.6, 0.7], ddof=1) / 3)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(t), 2), rel=1e-12)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(
     "test",
     [
