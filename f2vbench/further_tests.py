@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from f2vbench.procedure import Procedure
+from f2vbench.stats.correction import as_fine_as_needed
 from f2vbench.stats.delong import delong_test_over_seeds
 from f2vbench.stats.effects import hedges_g, hedges_g_z
 from f2vbench.stats.methods import DELONG_SEEDS, PAIRED_T, PATIENT_SWAP, SIGNED_RANK, WELCH_T
@@ -59,7 +60,7 @@ def further_tests(
         all_seeds: values of each at the seeds at which it has one.
         cases: their test images at the shared seeds, or why there are none.
         reason: why no seed is shared, where none is.
-        replicates: of the permutation test.
+        replicates: of the permutation test, where its verdict may hang on them.
     """
     paired = paired_over_seeds(*shared, varies, reason)
     welch = welch_over_seeds(*all_seeds, varies)
@@ -71,7 +72,8 @@ def further_tests(
         effect = size(a, b, varies=varies)
     else:
         effect = Estimate(method=procedure.effect, varies=varies, n=0, unit=base.unit, value=None, reason=base.reason)
-    return Further(paired, welch, ranks, _delong(cases, metric), swapped(cases, replicates), effect)
+    swap = as_fine_as_needed(lambda count: swapped(cases, count), replicates)
+    return Further(paired, welch, ranks, _delong(cases, metric), swap, effect)
 
 
 def paired_over_seeds(

@@ -10,6 +10,7 @@ import numpy as np
 from f2vbench.further_tests import Further, further_tests
 from f2vbench.procedure import Procedure
 from f2vbench.stats.bootstrap import paired_bootstrap
+from f2vbench.stats.correction import as_fine_as_needed
 from f2vbench.stats.methods import BOOTSTRAP_PERCENTILE, CORRECTED_T
 from f2vbench.stats.outcomes import Comparison, Varies
 from f2vbench.stats.tests import corrected_resampled_t_test
@@ -65,7 +66,7 @@ def tests_of(
 
     Args:
         predictions: reads the stored arrays of a record, for metrics that are no mean over images.
-        replicates: of the bootstrap and of the permutation test.
+        replicates: of the bootstrap and of the permutation test, where the verdict may hang on them.
     """
     varies = what_varies([*first.values(), *second.values()], protocol)
     valued = [[seed for seed in sorted(side) if value_of(side[seed], metric) is not None] for side in (first, second)]
@@ -83,7 +84,7 @@ def tests_of(
     return Tests(
         further.paired if procedure.test == "paired" else further.welch,
         _corrected(a, b, sides[0], varies, further.paired),
-        _over_patients(cases, further.paired, replicates),
+        as_fine_as_needed(lambda count: _over_patients(cases, further.paired, count), replicates),
         further,
     )
 

@@ -11,7 +11,7 @@ from f2vbench.files import canonical_json, sha256
 Key = int | str | Sequence[int | str]
 
 _BLOCK = 20  # resamples drawn at once; another number would draw other resamples
-_NUMBERS_IN_CACHE = 40_000
+_NUMBERS_IN_CACHE = 200_000
 _NUMBERS_A_BATCH = 2_000_000
 
 

@@ -55,6 +55,17 @@ def test_a_metric_of_weights_is_scikit_learns(name):
     np.testing.assert_allclose(found, [of(w) for w in WEIGHTS], rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].by_rank])
+def test_a_metric_of_many_pairs_is_the_same_by_sums(name, monkeypatch):
+    predictions, labels, _ = BY_SKLEARN[name]
+    weights = WEIGHTS * np.arange(6)[:, None]  # a resample without any case as well
+    by_pairs = METRICS[name].prepare(predictions, labels)(weights.astype(float))
+    monkeypatch.setattr("f2vbench.stats.weighted._PAIRS_A_CASE", 0)
+    by_sums = METRICS[name].prepare(predictions, labels)(weights.astype(float))
+    assert np.isnan(by_sums[0])
+    np.testing.assert_allclose(by_pairs, by_sums, rtol=1e-14)
+
+
 def test_any_function_of_predictions_and_labels_is_a_metric():
     def by_pairs(scores, labels):
         won = np.sign(scores[labels][:, None] - scores[~labels])

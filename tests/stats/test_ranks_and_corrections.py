@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from f2vbench.stats.correction import adjust, benjamini_hochberg, holm
+from f2vbench.stats.correction import adjust, as_fine_as_needed, benjamini_hochberg, holm
 from f2vbench.stats.ranks import (
     WinTieLoss,
     average_ranks,
@@ -129,6 +131,21 @@ def test_adjustments_equal_statsmodels_and_leave_missing_tests_out(function, nam
     assert function([]).size == 0
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         function([0.5, 1.5])
+
+
+@pytest.mark.parametrize(("p", "asked"), [(0.02, [2_000, 5_000]), (0.2, [2_000]), (None, [2_000])])
+def test_more_replicates_are_drawn_only_where_they_may_decide(p, asked):
+    calls = []
+
+    def test(replicates):
+        calls.append(replicates)
+        return replace(paired_t_test([1.0, 2.0], [0.5, 2.5], varies="head seed"), p=p, n=replicates)
+
+    assert as_fine_as_needed(test, 5_000).n == asked[-1]
+    assert calls == asked
+    calls.clear()
+    assert as_fine_as_needed(test, 2_000).n == 2_000
+    assert calls == [2_000]
 
 
 def test_adjusted_comparisons_give_their_verdict_by_the_adjusted_p():
