@@ -100,7 +100,7 @@ class Benchmark:
                 progress.end()
         for note in plan.folder.set_aside:
             progress.note(note)
-        results = Results.load(plan.folder.path)
+        results = Results.load(plan.folder.path, progress=progress)
         results.to_csv(plan.folder.path / "results.csv")
         return results
 

@@ -15,6 +15,7 @@ import pandas as pd
 from f2vbench.further_tests import Further
 from f2vbench.model_tests import Tests, tests_of
 from f2vbench.procedure import Procedure
+from f2vbench.progress import Progress, Silent
 from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.outcomes import Comparison, Verdict
 from f2vbench.store.runs import Record
@@ -23,6 +24,7 @@ from f2vbench.tested_cases import Predictions
 PLACE = ["task", "protocol", "shots"]
 Units = dict[tuple[str, str, int | None], dict[str, dict[int, Record]]]
 Pairs = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, ...]]]
+_WORTH_TELLING = 100
 Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not separable", "no test"]
 
 
@@ -95,6 +97,7 @@ def compared(
     predictions: Predictions,
     pairs: Pairs,
     procedure: Procedure,
+    progress: Progress,
 ) -> list[Compared]:
     """Pairs of models at each place and metric of a summary, tested, and adjusted over all of them.
 
@@ -111,6 +114,8 @@ def compared(
     ]
     replicates = replicates_for(len(wanted))
     found, tested = [], []
+    told = progress if len(wanted) >= _WORTH_TELLING else Silent()
+    told.begin("comparing models", len(wanted))
     for (task, protocol, shots, metric), group, (first, second), roles in wanted:
         place = (task, protocol, None if pd.isna(shots) else int(shots))
         means = [float(group.loc[group.encoder == name, "mean"].iloc[0]) for name in (first, second)]
@@ -118,6 +123,8 @@ def compared(
         sides = units[place][first], units[place][second]
         tested.append(tests_of(*sides, metric, protocol, predictions, replicates, procedure))
         found.append((*place, metric, better, first, second, (means[0], means[1]), roles))
+        told.advance(f"{task} · {metric}")
+    told.end()
     return [
         Compared(*about, each.seeds, each.splits, each.patients, each.further, procedure)
         for about, each in zip(found, _adjusted(tested, procedure), strict=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from f2vbench.adapters.families import family_named
 from f2vbench.errors import StoreError
 from f2vbench.procedure import Procedure
+from f2vbench.progress import for_this_terminal
 from f2vbench.report.retrieval_tables import as_text, retrieval_tables
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables import attention_text, results_text
@@ -75,7 +76,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
         if not runs:
             raise StoreError("no run below ./runs: start one with f2vbench run task=rite, or name one with run=folder")
         folders = [runs[0][0]]
-    results = Results.load(*folders)
+    results = Results.load(*folders, progress=for_this_terminal())
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
     call = RunFolder(folders[0]).last_call()
     baseline = settings.baseline or next(iter(call["models"] if call else []), None)

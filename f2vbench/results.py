@@ -17,6 +17,7 @@ from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.files import write_atomically, write_csv
 from f2vbench.merging import merged
 from f2vbench.procedure import Adjustment, Procedure, SeedTest
+from f2vbench.progress import Progress, Silent
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.store.runs import Record, RunFolder
@@ -56,7 +57,9 @@ class Results:
         sources: Sequence[Path] = (),
         calls: Sequence[Record] = (),
         costs: Sequence[Record] = (),
+        progress: Progress | None = None,
     ):
+        self._progress = progress or Silent()
         self.records, self.sources, self.calls, self._costs = list(records), list(sources), list(calls), list(costs)
         self.frame = tidy(records)
         self.attention = tidy_attention(records)
@@ -66,15 +69,18 @@ class Results:
         self.notes = [*notes, *warnings_of(self.frame), *chance_levels(self.frame)]
 
     @classmethod
-    def load(cls, *folders: str | Path) -> Results:
+    def load(cls, *folders: str | Path, progress: Progress | None = None) -> Results:
         """Read one or several run folders, whole or unfinished.
+
+        Args:
+            progress: told of comparisons where they are many; such as `f2vbench.progress.for_this_terminal()`.
 
         Raises:
             StoreError: a folder is no run, none holds a finished unit, or two hold the same unit, or the same model,
                 made with other data, settings or weights; told with both folders.
         """
         found = merged(folders)
-        return cls(found.records, found.notes, found.sources, found.calls, found.costs)
+        return cls(found.records, found.notes, found.sources, found.calls, found.costs, progress)
 
     @cached_property
     def cost(self) -> pd.DataFrame:
@@ -182,7 +188,7 @@ class Results:
         """Pairs of models at each place, tested; by default the best with the second, and with the best floor."""
         summary = self.summary(metrics)
         real = summary[~summary.metric.str.endswith(CHANCE)]
-        return compared(self.records, real, self.predictions, pairs or pairs_that_matter(), procedure)
+        return compared(self.records, real, self.predictions, pairs or pairs_that_matter(), procedure, self._progress)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the tidy frame; equal results give equal bytes."""

@@ -14,6 +14,7 @@ from f2vbench.comparisons import pairs_that_matter
 from f2vbench.errors import SettingsError
 from f2vbench.further_tests import swapped
 from f2vbench.procedure import Procedure
+from f2vbench.progress import Silent
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.delong import delong_test_over_seeds
@@ -241,3 +242,21 @@ def test_compare_tells_all_three_and_their_reasons():
     assert {"p", "p_adjusted", "p_corrected", "p_patients", "low", "high"} <= set(row.index[row.notna()])
     assert row.low < row.difference < row.high
     assert row.p_corrected > row.p
+
+
+def test_many_comparisons_are_told_as_they_are_made(monkeypatch):
+    said = []
+
+    class Told(Silent):
+        def begin(self, title, total):
+            said.append((title, total))
+
+        def advance(self, label):
+            said.append(label)
+
+    results = Results(grid({"a": 0.9, "b": 0.8}, shots=(1, 2)), progress=Told())
+    results.comparisons(["auroc", "dice"])
+    assert said == []
+    monkeypatch.setattr("f2vbench.comparisons._WORTH_TELLING", 4)
+    results.comparisons(["auroc", "dice"])
+    assert said == [("comparing models", 4), *["eyes · auroc", "eyes · dice"] * 2]
