@@ -23,6 +23,7 @@ from f2vbench.report.grid import Cell
 
 _SHOWN_PLACES = 12
 _LARGEST_DRAWING = 400_000  # bytes of SVG; pictures with photographs in them are smaller as WebP
+_MOST_PARTS = 2_000  # lines, texts and the like; the SVG of so many is surely larger, and takes seconds to write
 _QUALITY = 90
 _DPI = 200
 _PIXELS_AN_INCH = 134  # on the page: letters of 7 pt in print are 13 px high
@@ -61,10 +62,12 @@ def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: 
 
 def page_figure(drawn: DrawnFigure) -> PageFigure:
     """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as WebP of 200 dpi."""
-    drawing = _rounded(drawn.content("svg", outlines=True))
-    source = _data_uri("image/svg+xml", drawing)
-    if len(drawing) > _LARGEST_DRAWING:
+    many = len(drawn.figure.findobj()) > _MOST_PARTS
+    drawing = None if many else _rounded(drawn.content("svg", outlines=True))
+    if drawing is None or len(drawing) > _LARGEST_DRAWING:
         source = _data_uri("image/webp", _webp(drawn.content("png", _DPI)))
+    else:
+        source = _data_uri("image/svg+xml", drawing)
     width = round(float(drawn.figure.get_figwidth()) * _PIXELS_AN_INCH)
     return PageFigure(drawn.name, drawn.title, drawn.caption, source, width)
 

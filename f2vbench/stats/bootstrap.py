@@ -187,7 +187,7 @@ class _Resampled:
                 times[:, members] = counted.reshape(rows, members.size)
             return times
 
-        resamples = drawn("bootstrap", seed, replicates, times_drawn, codes.size)
+        resamples = drawn("bootstrap", seed, replicates, times_drawn, codes.size, strata.tobytes())
         found = np.concatenate([statistic(times[:, codes]) for times in resamples])
         acceleration = _acceleration(statistic, codes, count) if kind == "bca" else None
         return cls(observed, np.sort(found[~np.isnan(found)]), replicates, count, acceleration)

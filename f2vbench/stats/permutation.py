@@ -171,7 +171,7 @@ def _swaps(count: int, replicates: int, seed: Key, numbers: int) -> tuple[Iterat
     exact = count < 60 and 2**count - 1 <= replicates
     if exact:
         return _all_swaps(count, numbers), True
-    return drawn("swap", seed, replicates, lambda draw, rows: draw.random((rows, count)) < 0.5, numbers), False
+    return drawn("swap", seed, replicates, lambda draw, rows: draw.random((rows, count)) < 0.5, numbers, count), False
 
 
 def _all_swaps(count: int, numbers: int) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from f2vbench.stats.checks import binary
 
-_PAIRS_A_CASE = 200
+_PAIRS_A_CASE = 250
 """Up to so many pairs for each case, products of matrices are faster than sums along sorted cases."""
 
 OfWeights = Callable[[np.ndarray], np.ndarray]

@@ -144,9 +144,9 @@ def test_swapping_patients_equals_enumeration():
     assert of_mean.p == pytest.approx(sign_flip_test(sums, np.zeros(6), varies="split").p)
 
 
-def test_a_resample_depends_on_its_key_and_number_alone():
+def test_a_resample_depends_on_its_key_and_number_alone(monkeypatch):
     def rows(key, count, purpose="swap", numbers=10_000):
-        blocks = drawn(purpose, key, count, lambda draw, size: draw.random((size, 3)), numbers)
+        blocks = drawn(purpose, key, count, lambda draw, size: draw.random((size, 3)), numbers, 3)
         return np.concatenate(list(blocks))
 
     many = rows(("rite", 2), 70)
@@ -155,6 +155,9 @@ def test_a_resample_depends_on_its_key_and_number_alone():
     np.testing.assert_array_equal(rows(("rite", 2), 45), many[:45])
     np.testing.assert_array_equal(rows(("rite", 2), 70, numbers=1), many)  # all blocks at once
     np.testing.assert_array_equal(rows(("rite", 2), 65, numbers=700), many[:65])  # two and two
+    monkeypatch.setattr(seeded, "_NUMBERS_REMEMBERED", 0)
+    monkeypatch.setattr(seeded, "_TABLES", {})
+    np.testing.assert_array_equal(rows(("rite", 2), 65, numbers=700), many[:65])  # none remembered
     for other in (rows(("rite", 3), 70), rows("rite", 70), rows(("rite", 2), 70, "bootstrap")):
         assert not np.isin(other, many).any()
 

@@ -159,14 +159,19 @@ def grouped_bars(
         base: where bars start.
         whiskers: of each bar; by default the interval over seeds.
     """
-    by_name = {look.encoder: look for look in looks}
     left, centres, everything = 0.0, [], [base]
+    bars: dict[str, list[tuple[float, np.ndarray]]] = {look.encoder: [] for look in looks}
+    reaches: list[tuple[float, float, float]] = []
     for label, rows, chance, found in groups:
         for place, name in enumerate(slots[label]):
             values = rows.value[rows.encoder == name].to_numpy(float)
             if len(values):
                 ends = whiskers.get((label, name)) if whiskers is not None else _over_seeds(values)
-                everything += _bar(axis, left + place, values, by_name[name], style, base, ends)
+                bars[name].append((left + place, values))
+                everything += values.tolist()
+                if ends is not None:
+                    reaches.append((left + place, *ends))
+                    everything += ends
         width = len(slots[label])
         for mark in found:
             axis.plot(left + width - 1, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
@@ -176,6 +181,9 @@ def grouped_bars(
             everything.append(chance)
         centres.append((left + (width - 1) / 2, label))
         left += width + 0.9
+    for look in looks:
+        _bars(axis, bars[look.encoder], look, style, base)
+    _whiskers(axis, reaches, style)
     axis.set_xticks([centre for centre, _ in centres], [label for _, label in centres])
     axis.tick_params(axis="x", length=0)
     _turn_labels(axis, [label for _, label in centres], style)
@@ -204,31 +212,31 @@ def _over_seeds(values: np.ndarray) -> tuple[float, float] | None:
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def _bar(
-    axis: Axes,
-    place: float,
-    values: np.ndarray,
-    look: Look,
-    style: Style,
-    baseline: float,
-    ends: tuple[float, float] | None,
-) -> list[float]:
-    """One bar with whiskers to ``ends``; all heights that it reaches."""
-    reached = values.tolist()
-    mean = float(values.mean())
-    axis.bar(place, mean - baseline, 0.86, bottom=baseline, zorder=2, **look.bar())
-    if ends is not None:
-        reached += ends
-        middle, reach = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / 2  # the mean need not lie between them
-        whisker: dict[str, Any] = {"ecolor": INK, "elinewidth": style.line, "capsize": 0.22 * style.text}
-        axis.errorbar(place, middle, reach, fmt="none", zorder=4, **whisker)
+def _bars(axis: Axes, bars: Sequence[tuple[float, np.ndarray]], look: Look, style: Style, baseline: float) -> None:
+    """Bars of one encoder, places with the values of seeds, and every seed a point."""
+    if not bars:
+        return
+    places = [place for place, _ in bars]
+    axis.bar(
+        places, [float(values.mean()) - baseline for _, values in bars], 0.86, bottom=baseline, zorder=2, **look.bar()
+    )
     marks: dict[str, Any] = look.points() | {"markerfacecolor": "white", "markeredgewidth": 0.7 * style.line}
     if look.floor:
         marks["marker"], size = "o", 0.26 * style.text
     else:
         marks["markeredgecolor"], size = INK, 0.36 * style.text
-    axis.plot(place + spread(len(values), 0.86), values, markersize=size, zorder=3, clip_on=False, **marks)
-    return reached
+    across = np.concatenate([place + spread(len(values), 0.86) for place, values in bars])
+    up = np.concatenate([values for _, values in bars])
+    axis.plot(across, up, markersize=size, zorder=3, clip_on=False, **marks)
+
+
+def _whiskers(axis: Axes, reaches: Sequence[tuple[float, float, float]], style: Style) -> None:
+    """From low to high at each place; the mean need not lie between them."""
+    if not reaches:
+        return
+    places, low, high = np.array(reaches).T
+    whisker: dict[str, Any] = {"ecolor": INK, "elinewidth": style.line, "capsize": 0.22 * style.text}
+    axis.errorbar(places, (low + high) / 2, (high - low) / 2, fmt="none", zorder=4, **whisker)
 
 
 def _turn_labels(axis: Axes, labels: Sequence[str], style: Style) -> None:

@@ -87,16 +87,21 @@ def _figure(source: Source, style: Style, name: str, title: str, metric: str, fa
 def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequence[Look], style: Style) -> bool:
     """Boxes of one task; whether a published figure is among them."""
     left, centres, starred = 0.0, [], False
+    places: dict[str, list[float]] = {look.encoder: [] for look in looks}
+    values: dict[str, list[np.ndarray]] = {look.encoder: [] for look in looks}
     for shots, held in rows.groupby("shots"):
         present = [look for look in looks if look.encoder in set(held.encoder)]
         for place, look in enumerate(present):
-            box(axis, left + place, held.value[held.encoder == look.encoder].to_numpy(float), look, style)
+            places[look.encoder].append(left + place)
+            values[look.encoder].append(held.value[held.encoder == look.encoder].to_numpy(float))
         slots = len(present)
         for mark in published_at(task, metric, "few-shot", int(shots)):
             axis.plot(left + slots, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
             slots, starred = slots + 1, True
         centres.append((left + (slots - 1) / 2, f"{shots:g}"))
         left += slots + 0.9
+    for look in looks:
+        boxes(axis, places[look.encoder], values[look.encoder], look, style)
     axis.set_xticks([centre for centre, _ in centres], [label for _, label in centres])
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.9, left - 0.9)
@@ -104,14 +109,17 @@ def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequen
     return starred
 
 
-def box(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style) -> None:
-    """One box with its seeds as points."""
+def boxes(axis: Axes, places: Sequence[float], values: Sequence[np.ndarray], look: Look, style: Style) -> None:
+    """Boxes of one encoder, with their seeds as points."""
     from matplotlib.cbook import boxplot_stats
+
+    if not places:
+        return
 
     line = {"color": look.colour if not look.floor else INK, "linewidth": style.line}
     axis.bxp(
-        boxplot_stats(values, whis=WHISKERS),
-        positions=[place],
+        [boxplot_stats(each, whis=WHISKERS)[0] for each in values],
+        positions=places,
         widths=0.8,
         patch_artist=True,
         showfliers=False,  # every seed is drawn as a point
@@ -125,6 +133,5 @@ def box(axis: Axes, place: float, values: np.ndarray, look: Look, style: Style) 
     points = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.6 * style.line}
     size = 0.26 if look.floor else 0.34
     marker = "o" if look.floor else look.marker
-    axis.plot(
-        place + spread(len(values), 0.8), values, zorder=4, markersize=size * style.text, **{**points, "marker": marker}
-    )
+    across = np.concatenate([place + spread(len(each), 0.8) for place, each in zip(places, values, strict=True)])
+    axis.plot(across, np.concatenate(values), zorder=4, markersize=size * style.text, **{**points, "marker": marker})

@@ -54,8 +54,9 @@ class DrawnFigure:
         held = io.BytesIO()
         letters = {"svg.fonttype": "path"} if outlines else {}
         with rc_context(self.style.settings() | letters):  # fonts and hatches are looked up when a figure is written
-            if self.figure.get_layout_engine() is not None:  # found once, not anew for each format
-                self.figure.draw_without_rendering()
+            layout = self.figure.get_layout_engine()
+            if layout is not None:  # found once, not anew for each format
+                layout.execute(self.figure)
                 self.figure.set_layout_engine("none")
             self.figure.canvas.print_figure(held, format=format, dpi=dpi, metadata=_METADATA[format])
         return held.getvalue()
