@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from f2vbench.report.grid import Cell, Table
 
@@ -39,6 +40,7 @@ _SPECIAL = {
     "²": r"\textsuperscript{2}",
     "…": r"\dots{}",
 }
+_MOST_ROWS = 30  # of a landscape page of A4, with caption and notes
 _UNSURE = r"\textsuperscript{n.s.}"
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -60,11 +62,28 @@ def escaped(text: str) -> str:
 
 
 def tabular(table: Table, *, second: bool = False) -> str:
-    """A ``table`` environment; needs booktabs and graphicx.
+    """A ``table`` environment, or several where it has more rows than a page; needs booktabs and graphicx.
 
     Args:
         second: underline the second best of each column as well.
     """
+    parts = max(1, -(-len(table.rows) // _MOST_ROWS))
+    rows = -(-len(table.rows) // parts)
+    whole = []
+    for number in range(parts):
+        part = replace(table, rows=table.rows[number * rows : (number + 1) * rows])
+        if parts > 1:
+            caption = table.caption if number == 0 else ""
+            part = replace(part, title=f"{table.title} ({number + 1} of {parts})", caption=caption)
+        if number:
+            part = replace(part, name=f"{table.name}-{number + 1}")
+        if number < parts - 1:
+            part = replace(part, notes=())
+        whole.append(_environment(part, second))
+    return "\\clearpage\n".join(whole)
+
+
+def _environment(table: Table, second: bool) -> str:
     layout = "".join("r" if column.numeric else "l" for column in table.columns)
     lines = [
         r"\begin{table}[htbp]",
