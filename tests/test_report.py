@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -211,18 +210,6 @@ def test_best_is_bold_and_second_underlined_where_asked():
     assert "| **0.9** n.s. |" in table.to_markdown()
     assert "| *0.8* |" in table.to_markdown(second=True)
     assert list(table.frame.AUROC) == [0.9, 0.8]
-
-
-def test_a_table_longer_than_a_page_is_split_in_latex():
-    rows = [[Cell(f"m{number:02d}"), Cell("0.9", 0.9)] for number in range(70)]
-    table = Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows, ["a note"])
-    parts = tabular(table).split("\\clearpage\n")
-    assert [part.count("0.9") for part in parts] == [24, 24, 22]
-    assert re.findall(r"m\d\d", "".join(parts)) == [f"m{number:02d}" for number in range(70)]
-    assert [re.search(r"\\label{(.*)}", part)[1] for part in parts] == ["tab:t", "tab:t-2", "tab:t-3"]
-    assert [part.count("a note") for part in parts] == [0, 0, 1]
-    assert r"\textbf{T (2 of 3).}" in parts[1]
-    assert len(tabular(replace(table, rows=rows[:30])).split("clearpage")) == 1
 
 
 def test_markdown_is_no_markup_from_data(run):

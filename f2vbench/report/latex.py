@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from f2vbench.report.grid import Cell, Table
+from f2vbench.report.grid import Cell, Column, Table
+from f2vbench.report.latex_pages import parts_of
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,7 +40,6 @@ _SPECIAL = {
     "²": r"\textsuperscript{2}",
     "…": r"\dots{}",
 }
-_MOST_ROWS = 30  # of a landscape page of A4, with caption and notes
 _UNSURE = r"\textsuperscript{n.s.}"
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -62,25 +61,12 @@ def escaped(text: str) -> str:
 
 
 def tabular(table: Table, *, second: bool = False) -> str:
-    """A ``table`` environment, or several where it has more rows than a page; needs booktabs and graphicx.
+    """A ``table`` environment, or several where it has more rows or columns than a page; needs booktabs and graphicx.
 
     Args:
         second: underline the second best of each column as well.
     """
-    parts = max(1, -(-len(table.rows) // _MOST_ROWS))
-    rows = -(-len(table.rows) // parts)
-    whole = []
-    for number in range(parts):
-        part = replace(table, rows=table.rows[number * rows : (number + 1) * rows])
-        if parts > 1:
-            caption = table.caption if number == 0 else ""
-            part = replace(part, title=f"{table.title} ({number + 1} of {parts})", caption=caption)
-        if number:
-            part = replace(part, name=f"{table.name}-{number + 1}")
-        if number < parts - 1:
-            part = replace(part, notes=())
-        whole.append(_environment(part, second))
-    return "\\clearpage\n".join(whole)
+    return "\\clearpage\n".join(_environment(part, second) for part in parts_of(table))
 
 
 def _environment(table: Table, second: bool) -> str:
@@ -98,7 +84,9 @@ def _environment(table: Table, second: bool) -> str:
         lines += _groups(table)
     lines.append(" & ".join(escaped(column.title) for column in table.columns) + r" \\")
     lines.append(r"\midrule")
-    lines += [" & ".join(_cell(cell, second) for cell in row) + r" \\" for row in table.rows]
+    stacked = any(cell.detail for row in table.rows for cell in row)
+    end = r" \\[3pt]" if stacked else r" \\"
+    lines += [" & ".join(map(_cell, row, table.columns, [second] * len(row))) + end for row in table.rows]
     lines += [r"\bottomrule", r"\end{tabular}}"]
     lines += [rf"\par\smallskip\footnotesize {escaped(note)}" for note in table.notes]
     lines.append(r"\end{table}")
@@ -121,7 +109,8 @@ def _groups(table: Table) -> list[str]:
     return [" & ".join(cells) + r" \\", " ".join(rules)]
 
 
-def _cell(cell: Cell, second: bool) -> str:
+def _cell(cell: Cell, column: Column, second: bool) -> str:
+    """An entry, its detail small below it."""
     text = escaped(cell.text)
     if cell.mark == "best":
         text = rf"\textbf{{{text}}}"
@@ -129,8 +118,11 @@ def _cell(cell: Cell, second: bool) -> str:
         text = rf"\underline{{{text}}}"
     elif cell.muted:
         text = rf"\textit{{{text}}}"
-    detail = rf" {{\scriptsize {escaped(cell.detail)}}}" if cell.detail else ""
-    return text + (_UNSURE if cell.unsure else "") + detail
+    text += _UNSURE if cell.unsure else ""
+    if not cell.detail:
+        return text
+    side, below = "r" if column.numeric else "l", escaped(cell.detail)
+    return rf"\begin{{tabular}}[t]{{@{{}}{side}@{{}}}}{text}\\[-2pt]{{\scriptsize {below}}}\end{{tabular}}"
 
 
 def _can_be_set(sign: str) -> bool:
