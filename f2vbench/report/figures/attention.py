@@ -41,13 +41,14 @@ def _figure(source: Source, style: Style, name: str, fusion: str, rows: pd.DataF
     parts = list(dict.fromkeys(rows.part))
     looks = _looks(source, parts)
     widest = max(held["class"].nunique() * (len(parts) + 1) for _, held in places)
-    columns = style.columns(len(places), least=max(56, min(183, 183 * widest / _ROW_OF_BARS)))
+    titles = [f"{source.title(place.task)}, {place.text}" for place, _ in places]
+    columns = style.columns(len(places), max(56, min(183, 183 * widest / _ROW_OF_BARS)), titles)
     with rc_context(style.settings()):
         figure, axes = sheet(style, len(places), columns=columns, height=46)
         for position, (axis, (_, held)) in enumerate(zip(axes, places, strict=True)):
             _panel(axis, held, looks, style)
             axis.set_ylabel("mean weight" if position % columns == 0 else "")
-        letters(axes, [f"{source.title(place.task)}, {place.text}" for place, _ in places])
+        letters(axes, titles)
         figure.align_ylabels(axes)
         bottom_legend(figure, style, [Patch(**look.bar()) for look in looks], [look.label for look in looks])
     counts = rows.groupby([*PLACE, "class", "part"], dropna=False).seed.nunique()

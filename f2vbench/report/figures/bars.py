@@ -115,7 +115,9 @@ def _panels(source: Source, protocols: Sequence[str]) -> list[Panel]:
 
 def _columns(style: Style, panels: Sequence[Panel]) -> int:
     widest = max(sum(len(set(rows.encoder)) + 1 for _, rows, _, _ in groups) for _, _, groups in panels)
-    return style.columns(len(panels), least=max(42, min(widest * 5, style.width)))
+    # A group alone in its panel has its label below, which is as wide as a title.
+    titles = [heading for heading, _, _ in panels] + [groups[0][0] for _, _, groups in panels if len(groups) == 1]
+    return style.columns(len(panels), max(42, min(widest * 5, style.width)), titles)
 
 
 def _figure(

@@ -65,14 +65,16 @@ def _figure(source: Source, style: Style, name: str, title: str, metric: str, fa
     by_task = {task: rows for task, rows in by_task.items() if len(rows)}
     looks = source.looks_among(pd.concat(by_task.values()).encoder)
     widest = max(sum(rows.groupby("shots").encoder.nunique() + 1) for rows in by_task.values())
+    titles = [source.title(task) for task in by_task]
+    columns = style.columns(len(by_task), max(42, 2.6 * widest), titles)
     marks = False
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(by_task), columns=style.columns(len(by_task), max(42, 2.6 * widest)), height=50)
+        figure, axes = sheet(style, len(by_task), columns=columns, height=50)
         for axis, (task, rows) in zip(axes, by_task.items(), strict=True):
             marks |= _panel(axis, task, metric, rows, looks, style)
             chance_line(axis, source.chance(task, metric, _FEW_SHOT))
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
-        letters(axes, [source.title(task) for task in by_task])
+        letters(axes, titles)
         legend(figure, style, looks, chance=any(source.chance(t, metric, _FEW_SHOT) for t in by_task), mark=marks)
     caption = sentences(
         f"{title}; {seeds_text(by_task.values())}.",

@@ -43,7 +43,8 @@ def cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
     panels = _panels(table)
     looks = source.looks_among(pd.concat([rows for _, rows in panels]).encoder)
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(panels), columns=min(3, style.columns(len(panels), least=50)), height=46)
+        titles = [_title(source, rows) for _, rows in panels]
+        figure, axes = sheet(style, len(panels), columns=min(3, style.columns(len(panels), 50, titles)), height=46)
         for axis, (kind, rows) in zip(axes, panels, strict=True):
             held = rows.set_index("encoder")
             cost = _cost_axis(axis, held[kind] / _UNITS.get(kind, 1.0), _LEAST.get(kind, 0.0))
@@ -55,7 +56,7 @@ def cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
             axis.set(xlabel=_LABELS[kind], ylabel=METRIC_NAMES.get(held.metric.iloc[0], held.metric.iloc[0]))
             axis.margins(y=0.1)
             axis.grid()
-        letters(axes, [_title(source, rows) for _, rows in panels])
+        letters(axes, titles)
         legend(figure, style, looks, kind="point")
     kinds = {kind for kind, _ in panels}
     machines = ", ".join(sorted(set(filter(None, table.measured_on)))) or "machines that the runs do not tell"

@@ -70,7 +70,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
     pairs_of = partial(pixel_pairs, source) if of_pixels else partial(_class_pairs, source)
     shown: dict[str, Look] = {}
     seeds: list[int] = []
-    columns = style.columns(len(places), least=42)
+    columns = style.columns(len(places), titles=[place.text for place in places])
     with rc_context(style.settings()):
         figure, axes = sheet(style, len(places), columns=columns, height=style.square(columns, -2))
         for axis, place in zip(axes, places, strict=True):

@@ -45,12 +45,13 @@ def learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
     looks = source.looks_among(pd.concat(frames).encoder)
     marks = False
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(panels), columns=style.columns(len(panels), least=56), height=48)
+        titles = [source.title(task) for task, _, _ in panels]
+        figure, axes = sheet(style, len(panels), columns=style.columns(len(panels), 56, titles), height=48)
         for axis, (task, metric, rows) in zip(axes, panels, strict=True):
             marks |= _panel(axis, task, metric, rows, looks, style)
             chance_line(axis, source.chance(task, metric, _PROTOCOLS))
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
-        letters(axes, [source.title(task) for task, _, _ in panels])
+        letters(axes, titles)
         chance = any(source.chance(task, metric, _PROTOCOLS) for task, metric, _ in panels)
         legend(figure, style, looks, kind="line", chance=chance, mark=marks)
     caption = sentences(

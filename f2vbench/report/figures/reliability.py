@@ -107,7 +107,9 @@ def _panel(axis: Axes, units: Sequence[Predicted], errors: Sequence[float | None
     axis.scatter(mean, part, s=np.maximum(area, 3), marker=marker, facecolor=face, edgecolor=look.colour, zorder=3)
     known = [error for error in errors if error is not None]
     if known:
-        axis.text(0.04, 0.97, f"ECE {np.mean(known):.3f}", va="top", color=INK, transform=axis.transAxes)
+        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        told = f"ECE {np.mean(known):.3f}"
+        axis.text(0.05, 0.96, told, va="top", color=INK, transform=axis.transAxes, bbox=behind, zorder=5)
     axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axis.set_box_aspect(1)
 

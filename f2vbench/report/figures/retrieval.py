@@ -40,13 +40,14 @@ def retrieval(source: Source, style: Style) -> Iterator[DrawnFigure]:
     looks = source.looks_among(pd.concat(frames).encoder)
     slots = slots_of([panel for _, _, panel in panels], looks)
     table = _intervals(source)
+    titles = [heading for _, _, (heading, _, _) in panels]
+    columns = style.columns(len(panels), min(style.width, max(56, 11 * len(looks))), titles)
     with rc_context(style.settings()):
-        columns = style.columns(len(panels), least=min(style.width, max(56, 11 * len(looks))))
         figure, axes = sheet(style, len(panels), columns=columns, height=48)
         for axis, (task, variant, (_, _, groups)) in zip(axes, panels, strict=True):
             grouped_bars(axis, groups, slots, looks, style, 0.0, _whiskers(table, task, variant))
             axis.set_ylabel("Recall")
-        letters(axes, [heading for _, _, (heading, _, _) in panels])
+        letters(axes, titles)
         chance = any(level for _, _, (_, _, groups) in panels for _, _, level, _ in groups)
         legend(figure, style, looks, chance=chance)
     caption = sentences(

@@ -35,6 +35,7 @@ _HATCHES = ("////", "\\\\\\\\", "....", "----", "xxxx", "||||", "++++", "oooo")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">", "*")
 _FLOOR_MARKERS = ("x", "+", "o", "s", "^", "D", "v", "p")
 _FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+_LETTER_OF_TITLE = 1.6  # mm, of bold letters of 8 points on average
 UNTRAINED = "untrained"
 
 
@@ -70,13 +71,15 @@ class Style:
         """Whether two panels with their labels don't fit beside each other."""
         return self.width < 13.5 * self.text
 
-    def columns(self, panels: int, least: float = 42) -> int:
+    def columns(self, panels: int, least: float = 42, titles: Iterable[str] = ()) -> int:
         """How many of so many panels stand in a row, rows filled evenly.
 
         Args:
             least: width of a panel in mm with text of 7 points.
+            titles: of the panels, which must not run into each other.
         """
-        fitting = max(1, min(panels, int(self.width // (least * self.text / 7))))
+        wanted = max([least, *(_LETTER_OF_TITLE * (len(title) + 3) for title in titles)])  # with "a  " before each
+        fitting = max(1, min(panels, int(self.width // (wanted * self.text / 7))))
         return math.ceil(panels / math.ceil(panels / fitting))
 
     def square(self, columns: int, besides: float = 1) -> float:
