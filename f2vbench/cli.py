@@ -41,6 +41,7 @@ well; features are cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 something to mend, 130 stopped by the user."""
+    own_process = words is None  # and not a caller's, whose memory is not ours to manage
     words = list(sys.argv[1:] if words is None else words)
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
     if verb in ("-h", "--help", "help"):
@@ -53,6 +54,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     try:
         signal.signal(signal.SIGTERM, _stop)
+        if own_process and verb == "report":  # arrays of megabytes for every figure
+            from f2vbench.processes import keep_freed_memory
+
+            keep_freed_memory()
         return _command(verb)(rest)
     except F2VBenchError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -133,10 +138,8 @@ def _report(words: list[str]) -> int:
     settings = _read("report", ReportSettings, words)
     if settings is None:
         return 0
-    from f2vbench.processes import keep_freed_memory
     from f2vbench.reporting import report
 
-    keep_freed_memory()
     for text in report(settings):
         print(text, flush=True)
     return 0
