@@ -148,8 +148,8 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(["f2vbench.cli", "f2vbench.benchmark", "f2vbench.adapters.decoder_training"])
     units: list[int] = []
-    for number in range(8):
-        words = ["run", *WORDS, f"data={eyes}", f"out={out}", f"jobs={2 if number % 4 == 3 else 1}"]
+    for number in range(5):
+        words = ["run", *WORDS, f"data={eyes}", f"out={out}", f"jobs={2 if number == 3 else 1}"]
         process = start.Process(target=main, args=(words,))
         process.start()
         ends = time.monotonic() + 60
@@ -161,7 +161,7 @@ def test_kills_at_random_moments_lose_nothing(eyes, undisturbed, tmp_path):
         units.append(len(list(out.glob("units/*.json"))))
     assert units == sorted(units), "a finished unit was lost"
     assert units[0] < units[-1], "nothing was done between the kills"
-    assert sum(count < 16 for count in units) >= 7, f"the kills came too late to interrupt anything: {units}"
+    assert sum(count < 16 for count in units) >= 4, f"the kills came too late to interrupt anything: {units}"
     ends = time.monotonic() + 60
     while len(list(out.glob("units/*.json"))) < 16 and time.monotonic() < ends:
         Benchmark(data=str(eyes), out=out, **TINY).run(Silent())  # workers of the last killed run may hold a unit still
