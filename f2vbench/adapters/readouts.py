@@ -77,11 +77,14 @@ def nearest_neighbours(support: Floats, targets: Targets, test: Floats, neighbou
 def logistic_regression(support: Floats, targets: Targets, test: Floats, several: bool) -> NDArray[np.float32]:
     """(n, classes) probabilities of scikit-learn's logistic regression with its defaults (L2, C = 1).
 
-    One for each class where an image may have several. A class that all support images have, or none, gets 1 or 0.
+    One for each class where an image may have several. A class that all support images have, or none, gets 1 or 0. The
+    order of the support images does not matter: the solver stops where it is near enough, and with another order it
+    would stop elsewhere, which tests over seeds would take for a spread.
     """
     from sklearn.linear_model import LogisticRegression
 
-    wide = support.astype(np.float64)
+    order = np.lexsort(support.T)
+    wide, targets = support[order].astype(np.float64), targets[order]
     found = np.zeros((len(test), targets.shape[1]))
     if several:
         for column, mine in enumerate(targets.T):

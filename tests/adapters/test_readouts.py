@@ -50,6 +50,8 @@ def test_the_probe_is_scikit_learns_and_knows_absent_classes():
     found = logistic_regression(SUPPORT, TARGETS, TEST, several=False)
     reference = LogisticRegression(max_iter=5000).fit(SUPPORT, TRUTH).predict_proba(TEST)
     np.testing.assert_allclose(found, reference, atol=1e-4)
+    order = DRAW.permutation(len(SUPPORT))
+    np.testing.assert_array_equal(logistic_regression(SUPPORT[order], TARGETS[order], TEST, several=False), found)
     without = TRUTH != 1
     found = logistic_regression(SUPPORT[without], TARGETS[without], TEST, several=False)
     assert (found[:, 1] == 0).all()
