@@ -96,7 +96,7 @@ def _auroc_by_sums(scores: np.ndarray, truth: np.ndarray) -> OfWeights:
 def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
     truth = _truth(scores, labels)
     positive = np.flatnonzero(truth)
-    if positive.size * truth.size > _PAIRS_A_CASE * truth.size:
+    if positive.size > _PAIRS_A_CASE:  # each is paired with every case
         return _average_precision_by_sums(scores, truth)
     reached = (scores[:, None] >= scores[positive]).astype(np.float64)
 
