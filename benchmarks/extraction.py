@@ -1,6 +1,6 @@
 """Feature extraction against the bare encoder forward, and its memory against the number of images.
 
-    python benchmarks/extraction.py [--models timm:resnet18:untrained,fundus2video:untrained] [--images 12]
+    python -m benchmarks.extraction [--models timm:resnet18:untrained,fundus2video:untrained] [--images 12]
 
 Rate: both sides see the same photographs in one process, in turns, with the same threads, one photograph a
 forward pass; the bare side has them in memory as tensors already, extraction reads files, crops, encodes,
@@ -23,11 +23,12 @@ import cv2
 import numpy as np
 import torch
 
-from f2vbench.adapters.photographs import Photograph
-from f2vbench.data.images import content_hash, field_of_view, read_rgb
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.images import content_hash, read_rgb
+from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.registry import build, parse_model
-from f2vbench.engine.extraction import extract
+from f2vbench.runner.extraction import extract
 from f2vbench.store.features import FeatureSet
 
 SIZE = 512

@@ -1,6 +1,6 @@
 """The mask techniques of Fundus2Video alone and together, at mini size: the ablation of the MICCAI paper's Table 1.
 
-    python benchmarks/generator_ablation.py --start GENERATOR --out FOLDER [--seeds 3] [--eyes 40] [--epochs 1]
+    python -m benchmarks.generator_ablation --start GENERATOR --out FOLDER [--seeds 3] [--eyes 40] [--epochs 1]
         [--tested 8] [--jobs 2]
 
 All rows begin with the same generator (`--start`: one after its pixel epochs, whose losses have no mask), train on the
@@ -27,18 +27,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from f2vbench.adapters.segmentation import read_angiogram
-from f2vbench.data.view import SquareView
+from f2vbench.adapters.segmenters import read_angiogram
+from f2vbench.config.parsing import build
+from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.registry import load_encoder
-from f2vbench.files import write_atomically
-from f2vbench.generator.presets import ABLATIONS
-from f2vbench.generator.settings import TrainSettings
-from f2vbench.generator.training import train
 from f2vbench.metrics.segmentation import tally
 from f2vbench.metrics.video import ALL, STAND_IN_METRIC, video_metrics
 from f2vbench.phantom import Cohort
-from f2vbench.progress import Silent
-from f2vbench.words import build
+from f2vbench.training.presets import ABLATIONS
+from f2vbench.training.settings import TrainSettings
+from f2vbench.training.train import train
+from f2vbench.utils.files import write_atomically
+from f2vbench.utils.progress import Silent
 
 SIDE = 512
 TEST_COHORT = 770_001

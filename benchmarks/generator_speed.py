@@ -1,6 +1,6 @@
 """Optimiser steps a second of the trainer against a plain, eager float32 version of the same losses, in one process.
 
-    python benchmarks/generator_speed.py [--preset mini] [--side 256] [--ngf 10] [--steps 6] [--device cpu]
+    python -m benchmarks.generator_speed [--preset mini] [--side 256] [--ngf 10] [--steps 6] [--device cpu]
 
 The plain version is written loss by loss, as such trainers usually are: the discriminators see fake and real once
 for their own loss and again for the generator's, whole and masked one after the other; each PatchNCE loss encodes its
@@ -26,16 +26,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2vbench.engine.device import training_arithmetic
-from f2vbench.generator import losses
-from f2vbench.generator.batches import VideoBatch, VideoLoader
-from f2vbench.generator.models import Networks
-from f2vbench.generator.nce import PatchSampler, patch_nce_losses
-from f2vbench.generator.networks import forward_layers
-from f2vbench.generator.settings import TrainSettings
-from f2vbench.generator.step import VideoStep
-from f2vbench.generator.training import open_training_cases
-from f2vbench.generator.window import window_input, window_target
+from f2vbench.training import losses
+from f2vbench.training.data.batches import VideoBatch, VideoLoader
+from f2vbench.training.discriminator import forward_layers
+from f2vbench.training.frame_windows import window_input, window_target
+from f2vbench.training.generator_step import VideoStep
+from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
+from f2vbench.training.settings import TrainSettings
+from f2vbench.training.train import open_training_cases
+from f2vbench.training.trained_networks import Networks
+from f2vbench.utils.device import training_arithmetic
 
 BARS = {"cpu": 1.3, "cuda": 2.0}
 

@@ -1,6 +1,6 @@
 """How often is an encoder called different from itself, when only the random numbers of its heads differ?
 
-    python benchmarks/head_seeds.py [--comparisons 400] [--shots 4] [--select val] [--width 48] [--images 200]
+    python -m benchmarks.head_seeds [--comparisons 400] [--shots 4] [--select val] [--width 48] [--images 200]
 
 Every comparison has simulated data of its own: patients with two images, five classes, embeddings that tell the classes
 in part. Both sides have the same embeddings, the same support, validation and test images (five seeds, drawn as in a
@@ -21,14 +21,14 @@ from pandas import DataFrame
 
 from f2vbench import load_task
 from f2vbench.adapters.classification import Classification
-from f2vbench.adapters.readouts import Scale
+from f2vbench.adapters.probes import Scale
+from f2vbench.config.run import HeadSettings
 from f2vbench.data.episodes import draw_classification_episode
-from f2vbench.files import canonical_json, sha256
+from f2vbench.heads.batched_training import Lesson, predict, train
 from f2vbench.heads.mlp import Mlp
-from f2vbench.heads.stacked import Lesson, predict, train
 from f2vbench.metrics.classification import evaluate
-from f2vbench.settings import HeadSettings
 from f2vbench.stats.tests import paired_t_test
+from f2vbench.utils.files import canonical_json, sha256
 
 CPU = torch.device("cpu")
 SEEDS = 5

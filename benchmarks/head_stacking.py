@@ -1,6 +1,6 @@
 """Stacked heads against the same heads one by one, and against scikit-learn's MLPClassifier, in one process.
 
-    python benchmarks/head_stacking.py [--seeds 5] [--width 1024] [--classes 5] [--shots 1 2 4 8 16] [--epochs 50]
+    python -m benchmarks.head_stacking [--seeds 5] [--width 1024] [--classes 5] [--shots 1 2 4 8 16] [--epochs 50]
 
 Prints seconds of one core (the best of three) for each number of shots. "Loop" is the plain way: torch.nn layers,
 cross-entropy and AdamW, one head after another, with the same batches, dropout and choice of epoch.
@@ -20,10 +20,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
+from f2vbench.config.run import HeadSettings
+from f2vbench.heads.batched_training import Lesson, learning_rate, train
 from f2vbench.heads.mlp import Mlp
-from f2vbench.heads.stacked import Lesson, learning_rate, train
 from f2vbench.metrics.classification import auroc_by_class
-from f2vbench.settings import HeadSettings
 
 CPU = torch.device("cpu")
 

@@ -1,6 +1,6 @@
 """The papers' whole classification grid on simulated eyes: encoding once, then every head, timed apart.
 
-    python benchmarks/paper_grid.py [--models mae,timm:resnet18:untrained,...] [--jobs 2] [--out FOLDER]
+    python -m benchmarks.paper_grid [--models mae,timm:resnet18:untrained,...] [--jobs 2] [--out FOLDER]
 
 Eleven tasks (retinopathy, glaucoma, disease, four systemic outcomes of one cohort, and four of them again with splits
 drawn anew), the models and a fusion of the first two, zero-shot, 1, 2, 4, 8 and 16 images a class and supervised, five

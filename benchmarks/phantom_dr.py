@@ -1,6 +1,6 @@
 """Transfer: a small grader of diabetic retinopathy that has seen phantoms alone, on real photographs of ODIR.
 
-    python benchmarks/phantom_dr.py --data FOLDER/odir [--photographs 600] [--steps 1200] [--workers 2]
+    python -m benchmarks.phantom_dr --data FOLDER/odir [--photographs 600] [--steps 1200] [--workers 2]
 
 FOLDER/odir has ODIR's photographs below it and `per_eye_labels.csv` (image, patient_id, dr_grade_0_4). A U-Net learns
 vessels, blood and bright lesions from phantoms; how much of each it finds, and how surely, goes into a logistic
@@ -27,8 +27,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from f2vbench.data.images import field_of_view, read_rgb
-from f2vbench.data.shading import normalise
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.images import read_rgb
+from f2vbench.data.shading_correction import normalise
 from f2vbench.phantom import Cohort
 
 SIZE = 320

@@ -1,6 +1,6 @@
 """Phantoms beside the literature and beside real photographs and angiogram frames, figure by figure.
 
-    python benchmarks/phantom_realism.py [--data FOLDER] [--eyes 60] [--figure docs/figures/phantom-realism.png]
+    python -m benchmarks.phantom_realism [--data FOLDER] [--eyes 60] [--figure docs/figures/phantom-realism.png]
 
 Without FOLDER only the literature is compared. FOLDER has `rite/`, `chase_db1/`, `hrf/`, `les_av/` in their own
 layouts and angiogram frames in `ffa_frames/01.phase_identification/{arterial,venous}_phase/`. Figures of real sets
@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from f2vbench.adapters.photographs import open_photograph
 from f2vbench.data.images import read_rgb
-from f2vbench.data.tasks import open_task
-from f2vbench.phantom import Cohort, measures
-from f2vbench.phantom.camera import VIEWS
+from f2vbench.data.photographs import open_photograph
+from f2vbench.data.task_data import open_task
+from f2vbench.phantom import Cohort, realism_measures
+from f2vbench.phantom.anatomy.camera import VIEWS
 
 SETS = ("rite", "chase_db1", "hrf", "les_av")
 TITLES = {
@@ -35,13 +35,15 @@ TITLES = {
 
 def eye_figures(cohort: Cohort, eyes: int) -> dict[str, np.ndarray]:
     """Each published figure, measured on healthy phantoms."""
-    rows = [measures.anatomical_figures(made.eye, made.truth("macula")) for made in cohort[:eyes]]
-    return {name: np.array([row[name] for row in rows]) for name in measures.PUBLISHED}
+    rows = [realism_measures.anatomical_figures(made.eye, made.truth("macula")) for made in cohort[:eyes]]
+    return {name: np.array([row[name] for row in rows]) for name in realism_measures.PUBLISHED}
 
 
 def photograph_figures(image: np.ndarray, vessels: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Green contrast of the vessels, then the green spectrum in eight bands."""
-    return np.array([measures.green_contrast(image, vessels, inside), *measures.green_spectrum(image, inside)])
+    return np.array(
+        [realism_measures.green_contrast(image, vessels, inside), *realism_measures.green_spectrum(image, inside)]
+    )
 
 
 def main() -> int:
@@ -56,7 +58,7 @@ def main() -> int:
     found = eye_figures(healthy, settings.eyes)
     print(f"{settings.eyes} healthy phantom eyes: 10th, 50th, 90th percentile; range for the median")
     good = True
-    for name, (low, high, source) in measures.PUBLISHED.items():
+    for name, (low, high, source) in realism_measures.PUBLISHED.items():
         ten, fifty, ninety = np.nanpercentile(found[name], [10, 50, 90])
         good &= low <= fifty <= high
         print(f"  {name:<27}{ten:7.3f}{fifty:7.3f}{ninety:7.3f}   {low} to {high}: {source}")
@@ -135,7 +137,7 @@ def _draw(
     figure = plt.figure(figsize=(183 / 25.4, 112 / 25.4), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     for axis, (name, (low, high, _)) in zip(
-        upper.subplots(1, len(measures.PUBLISHED)), measures.PUBLISHED.items(), strict=True
+        upper.subplots(1, len(realism_measures.PUBLISHED)), realism_measures.PUBLISHED.items(), strict=True
     ):
         values = found[name][np.isfinite(found[name])]
         axis.axhspan(low, high, color="#d9e6f2", lw=0)

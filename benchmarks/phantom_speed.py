@@ -1,6 +1,6 @@
 """How fast phantoms are made, and whether memory stays flat.
 
-    python benchmarks/phantom_speed.py [--eyes 40] [--videos 10]
+    python -m benchmarks.phantom_speed [--eyes 40] [--videos 10]
 
 One process, one thread. An eye is grown, photographed and masked at 512 × 512; a video is its twelve frames. The
 bars: 5 eyes a second and 1 video a second, and no more memory after the last eye than after the first quarter.

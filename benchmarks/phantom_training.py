@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f2vbench.torchvision_compat import allow_missing_torchvision_ops
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 import segmentation_models_pytorch as smp  # noqa: E402

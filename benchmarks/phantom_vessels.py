@@ -1,6 +1,6 @@
 """Transfer: a small U-Net that has seen phantoms alone, scored on the vessels of real photographs.
 
-    python benchmarks/phantom_vessels.py --data FOLDER [--photographs 700] [--steps 1600] [--workers 2]
+    python -m benchmarks.phantom_vessels --data FOLDER [--photographs 700] [--steps 1600] [--workers 2]
 
 FOLDER has `rite/`, `chase_db1/`, `hrf/` and `les_av/` in their own layouts. The network is
 segmentation-models-pytorch's U-Net on the first stages of a ResNet-18, without pretrained weights. No real
@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from phantom_training import pack, score, train_unet
 
-from f2vbench.adapters.photographs import Photograph, open_photograph
-from f2vbench.data.scale import REFERENCE_DIAMETER, enlarged, reduced, reduced_mask, working_size
-from f2vbench.data.shading import normalise
-from f2vbench.data.tasks import open_task
-from f2vbench.encoders.floors import ScoreFloor
+from f2vbench.data.photographs import Photograph, open_photograph
+from f2vbench.data.shading_correction import normalise
+from f2vbench.data.task_data import open_task
+from f2vbench.data.working_resolution import REFERENCE_DIAMETER, enlarged, reduced, reduced_mask, working_size
+from f2vbench.encoders.baselines.vessel_filters import ScoreFloor
 from f2vbench.metrics.segmentation import tally
 from f2vbench.phantom import Cohort
-from f2vbench.phantom.optics import Look
+from f2vbench.phantom.imaging.optics import Look
 
 SETS = ("rite", "chase_db1", "hrf", "les_av")
 VARIANTS = ("everything", "healthy", "one-camera")

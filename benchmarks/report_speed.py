@@ -1,6 +1,6 @@
 """Speed of the report and of the tests behind it, on made-up numbers, against the times that are promised.
 
-    python benchmarks/report_speed.py [--units 2000] [--figures all]
+    python -m benchmarks.report_speed [--units 2000] [--figures all]
 
 Report over 2,000 units below 60 s, with page, tables in every format and figures; DeLong's test of two models at
 n = 100,000 below 1 s; 2,000 clustered bootstrap replicates of a difference of AUROCs at n = 1,000 below 2 s. Times are
@@ -20,11 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from stored_runs import call_record, grid, write_run
-
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.delong import delong_test
+from tests.helpers.stored_runs import call_record, grid, write_run
 
 MODELS = {"net-1": 0.93, "net-2": 0.92, "net-3": 0.9, "net-4": 0.88, "net:untrained": 0.7}
 FLOORS = {"scratch": 0.91, "tophat": 0.89, "sato": 0.87, "frangi": 0.85, "green": 0.6}

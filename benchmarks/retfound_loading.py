@@ -1,6 +1,6 @@
 """Peak memory of loading RETFound from a file as large as the released one, against the encoder's own size.
 
-    python benchmarks/retfound_loading.py [--folder /tmp] [--keep]
+    python -m benchmarks.retfound_loading [--folder /tmp] [--keep]
 
 Writes a file in the layout of RETFound_mae_natureCFP.pth (encoder, MAE decoder, AdamW state of both; random numbers,
 about 4 GB), loads it in a fresh process, and prints that process's peak resident memory before and after, beside the

@@ -1,9 +1,9 @@
 """Speed and memory of exact retrieval, both sides in one run.
 
-    python benchmarks/retrieval_speed.py                 # 100,000 × 1,024, 1,000 queries, against scikit-learn
-    python benchmarks/retrieval_speed.py million         # 1,000,000 × 1,024 from a memory-mapped file, peak memory
-    python benchmarks/retrieval_speed.py million width=256 queries=250 folder=/tmp
-    python benchmarks/retrieval_speed.py count=25000 rounds=2
+    python -m benchmarks.retrieval_speed                 # 100,000 × 1,024, 1,000 queries, against scikit-learn
+    python -m benchmarks.retrieval_speed million         # 1,000,000 × 1,024 from a memory-mapped file, peak memory
+    python -m benchmarks.retrieval_speed million width=256 queries=250 folder=/tmp
+    python -m benchmarks.retrieval_speed count=25000 rounds=2
 
 Against scikit-learn: `NearestNeighbors(metric="cosine", algorithm="brute")` on the same normalised vectors, fit and
 query timed, ours with the search for the first ten and its proof of exactness. Both sides take OMP_NUM_THREADS
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from f2vbench.metrics.neighbours import nearest, ranks_of_relevant
+from f2vbench.metrics.exact_neighbours import nearest, ranks_of_relevant
 from f2vbench.metrics.ragged import Ragged
 
 K = 10

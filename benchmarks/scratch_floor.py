@@ -3,7 +3,7 @@
 Both learn vessels from one RITE photograph in the same number of seconds, in one process, with the same
 threads and supports, and are scored inside the field of view on the other photographs:
 
-    python benchmarks/scratch_floor.py --data FOLDER/rite --seconds 75 --seeds 4
+    python -m benchmarks.scratch_floor --data FOLDER/rite --seconds 75 --seeds 4
 
 `FOLDER/rite` has RITE's own layout (`AV_groundTruth/training/{images,vessel}`) and DRIVE's field-of-view
 masks beside it (`drive_fov/training`). The plain recipe standardises each channel of a photograph: without

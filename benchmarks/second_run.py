@@ -1,6 +1,6 @@
 """A second look at a finished run: plan and report together, whole processes, without importing torch.
 
-    python benchmarks/second_run.py --data <folder of RITE> [--words "preset=quick steps=2 scratch.steps=2 ..."]
+    python -m benchmarks.second_run --data <folder of RITE> [--words "preset=quick steps=2 scratch.steps=2 ..."]
 
 The run itself is made first (and is long the first time, unless cut down as by default).
 """

@@ -1,6 +1,6 @@
 """Do intervals cover as often as they say, and do tests reject as rarely? By simulation, failures included.
 
-    python benchmarks/stats_calibration.py [--repeats 2000] [--only delong] [--seconds 300]
+    python -m benchmarks.stats_calibration [--repeats 2000] [--only delong] [--seconds 300]
 
 Every row is a study of `stats_studies.py`, in which the truth is known and the null hypothesis holds, repeated; counted
 is how often a 95 % interval holds the truth and how often p < 0.05. Right are 93–97 % and 4–6 %; "–" stands for what a
@@ -16,7 +16,8 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from stats_studies import STUDIES, Study
+
+from benchmarks.stats_studies import STUDIES, Study
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from f2vbench.benchmark import Benchmark
-    from f2vbench.data.cards import load_card as load_task
+    from f2vbench.data.task_cards import load_card as load_task
     from f2vbench.encoders.registry import load_encoder
     from f2vbench.results import Results
 
@@ -19,7 +19,7 @@ _HOMES = {
     "Benchmark": ("f2vbench.benchmark", "Benchmark"),
     "Results": ("f2vbench.results", "Results"),
     "load_encoder": ("f2vbench.encoders.registry", "load_encoder"),
-    "load_task": ("f2vbench.data.cards", "load_card"),
+    "load_task": ("f2vbench.data.task_cards", "load_card"),
 }
 
 

@@ -1,5 +1,5 @@
 """``python -m f2vbench``"""
 
-from f2vbench.cli import main
+from f2vbench.cli.main import main
 
 raise SystemExit(main())

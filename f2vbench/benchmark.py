@@ -6,19 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from f2vbench.costs import record_costs
-from f2vbench.data.doubles import doubles_of
+from f2vbench.config.parsing import build
+from f2vbench.config.run import RunSettings
+from f2vbench.data.duplicate_counts import doubles_of
 from f2vbench.data.episodes import Episode
-from f2vbench.engine.context import Context
-from f2vbench.engine.items import execute, items_of, workers
-from f2vbench.engine.work import Extract, Item, Solve
-from f2vbench.estimate import Estimate, estimate, learn_rates
-from f2vbench.plan import Plan, make_plan
-from f2vbench.progress import Progress, Silent, for_this_terminal
-from f2vbench.provenance import machine, software
 from f2vbench.results import Results
-from f2vbench.settings import RunSettings
-from f2vbench.words import build
+from f2vbench.runner.context import Context
+from f2vbench.runner.costs import record_costs
+from f2vbench.runner.estimate import Estimate, estimate, learn_rates
+from f2vbench.runner.executor import execute
+from f2vbench.runner.plan import Plan, make_plan
+from f2vbench.runner.work_items import items_of, workers
+from f2vbench.runner.worker import Extract, Item, Solve
+from f2vbench.utils.progress import Progress, Silent, for_this_terminal
+from f2vbench.utils.system import machine, software
 
 
 class Benchmark:

@@ -10,23 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.comparison_frame import as_frame
-from f2vbench.comparisons import PLACE, Compared, Pairs, against_best, compared, pairs_that_matter
-from f2vbench.cost_frame import cost_frame
+from f2vbench.analysis.comparisons import Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
+from f2vbench.analysis.cost_frame import cost_frame
+from f2vbench.analysis.frames import (
+    CHANCE,
+    PLACE,
+    chance_levels,
+    in_order,
+    tidy,
+    tidy_attention,
+    tidy_images,
+    warnings_of,
+)
+from f2vbench.analysis.load_runs import merged
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.files import write_atomically, write_csv
-from f2vbench.merging import merged
-from f2vbench.procedure import Adjustment, Procedure, SeedTest
-from f2vbench.progress import Progress, Silent
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
+from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
 from f2vbench.store.runs import Record, RunFolder
-from f2vbench.tidy import CHANCE, chance_levels, in_order, tidy, tidy_attention, tidy_images, warnings_of
+from f2vbench.utils.files import write_atomically, write_csv
+from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from f2vbench.report.grid import Table
+    from f2vbench.report.tables.table import Table
 
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _AS_IN_THE_PAPERS = Procedure()
@@ -73,7 +81,7 @@ class Results:
         """Read one or several run folders, whole or unfinished.
 
         Args:
-            progress: told of comparisons where they are many; such as `f2vbench.progress.for_this_terminal()`.
+            progress: told of comparisons where they are many; such as `f2vbench.utils.progress.for_this_terminal()`.
 
         Raises:
             StoreError: a folder is no run, none holds a finished unit, or two hold the same unit, or the same model,
@@ -84,7 +92,7 @@ class Results:
 
     @cached_property
     def cost(self) -> pd.DataFrame:
-        """What encoding costs beside what is reached with it: `f2vbench.cost_frame.cost_frame`."""
+        """What encoding costs beside what is reached with it: `f2vbench.analysis.cost_frame.cost_frame`."""
         main = {task: metrics[0] for task, metrics in self.main_metrics.items() if metrics}
         return cost_frame(self.frame, self.records, self._costs, main)
 
@@ -223,7 +231,7 @@ class Results:
     def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
         """Write all tables as a LaTeX document with booktabs, which compiles alone."""
         from f2vbench.report.content import content
-        from f2vbench.report.latex import document
+        from f2vbench.report.writers.latex import document
 
         write_atomically(Path(path), document(content(self, metrics).tables, second=second).encode())
 
@@ -234,9 +242,9 @@ class Results:
             SettingsError: all problems of the arguments at once.
             StoreError: a file can't be written.
         """
+        from f2vbench.config.parsing import build
         from f2vbench.report.settings import ReportSettings
-        from f2vbench.report.written import write_report
-        from f2vbench.words import build
+        from f2vbench.report.writers.write_report import write_report
 
         settings = build(ReportSettings, words)
         metrics = self.metrics if settings.metric == ["all"] else settings.metric

@@ -1,7 +1,7 @@
 """What a task family is: the one thing that plan, engine and command line know of segmentation, retrieval and others.
 
 A family says which models it admits, which features its units read, which settings decide a result, and how a unit
-is solved. It is looked up by the name in a task card (`f2vbench.adapters.families`); its floors stand in
+is solved. It is looked up by the name in a task card (`f2vbench.adapters.registry`); its floors stand in
 `f2vbench.encoders.registry`, and the draw of its episodes in `f2vbench.data.episodes`.
 """
 
@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.adapters.photographs import Photograph
+from f2vbench.adapters.unit import Unit
+from f2vbench.config.run import Protocol as ProtocolName
+from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
-from f2vbench.data.tasks import TaskData
-from f2vbench.settings import Protocol as ProtocolName
-from f2vbench.settings import RunSettings
-from f2vbench.units import Unit
+from f2vbench.data.photographs import Photograph
+from f2vbench.data.task_data import TaskData
 
 Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
 """What is stored once for every photograph: ``score``, a filter floor's map; ``frames``, a generated angiogram;

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, Family, Feature, Model, Solved, Tools
-from f2vbench.adapters.material import Material, Prediction, gather, labelled, passes
-from f2vbench.adapters.readouts import logistic_regression, nearest_neighbours, prototype
+from f2vbench.adapters.classification_data import Material, Prediction, gather, labelled, passes
+from f2vbench.adapters.probes import logistic_regression, nearest_neighbours, prototype
+from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.metrics.classification import Kind, Values, evaluate
-from f2vbench.provenance import has_gpu
-from f2vbench.settings import Protocol, RunSettings
+from f2vbench.utils.system import has_gpu
 
 _READ = ("prototype", "knn", "probe")
 _TRAINED = ("few-shot", "supervised")
@@ -136,7 +136,7 @@ class Classification(Family):
             yield _measured(own, episode, unit, predicted, share)
 
     def _with_encoder(self, tools: Tools, episode: Episode) -> Solved:
-        from f2vbench.adapters.encoder_tuning import tuned_prediction
+        from f2vbench.adapters.fine_tuning import tuned_prediction
 
         unit = labelled(tools, episode, self.read_by(episode, tools.unit.protocol, tools.settings))
         return _measured(tools, episode, unit, *tuned_prediction(tools, unit))

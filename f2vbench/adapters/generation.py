@@ -20,16 +20,16 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
-from f2vbench.adapters.photographs import Photograph
+from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.angiograms import TrueVideos, size_problems
 from f2vbench.data.cases import ONE_FRAME, PHASES
 from f2vbench.data.episodes import Episode
-from f2vbench.data.images import angiogram_field
+from f2vbench.data.field_of_view import angiogram_field
+from f2vbench.data.photographs import Photograph
 from f2vbench.data.video_folders import read_video_folder
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.video_names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
-from f2vbench.settings import Protocol, RunSettings
-from f2vbench.weights_cards import find_weights, weights_card
+from f2vbench.pretrained.weights_cards import find_weights, weights_card
 
 FRAMES = 12
 _TILE = 128  # px, of a frame on a stored strip

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from f2vbench.adapters.base import Tools
-from f2vbench.adapters.material import Material, Prediction
+from f2vbench.adapters.classification_data import Material, Prediction
+from f2vbench.config.run import HeadSettings
+from f2vbench.heads.batched_training import Lesson, predict, train
 from f2vbench.heads.fusion import Fusion
 from f2vbench.heads.mlp import Head, Mlp, Parameters
-from f2vbench.heads.stacked import Lesson, predict, train
-from f2vbench.settings import HeadSettings
 
 
 def predictions(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:

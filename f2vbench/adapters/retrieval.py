@@ -14,9 +14,9 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
+from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.errors import DataError, SettingsError
-from f2vbench.settings import Protocol, RunSettings
 
 _ABOUT = ("patient", "modality", "eye", "view")
 
@@ -32,7 +32,7 @@ class Retrieval(Family):
     def places(self, settings: RunSettings) -> list[Place]:
         """One place, whatever ``shots`` says, for there is no support set; none where ``protocol`` asks for others."""
         if settings.index != "Flat":
-            from f2vbench.metrics.indexes import problem_of
+            from f2vbench.metrics.approximate_index import problem_of
 
             problem = problem_of(settings.index)
             if problem:
@@ -58,7 +58,7 @@ class Retrieval(Family):
 
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Rank the gallery for each of its images; the first images found are stored with their similarities."""
-        from f2vbench.adapters.gallery import measure  # FAISS takes a moment to load
+        from f2vbench.adapters.retrieval_gallery import measure  # FAISS takes a moment to load
 
         started = time.perf_counter()
         settings = tools.settings
@@ -109,7 +109,7 @@ def _projected(vectors: np.ndarray, outside: np.ndarray, components: int, task: 
     """
     from sklearn.decomposition import PCA
 
-    from f2vbench.metrics.neighbours import normalised
+    from f2vbench.metrics.exact_neighbours import normalised
 
     most = min(len(outside) - 1, vectors.shape[1])
     if components > most:
@@ -123,7 +123,7 @@ def _projected(vectors: np.ndarray, outside: np.ndarray, components: int, task: 
 
 
 def _refuse_unknown(variant: str, about: dict[str, Any], task: str) -> None:
-    from f2vbench.adapters.gallery import DIFFERENT
+    from f2vbench.adapters.retrieval_gallery import DIFFERENT
 
     column = DIFFERENT.get(variant, "modality")
     kinds = set(about[column].tolist()) - {""}

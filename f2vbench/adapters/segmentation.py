@@ -1,215 +1,136 @@
-"""Few-shot vessel segmentation: fit a segmenter on the support images, score the test images.
-
-A *segmenter* is anything with `fit` and `score`; an encoder with a decoder is one, a top-hat filter another.
-Where a score is no probability, the threshold for Dice is chosen on the support set; it never sees the test set.
-"""
+"""Segmentation as a task family: which models, protocols and features it takes, and how a unit is solved."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 import numpy as np
+from pandas import DataFrame
 
-from f2vbench.adapters.photographs import Loader, Photograph
+from f2vbench.adapters.base import Family, Feature, Model, Solved, Tools
+from f2vbench.adapters.segmenters import (
+    ADAPTER_VERSION,
+    ScoreMap,
+    Segmenter,
+    TrainingFree,
+    measure,
+    read_angiogram,
+    solve,
+)
+from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
-from f2vbench.data.view import SquareView
-from f2vbench.metrics.segmentation import OVERLAP, RANKING, Pool, best_dice_threshold, evaluate
-from f2vbench.settings import Reading, RunSettings
+from f2vbench.data.photographs import Photograph
+from f2vbench.store.score_maps import decode, encode
 
-# Raised by one whenever results of the same settings change; part of every unit's fingerprint.
-ADAPTER_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ScoreMap:
-    """Scores of one photograph, higher where a vessel is more likely.
-
-    Attributes:
-        values: (h, w) float32, at the photograph's resolution or, with ``view``, on the encoder's square.
-        view: how to bring the values back to the photograph; None when they are there already.
-    """
-
-    values: np.ndarray
-    view: SquareView | None = None
-
-    def restored(self) -> np.ndarray:
-        """(height, width) float32 at the photograph's resolution; zero outside the encoder's square."""
-        return self.values if self.view is None else self.view.restore(self.values)
+_READINGS = {
+    "arterial": "the four arterial frames",
+    "venous": "the four venous frames",
+    "late": "the four late frames",
+    "mean": "all frames",
+    "maximum": "the brightest frame at each pixel",
+    "last": "the last frame",
+}
+_DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How a fit went: optimiser steps, and the seconds before the first, spent on encoding views."""
+class VesselSegmentation(Family):
+    """A vessel decoder on an encoder's maps, generated angiograms, filters, and a network from scratch."""
 
-    steps: int = 0
-    preparation_seconds: float = 0.0
+    name = "segmentation"
+    version = ADAPTER_VERSION
+    protocols = ("zero-shot", "few-shot", "supervised")
+    main_metrics = ("auroc", "dice")
+    wants_gpu = True
 
+    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
+        if model.kind == "fusion":
+            return "fusions join embeddings, and have no map to find vessels in"
+        if model.kind == "vector":
+            return "it gives one vector a photograph, and no map to find vessels in"
+        if model.kind == "video":
+            return "its frames are only compared with true ones"
+        if protocol != "zero-shot" or model.kind == "score":
+            return None
+        if model.kind == "scratch":
+            return "it learns from the support images alone, and there are none"
+        return None if model.can_generate else "it generates no angiogram to read vessels from"
 
-class Segmenter(Protocol):
-    """What the adapter asks of a model.
+    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+        if model.kind == "score":
+            return "score"
+        if model.kind == "scratch":
+            return None
+        if protocol == "zero-shot":
+            return "frames"
+        return "pyramid" if settings.finetune == "frozen" else None
 
-    Attributes:
-        probability: scores are probabilities from a trained model, kept with a fine scale near 0 and 1.
-        threshold: the score that means "as likely vessel as not", or None where scores have no such meaning.
-    """
+    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        names: tuple[str, ...] = ("threshold",)
+        if model.kind == "scratch":
+            names += ("scratch",)
+        elif model.kind == "features":
+            names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
+        return names
 
-    probability: bool
-    threshold: float | None
+    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+        if model.kind == "score" or protocol == "zero-shot":
+            return 0
+        return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(len(episode.support))
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        """Learn from the support set."""
-        ...
+    def rehearsal(
+        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    ) -> tuple[Episode, RunSettings]:
+        episode, _ = super().rehearsal(model, index, protocol, settings, steps)
+        few = settings.scratch.model_copy(update={"steps": steps})
+        return episode, settings.model_copy(update={"steps": steps, "scratch": few})
 
-    def score(self, photograph: Photograph) -> ScoreMap: ...
+    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+        generating = sorted({model.name for model, protocol in units if protocol == "zero-shot" and model.can_generate})
+        if not generating:
+            return []
+        return [
+            f"zero-shot score of {', '.join(generating)}: brightness of {_READINGS[settings.reading]} of the generated "
+            "angiogram (of the one frame, where a model makes one)"
+        ]
 
+    def solve(self, tools: Tools, episode: Episode) -> Solved:
+        """Solve and measure. What is measured are the score maps as stored, so that anyone can measure them again."""
+        solution = solve(_segmenter(tools), episode, tools.photograph, tools.settings)
+        stored: dict[str, dict[str, Any]] = {}
 
-class TrainingFree:
-    """A segmenter whose scores need no support set: a floor's filter, or a generated angiogram.
+        def as_stored() -> Iterator[tuple[Photograph, ScoreMap]]:
+            for photograph, score_map in solution.maps:
+                png, meta = encode(score_map.values, probability=solution.probability)
+                solution.timing["map_bytes"] += len(png)
+                view = None if score_map.view is None else asdict(score_map.view)
+                stored[photograph.name] = {**tools.keep_map(png), **meta, "view": view}
+                yield photograph, ScoreMap(decode(png, meta), score_map.view)
 
-    Args:
-        scores: photograph → its score map.
-        threshold: see `Segmenter`.
-    """
-
-    probability = False
-
-    def __init__(self, scores: Callable[[Photograph], ScoreMap], threshold: float | None):
-        self._scores = scores
-        self.threshold = threshold
-
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        return Fit()
-
-    def score(self, photograph: Photograph) -> ScoreMap:
-        return self._scores(photograph)
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What one unit gave, before it is measured.
-
-    Attributes:
-        maps: image id → score map of each test image, made one by one.
-        threshold: for the overlap metrics, or None with ``threshold_rule`` saying why.
-        timing: seconds and counts of the parts; filled while ``maps`` is consumed.
-    """
-
-    maps: Iterator[tuple[Photograph, ScoreMap]]
-    probability: bool
-    threshold: float | None
-    threshold_rule: str
-    timing: dict[str, float]
-
-
-def solve(segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSettings) -> Solution:
-    """Fit on the episode's support set and score its test set.
-
-    Args:
-        segmenter: is fitted here.
-        load: image id → photograph.
-    """
-    support = [load(name) for name in episode.support]
-    started = time.perf_counter()
-    fit = segmenter.fit(support, episode.seed) if support else Fit()
-    timing = {
-        "prepare_seconds": fit.preparation_seconds,
-        "fit_seconds": time.perf_counter() - started - fit.preparation_seconds,
-        "fit_steps": fit.steps,
-        "score_seconds": 0.0,
-        "scored": 0,
-        "map_bytes": 0,
-    }
-    threshold, rule = _threshold(segmenter, support, settings)
-    maps = _timed_scores(segmenter, (load(name) for name in episode.test), timing)
-    return Solution(maps, segmenter.probability, threshold, rule, timing)
-
-
-def _timed_scores(
-    segmenter: Segmenter, photographs: Iterable[Photograph], timing: dict[str, float]
-) -> Iterator[tuple[Photograph, ScoreMap]]:
-    for photograph in photographs:
         started = time.perf_counter()
-        scores = segmenter.score(photograph)
-        timing["score_seconds"] += time.perf_counter() - started
-        timing["scored"] += 1
-        yield photograph, scores
+        measured = measure(as_stored(), solution.threshold, solution.threshold_rule)
+        timing = dict(solution.timing)
+        timing["measure_seconds"] = time.perf_counter() - started - timing["score_seconds"]
+        threshold = {"value": solution.threshold, "rule": solution.threshold_rule}
+        return Solved({"threshold": threshold, **measured, "maps": stored}, timing)
 
 
-def _threshold(segmenter: Segmenter, support: Sequence[Photograph], settings: RunSettings) -> tuple[float | None, str]:
-    """The cut for the overlap metrics and, in words, where it comes from."""
-    by_meaning = settings.threshold == "0.5" or (settings.threshold == "auto" and segmenter.threshold is not None)
-    if by_meaning:
-        if segmenter.threshold is None:
-            return None, "none: threshold=0.5 means nothing for scores that are no probabilities"
-        return segmenter.threshold, f"fixed at {segmenter.threshold:g}"
-    if not support:
-        return None, "none: no support set to choose a threshold on"
-    scores, labels = [], []
-    for photograph in support:
-        scores.append(segmenter.score(photograph).restored()[photograph.fov])
-        labels.append(photograph.vessels[photograph.fov])
-    best = best_dice_threshold(np.concatenate(scores), np.concatenate(labels))
-    return best, "best Dice on the support set"
+def _segmenter(tools: Tools) -> Segmenter:
+    if tools.model.kind == "score":
+        return TrainingFree(lambda photograph: ScoreMap(tools.scores(photograph)), threshold=None)
+    from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
+
+    if tools.model.kind == "scratch":
+        return ScratchSegmenter(tools.settings, tools.device)
+    if tools.unit.protocol == "zero-shot":
+        return TrainingFree(partial(_generated, tools.maps("frames"), tools.settings), threshold=0.5)
+    return DecoderSegmenter(tools.encoder(), tools.maps("pyramid"), tools.settings, tools.device, tools.precision)
 
 
-def measure(
-    scored: Iterable[tuple[Photograph, ScoreMap]], threshold: float | None, threshold_rule: str
-) -> dict[str, Any]:
-    """All metrics of a test set.
-
-    A name alone is the mean over photographs inside the field of view; ``_pooled`` takes all pixels as one
-    set, ``_frame`` counts the whole frame, ``_frame_pooled`` both. Outside the field of view every pixel counts with
-    the lowest score of its map: no model is asked, or trained, to say anything there.
-
-    Returns:
-        ``metrics`` (name → value or None), ``reasons`` (why a value is None), ``per_image`` (image → metrics).
-    """
-    pools = {"": Pool(), "_frame": Pool()}
-    per_image: dict[str, dict[str, float | None]] = {}
-    for photograph, score_map in scored:
-        restored = score_map.restored()
-        scores = np.where(photograph.fov, restored, restored.min())
-        row: dict[str, float | None] = {}
-        for suffix, pixels in (("", photograph.fov), ("_frame", np.ones_like(photograph.fov))):
-            inside, labels = scores[pixels], photograph.vessels[pixels]
-            row.update({name + suffix: value for name, value in evaluate(inside, labels, threshold).items()})
-            pools[suffix].add(inside, labels, threshold)
-        per_image[photograph.name] = row
-    metrics: dict[str, float | None] = {}
-    for suffix, pool in pools.items():
-        for name in (*RANKING, *OVERLAP):
-            metrics[name + suffix] = _mean([row[name + suffix] for row in per_image.values()])
-        metrics.update({f"{name}{suffix}_pooled": value for name, value in pool.metrics(threshold).items()})
-    return {"metrics": metrics, "reasons": _reasons(metrics, threshold, threshold_rule), "per_image": per_image}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    held = [value for value in values if value is not None]
-    return float(np.mean(held)) if held and len(held) == len(values) else None
-
-
-def _reasons(metrics: dict[str, float | None], threshold: float | None, rule: str) -> dict[str, str]:
-    reasons = {}
-    for name, value in metrics.items():
-        if value is None:
-            lacks_threshold = threshold is None and name.startswith(OVERLAP)
-            reasons[name] = f"threshold {rule}" if lacks_threshold else "a class is absent from a test image"
-    return reasons
-
-
-def read_angiogram(frames: np.ndarray, reading: Reading) -> np.ndarray:
-    """(h, w) vessel score from (n, h, w) generated frames in [0, 1].
-
-    Twelve frames are four arterial, four venous and four late ones; a generator of one frame is read as it is.
-    """
-    if reading == "mean":
-        return frames.mean(axis=0)
-    if reading == "maximum":
-        return frames.max(axis=0)
-    if reading == "last" or len(frames) == 1:
-        return frames[-1]
-    phase = {"arterial": 0, "venous": 1, "late": 2}[reading]
-    return np.array_split(frames, 3)[phase].mean(axis=0)
+def _generated(
+    frames: Callable[[Photograph], list[np.ndarray]], settings: RunSettings, photograph: Photograph
+) -> ScoreMap:
+    return ScoreMap(read_angiogram(frames(photograph)[0].astype(np.float32), settings.reading), photograph.view)

@@ -48,7 +48,7 @@ def size_problems(described: DataFrame) -> list[str]:
     """A sentence for each case whose images are not of one size, which registered ones are.
 
     Args:
-        described: the index with the columns that `f2vbench.data.manifest.describe` adds.
+        described: the index with the columns that `f2vbench.data.file_facts.describe` adds.
     """
     problems = []
     for case, rows in described.groupby("case"):

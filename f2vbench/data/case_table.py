@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, first_problems, in_order
-from f2vbench.data.layouts.listing import read_csv
+from f2vbench.data.folder_scan import read_csv
 from f2vbench.errors import DataError, did_you_mean
 
 COLUMNS = ("orgid", "pid_eye", "Phase", "level_1", "co_rigid", "fa_rigid")

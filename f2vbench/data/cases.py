@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from f2vbench.data.layouts.listing import folders_in, images_in, nothing_found, read_csv
+from f2vbench.data.folder_scan import folders_in, images_in, nothing_found, read_csv
 from f2vbench.errors import DataError, did_you_mean
 
 PHASES = ("arterial", "venous", "late")

@@ -14,12 +14,12 @@ from typing import TypeVar
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.data.cards import TaskCard
-from f2vbench.data.classes import SEPARATOR
+from f2vbench.config.run import Protocol
+from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.splits import parts_of
+from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
-from f2vbench.files import canonical_json, sha256
-from f2vbench.settings import Protocol
+from f2vbench.utils.files import canonical_json, sha256
 
 RETRIEVED = 10
 """How many images of a gallery are looked at."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pandas import DataFrame, Series
 
-from f2vbench.data.cards import TaskCard
-from f2vbench.data.classes import SEPARATOR, Spellings
+from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS
+from f2vbench.data.label_classes import SEPARATOR, Spellings
 from f2vbench.data.layouts import LAYOUTS
-from f2vbench.data.layouts.classified import shortened
-from f2vbench.data.layouts.listing import COLUMNS, FAMILY_COLUMNS
-from f2vbench.data.phantoms import made_folder
+from f2vbench.data.simulated_data import made_folder
+from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
+from f2vbench.utils.text import shortened
 
 _START = {
     "segmentation": "with your own images, task=folder data=<folder with images/ and masks/>",

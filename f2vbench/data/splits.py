@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from pandas import DataFrame, Series
 
-from f2vbench.data.cards import TaskCard
-from f2vbench.data.classes import SEPARATOR
-from f2vbench.data.layouts.classified import shortened
-from f2vbench.data.layouts.listing import read_csv
+from f2vbench.data.folder_scan import read_csv
+from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
-from f2vbench.files import canonical_json, sha256, write_atomically
+from f2vbench.utils.files import canonical_json, sha256, write_atomically
+from f2vbench.utils.text import shortened
 
 PARTS = ("train", "val", "test")
 FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}

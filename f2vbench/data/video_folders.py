@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from f2vbench.data.folder_scan import images_in
 from f2vbench.data.images import read_rgb
-from f2vbench.data.layouts.listing import images_in
 from f2vbench.errors import DataError
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -113,3 +114,17 @@ def _listed(names: list[str]) -> str:
 
 def _what(names: list[str]) -> str:
     return "them" if len(names) > 1 else "it"
+
+
+def folder_sha256(folder: Path) -> str:
+    """Hex sha256 of the names and contents of all frames in a folder of videos.
+
+    Raises:
+        DataError: no such folder, no cases in it, or a case without frames.
+    """
+    digest = hashlib.sha256()
+    found = read_video_folder(folder)
+    for case, files in zip(found.cases, found.frames, strict=True):
+        for file in files:
+            digest.update(f"{case}/{file.name}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -21,12 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2vbench.data.cases import PHASES
-from f2vbench.data.images import field_of_view
-from f2vbench.data.shading import SHADING_VERSION, normalised_picture
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
-from f2vbench.store.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_metadata, read_state_dict
+from f2vbench.pretrained.checkpoints import (
+    compare_state_dict,
+    file_sha256,
+    match_state_dict,
+    read_metadata,
+    read_state_dict,
+)
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""
@@ -108,7 +114,7 @@ class Pix2PixHDEncoder(Encoder):
     An embedding is the mean over space of the last map, of the photograph at 512 × 512. A generator that was trained
     on enlarged photographs (``enlarge`` in its file's metadata) is shown them so: its maps finer than the photograph
     are left out, and its frames come back at the photograph's size. One that was trained on photographs without their
-    shading (``photograph`` in the metadata) is shown such: `f2vbench.data.shading`, in the field of view found. The
+    shading (``photograph`` in the metadata) is shown such: `data.shading_correction`, in the field of view found. The
     phase of a single frame stands there as well; where it does not, the frame counts as venous, as in the
     Fundus2Video papers.
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from f2vbench.encoders.entry_points import build_from, entry_points, package
-from f2vbench.encoders.families import (
+from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.catalogue import (
     BUILT_IN,
     FLOORS,
     FLOORS_OF,
@@ -22,13 +23,22 @@ from f2vbench.encoders.families import (
     VECTOR_FLOORS,
     VIDEO_FLOORS,
 )
-from f2vbench.encoders.fusion_words import FUSION, fusion_name, fusion_words, is_fusion
-from f2vbench.encoders.given_weights import UNTRAINED, Given, card_meant, hub_address, model_cards, short, weights_named
+from f2vbench.encoders.entry_points import entry_points, package
+from f2vbench.encoders.fusion_names import FUSION, fusion_name, fusion_words, is_fusion
 from f2vbench.encoders.retfound_names import GREEN, RETFOUND, released_name
 from f2vbench.encoders.spec import Kind, ModelSpec
+from f2vbench.encoders.weights_argument import (
+    UNTRAINED,
+    Given,
+    card_meant,
+    hub_address,
+    model_cards,
+    short,
+    weights_named,
+)
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
-from f2vbench.hub import SCHEME, fetch
-from f2vbench.weights_cards import find_weights
+from f2vbench.pretrained.hub import SCHEME, fetch
+from f2vbench.pretrained.weights_cards import find_weights
 
 CUTS = (17, 19, 25, 39)
 
@@ -38,7 +48,7 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
 
     Weights are a file, or ``hf://owner/name[@revision]`` on the Hub, downloaded when first asked for. A family named
     without any has those of the card that says ``default_of: <family>``. Several joined by + are a fusion (see
-    `f2vbench.encoders.fusion_words`).
+    `f2vbench.encoders.fusion_names`).
 
     Args:
         weights: a file for every model whose word names no weights (that it serves only one is for the caller to
@@ -117,15 +127,15 @@ def build(spec: ModelSpec) -> Any:
     if spec.kind == "scratch":
         raise SettingsError("scratch is trained on a task's support images: run it in a task, it can't be loaded")
     if spec.kind == "score":
-        from f2vbench.encoders.floors import ScoreFloor
+        from f2vbench.encoders.baselines.vessel_filters import ScoreFloor
 
         return ScoreFloor(spec.family)
     if spec.kind == "vector":
-        from f2vbench.encoders.vector_floors import VectorFloor
+        from f2vbench.encoders.baselines.image_vectors import VectorFloor
 
         return VectorFloor(spec.family)
     if spec.kind == "video":
-        from f2vbench.encoders.videos import PrecomputedVideos, video_floor
+        from f2vbench.encoders.baselines.angiograms import PrecomputedVideos, video_floor
 
         return video_floor(spec.family) if spec.folder is None else PrecomputedVideos(spec.folder)
     if spec.family in GENERATORS:
@@ -145,7 +155,7 @@ def build(spec: ModelSpec) -> Any:
 
         return load_retfound(spec).eval()
     if spec.family == "random":
-        from f2vbench.encoders.random_floor import load_random_floor
+        from f2vbench.encoders.baselines.untrained import load_random_floor
 
         return load_random_floor(spec).eval()
     return build_from(entry_points()[spec.family], spec)
@@ -254,3 +264,27 @@ def _from_entry_point(text: str, family: str, variant: str, weights: Given) -> M
     if found != "package":
         name = f"{name}:{short(found)}"
     return ModelSpec(name, family, variant if own_name else family, "features", False, found)
+
+
+def build_from(point: metadata.EntryPoint, spec: ModelSpec) -> Encoder:
+    """The encoder that an entry point makes of a spec, in evaluation mode.
+
+    Raises:
+        SettingsError: the entry point can't be imported, or gives something else.
+    """
+    from f2vbench.encoders.base import Encoder
+
+    try:
+        factory = point.load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"model={spec.name}: {point.value} of the package {package(point)} can't be imported ({error}); "
+            "reinstall or mend that package"
+        ) from error
+    encoder = factory(spec)
+    if not isinstance(encoder, Encoder):
+        raise SettingsError(
+            f"model={spec.name}: {point.value} of the package {package(point)} gave a {type(encoder).__name__}; "
+            "it has to return a f2vbench.encoders.base.Encoder"
+        )
+    return encoder.eval()

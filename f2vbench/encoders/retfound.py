@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.encoders.given_weights import UNTRAINED
 from f2vbench.encoders.retfound_names import GREEN, card_name
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.timm_models import Sight, TimmEncoder, initial_seed, timm
+from f2vbench.encoders.weights_argument import UNTRAINED
 from f2vbench.errors import WeightsError
-from f2vbench.hub import fetch_weights
-from f2vbench.store.checkpoints import load_in_parts, read_state_dict
-from f2vbench.weights_cards import weights_card
+from f2vbench.pretrained.checkpoints import load_in_parts, read_state_dict
+from f2vbench.pretrained.hub import fetch_weights
+from f2vbench.pretrained.weights_cards import weights_card
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _RETFOUND_SIGHT = Sight((224, 224), **_IMAGENET, interpolation="bicubic", shorter_side=256, framed=True)

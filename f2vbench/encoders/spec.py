@@ -7,12 +7,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from f2vbench.encoders.catalogue import BUILT_IN, GENERATORS, MASKED
 from f2vbench.encoders.entry_points import entry_points, package
-from f2vbench.encoders.families import BUILT_IN, GENERATORS, MASKED
-from f2vbench.encoders.fusion_words import FUSION
-from f2vbench.encoders.given_weights import UNTRAINED
+from f2vbench.encoders.fusion_names import FUSION
 from f2vbench.encoders.retfound_names import RETFOUND
-from f2vbench.store.checkpoints import file_sha256
+from f2vbench.encoders.weights_argument import UNTRAINED
+from f2vbench.pretrained.checkpoints import file_sha256
 
 PREPROCESSING_VERSION = 1
 """Raised when the arithmetic of an encoder or a floor changes what it gives for a photograph."""
@@ -125,7 +125,7 @@ class ModelSpec:
         if self.family in ("frangi", "sato", "colour"):
             known["scikit_image"] = _version("scikit-image")
         if self.folder is not None:
-            from f2vbench.encoders.videos import folder_sha256
+            from f2vbench.data.video_folders import folder_sha256
 
             known["frames_sha256"] = folder_sha256(Path(self.folder))
         if self.family not in BUILT_IN:

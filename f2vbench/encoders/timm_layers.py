@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from f2vbench.torchvision_compat import allow_missing_torchvision_ops
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 

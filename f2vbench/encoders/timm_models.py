@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2vbench.data.images import field_of_view
-from f2vbench.data.view import SquareView
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.base import Encoder, check_photographs, resized, to_unit
-from f2vbench.encoders.given_weights import UNTRAINED
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_layers import add_drop_path, layer_distances
+from f2vbench.encoders.weights_argument import UNTRAINED
 from f2vbench.errors import SettingsError, WeightsError
-from f2vbench.store.checkpoints import match_state_dict, read_state_dict
-from f2vbench.torchvision_compat import allow_missing_torchvision_ops
+from f2vbench.pretrained.checkpoints import match_state_dict, read_state_dict
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 

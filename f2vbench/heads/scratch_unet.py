@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f2vbench.data.shading import normalise
+from f2vbench.data.shading_correction import normalise
 
 CROP = 128
 WIDTHS = (32, 48, 64)

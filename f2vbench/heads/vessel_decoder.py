@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.torchvision_compat import allow_missing_torchvision_ops
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from f2vbench.errors import WeightsError
 from f2vbench.metrics.frames import check_frames, spread_mask
-from f2vbench.store.checkpoints import compare_state_dict, match_state_dict, read_state_dict
-from f2vbench.torchvision_compat import allow_missing_torchvision_ops
-from f2vbench.weights_cards import WeightsCard, find_weights, weights_card
+from f2vbench.pretrained.checkpoints import compare_state_dict, match_state_dict, read_state_dict
+from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, weights_card
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 LPIPS_CARD = "lpips-alex"
 LEAST_SIDE = 31

@@ -1,6 +1,6 @@
 """Retrieval: how many of the images that are nearest to a query are of its patient, and what chance gives.
 
-`f2vbench.metrics.neighbours` gives the ranks.
+`f2vbench.metrics.exact_neighbours` gives the ranks.
 """
 
 from __future__ import annotations

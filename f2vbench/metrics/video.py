@@ -25,7 +25,7 @@ from f2vbench.metrics.frechet import STAND_IN, frechet_distance, stand_in_featur
 from f2vbench.metrics.i3d import I3D_CARD, i3d_features, load_i3d
 from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_of_any_range
 from f2vbench.metrics.video_names import METRICS, STAND_IN_METRIC
-from f2vbench.weights_cards import not_here, weights_card
+from f2vbench.pretrained.weights_cards import not_here, weights_card
 
 VideoProtocol = Literal["standard", "paper-compat"]
 ALL = "all"

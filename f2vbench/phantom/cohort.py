@@ -14,21 +14,21 @@ from typing import overload
 import numpy as np
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.phantom.anatomy import MM_PER_DEGREE, draw_anatomy
-from f2vbench.phantom.angiogram import Angiogram, take_angiogram
-from f2vbench.phantom.camera import VIEWS, Camera, aim
-from f2vbench.phantom.disease import DISEASES, affect_values, draw_findings
-from f2vbench.phantom.eye import Eye
-from f2vbench.phantom.grading import dr_grade, glaucoma_stage
-from f2vbench.phantom.lumen import Seen, see_vessels
-from f2vbench.phantom.modalities import take_autofluorescence, take_icg, take_red_free
-from f2vbench.phantom.optics import Look, draw_look
+from f2vbench.phantom.anatomy.camera import VIEWS, Camera, aim
+from f2vbench.phantom.anatomy.landmarks import MM_PER_DEGREE, draw_anatomy
+from f2vbench.phantom.anatomy.surface import draw_surface
+from f2vbench.phantom.anatomy.vessel_masks import Seen, see_vessels
+from f2vbench.phantom.anatomy.vessels import grow_vessels
+from f2vbench.phantom.imaging.angiogram import Angiogram, take_angiogram
+from f2vbench.phantom.imaging.eye import Eye
+from f2vbench.phantom.imaging.ground_truth import Truth, see_truth
+from f2vbench.phantom.imaging.modalities import take_autofluorescence, take_icg, take_red_free
+from f2vbench.phantom.imaging.optics import Look, draw_look
+from f2vbench.phantom.imaging.photograph import take_photograph
+from f2vbench.phantom.lesions.disease import DISEASES, affect_values, draw_findings
+from f2vbench.phantom.lesions.grading import dr_grade, glaucoma_stage
 from f2vbench.phantom.outcomes import EFFECT
 from f2vbench.phantom.patients import Patient, draw_patient, generator
-from f2vbench.phantom.photograph import take_photograph
-from f2vbench.phantom.surface import draw_surface
-from f2vbench.phantom.truth import Truth, see_truth
-from f2vbench.phantom.vessels import grow_vessels
 
 VERSION = 1  # raised by one whenever the same seed gives other eyes
 SIDES = ("right", "left")
@@ -40,7 +40,7 @@ class Labels:
     """What is true of one eye and its patient.
 
     Attributes:
-        disease: one of `f2vbench.phantom.disease.DISEASES`.
+        disease: one of `f2vbench.phantom.lesions.disease.DISEASES`.
         severity: as drawn: 0 for a normal eye, else from 1.
         dr_grade: 0 to 4, the international scale read from the lesions; 0 without diabetic retinopathy, whatever
             another disease bleeds.
@@ -48,7 +48,7 @@ class Labels:
         outcomes: stroke, dementia, parkinson, infarction.
         age: years.
         sex: "female" or "male".
-        values: the eye's quantities, by their names in `f2vbench.phantom.quantities`, as changed by disease.
+        values: the eye's quantities, by their names in `f2vbench.phantom.anatomy.quantities`, as changed by disease.
     """
 
     disease: str

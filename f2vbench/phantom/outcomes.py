@@ -31,7 +31,7 @@ class Outcome:
     """A disease of the body and the quantity of the eye that goes with it.
 
     Attributes:
-        quantity: its name in `f2vbench.phantom.quantities`.
+        quantity: its name in `f2vbench.phantom.anatomy.quantities`.
         sign: +1 where the quantity is larger in patients with the outcome, -1 where it is smaller.
     """
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from f2vbench.phantom.disease import DISEASES
+from f2vbench.phantom.anatomy.quantities import draw_values
+from f2vbench.phantom.lesions.disease import DISEASES
 from f2vbench.phantom.outcomes import draw_outcomes
-from f2vbench.phantom.quantities import draw_values
 
 _LOOKS = 64
 # New purposes go to the end: a purpose's place is part of the keys.

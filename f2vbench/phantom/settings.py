@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from f2vbench.setting_types import Names, Settings
+from f2vbench.config.base import Names, Settings
 
 
 class PhantomSettings(Settings):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from f2vbench.setting_types import Settings
+from f2vbench.config.base import Settings
 
 
 class NoKeys(Settings):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from f2vbench.config.parsing import build
 from f2vbench.errors import SettingsError, WeightsError
-from f2vbench.files import sha256, write_atomically
-from f2vbench.hub import SCHEME, hub_errors
-from f2vbench.publish.cards import card_of, card_text, read_export
-from f2vbench.publish.model_card import model_card
+from f2vbench.pretrained.hub import SCHEME, hub_errors
+from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, weights_card, weights_cards
+from f2vbench.publish.make_card import card_of, card_text, read_export
+from f2vbench.publish.readme import model_card
 from f2vbench.publish.settings import MakeSettings, PushSettings
-from f2vbench.weights_cards import WeightsCard, find_weights, weights_card, weights_cards
-from f2vbench.words import build
+from f2vbench.utils.files import sha256, write_atomically
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -54,7 +54,7 @@ def prepare_upload(what: str, settings: PushSettings) -> Upload:
         what: a card's name, or a run folder; its weights are then called by the name of the repository.
 
     Raises:
-        SettingsError, WeightsError: no such card or folder, or as `f2vbench.publish.cards`; weights of other owners.
+        SettingsError, WeightsError: no such card or folder, or as `make_card`; weights of other owners.
     """
     if what in weights_cards():
         card = weights_card(what)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.found import Found, frames_legend, lines_below, show_found
+from f2vbench.report.figures.figure import DrawnFigure
+from f2vbench.report.figures.retrieved_images import Found, frames_legend, lines_below, show_found
 from f2vbench.report.figures.style import STYLES
 
 _COLUMNS = 5

@@ -9,24 +9,24 @@ from typing import Protocol
 
 import pandas as pd
 
-from f2vbench.comparison_frame import as_frame
-from f2vbench.comparisons import Compared, Pairs, pairs_that_matter
+from f2vbench.analysis.comparisons import Compared, Pairs, as_frame, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
-from f2vbench.procedure import Procedure
-from f2vbench.report.attention_table import attention_table
-from f2vbench.report.cautions import cautions, remarks
-from f2vbench.report.comparison_tables import comparison_tables
-from f2vbench.report.cost_table import cost_table
-from f2vbench.report.grid import Table
-from f2vbench.report.methods import methods_text, title_of
-from f2vbench.report.provenance_tables import provenance_tables
-from f2vbench.report.rank_table import AcrossTasks, across_tasks
-from f2vbench.report.result_tables import place_tables
-from f2vbench.report.retrieval_tables import retrieval_tables
-from f2vbench.report.summary_text import Told, overview, told_places, verdict_sentence
-from f2vbench.report.supplementary import NAMED, named_table, tasks_of
-from f2vbench.report.wording import Names, plural
+from f2vbench.report.tables.attention import attention_table
+from f2vbench.report.tables.comparisons import comparison_tables
+from f2vbench.report.tables.cost import cost_table
+from f2vbench.report.tables.paper_tables import NAMED, named_table, tasks_of
+from f2vbench.report.tables.provenance import provenance_tables
+from f2vbench.report.tables.ranks import AcrossTasks, across_tasks
+from f2vbench.report.tables.results import place_tables
+from f2vbench.report.tables.retrieval import retrieval_tables
+from f2vbench.report.tables.table import Table
+from f2vbench.report.text.cautions import cautions, remarks
+from f2vbench.report.text.methods import methods_text, title_of
+from f2vbench.report.text.summary import Told, overview, told_places, verdict_sentence
+from f2vbench.report.text.wording import Names
+from f2vbench.stats.procedure import Procedure
 from f2vbench.store.runs import Record
+from f2vbench.utils.text import plural
 
 _AS_IN_THE_PAPERS = Procedure()
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from f2vbench.config.run import Names, Settings
 from f2vbench.errors import did_you_mean
-from f2vbench.procedure import Adjustment, SeedTest
-from f2vbench.settings import Names, Settings
+from f2vbench.stats.procedure import Adjustment, SeedTest
 
 TABLE_FORMATS = ("html", "csv", "md", "latex", "parquet")
 FIGURE_FORMATS = ("pdf", "svg", "png")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from f2vbench.settings import Settings
+from f2vbench.config.run import Settings
 
 
 def _only(value: Any) -> Any:
@@ -20,7 +20,7 @@ def _only(value: Any) -> Any:
 
 
 class SearchSettings(Settings):
-    """Keys of `f2vbench search`, and the arguments of `f2vbench.search.command.search`."""
+    """Keys of `f2vbench search`, and the arguments of `f2vbench.search.search.search`."""
 
     bare_words: ClassVar[str | None] = "image"
 

@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from f2vbench.data.cards import TaskCard
+from f2vbench.data.file_facts import data_fingerprint, describe
+from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS, Row, folders_in, images_in, index_of, safe_id
 from f2vbench.data.layouts import retrieval_table
-from f2vbench.data.layouts.listing import COLUMNS, FAMILY_COLUMNS, Row, folders_in, images_in, index_of, safe_id
-from f2vbench.data.manifest import data_fingerprint, describe
-from f2vbench.data.tasks import TaskData, open_task
+from f2vbench.data.task_cards import TaskCard
+from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.errors import DataError, StoreError
-from f2vbench.files import sha256
-from f2vbench.progress import Progress
 from f2vbench.store.runs import RunFolder
+from f2vbench.utils.files import sha256
+from f2vbench.utils.progress import Progress
 
 NAME = "search"
 _TABLE = "retrieval.csv"

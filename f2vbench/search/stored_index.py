@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from f2vbench.engine.context import Context
-from f2vbench.engine.embeddings import StoredEmbeddings
-from f2vbench.engine.items import execute, workers
-from f2vbench.engine.resources import Resources
-from f2vbench.engine.work import Extract, Item
 from f2vbench.errors import StoreError
-from f2vbench.files import cache_folder, sealed, sha256, unseal, write_atomically
-from f2vbench.metrics.neighbours import normalised
-from f2vbench.progress import Progress
+from f2vbench.metrics.exact_neighbours import normalised
+from f2vbench.runner.context import Context
+from f2vbench.runner.embeddings import StoredEmbeddings
+from f2vbench.runner.executor import execute
+from f2vbench.runner.work_items import workers
+from f2vbench.runner.worker import Extract, Item
+from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.sources import NAME, Source
+from f2vbench.utils.files import cache_folder, sealed, sha256, unseal, write_atomically
+from f2vbench.utils.progress import Progress
 
 _CHUNK = 8
 

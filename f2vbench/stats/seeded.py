@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 
-from f2vbench.files import canonical_json, sha256
+from f2vbench.utils.files import canonical_json, sha256
 
 Key = int | str | Sequence[int | str]
 

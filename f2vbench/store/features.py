@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from f2vbench.files import cache_folder, canonical_json, sha256, sweep, write_atomically
+from f2vbench.utils.files import cache_folder, canonical_json, sha256, sweep, write_atomically
 
 FEATURE_CODE_VERSION = 1
 _DIGEST_BYTES = 32
@@ -99,3 +99,10 @@ def _default_root() -> Path:
 
 def _alias(root: Path, declared: Mapping[str, Any]) -> Path:
     return root / "declared" / f"{sha256(canonical_json(declared))}.json"
+
+
+def halved(array: np.ndarray) -> np.ndarray:
+    """float16 of a float32 array, or the array itself where that would overflow."""
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.isfinite(half).all() else array

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
 from f2vbench.errors import StoreError
-from f2vbench.files import sealed, sha256, sweep, unseal, write_atomically
+from f2vbench.utils.files import sealed, sha256, sweep, unseal, write_atomically
 
 Record = dict[str, Any]
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from f2vbench.files import cache_folder, canonical_json, sha256
+from f2vbench.utils.files import cache_folder, canonical_json, sha256
 
 Rates = dict[str, float]
 

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from f2vbench.data.images import FIELD_OF_VIEW_VERSION, content_hash, field_of_view, read_rgb
+from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
+from f2vbench.data.images import content_hash, read_rgb
+from f2vbench.data.square_crop import SquareView
 from f2vbench.data.video_files import encode_gif, encode_mp4
-from f2vbench.data.view import SquareView
-from f2vbench.encoders.families import BUILT_IN
+from f2vbench.encoders.catalogue import BUILT_IN
 from f2vbench.encoders.registry import build, parse_model
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.engine.device import torch_device
 from f2vbench.errors import DataError, SettingsError, StoreError
-from f2vbench.phantom.png import encode_png
-from f2vbench.progress import Progress, Silent
-from f2vbench.provenance import software
+from f2vbench.utils.device import torch_device
+from f2vbench.utils.png import encode_png
+from f2vbench.utils.progress import Progress, Silent
+from f2vbench.utils.system import software
+from f2vbench.videos.inputs import find_photographs, is_one_file
 from f2vbench.videos.outputs import Result, check_writable, plan_results
-from f2vbench.videos.photographs import find_photographs, is_one_file
 from f2vbench.videos.settings import GenerateSettings
 from f2vbench.videos.strip import StripText, strip
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
-from f2vbench.files import sha256, sweep, write_atomically
+from f2vbench.utils.files import sha256, sweep, write_atomically
 from f2vbench.videos.settings import Format, GenerateSettings
 
 FORMATS: tuple[Format, ...] = ("frames", "gif", "mp4", "png")

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from f2vbench.setting_types import Settings
+from f2vbench.config.base import Settings
 
 Format = Literal["frames", "gif", "mp4", "png"]
 

@@ -10,8 +10,8 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from f2vbench.data.cards import TaskCard, load_card
 from f2vbench.data.episodes import Episode, draw_segmentation_episode, unit_seed
+from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.errors import DataError
 
 

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from small_eyes import photograph, save
 
-from f2vbench.data.images import content_hash, field_of_view, read_label, read_rgb
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.images import content_hash, read_label, read_rgb
 from f2vbench.errors import DataError
+from tests.helpers.small_eyes import photograph, save
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from f2vbench.data.cards import TaskCard, load_card
-from f2vbench.data.copies import join_copies
 from f2vbench.data.episodes import draw_classification_episode, unit_seed
+from f2vbench.data.exact_duplicates import join_copies
 from f2vbench.data.splits import parts_of, read_split, split_seed, write_split
+from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.errors import DataError
 
 CARD = load_card("retina").model_copy(update={"split": "random"})

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from retfound_files import TINY
 from timm.layers import DropPath
 from torch import nn
 
-from f2vbench.adapters.encoder_tuning import parameter_groups
+from f2vbench.adapters.fine_tuning import parameter_groups
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.pix2pixhd import GeneratorShape, Pix2PixHDEncoder, global_generator
 from f2vbench.encoders.registry import load_encoder, parse_model
 from f2vbench.encoders.retfound import load_retfound
+from tests.helpers.retfound_files import TINY
 
 
 def by_mae(name: str, depth: int) -> int:

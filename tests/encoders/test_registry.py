@@ -10,7 +10,7 @@ from importlib import metadata
 import pytest
 import torch  # noqa: F401  (here, because at its first import it asks for entry points, which a test replaces)
 
-from f2vbench.encoders import given_weights
+from f2vbench.encoders import weights_argument
 from f2vbench.encoders.entry_points import ENTRY_POINTS
 from f2vbench.encoders.registry import build, floor_names, known_families, load_encoder, parse_model
 from f2vbench.errors import SettingsError, WeightsError
@@ -54,7 +54,7 @@ def test_weights_named_twice_are_refused(weights):
 
 
 def test_a_generator_without_weights_says_how_to_give_some(monkeypatch):
-    monkeypatch.setattr(given_weights, "default_card", lambda family: None)
+    monkeypatch.setattr(weights_argument, "default_card", lambda family: None)
     with pytest.raises(WeightsError, match=r"weights=path/to/latest_net_G\.pth.*model=fundus2video:untrained"):
         parse_model("fundus2video")
 

@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from retfound_files import TINY, dinov2_file, load, mae_file, network_of, same
 from torch import nn
 from torch.nn import functional
 
@@ -14,7 +13,8 @@ from f2vbench.encoders.registry import parse_model
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import WeightsError
-from f2vbench.store import checkpoints
+from f2vbench.pretrained import checkpoints
+from tests.helpers.retfound_files import TINY, dinov2_file, load, mae_file, network_of, same
 
 
 def test_an_mae_checkpoint_with_decoder_and_optimiser_fills_every_tensor_of_the_encoder(tmp_path):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from PIL import Image
-from retfound_files import dinov2_file, load, mae_file, network_of
 from torch.nn import functional
 
-from f2vbench.data.images import field_of_view
+from f2vbench.data.field_of_view import field_of_view
 from f2vbench.encoders.retfound import resized_positions
 from f2vbench.encoders.timm_models import square_on_field
+from tests.helpers.retfound_files import dinov2_file, load, mae_file, network_of
 
 
 def test_position_embeddings_of_another_grid_are_resized_bicubically(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from retfound_files import TINY, mae_file, network_of, same
 
 from f2vbench.encoders.registry import load_encoder, parse_model
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.encoders.retfound_names import GREEN, VARIANTS, card_name
 from f2vbench.errors import WeightsError
-from f2vbench.weights_cards import weights_card
+from f2vbench.pretrained.weights_cards import weights_card
+from tests.helpers.retfound_files import TINY, mae_file, network_of, same
 
 
 @pytest.fixture

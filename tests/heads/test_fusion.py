@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from f2vbench.config.run import HeadSettings
+from f2vbench.heads.batched_training import Lesson, train
 from f2vbench.heads.fusion import Fusion
-from f2vbench.heads.stacked import Lesson, train
-from f2vbench.settings import HeadSettings
 
 CPU = torch.device("cpu")
 

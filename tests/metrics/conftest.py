@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from video_networks import TinyI3D, WeightsFile, alexnet_state
+
+from tests.helpers.video_networks import TinyI3D, WeightsFile, alexnet_state
 
 
 @pytest.fixture(scope="module")

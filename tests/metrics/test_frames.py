@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from video_networks import WeightsFile, frames, lpips_by_hand
 
 from f2vbench.errors import WeightsError
 from f2vbench.metrics.frames import psnr, ssim
 from f2vbench.metrics.lpips_distance import load_lpips, lpips
+from tests.helpers.video_networks import WeightsFile, frames, lpips_by_hand
 
 
 def test_psnr_and_ssim_equal_scikit_image_frame_by_frame():

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
-from video_networks import block_means, frames
 
 from f2vbench.errors import WeightsError
 from f2vbench.metrics.frechet import frechet_distance, stand_in_features
 from f2vbench.metrics.i3d import fvd, i3d_features, load_i3d
+from tests.helpers.video_networks import block_means, frames
 
 
 def _whitened(count: int, width: int, seed: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from f2vbench.adapters.gallery import measure
-from f2vbench.metrics import rough
-from f2vbench.metrics.neighbours import nearest, normalised, ranks_of_relevant
+from f2vbench.adapters.retrieval_gallery import measure
+from f2vbench.metrics import bf16_candidates
+from f2vbench.metrics.exact_neighbours import nearest, normalised, ranks_of_relevant
 from f2vbench.metrics.ragged import Ragged
 from f2vbench.metrics.retrieval import (
     average_precision,
@@ -79,7 +79,7 @@ def test_nearest_is_exact_where_single_precision_is_not():
 @pytest.mark.parametrize("alike", ["not", "much", "nearly", "copies"])
 def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeypatch):
     """On a processor without bfloat16 the products are slower, and the same."""
-    monkeypatch.setattr(rough, "has_bf16", lambda: True)
+    monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: True)
     draw = np.random.default_rng(6)
     noise = draw.normal(size=(20_000, 48))
     if alike == "copies":
@@ -89,7 +89,7 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
     vectors[15_000:15_100] = vectors[:100]  # ties, far from one another
     content, k = np.arange(20_000), 10
     queries = vectors[:80]
-    found = rough.candidates(queries, vectors, k + 1)
+    found = bf16_candidates.candidates(queries, vectors, k + 1)
     first, similarity = nearest(queries, vectors, k, content[:80], content)
     if alike in ("nearly", "copies"):  # too many are too alike
         assert found is None
@@ -107,12 +107,12 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
 
 def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
     vectors = normalised(np.random.default_rng(7).normal(size=(17_000, 8)))
-    monkeypatch.setattr(rough, "has_bf16", lambda: True)
-    assert rough.candidates(vectors[:80], vectors, 5) is not None
-    assert rough.candidates(vectors[:10], vectors, 5) is None
-    assert rough.candidates(vectors[:80], vectors[:1000], 5) is None
-    monkeypatch.setattr(rough, "has_bf16", lambda: False)
-    assert rough.candidates(vectors[:80], vectors, 5) is None
+    monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: True)
+    assert bf16_candidates.candidates(vectors[:80], vectors, 5) is not None
+    assert bf16_candidates.candidates(vectors[:10], vectors, 5) is None
+    assert bf16_candidates.candidates(vectors[:80], vectors[:1000], 5) is None
+    monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: False)
+    assert bf16_candidates.candidates(vectors[:80], vectors, 5) is None
 
 
 def test_what_a_query_gets_does_not_depend_on_the_other_queries():

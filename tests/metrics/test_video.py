@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
-from video_networks import block_means, frames, lpips_by_hand
 
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.frames import psnr, ssim
 from f2vbench.metrics.i3d import load_i3d
 from f2vbench.metrics.lpips_distance import load_lpips
 from f2vbench.metrics.video import STAND_IN_METRIC, video_metrics
+from tests.helpers.video_networks import block_means, frames, lpips_by_hand
 
 
 @pytest.fixture

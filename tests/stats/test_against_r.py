@@ -1,4 +1,4 @@
-"""The package against figures of R (tests/data/stats_from_r/reference.R made them)."""
+"""The package against figures of R (tests/stats/r_reference/reference.R made them)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from f2vbench.stats.ranks import critical_difference, friedman_test, nemenyi
 from f2vbench.stats.signed_rank import wilcoxon_test
 from f2vbench.stats.tests import paired_t_test, welch_t_test
 
-R = json.loads((Path(__file__).parents[1] / "data" / "stats_from_r" / "reference.json").read_text())
+R = json.loads((Path(__file__).parent / "r_reference" / "reference.json").read_text())
 
 
 @pytest.mark.parametrize("case", R["delong"], ids=["small", "larger", "ties"])

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 
-
-@pytest.fixture(scope="module")
-def calibration():
-    folder = str(Path(__file__).resolve().parents[2] / "benchmarks")
-    sys.path.append(folder)
-    yield importlib.import_module("stats_calibration")
-    sys.path.remove(folder)
+from benchmarks import stats_calibration
 
 
-def _rates(calibration, name, repeats):
-    (study,) = [study for study in calibration.STUDIES if study.name == name]
-    return calibration.simulate(study, repeats)
+def _rates(name, repeats):
+    (study,) = [study for study in stats_calibration.STUDIES if study.name == name]
+    return stats_calibration.simulate(study, repeats)
 
 
 @pytest.mark.parametrize(
@@ -41,24 +31,24 @@ def _rates(calibration, name, repeats):
         ("Friedman F: 10 tasks, 5 models", 250),
     ],
 )
-def test_covers_and_rejects_as_it_says(calibration, name, repeats):
-    found = _rates(calibration, name, repeats)
+def test_covers_and_rejects_as_it_says(name, repeats):
+    found = _rates(name, repeats)
     assert found.right(), found
 
 
-def test_five_seeds_with_1_96_cover_88_percent(calibration):
+def test_five_seeds_with_1_96_cover_88_percent():
     # P(|t₄| ≤ 1.96) = 0.878
-    assert _rates(calibration, "mean ± 1.96 SE: 5 seeds, normal", 800).covers == pytest.approx(87.8, abs=3)
+    assert _rates("mean ± 1.96 SE: 5 seeds, normal", 800).covers == pytest.approx(87.8, abs=3)
 
 
-def test_what_shares_images_rejects_far_too_often(calibration):
-    plain = _rates(calibration, "paired t: 5 random halves of 40 patients", 80)
-    corrected = _rates(calibration, "corrected t: 5 random halves of 40 patients", 80)
+def test_what_shares_images_rejects_far_too_often():
+    plain = _rates("paired t: 5 random halves of 40 patients", 80)
+    corrected = _rates("corrected t: 5 random halves of 40 patients", 80)
     assert plain.rejects > 15
     assert corrected.rejects < 10
-    assert _rates(calibration, "paired t: 5 head seeds, one test set of 60 patients", 60).rejects > 30
+    assert _rates("paired t: 5 head seeds, one test set of 60 patients", 60).rejects > 30
 
 
-def test_rank_tests_of_five_seeds_never_reject(calibration):
+def test_rank_tests_of_five_seeds_never_reject():
     for name in ("Wilcoxon: 5 seeds", "sign flips: 5 seeds"):
-        assert _rates(calibration, name, 100).rejects == 0
+        assert _rates(name, 100).rejects == 0

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2vbench.adapters.maps import halved
 from f2vbench.errors import StoreError
-from f2vbench.files import Memo, sealed, unseal, write_atomically
-from f2vbench.store.features import FeatureSet
+from f2vbench.store.features import FeatureSet, halved
 from f2vbench.store.runs import RunFolder
 from f2vbench.store.score_maps import decode, encode
+from f2vbench.utils.files import Memo, sealed, unseal, write_atomically
 
 RECORD = {"unit": {"encoder": "a"}, "result": {"maps": {}}, "value": 0.1}
 

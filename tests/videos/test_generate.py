@@ -10,21 +10,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from eyes import eye
 from PIL import Image
 from safetensors.torch import save_file
 
-from f2vbench.cli import main
-from f2vbench.data.images import field_of_view
-from f2vbench.data.view import SquareView
+from f2vbench.cli.main import main
+from f2vbench.config.parsing import build, parse
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
 from f2vbench.errors import DataError, SettingsError, StoreError
-from f2vbench.files import write_atomically
+from f2vbench.utils.files import write_atomically
 from f2vbench.videos import outputs
 from f2vbench.videos.generate import Generated, generate
 from f2vbench.videos.settings import GenerateSettings
 from f2vbench.videos.strip import TILE, StripText, strip
-from f2vbench.words import build, parse
+from tests.helpers.eyes import eye
 
 SIZE = 64
 

@@ -11,14 +11,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from f2vbench.cli import main
+from f2vbench.cli.main import main
+from f2vbench.config.parsing import build
 from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
 from f2vbench.errors import DataError, StoreError, WeightsError
 from f2vbench.metrics.frechet import frechet_distance, stand_in_features
 from f2vbench.metrics.video import STAND_IN_METRIC
 from f2vbench.videos.score import score, score_text
 from f2vbench.videos.settings import ScoreSettings
-from f2vbench.words import build
 
 CASES = ("a", "b", "c")
 

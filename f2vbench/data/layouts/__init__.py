@@ -1,7 +1,7 @@
 """Readers of published folder structures, one module a layout.
 
 A layout is a function from a folder and the card's options to the raw index: a DataFrame with the columns of
-`f2vbench.data.layouts.listing.Row` and, in ``attrs["notes"]``, sentences on what was left out or assumed.
+`f2vbench.data.folder_scan.Row` and, in ``attrs["notes"]``, sentences on what was left out or assumed.
 A plug-in adds its own with ``LAYOUTS["name"] = function``.
 """
 

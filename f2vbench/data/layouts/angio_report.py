@@ -18,7 +18,7 @@ from typing import Any
 from pandas import DataFrame
 from PIL import Image
 
-from f2vbench.data.layouts.listing import (
+from f2vbench.data.folder_scan import (
     Row,
     images_in,
     index_of,
@@ -29,7 +29,7 @@ from f2vbench.data.layouts.listing import (
     safe_id,
 )
 from f2vbench.errors import DataError
-from f2vbench.files import sha256
+from f2vbench.utils.files import sha256
 
 PAPER_IMAGES = 387
 """How many images the foundation-model paper used, of a random subset of patients that it doesn't name."""

@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from f2vbench.data.case_table import read_table
 from f2vbench.data.cases import FRAMES_A_PHASE, FoundCases, enough_frames, read_folder
-from f2vbench.data.layouts.listing import Row, find_root, folders_in, index_of, read_options, safe_id
+from f2vbench.data.folder_scan import Row, find_root, folders_in, index_of, read_options, safe_id
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:

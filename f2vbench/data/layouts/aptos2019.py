@@ -15,8 +15,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.classified import Listed, all_images, match, read_either, table_rows
-from f2vbench.data.layouts.listing import Row, find_file, folders_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_file, folders_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.layouts.label_tables import Listed, all_images, match, read_either, table_rows
 from f2vbench.errors import DataError
 
 _LISTS = ("APTOS_train.txt", "APTOS_crossval.txt")

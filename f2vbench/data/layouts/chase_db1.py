@@ -13,7 +13,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, images_in, index_of, read_options, subfolder
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, subfolder
 
 _EXPECTED = "Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png, Image_01R.jpg and so on"
 _PHOTOGRAPH = re.compile(r"Image_(\d+)([LR])")

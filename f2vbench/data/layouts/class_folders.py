@@ -13,8 +13,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.classified import read_either
-from f2vbench.data.layouts.listing import Row, folders_in, images_in, index_of, read_options, safe_id
+from f2vbench.data.folder_scan import Row, folders_in, images_in, index_of, read_options, safe_id
+from f2vbench.data.layouts.label_tables import read_either
 
 _FEWEST = 2
 _NOTE = "nothing tells patients: every photograph counts as a patient of its own"

@@ -15,7 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import (
+from f2vbench.data.folder_scan import (
     Row,
     find_root,
     images_in,

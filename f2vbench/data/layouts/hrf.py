@@ -13,15 +13,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import (
-    Row,
-    find_root,
-    images_in,
-    index_of,
-    labels_without_image,
-    read_options,
-    subfolder,
-)
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, labels_without_image, read_options, subfolder
 
 _EXPECTED = "images/01_h.jpg, manual1/01_h.tif, mask/01_h_mask.tif and so on"
 

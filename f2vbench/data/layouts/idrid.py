@@ -14,8 +14,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.classified import match, read_either, table_rows
-from f2vbench.data.layouts.listing import Row, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.layouts.label_tables import match, read_either, table_rows
 
 _EXPECTED = '"1. Original Images" and "2. Groundtruths"'
 _IMAGES, _TABLES = ("1. Original Images", "Original Images"), ("2. Groundtruths", "Groundtruths")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, index_of, listed_image, read_csv, safe_id
+from f2vbench.data.folder_scan import Row, find_root, index_of, listed_image, read_csv, safe_id
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 
 _OPTIONS = ("table", "years", "diagnoses")

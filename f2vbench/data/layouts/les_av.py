@@ -12,15 +12,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import (
-    Row,
-    find_root,
-    images_in,
-    index_of,
-    labels_without_image,
-    read_options,
-    subfolder,
-)
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, labels_without_image, read_options, subfolder
 
 _EXPECTED = "images/, vessel-segmentations/ (or 1st_manual/) and masks/ (or mask/)"
 _LABELS = ("vessel-segmentations", "1st_manual")

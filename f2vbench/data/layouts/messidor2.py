@@ -15,8 +15,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.classified import all_images, match, read_either, stem_of, table_rows
-from f2vbench.data.layouts.listing import Row, find_file, index_of, read_csv, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_file, index_of, read_csv, read_options, safe_id, subfolder
+from f2vbench.data.layouts.label_tables import all_images, match, read_either, stem_of, table_rows
 from f2vbench.errors import DataError
 
 _GRADES = ("messidor_data.csv", "messidor-2-grades.csv")

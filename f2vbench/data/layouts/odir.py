@@ -19,19 +19,10 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from f2vbench.data.classes import SEPARATOR
-from f2vbench.data.layouts.classified import Listed, match, read_either, stem_of
-from f2vbench.data.layouts.listing import (
-    Row,
-    find_file,
-    images_in,
-    index_of,
-    read_csv,
-    read_options,
-    safe_id,
-    subfolder,
-)
-from f2vbench.data.layouts.spreadsheet import read_sheet
+from f2vbench.data.folder_scan import Row, find_file, images_in, index_of, read_csv, read_options, safe_id, subfolder
+from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.layouts.label_tables import Listed, match, read_either, stem_of
+from f2vbench.data.xlsx import read_sheet
 from f2vbench.errors import DataError
 
 _EXPECTED = "full_df.csv or ODIR's annotations (.xlsx), with the photographs in a folder beside it"

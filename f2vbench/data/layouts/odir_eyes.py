@@ -11,15 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import (
-    Row,
-    find_root,
-    images_in,
-    index_of,
-    read_options,
-    safe_id,
-    subfolder,
-)
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, safe_id, subfolder
 from f2vbench.data.layouts.odir import IMAGES, TABLES, rows_of, table_in
 from f2vbench.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.data.folder_scan import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
 from f2vbench.errors import DataError
 
 _SPLITS = ("", "train", "val", "test")

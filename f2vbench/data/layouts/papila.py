@@ -16,9 +16,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.classified import Listed, match, read_either
-from f2vbench.data.layouts.listing import Row, find_file, images_in, index_of, read_options, safe_id, subfolder
-from f2vbench.data.layouts.spreadsheet import read_sheet
+from f2vbench.data.folder_scan import Row, find_file, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.layouts.label_tables import Listed, match, read_either
+from f2vbench.data.xlsx import read_sheet
 from f2vbench.errors import DataError
 
 _EXPECTED = "FundusImages/ and ClinicalData/ with patient_data_od.xlsx and patient_data_os.xlsx"

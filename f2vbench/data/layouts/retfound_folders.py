@@ -15,16 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import (
-    Row,
-    find_root,
-    folders_in,
-    images_in,
-    index_of,
-    read_options,
-    safe_id,
-    subfolder,
-)
+from f2vbench.data.folder_scan import Row, find_root, folders_in, images_in, index_of, read_options, safe_id, subfolder
 
 EXPECTED = "train/, val/ and test/, each with a folder of photographs for every class"
 # The first name is RETFound's; the others are seen in copies and in owners' archives.

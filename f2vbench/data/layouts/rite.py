@@ -16,7 +16,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, images_in, index_of, read_options, subfolder
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, subfolder
 
 _EXPECTED = "AV_groundTruth/training and/or AV_groundTruth/test, each with images/ and vessel/ (or av/)"
 _HALVES = {"training": "train", "test": "test"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, folders_in, images_in, index_of, nothing_found, read_options
+from f2vbench.data.folder_scan import Row, folders_in, images_in, index_of, nothing_found, read_options
 from f2vbench.errors import DataError
 
 _FILE = re.compile(r"im\d{4}(\.(ah|vk))?")

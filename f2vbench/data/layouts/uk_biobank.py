@@ -18,9 +18,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.layouts.listing import Row, find_root, index_of, read_csv, read_options
+from f2vbench.data.folder_scan import Row, find_root, index_of, read_csv, read_options
 from f2vbench.errors import DataError
-from f2vbench.files import canonical_json, sha256
+from f2vbench.utils.files import canonical_json, sha256
 
 _NAME = re.compile(r"(\d+)_21016_(\d+)_(\d+)\.(?:png|jpe?g|tiff?)", re.IGNORECASE)
 _BAND = 5

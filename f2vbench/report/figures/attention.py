@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.analysis.frames import tidy_attention
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import bottom_legend, letters, sentences, sheet, shortened, spread
 from f2vbench.report.figures.source import PLACE, Place, Source
 from f2vbench.report.figures.style import INK, Look, Style, looks_of
-from f2vbench.tidy import tidy_attention
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     CHANCE_LINE,
     PUBLISHED_MARK,
@@ -20,10 +20,10 @@ from f2vbench.report.figures.panels import (
     sheet,
     spread,
 )
-from f2vbench.report.figures.published import Published, published_at
+from f2vbench.report.figures.published_results import Published, published_at
 from f2vbench.report.figures.source import MAIN_METRICS, Source
 from f2vbench.report.figures.style import INK, Look, Style
-from f2vbench.report.wording import METRIC_NAMES
+from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.stats.intervals import normal_interval
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from f2vbench.report.figures import (
     curves,
     embedding_map,
     examples,
-    learning,
+    learning_curves,
     predictions,
     ranks,
     reliability,
     retrieval,
     retrieval_examples,
-    worst,
+    worst_cases,
 )
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.source import Embeddings, ResultsLike, Source
 from f2vbench.report.figures.style import Style, style_named
 
@@ -73,7 +73,9 @@ _KINDS = (
         retrieval_examples.lacks_examples,
         retrieval_examples.examples,
     ),
-    FigureKind("worst-cases", "the images on which a model fails", worst.lacks_worst_cases, worst.worst_cases),
+    FigureKind(
+        "worst-cases", "the images on which a model fails", worst_cases.lacks_worst_cases, worst_cases.worst_cases
+    ),
     FigureKind(
         "few-shot-segmentation",
         "vessel segmentation over the number of support images",
@@ -107,8 +109,8 @@ _KINDS = (
     FigureKind(
         "learning-curves",
         "metrics over the number of shots, with floors and chance",
-        learning.lacks_learning_curves,
-        learning.learning_curves,
+        learning_curves.lacks_learning_curves,
+        learning_curves.learning_curves,
     ),
     FigureKind("roc", "ROC curves with bands over seeds", curves.lacks_curves, curves.roc),
     FigureKind("pr", "precision-recall curves with bands", curves.lacks_curves, curves.precision_recall),
@@ -158,7 +160,7 @@ def draw(
     Args:
         results: a `f2vbench.results.Results`.
         names: of `FIGURES`, or aliases; by default all.
-        embeddings: for their maps, such as `f2vbench.stored_embeddings.stored_embeddings`.
+        embeddings: for their maps, such as `f2vbench.report.stored_embeddings.stored_embeddings`.
 
     Raises:
         SettingsError: no such figure or style.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import model_title, sentences, sheet, shortened
 from f2vbench.report.figures.predictions import lacks_predictions, places_predicted, predicted
 from f2vbench.report.figures.source import Place, Source

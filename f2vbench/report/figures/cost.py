@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from f2vbench.cost_frame import with_most_labels
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.analysis.cost_frame import with_most_labels
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import legend, letters, looks_text, sentences, sheet
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.report.wording import METRIC_NAMES
+from f2vbench.report.text.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

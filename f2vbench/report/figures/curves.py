@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import CHANCE_LINE, legend, letters, looks_text, sentences, sheet
-from f2vbench.report.figures.pixels import EVERY, pixel_pairs, places_mapped
+from f2vbench.report.figures.pixel_curves import EVERY, pixel_pairs, places_mapped
 from f2vbench.report.figures.predictions import (
     GRID,
     Pair,

@@ -11,19 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from f2vbench.data.tasks import TaskData
-from f2vbench.report.figures.drawn import DrawnFigure
-from f2vbench.report.figures.neighbour_map import (
-    COMPONENTS,
-    MOST_IMAGES,
-    SEED,
-    neighbour_map,
-    perplexity_of,
-    shown_rows,
-)
+from f2vbench.data.task_data import TaskData
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import bottom_legend, model_title, sentences, sheet
 from f2vbench.report.figures.source import NotStored, Source
 from f2vbench.report.figures.style import PALE, Style
+from f2vbench.report.figures.tsne import COMPONENTS, MOST_IMAGES, SEED, neighbour_map, perplexity_of, shown_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import sentences
 from f2vbench.report.figures.pictures import ERRORS, best_encoder, best_median_worst, open_eye, show
 from f2vbench.report.figures.source import NotStored, Place, Source
 from f2vbench.report.figures.style import Style
-from f2vbench.report.wording import METRIC_NAMES
+from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
 
 _RULED_BY = ("dice", "auroc")
@@ -140,7 +140,7 @@ def _head(what: str, encoder: str, columns: int, style: Style) -> str:
 def _grid(style: Style, rows: int, columns: int):
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from f2vbench.report.figures.house_figure import HouseFigure
+    from f2vbench.report.figures.styled_figure import HouseFigure
 
     side = style.inches / columns
     pad = 0.12 * style.text / 72

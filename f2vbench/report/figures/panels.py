@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from f2vbench.report.figures.published import LABEL
+from f2vbench.report.figures.published_results import LABEL
 from f2vbench.report.figures.style import INK, Look, Style
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Fi
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from f2vbench.report.figures.house_figure import HouseFigure
+    from f2vbench.report.figures.styled_figure import HouseFigure
 
     rows = math.ceil(panels / columns)
     pad = 0.35 * style.text / 72

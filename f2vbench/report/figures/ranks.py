@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import looks_text, sentences
 from f2vbench.report.figures.source import MAIN_METRICS, PLACE, Source
 from f2vbench.report.figures.style import INK, Look, Style
-from f2vbench.report.wording import METRIC_NAMES
+from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.stats.ranks import PostHoc, friedman_test, nemenyi
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def critical_difference(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """Demšar's diagram (Journal of Machine Learning Research 7, 2006), bars after Nemenyi's test."""
     from matplotlib import rc_context
 
-    from f2vbench.report.figures.house_figure import HouseFigure
+    from f2vbench.report.figures.styled_figure import HouseFigure
 
     table = task_scores(source)
     scores, names = table.to_numpy(float), list(table.columns)

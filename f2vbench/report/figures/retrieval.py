@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from f2vbench.analysis.retrieval import METRICS, intervals, modality_pairs, retrieval_records, shown_metrics, untold
 from f2vbench.report.figures.bars import Group, Panel, Whiskers, grouped_bars, slots_of
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import legend, letters, looks_text, model_title, seeds_text, sentences, sheet
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.report.wording import METRIC_NAMES
-from f2vbench.retrieval_results import METRICS, intervals, modality_pairs, retrieval_records, shown_metrics, untold
+from f2vbench.report.text.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

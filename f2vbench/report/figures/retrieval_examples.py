@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from f2vbench.report.figures.drawn import DrawnFigure
+from f2vbench.analysis.retrieval import METRICS, retrieval_records, untold
 from f2vbench.report.figures.examples import lacks_pictures, pictured
-from f2vbench.report.figures.found import Found, decimals, frames_legend, lines_below, show_found
+from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import bottom_legend, sentences
 from f2vbench.report.figures.pictures import best_encoder, best_median_worst, open_eye
 from f2vbench.report.figures.retrieval import lacks_retrieval
+from f2vbench.report.figures.retrieved_images import Found, decimals, frames_legend, lines_below, show_found
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import Style
-from f2vbench.retrieval_results import METRICS, retrieval_records, untold
 from f2vbench.store.runs import Record
 
 _RULED_BY = {"map": "average precision", "mean_recall": "mean recall"}

@@ -11,16 +11,16 @@ from typing import Any, Protocol, TypeVar, get_args
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.cards import load_card
-from f2vbench.data.tasks import TaskData, open_task
-from f2vbench.data.view import SquareView
+from f2vbench.config.run import Protocol as ProtocolName
+from f2vbench.data.square_crop import SquareView
+from f2vbench.data.task_cards import load_card
+from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.errors import F2VBenchError
-from f2vbench.progress import Silent
 from f2vbench.report.figures.style import Look, looks_of
-from f2vbench.report.wording import SHOTS_OF, shots_text
-from f2vbench.settings import Protocol as ProtocolName
+from f2vbench.report.text.wording import SHOTS_OF, shots_text
 from f2vbench.store.runs import Record, RunFolder
 from f2vbench.store.score_maps import decode
+from f2vbench.utils.progress import Silent
 
 Kept = TypeVar("Kept")
 PLACE = ["task", "protocol", "shots"]

@@ -1,0 +1,1 @@
+"""The command line of f2vbench: one module for each verb, and `main`, which dispatches to them."""

@@ -1,0 +1,33 @@
+"""What `f2vbench phantom` makes: simulated eyes as a contact sheet and as folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from f2vbench.phantom.cohort import Cohort
+from f2vbench.phantom.export.contact_sheet import write_sheet
+from f2vbench.phantom.export.folders import write_cohort
+from f2vbench.phantom.export.tables import PARTS
+from f2vbench.phantom.settings import PhantomSettings
+from f2vbench.utils.progress import Progress
+from f2vbench.utils.system import cores
+
+
+def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
+    """Write the contact sheet and the folders that were asked for; a line on each, when it is there.
+
+    Raises:
+        F2VBenchError: as `contact_sheet.write_sheet` and `folders.write_cohort` of `f2vbench.phantom.export`.
+    """
+    cohort = Cohort(
+        settings.seed, settings.patients, size=settings.size, diseases=settings.disease, effect=settings.effect
+    )
+    if settings.sheet is not None:
+        write_sheet(settings.sheet, cohort, settings.eyes)
+        yield f"contact sheet: {settings.sheet}"
+    if settings.out is not None:
+        parts = PARTS if settings.parts == ["all"] else settings.parts
+        jobs = cores() if settings.jobs == "auto" else settings.jobs
+        write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=progress)
+        patients = f"{cohort.patients} patient{'s' * (cohort.patients != 1)}"
+        yield f"{len(cohort)} eyes of {patients}: {settings.out / 'README.txt'} says what is what"

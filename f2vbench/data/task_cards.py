@@ -1,0 +1,242 @@
+"""Task cards: one YAML file tells a task – its data set, how to read it, and what counts as its test.
+
+A card is looked for in ``./tasks``, in the folders of ``F2VBENCH_PATH``, in the packages behind the entry
+points ``f2vbench.tasks``, and last among the cards that come with f2vbench; the first one found is used.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_classes
+from f2vbench.data.layouts import LAYOUTS
+from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
+from f2vbench.utils.files import canonical_json, sha256
+
+# The fields that decide a result; the others are for the reader.
+_DECIDING = ("name", "family", "layout", "options", "split", "test_fraction")
+# These decide as well, where a card has them; cards without them keep the hash they always had.
+_DECIDING_IF_SET = ("label_kind", "classes", "absent", "copies")
+
+
+class PhantomData(BaseModel):
+    """A data set that is simulated when it is first used; see `f2vbench phantom`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patients: int = Field(ge=1, description="how many, two eyes each")
+    seed: int = Field(ge=0, description="other seeds, other eyes")
+    size: int = Field(512, ge=64, le=4096, description="edge of the images, px")
+    diseases: list[str] | None = Field(None, min_length=1, description="in equal shares; all of them by default")
+    parts: list[str] = Field(min_length=1, description="what is written")
+
+
+class TaskCard(BaseModel):
+    """One task, as its card tells it; keys that are not listed here are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="the file's name without .yaml")
+    title: str = Field(min_length=1, description="name for tables and figures")
+    family: Literal["segmentation", "classification", "retrieval", "generation"] = Field(
+        description="which adapter solves it"
+    )
+    layout: str = Field(description="reader of the folder structure")
+    options: dict[str, Any] = Field(default_factory=dict, description="handed to the layout")
+    folders: list[str] = Field(default_factory=list, description="folder names looked for under the data root")
+    phantom: PhantomData | None = Field(None, description="simulated data, made on first use")
+    images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
+    split: Literal["random", "official", "auto"] = Field(
+        "random", description="how test images are chosen; auto: official where the folder is divided, else random"
+    )
+    test_fraction: float = Field(0.5, gt=0, lt=1, description="part of the patients that a random draw tests on")
+    unlabelled: Literal["refuse", "leave-out"] = Field("refuse", description="images that have no label")
+    absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but not there")
+    copies: Literal["refuse", "join"] = Field(
+        "refuse", description="pictures that are there several times: refuse, or count the copies as one patient"
+    )
+    label_kind: LabelKind | None = Field(
+        None, description="how the classes relate: nominal, ordinal, binary, multilabel"
+    )
+    classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meaning")
+    parts: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="expected numbers of images by split, for the layouts owner and retfound"
+    )
+    patients: str = Field("", description="what counts as a patient, in one sentence")
+    labels: str = Field(min_length=1, description="whose labels, in one sentence")
+    source: str = Field(min_length=1, description="who made the data set, and its page")
+    terms: str = Field(min_length=1, description="what its owners allow")
+    citation: str = Field(min_length=1, description="what to cite")
+    obtain: str = Field(min_length=1, description="how to get it")
+    path: Path = Field(Path(), exclude=True, description="the card's file; not a key of the card")
+
+    @field_validator("folders")
+    @classmethod
+    def _stay_below_the_root(cls, folders: list[str]) -> list[str]:
+        for name in folders:
+            if name in ("", ".", "..") or "/" in name or "\\" in name:
+                raise ValueError(f"'{name}' is no plain folder name: leave out slashes and dots")
+        return folders
+
+    @model_validator(mode="after")
+    def _classes_fit_their_kind(self) -> TaskCard:
+        problems = problems_of_classes(self.classes, self.label_kind, self.family)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @field_validator("layout")
+    @classmethod
+    def _has_a_reader(cls, layout: str) -> str:
+        if layout not in LAYOUTS:
+            hint = did_you_mean(layout, LAYOUTS)
+            raise ValueError(f"there is no layout '{layout}'{hint}; known: {', '.join(sorted(LAYOUTS))}")
+        return layout
+
+
+def load_card(name: str) -> TaskCard:
+    """The card of a task.
+
+    Raises:
+        SettingsError: no card has this name, or the first that has it can't be read; told with file and key.
+    """
+    passed_over: list[str] = []
+    for folder in _card_folders(passed_over):
+        file = next((file for file in _yaml_files(folder) if file.stem == name), None)
+        if file is not None and _is_card(file):
+            return _read_card(file)
+        if file is not None:
+            passed_over.append(f"{file} is no task card: it has neither a `layout` nor a `family`")
+    known = [other for other, card in all_cards().items() if isinstance(card, TaskCard)]
+    sentence = f"there is no task '{name}'{did_you_mean(name, known)}; known tasks: {', '.join(known)}"
+    raise SettingsError([sentence, *passed_over])
+
+
+def all_cards() -> dict[str, TaskCard | F2VBenchError]:
+    """Every card by name, sorted; in place of a card (or plug-in) that can't be read, the reason.
+
+    Files that are no cards at all (a ``tasks`` folder may belong to another project) are passed over.
+    """
+    found: dict[str, TaskCard | F2VBenchError] = {}
+    broken: list[str] = []
+    for folder in _card_folders(broken):
+        for file in _yaml_files(folder):
+            if file.stem in found or not _is_card(file):
+                continue
+            try:
+                found[file.stem] = _read_card(file)
+            except SettingsError as error:
+                found[file.stem] = error
+    for problem in broken:
+        found.setdefault(problem.split(":")[0], SettingsError(problem))
+    return dict(sorted(found.items()))
+
+
+def card_hash(card: TaskCard) -> str:
+    """SHA-256 (hex) of what decides results: name, family, layout, options, split, test fraction, and classes."""
+    deciding = card.model_dump(mode="json", include=set(_DECIDING))
+    more = card.model_dump(mode="json", include=set(_DECIDING_IF_SET), exclude_defaults=True)
+    if "classes" in more:
+        more["classes"] = [[one.name, *one.read] for one in card.classes]
+    return sha256(canonical_json(deciding | more))
+
+
+def _card_folders(broken: list[str]) -> Iterator[Path]:
+    """Folders with cards, nearest to the user first; plug-ins that fail to import are added to ``broken``."""
+    yield Path("tasks")
+    for entry in filter(None, os.environ.get("F2VBENCH_PATH", "").split(os.pathsep)):
+        yield Path(entry).expanduser()
+        yield Path(entry).expanduser() / "tasks"
+    for point in sorted(entry_points(group="f2vbench.tasks"), key=lambda point: point.name):
+        yield from _plugin_folder(point, broken)
+    yield Path(str(importlib.resources.files("f2vbench.tasks")))
+
+
+def _plugin_folder(point: EntryPoint, broken: list[str]) -> list[Path]:
+    try:
+        return [Path(point.load().__file__).parent]
+    except Exception as error:  # other people's code may raise anything, and must not hide the other cards
+        broken.append(f"{point.name}: the entry point f2vbench.tasks → {point.value} can't be imported ({error})")
+        return []
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.glob("*.yaml") if file.is_file() and not file.name.startswith("."))
+
+
+def _is_card(file: Path) -> bool:
+    """Whether the file is meant as a card, well-formed or not: a mapping with ``layout`` or ``family``."""
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    return re.search(r"^(layout|family)\s*:", text, re.MULTILINE) is not None
+
+
+def _read_card(file: Path) -> TaskCard:
+    """The card of a file, read again only where the file has changed: a report asks for titles hundreds of times."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise SettingsError(f"{file}: can't be read ({error}): make it readable, saved as UTF-8") from None
+    return _parsed_card(file, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _parsed_card(file: Path, *state: int) -> TaskCard:
+    values = _read_mapping(file)
+    keys = [key for key in TaskCard.model_fields if key != "path"]
+    problems = [
+        f"{file}: unknown key '{key}'{did_you_mean(str(key), keys)}; known keys: {', '.join(keys)}"
+        for key in values
+        if key not in keys
+    ]
+    if isinstance(values.get("name"), str) and values["name"] != file.stem:
+        problems.append(f"{file}: name: '{values['name']}' must be the file's name, '{file.stem}': change one of them")
+    try:
+        card = TaskCard.model_validate({key: value for key, value in values.items() if key in keys} | {"path": file})
+    except ValidationError as error:
+        raise SettingsError(problems + [_sentence(file, item) for item in error.errors(include_url=False)]) from None
+    if problems:
+        raise SettingsError(problems)
+    return card
+
+
+def _read_mapping(file: Path) -> dict[Any, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: can't be read ({error}): make it readable, saved as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{file}{where}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}: a task card is a mapping of keys to values; see tasks/rite.yaml for one")
+    return values
+
+
+def _sentence(file: Path, item: Any) -> str:
+    if not item["loc"]:  # a check of several keys together
+        return f"{file}: {item['msg'].removeprefix('Value error, ')}"
+    key = ".".join(str(part) for part in item["loc"])
+    field = TaskCard.model_fields[str(item["loc"][0])]
+    if item["type"] == "missing":
+        return f"{file}: {key}: this key is required ({field.description})"
+    problem = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "literal_error":
+        choices = re.findall(r"'([^']+)'", item["ctx"]["expected"])
+        problem = f"must be one of {', '.join(choices)}{did_you_mean(str(item['input']), choices)}"
+    return f"{file}: {key}: {item['input']!r}: {problem} ({field.description})"

@@ -1,0 +1,60 @@
+"""Colour and simple texture as a vector: what an encoder's embeddings have to beat. Nothing is learnt, no torch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.square_crop import SquareView
+
+_SIDE = 256
+_BINS = 16
+# What CIELAB values of fundus photographs span; what lies beyond counts in the last bin of its side.
+_LAB_RANGES = ((0.0, 100.0), (-20.0, 60.0), (-20.0, 80.0))
+_SCALES = (1, 2, 4)
+_NEIGHBOURS, _PATTERNS = 8, 10
+_QUANTILES = (0.5, 0.9, 0.99)
+
+
+def colour_and_texture(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """93 numbers on what lies inside the field of view of a uint8 (h, w, 3) photograph, seen in a square of 256 px.
+
+    54 on colour: for L*, a* and b* (CIELAB, D65) the shares of 16 bins each (L* 0 to 100, a* −20 to 60, b* −20 to 80;
+    the end bins take what lies beyond), then the three means and the three standard deviations, divided by 100.
+    39 on texture: for the green channel at 256, 128 and 64 px the shares of the 10 uniform rotation-invariant local
+    binary patterns (Ojala et al. 2002; 8 neighbours, radius 1), and the median, 90th and 99th percentile of the
+    gradient's magnitude (central differences, full scale 1), both away from the border of the field.
+    """
+    from skimage.color import rgb2lab
+
+    square = SquareView.around(field_of_view(image)).crop(image, _SIDE)
+    fov = field_of_view(square)
+    lab = rgb2lab(square)[fov]
+    parts = [_histogram(lab[:, channel], *limits) for channel, limits in enumerate(_LAB_RANGES)]
+    parts += [lab.mean(0) / 100, lab.std(0) / 100]
+    for scale in _SCALES:
+        size = (_SIDE // scale, _SIDE // scale)
+        green = cv2.resize(square[..., 1], size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        parts.append(_texture(green, fov[scale // 2 :: scale, scale // 2 :: scale]))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _histogram(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Share of the values in each bin; the end bins take what lies beyond."""
+    place = np.floor((values - low) / (high - low) * _BINS)
+    return np.bincount(np.clip(place, 0, _BINS - 1).astype(np.int64), minlength=_BINS) / len(values)
+
+
+def _texture(green: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Shares of local binary patterns, and quantiles of the gradient, away from the border of the field of view."""
+    inside = cv2.erode(fov.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) > 0
+    if not inside.any():  # a field of a few pixels has no inside
+        inside = fov
+    from skimage.feature import local_binary_pattern
+
+    codes = local_binary_pattern(green, _NEIGHBOURS, 1, method="uniform")[inside].astype(np.int64)
+    rows, columns = np.gradient(green.astype(np.float64) / 255)
+    shares = np.bincount(codes, minlength=_PATTERNS) / len(codes)
+    return np.concatenate([shares, np.quantile(np.hypot(rows, columns)[inside], _QUANTILES)])

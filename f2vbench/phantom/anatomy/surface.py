@@ -1,0 +1,79 @@
+"""What lies behind the vessels: pigment, choroid and nerve fibres, as textures that stay with the eye."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from f2vbench.phantom.anatomy.camera import Camera
+from f2vbench.phantom.anatomy.textures import Texture
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Textures of one eye.
+
+    Attributes:
+        melanin: 0 (blond) to 1 (black fundus): how much choroid and pigment layer absorb.
+        tessellation: 0 to 1, how far the choroid's large vessels show (thin pigment, age, myopia).
+        clouds: slow changes of colour, mm to cm.
+        grain: mottling of the pigment layer, tens of µm.
+        fibres: striation of the nerve fibre layer; read in polar coordinates around the disc.
+        sheen: 0 to 1, how strongly nerve fibres shine (strong in the young).
+    """
+
+    melanin: float
+    tessellation: float
+    clouds: tuple[Texture, Texture]
+    grain: tuple[Texture, Texture]
+    fibres: Texture
+    sheen: float
+
+    def cloud_map(self, camera: Camera) -> np.ndarray:
+        """Slow unevenness, float32 (size, size), sd about 1."""
+        wide, close = (texture.seen_by(camera) for texture in self.clouds)
+        return np.asarray(0.75 * wide + 0.66 * close)
+
+    def grain_map(self, camera: Camera) -> np.ndarray:
+        """Fine unevenness, float32 (size, size), sd about 1."""
+        coarse, fine = (texture.seen_by(camera) for texture in self.grain)
+        return 0.7 * coarse + 0.7 * fine
+
+    def fibre_map(self, camera: Camera, disc: tuple[float, float]) -> np.ndarray:
+        """Striation by the nerve fibre bundles, float32 (size, size) ≥ 0, strongest above and below the disc."""
+        x, y = camera.grid()
+        dx, dy = x - disc[0], y - disc[1]
+        distance = np.hypot(dx, dy)
+        # Bundles leave the disc radially and arch around the fovea: they follow lines of constant bent angle.
+        bent = np.arctan2(dy, dx + 0.085 * np.minimum(distance, 8) ** 2)
+        stripes = self.fibres.at(bent * 9.0, distance * 0.35)
+        toward_poles = np.abs(np.sin(np.arctan2(dy, dx - 0.6))) ** 1.5
+        fall = np.exp(-((np.maximum(distance - 1.2, 0) / 2.6) ** 2))
+        return np.asarray(np.clip(0.55 + 0.45 * stripes, 0, 2.5) * toward_poles * fall, np.float32)
+
+
+def draw_surface(melanin: float, age: float, tessellated: float, draw: np.random.Generator) -> Surface:
+    """The surface of one eye.
+
+    Args:
+        melanin: 0 to 1.
+        age: years.
+        tessellated: 0 to 1, a disease's or myopia's part in it.
+    """
+    thin = np.clip(0.8 - 0.9 * melanin + 0.006 * (age - 50) + draw.normal(scale=0.18), 0, 1)
+    return Surface(
+        melanin=melanin,
+        tessellation=float(np.clip(0.62 * thin**1.6 + tessellated, 0, 1)),
+        clouds=(
+            Texture.draw("cloud", float(draw.uniform(26, 40)), draw),
+            Texture.draw("cloud", float(draw.uniform(8, 14)), draw),
+        ),
+        grain=(
+            Texture.draw("grain", float(draw.uniform(8, 14)), draw),
+            Texture.draw("grain", float(draw.uniform(2.2, 4)), draw),
+        ),
+        fibres=Texture.draw("cloud", 6.0, draw, 6.0, math.pi / 2),
+        sheen=float(np.clip(draw.uniform(0, 1) * (1.25 - age / 80), 0, 1)),
+    )

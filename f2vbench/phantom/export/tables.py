@@ -1,0 +1,162 @@
+"""What is made of the eyes of a cohort once all are there: tables, folders of links, and the README."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2vbench.errors import StoreError
+from f2vbench.phantom.anatomy.quantities import QUANTITIES
+from f2vbench.phantom.cohort import Cohort
+from f2vbench.phantom.export.readme import readme
+from f2vbench.phantom.export.splits import draw_splits
+from f2vbench.phantom.outcomes import OUTCOMES
+from f2vbench.utils.files import write_atomically
+
+PARTS = ("vessels", "dr", "glaucoma", "disease", "systemic", "retrieval", "video")
+# The classes of RETFound's folders of APTOS-2019 and Glaucoma Fundus: their alphabetical order is the grade's.
+DR_CLASSES = ("anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr")
+GLAUCOMA_CLASSES = ("anormal_control", "bearly_glaucoma", "cadvanced_glaucoma")
+VIDEO_COLUMNS = ("orgid", "pid_eye", "Phase", "level_1", "co_rigid", "fa_rigid")
+_VIEWS = {  # of the retrieval table: file name → modality, view
+    "macula": ("CF", "macula"),
+    "disc": ("CF", "disc"),
+    "icg": ("ICG", "macula"),
+    "red_free": ("RF", "macula"),
+    "autofluorescence": ("AF", "macula"),
+}
+
+
+def write_tables(out: Path, cohort: Cohort, records: Iterable[Mapping[str, Any]], parts: Sequence[str]) -> None:
+    """Tables and links for eyes whose images are in ``out``.
+
+    Args:
+        records: one an eye, in order, as `f2vbench.phantom.export.folders` writes them.
+    """
+    splits = draw_splits(cohort)
+    tables = {"eyes.csv": _Table(_eye_columns())}
+    for part, file, columns in (
+        ("systemic", "systemic.csv", ("image", "patient", "eye", "age", "sex", *OUTCOMES, "split")),
+        ("retrieval", "retrieval.csv", ("image", "patient", "eye", "modality", "view")),
+        ("video", "video.csv", VIDEO_COLUMNS),
+    ):
+        if part in parts:
+            tables[file] = _Table(columns)
+    for record in records:
+        split = splits[record["number"]]
+        for file, row in _rows(record, split):
+            if file in tables:
+                tables[file].add(row)
+        for stored, place in _links(record, split, parts):
+            _link(out / stored, out / place)
+    tables["quantities.csv"] = _quantities()
+    for file, table in tables.items():
+        write_atomically(out / file, table.content())
+    write_atomically(out / "README.txt", readme(cohort, parts).encode())
+
+
+class _Table:
+    """A CSV file in the making."""
+
+    def __init__(self, columns: Sequence[str]):
+        self._text = io.StringIO()
+        self._writer = csv.DictWriter(self._text, columns, lineterminator="\n", extrasaction="raise")
+        self._writer.writeheader()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._writer.writerow(
+            {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+        )
+
+    def content(self) -> bytes:
+        return self._text.getvalue().encode()
+
+
+def _eye_columns() -> list[str]:
+    labels = ["age", "sex", "disease", "severity", "dr_grade", "glaucoma_stage"]
+    return ["image", "patient", "eye", "split", *labels, *OUTCOMES, *QUANTITIES]
+
+
+def _quantities() -> _Table:
+    table = _Table(["quantity", "unit", "mean", "sd", "low", "high", "shared_by_both_eyes", "source"])
+    for each in QUANTITIES.values():
+        values = {"mean": each.mean, "sd": each.sd, "low": each.low, "high": each.high}
+        names = {"quantity": each.name, "unit": each.unit, "source": each.source}
+        table.add({**names, **values, "shared_by_both_eyes": each.shared})
+    return table
+
+
+def _rows(record: Mapping[str, Any], split: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """(table, row) of one eye."""
+    labels, photograph = record["labels"], f"images/{record['name']}_macula.png"
+    who = {"patient": record["patient"], "eye": record["eye"]}
+    outcomes = {name: int(labels["outcomes"][name]) for name in OUTCOMES}
+    person = {"age": labels["age"], "sex": labels["sex"]}
+    graded = {key: labels[key] for key in ("disease", "severity", "dr_grade", "glaucoma_stage")}
+    values = {name: float(labels["values"][name]) for name in QUANTITIES}
+    first = {"image": photograph, **who, **person, **outcomes, "split": split}
+    yield "systemic.csv", first
+    yield "eyes.csv", {**first, **graded, **values}
+    for file in record["files"]:
+        kind = file.removeprefix(f"images/{record['name']}_").removesuffix(".png")
+        if kind in _VIEWS:
+            modality, view = _VIEWS[kind]
+            yield "retrieval.csv", {"image": file, **who, "modality": modality, "view": view}
+    for frame in record["frames"]:
+        if frame["venous"]:
+            yield "retrieval.csv", {"image": frame["file"], **who, "modality": "FFA", "view": "macula"}
+        yield (
+            "video.csv",
+            {
+                "orgid": record["patient"],
+                "pid_eye": record["name"],
+                "Phase": frame["phase"],
+                "level_1": frame["seconds"],
+                "co_rigid": photograph,
+                "fa_rigid": frame["file"],
+            },
+        )
+
+
+def _links(record: Mapping[str, Any], split: str, parts: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """(stored file, place in a layout) of one eye."""
+    name, labels = record["name"], record["labels"]
+    photograph = f"images/{name}_macula.png"
+    if "vessels" in parts:
+        half = "test" if split == "test" else "training"
+        yield photograph, f"vessels/AV_groundTruth/{half}/images/{name}.png"
+        yield f"masks/vessels/{name}.png", f"vessels/AV_groundTruth/{half}/vessel/{name}.png"
+        yield f"masks/arteries_veins/{name}.png", f"vessels/AV_groundTruth/{half}/av/{name}.png"
+        yield f"masks/field_of_view/{name}.png", f"vessels/drive_fov/{half}/{name}_mask.png"
+    if "dr" in parts and labels["disease"] in ("normal", "diabetic_retinopathy"):
+        yield photograph, f"dr/{split}/{DR_CLASSES[labels['dr_grade']]}/{name}.png"
+    if "glaucoma" in parts:
+        yield photograph, f"glaucoma/{split}/{GLAUCOMA_CLASSES[labels['glaucoma_stage']]}/{name}.png"
+    if "disease" in parts:
+        yield photograph, f"disease/{split}/{labels['disease']}/{name}.png"
+
+
+def _link(stored: Path, place: Path) -> None:
+    """The same file at a second place: a hard link, or a copy where the disk has none.
+
+    Raises:
+        StoreError: neither can be made.
+    """
+    try:
+        if place.exists() and place.samefile(stored):
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        try:
+            os.link(stored, place)
+        except OSError:
+            shutil.copyfile(stored, place)
+    except OSError as error:
+        raise StoreError(
+            f"{place}: can't be written ({error.strerror}); free some space, then run again – what was finished is kept"
+        ) from error

@@ -1,0 +1,116 @@
+"""The layers of an eye that fluoresce, on a camera's pixels, and their light at any time.
+
+From behind: choroid, seen through the pigment layer; capillaries of the retina; leaks, pools and stains; large
+vessels; and what lies in front and blocks. Everything that doesn't change with time is drawn once per view.
+
+Brightnesses are no measured quantities: they were chosen until grey levels, vessel contrast and noise of arterial and
+venous frames lay within the spread of real ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from f2vbench.phantom.anatomy.camera import Camera
+from f2vbench.phantom.anatomy.tube_rasterizer import Tubes
+from f2vbench.phantom.anatomy.vessel_masks import Lumen
+from f2vbench.phantom.imaging.dye import (
+    FIRST_STREAM,
+    Transit,
+    concentration,
+    extravasated,
+    filled_share,
+    laminar_depth,
+    leakage,
+    spread_of_leak,
+)
+
+_EMISSION = 18.0  # 1/mm: 1 − exp(−18 · depth) of fluorescence at the peak, so large vessels saturate
+_ABSORPTION = 7.0  # 1/mm, of blood for the light from behind
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of one view; images are float32 (size, size).
+
+    Attributes:
+        transit: times of the eye's vessels.
+        arteries, veins: with small vessels cut off where capillaries are lost.
+        supplied: (32, 32) s, arrival of dye at the arteries' ends around each place.
+        choroid: transmission of the layers before the choroid, times its own unevenness.
+        lobules: s that the choroid's lobules fill later than the first one.
+        capillaries: density of capillaries.
+        points: microaneurysms.
+        strands: new vessels, if any.
+        leak: leak strengths, a quarter of the size.
+        pools: fluid that takes up dye slowly.
+        stains: tissue that takes up dye slowly and keeps a sharp border.
+        stained_walls: large vessels through lost capillaries.
+        deep_block, block: transmission of what lies before the deep layers, and before everything.
+        choroid_start: s, arrival of dye at the choroid.
+    """
+
+    camera: Camera
+    transit: Transit
+    arteries: Lumen
+    veins: Lumen
+    supplied: np.ndarray
+    choroid: np.ndarray
+    lobules: np.ndarray
+    capillaries: np.ndarray
+    points: np.ndarray
+    strands: Tubes | None
+    leak: np.ndarray
+    pools: np.ndarray
+    stains: np.ndarray
+    stained_walls: np.ndarray
+    deep_block: np.ndarray
+    block: np.ndarray
+    choroid_start: float
+
+    def light_at(self, seconds: float) -> np.ndarray:
+        """Fluorescence ``seconds`` after injection, float32 (size, size), about 1 in a large vessel at its peak."""
+        size, since_choroid = self.camera.size, seconds - self.choroid_start
+        since_artery = seconds - self.transit.artery_at_disc
+        flush = float(concentration(np.asarray(since_choroid))) * 0.85 + 0.62 * extravasated(since_choroid, 40)
+        light = np.asarray(self.choroid * np.float32(0.155 * flush))
+        if since_choroid < 12:  # lobule by lobule
+            light *= 1 / (1 + np.exp(np.clip(1.6 * (self.lobules - since_choroid), -20, 20)))
+        in_tissue = concentration(seconds - self.supplied - 0.5 * self.transit.capillary).astype(np.float32)
+        tissue = cv2.resize(in_tissue, (size, size), interpolation=cv2.INTER_LINEAR)
+        light += 0.095 * self.capillaries * tissue
+        late = extravasated(since_artery - 15, 240)
+        light += self.stains * (0.55 * late)
+        light *= self.deep_block
+        light += self.pools * (0.42 * late)
+        light += self.points * tissue * 0.8
+        if self.strands is not None:
+            dyed = self.strands.depth() / self.camera.pixels_per_mm * tissue.ravel()[self.strands.pixel]
+            light.ravel()[self.strands.pixel] += 1 - np.exp(-7 * _EMISSION * dyed)
+        if self.leak.any():
+            reach = max(spread_of_leak(since_artery) * self.camera.pixels_per_mm / 4, 0.1)
+            near, far = (cv2.GaussianBlur(self.leak, (0, 0), width * reach) for width in (0.35, 1.0))
+            bright = leakage(0.35 * near + 0.65 * far, since_artery).astype(np.float32)
+            light = 1 - (1 - np.minimum(light, 1)) * (1 - cv2.resize(bright, (size, size)))
+        self._add_vessels(light, seconds, late)
+        return np.asarray(light * self.block, np.float32)
+
+    def _add_vessels(self, light: np.ndarray, seconds: float, late: float) -> None:
+        """Large vessels: they absorb what comes from behind and shine themselves."""
+        flat, scale = light.ravel(), self.camera.pixels_per_mm
+        for lumen, vein in ((self.veins, True), (self.arteries, False)):
+            arrival, spread = lumen.at(self.transit.arrival), lumen.at(self.transit.spread)
+            depth = lumen.tubes.depth() / scale
+            if vein:
+                share = filled_share(seconds, arrival, spread)
+                dyed = laminar_depth(lumen.tubes, share) / scale
+                strength = concentration(seconds - arrival + FIRST_STREAM * spread)
+            else:
+                dyed, strength = depth, concentration(seconds - arrival)
+            pixel = lumen.tubes.pixel
+            behind = flat[pixel] * np.exp(-_ABSORPTION * depth)
+            wall = late * self.stained_walls.ravel()[pixel] * lumen.tubes.coverage()
+            flat[pixel] = behind + 1 - np.exp(-_EMISSION * dyed * strength) + 0.22 * wall

@@ -1,0 +1,204 @@
+"""Diabetic retinopathy of a wanted grade, 1 to 4 on the international scale (Wilkinson 2003)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from f2vbench.phantom.anatomy.landmarks import Anatomy
+from f2vbench.phantom.anatomy.vessels import VEIN, Vessels
+from f2vbench.phantom.lesions.base import Lesion
+from f2vbench.phantom.lesions.grading import BEAD_RADIUS, MIDDLE, SEVERE_HAEMORRHAGES, quadrant
+from f2vbench.phantom.lesions.vascular_lesions import (
+    Places,
+    cotton_wool_spots,
+    haemorrhages,
+    hard_exudates,
+    laser_scars,
+    microaneurysms,
+    microvascular_abnormality,
+    new_vessels,
+    non_perfusions,
+    oedemas,
+    preretinal_haemorrhages,
+    small_vessel_places,
+)
+
+_SPREAD = 3.3  # mm: the disease is one of the posterior pole
+_SEEN = 6.6  # mm from the middle of a photograph of the macula
+
+
+def diabetic_retinopathy(
+    grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
+) -> tuple[list[Lesion], Vessels]:
+    """Lesions and changed vessels that `grading.dr_grade` grades as wanted.
+
+    Args:
+        grade: 1 to 4.
+    """
+    places = _diabetic_places(anatomy, vessels, draw)
+    if grade == 1:
+        count = 1 + int(14 * draw.random() ** 1.6)
+        return microaneurysms(places.take(count, draw), draw), vessels
+    lesions: list[Lesion] = []
+    if grade == 3 or (grade == 4 and draw.random() < 0.75) or (grade == 2 and draw.random() < 0.12):
+        closed = _closed_areas(grade, anatomy, vessels, draw)
+        lesions += closed
+        places = _more_near(places, closed)
+    if grade == 2:
+        bleeds = _scattered_bleeds(places, int(2 + 30 * draw.random() ** 2.0), draw)
+    elif grade == 3:
+        bleeds, extra, vessels = _severe(places, anatomy, vessels, draw)
+        lesions += extra
+    else:
+        lesions += _proliferation(anatomy, vessels, draw)
+        treated = draw.random() < 0.4
+        if treated:
+            lesions += laser_scars(anatomy, draw)
+        bleeds = places.take(int(draw.uniform(4, 25) if treated else draw.uniform(10, 90)), draw)
+    lesions += haemorrhages(bleeds, anatomy, draw, draw.uniform(0.1, 0.6), draw.uniform(0.11, 0.19))
+    lesions += microaneurysms(places.take(int(draw.uniform(4, 18) * (1 + grade / 2)), draw), draw)
+    if draw.random() < 0.4 + 0.1 * grade:
+        spots = _toward(places, anatomy.disc.centre, 3.2, 1.1).take(1 + int(draw.gamma(1.4, 1.7)), draw)
+        lesions += cotton_wool_spots(spots, anatomy, draw)
+    if draw.random() < 0.68:
+        lesions += _exudation(places, anatomy, draw)
+    return lesions, vessels
+
+
+def _diabetic_places(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> Places:
+    """Small vessels, likelier in the posterior pole, temporally, and in a few patches that are the eye's own."""
+    places = small_vessel_places(anatomy, vessels, draw)
+    x, y = places.points.T
+    weight = np.exp(-0.5 * (np.hypot(x - 0.6, y) / _SPREAD) ** 2) * (np.hypot(x - 0.7, y) < _SEEN)
+    weight *= 1 + 0.6 / (1 + np.exp(3 * x))
+    patchy = np.full(len(x), draw.uniform(0.15, 1.0))
+    for _ in range(int(draw.integers(2, 6))):
+        focus, width = draw.normal(scale=[2.6, 2.2]), draw.uniform(0.6, 1.6)
+        patchy += np.exp(-0.5 * (np.hypot(x - focus[0], y - focus[1]) / width) ** 2)
+    # Not on the borders of the quadrants, so that counts in them are clear.
+    clear = np.minimum(np.abs(x - MIDDLE[0]), np.abs(y - MIDDLE[1])) > 0.03
+    return places.where(weight * patchy * clear)
+
+
+def _scattered_bleeds(places: Places, count: int, draw: np.random.Generator) -> np.ndarray:
+    """At most `SEVERE_HAEMORRHAGES` of them in each quadrant, (n, 2) mm."""
+    at = places.take(count, draw)
+    where = quadrant(at)
+    keep = np.concatenate([np.flatnonzero(where == q)[:SEVERE_HAEMORRHAGES] for q in range(4)])
+    return np.asarray(at[np.sort(keep)])
+
+
+def _severe(
+    places: Places, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
+) -> tuple[np.ndarray, list[Lesion], Vessels]:
+    """One, two or all of the three signs of grade 3: places of haemorrhages, other lesions, vessels."""
+    signs = draw.random(3) < [0.6, 0.45, 0.5]
+    if not signs.any():
+        signs[draw.integers(3)] = True
+    lesions: list[Lesion] = []
+    bleeds = places.take(int(draw.integers(15, 55)), draw)
+    if signs[1]:
+        beaded = bead_veins(anatomy, vessels, draw)
+        if beaded is None:
+            signs[0] = True
+        else:
+            vessels = beaded
+    if signs[0]:
+        where = quadrant(places.points)
+        bleeds = np.concatenate(
+            [places.where(where == q).take(SEVERE_HAEMORRHAGES + 1 + int(draw.gamma(2.0, 5.0)), draw) for q in range(4)]
+        )
+    if signs[2]:
+        arcades = places.where(np.abs(np.hypot(*places.points.T) - 3.6) < 1.6)
+        for at in arcades.take(int(draw.integers(1, 5)), draw):
+            lesions.append(microvascular_abnormality(at, draw))
+    return bleeds, lesions, vessels
+
+
+def bead_veins(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> Vessels | None:
+    """Veins that swell and narrow every 0.6 to 0.9 mm in two to four quadrants; None where too few veins are wide.
+
+    The radius changes by 16 to 26 % to both sides.
+    """
+    wide = (vessels.kind == VEIN) & (vessels.radius > 1.25 * BEAD_RADIUS)
+    away = np.hypot(*(vessels.points - [0.7, 0.0]).T)
+    wide &= (away < _SEEN) & (anatomy.disc.relative(*vessels.points.T) > 1.5)
+    where = quadrant(vessels.points)
+    enough = np.flatnonzero(np.bincount(where[wide], minlength=4) > 25)
+    if len(enough) < 2:
+        return None
+    chosen = draw.choice(enough, int(draw.integers(2, len(enough) + 1)), replace=False)
+    depth = draw.uniform(0.16, 0.26)
+    phase = 2 * math.pi * vessels.path / draw.uniform(0.62, 0.90) + 0.6 * np.sin(3.1 * vessels.path)
+    factor = 1 + depth * np.sin(phase) * (wide & np.isin(where, chosen))
+    return replace(vessels, radius=vessels.radius * factor)
+
+
+def _closed_areas(grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> list[Lesion]:
+    """Capillary closure, mostly outside the macula."""
+    count = int(draw.integers(1, 4) if grade == 2 else draw.integers(2, 12))
+    angle, far = draw.uniform(0, 2 * math.pi, count), draw.uniform(1.3, 6.5, count)
+    at = np.array([0.6, 0.0]) + far[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    at = at[anatomy.disc.relative(*at.T) > 1.9]
+    return non_perfusions(at, draw.uniform(0.4, 1.5, len(at)), vessels, draw)
+
+
+def _more_near(places: Places, areas: list[Lesion]) -> Places:
+    """Places favoured along the borders of areas."""
+    weight = np.ones(len(places.points))
+    for area in areas:
+        gap = np.hypot(*(places.points - area.centre).T) - area.diameter / 2
+        weight += 1.6 * np.exp(-((gap / 0.3) ** 2))
+    return places.where(weight)
+
+
+def _toward(places: Places, centre: tuple[float, float], far: float, least: float) -> Places:
+    """Places favoured within ``far`` mm of a point and not within ``least``."""
+    gap = np.hypot(*(places.points - np.asarray(centre)).T)
+    return places.where(np.exp(-((gap / far) ** 2)) * (gap > least) * (np.hypot(*places.points.T) > 1.4))
+
+
+def _exudation(places: Places, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
+    """Clusters and rings of exudate around leaks, often with oedema."""
+    x, y = places.points.T
+    macular = places.where(np.exp(-0.5 * (np.hypot(x + 0.3, y) / 1.9) ** 2))
+    centres = macular.take(1 + int(draw.gamma(1.3, 1.6)), draw)
+    lesions = hard_exudates(centres, anatomy, draw)
+    for centre in centres:
+        lesions += microaneurysms(centre + draw.normal(scale=0.13, size=(int(draw.integers(1, 5)), 2)), draw)
+    if draw.random() < 0.55:
+        lesions += oedemas(centres[: 1 + int(draw.integers(0, 2))], draw)
+    return lesions
+
+
+def _proliferation(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> list[Lesion]:
+    """New vessels at the disc or elsewhere, blood before the retina: at least one of them."""
+    at_disc, elsewhere, blood = draw.random(3) < [0.45, 0.65, 0.3]
+    if not (at_disc or elsewhere or blood):
+        elsewhere = True
+    lesions: list[Lesion] = []
+    disc = np.asarray(anatomy.disc.centre)
+    if at_disc:
+        base = disc + draw.normal(scale=0.25, size=2)
+        lesions.append(
+            new_vessels(base, draw.uniform(0, 2 * math.pi), draw.uniform(0.7, 1.9), draw.uniform(1, 3), draw)
+        )
+    x, y = vessels.points.T
+    middle = np.abs(np.hypot(x - 0.3, y) - 3.9) < 1.5
+    near_vein = (vessels.kind == VEIN) & (vessels.radius > 0.03) & middle & (anatomy.disc.relative(x, y) > 2.2)
+    arcades = Places(vessels.points, near_vein.astype(float))
+    bases = np.zeros((0, 2))
+    if elsewhere:
+        bases = arcades.take(int(draw.integers(1, 4)), draw)
+        for base in bases:
+            heading = math.atan2(base[1], base[0]) + draw.normal(scale=0.9)
+            lesions.append(new_vessels(base, heading, draw.uniform(0.5, 2.0), draw.uniform(0.5, 1.3), draw))
+    if blood:
+        source = bases if len(bases) and draw.random() < 0.6 else arcades.take(1, draw)
+        at = source[: 1 + int(draw.random() < 0.25)] + draw.normal(scale=0.3, size=2) + [0.0, 0.4]
+        at = np.clip(at, [-3.6, -4.0], [4.6, 4.0])  # where a photograph shows it whole
+        lesions += preretinal_haemorrhages(at, draw)
+    return lesions

@@ -1,0 +1,175 @@
+"""What a worker does: encode photographs into the feature store, and solve units into the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from f2vbench.adapters.unit import Unit
+from f2vbench.config.run import RunSettings
+from f2vbench.data.episodes import Episode
+from f2vbench.runner.context import Context
+from f2vbench.runner.embeddings import StoredEmbeddings
+from f2vbench.runner.encoding import encode_group
+from f2vbench.runner.unit_tools import UnitTools
+from f2vbench.runner.worker_cache import Resources
+from f2vbench.store.features import FeatureSet
+from f2vbench.store.runs import RunFolder
+from f2vbench.utils.system import machine, software
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Encode some images of a task with one model."""
+
+    model: str
+    task: str
+    what: str
+    images: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"encoding {self.task} with {self.model}"
+
+
+@dataclass(frozen=True)
+class Solve:
+    """Solve a unit, or several of one family, protocol and number of shots that are solved together."""
+
+    units: tuple[Unit, ...]
+
+    @property
+    def unit(self) -> Unit:
+        """The first one."""
+        return self.units[0]
+
+    @property
+    def model(self) -> str:
+        return self.unit.encoder
+
+    @property
+    def label(self) -> str:
+        return self.unit.label
+
+
+Item = Extract | Solve
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an item.
+
+    Attributes:
+        elsewhere: how many units another process holds.
+        timing: seconds and counts of its parts; of units solved together, of one of them.
+        notes: what the user should know, such as damaged files set aside.
+    """
+
+    elsewhere: int = 0
+    timing: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Worker:
+    """Does items one after another; keeps the last encoder, the last photographs and the last model's embeddings."""
+
+    def __init__(self, context: Context):
+        self._context = context
+        self._settings = context.settings
+        self._run = RunFolder(context.folder)
+        self._resources = Resources(context)
+        self._embeddings: dict[tuple[str, str], StoredEmbeddings] = {}
+
+    def do(self, item: Item) -> Outcome:
+        """Do one item, unless its result is there already."""
+        outcome = self._extract(item) if isinstance(item, Extract) else self._solve(item.units)
+        return Outcome(outcome.elsewhere, outcome.timing, outcome.notes + self._collect_notes())
+
+    def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
+        """Timing of a unit cut down to a few optimiser steps and images; nothing is recorded."""
+        index = self._context.tasks[unit.task].index
+        family = self._context.family(unit.task)
+        model = self._context.models[unit.encoder]
+        episode, settings = family.rehearsal(model, index, unit.protocol, self._settings, steps)
+        return family.solve(self._tools(unit, settings, folder=None), episode).timing
+
+    def _extract(self, item: Extract) -> Outcome:
+        openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
+        return Outcome(timing=encode_group(self._resources, item.model, item.what, openers))
+
+    def _solve(self, units: Sequence[Unit]) -> Outcome:
+        """Solve those of the units that nobody has solved or holds; each is recorded the moment it is there."""
+        with ExitStack() as claims:
+            mine = [unit for unit in units if claims.enter_context(self._run.claim(unit.name))]
+            todo = [unit for unit in mine if not self._run.has(unit.name)]  # another process may have been faster
+            timings = list(self._recorded(todo)) if todo else []
+        names = timings[0] if timings else {}
+        mean = {name: sum(timing[name] for timing in timings) / len(timings) for name in names}
+        return Outcome(len(units) - len(mine), mean)
+
+    def _recorded(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
+        episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
+        tools = [self._tools(unit, self._settings, self._run) for unit in units]
+        solutions = self._context.family(units[0].task).solve_together(tools, episodes)
+        for unit, episode, solved in zip(units, episodes, solutions, strict=True):
+            drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
+            drawn |= self._patients(unit.task, episode)
+            if episode.val:
+                drawn["val"] = list(episode.val)
+            self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
+            yield solved.timing
+
+    def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
+        """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
+        index = self._context.tasks[task].index
+        patient_of = dict(zip(index.image, index.patient, strict=True))
+        return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
+
+    def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
+        embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
+        return UnitTools(unit, settings, self._resources, embeddings, folder)
+
+    def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
+        """Embeddings of a task by model, kept until other models' turn."""
+        for held in [held for held in self._embeddings if held[0] not in models]:
+            del self._embeddings[held]
+        for model in models:
+            if (model, task) not in self._embeddings:
+                self._embeddings[model, task] = StoredEmbeddings(self._context, model, task, self._resources)
+        return {model: self._embeddings[model, task] for model in models}
+
+    def _record(self, unit: Unit, result: dict[str, Any], timing: dict[str, float]) -> dict[str, Any]:
+        spec = self._context.models[unit.encoder]
+        uses_torch = self._context.uses_torch(unit)
+        hashes = self._resources.weights
+        return {
+            "unit": unit.coordinates(),
+            "family": self._context.tasks[unit.task].card.family,
+            "main_metrics": list(self._context.family(unit.task).main_metrics),
+            "lower_is_better": list(self._context.family(unit.task).lower_is_better),
+            "fingerprint": unit.fingerprint,
+            "identity": unit.identity,
+            "weights": spec.weights_label,
+            "floor": spec.is_floor,
+            "result": result,
+            "timing": timing,
+            "provenance": {
+                "software": software(),
+                "machine": machine(),
+                "device": str(self._resources.device) if uses_torch else "cpu",
+                "threads": self._settings.threads,
+                "precision": self._resources.precision if uses_torch else "float32",
+                "weights_sha256": hashes.get(unit.encoder),
+                **({"parts_sha256": {name: hashes.get(name) for name in spec.part_names}} if spec.parts else {}),
+            },
+        }
+
+    def _collect_notes(self) -> tuple[str, ...]:
+        sources: list[RunFolder | FeatureSet] = [self._run, *self._resources.feature_sets()]
+        notes = tuple(note for source in sources for note in source.set_aside)
+        for source in sources:
+            source.set_aside.clear()
+        return notes

@@ -1,0 +1,56 @@
+"""Aligned columns of plain text, for the terminal."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"–|[<+-]?\d[\d.]*( .*)?|")
+
+
+def layout(header: Sequence[str], rows: Iterable[Sequence[str]], wrap: int | None = None) -> str:
+    """Aligned columns: text to the left, columns of numbers to the right.
+
+    Args:
+        wrap: the last column is broken into lines of at most so many characters.
+    """
+    cells = [list(map(str, row)) for row in rows]
+    right = [bool(cells) and all(_NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(header))]
+    if wrap is not None:
+        cells = [[*line] for row in cells for line in _broken(row, wrap)]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in [header, *cells]
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+
+
+def _broken(row: list[str], width: int) -> list[list[str]]:
+    """One row as several, the last cell broken at spaces and the others empty after the first."""
+    first, *more = textwrap.wrap(row[-1], width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
+
+
+# Of names in one sentence; `f2vbench data check out=…` writes all.
+_NAMED = 5
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Some names for a sentence: ``a, b, c, d, e and 7 more``."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3 h 05 min``"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``1,200 images``"""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,114 @@
+"""The verbs, as a user calls them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from f2vbench import Results, load_encoder, load_task
+from f2vbench.cli.main import main
+from f2vbench.config.parsing import describe
+from f2vbench.config.run import RunSettings
+from tests.helpers.eyes import write_eyes
+
+FLOORS = ["task=folder", "model=tophat", "floors=green", "shots=1", "seeds=2", "jobs=1"]
+
+
+@pytest.fixture
+def eyes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_eyes(tmp_path / "eyes", 4)
+
+
+def test_run_then_report(eyes, capsys):
+    assert main(["run", *FLOORS, f"data={eyes}"]) == 0
+    told = capsys.readouterr().out
+    assert "4 images of 4 patients" in told
+    assert "folder · few-shot · 1 support image" in told
+    assert "tophat against the best other model" in told
+    assert main(["report", "metric=auroc,sensitivity_frame"]) == 0
+    told = capsys.readouterr().out
+    assert "sensitivity_frame: mean ± sd [95 % CI]" in told
+    for name in ("results", "summary", "comparison"):
+        assert len(pd.read_csv(f"runs/folder/{name}.csv"))
+    assert main(["list", "runs"]) == 0
+    assert "runs/folder" in capsys.readouterr().out
+
+
+def test_the_csv_holds_the_frame(eyes, tmp_path):
+    main(["run", *FLOORS, f"data={eyes}"])
+    results = Results.load("runs/folder")
+    read = pd.read_csv("runs/folder/results.csv", keep_default_na=False, na_values={"value": "", "shots": ""})
+    assert len(read) == len(results.frame)
+    assert (read.value.dropna().to_numpy() == results.frame.value.dropna().to_numpy()).all()
+
+
+def test_a_dry_run_writes_nothing_and_tells_the_grid(eyes, capsys):
+    for words in (["plan", *FLOORS], ["run", "--dry-run", *FLOORS]):
+        assert main([*words, f"data={eyes}"]) == 0
+        told = capsys.readouterr().out
+        assert "4 units: 0 done, 4 missing; about" in told
+    assert not (eyes.parent / "runs").exists()
+
+
+def test_data_are_found_below_the_data_root(eyes, capsys, monkeypatch):
+    card = "name: mine\ntitle: Mine\nfamily: segmentation\nlayout: folder\nfolders: [eyes]\nsplit: random\n"
+    card += "test_fraction: 0.5\nlabels: me\nsource: me\nterms: mine\ncitation: none\nobtain: ask me\n"
+    (eyes.parent / "tasks").mkdir()
+    (eyes.parent / "tasks" / "mine.yaml").write_text(card)
+    monkeypatch.setenv("F2VBENCH_DATA", str(eyes.parent))
+    assert main(["run", "task=mine", *FLOORS[1:]]) == 0
+    assert main(["list", "tasks"]) == 0
+    assert ["mine", "segmentation", "Mine", str(eyes)] in [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]
+    assert load_task("mine").title == "Mine"
+
+
+def test_missing_data_are_told_with_terms_and_ways_out(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "task=rite", "shots=1"]) == 2
+    told = capsys.readouterr().err
+    for part in ("terms:", "to get it:", "F2VBENCH_DATA", "data=", "task=folder"):
+        assert part in told
+
+
+def test_help_lists_every_key(capsys):
+    assert main(["run", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {key}  [" in told for key, _, _ in describe(RunSettings))
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {verb} " in told for verb in ("run", "plan", "report", "list", "doctor"))
+
+
+def test_unknown_words_get_a_suggestion(capsys):
+    assert main(["rum"]) == 2
+    assert "did you mean 'run'" in capsys.readouterr().err
+    assert main(["list", "task"]) == 2
+    assert "did you mean 'tasks'" in capsys.readouterr().err
+
+
+def test_doctor_and_model_list_name_what_is_there_and_missing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    for part in ("torch", "memory", "cache (F2VBENCH_CACHE)", "Hugging Face Hub", "rite", "not found"):
+        assert part in told
+    assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
+    assert main(["list", "models"]) == 0
+    assert "fundus2video" in capsys.readouterr().out
+
+
+def test_a_report_without_a_run_says_what_to_do(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 2
+    assert "f2vbench run task=rite" in capsys.readouterr().err
+    assert main(["report", f"run={tmp_path}"]) == 2
+    assert "not a run folder" in capsys.readouterr().err
+
+
+def test_an_encoder_can_be_used_by_itself():
+    encoder = load_encoder("timm:test_resnet:untrained")
+    image = (pd.Series(range(96 * 96 * 3)) % 255).to_numpy("uint8").reshape(96, 96, 3)
+    assert encoder.embed([image, image[:50]]).shape == (2, encoder.width)

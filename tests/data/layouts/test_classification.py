@@ -1,0 +1,376 @@
+"""The published structures of classification data sets give the labels, patients and parts that they should."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from f2vbench.data.index import build_index, survey_index
+from f2vbench.data.layouts.odir import findings
+from f2vbench.data.task_cards import TaskCard, all_cards, load_card
+from f2vbench.data.xlsx import read_sheet
+from f2vbench.errors import DataError, SettingsError
+from tests.helpers.small_sets import touch, write_parts, write_sheet, write_table
+
+DR = ["no_dr", "mild", "moderate", "severe", "proliferative"]
+RETFOUND_FOLDERS = {
+    "aptos2019": ["anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr"],
+    "idrid": ["anoDR", "bmildDR", "cmoderateDR", "dsevereDR", "eproDR"],
+    "messidor2": ["anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr"],
+    "papila": ["anormal", "bsuspectglaucoma", "cglaucoma"],
+    "glaucoma_fundus": ["anormal_control", "bearly_glaucoma", "cadvanced_glaucoma"],
+    "retina": ["anormal", "bcataract", "cglaucoma", "ddretina_disease"],
+}
+
+
+def card(name: str, **changes) -> TaskCard:
+    return load_card(name).model_copy(update=changes)
+
+
+def labels(index) -> dict[str, int]:
+    return index["label"].value_counts().to_dict()
+
+
+def refusal(task: TaskCard, folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        build_index(task, folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "below"), list(zip(RETFOUND_FOLDERS, ["", "download", "download/set"] * 2, strict=True))
+)
+def test_retfound_folders_are_recognised_and_their_classes_named(tmp_path, name, below):
+    folders = RETFOUND_FOLDERS[name]
+    write_parts(tmp_path / below, {part: dict.fromkeys(folders, 2) for part in ("train", "val", "test")})
+    index = build_index(card(name), tmp_path)
+    assert labels(index) == dict.fromkeys([one.name for one in load_card(name).classes], 6)
+    assert (
+        index["split"].value_counts().to_dict() == {"train": 10, "val": 10, "test": 10} if len(folders) == 5 else True
+    )
+    for row in index.itertuples():
+        folder = Path(row.path).parent
+        assert row.label == load_card(name).classes[folders.index(folder.name)].name
+        assert row.split == folder.parent.name
+    assert index.attrs["variant"] == "retfound"
+
+
+def test_aptos_from_kaggle(tmp_path):
+    rows = [["id_code", "diagnosis"], ["000c1434d8d7", "2"], ["001639a390f0", "4"], ["0024cdab0c1e", "1"]]
+    write_table(tmp_path / "aptos" / "train.csv", rows)
+    write_table(tmp_path / "aptos" / "test.csv", [["id_code"], ["0005cfc8afb6"]])
+    for name in ("000c1434d8d7", "001639a390f0", "0024cdab0c1e", "unlisted"):
+        touch(tmp_path / "aptos" / "train_images" / f"{name}.png")
+    touch(tmp_path / "aptos" / "test_images" / "0005cfc8afb6.png")
+    index = build_index(card("aptos2019"), tmp_path).set_index("image")
+    assert index["label"].to_dict() == {
+        "000c1434d8d7": "moderate",
+        "001639a390f0": "proliferative",
+        "0024cdab0c1e": "mild",
+    }
+    assert index["patient"].is_unique
+    assert any("not used: unlisted.png" in note for note in index.attrs["notes"])
+
+
+def test_the_real_lists_of_aptos(photographs, tmp_path):
+    lists = photographs / "label_files" / "aptos2019"
+    expected: Counter = Counter()
+    for file in sorted(lists.iterdir()):
+        shutil.copy(file, tmp_path)
+        for line in file.read_text().splitlines():
+            path, grade = line.split(" ")
+            touch(tmp_path / path)
+            expected[DR[int(grade)]] += 1
+    index = build_index(card("aptos2019"), tmp_path)
+    assert labels(index) == dict(expected)
+    assert {one.name: one.images for one in load_card("aptos2019").classes} == dict(expected)
+    assert len(index) == load_card("aptos2019").images == sum(expected.values())
+
+
+def write_idrid(root: Path, photographs: Path) -> None:
+    tables = root / "B. Disease Grading" / "2. Groundtruths"
+    shutil.copytree(photographs / "label_files" / "idrid", tables)
+    images = root / "B. Disease Grading" / "1. Original Images"
+    for place, last in (("a. Training Set", 413), ("b. Testing Set", 103)):
+        for number in range(1, last + 1):
+            touch(images / place / f"IDRiD_{number:03}.jpg")
+
+
+def test_the_real_tables_of_idrid(photographs, tmp_path):
+    write_idrid(tmp_path, photographs)
+    index = build_index(card("idrid"), tmp_path)
+    assert index.attrs["notes"] == ["the owners tell no patients: every photograph counts as a patient of its own"]
+    assert index["split"].value_counts().to_dict() == {"train": 413, "test": 103} == load_card("idrid").parts["owner"]
+    for part, letter, kind in (("train", "a", "Training"), ("test", "b", "Testing")):
+        file = photographs / "label_files" / "idrid" / f"{letter}. IDRiD_Disease Grading_{kind} Labels.csv"
+        with file.open(newline="") as lines:
+            grades = {row[0]: DR[int(row[1])] for row in list(csv.reader(lines))[1:]}
+        here = index[index["split"] == part]
+        assert dict(zip(here["image"].str.removeprefix(f"{part}_"), here["label"], strict=True)) == grades
+        for one in load_card("idrid").classes:
+            assert one.expected(part) == list(grades.values()).count(one.name)
+    edema = build_index(card("idrid", options={"label": "macular-edema"}, classes=[], label_kind=None), tmp_path)
+    assert set(edema["label"]) == {"0", "1", "2"}
+
+
+def test_the_real_table_of_messidor2(photographs, tmp_path):
+    table = photographs / "label_files" / "messidor2" / "messidor_data.csv"
+    shutil.copy(table, tmp_path)
+    with table.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:  # the owner's files say .JPG in part, in part another format than the table
+        touch(tmp_path / "IMAGES" / row["id_code"].replace(".png", ".tif"))
+    index = build_index(card("messidor2"), tmp_path)
+    assert labels(index) == dict(Counter(DR[int(row["diagnosis"])] for row in rows))
+    assert {one.name: one.images for one in load_card("messidor2").classes} == labels(index)
+    assert index["patient"].nunique() == len(rows)
+    names = [row["id_code"] for row in rows]
+    pairs = [["left", "right"], *([names[place], names[place + 1]] for place in range(0, len(names), 2))]
+    write_table(tmp_path / "messidor-2.csv", pairs, separator=";")
+    paired = build_index(card("messidor2"), tmp_path)
+    assert paired["patient"].nunique() == len(rows) / 2
+    assert (paired.groupby("patient")["eye"].apply(set) == {"left", "right"}).all()
+    assert not any("messidor-2.csv" in note for note in paired.attrs["notes"])
+
+
+def test_messidor2_with_the_graders_own_headings_leaves_the_ungradable_out(tmp_path):
+    rows = [
+        ["image_id", "adjudicated_dr_grade", "adjudicated_dme", "adjudicated_gradable"],
+        ["20051020_43808_0100_PP.png", "0", "0", "1"],
+        ["20051020_43832_0100_PP.png", "4.0", "0", "1"],
+        ["IM000001.JPG", "", "", "0"],
+    ]
+    write_table(tmp_path / "messidor_data.csv", rows)
+    for row in rows[1:]:
+        touch(tmp_path / "IMAGES" / row[0])
+    index = build_index(card("messidor2"), tmp_path)
+    assert list(index["label"]) == ["no_dr", "proliferative"]
+    assert "left out, no label: IM000001" in index.attrs["notes"]
+
+
+def write_papila(root: Path, patients: dict[int, tuple[int, int]], kind: str = "xlsx") -> None:
+    for short, side in (("od", 0), ("os", 1)):
+        rows: list[list[str | int | float | None]] = [
+            [None, "Age", "Gender", "Diagnosis", "Refractive_Defect", None, None, "Phakic/Pseudophakic"],
+            [None, None, None, None, "dioptre_1", "dioptre_2", "astigmatism", None],
+            ["ID"],
+            *([f"#{number:03}", 60 + number, 0, both[side], -0.5] for number, both in patients.items()),
+        ]
+        path = root / "ClinicalData" / f"patient_data_{short}.{kind}"
+        if kind == "xlsx":
+            write_sheet(path, rows)
+        else:
+            write_table(path, [["" if cell is None else str(cell) for cell in row] for row in rows])
+        for number in patients:
+            touch(root / "FundusImages" / f"RET{number:03}{short.upper()}.jpg")
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_papila(tmp_path, kind):
+    patients = {2: (1, 2), 4: (0, 0), 113: (0, 1)}
+    write_papila(tmp_path / "PapilaDB-PAPILA-17f8fa", patients, kind)
+    index = build_index(card("papila"), tmp_path).set_index("image")
+    names = ["healthy", "glaucoma", "suspect"]
+    for number, (right, left) in patients.items():
+        od, os = index.loc[f"RET{number:03}OD"], index.loc[f"RET{number:03}OS"]
+        assert (od.label, os.label) == (names[right], names[left])
+        assert (od.eye, os.eye) == ("right", "left")
+        assert od.patient == os.patient == f"RET{number:03}"
+
+
+def test_papila_in_retfound_folders_keeps_its_patients(tmp_path):
+    for part, folder, name in (
+        ("train", "anormal", "RET002OD"),
+        ("train", "cglaucoma", "RET002OS"),
+        ("test", "anormal", "other"),
+    ):
+        touch(tmp_path / part / folder / f"{name}.jpg")
+    index = build_index(card("papila"), tmp_path)
+    who = index.set_index(index["path"].map(lambda path: Path(path).stem))[["patient", "eye"]]
+    assert who.loc["RET002OD"].tolist() == ["RET002", "right"]
+    assert who.loc["RET002OS"].tolist() == ["RET002", "left"]
+    assert who.loc["other", "eye"] == ""
+
+
+def test_spreadsheets_with_rich_text_inline_text_and_gaps(tmp_path):
+    path = write_sheet(tmp_path / "a.xlsx", [["x ", None, 3], [None, 0.25, "a & b"], [], *([[None] * 27 + ["far"]])])
+    assert read_sheet(path)[:2] == [["x", "", "3"] + [""] * 25, ["", "0.25", "a & b"] + [""] * 25]
+    assert read_sheet(path)[2][27] == "far"
+    (tmp_path / "b.xlsx").write_text("no archive")
+    with pytest.raises(DataError, match=r"b\.xlsx: can't be read as \.xlsx"):
+        read_sheet(tmp_path / "b.xlsx")
+
+
+@pytest.mark.parametrize("name", ["jsiec", "retina", "glaucoma_fundus"])
+def test_class_folders_as_owners_name_them(tmp_path, name):
+    task = load_card(name)
+    folders = {one.name: one.read[0] for one in task.classes}
+    for place, folder in enumerate(folders.values()):
+        touch(tmp_path / "archive" / "set" / folder / f"{place}..JPG")  # JSIEC's names have two dots
+        touch(tmp_path / "archive" / "set" / folder / f"x{place}.png")
+    touch(tmp_path / "archive" / "set" / "1000images" / "nested" / "a.jpg")
+    index = build_index(task, tmp_path)
+    assert labels(index) == dict.fromkeys(folders, 2)
+    assert all(folders[row.label] == Path(row.path).parent.name for row in index.itertuples())
+    assert set(index["split"]) == {""}
+
+
+def test_hrf_names_tell_the_disease(photographs):
+    index = build_index(card("hrf-disease"), photographs / "hrf")
+    assert labels(index) == {"healthy": 15, "diabetic_retinopathy": 15, "glaucoma": 15}
+    assert set(index["mask_path"]) == {""}
+
+
+def test_odir_labels_of_an_eye_agree_with_those_told_by_another_hand(photographs):
+    """`per_eye_labels.csv` was derived from the same keywords by others."""
+    with (photographs / "odir" / "per_eye_labels.csv").open(newline="") as lines:
+        rows = {row["image"].removesuffix(".jpg"): row for row in csv.DictReader(lines)}
+    names = dict(zip("NDGCAHMO", [one.name for one in load_card("odir").classes], strict=True))
+    index = build_index(card("odir"), photographs / "odir").set_index("image")
+    assert sorted(index.index) == sorted(rows)
+    for image, row in rows.items():
+        if image != "1250_right":  # "myopic maculopathy", other for them, myopia in the published labels
+            assert set(index.loc[image, "label"].split(";")) == {names[letter] for letter in row["labels8"].split(";")}
+        assert index.loc[image, "patient"] == row["patient_id"]
+        assert index.loc[image, "eye"] == row["eye"].lower()
+    graded = {image: DR[int(float(row["dr_grade_0_4"]))] for image, row in rows.items() if row["dr_grade_0_4"]}
+    grades = build_index(card("odir-grade"), photographs / "odir").set_index("image")["label"].to_dict()
+    assert grades == graded
+    binary = build_index(card("odir-dr"), photographs / "odir").set_index("image")["label"].to_dict()
+    two = {**dict.fromkeys(DR[2:], "referable_dr"), "no_dr": "no_dr"}
+    assert binary == {image: two[grade] for image, grade in graded.items() if grade != "mild"}
+
+
+def test_odir_labels_of_the_eyes_make_the_published_labels_of_patients(photographs):
+    with (photographs / "odir" / "full_df.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        published = {letter for letter, value in zip("NDGCAHMO", list(row.values())[7:], strict=True) if value == "1"}
+        both = findings(row["Left-Diagnostic Keywords"]) + findings(row["Right-Diagnostic Keywords"])
+        assert (set(both) - {"N"} or set(both)) == published, row["ID"]
+
+
+def test_odir_as_the_challenge_has_it(tmp_path):
+    head = ["ID", "Patient Age", "Patient Sex", "Left-Fundus", "Right-Fundus", "Left-Diagnostic Keywords "]
+    head += ["Right-Diagnostic Keywords", *"NDGCAHMO"]
+    rows = [
+        [0, 69, "Female", "0_left.jpg", "0_right.jpg", "cataract，mild nonproliferative retinopathy", "normal fundus"],
+        [1, 57, "Male", "1_left.jpg", "1_right.jpg", "normal fundus，lens dust", "low image quality"],
+        [2, 42, "Male", "2_left.jpg", "2_right.jpg", "tessellated fundus", "severe proliferative diabetic retinopathy"],
+    ]
+    write_sheet(tmp_path / "ODIR-5K_Training_Annotations(Updated)_V2.xlsx", [head, *rows])
+    for number in range(3):
+        for eye in ("left", "right"):
+            touch(tmp_path / "ODIR-5K_Training_Images" / f"{number}_{eye}.jpg")
+    found = build_index(card("odir"), tmp_path).set_index("image")["label"].to_dict()
+    assert found == {
+        "0_left": "diabetes;cataract",
+        "0_right": "normal",
+        "1_left": "normal",
+        "2_left": "other",
+        "2_right": "diabetes",
+    }
+    grades = build_index(card("odir-grade"), tmp_path).set_index("image")["label"].to_dict()
+    assert grades == {"0_left": "mild", "0_right": "no_dr", "1_left": "no_dr", "2_right": "proliferative"}
+
+
+def write_biobank(root: Path, people: list[tuple[str, float, str]], visits: dict[str, list[str]]) -> None:
+    rows = [["eid", "age", "stroke"], *([eid, str(age), outcome] for eid, age, outcome in people)]
+    write_table(root / "outcomes.csv", rows)
+    for eid, names in visits.items():
+        for name in names:
+            touch(root / "21016" / eid[:2] / f"{eid}_{name}.png")
+
+
+def test_uk_biobank_takes_one_photograph_a_person_balanced_by_age(tmp_path):
+    people = [(f"1000{n:03}", 50 + n % 10, "1" if n % 5 == 0 else "0") for n in range(100)]
+    people += [("2000001", 52, ""), ("2000002", 52, "1")]
+    visits = {eid: ["21016_0_0", "21016_0_1", "21015_0_0"] for eid, _, _ in people[:-1]}
+    visits["1000000"] = ["21016_1_0"]
+    visits["3000000"] = ["21016_0_0"]
+    write_biobank(tmp_path, people, visits)
+    index = build_index(card("ukb-stroke"), tmp_path).set_index("patient")
+    ages = {eid: age for eid, age, _ in people}
+    bands: Counter = Counter((ages[eid] // 5, label) for eid, label in index["label"].items())
+    cases = Counter(age // 5 for eid, age, outcome in people[:-2] if outcome == "1")
+    assert bands == {(band, side): count for band, count in cases.items() for side in ("with", "without")}
+    assert index.index.is_unique
+    assert index.loc["1000000", "image"] == "1000000_1_0"
+    assert set(index["eye"]) == {"right"}
+    assert not {"2000001", "2000002", "3000000"} & set(index.index)
+    other = build_index(card("ukb-stroke", options={"balance": "none", "visit": 1}), tmp_path)
+    assert list(other["image"]) == ["1000000_1_0"]
+
+
+def test_uk_biobank_tables_with_mistakes(tmp_path):
+    people = [("1", 50, "0"), ("1", 51, "1"), ("2", 52, "yes"), ("3", 0, "1")]
+    write_biobank(tmp_path, people, {"1": ["21016_0_0"]})
+    told = refusal(card("ukb-stroke"), tmp_path)
+    for part in ("row 3: participant 1 is listed twice", "row 4: stroke is 'yes'", "row 5: age is '0'"):
+        assert part in told
+    write_table(tmp_path / "outcomes.csv", [["eid", "age"], ["1", "50"]])
+    assert "no column stroke" in refusal(card("ukb-stroke"), tmp_path)
+
+
+def test_label_files_with_mistakes_are_refused_by_row(tmp_path):
+    rows = [["id_code", "diagnosis"], ["a", "2"], ["b", "7"], ["a", "1"], ["gone", "0"]]
+    table = write_table(tmp_path / "train.csv", rows)
+    for name in "ab":
+        touch(tmp_path / "train_images" / f"{name}.png")
+    assert "row 4: image 'a' is listed before, in" in refusal(card("aptos2019"), tmp_path)
+    write_table(table, [*rows[:3], rows[4]])
+    told = refusal(card("aptos2019"), tmp_path)
+    assert "1 listed images are not there" in told
+    assert "row 4: there is no image 'gone'" in told
+    assert "label '7' of 1 images" in told
+    assert "no_dr (0, anodr, nodr, none)" in told
+    left = card("aptos2019", absent="leave-out")
+    assert "gone" not in refusal(left, tmp_path)
+    index, problems = survey_index(left, tmp_path)
+    assert (len(index), len(problems)) == (2, 1)
+    write_table(table, [["id", "grade"], ["a", "2"]])
+    assert "no column id_code; it has id, grade" in refusal(card("aptos2019"), tmp_path)
+
+
+def test_unknown_class_folders_are_refused_with_a_suggestion(tmp_path):
+    write_parts(tmp_path, {"train": {"anormal": 1, "bcatarract": 2}, "test": {"anormal": 1}})
+    told = refusal(card("retina"), tmp_path)
+    assert "label 'bcatarract' of 2 images" in told
+    assert "did you mean 'bcataract'" in told
+
+
+def test_both_structures_in_one_folder_are_refused(tmp_path):
+    write_parts(tmp_path / "retfound", {"train": {"anormal": 1}, "test": {"anormal": 1}})
+    for name in ("1_normal", "2_cataract"):
+        touch(tmp_path / "dataset" / name / "a.png")
+    assert "holds the data twice" in refusal(card("retina"), tmp_path)
+
+
+def test_cards_with_contradicting_classes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks").mkdir()
+    text = load_card("phantom-systemic").path.read_text().replace("name: phantom-systemic", "name: mine")
+    for change, message in (
+        (('read: ["1"]', 'read: ["0"]'), "'0' is read as without and as with"),
+        (("label_kind: binary\n", ""), "classes and label_kind go together"),
+        (("family: classification", "family: retrieval"), "are for the family classification"),
+    ):
+        (tmp_path / "tasks" / "mine.yaml").write_text(text.replace(*change))
+        with pytest.raises(SettingsError, match=message):
+            load_card("mine")
+
+
+def test_every_classification_card_tells_classes_patients_and_their_kind():
+    for name, task in all_cards().items():
+        assert isinstance(task, TaskCard), name
+        if task.family == "classification":
+            assert len(task.classes) >= 2, name
+            assert task.patients, name
+            assert all(one.meaning for one in task.classes)
+    assert [one.name for one in load_card("aptos2019").classes] == DR
+    schemes = {tuple(one.name for one in load_card(name).classes) for name in ("aptos2019", "idrid", "messidor2")}
+    assert len(schemes) == 1

@@ -1,0 +1,325 @@
+"""A cohort on the disk: readable by the layouts, the same bytes however it was made, nothing half written."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from f2vbench.cli.main import main
+from f2vbench.data.index import build_index
+from f2vbench.data.task_cards import load_card
+from f2vbench.data.task_data import open_task
+from f2vbench.errors import DataError, SettingsError, StoreError
+from f2vbench.phantom import Cohort
+from f2vbench.phantom.anatomy.quantities import QUANTITIES
+from f2vbench.phantom.export.folders import HIDDEN, is_complete, write_cohort
+from f2vbench.phantom.export.tables import PARTS, VIDEO_COLUMNS
+from f2vbench.utils.progress import Silent
+
+SEED, PATIENTS, SIZE = 7, 3, 64
+NAMES = sorted(eye.name for eye in Cohort(SEED, PATIENTS))
+
+
+def make(out: Path, progress: Silent | None = None, jobs: int = 1, parts: tuple[str, ...] = PARTS) -> Path:
+    write_cohort(out, Cohort(SEED, PATIENTS, size=SIZE), parts=parts, jobs=jobs, progress=progress)
+    return out
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("phantom") / "eyes")
+
+
+def test_two_processes_write_the_same_bytes(written, tmp_path):
+    assert tree(make(tmp_path / "eyes", jobs=2)) == tree(written)
+
+
+class StopsAfter(Silent):
+    """Progress that is interrupted."""
+
+    def __init__(self, eyes: int) -> None:
+        self.left = eyes
+
+    def advance(self, label: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+class Counts(Silent):
+    """Progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.eyes: list[str] = []
+        self.notes: list[str] = []
+
+    def advance(self, label: str) -> None:
+        self.eyes.append(label)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_an_interrupted_call_is_gone_on_with(written, tmp_path):
+    out = tmp_path / "eyes"
+    with pytest.raises(KeyboardInterrupt):
+        make(out, StopsAfter(4))
+    assert not is_complete(out)
+    assert not (out / "eyes.csv").exists()
+    (out / "images" / ".half.png.1.part").touch()
+    counts = Counts()
+    make(out, counts)
+    assert len(counts.eyes) == 2
+    assert tree(out) == tree(written)
+
+
+def test_lost_and_damaged_files_are_made_again(written, tmp_path):
+    out = make(tmp_path / "eyes")
+    (out / "images" / f"{NAMES[0]}_macula.png").unlink()
+    record = out / HIDDEN / "eyes" / f"{NAMES[1]}.json"
+    record.write_bytes(record.read_bytes()[:-9])
+    counts = Counts()
+    make(out, counts)
+    assert sorted(counts.eyes) == NAMES[:2]
+    assert tree(out) == tree(written)
+    make(out, counts)
+    assert len(counts.eyes) == 2
+
+
+def test_another_process_in_the_folder_is_waited_for(tmp_path):
+    out, counts = tmp_path / "eyes", Counts()
+    (out / HIDDEN).mkdir(parents=True)
+    lock = filelock.FileLock(out / HIDDEN / "lock")
+    lock.acquire()
+    worker = threading.Thread(target=make, args=(out, counts), kwargs={"parts": ("dr",)})
+    worker.start()
+    while not counts.notes:
+        assert worker.is_alive()
+    assert not is_complete(out)
+    lock.release()
+    worker.join(60)
+    assert is_complete(out)
+    assert "waiting" in counts.notes[0]
+
+
+def test_other_content_is_refused_and_left_alone(written, tmp_path):
+    before = tree(written)
+    with pytest.raises(StoreError, match="seed is 7 there and 8 here"):
+        write_cohort(written, Cohort(8, PATIENTS, size=SIZE))
+    with pytest.raises(StoreError, match="size is 64 there and 128 here"):
+        write_cohort(written, Cohort(SEED, PATIENTS, size=128))
+    assert tree(written) == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(StoreError, match="other files"):
+        make(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    with pytest.raises(StoreError, match=r"thesis\.txt: the folder can't be made"):
+        make(tmp_path / "mine" / "thesis.txt")
+
+
+def test_trees_are_the_vectors_behind_the_masks(written):
+    tree = np.load(written / "trees" / "P00001_left.npz")
+    mask = np.asarray(Image.open(written / "masks" / "vessels" / "P00001_left.png")) > 0
+    assert (tree["parent"] < np.arange(len(tree["parent"]))).all()
+    columns, rows = np.rint(tree["points_px"][2000 * tree["radius_mm"] > 40]).astype(int).T
+    inside = (columns >= 0) & (columns < mask.shape[1]) & (rows >= 0) & (rows < mask.shape[0])
+    field = np.asarray(Image.open(written / "masks" / "field_of_view" / "P00001_left.png")) > 0
+    shown = field[rows[inside], columns[inside]]
+    assert shown.sum() > 20
+    assert mask[rows[inside], columns[inside]][shown].mean() > 0.85  # rounded to whole pixels
+
+
+def test_every_image_is_stored_once(written):
+    for place in ("vessels/AV_groundTruth", "dr", "glaucoma", "disease"):
+        files = list((written / place).rglob("*.png"))
+        assert files
+        assert all(path.stat().st_nlink > 1 for path in files)
+
+
+def test_the_table_of_eyes_tells_everything_drawn(written):
+    table = pd.read_csv(written / "eyes.csv")
+    eyes = Cohort(SEED, PATIENTS, size=SIZE)
+    assert len(table) == 6
+    for row, eye in zip(table.itertuples(), eyes, strict=True):
+        labels = eye.labels
+        assert (row.patient, row.eye, row.disease) == (eye.patient, eye.side, labels.disease)
+        assert (row.dr_grade, row.glaucoma_stage, row.sex) == (labels.dr_grade, labels.glaucoma_stage, labels.sex)
+        assert row.stroke == labels.outcomes["stroke"]
+        assert all(getattr(row, name) == pytest.approx(labels.values[name], rel=1e-5) for name in QUANTITIES)
+        assert (written / row.image).is_file()
+    assert set(table.split) == {"train", "val", "test"}
+    assert set(pd.read_csv(written / "quantities.csv").quantity) == set(QUANTITIES)
+    text = (written / "README.txt").read_text()
+    assert "0.760" in text
+    assert all(part in text for part in ("AV_groundTruth", "anodr", "video.csv", "retrieval.csv"))
+    assert json.loads((written / "phantom.json").read_text())["seed"] == SEED
+
+
+def test_pixels_on_the_disk_are_the_cohorts(written):
+    eye = Cohort(SEED, PATIENTS, size=SIZE)[3]
+    taken = eye.photograph()
+    assert np.array_equal(np.array(Image.open(written / "images" / f"{eye.name}_macula.png")), taken.image)
+    vessels = np.array(Image.open(written / "masks" / "vessels" / f"{eye.name}.png"))
+    assert np.array_equal(vessels, taken.truth.vessels * np.uint8(255))
+    colours = np.array(Image.open(written / "masks" / "arteries_veins" / f"{eye.name}.png"))
+    assert np.array_equal(colours[..., 0] > 0, taken.truth.arteries & ~taken.truth.veins)
+    frames = [np.array(Image.open(path)) for path in sorted((written / "frames" / eye.name).iterdir())]
+    assert np.array_equal(np.stack(frames), eye.angiogram().frames)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_card_reads_the_whole_folder(written, part):
+    card = load_card(f"phantom-{part}")
+    index = build_index(card, written)
+    expected = {"retrieval": 36, "video": 6 * 13}.get(part, 6)
+    if part == "dr":
+        expected = int(pd.read_csv(written / "eyes.csv").disease.isin(["normal", "diabetic_retinopathy"]).sum())
+    assert len(index) == expected
+    assert set(index.patient) <= {"P00001", "P00002", "P00003"}
+    assert index.groupby("patient").split.nunique().max() == 1
+
+
+def test_the_indices_say_what_was_drawn(written):
+    eyes = pd.read_csv(written / "eyes.csv")
+    diseases = build_index(load_card("phantom-disease"), written)
+    assert sorted(zip(diseases.patient, diseases.eye, diseases.label, diseases.split, strict=True)) == sorted(
+        zip(eyes.patient, eyes.eye, eyes.disease, eyes.split, strict=True)
+    )
+    strokes = build_index(load_card("phantom-systemic"), written)
+    assert list(strokes.label == "with") == list(eyes.sort_values("image").stroke == 1)
+    gallery = build_index(load_card("phantom-retrieval"), written)
+    assert gallery.groupby(["patient", "eye"]).size().eq(6).all()
+    assert gallery.groupby(["modality", "view"]).size().to_dict() == {
+        ("AF", "macula"): 6,
+        ("CF", "disc"): 6,
+        ("CF", "macula"): 6,
+        ("FFA", "macula"): 6,
+        ("ICG", "macula"): 6,
+        ("RF", "macula"): 6,
+    }
+    videos = build_index(load_card("phantom-video"), written)
+    frames = videos[videos.modality == "FFA"]
+    assert frames.groupby(["case", "phase"]).size().eq(4).all()
+    for _, case in videos.groupby("case"):
+        assert (case.modality == "CF").sum() == 1
+        seconds = case[case.modality == "FFA"].sort_values("path").seconds.astype(float)
+        assert seconds.is_monotonic_increasing
+    assert tuple(pd.read_csv(written / "video.csv").columns) == VIDEO_COLUMNS
+
+
+def small_card(folder: Path, name: str, **changes) -> None:
+    values = yaml.safe_load(load_card(name).path.read_text())
+    values["phantom"] = {"patients": 3, "seed": 1, "size": 128, "parts": values["phantom"]["parts"]}
+    for key in ("images", "classes", "label_kind"):  # three patients don't have all classes
+        values.pop(key, None)
+    (folder / "tasks").mkdir(exist_ok=True)
+    (folder / "tasks" / f"{name}.yaml").write_text(yaml.safe_dump(values | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_card_makes_its_data_on_first_use_only(tmp_path, monkeypatch, part):
+    monkeypatch.chdir(tmp_path)
+    small_card(tmp_path, f"phantom-{part}")
+    first, second = Counts(), Counts()
+    task = open_task(f"phantom-{part}", progress=first)
+    assert len(first.eyes) == 6
+    assert task.folder.parent == tmp_path / "cache" / "phantom"
+    again = open_task(f"phantom-{part}", progress=second)
+    assert (second.eyes, second.notes) == ([], [])
+    assert again.fingerprint == task.fingerprint
+
+
+def test_a_run_on_simulated_vessels_needs_no_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small_card(tmp_path, "phantom-vessels")
+    assert main(["list", "tasks"]) == 0
+    assert "made on first use" in capsys.readouterr().out
+    words = ["task=phantom-vessels", "model=tophat", "floors=none", "shots=1", "seeds=1", "jobs=1"]
+    assert main(["run", *words]) == 0
+    assert "6 images of 3 patients" in capsys.readouterr().out
+    assert main(["list", "tasks"]) == 0
+    assert str(tmp_path / "cache" / "phantom") in capsys.readouterr().out
+
+
+def test_a_card_that_asks_for_the_impossible_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = {"patients": 2, "seed": 1, "size": 64, "parts": ["vessels"], "diseases": ["glaukoma"]}
+    small_card(tmp_path, "phantom-vessels", phantom=wanted)
+    with pytest.raises(SettingsError, match=r"task card phantom-vessels: phantom: disease=glaukoma.*did you mean"):
+        open_task("phantom-vessels")
+    small_card(tmp_path, "phantom-vessels", phantom=wanted | {"diseases": None, "parts": ["vesels"]})
+    with pytest.raises(SettingsError, match=r"parts=vesels.*did you mean 'vessels'"):
+        open_task("phantom-vessels", progress=Silent())
+
+
+def test_the_verb_writes_a_folder_and_a_sheet(tmp_path, capsys):
+    words = [f"out={tmp_path / 'eyes'}", f"sheet={tmp_path / 'sheet.png'}", "patients=1", "size=64", "jobs=1"]
+    assert main(["phantom", *words, "parts=vessels,dr", "eyes=1", "disease=glaucoma"]) == 0
+    told = capsys.readouterr().out
+    assert "2 eyes of 1 patient:" in told
+    assert Image.open(tmp_path / "sheet.png").mode == "RGB"
+    assert (tmp_path / "eyes" / "vessels").is_dir()
+    assert not (tmp_path / "eyes" / "video.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "out=folder, sheet=file.png"),
+        (["out={}/a", "patients=0"], "patients: '0'"),
+        (["out={}/a", "size=32"], "size: '32'"),
+        (["out={}/a", "size=9000"], "size: '9000'"),
+        (["out={}/a", "disease=glaukoma"], "did you mean 'glaucoma'"),
+        (["out={}/a", "parts=vesels"], "did you mean 'vessels'"),
+        (["out={}/a", "jobs=0"], "jobs=0: at least one"),
+        (["out={}/a", "seed=-1"], "seed: '-1'"),
+        (["out={}/a", "patient=3"], "did you mean 'patients'"),
+        (["sheet={}/a.gif"], "PNG file"),
+        (["out={}/file/eyes"], "can't be made"),
+        (["sheet={}/file/a.png", "size=64", "eyes=1"], "can't be written"),
+    ],
+)
+def test_bad_words_are_told_and_nothing_is_written(tmp_path, capsys, words, message):
+    (tmp_path / "file").touch()
+    assert main(["phantom", *(word.format(tmp_path) for word in words)]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise StoreError("images/x.png: can't be written (No space left on device)")
+
+    monkeypatch.setattr("f2vbench.phantom.export.folders.write_atomically", full)
+    with pytest.raises(StoreError, match="No space left"):
+        make(tmp_path / "eyes")
+
+
+def test_tables_with_mistakes_are_told_by_row(written, tmp_path):
+    for part, file, old, new, message in (
+        ("video", "video.csv", "arterial", "choroidal", "Phase 'choroidal' must be one of"),
+        ("video", "video.csv", "images/P00001_right", "../P00001_right", "there is no file"),
+        ("retrieval", "retrieval.csv", "P00002_left_icg", "P00002_left_icgx", "there is no file"),
+        ("systemic", "systemic.csv", "train", "trian", "split 'trian' must be"),
+        ("systemic", "systemic.csv", "stroke", "strokes", "no column stroke"),
+    ):
+        table = (written / file).read_text().replace(old, new)
+        (tmp_path / file).write_text(table)
+        for name in ("images", "frames"):
+            if not (tmp_path / name).exists():
+                (tmp_path / name).symlink_to(written / name)
+        with pytest.raises(DataError, match=message):
+            build_index(load_card(f"phantom-{part}"), tmp_path)

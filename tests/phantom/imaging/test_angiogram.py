@@ -1,0 +1,341 @@
+"""Angiograms of simulated eyes: when dye is where, what blocks, leaks and stains, and what the camera makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from f2vbench.phantom.anatomy.camera import Camera, aim
+from f2vbench.phantom.anatomy.landmarks import draw_anatomy
+from f2vbench.phantom.anatomy.quantities import QUANTITIES, draw_values
+from f2vbench.phantom.anatomy.surface import draw_surface
+from f2vbench.phantom.anatomy.tube_rasterizer import draw_tubes
+from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels, grow_vessels
+from f2vbench.phantom.imaging import dye
+from f2vbench.phantom.imaging.angiogram import PHASES, Angiogram, take_angiogram
+from f2vbench.phantom.imaging.angiograph_camera import to_grey
+from f2vbench.phantom.imaging.eye import Eye
+from f2vbench.phantom.imaging.ground_truth import outline_mask, see_truth
+from f2vbench.phantom.imaging.layers import see_layers
+from f2vbench.phantom.imaging.modalities import take_autofluorescence, take_icg, take_red_free
+from f2vbench.phantom.lesions.base import Lesion, coverage
+
+SIZE = 256
+
+
+def grown_eye(seed: int) -> Eye:
+    draw = np.random.default_rng(seed)
+    values, _ = draw_values(draw, (np.random.default_rng(seed + 1), np.random.default_rng(seed + 2)), {})
+    anatomy = draw_anatomy(values, "right", draw)
+    vessels = grow_vessels(anatomy, draw)
+    return Eye(anatomy, vessels, (), draw_surface(values["melanin"], 55, 0.0, draw), 55.0, 0.05, (seed,))
+
+
+@pytest.fixture(scope="module")
+def eye() -> Eye:
+    return grown_eye(3)
+
+
+@pytest.fixture(scope="module")
+def camera(eye: Eye) -> Camera:
+    return aim(eye.anatomy, "macula", 50, SIZE, np.random.default_rng(4))
+
+
+@pytest.fixture(scope="module")
+def angiogram(eye: Eye, camera: Camera) -> Angiogram:
+    return take_angiogram(eye, camera, np.random.default_rng(5))
+
+
+def circle(x: float, y: float, radius: float) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
+
+
+def with_lesions(eye: Eye, *lesions: Lesion) -> Eye:
+    return replace(eye, lesions=lesions)
+
+
+def hand_made(radius: list[float], supply: list[float], kind: int) -> Vessels:
+    """A stem of 2 mm, and two branches of 1 and 3 mm at its end."""
+    points = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [2.0, -3.0]])
+    parent = np.array([-1, 0, 1, 1])
+    return Vessels(points, parent, np.array(radius), np.full(4, kind), np.array([0.0, 2, 3, 5]), np.array(supply), 0.8)
+
+
+# --- dye ---------------------------------------------------------------------------------------------------------
+
+
+def test_blood_is_free_of_dye_before_it_comes_brightest_after_seconds_and_faint_after_minutes() -> None:
+    seconds = np.array([-5.0, 0.0, 1.0, 6.0, 20.0, 60.0, 600.0])
+    level = dye.concentration(seconds)
+    assert (level[:2] == 0).all()
+    assert level.argmax() == 3
+    assert (np.diff(level[3:]) < 0).all()
+    assert level[-1] < 0.2 * level[3]
+
+
+def test_the_arterial_front_needs_length_over_velocity_on_each_piece() -> None:
+    # Main vessels of 100 µm; a branch with an eighth of the ends and half the radius (Murray's cube law) carries
+    # an eighth of the flow through a quarter of the section: half the velocity.
+    tree = hand_made([0.05, 0.05, 0.025, 0.025], [8, 8, 1, 1], ARTERY)
+    values = {"artery_velocity": 20.0, "artery_diameter": 100.0, "branching_exponent": 3.0}
+    seconds = dye.piece_seconds(tree, values)
+    np.testing.assert_allclose(seconds, [0, 2 / 20, 1 / 10, 3 / 10])
+    arrival = dye.arterial_arrival(tree.parent, seconds, 11.0)
+    np.testing.assert_allclose(arrival, [11, 11.1, 11.2, 11.4])
+
+
+def test_a_congested_vein_is_slower_by_its_section() -> None:
+    values = {"vein_velocity": 16.0, "vein_diameter": 100.0, "branching_exponent": 3.0}
+    healthy = dye.piece_seconds(hand_made([0.05] * 4, [8] * 4, VEIN), values)
+    congested = dye.piece_seconds(hand_made([0.05, 0.05, 0.05, 0.05 * 1.4], [8] * 4, VEIN), values)
+    np.testing.assert_allclose(congested[3], healthy[3] * 1.4**2)
+    np.testing.assert_allclose(congested[:3], healthy[:3])
+
+
+def test_a_vein_mixes_the_arrivals_of_its_streams() -> None:
+    parent, seconds = np.array([-1, 0, 1, 1]), np.array([0, 0.5, 1.0, 2.0])
+    supplied = np.array([0, 0, 10.0, 13.0])
+    mean, spread = dye.venous_arrival(parent, seconds, supplied)
+    streams = np.array([10 + 1.0, 13 + 2.0])
+    np.testing.assert_allclose(mean, [streams.mean() + 0.5, streams.mean(), 10, 13])
+    own = spread[2]  # what the capillaries before one end make
+    np.testing.assert_allclose(spread[:2], np.sqrt(streams.var() + own**2))
+
+
+@pytest.mark.parametrize("seed", [3, 11, 12])
+def test_veins_fill_after_the_arteries_at_every_calibre_and_within_published_times(seed: int) -> None:
+    eye = grown_eye(seed)
+    transit = dye.find_transit(eye.vessels, eye.anatomy.values)
+    first = transit.arrival - dye.FIRST_LAMINA * transit.spread
+    for low, high in ((0.0, 0.02), (0.02, 0.035), (0.035, 0.2)):
+        mine = (eye.vessels.radius >= low) & (eye.vessels.radius < high)
+        artery, vein = (mine & (eye.vessels.kind == kind) for kind in (ARTERY, VEIN))
+        assert np.median(first[vein]) > np.median(transit.arrival[artery])
+    assert 0.9 <= transit.passage <= 3.5  # Wolf et al. 1989
+    assert transit.passage == pytest.approx(eye.anatomy.values["passage_time"], abs=0.3)
+    roots = (eye.vessels.kind == VEIN) & (eye.vessels.parent < 0)
+    full = np.median((transit.arrival + 1.28 * transit.spread)[roots]) - transit.first_lamina
+    assert 1.5 < full < 7
+
+
+def test_dye_lines_the_walls_of_a_vein_first_and_fills_it_later() -> None:
+    start, end = np.array([[5.0, 20.0]], np.float32), np.array([[35.0, 20.0]], np.float32)
+    tube = draw_tubes(start, end, np.full((1, 2), 7.0, np.float32), 41)
+
+    def profile(share: float) -> np.ndarray:
+        return tube.spread(dye.laminar_depth(tube, np.full(len(tube.pixel), share)))[:, 20]
+
+    early, late = profile(0.3), profile(1.0)
+    assert early[14] > 1.8 * early[20]
+    assert early[26] > 1.8 * early[20]
+    assert late[20] == late.max()
+    # By hand: the undyed core has radius 7·√0.7, and the chord through the middle crosses twice the difference.
+    assert early[20] == pytest.approx(2 * (7 - 7 * np.sqrt(0.7)), abs=0.05)
+    assert profile(0.0).max() < 1e-3
+
+
+def test_a_leak_grows_in_area_and_brightness() -> None:
+    assert dye.spread_of_leak(600) > dye.spread_of_leak(60) > dye.spread_of_leak(5) > dye.spread_of_leak(-1) == 0
+    source = np.array([0.0, 0.2, 1.0])
+    early, late = dye.leakage(source, 15), dye.leakage(source, 500)
+    assert early[0] == late[0] == 0
+    assert (late[1:] > early[1:]).all()
+    assert (late < 1).all()
+
+
+# --- frames ------------------------------------------------------------------------------------------------------
+
+
+def test_twelve_frames_in_time_order_four_a_phase(angiogram: Angiogram, camera: Camera) -> None:
+    assert angiogram.frames.shape == (12, SIZE, SIZE)
+    assert angiogram.frames.dtype == np.uint8
+    assert angiogram.phases == tuple(phase for phase in PHASES for _ in range(4))
+    assert (np.diff(angiogram.seconds) > 0).all()
+    assert (angiogram.frames[:, ~camera.field_of_view()] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_moments_lie_in_their_phases(seed: int) -> None:
+    eye = grown_eye(20 + seed)
+    camera = aim(eye.anatomy, "disc", 45, 96, np.random.default_rng(seed))
+    seconds = take_angiogram(eye, camera, np.random.default_rng(seed)).seconds
+    low, high = (
+        sum(getattr(QUANTITIES[name], end) for name in ("arm_to_choroid", "artery_delay")) for end in ("low", "high")
+    )
+    assert low < seconds[0] < high + 2
+    assert (np.diff(seconds) > 0).all()
+    assert seconds[3] < 25
+    assert seconds[7] <= 90
+    assert seconds[8] >= 300
+    assert seconds[11] <= 900
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(eye: Eye, camera: Camera) -> None:
+    one, same, other = (take_angiogram(eye, camera, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one.frames.tobytes() == same.frames.tobytes()
+    assert (one.seconds == same.seconds).all()
+    assert (one.frames != other.frames).any()
+
+
+def test_arteries_shine_first_while_veins_are_dark_then_both(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
+    truth = see_truth(eye, camera)
+    arteries, veins = truth.arteries & ~truth.veins, truth.veins & ~truth.arteries
+    behind = truth.field_of_view & ~truth.vessels & ~truth.disc
+    early, peak = angiogram.frames[1].astype(float), angiogram.frames[5].astype(float)
+    assert early[arteries].mean() > 1.8 * early[behind].mean()
+    assert early[veins].mean() < early[arteries].mean() / 1.8
+    assert peak[veins].mean() > 1.5 * peak[behind].mean()
+    late = angiogram.frames[11].astype(float)
+    assert late[arteries].mean() / late[behind].mean() < peak[arteries].mean() / peak[behind].mean()
+
+
+def test_large_veins_are_darker_than_the_flush_before_they_fill(eye: Eye, camera: Camera) -> None:
+    layers = see_layers(eye, camera)
+    light = layers.light_at(layers.transit.artery_at_disc + 0.6)
+    truth = see_truth(eye, camera)
+    outside = truth.field_of_view & (eye.anatomy.disc.relative(*camera.grid()) > 1.3)
+    wide = (layers.veins.tubes.radius > 0.05 * camera.pixels_per_mm) & (np.abs(layers.veins.tubes.offset) < 0.5)
+    axes = outside & ~truth.arteries & (layers.veins.tubes.spread(wide.astype(float)) > 0)
+    assert np.median(light[axes]) < 0.7 * np.median(light[outside & ~truth.vessels])
+
+
+def test_the_fovea_is_darker_than_its_surround(camera: Camera, angiogram: Angiogram) -> None:
+    distance = np.hypot(*camera.grid())
+    for frame in angiogram.frames[3:8]:
+        assert frame[distance < 0.25].mean() < 0.8 * np.median(frame[(distance > 1.5) & (distance < 3)])
+
+
+def test_the_rim_of_the_disc_is_dark_at_first_and_bright_late(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
+    truth = see_truth(eye, camera)
+    around = truth.field_of_view & ~truth.vessels & ~truth.disc
+    rim = outline_mask(eye.anatomy.disc, camera) & ~truth.cup & ~truth.vessels
+    contrast = [np.median(frame[rim]) / np.median(frame[around]) for frame in angiogram.frames]
+    assert contrast[1] < 0.8
+    assert contrast[11] > 1.1
+
+
+# --- lesions -----------------------------------------------------------------------------------------------------
+
+
+def frames_of(eye: Eye, camera: Camera) -> np.ndarray:
+    return take_angiogram(eye, camera, np.random.default_rng(6)).frames.astype(float)
+
+
+def test_preretinal_blood_is_dark_in_every_frame(eye: Eye, camera: Camera) -> None:
+    lesion = Lesion("preretinal_haemorrhage", circle(-1.5, 2.0, 0.9))
+    frames = frames_of(with_lesions(eye, lesion), camera)
+    mask = coverage([Lesion("oedema", circle(-1.5, 2.0, 0.7))], camera) > 0.99
+    assert (np.median(frames[:, mask], axis=1) < 0.6 * np.median(frames[:, camera.field_of_view()], axis=1)).all()
+
+
+def test_lost_capillaries_are_dark_and_end_small_vessels(eye: Eye, camera: Camera) -> None:
+    lesion = Lesion("non_perfusion", circle(-2.0, -1.5, 1.3))
+    sick = with_lesions(eye, lesion)
+    mask = coverage([Lesion("oedema", circle(-2.0, -1.5, 1.1))], camera) > 0.99
+    layers, healthy = see_layers(sick, camera), see_layers(eye, camera)
+    assert layers.capillaries[mask].mean() < 0.1 * healthy.capillaries[mask].mean()
+    assert len(layers.arteries.tubes.pixel) < len(healthy.arteries.tubes.pixel)
+    moment = layers.transit.first_lamina + 6
+    assert np.median(layers.light_at(moment)[mask]) < 0.75 * np.median(healthy.light_at(moment)[mask])
+
+
+def test_new_vessels_leak_over_a_growing_area(eye: Eye, camera: Camera) -> None:
+    angle = np.linspace(0, 2 * np.pi, 13)
+    loop = np.stack([-2 + 0.3 * np.cos(angle), 0.4 + 0.3 * np.sin(angle)], axis=1)
+    lesion = Lesion(
+        "neovascularisation", circle(-2, 0.4, 0.35), leak=1.0, strands=np.stack([loop[:-1], loop[1:]], axis=1)
+    )
+    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    areas = [
+        int((layers.light_at(moment) - healthy.light_at(moment) > 0.05).sum()) for moment in (18.0, 60.0, 300.0, 700.0)
+    ]
+    assert areas[0] > 0
+    assert areas == sorted(areas)
+    assert areas[3] > 1.5 * areas[0]
+
+
+def test_a_microaneurysm_is_a_bright_point_from_the_capillary_phase_on(eye: Eye, camera: Camera) -> None:
+    lesion = Lesion("microaneurysm", circle(-1.2, 0.3, 0.05), leak=0.2)
+    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    column, row = np.rint(camera.to_pixels(np.array([-1.2, 0.3]))).astype(int)
+    start, peak = layers.transit.artery_at_disc, layers.transit.first_lamina + 6
+    assert layers.light_at(start)[row, column] == pytest.approx(healthy.light_at(start)[row, column], abs=0.02)
+    assert layers.light_at(peak)[row, column] > healthy.light_at(peak)[row, column] + 0.25
+
+
+@pytest.mark.parametrize("kind", ["drusen", "laser_scar", "oedema", "crescent"])
+def test_stains_and_pools_are_brighter_late_than_early(eye: Eye, camera: Camera, kind: str) -> None:
+    lesion = Lesion(kind, circle(-2.6, 0.6, 0.4), leak=0.8, softness=0.05)
+    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    near = coverage([Lesion("oedema", circle(-2.6, 0.6, 0.5))], camera) > 0.5
+
+    def added(seconds: float) -> float:
+        return float((layers.light_at(seconds) - healthy.light_at(seconds))[near].mean())
+
+    assert added(600.0) > max(added(layers.transit.first_lamina), 0.01)
+
+
+def test_a_window_defect_is_bright_from_the_flush_on_and_keeps_its_border(eye: Eye, camera: Camera) -> None:
+    lesion = Lesion("atrophy", circle(-0.5, 0.2, 0.9))
+    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    mask = coverage([lesion], camera) > 0.5
+    for seconds in (layers.transit.artery_at_disc + 3, 60.0, 500.0):
+        gain = layers.light_at(seconds) - healthy.light_at(seconds)
+        assert np.median(gain[mask]) > 0
+        assert np.abs(gain[~mask & (coverage([lesion], camera) == 0)]).max() < 1e-3
+
+
+# --- other light -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("take", [take_icg, take_red_free, take_autofluorescence])
+def test_single_pictures_are_seeded_and_stay_in_the_field(take, eye: Eye, camera: Camera) -> None:
+    one, same = (take(eye, camera, np.random.default_rng(7)) for _ in range(2))
+    assert one.dtype == np.uint8
+    assert one.shape == (SIZE, SIZE)
+    assert one.tobytes() == same.tobytes()
+    assert (one[~camera.field_of_view()] == 0).all()
+    assert 20 < np.median(one[camera.field_of_view()]) < 220
+
+
+def test_vessels_and_disc_in_other_light(eye: Eye, camera: Camera) -> None:
+    truth = see_truth(eye, camera)
+    around = truth.field_of_view & ~truth.vessels & ~truth.disc
+    bare_disc = truth.disc & ~truth.vessels
+
+    def against_retina(image: np.ndarray, mask: np.ndarray) -> float:
+        return float(np.median(image[mask]) / np.median(image[around]))
+
+    green, blue, infrared = (
+        take(eye, camera, np.random.default_rng(8)) for take in (take_red_free, take_autofluorescence, take_icg)
+    )
+    assert against_retina(green, truth.vessels) < 0.9
+    assert against_retina(green, bare_disc) > 1.1
+    assert against_retina(blue, truth.vessels) < 0.75
+    assert against_retina(blue, bare_disc) < 0.4
+    assert against_retina(infrared, truth.vessels) > 1.1
+    assert against_retina(infrared, bare_disc) < 0.6
+
+
+def test_atrophy_has_no_autofluorescence(eye: Eye, camera: Camera) -> None:
+    lesion = Lesion("atrophy", circle(-1.8, 0.5, 0.8))
+    mask = coverage([lesion], camera) > 0.99
+    sick, healthy = (
+        take_autofluorescence(each, camera, np.random.default_rng(9)) for each in (with_lesions(eye, lesion), eye)
+    )
+    assert np.median(sick[mask]) < 0.35 * np.median(healthy[mask])
+
+
+def test_no_picture_before_the_dye(eye: Eye, camera: Camera) -> None:
+    with pytest.raises(ValueError, match="no dye in the eye 3 s after injection"):
+        take_icg(eye, camera, np.random.default_rng(0), seconds=3)
+
+
+def test_grey_levels_rise_with_light_and_end_at_white() -> None:
+    grey = to_grey(np.linspace(-0.5, 5, 200, dtype=np.float32).reshape(10, 20), np.ones((10, 20), bool)).ravel()
+    assert (np.diff(grey.astype(int)) >= 0).all()
+    assert grey[0] == 0
+    assert grey[-1] == 255

@@ -1,0 +1,251 @@
+"""What encoding costs: counted by hand, kept with the features, told once a model and run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from f2vbench import Benchmark, Results, load_encoder
+from f2vbench.adapters.unit import Unit
+from f2vbench.analysis.cost_frame import NOT_RECORDED, with_most_labels
+from f2vbench.config.run import RunSettings
+from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.feature_identity import declared_features
+from f2vbench.encoders.registry import parse_model
+from f2vbench.report.figures.catalogue import draw, missing
+from f2vbench.report.tables.cost import cost_table, three_digits
+from f2vbench.report.text.wording import Names
+from f2vbench.runner.costs import record_costs
+from f2vbench.runner.model_size import operations
+from f2vbench.store.extraction_log import add_work, keep_operations, operations_of, work_of
+from f2vbench.store.features import FeatureSet
+from f2vbench.store.runs import RunFolder
+from f2vbench.utils.progress import Silent
+from f2vbench.utils.system import machine, peak_memory
+from tests.helpers.eyes import write_eyes
+
+CPU = torch.device("cpu")
+SMALL = "timm:test_resnet:untrained"
+MAPS = "timm:test_resnet2:untrained"
+
+
+class Convolutions(Encoder):
+    """A convolution and a linear layer to embed with; frames by a decoder that is no part of its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 5
+        self.narrow = nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1)
+        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4, bias=False)
+        self.head = nn.Linear(8, 5)
+        self.decoder = [nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1)]
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return images.float() / 255
+
+    def pooled(self, prepared: Tensor) -> Tensor:
+        return self.head(self.grouped(self.narrow(prepared)).mean((2, 3)))
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        return [self.narrow(x)]
+
+    def generate(self, x: Tensor, frames: int = 12) -> Tensor:
+        return self.decoder[0](self.narrow(x))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_multiply_adds_of_convolutions_are_those_counted_by_hand(precision):
+    square = np.zeros((40, 40, 3), np.uint8)
+    narrow, grouped, head = 20 * 20 * 8 * 3 * 9, 20 * 20 * 8 * 2 * 9, 8 * 5
+    parameters = (8 * 3 * 9 + 8) + 8 * 2 * 9 + (8 * 5 + 5)
+    found = operations(Convolutions(), "embedding", square, CPU, precision)
+    assert found == {"parameters": parameters, "macs": narrow + grouped + head}
+    assert operations(Convolutions(), "pyramid", square, CPU, precision)["macs"] == narrow
+    frames = operations(Convolutions(), "frames", square, CPU, precision)
+    assert frames == {"parameters": parameters + 8 * 16 + 1, "macs": narrow + 20 * 20 * 8 * 16}
+
+
+def test_multiply_adds_of_a_transformer_are_those_counted_by_hand():
+    encoder = load_encoder("mae:untrained")
+    tokens, width, depth = 14 * 14 + 1, 192, 12
+    block = tokens * (3 + 1 + 4 + 4) * width**2 + 2 * tokens**2 * width  # of which the second is attention
+    found = operations(encoder, "embedding", np.zeros((50, 70, 3), np.uint8), CPU, "float32")
+    assert found["macs"] == depth * block + 14 * 14 * width * 3 * 16 * 16
+    assert found["parameters"] == encoder.describe()["parameters"]
+
+
+def test_a_resnet_18_has_the_published_parameters_and_multiply_adds():
+    found = operations(load_encoder("timm:resnet18:untrained"), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "auto")
+    classes = 512 * 1000
+    assert found["parameters"] + classes + 1000 == 11_689_512
+    assert (found["macs"] + classes) / 1e9 == pytest.approx(1.81, abs=0.005)
+
+
+def test_the_peak_is_that_of_the_block_and_not_of_what_was_before():
+    before = np.ones(40_000_000)  # 320 MB
+    del before
+    with peak_memory() as idle:
+        pass
+    with peak_memory() as busy:
+        held = np.ones(20_000_000)
+        del held
+    if "process_bytes" not in idle:
+        pytest.skip("this system does not let a process set its peak back")
+    assert 100e6 < busy["process_bytes"] - idle["process_bytes"] < 250e6
+    assert "device_bytes" not in busy
+
+
+def test_what_is_kept_with_features_comes_back_and_damage_is_nothing(tmp_path):
+    assert operations_of(tmp_path) is None
+    assert work_of(tmp_path) == []
+    keep_operations(tmp_path, {"parameters": 3, "macs": 4})
+    add_work(tmp_path, {"images": 2})
+    (tmp_path / "work.jsonl").open("a").write("{dam\n3\n")
+    add_work(tmp_path, {"images": 3})
+    add_work(tmp_path / "nowhere", {"images": 3})
+    assert operations_of(tmp_path) == {"parameters": 3, "macs": 4}
+    assert work_of(tmp_path) == [{"images": 2}, {"images": 3}]
+    (tmp_path / "operations.json").write_text("{")
+    assert operations_of(tmp_path) is None
+
+
+def work(images: int, seconds: float, **others) -> dict:
+    held = {"images": images, "bytes": 1, "encode_seconds": seconds, "seconds": 2 * seconds}
+    held |= {"processor_seconds": 3 * seconds, "process_bytes": int(1e6 * seconds)}
+    return {**held, "device": "cpu", "processor": machine()["processor"], "threads": 1, **others}
+
+
+def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(tmp_path, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "cache"))
+    words = [SMALL, MAPS, f"{SMALL}+{MAPS}", "thumbnail", "scratch"]
+    specs = {spec.name: spec for spec in map(parse_model, words)}
+    settings = RunSettings(task=["t"], model=words)
+    context = SimpleNamespace(models=specs, settings=settings)
+    context.feature = lambda unit: None if unit.encoder == "scratch" else "embedding"
+    for name, count, lines in (
+        (SMALL, {"parameters": 10, "macs": 100}, [work(8, 4.0), work(8, 80.0), work(4, 4.0)]),
+        (
+            MAPS,
+            {"parameters": 1, "macs": 7},
+            [work(1, 9.0, processor="another"), work(1, 9.0, threads=2), work(2, 1.0)],
+        ),
+        ("thumbnail", None, [work(10, 0.1)]),
+    ):
+        features = FeatureSet(declared_features(specs[name], "embedding", settings), {})
+        features.put("a", {"embedding": np.zeros(len(name), np.float32)})
+        if count:
+            keep_operations(features.folder, count)
+        for line in lines:
+            add_work(features.folder, line)
+    folder = RunFolder(tmp_path / "run")
+    folder.open_for_writing()
+    units = [Unit(name, "t", "few-shot", 1, 0) for name in specs] + [Unit(SMALL, "t", "supervised", None, 0)]
+    record_costs(SimpleNamespace(units=units, folder=folder), context)
+    costs = {cost["encoder"]: cost for cost in folder.costs()}
+    assert costs[SMALL]["seconds_per_image"] == 1.0  # of 0.5, 10 and 1
+    assert costs[SMALL]["processor_seconds_per_image"] == 3.0
+    assert costs[SMALL]["process_bytes"] == 80_000_000
+    assert costs[SMALL]["places"] == [["t", "few-shot"], ["t", "supervised"]]
+    assert costs[MAPS]["seconds_per_image"] == 0.5
+    both = costs[next(name for name, spec in specs.items() if spec.parts)]
+    assert (both["parameters"], both["macs"], both["seconds_per_image"]) == (11, 107, 1.5)
+    assert both["process_bytes"] == 80_000_000
+    assert both["bytes_per_image"] == costs[SMALL]["bytes_per_image"] + costs[MAPS]["bytes_per_image"]
+    files = list((tmp_path / "cache" / "features").rglob("a.features"))
+    assert both["bytes_per_image"] in {x.stat().st_size + y.stat().st_size for x in files for y in files}
+    assert costs["thumbnail"]["macs"] is None
+    assert costs["thumbnail"]["reasons"] == {"parameters": "no network", "macs": "no network"}
+    assert set(costs["scratch"]["reasons"].values()) == {"it trains a network of its own in each unit"}
+    # On another machine nothing is measured: the numbers of the call before stay.
+    shutil.rmtree(tmp_path / "cache")
+    record_costs(SimpleNamespace(units=units[:1], folder=folder), context)
+    again = folder.read_cost(f"{SMALL}.embedding")
+    assert again == {**costs[SMALL], "reasons": again["reasons"]}
+    assert set(again["reasons"]) == {"device_bytes"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on sixteen drawn pictures, and its cache."""
+    folder = tmp_path_factory.mktemp("costs")
+    data = write_eyes(folder / "eyes", 1) / "images"
+    rows, draw_from = ["image,patient,modality"], np.random.default_rng(0)
+    for number in range(16):
+        Image.fromarray(draw_from.integers(0, 255, (40, 40, 3), np.uint8)).save(data / f"i{number}.png")
+        rows.append(f"images/i{number}.png,p{number // 2},CF")
+    (folder / "eyes" / "retrieval.csv").write_text("\n".join(rows))
+    return folder
+
+
+def results_of(folder: Path, **words) -> Results:
+    held = {"model": [SMALL], "floors": ["thumbnail"], "jobs": 1, "data": str(folder / "eyes"), **words}
+    return Benchmark(task="phantom-retrieval", out=str(folder / "run"), **held).run(Silent())
+
+
+def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
+    table = results_of(run, seeds=1).cost.set_index("encoder")
+    counted = operations(load_encoder(SMALL), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "float32")
+    assert {name: table[name][SMALL] for name in counted} == counted
+    assert table.metric[SMALL] == "recall@1"
+    assert (table.images_per_second > 0).all()
+    assert table.images_per_second[SMALL] == pytest.approx(1 / table.seconds_per_image[SMALL])
+    assert table.features["thumbnail"] == "embedding"
+    assert np.isnan(table.macs["thumbnail"])
+    assert table.reason["thumbnail"] == "parameters, macs: no network"
+    assert table.bytes_per_image["thumbnail"] > 32 * 32 * 3 * 4
+    assert "1 thread" in table.measured_on[SMALL]
+    assert "work" not in str(Results.load(run / "run").records[0])
+
+    shutil.rmtree(run / "run" / "costs")  # as an older version left it
+    old = Results.load(run / "run")
+    assert set(old.cost.reason) == {NOT_RECORDED}
+    assert "cost" in missing(old)["cost-quality"]
+    note = cost_table(old.cost, Names({task: task for task in old.families}, old.families), old.lower_is_better).notes
+    assert note == [f"– {NOT_RECORDED}"]
+    for unit in (run / "run" / "units").glob("*.json"):
+        unit.unlink()
+    resumed = results_of(run, seeds=1).cost.set_index("encoder")
+    assert resumed.macs[SMALL] == counted["macs"]
+    assert resumed.seconds_per_image[SMALL] == table.seconds_per_image[SMALL]  # the store's features, and their record
+
+    paths = old.report(tmp_path / "old", format="csv,md,latex,html", figures="none")
+    assert "cost.csv" in {path.name for path in paths}
+    for name, told in (("report.md", "Cost beside quality"), ("report.html", 'id="cost"'), ("tables.tex", "quality")):
+        assert told in (tmp_path / "old" / name).read_text()
+
+
+def test_the_figure_stands_models_at_their_cost_and_floors_without_a_network_at_none(run, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
+    results = results_of(run, seeds=1)
+    (drawn,) = draw(results, ["cost-quality"])
+    cost = results.cost.set_index("encoder")
+    macs, seconds = drawn.figure.axes
+    points = {tuple(line.get_xydata()[0]) for line in macs.lines if line.get_linestyle() == "None"}
+    assert (cost.macs[SMALL] / 1e9, cost["value"][SMALL]) in points
+    ticks = dict(zip(macs.get_xticks(), (text.get_text() for text in macs.get_xticklabels()), strict=True))
+    assert {ticks.get(x) for x, _ in points} >= {"none"}
+    across = {x for line in seconds.lines if line.get_linestyle() == "None" for x in line.get_xdata()}
+    assert across == set(cost.seconds_per_image)
+    assert "multiply-adds" in macs.get_xlabel()
+
+
+def test_three_digits_are_shown():
+    assert [three_digits(v) for v in (0, 0.031234, 5.5244, 79.77, 1210.4)] == ["0", "0.0312", "5.52", "79.8", "1,210"]
+
+
+def test_the_place_shown_has_most_labels_and_a_head_before_a_probe():
+    places = [("few-shot", 8), ("probe", 8), ("probe", None), ("supervised", None)]
+    cost = pd.DataFrame([{"task": "odir", "protocol": protocol, "shots": shots} for protocol, shots in places])
+    cost["shots"] = cost.shots.astype("Int64")
+    assert list(with_most_labels(cost).protocol) == ["supervised"]
+    assert list(with_most_labels(cost.iloc[:2]).protocol) == ["few-shot"]
+    assert list(with_most_labels(cost.iloc[1:3]).shots.isna()) == [True]

@@ -1,0 +1,129 @@
+"""What a classification run reads – splits from files, label tables – and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from f2vbench import Benchmark, Results
+from f2vbench.cli.main import main
+from f2vbench.errors import DataError, SettingsError, StoreError
+from f2vbench.runner.embeddings import StoredEmbeddings
+from f2vbench.utils.progress import Silent
+from tests.helpers.patients import MODEL, TINY, write_cards, write_patients
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    return write_patients(tmp_path_factory.mktemp("eyes"), 24, 25, 1)
+
+
+@pytest.fixture(autouse=True)
+def cards(tmp_path, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_PATH", str(write_cards(tmp_path / "cards")))
+
+
+@pytest.fixture
+def eyes(sound, tmp_path) -> Path:
+    """A folder of its own with the photographs of `sound`, whose table may be spoilt."""
+    folder = tmp_path / "eyes"
+    folder.mkdir()
+    (folder / "photos").symlink_to(sound / "photos")
+    (folder / "eyes.csv").write_bytes((sound / "eyes.csv").read_bytes())
+    return folder
+
+
+def spoil(folder: Path, change) -> None:
+    table = pd.read_csv(folder / "eyes.csv", dtype=str)
+    table = change(table)
+    table.to_csv(folder / "eyes.csv", index=False)
+
+
+def test_a_split_from_a_file_is_that_of_every_seed(sound, tmp_path, capsys):
+    written, own = tmp_path / "split.csv", tmp_path / "own.csv"
+    assert main(["data", "split", "task=tiny", f"data={sound}", f"out={written}"]) == 0
+    table = pd.read_csv(written)
+    turned = table.assign(split=table.split.map({"train": "test", "test": "train", "val": "val"}))
+    left_out = turned[turned.split == "test"].patient.iloc[0]
+    turned = turned[turned.patient != left_out]
+    turned[["image", "split"]].to_csv(own, index=False)
+    words = ["task=tiny", "model=thumbnail", "floors=none", "shots=2", "seeds=2", f"data={sound}", "jobs=1"]
+    out = tmp_path / "run"
+    assert main(["run", *words, f"out={out}", f"split={own}", "head.epochs=2", "head.warmup_epochs=0"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 images that it does not list are left out" in told
+    tested = set(turned[turned.split == "test"].image)
+    images = Results.load(out).per_image
+    assert len(tested) == 22
+    assert {seed: set(group.image) for seed, group in images.groupby("seed")} == {0: tested, 1: tested}
+    with pytest.raises(StoreError, match="images or labels"):
+        Benchmark(**TINY, data=str(sound), out=out).plan()
+
+
+def test_splits_are_of_one_task_of_classification(sound, tmp_path):
+    words = {**TINY, "data": {"tiny": str(sound), "far": str(sound)}, "out": tmp_path / "run"}
+    with pytest.raises(SettingsError, match=r"write split\.<task>=file\.csv"):
+        Benchmark(**{**words, "task": ["tiny", "far"]}, split="a.csv").plan()
+    with pytest.raises(SettingsError, match=r"split\.tinny: no such task .*did you mean 'tiny'"):
+        Benchmark(**{**words, "task": "tiny", "data": str(sound)}, split={"tinny": "a.csv"}).plan()
+    with pytest.raises(SettingsError, match=r"no such file; f2vbench data split task=tiny out=split\.csv makes one"):
+        Benchmark(**{**words, "data": str(sound)}, split=str(tmp_path / "a.csv")).plan()
+    with pytest.raises(SettingsError, match="phantom-retrieval is retrieval, whose test images are drawn"):
+        Benchmark(task="phantom-retrieval", model="thumbnail", split="a.csv", out=tmp_path / "run").plan()
+
+
+def unknown(table):
+    return table.assign(ill=["7", *table.ill[1:]])
+
+
+def missing(table):
+    return table.drop(columns="ill")
+
+
+def twice(table):
+    return pd.concat([table, table.iloc[[3]]])
+
+
+def absent(table):
+    return table.assign(image=[*table.image[:-1], "photos/nobody.png"])
+
+
+def only_in_the_test_part(table):
+    return table[(table.ill == "0") | (table.split != "train")]
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "why"),
+    [
+        (unknown, "tiny", r"row 2.*'7'"),
+        (missing, "tiny", "no column.* ill"),
+        (twice, "tiny", "p1_right"),
+        (absent, "tiny", r"photos/nobody\.png"),
+        (only_in_the_test_part, "tiny", "nothing can be learnt of the class ill .* in the test part alone"),
+        (None, "three", "no image of the class worse: the task has 3 classes, here are 2"),
+    ],
+)
+def test_tables_that_cannot_be_right_are_refused(eyes, tmp_path, change, task, why):
+    if change is not None:
+        spoil(eyes, change)
+    with pytest.raises((DataError, SettingsError), match=why):
+        Benchmark(**{**TINY, "task": task, "shots": [1]}, data=str(eyes), out=tmp_path / "run").plan()
+    assert not (tmp_path / "run").exists()
+
+
+def test_embeddings_that_are_not_finite_are_refused_by_image(sound, tmp_path, monkeypatch):
+    read = StoredEmbeddings.__call__
+
+    def spoilt(self, images):
+        vectors = read(self, images)
+        vectors[[image.endswith("p0_left") for image in images], 0] = np.nan
+        return vectors
+
+    monkeypatch.setattr(StoredEmbeddings, "__call__", spoilt)
+    bench = Benchmark(**{**TINY, "model": MODEL}, shots=["all"], seeds=1, data=str(sound), out=tmp_path / "run", jobs=1)
+    with pytest.raises(DataError, match=f"{MODEL}: the embedding of photos_p0_left holds numbers that are not finite"):
+        bench.run(Silent())
+    assert not list((tmp_path / "run" / "units").glob(f"{MODEL}*"))

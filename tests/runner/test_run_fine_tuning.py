@@ -1,0 +1,245 @@
+"""Classification with encoders trained end to end, on a few simulated eyes and a transformer of two blocks."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.metrics import log_loss, roc_auc_score
+from torch import nn
+
+from f2vbench import Benchmark
+from f2vbench.adapters.classification import Classification
+from f2vbench.adapters.classification_data import labelled
+from f2vbench.adapters.fine_tuning import Tuning
+from f2vbench.encoders.mae import TransformerShape, initialise, vision_transformer
+from f2vbench.errors import SettingsError, StoreError
+from f2vbench.heads.epoch_selection import look_at
+from f2vbench.report.content import content
+from f2vbench.runner.context import Context
+from f2vbench.runner.worker import Worker
+from f2vbench.utils.progress import Silent
+from tests.helpers.patients import write_cards, write_patients
+
+MODEL = "mae:small"
+HEAD = {"epochs": 4, "warmup_epochs": 1, "widths": [8], "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory) -> Path:
+    return write_patients(tmp_path_factory.mktemp("eyes"), 24, 50, 1)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A transformer of two blocks that is shown photographs at 32 px."""
+    model = vision_transformer(TransformerShape(64, 2, 32))
+    initialise(model)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cards(tmp_path, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_PATH", str(write_cards(tmp_path / "cards")))
+
+
+@pytest.fixture
+def words(eyes, small, tmp_path) -> dict:
+    return {
+        "task": "tiny",
+        "model": [f"mae:{small}"],
+        "floors": "none",
+        "shots": [2],
+        "seeds": 2,
+        "finetune": "full",
+        "data": str(eyes),
+        "jobs": 1,
+        "head": HEAD,
+        "out": tmp_path / "run",
+    }
+
+
+def records(out: Path) -> dict[str, dict]:
+    """What units hold, without timing and provenance."""
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
+    held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
+    return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
+
+
+def tuning_of(words: dict) -> tuple[Tuning, Worker]:
+    """A unit's tuning, before it is fitted."""
+    plan = Benchmark(**words).make_plan()
+    worker = Worker(Context(plan.settings, plan.tasks, plan.models, plan.folder.path))
+    (unit,) = (unit for unit in plan.units if unit.seed == 0)
+    episode = plan.tasks["tiny"].episode(unit.protocol, unit.shots, unit.seed)
+    tools = worker._tools(unit, plan.settings, folder=None)
+    read = Classification().read_by(episode, unit.protocol, plan.settings)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Tuning(tools, labelled(tools, episode, read)), worker
+
+
+def test_an_encoder_learns_and_the_loaded_one_stays_as_it_is(words):
+    easy = {"learning_rate": 0.1, "operations": 0, "crop_area": 0.6}
+    tuning, worker = tuning_of({**words, "shots": ["all"], "tune": easy, "head": {**HEAD, "epochs": 10}})
+    loaded = worker._resources.encoder(MODEL)
+    before = loaded.state_sha256()
+    targets = torch.from_numpy(tuning._unit.support.targets)
+
+    def loss() -> float:
+        return look_at(tuning.logits_of(tuning._support), targets, several=False)[1]
+
+    at_first, weights = loss(), {name: p.detach().clone() for name, p in tuning.encoder.named_parameters()}
+    choice = tuning.fit()
+    assert loss() < 0.7 * at_first
+    assert choice.validation[-1] > 0.9
+    test = tuning.logits_of(tuning.picture(image) for image in tuning._unit.test.images)
+    assert look_at(test, torch.from_numpy(tuning._unit.test.targets), several=False)[0] > 0.9
+    for name, parameter in tuning.encoder.named_parameters():
+        assert not torch.equal(parameter, weights[name]), f"{name} was trained"
+    assert loaded.state_sha256() == before == worker._resources.weights[MODEL]
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert not any(type(part).__name__ == "DropPath" for part in loaded.modules())
+
+
+def test_one_step_is_that_of_a_plain_loop(words):
+    """One epoch of one batch without chance: AdamW with a rate for each layer, written out."""
+    still = {"drop_path": 0.0, "learning_rate": 0.2}
+    head = {"epochs": 1, "warmup_epochs": 0, "widths": [], "dropout": 0.0, "batch_size": 16}
+    tuning, worker = tuning_of({**words, "augment": "none", "tune": still, "head": head, "select": "last"})
+    encoder = worker._resources.encoder(MODEL)
+    pictures = np.stack(tuning._support)
+    prepared = encoder.prepare(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    embedding = encoder.pooled(prepared).numpy().astype(np.float64)
+    start = {name: p.detach().clone() for name, p in tuning.parameters.items()}
+    variance = embedding.var(axis=0)
+    drawn = np.sqrt((4 * variance + 10 * variance.mean()) / 14)
+    copied = copy.deepcopy(encoder).requires_grad_(True)
+    line = nn.Linear(64, 2)
+    line.weight.data, line.bias.data = start["layer0.weight"].T.clone(), start["layer0.bias"][0].clone()
+    scaled = (copied.pooled(prepared) - torch.tensor(embedding.mean(axis=0))) / torch.tensor(drawn)
+    truth = torch.from_numpy(tuning._unit.support.targets.argmax(axis=1))
+    nn.CrossEntropyLoss(label_smoothing=0.1)(line(scaled.float()), truth).backward()
+    tuning.fit()
+    peak = 0.2 * 16 / 256
+    layers = {"model.cls_token": 0, "model.blocks.0.attn.qkv.weight": 1, "model.blocks.1.mlp.fc2.bias": 2}
+    for name, layer in {**layers, "model.norm.weight": 3, "model.patch_embed.proj.weight": 0}.items():
+        held = dict(copied.named_parameters())[name]
+        rate = peak * 0.65 ** (3 - layer)
+        decayed = held * (1 - rate * 0.05) if held.ndim > 1 and name.endswith("weight") else held
+        expected = decayed - rate * held.grad / (held.grad.abs() + 1e-8)  # AdamW's first step
+        found = dict(tuning.encoder.named_parameters())[name]
+        torch.testing.assert_close(found, expected.detach(), atol=2e-4, rtol=1e-3)
+    expected = line.weight * (1 - peak * 0.05) - peak * line.weight.grad.sign()
+    torch.testing.assert_close(tuning.parameters["layer0.weight"].T, expected.detach(), atol=1e-4, rtol=1e-3)
+
+
+def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_path):
+    bench = Benchmark(**words)
+    bench.run(Silent())
+    expected = records(tmp_path / "run")
+    assert len(expected) == 2
+    assert len({json.dumps(record["result"]["validation_auroc"]) for record in expected.values()}) == 2
+    random.random()
+    state = torch.random.get_rng_state()
+    torch.rand(7)
+    (victim,) = (tmp_path / "run" / "units").glob("*seed-1*")
+    victim.unlink()
+    assert bench.plan().missing.sum() == 1
+    torch.random.set_rng_state(state)
+    bench.run(Silent())
+    assert torch.equal(torch.random.get_rng_state(), state), "the global random state is given back"
+    assert records(tmp_path / "run") == expected
+    for record in expected.values():
+        result = record["result"]
+        assert 1 <= result["epoch"] <= 4
+        assert len(result["validation_auroc"]) == 4
+        assert result["skipped_blocks"] == 2
+        assert record["identity"]["settings"]["tune"]["layer_decay"] == 0.65
+    with pytest.raises(StoreError, match="drop_path"):
+        Benchmark(**words, tune={"drop_path": 0.1}).plan()
+    with pytest.raises(StoreError, match=r"finetune \(full there, None here\)"):
+        Benchmark(**{**words, "finetune": "frozen"}).plan()
+
+
+def test_what_trains_no_encoder_is_as_in_a_frozen_run(words, small):
+    fusion = f"mae:{small}+thumbnail"
+    every = {**words, "model": [f"mae:{small}", fusion, "thumbnail"], "shots": [0, 2, "all"], "seeds": 1}
+    every |= {"protocol": ["zero-shot", "prototype", "knn", "probe", "few-shot", "supervised"]}
+    tuned = Benchmark(**every).make_plan()
+    frozen = Benchmark(**{**every, "finetune": "frozen"}).make_plan()
+    before = {unit.fingerprint for unit in frozen.units}
+    changed = [unit for unit in tuned.units if unit.fingerprint not in before]
+    assert {(unit.encoder, unit.protocol) for unit in changed} == {(MODEL, "few-shot"), (MODEL, "supervised")}
+    assert {name for unit in frozen.units for name in unit.identity["settings"]} == {
+        "precision",
+        "select",
+        "head",
+        "neighbours",
+    }
+    kept = {(unit.encoder, unit.protocol) for unit in tuned.units}
+    assert {(f"{MODEL}+thumbnail", "zero-shot"), ("thumbnail", "supervised")} <= kept
+    assert not {(f"{MODEL}+thumbnail", "few-shot"), (f"{MODEL}+thumbnail", "supervised")} & kept
+    assert sum("finetune=full trains one encoder" in line for line in tuned.left_out) == 2
+    assert any("random from random weights" in note for note in tuned.notes)
+    context = Context(tuned.settings, tuned.tasks, tuned.models, tuned.folder.path)
+    assert {unit.protocol for unit in tuned.units if unit.encoder == MODEL and context.feature(unit) is None} == {
+        "few-shot",
+        "supervised",
+    }
+
+
+def test_a_run_with_floors_from_plan_to_methods(words, tmp_path):
+    bench = Benchmark(**{**words, "floors": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}})
+    plan, estimate = bench.make_plan(), bench.estimate(rehearse=True)
+    assert estimate is not None
+    assert estimate.models[MODEL].images == 0, "nothing is encoded beforehand"
+    assert not (tmp_path / "run").exists()
+    episode = plan.tasks["tiny"].episode("few-shot", 2, 0)
+    chooses = plan.settings.model_copy(update={"select": "val"})
+    for settings, val in ((plan.settings, 0), (chooses, len(episode.val))):
+        steps = Classification().steps(plan.models[MODEL], "few-shot", settings, episode)
+        assert steps == 2 * (3 * 4 + val)
+    results = bench.run(Silent())
+    methods = " ".join(content(results).methods)
+    assert "each encoder was trained end to end" in methods
+    assert "layer-wise learning-rate decay 0.65, stochastic depth 0.2, random crops" in methods
+    assert "frozen embeddings" not in methods
+    held = {record["unit"]["encoder"]: record for record in records(tmp_path / "run").values()}
+    result = held[MODEL]["result"]
+    assert (result["epoch"], result["validation_auroc"]) == (2, [None, None])
+    assert "tune" not in held["thumbnail"]["identity"]["settings"]
+    assert result["episode"] == held["thumbnail"]["result"]["episode"]
+
+
+def test_training_that_breaks_says_so(words, tmp_path):
+    bench = Benchmark(**{**words, "tune": {"learning_rate": 1e30, "layer_decay": 1}, "seeds": 1})
+    with pytest.raises(SettingsError, match=r"loss is not finite in epoch .; try a smaller tune\.learning_rate"):
+        bench.run(Silent())
+    assert not list((tmp_path / "run" / "units").glob("*.json"))
+    with pytest.raises(SettingsError, match=r"tune\.layer_decay"):
+        Benchmark(**{**words, "tune": {"layer_decay": 1.5}})
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_look_at_validation_images_is_scikit_learns(several):
+    draw = np.random.default_rng(2)
+    logits = draw.normal(size=(30, 3))
+    targets = draw.random((30, 3)) < 0.4 if several else np.eye(3, dtype=bool)[draw.integers(0, 3, 30)]
+    area, loss = look_at(torch.tensor(logits, dtype=torch.float32), torch.from_numpy(targets), several)
+    if several:
+        p = 1 / (1 + np.exp(-logits))
+        expected = np.mean([log_loss(own, column, labels=[0, 1]) for own, column in zip(targets.T, p.T, strict=True)])
+    else:
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        expected = log_loss(targets.argmax(axis=1), p)
+    assert loss == pytest.approx(expected, abs=1e-6)
+    assert area == pytest.approx(roc_auc_score(targets, p, average="macro"), abs=1e-12)
