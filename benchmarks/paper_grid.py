@@ -56,7 +56,7 @@ def run(cards: Path, words: list[str]) -> float:
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--models", default=MODELS)
-    words.add_argument("--floors", default="none")
+    words.add_argument("--baselines", default="none")
     words.add_argument("--jobs", type=int, default=2)
     words.add_argument("--out", type=Path)
     given = words.parse_args()
@@ -65,7 +65,7 @@ def main() -> None:
         tasks = write_cards(out)
         models = given.models.split(",")
         fusion = "+".join(models[:2])
-        grid = [f"task={','.join(tasks)}", f"floors={given.floors}", f"jobs={given.jobs}"]
+        grid = [f"task={','.join(tasks)}", f"baselines={given.baselines}", f"jobs={given.jobs}"]
         # A fusion reads its parts' embeddings, so the parts alone have to be encoded.
         # Supervised units of one seed see every image: training, validation and test part.
         once = [*grid, f"model={given.models}", "protocol=supervised", "seeds=1", f"out={out / 'encoding'}"]

@@ -5,7 +5,7 @@
 FOLDER has `rite/`, `chase_db1/`, `hrf/` and `les_av/` in their own layouts. The network is
 segmentation-models-pytorch's U-Net on the first stages of a ResNet-18, without pretrained weights. No real
 photograph is seen in training or for choosing anything; each is scored once at the end, inside its field of
-view, beside the black top-hat floor. The bar: AUROC 0.955 on RITE's training half, and 0.01 above the
+view, beside the black top-hat baseline. The bar: AUROC 0.955 on RITE's training half, and 0.01 above the
 top-hat on every set.
 """
 
@@ -26,7 +26,7 @@ from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.data.shading_correction import normalise
 from f2vbench.data.task_data import open_task
 from f2vbench.data.working_resolution import REFERENCE_DIAMETER, enlarged, reduced, reduced_mask, working_size
-from f2vbench.encoders.baselines.vessel_filters import ScoreFloor
+from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 from f2vbench.metrics.segmentation import tally
 from f2vbench.phantom import Cohort
 from f2vbench.phantom.imaging.optics import Look
@@ -56,7 +56,7 @@ def simulate(job: tuple[int, int, str]) -> np.ndarray:
 
 
 def vessel_score(model: torch.nn.Module, photograph: Photograph) -> np.ndarray:
-    """Vessel probability, float32 (h, w): worked out at the working size of the floors, brought back."""
+    """Vessel probability, float32 (h, w): worked out at the working size of the baselines, brought back."""
     size = working_size(photograph.fov)
     image = normalise(reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
     return enlarged(score(model, image)[..., 0], photograph.fov.shape)
@@ -84,7 +84,7 @@ def main() -> int:
     model = train_unet(pool, settings.steps, settings.seed)
     if settings.weights:
         torch.save(model.state_dict(), settings.weights)
-    floor = ScoreFloor("tophat")
+    baseline = ScoreBaseline("tophat")
     met = True
     print(f"{'set':<12}{'images':>7}{'U-Net':>9}{'lowest':>9}{'top-hat':>9}{'difference':>12}")
     for name in settings.sets:
@@ -94,7 +94,7 @@ def main() -> int:
             photograph = open_photograph(row)
             inside, label = photograph.fov, photograph.vessels
             ours = tally(vessel_score(model, photograph)[inside], label[inside]).auroc()
-            rows.append((ours, tally(floor.score(photograph.rgb, inside)[inside], label[inside]).auroc()))
+            rows.append((ours, tally(baseline.score(photograph.rgb, inside)[inside], label[inside]).auroc()))
         unet, tophat = np.mean(rows, axis=0)
         met &= unet - tophat >= GOAL_MARGIN and (name != "rite" or unet >= GOAL_RITE)
         lowest = min(each[0] for each in rows)

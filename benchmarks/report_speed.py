@@ -25,23 +25,23 @@ from f2vbench.stats.delong import delong_test
 from tests.helpers.stored_runs import call_record, grid, write_run
 
 MODELS = {"net-1": 0.93, "net-2": 0.92, "net-3": 0.9, "net-4": 0.88, "net:untrained": 0.7}
-FLOORS = {"scratch": 0.91, "tophat": 0.89, "sato": 0.87, "frangi": 0.85, "green": 0.6}
+BASELINES = {"scratch": 0.91, "tophat": 0.89, "sato": 0.87, "frangi": 0.85, "green": 0.6}
 SHOTS, SEEDS, IMAGES = (1, 2, 4, 8), 5, 20
 
 
 def made_units(folder: Path, units: int) -> int:
     """A run folder of at least so many units: tasks of ten models, four numbers of support images and five seeds."""
-    a_task = len(MODELS | FLOORS) * len(SHOTS) * SEEDS
+    a_task = len(MODELS | BASELINES) * len(SHOTS) * SEEDS
     tasks = [f"task-{number}" for number in range(-(-units // a_task))]
     records = [
         record
         for task in tasks
         for record in grid(
-            MODELS | FLOORS,
+            MODELS | BASELINES,
             seeds=SEEDS,
             shots=SHOTS,
             images=IMAGES,
-            floors=tuple(FLOORS),
+            baselines=tuple(BASELINES),
             untrained=("net:untrained",),
             spread=0.05,
             task=task,

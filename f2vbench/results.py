@@ -47,7 +47,7 @@ class Results:
 
     Attributes:
         frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
-            metric, value (missing with a ``reason``), unit (its fingerprint), floor.
+            metric, value (missing with a ``reason``), unit (its fingerprint), baseline.
         families: task → its family.
         attention: one row a (unit, class, part) of the fusions by soft attention: encoder, task, protocol, shots, seed,
             class, part (one of the joined encoders), weight (mean over the test images of the class, 0 to 1).
@@ -141,7 +141,7 @@ class Results:
             *place, encoder, metric = key
             values = group.value.dropna().to_numpy(float)
             row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
-            row |= {"floor": bool(group.floor.iloc[0]), "metric": metric, "better": self._better(metric)}
+            row |= {"baseline": bool(group.baseline.iloc[0]), "metric": metric, "better": self._better(metric)}
             row |= {"n": len(values), "reason": ""}
             if len(values):
                 found = normal_interval(values, varies=_SEEDS_VARY)
@@ -152,7 +152,7 @@ class Results:
                 )
             rows.append(row)
         numbers = ("n", "mean", "sd", "low", "high")
-        columns = [*PLACE, "encoder", "weights", "floor", "metric", "better", *numbers, "reason"]
+        columns = [*PLACE, "encoder", "weights", "baseline", "metric", "better", *numbers, "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
         table = table.astype(dict.fromkeys(numbers[1:], float))
@@ -193,7 +193,7 @@ class Results:
     def comparisons(
         self, metrics: Metrics = None, pairs: Pairs | None = None, procedure: Procedure = _AS_IN_THE_PAPERS
     ) -> list[Compared]:
-        """Pairs of models at each place, tested; by default the best with the second, and with the best floor."""
+        """Pairs of models at each place, tested; by default the best with the second, and with the best baseline."""
         summary = self.summary(metrics)
         real = summary[~summary.metric.str.endswith(CHANCE)]
         return compared(self.records, real, self.predictions, pairs or pairs_that_matter(), procedure, self._progress)

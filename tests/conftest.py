@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
+
+allow_missing_torchvision_ops()  # before a test imports timm or segmentation-models-pytorch
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

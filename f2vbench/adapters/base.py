@@ -1,7 +1,7 @@
 """What a task family is: the one thing that plan, engine and command line know of segmentation, retrieval and others.
 
 A family says which models it admits, which features its units read, which settings decide a result, and how a unit
-is solved. It is looked up by the name in a task card (`f2vbench.adapters.registry`); its floors stand in
+is solved. It is looked up by the name in a task card (`f2vbench.adapters.registry`); its baselines stand in
 `f2vbench.encoders.registry`, and the draw of its episodes in `f2vbench.data.episodes`.
 """
 
@@ -23,7 +23,7 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
 
 Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
-"""What is stored once for every photograph: ``score``, a filter floor's map; ``frames``, a generated angiogram;
+"""What is stored once for every photograph: ``score``, a filter baseline's map; ``frames``, a generated angiogram;
 ``video``, the same of a photograph that is black outside its field of view, as in training;
 ``pyramid``, an encoder's maps of the square around the field of view; ``embedding``, one vector of that square."""
 
@@ -50,9 +50,9 @@ class Model(Protocol):
 
     @property
     def kind(self) -> str:
-        """``features`` (an encoder), ``vector`` (a floor that gives embeddings), ``score`` (a floor that gives vessel
-        scores), ``video`` (frames of a floor or from a folder), ``scratch`` (trained on the support images by the
-        adapter) or ``fusion`` (of several that give embeddings)."""
+        """``features`` (an encoder), ``vector`` (a baseline that gives embeddings), ``score`` (a baseline that gives
+        vessel scores), ``video`` (frames of a baseline or from a folder), ``scratch`` (trained on the support
+        images by the adapter) or ``fusion`` (of several that give embeddings)."""
         ...
 
     @property
@@ -107,7 +107,7 @@ class Tools(Protocol):
     def photograph(self, image: str) -> Photograph: ...
 
     def encoder(self) -> Any:
-        """The `f2vbench.encoders.base.Encoder` on its device, frozen; a floor for the kinds that are no encoders."""
+        """The `f2vbench.encoders.base.Encoder` on its device, frozen; a baseline for the kinds that are no encoders."""
         ...
 
     def maps(self, what: Feature) -> Callable[[Photograph], list[np.ndarray]]:
@@ -115,7 +115,7 @@ class Tools(Protocol):
         ...
 
     def scores(self, photograph: Photograph) -> np.ndarray:
-        """(height, width) float32 of a ``score`` floor, from the feature store."""
+        """(height, width) float32 of a ``score`` baseline, from the feature store."""
         ...
 
     def embeddings(self) -> Embeddings: ...

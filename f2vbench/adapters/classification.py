@@ -96,7 +96,7 @@ class Classification(Family):
         if any(_tunes(model, protocol, settings) for model, protocol in solved):
             notes.append(
                 "finetune=full: few-shot and supervised train every network with its head, random from random weights; "
-                "floors without a network, and protocols that train none, are as with frozen encoders"
+                "baselines without a network, and protocols that train none, are as with frozen encoders"
             )
             if settings.device in ("auto", "cpu") and not has_gpu():
                 notes.append("no GPU here: to train encoders can take days; f2vbench plan says how long")

@@ -67,7 +67,7 @@ class Segmenter(Protocol):
 
 
 class TrainingFree:
-    """A segmenter whose scores need no support set: a floor's filter, or a generated angiogram.
+    """A segmenter whose scores need no support set: a baseline's filter, or a generated angiogram.
 
     Args:
         scores: photograph → its score map.

@@ -165,7 +165,7 @@ class DecoderSegmenter:
 
 
 class ScratchSegmenter:
-    """The `scratch` floor: a small U-Net that has seen nothing but the support images, at the floors' resolution."""
+    """The `scratch` baseline: a small U-Net trained on the support images alone, at the baselines' resolution."""
 
     probability = True
     threshold: float | None = 0.5

@@ -34,7 +34,7 @@ class Compared:
     Attributes:
         better: ``higher`` or ``lower``.
         means: over the seeds of each model.
-        roles: why these two: ``best and second``, ``best model and best floor``, ``baseline and best other``.
+        roles: why these two: ``best and second``, ``best model and best baseline``, ``reference and best other``.
         seeds, splits, patients, further: as in `significance_tests.Tests`, adjusted over all comparisons.
     """
 
@@ -145,8 +145,8 @@ def _adjusted(tested: Sequence[Tests], procedure: Procedure) -> list[Tests]:
     return [Tests(*three, further=others) for three, others in zip(main, further, strict=True)]
 
 
-def pairs_that_matter(baseline: str | None = None) -> Pairs:
-    """The best with the second, the best trained model with the best floor, and the baseline with the best other."""
+def pairs_that_matter(reference: str | None = None) -> Pairs:
+    """Pair the two best models, the best trained one with the best baseline, and the reference with the best other."""
 
     def choose(group: pd.DataFrame) -> dict[tuple[str, str], tuple[str, ...]]:
         ranked = group[group["mean"].notna()]
@@ -154,12 +154,12 @@ def pairs_that_matter(baseline: str | None = None) -> Pairs:
         if len(names) < 2:
             return {}
         wanted = [((names[0], names[1]), "best and second")]
-        trained = ranked[~ranked.floor & (ranked.weights != "untrained")]
-        floors = ranked[ranked.floor]
-        if len(trained) and len(floors):
-            wanted.append(((trained.encoder.iloc[0], floors.encoder.iloc[0]), "best model and best floor"))
-        if baseline in names:
-            wanted.append(((baseline, next(name for name in names if name != baseline)), "baseline and best other"))
+        trained = ranked[~ranked.baseline & (ranked.weights != "untrained")]
+        baselines = ranked[ranked.baseline]
+        if len(trained) and len(baselines):
+            wanted.append(((trained.encoder.iloc[0], baselines.encoder.iloc[0]), "best model and best baseline"))
+        if reference in names:
+            wanted.append(((reference, next(name for name in names if name != reference)), "reference and best other"))
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for pair, role in wanted:
             held = pair if pair in found else pair[::-1] if pair[::-1] in found else pair
@@ -176,7 +176,7 @@ def against_best(encoder: str) -> Pairs:
         others = [name for name in group.encoder[group["mean"].notna()] if name != encoder]
         if encoder not in set(group.encoder) or not others:
             return {}
-        return {(encoder, others[0]): ("baseline and best other",)}
+        return {(encoder, others[0]): ("reference and best other",)}
 
     return choose
 

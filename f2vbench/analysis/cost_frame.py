@@ -37,9 +37,9 @@ def cost_frame(
         main: task → its main metric.
 
     Returns:
-        with weights, floor, metric, ``value`` (mean over the ``n`` seeds that have one), ``training_seconds`` (a unit)
-        and ``scoring_seconds`` (an image), means over seeds; ``features``, what is encoded; the columns of `COSTS`,
-        ``images_per_second``, ``measured_on``, and ``reason`` (column → why it has no value, as text).
+        with weights, baseline, metric, ``value`` (mean over the ``n`` seeds that have one), ``training_seconds`` (a
+        unit) and ``scoring_seconds`` (an image), means over seeds; ``features``, what is encoded; the columns of
+        `COSTS`, ``images_per_second``, ``measured_on``, and ``reason`` (column → why it has no value, as text).
     """
     held = {(cost["encoder"], *place): cost for cost in reversed(costs) for place in cost["places"]}
     timed = _timings(records)
@@ -49,7 +49,7 @@ def cost_frame(
         task, protocol, shots, encoder = key
         cost = held.get((encoder, task, protocol))
         row = dict(zip([*PLACE, "encoder"], key, strict=True)) | {"weights": group.weights.iloc[0]}
-        row |= {"floor": bool(group.floor.iloc[0]), "metric": main[task], "value": group.value.mean()}
+        row |= {"baseline": bool(group.baseline.iloc[0]), "metric": main[task], "value": group.value.mean()}
         row |= {"n": int(group.value.notna().sum()), "features": (cost or {}).get("features")}
         row |= timed.get((task, protocol, None if pd.isna(shots) else int(shots), encoder), {})
         row |= {name: (cost or {}).get(name) for name in COSTS}
@@ -59,7 +59,7 @@ def cost_frame(
         row["reason"] = _reasons(cost)
         rows.append(row)
     numbers = [*COSTS, "images_per_second", "training_seconds", "scoring_seconds", "value"]
-    columns = [*PLACE, "encoder", "weights", "floor", "metric", "value", "n", "training_seconds", "scoring_seconds"]
+    columns = [*PLACE, "encoder", "weights", "baseline", "metric", "value", "n", "training_seconds", "scoring_seconds"]
     columns += ["features", *COSTS, "images_per_second", "measured_on", "reason"]
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, float))
     return table.astype({"shots": "Int64"})

@@ -13,7 +13,7 @@ from f2vbench.store.runs import Record
 
 PROTOCOLS = get_args(Protocol)
 CHANCE = "_chance"
-COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "floor", "reason"]
+COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
 
 
 def tidy(records: Sequence[Record]) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def tidy(records: Sequence[Record]) -> pd.DataFrame:
         {
             **record["unit"],
             "weights": record["weights"],
-            "floor": record["floor"],
+            "baseline": record["floor"],
             "unit": record["fingerprint"],
             "metric": metric,
             "value": np.nan if value is None else value,

@@ -46,17 +46,17 @@ def shown_metrics(records: Iterable[Record]) -> list[str]:
 
 
 def queries(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a (unit, query, metric): task, encoder, weights, floor, seed, image, patient, metric, value."""
+    """One row a (unit, query, metric): task, encoder, weights, baseline, seed, image, patient, metric, value."""
     rows = []
     for record in records:
         unit, result = record["unit"], record["result"]
         patients = dict(zip(result["gallery"], result["about"]["patient"], strict=True))
         kept = {name: unit[name] for name in ("task", "encoder", "seed")}
-        kept |= {"weights": record["weights"], "floor": record["floor"]}
+        kept |= {"weights": record["weights"], "baseline": record["floor"]}
         for image, values in result["per_image"].items():
             told = {**kept, "image": image, "patient": patients[image]}
             rows += [{**told, "metric": metric, "value": value} for metric, value in values.items()]
-    columns = ["task", "encoder", "seed", "weights", "floor", "image", "patient", "metric", "value"]
+    columns = ["task", "encoder", "seed", "weights", "baseline", "image", "patient", "metric", "value"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -66,7 +66,7 @@ def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd
     Patients are resampled, each with all of their queries in the galleries of all seeds.
 
     Returns:
-        task, metric, encoder, weights, floor, value, low, high, patients, queries, ``chance``, the mean over
+        task, metric, encoder, weights, baseline, value, low, high, patients, queries, ``chance``, the mean over
         seeds of the level of chance, and ``reason`` where there is no interval; the best of each task and metric first.
     """
     asked = queries(records)
@@ -81,9 +81,21 @@ def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd
         ]
         chance = float(np.mean(levels)) if levels and None not in levels else np.nan
         row = {"task": task, "metric": metric, "encoder": encoder, "weights": group.weights.iloc[0]}
-        row |= {"floor": bool(group.floor.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
+        row |= {"baseline": bool(group.baseline.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
         rows.append(row | {"patients": found.n, "queries": len(group), "chance": chance, "reason": found.reason})
-    columns = ["task", "metric", "encoder", "weights", "floor", "value", "low", "high", "patients", "queries", "chance"]
+    columns = [
+        "task",
+        "metric",
+        "encoder",
+        "weights",
+        "baseline",
+        "value",
+        "low",
+        "high",
+        "patients",
+        "queries",
+        "chance",
+    ]
     table = pd.DataFrame(rows, columns=[*columns, "reason"]).astype(dict.fromkeys(("value", "low", "high"), float))
     order = {metric: place for place, metric in enumerate(metrics)}
     return table.sort_values(

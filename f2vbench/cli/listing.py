@@ -33,7 +33,7 @@ def tasks(_: ListSettings) -> str:
 
 
 def models(_: ListSettings) -> str:
-    """Model families with the weights that they have when none are given, cards of weights, and floors."""
+    """Model families with the weights that they have when none are given, cards of weights, and baselines."""
     rows = [[name, what, _own_weights(name)] for name, what in known_families().items()]
     rows += [[card.name, card.title, card.file] for card in model_cards()]
     return layout(["model", "what it is", "own weights"], rows)

@@ -116,7 +116,7 @@ def _run(words: list[str]) -> int:
         print(ahead(plan, bench.estimate(rehearse=False)))
         print(flush=True)
     results = bench.run(for_this_terminal())
-    print(tables(results, baseline=next(iter(plan.models), None)).text)
+    print(tables(results, reference=next(iter(plan.models), None)).text)
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
     return 0
 

@@ -62,7 +62,7 @@ def costs(plan: Plan, found: Estimate | None) -> str:
         rows.append(
             [
                 name,
-                "floor" if spec.is_floor else spec.weights_label,
+                "baseline" if spec.is_baseline else spec.weights_label,
                 str(len(units)),
                 str(len(units) - missing),
                 str(missing),

@@ -35,31 +35,31 @@ class Tables(NamedTuple):
 def tables(
     results: Results,
     metrics: Sequence[str] | None = None,
-    baseline: str | None = None,
+    reference: str | None = None,
     procedure: Procedure = _AS_IN_THE_PAPERS,
 ) -> Tables:
     """Tables of some metrics, or of the main ones of each task's family.
 
     Args:
-        baseline: the model that is compared with the best other; where it is None or has no results, the first of
-            the summary that is no floor.
+        reference: the model that is compared with the best other; where it is None or has no results, the first of
+            the summary that is no baseline.
         procedure: which t-test is made over seeds, and how p-values are adjusted.
     """
     by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
     summary = results.summary(metrics or by_task)
-    baseline = _compared(summary, baseline)
-    comparison = results.compare(baseline, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
+    reference = _compared(summary, reference)
+    comparison = results.compare(reference, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
     notes = [f"note: {note}" for note in results.notes]
     shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
     blocks = [results_text(summary, comparison, by_task, shots_of)]
     if len(results.attention):
         blocks.append(attention_text(results.attention, shots_of))
-    return Tables("\n\n".join([*blocks, *notes, *_of_retrieval(results, baseline)]), summary, comparison)
+    return Tables("\n\n".join([*blocks, *notes, *_of_retrieval(results, reference)]), summary, comparison)
 
 
-def _of_retrieval(results: Results, baseline: str) -> list[str]:
+def _of_retrieval(results: Results, reference: str) -> list[str]:
     """Intervals over patients where there are retrieval units; or why there are none."""
-    tables = retrieval_tables(results.records, baseline, title_of=str)
+    tables = retrieval_tables(results.records, reference, title_of=str)
     return [*map(as_text, tables), *(f"note: {why}" for why in untold(results.records).values())]
 
 
@@ -79,21 +79,21 @@ def report(settings: ReportSettings) -> Iterator[str]:
     results = Results.load(*folders, progress=for_this_terminal())
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
     call = RunFolder(folders[0]).last_call()
-    baseline = settings.baseline or next(iter(call["models"] if call else []), None)
-    found = tables(results, metrics, baseline, Procedure(settings.test, settings.adjust))
+    reference = settings.baseline or next(iter(call["models"] if call else []), None)
+    found = tables(results, metrics, reference, Procedure(settings.test, settings.adjust))
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
     out = settings.out or folders[0]
     yield ""
     parts = write_report(
-        results, out, settings, metrics, _compared(found.summary, baseline), stored_embeddings(results)
+        results, out, settings, metrics, _compared(found.summary, reference), stored_embeddings(results)
     )
     for written in parts:
         yield f"written: {written.text}"
 
 
-def _compared(summary: pd.DataFrame, baseline: str | None) -> str:
-    """The baseline where it has results, else the first of the summary that is no floor."""
-    if baseline is not None and baseline in set(summary.encoder):
-        return baseline
-    ranked = summary[~summary.floor] if (~summary.floor).any() else summary
+def _compared(summary: pd.DataFrame, reference: str | None) -> str:
+    """The reference where it has results, else the first of the summary that is no baseline."""
+    if reference is not None and reference in set(summary.encoder):
+        return reference
+    ranked = summary[~summary.baseline] if (~summary.baseline).any() else summary
     return str(ranked.encoder.iloc[0])

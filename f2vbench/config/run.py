@@ -52,7 +52,7 @@ class HeadSettings(Settings):
 
 
 class ScratchSettings(Settings):
-    """Training of the `scratch` floor: a small U-Net on the support images alone."""
+    """Training of the `scratch` baseline: a small U-Net on the support images alone."""
 
     steps: int = Field(2600, ge=1, description="optimiser steps")
     batch_size: int = Field(4, ge=1, description="crops in a step")
@@ -122,7 +122,7 @@ class RunSettings(Settings):
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, each with `:<weights file>` or "
         "`:untrained`; `f2vbench list models` shows them",
     )
-    floors: Names = Field(["all"], description="baselines beside every model: all, none, or names")
+    baselines: Names = Field(["all"], description="baselines beside every model: all, none, or names")
     weights: str | dict[str, str] | None = Field(
         None, description="checkpoint for the one model that takes it, or `weights.<model>=path` for several"
     )
@@ -201,7 +201,7 @@ class RunSettings(Settings):
     head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
     tune: TuneSettings = Field(TuneSettings(), description="training of encoders with a classification head")
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
-    scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch floor")
+    scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch baseline")
     dry_run: bool = Field(False, description="print the plan and stop")
 
     @model_validator(mode="before")
@@ -210,6 +210,11 @@ class RunSettings(Settings):
         """Lay the user's words over the preset's."""
         if not isinstance(values, dict):
             return values
+        values = dict(values)
+        if "floors" in values:
+            if "baselines" in values:
+                raise ValueError("baselines and floors are the same key: keep baselines")
+            values["baselines"] = values.pop("floors")
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "train" in values and "test" in values and "task" not in values:

@@ -191,7 +191,7 @@ def draw_videos(
     """Draw the photographs whose angiograms are generated, by patient: ``test_fraction`` of the patients.
 
     With ``split: official`` they are drawn from the test half, and the support images are the training half; else the
-    support images are the photographs of all other patients. Nothing but the floor `mean-video` looks at those.
+    support images are the photographs of all other patients. Nothing but the baseline `mean-video` looks at those.
 
     Args:
         described: an index whose photographs have ``modality`` CF.

@@ -13,15 +13,15 @@ from typing import Any
 
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.catalogue import (
+    BASELINES,
+    BASELINES_OF,
     BUILT_IN,
-    FLOORS,
-    FLOORS_OF,
     GENERATORS,
     MASKED,
     PRECOMPUTED,
     VARIANTS_OF,
-    VECTOR_FLOORS,
-    VIDEO_FLOORS,
+    VECTOR_BASELINES,
+    VIDEO_BASELINES,
 )
 from f2vbench.encoders.entry_points import entry_points, package
 from f2vbench.encoders.fusion_names import FUSION, fusion_name, fusion_words, is_fusion
@@ -65,8 +65,8 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
     family, _, rest = text.partition(":")
     if cut not in CUTS:
         raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
-    if family in FLOORS:
-        return _floor(text, family, rest)
+    if family in BASELINES:
+        return _baseline(text, family, rest)
     if family in PRECOMPUTED:
         return _precomputed(text, rest)
     card = card_meant(text, weights, known_families())
@@ -101,7 +101,7 @@ def parse_model(text: str, weights: Given = None, cut: int = 19) -> ModelSpec:
 
 
 def known_families() -> dict[str, str]:
-    """One line on every family, floors and families from other packages included."""
+    """One line on every family, baselines and families from other packages included."""
     added = {name: f"from the package {package(point)}" for name, point in entry_points().items()}
     return {**BUILT_IN, **added}
 
@@ -111,14 +111,14 @@ def generator_families() -> tuple[str, ...]:
     return (*GENERATORS, *MASKED)
 
 
-def floor_names(family: str = "segmentation") -> tuple[str, ...]:
-    """The floors for a family of tasks; empty where there are none yet."""
-    return FLOORS_OF.get(family, ())
+def baseline_names(family: str = "segmentation") -> tuple[str, ...]:
+    """The baselines for a family of tasks; empty where there are none yet."""
+    return BASELINES_OF.get(family, ())
 
 
 def build(spec: ModelSpec) -> Any:
-    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `floors.ScoreFloor`,
-    for ``vector`` a `vector_floors.VectorFloor`, for ``video`` one of `videos`.
+    """The model, in evaluation mode on the CPU: an `Encoder`, or for ``kind`` ``score`` a `baselines.ScoreBaseline`,
+    for ``vector`` a `vector_baselines.VectorBaseline`, for ``video`` one of `videos`.
 
     Raises:
         SettingsError: ``scratch``, which only exists once trained; an unknown timm model; a broken entry point.
@@ -127,17 +127,17 @@ def build(spec: ModelSpec) -> Any:
     if spec.kind == "scratch":
         raise SettingsError("scratch is trained on a task's support images: run it in a task, it can't be loaded")
     if spec.kind == "score":
-        from f2vbench.encoders.baselines.vessel_filters import ScoreFloor
+        from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 
-        return ScoreFloor(spec.family)
+        return ScoreBaseline(spec.family)
     if spec.kind == "vector":
-        from f2vbench.encoders.baselines.image_vectors import VectorFloor
+        from f2vbench.encoders.baselines.image_vectors import VectorBaseline
 
-        return VectorFloor(spec.family)
+        return VectorBaseline(spec.family)
     if spec.kind == "video":
-        from f2vbench.encoders.baselines.angiograms import PrecomputedVideos, video_floor
+        from f2vbench.encoders.baselines.angiograms import PrecomputedVideos, video_baseline
 
-        return video_floor(spec.family) if spec.folder is None else PrecomputedVideos(spec.folder)
+        return video_baseline(spec.family) if spec.folder is None else PrecomputedVideos(spec.folder)
     if spec.family in GENERATORS:
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 
@@ -155,23 +155,23 @@ def build(spec: ModelSpec) -> Any:
 
         return load_retfound(spec).eval()
     if spec.family == "random":
-        from f2vbench.encoders.baselines.untrained import load_random_floor
+        from f2vbench.encoders.baselines.untrained import load_random_baseline
 
-        return load_random_floor(spec).eval()
+        return load_random_baseline(spec).eval()
     return build_from(entry_points()[spec.family], spec)
 
 
 def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
     """The encoder a word means, with the weights file ``weights`` where the word names none.
 
-    An `Encoder`, or for floors that give embeddings a `vector_floors.VectorFloor`, which has ``embed`` as well.
+    An `Encoder`, or for baselines that give embeddings a `VectorBaseline`, which has ``embed`` as well.
 
     Raises:
-        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a floor without features.
+        SettingsError, WeightsError: as `parse_model` and `build`; or the word means a baseline without features.
     """
     spec = parse_model(model, weights, cut)
     if spec.kind not in ("features", "vector"):
-        raise SettingsError(f"model={model}: a floor has no features to load; it can only be run on a task")
+        raise SettingsError(f"model={model}: a baseline has no features to load; it can only be run on a task")
     return build(spec)
 
 
@@ -189,13 +189,13 @@ def _fusion(text: str, weights: Given, cut: int) -> ModelSpec:
     return ModelSpec(name, FUSION, how, "fusion", False, FUSION, parts=parts)
 
 
-def _floor(text: str, family: str, rest: str) -> ModelSpec:
+def _baseline(text: str, family: str, rest: str) -> ModelSpec:
     variants = VARIANTS_OF.get(family, ())
     if ":" in text and rest not in variants:
         known = f"the variants {', '.join(variants)}" if variants else f"no variants; write model={family}"
-        raise SettingsError(f"model={text}: the floor '{family}' has {known}")
+        raise SettingsError(f"model={text}: the baseline '{family}' has {known}")
     if not variants:
-        return ModelSpec(family, family, family, _kind_of_floor(family), True, "none")
+        return ModelSpec(family, family, family, _kind_of_baseline(family), True, "none")
     architecture = rest or variants[0]
     name = family if architecture == variants[0] else f"{family}:{architecture}"
     return ModelSpec(
@@ -203,10 +203,10 @@ def _floor(text: str, family: str, rest: str) -> ModelSpec:
     )
 
 
-def _kind_of_floor(name: str) -> Kind:
-    if name in VIDEO_FLOORS:
+def _kind_of_baseline(name: str) -> Kind:
+    if name in VIDEO_BASELINES:
         return "video"
-    return "vector" if name in VECTOR_FLOORS else "scratch" if name == "scratch" else "score"
+    return "vector" if name in VECTOR_BASELINES else "scratch" if name == "scratch" else "score"
 
 
 def _precomputed(text: str, folder: str) -> ModelSpec:

@@ -15,7 +15,7 @@ from f2vbench.encoders.weights_argument import UNTRAINED
 from f2vbench.pretrained.checkpoints import file_sha256
 
 PREPROCESSING_VERSION = 1
-"""Raised when the arithmetic of an encoder or a floor changes what it gives for a photograph."""
+"""Raised when the arithmetic of an encoder or a baseline changes what it gives for a photograph."""
 
 INIT_VERSION = 1
 """Raised when the recipe for untrained weights changes."""
@@ -34,17 +34,17 @@ class ModelSpec:
         name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``; weights
             with a card are called by the card's name, such as ``fundus2video-mini``, and never by their family's.
         family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``mae``, ``retfound``, ``retfound-green``, ``timm``, a
-            floor, or an entry point's name.
+            baseline, or an entry point's name.
         architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
-            the timm model's, the released RETFound's or the floor's name.
+            the timm model's, the released RETFound's or the baseline's name.
         kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), ``video`` (frames of a floor or from a folder), ``scratch`` (trained on the
+            training-free embedding), ``video`` (frames of a baseline or from a folder), ``scratch`` (trained on the
             support images by the adapter), or ``fusion`` (of ``parts``, with ``attention``, ``concat`` or ``mean`` for
             an architecture).
-        is_floor: whether tables set it apart as a floor; ``random`` is one of kind ``features``.
-        weights: ``untrained``, ``none`` (a floor), ``hub`` (timm's own), ``released`` (a RETFound, told by its weights
-            card), ``package`` (what an entry point brings), ``precomputed`` (frames in a folder), or the absolute path
-            of a file.
+        is_baseline: whether tables set it apart as a baseline; ``random`` is one of kind ``features``.
+        weights: ``untrained``, ``none`` (a baseline), ``hub`` (timm's own), ``released`` (a RETFound, told by its
+            weights card), ``package`` (what an entry point brings), ``precomputed`` (frames in a folder), or the
+            absolute path of a file.
         cut: index at which a pix2pixHD generator's encoder ends; None for others.
         source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
         folder: of precomputed frames, absolute; None for others.
@@ -55,7 +55,7 @@ class ModelSpec:
     family: str
     architecture: str
     kind: Kind
-    is_floor: bool
+    is_baseline: bool
     weights: str
     cut: int | None = None
     source: str | None = None

@@ -1,4 +1,4 @@
-"""The ``scratch`` floor: a small U-Net that learns vessels from the support photographs alone.
+"""The ``scratch`` baseline: a small U-Net that learns vessels from the support photographs alone.
 
 No pre-training and no hand-made vesselness: the input is the photograph after photometric normalisation,
 everything else is learnt from 1 to 16 photographs with vessel masks, in about a minute on one CPU core.

@@ -16,7 +16,7 @@ _LEVELS = 4
 _PARTS = 4
 _GRID = 2
 # One grey level of 8 bits: what moves less than that is noise of the file format.
-_FLOOR = 1 / 255
+_BASELINE = 1 / 255
 
 
 @dataclass(frozen=True)
@@ -173,4 +173,4 @@ def _halved(level: np.ndarray) -> np.ndarray:
 
 
 def _log_rms(values: np.ndarray) -> float:
-    return float(np.log(_FLOOR + np.sqrt(np.mean(np.square(values)))))
+    return float(np.log(_BASELINE + np.sqrt(np.mean(np.square(values)))))

@@ -102,24 +102,24 @@ class Content:
 def content(
     results: Reported,
     metrics: Sequence[str] | None = None,
-    baseline: str | None = None,
+    reference: str | None = None,
     procedure: Procedure = _AS_IN_THE_PAPERS,
 ) -> Content:
     """Everything that a report of these results says.
 
     Args:
         metrics: those of the tables; by default the main ones of each task's family.
-        baseline: a model that is compared with the best other everywhere, beside the comparisons always made.
+        reference: a model that is compared with the best other everywhere, beside the comparisons always made.
         procedure: which t-test is made over seeds, and how p-values are adjusted.
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task)
-    compared = results.comparisons(metrics or by_task, pairs_that_matter(baseline), procedure)
+    compared = results.comparisons(metrics or by_task, pairs_that_matter(reference), procedure)
     comparisons = _in_order(compared, summary, by_task)
     names = _names(results)
     leading = {task: _first_there(shown, summary, task) for task, shown in by_task.items()}
     told = told_places(summary, comparisons, leading, names)
-    floors = set(summary.encoder[summary.floor])
+    baselines = set(summary.encoder[summary.baseline])
     counts = [plural(results.frame.unit.nunique(), "unit"), plural(results.frame.encoder.nunique(), "model")]
     return Content(
         title=f"Benchmark of retinal encoders: {', '.join(names.titles.values())}",
@@ -129,17 +129,17 @@ def content(
         warnings=cautions(results),
         notes=remarks(results),
         places=place_tables(summary, by_task, comparisons, names),
-        comparisons=comparison_tables(comparisons, names, floors),
-        verdicts=[verdict_sentence(each, names, floors) for each in comparisons],
+        comparisons=comparison_tables(comparisons, names, baselines),
+        verdicts=[verdict_sentence(each, names, baselines) for each in comparisons],
         across=across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
-        retrieval=retrieval_tables(results.records, baseline, names.titles.__getitem__),
+        retrieval=retrieval_tables(results.records, reference, names.titles.__getitem__),
         named={name: table for name in NAMED if (table := _named(results, name, comparisons, procedure)) is not None},
         cost=cost_table(results.cost, names, results.lower_is_better),
         methods=methods_text(results.records, results.calls, results.families, procedure),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
-        comparison=_tidy(comparisons, names, floors),
+        comparison=_tidy(comparisons, names, baselines),
         procedure=procedure,
     )
 
@@ -178,11 +178,11 @@ def _names(results: Reported) -> Names:
     return Names({task: title_of(task, results.calls) for task in results.families}, results.families)
 
 
-def _tidy(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> pd.DataFrame:
+def _tidy(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> pd.DataFrame:
     """One row a comparison, with the two models, why they are compared, and the verdict as a sentence."""
     table = as_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
     table.insert(0, "why", ["; ".join(each.roles) for each in comparisons])
-    table["sentence"] = [verdict_sentence(each, names, floors) for each in comparisons]
+    table["sentence"] = [verdict_sentence(each, names, baselines) for each in comparisons]
     return table
 
 

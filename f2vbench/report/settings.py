@@ -22,7 +22,7 @@ class ReportSettings(Settings):
         None, description="metrics of the tables; by default the main ones of each task; `all` for every one"
     )
     baseline: str | None = Field(
-        None, description="model to compare with the best other (default: the first model that is no floor)"
+        None, description="model to compare with the best other (default: the first model that is no baseline)"
     )
     format: Names = Field(
         ["html", "csv", "pdf"],

@@ -34,7 +34,7 @@ def encode_group(
     started, processor = time.perf_counter(), time.process_time()
     with peak_memory(device) as peak:
         if device is None:
-            done = _by_floor(resources, model, what, openers)
+            done = _by_baseline(resources, model, what, openers)
         else:
             done = extract(encoder, what, features, openers, size, device, precision)
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
@@ -58,14 +58,14 @@ def place_of_work(resources: Resources, device: Any) -> dict[str, Any]:
     return {"device": name, "processor": machine()["processor"], "threads": resources.settings.threads}
 
 
-def _by_floor(resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]) -> Encoded:
+def _by_baseline(resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]) -> Encoded:
     features, size, done = resources.feature_set(model, what), entry_size(what, resources.settings), Encoded()
     for opener in openers:
         photograph = opener()
         entry = photograph.entry(size)
         if not features.has(entry):
             started = time.perf_counter()
-            made = resources.by_floor(model, what, photograph)
+            made = resources.by_baseline(model, what, photograph)
             done.seconds += time.perf_counter() - started
             done.images += 1
             done.bytes += features.put(entry, made)

@@ -14,7 +14,7 @@ from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData
-from f2vbench.encoders.registry import floor_names, parse_model
+from f2vbench.encoders.registry import baseline_names, parse_model
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
 from f2vbench.runner.open_tasks import open_tasks, read_cards
@@ -87,23 +87,23 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
 
 
-def _floors(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
-    """Names of the floors asked for; all is those of the tasks' families."""
+def _baselines(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
+    """Names of the baselines asked for; all is those of the tasks' families."""
     families = dict.fromkeys(card.family for card in cards) or FAMILIES
-    known = list(dict.fromkeys(name for family in families for name in floor_names(family)))
-    if settings.floors in (["all"], ["none"]):
-        return known if settings.floors == ["all"] else []
-    for name in settings.floors:
+    known = list(dict.fromkeys(name for family in families for name in baseline_names(family)))
+    if settings.baselines in (["all"], ["none"]):
+        return known if settings.baselines == ["all"] else []
+    for name in settings.baselines:
         if name not in known:
             hint = did_you_mean(name, known)
-            problems.append(f"floors={name}: no such floor; there are {', '.join(known)}, and all or none{hint}")
-    return [name for name in settings.floors if name in known]
+            problems.append(f"baselines={name}: no such baseline; there are {', '.join(known)}, and all or none{hint}")
+    return [name for name in settings.baselines if name in known]
 
 
 def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
-    floors = _floors(settings, cards, problems)
+    baselines = _baselines(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for place, text in enumerate([*settings.model, *floors]):
+    for place, text in enumerate([*settings.model, *baselines]):
         try:
             spec = parse_model(text, settings.weights, settings.cut)
         except F2VBenchError as error:
@@ -111,7 +111,7 @@ def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -
             continue
         if spec.name in models:
             if place >= len(settings.model):
-                continue  # a floor that is among the models as well
+                continue  # a baseline that is among the models as well
             problems.append(
                 f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
             )
@@ -165,6 +165,6 @@ def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dic
 
 
 def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
-    """Whether a floor is in the run for tasks of another family, and nobody asked for it here."""
+    """Whether a baseline is in the run for tasks of another family, and nobody asked for it here."""
     words = {spec.name, f"{spec.family}:{spec.architecture}"}
-    return spec.is_floor and not words & {*settings.model, *floor_names(family)}
+    return spec.is_baseline and not words & {*settings.model, *baseline_names(family)}

@@ -153,7 +153,7 @@ class Worker:
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,
             "weights": spec.weights_label,
-            "floor": spec.is_floor,
+            "floor": spec.is_baseline,
             "result": result,
             "timing": timing,
             "provenance": {

@@ -80,27 +80,27 @@ class Resources:
         """A photograph's features from the store, made now where they are absent or damaged."""
         features = self.feature_set(model, what)
         if not self.context.models[model].is_network:
-            return lambda photograph: [self._of_floor(model, what, features, photograph)]
+            return lambda photograph: [self._of_baseline(model, what, features, photograph)]
         from f2vbench.runner.extraction import stored_maps
 
         size = entry_size(what, self.settings)
         return stored_maps(features, self.encoder(model), size, self.device, self.precision)
 
-    def _of_floor(self, model: str, what: str, features: FeatureSet, photograph: Photograph) -> np.ndarray:
-        """What a floor gives, computed once and kept exactly."""
+    def _of_baseline(self, model: str, what: str, features: FeatureSet, photograph: Photograph) -> np.ndarray:
+        """What a baseline gives, computed once and kept exactly."""
         entry = photograph.entry(entry_size(what, self.settings))
         found = features.get(entry)
         if found is None:
-            found = self.by_floor(model, what, photograph)
+            found = self.by_baseline(model, what, photograph)
             features.put(entry, found)
         return found[what]
 
-    def by_floor(self, model: str, what: str, photograph: Photograph) -> dict[str, np.ndarray]:
-        """What a floor gives for a photograph, computed now."""
-        floor = self.encoder(model)
+    def by_baseline(self, model: str, what: str, photograph: Photograph) -> dict[str, np.ndarray]:
+        """What a baseline gives for a photograph, computed now."""
+        baseline = self.encoder(model)
         if what == "score":
-            return {what: floor.score(photograph.rgb, photograph.fov)}
-        return {what: floor.embed([photograph.square(0)])[0]}
+            return {what: baseline.score(photograph.rgb, photograph.fov)}
+        return {what: baseline.embed([photograph.square(0)])[0]}
 
     @property
     def device(self) -> Any:

@@ -186,7 +186,7 @@ def test_half_precision_of_the_encoder_changes_scores_only_a_little():
     np.testing.assert_allclose(scores["float32"], scores["bf16"], atol=0.1)
 
 
-def test_the_scratch_floor_is_a_segmenter_too():
+def test_the_scratch_baseline_is_a_segmenter_too():
     segmenter = ScratchSegmenter(settings(scratch={"steps": 2, "batch_size": 2}), CPU)
     assert segmenter.fit([photograph(1)], seed=0).steps == 2
     assert segmenter.score(photograph(2)).restored().shape == (96, 96)

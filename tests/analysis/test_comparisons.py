@@ -28,7 +28,7 @@ def by_pair(results, metric="auroc", **words):
 
 
 def test_the_papers_test_is_scipys_and_the_corrected_one_is_wider_by_the_overlap():
-    results = Results(grid({"a": 0.8, "b": 0.79, "floor": 0.7}, floors=["floor"], spread=0.03))
+    results = Results(grid({"a": 0.8, "b": 0.79, "baseline": 0.7}, baselines=["baseline"], spread=0.03))
     each = by_pair(results)["a", "b"]
     values = results.frame[results.frame.metric == "auroc"].pivot(index="seed", columns="encoder", values="value")
     expected = scipy_stats.ttest_rel(values.a, values.b)
@@ -216,12 +216,12 @@ def test_holm_is_over_all_rows_and_the_bootstrap_is_fine_enough_for_them():
         assert 2 / (replicates_for(count) + 1) * count < 0.05
 
 
-def test_pairs_are_best_and_second_model_and_floor_and_baseline():
-    results = Results(grid({"a": 0.8, "b": 0.9, "tophat": 0.95, "scratch": 0.7}, floors=["tophat", "scratch"]))
+def test_pairs_are_best_and_second_model_and_baseline_and_baseline():
+    results = Results(grid({"a": 0.8, "b": 0.9, "tophat": 0.95, "scratch": 0.7}, baselines=["tophat", "scratch"]))
     summary = results.summary(["auroc"])
     chosen = pairs_that_matter("a")(summary)
     assert chosen == {
-        ("tophat", "b"): ("best and second", "best model and best floor"),
+        ("tophat", "b"): ("best and second", "best model and best baseline"),
         ("a", "tophat"): ("baseline and best other",),
     }
 

@@ -11,7 +11,7 @@ from f2vbench.config.parsing import describe
 from f2vbench.config.run import RunSettings
 from tests.helpers.eyes import write_eyes
 
-FLOORS = ["task=folder", "model=tophat", "floors=green", "shots=1", "seeds=2", "jobs=1"]
+BASELINES = ["task=folder", "model=tophat", "baselines=green", "shots=1", "seeds=2", "jobs=1"]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def eyes(tmp_path, monkeypatch):
 
 
 def test_run_then_report(eyes, capsys):
-    assert main(["run", *FLOORS, f"data={eyes}"]) == 0
+    assert main(["run", *BASELINES, f"data={eyes}"]) == 0
     told = capsys.readouterr().out
     assert "4 images of 4 patients" in told
     assert "folder · few-shot · 1 support image" in told
@@ -36,7 +36,7 @@ def test_run_then_report(eyes, capsys):
 
 
 def test_the_csv_holds_the_frame(eyes, tmp_path):
-    main(["run", *FLOORS, f"data={eyes}"])
+    main(["run", *BASELINES, f"data={eyes}"])
     results = Results.load("runs/folder")
     read = pd.read_csv("runs/folder/results.csv", keep_default_na=False, na_values={"value": "", "shots": ""})
     assert len(read) == len(results.frame)
@@ -44,7 +44,7 @@ def test_the_csv_holds_the_frame(eyes, tmp_path):
 
 
 def test_a_dry_run_writes_nothing_and_tells_the_grid(eyes, capsys):
-    for words in (["plan", *FLOORS], ["run", "--dry-run", *FLOORS]):
+    for words in (["plan", *BASELINES], ["run", "--dry-run", *BASELINES]):
         assert main([*words, f"data={eyes}"]) == 0
         told = capsys.readouterr().out
         assert "4 units: 0 done, 4 missing; about" in told
@@ -57,7 +57,7 @@ def test_data_are_found_below_the_data_root(eyes, capsys, monkeypatch):
     (eyes.parent / "tasks").mkdir()
     (eyes.parent / "tasks" / "mine.yaml").write_text(card)
     monkeypatch.setenv("F2VBENCH_DATA", str(eyes.parent))
-    assert main(["run", "task=mine", *FLOORS[1:]]) == 0
+    assert main(["run", "task=mine", *BASELINES[1:]]) == 0
     assert main(["list", "tasks"]) == 0
     assert ["mine", "segmentation", "Mine", str(eyes)] in [
         line.split() for line in capsys.readouterr().out.splitlines()

@@ -12,7 +12,7 @@ import torch  # noqa: F401  (here, because at its first import it asks for entry
 
 from f2vbench.encoders import weights_argument
 from f2vbench.encoders.entry_points import ENTRY_POINTS
-from f2vbench.encoders.registry import build, floor_names, known_families, load_encoder, parse_model
+from f2vbench.encoders.registry import baseline_names, build, known_families, load_encoder, parse_model
 from f2vbench.errors import SettingsError, WeightsError
 
 
@@ -28,7 +28,7 @@ def test_an_untrained_model_is_named_so():
     assert (spec.name, spec.family, spec.kind) == ("fundus2video:untrained", "fundus2video", "features")
     assert (spec.weights, spec.weights_label, spec.cut) == ("untrained", "untrained", 19)
     assert spec.architecture == "pix2pixhd-global-ngf64"
-    assert not spec.is_floor
+    assert not spec.is_baseline
     assert spec.can_generate
 
 
@@ -98,13 +98,13 @@ def test_only_the_known_cuts_are_taken():
         parse_model("pix2pixhd:untrained", cut=18)
 
 
-def test_floors():
-    assert floor_names() == ("tophat", "frangi", "sato", "green", "scratch")
-    assert floor_names("classification") == floor_names("retrieval") == ("thumbnail", "colour", "random")
-    assert floor_names("generation") == ("still", "still-inverted", "mean-video")
-    specs = [parse_model(name) for name in floor_names()]
+def test_baselines():
+    assert baseline_names() == ("tophat", "frangi", "sato", "green", "scratch")
+    assert baseline_names("classification") == baseline_names("retrieval") == ("thumbnail", "colour", "random")
+    assert baseline_names("generation") == ("still", "still-inverted", "mean-video")
+    specs = [parse_model(name) for name in baseline_names()]
     assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
-    assert all(spec.is_floor and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
+    assert all(spec.is_baseline and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
     with pytest.raises(SettingsError, match="support images"):
         build(specs[-1])
     with pytest.raises(SettingsError, match="no features"):
@@ -120,15 +120,15 @@ def test_floors():
         ("random:pix2pixhd", "random:pix2pixhd", "pix2pixhd", "untrained"),
     ],
 )
-def test_floors_that_give_vectors(text, name, architecture, weights_kept):
+def test_baselines_that_give_vectors(text, name, architecture, weights_kept):
     spec = parse_model(text)
     assert spec.kind == ("vector" if text == "colour" else "features")
     assert (spec.name, spec.architecture, spec.weights_label) == (name, architecture, weights_kept)
-    assert spec.is_floor
+    assert spec.is_baseline
 
 
 @pytest.mark.parametrize(("text", "told"), [("colour:rgb", "no variants"), ("random:vgg", "resnet18, pix2pixhd")])
-def test_other_variants_of_those_floors_are_refused(text, told):
+def test_other_variants_of_those_baselines_are_refused(text, told):
     with pytest.raises(SettingsError, match=told):
         parse_model(text)
 
@@ -232,11 +232,11 @@ def test_another_packages_encoder(tmp_path, monkeypatch, weights):
 
 
 def test_every_family_has_a_line():
-    assert set(floor_names()) | {"fundus2video", "pix2pixhd", "timm", "retfound", "colour"} <= set(known_families())
+    assert set(baseline_names()) | {"fundus2video", "pix2pixhd", "timm", "retfound", "colour"} <= set(known_families())
     assert all(known_families().values())
 
 
-def test_words_identities_and_floors_need_no_torch():
+def test_words_identities_and_baselines_need_no_torch():
     code = (
         "import sys\n"
         "from f2vbench.encoders.registry import *\n"

@@ -1,4 +1,4 @@
-"""The `scratch` floor learns from one photograph, repeats itself exactly, and leaves the process as it was."""
+"""The `scratch` baseline learns from one photograph, repeats itself exactly, and leaves the process as it was."""
 
 from __future__ import annotations
 

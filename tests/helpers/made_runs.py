@@ -16,7 +16,7 @@ CLASSES = {
     "messidor2": ["no DR", "mild", "moderate", "severe", "proliferative"],
 }
 KINDS = {"papila": "ordinal", "ukb-stroke": "binary", "messidor2": "ordinal"}
-# How well a model tells classes apart, in standard deviations; weights; whether it is a floor.
+# How well a model tells classes apart, in standard deviations; weights; whether it is a baseline.
 MODELS: dict[str, tuple[float, str, bool]] = {
     "fundus2video-mini": (1.5, "fundus2video-mini.safetensors@01234567", False),
     "fundus2fa-mini": (1.2, "fundus2fa-mini.safetensors@01234567", False),
@@ -46,12 +46,14 @@ def classification_run(
     for task in tasks:
         for protocol, shots in places:
             gain = {"zero-shot": 0.0, "supervised": 1.0}.get(protocol, 0.35 + 0.15 * np.log2(shots or 1))
-            for name, (skill, weights, floor) in models.items():
+            for name, (skill, weights, baseline) in models.items():
                 for seed in range(seeds):
                     drawn = np.random.default_rng([seed, len(name), int(100 * skill), int(100 * gain), len(task)])
                     unit = {"encoder": name, "task": task, "protocol": protocol, "shots": shots, "seed": seed}
                     result = classification_result(run, task, drawn, skill * gain, images)
-                    run.write(".".join(map(str, unit.values())), record(unit, result, "classification", weights, floor))
+                    run.write(
+                        ".".join(map(str, unit.values())), record(unit, result, "classification", weights, baseline)
+                    )
     return folder
 
 
@@ -92,7 +94,7 @@ def classification_result(
     }
 
 
-def record(unit: dict[str, Any], result: dict[str, Any], family: str, weights: str, floor: bool) -> dict[str, Any]:
+def record(unit: dict[str, Any], result: dict[str, Any], family: str, weights: str, baseline: bool) -> dict[str, Any]:
     shots = unit["shots"] or 1
     return {
         "unit": unit,
@@ -101,12 +103,12 @@ def record(unit: dict[str, Any], result: dict[str, Any], family: str, weights: s
         "fingerprint": "".join(f"{ord(c):x}" for c in str(unit))[-64:],
         "identity": {"data": "0" * 64, "model": {"family": unit["encoder"].partition(":")[0]}},
         "weights": weights,
-        "floor": floor,
+        "baseline": baseline,
         "result": result,
         "timing": {
             "prepare_seconds": 0.2,
-            "fit_seconds": (0.1 if floor else 3.0) * shots,
-            "fit_steps": 0 if floor else 150,
+            "fit_seconds": (0.1 if baseline else 3.0) * shots,
+            "fit_steps": 0 if baseline else 150,
             "score_seconds": 0.5 + 0.1 * len(unit["encoder"]),
             "measure_seconds": 0.1,
             "scored": 90,

@@ -21,7 +21,7 @@ SCHEME = (
 TINY = {
     "task": "tiny",
     "model": ["thumbnail", MODEL],
-    "floors": "thumbnail",
+    "baselines": "thumbnail",
     "head": {"epochs": 6, "warmup_epochs": 1, "widths": [16]},
 }
 

@@ -72,13 +72,13 @@ def test_the_stand_in_feature_of_a_blinking_checkerboard_is_what_hand_counting_s
     board = np.indices((64, 64)).sum(axis=0) % 2
     video = np.stack([0.5 + 0.25 * (1 - 2 * board) * (-1) ** t for t in range(8)])
     found = stand_in_features(video)
-    floor = np.log(1 / 255)
+    baseline = np.log(1 / 255)
     bands, brightness = found[:32].reshape(4, 2, 4), found[32:]
     assert bands[0, 0] == pytest.approx(np.log(1 / 255 + 0.25))  # all its detail is in the finest band …
-    assert bands[1:3] == pytest.approx(floor)
+    assert bands[1:3] == pytest.approx(baseline)
     assert bands[0, 1, 1:] == pytest.approx(np.log(1 / 255 + 0.5))  # … and changes by twice its size in each step;
     assert bands[0, 1, 0] == pytest.approx(np.log(1 / 255 + 0.5 / np.sqrt(2)))  # the first frame has no step
-    assert bands[3] == pytest.approx(np.repeat([np.log(1 / 255 + 0.5), floor], 4).reshape(2, 4))
+    assert bands[3] == pytest.approx(np.repeat([np.log(1 / 255 + 0.5), baseline], 4).reshape(2, 4))
     assert brightness == pytest.approx(0.5)
 
 

@@ -114,7 +114,7 @@ def test_results_name_shipped_weights_by_their_card(cards, tmp_path):
     words = {
         "task": "folder",
         "model": "fundus2video",
-        "floors": "none",
+        "baselines": "none",
         "shots": [0],
         "seeds": 1,
         "image_size": 64,

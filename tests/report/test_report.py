@@ -62,7 +62,7 @@ class Parsed(HTMLParser):
 
 @pytest.fixture
 def run(tmp_path):
-    records = grid(LEVELS, seeds=3, shots=(0, 1), floors=("scratch", "tophat"), untrained=("net:untrained",))
+    records = grid(LEVELS, seeds=3, shots=(0, 1), baselines=("scratch", "tophat"), untrained=("net:untrained",))
     return write_run(tmp_path / "run", records, call_record({"eyes": {"title": TITLE}}, left_out=[f"{NASTY}: no"]))
 
 
@@ -97,13 +97,13 @@ def test_equal_runs_give_equal_pages(run):
     assert page(content(Results.load(run))) == page(content(Results.load(run)))
 
 
-def test_the_summary_says_who_leads_by_how_much_and_that_a_floor_is_ahead(run):
+def test_the_summary_says_who_leads_by_how_much_and_that_a_baseline_is_ahead(run):
     held = content(Results.load(run))
     first = held.told[0]
     assert first.sure
-    assert first.sentences[0].startswith("scratch (floor) leads with AUROC 0.95")
-    assert "tophat (floor) follows with 0.90" in first.sentences[0]
-    assert "The best trained model, mine, is behind the best floor, scratch" in first.sentences[1]
+    assert first.sentences[0].startswith("scratch (baseline) leads with AUROC 0.95")
+    assert "tophat (baseline) follows with 0.90" in first.sentences[0]
+    assert "The best trained model, mine, is behind the best baseline, scratch" in first.sentences[1]
     assert "all 2 places" in held.overview
 
 
@@ -127,7 +127,7 @@ def test_tables_hold_the_means_of_the_frame_and_mark_the_best(run):
         assert f"± {group.value.std():.4f}" in rows[encoder][1].detail
     assert [name for name, row in rows.items() if row[1].mark == "best"] == ["scratch"]
     assert rows["net:untrained"][0].muted
-    assert rows["tophat"][0].detail == "floor"
+    assert rows["tophat"][0].detail == "baseline"
 
 
 def test_warnings_come_first_and_tell_of_untrained_weights_and_few_seeds(run):

@@ -186,7 +186,7 @@ def run(tmp_path_factory):
 
 
 def results_of(folder: Path, **words) -> Results:
-    held = {"model": [SMALL], "floors": ["thumbnail"], "jobs": 1, "data": str(folder / "eyes"), **words}
+    held = {"model": [SMALL], "baselines": ["thumbnail"], "jobs": 1, "data": str(folder / "eyes"), **words}
     return Benchmark(task="phantom-retrieval", out=str(folder / "run"), **held).run(Silent())
 
 
@@ -223,7 +223,7 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
         assert told in (tmp_path / "old" / name).read_text()
 
 
-def test_the_figure_stands_models_at_their_cost_and_floors_without_a_network_at_none(run, monkeypatch):
+def test_the_figure_stands_models_at_their_cost_and_baselines_without_a_network_at_none(run, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
     results = results_of(run, seeds=1)
     (drawn,) = draw(results, ["cost-quality"])

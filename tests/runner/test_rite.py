@@ -23,9 +23,9 @@ def independent_tophat_auroc(rite, image: str) -> float:
     return roc_auc_score(vessels[inside], score[inside])
 
 
-def test_the_top_hat_floor_agrees_with_an_independent_computation(photographs, tmp_path):
+def test_the_top_hat_baseline_agrees_with_an_independent_computation(photographs, tmp_path):
     rite = photographs / "rite"
-    words = {"model": "tophat", "floors": "none", "shots": [0], "seeds": 12, "jobs": 1}
+    words = {"model": "tophat", "baselines": "none", "shots": [0], "seeds": 12, "jobs": 1}
     results = Benchmark(task="rite", data=str(rite), out=tmp_path / "run", **words).run(Silent())
     found = results.per_image.query("metric == 'auroc'").drop_duplicates("image").set_index("image").value
     assert len(found) == 20, "all photographs were tested"

@@ -32,7 +32,7 @@ from tests.helpers.eyes import write_eyes
 TINY = {
     "task": "folder",
     "model": ["timm:test_resnet:untrained"],
-    "floors": ["tophat", "green", "scratch"],
+    "baselines": ["tophat", "green", "scratch"],
     "shots": [1, 2],
     "seeds": 2,
     "image_size": 64,
@@ -46,7 +46,7 @@ TINY = {
 WORDS = [
     "task=folder",
     "model=timm:test_resnet:untrained",
-    "floors=tophat,green,scratch",
+    "baselines=tophat,green,scratch",
     "shots=1,2",
     "seeds=2",
     "image_size=64",
@@ -103,7 +103,7 @@ def content(out: Path) -> dict[str, bytes]:
     held |= {path.name: path.read_bytes() for path in (out / "maps").rglob("*.png")}
     for path in (out / "units").glob("*.json"):
         record = json.loads(path.read_bytes())["payload"]
-        kept = {key: record[key] for key in ("unit", "fingerprint", "identity", "result", "weights", "floor")}
+        kept = {key: record[key] for key in ("unit", "fingerprint", "identity", "result", "weights", "baseline")}
         held[path.name] = json.dumps(kept).encode()
     return held
 
@@ -119,7 +119,14 @@ def test_two_workers_give_the_same_to_the_last_bit(eyes, undisturbed, tmp_path):
 
 
 def test_a_script_without_a_main_guard_can_use_workers(eyes, tmp_path):
-    words = {**TINY, "model": "tophat", "floors": ["green"], "jobs": 2, "data": str(eyes), "out": str(tmp_path / "run")}
+    words = {
+        **TINY,
+        "model": "tophat",
+        "baselines": ["green"],
+        "jobs": 2,
+        "data": str(eyes),
+        "out": str(tmp_path / "run"),
+    }
     script = tmp_path / "script.py"
     script.write_text(f"from f2vbench import Benchmark\nprint(len(Benchmark(**{words!r}).run().frame))\n")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
@@ -333,7 +340,7 @@ BAD = [
     (["model=timm:resnet81:untrained"], "resnet18"),
     (["model=fundus2video:"], "nothing follows the colon"),
     (["model=fundus2video:nowhere.pth"], "there is no weights file"),
-    (["floors=tophot"], "did you mean 'tophat'"),
+    (["baselines=tophot"], "did you mean 'tophat'"),
     (["shots=three"], "shots"),
     (["shot=1"], "did you mean 'shots'"),
     (["shots=40"], "shots=40"),
@@ -368,9 +375,9 @@ def test_bad_checkpoints_are_told_by_file_and_nothing_in_them_is_run(eyes, tmp_p
         torch.save({**whole, "b": Runs(tmp_path / "executed")} if name == "evil" else whole, tmp_path / f"{name}.pth")
     truncated = tmp_path / "truncated.pth"
     truncated.write_bytes(truncated.read_bytes()[:300])
-    base = [word for word in WORDS if not word.startswith(("model", "floors"))]
+    base = [word for word in WORDS if not word.startswith(("model", "baselines"))]
     for name, message in (("truncated", "truncated.pth"), ("another", "another architecture"), ("evil", "refused")):
-        words = [f"weights={tmp_path / name}.pth", "model=fundus2video", "floors=none", f"data={eyes}", "jobs=1"]
+        words = [f"weights={tmp_path / name}.pth", "model=fundus2video", "baselines=none", f"data={eyes}", "jobs=1"]
         assert main(["run", *base, *words, f"out={tmp_path / name}"]) == 2
         told = capsys.readouterr().err
         assert message in told
@@ -381,7 +388,7 @@ def test_bad_checkpoints_are_told_by_file_and_nothing_in_them_is_run(eyes, tmp_p
 def test_all_problems_of_a_run_are_told_at_once(eyes):
     with pytest.raises(SettingsError) as caught:
         Benchmark(
-            task=["rit", "folder"], model="fundus2vido:untrained", floors="tophot", data={"folder": str(eyes)}
+            task=["rit", "folder"], model="fundus2vido:untrained", baselines="tophot", data={"folder": str(eyes)}
         ).plan()
     assert len(caught.value.problems) == 3
 

@@ -39,7 +39,7 @@ def cards(tmp_path, monkeypatch):
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without what differs between runs: timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -47,7 +47,7 @@ def records(out: Path) -> dict[str, dict]:
 def test_every_protocol_from_the_command_line_to_the_table(eyes, tmp_path, capsys):
     out = tmp_path / "run"
     words = ["task=tiny", f"model={MODEL}", "shots=0,1,4,all", "seeds=2", f"data={eyes}", f"out={out}", "jobs=1"]
-    words += ["floors=thumbnail"]
+    words += ["baselines=thumbnail"]
     words += [f"head.{key}={value}" for key, value in {"epochs": 6, "warmup_epochs": 1, "widths": "16"}.items()]
     assert main(["run", *words, "protocol=zero-shot,prototype,knn,few-shot,supervised,probe"]) == 0
     told = capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_a_unit_of_a_stack_is_recorded_before_the_next_is_measured(eyes, tmp_pat
 def test_encoders_stacked_together_end_as_each_does_alone(eyes, tmp_path):
     """Two of one width, whose heads train as one stack, and one of another."""
     models = [OTHER, "timm:test_vit2:untrained", MODEL]
-    words = {**TINY, "floors": "none", "shots": [2], "seeds": 3, "data": str(eyes), "jobs": 1}
+    words = {**TINY, "baselines": "none", "shots": [2], "seeds": 3, "data": str(eyes), "jobs": 1}
     Benchmark(**{**words, "model": models}, out=tmp_path / "all").run(Silent())
     together = records(tmp_path / "all")
     assert len(together) == 9
@@ -153,7 +153,7 @@ def test_a_stack_is_one_item_of_all_seeds_and_encoders(eyes, tmp_path, monkeypat
     plan = bench.make_plan()
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
     sizes = [len(item.units) for item in items_of(plan.units, context) if isinstance(item, Solve)]
-    assert sorted(sizes) == [1] * 10 + [10] * 2, "zero-shot trains nothing; the model and its floor go together"
+    assert sorted(sizes) == [1] * 10 + [10] * 2, "zero-shot trains nothing; the model and its baseline go together"
     for limit in ({"_UNITS_TOGETHER": 9}, {"_IMAGES_TOGETHER": 100}):
         with monkeypatch.context() as patched:
             for name, value in limit.items():
@@ -171,7 +171,7 @@ def test_a_stack_is_one_item_of_all_seeds_and_encoders(eyes, tmp_path, monkeypat
 
 def test_attention_adds_up_and_is_told_by_class(eyes, tmp_path, capsys):
     names = [f"{MODEL}+thumbnail", f"concat:{MODEL}+thumbnail", f"mean:thumbnail+{MODEL}"]
-    words = {**TINY, "model": names, "floors": "none", "shots": [0, 2], "seeds": 2, "data": str(eyes)}
+    words = {**TINY, "model": names, "baselines": "none", "shots": [0, 2], "seeds": 2, "data": str(eyes)}
     bench = Benchmark(out=tmp_path / "run", jobs=1, **words)
     assert bench.estimate(rehearse=True) is not None
     bench.run(Silent())
@@ -221,7 +221,7 @@ def test_heads_of_one_data_set_are_tested_on_others(eyes, tmp_path, capsys):
     far = write_patients(tmp_path / "far-eyes", 14, 25, 2)
     copied = Image.open(next((eyes / "photos").glob("p0_left.png")))
     copied.save(far / "photos" / "p1_left.png")  # a training image among the test images
-    data = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "floors=none"]
+    data = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "baselines=none"]
     words = ["train=tiny", "test=far,tiny", "model=thumbnail", "shots=2", "seeds=2", "protocol=few-shot,probe", *data]
     with pytest.raises(SettingsError, match="every training image is a test image"):
         Benchmark(train="tiny", test="tiny", model="thumbnail", data={"tiny": str(eyes)}).plan()

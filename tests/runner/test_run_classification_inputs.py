@@ -50,7 +50,7 @@ def test_a_split_from_a_file_is_that_of_every_seed(sound, tmp_path, capsys):
     left_out = turned[turned.split == "test"].patient.iloc[0]
     turned = turned[turned.patient != left_out]
     turned[["image", "split"]].to_csv(own, index=False)
-    words = ["task=tiny", "model=thumbnail", "floors=none", "shots=2", "seeds=2", f"data={sound}", "jobs=1"]
+    words = ["task=tiny", "model=thumbnail", "baselines=none", "shots=2", "seeds=2", f"data={sound}", "jobs=1"]
     out = tmp_path / "run"
     assert main(["run", *words, f"out={out}", f"split={own}", "head.epochs=2", "head.warmup_epochs=0"]) == 0
     told = " ".join(capsys.readouterr().out.split())

@@ -56,7 +56,7 @@ def words(eyes, small, tmp_path) -> dict:
     return {
         "task": "tiny",
         "model": [f"mae:{small}"],
-        "floors": "none",
+        "baselines": "none",
         "shots": [2],
         "seeds": 2,
         "finetune": "full",
@@ -69,7 +69,7 @@ def words(eyes, small, tmp_path) -> dict:
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -197,8 +197,10 @@ def test_what_trains_no_encoder_is_as_in_a_frozen_run(words, small):
     }
 
 
-def test_a_run_with_floors_from_plan_to_methods(words, tmp_path):
-    bench = Benchmark(**{**words, "floors": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}})
+def test_a_run_with_baselines_from_plan_to_methods(words, tmp_path):
+    bench = Benchmark(
+        **{**words, "baselines": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}}
+    )
     plan, estimate = bench.make_plan(), bench.estimate(rehearse=True)
     assert estimate is not None
     assert estimate.models[MODEL].images == 0, "nothing is encoded beforehand"

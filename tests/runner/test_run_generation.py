@@ -124,7 +124,7 @@ def test_a_run_measures_what_generate_makes(cohort, generators, tmp_path, capsys
 def test_models_of_one_frame_are_compared_with_their_phase_alone(cohort, generators, tmp_path):
     models = [f"fundus2fa:{generators / 'late.safetensors'}", f"pix2pixhd:{generators / 'plain.safetensors'}"]
     out = tmp_path / "run"
-    Benchmark(**WORDS, model=models, floors="none", data=str(cohort), out=out).run(Silent())
+    Benchmark(**WORDS, model=models, baselines="none", data=str(cohort), out=out).run(Silent())
     held = results_of(out)
     for name, phase, at in (("fundus2fa:late", "late", 11), ("pix2pixhd:plain", "venous", 7)):
         result = held[name]
@@ -150,7 +150,7 @@ def test_less_is_better_where_a_family_says_so():
         episode = {"support": [], "test": ["eye"], "seed": seed}
         result = {"episode": episode, "metrics": {"psnr": psnr, "lpips": lpips}, "reasons": {}, "per_image": {}}
         told = {"unit": unit, "family": "generation", "fingerprint": f"{encoder}{seed}", "weights": "w"}
-        return {**told, "floor": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
+        return {**told, "baseline": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
 
     values = {"a": (20, 0.3), "b": (25, 0.2), "c": (22, 0.1)}
     results = Results([record(n, s, p + s / 7, d + s * s / 99) for n, (p, d) in values.items() for s in (0, 1)])
@@ -214,7 +214,7 @@ def test_images_of_a_case_must_be_of_one_size(cohort, tmp_path):
         Benchmark(**WORDS, model="still", data=str(tmp_path), out=tmp_path / "run").plan()
 
 
-def test_floors_see_no_angiogram_of_the_tested(cohort, tmp_path):
+def test_baselines_see_no_angiogram_of_the_tested(cohort, tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     inside = np.zeros((20, 30), bool)
     inside[2:18, 5:25] = True
@@ -230,9 +230,9 @@ def test_floors_see_no_angiogram_of_the_tested(cohort, tmp_path):
     )
     made = mean.video("", rgb, np.ones((20, 30), bool))
     np.testing.assert_allclose(made[:, 10, 15], np.rint(255 * levels[:, 0, 0] / 2), atol=1)
-    Benchmark(**{**WORDS, "seeds": 3}, model="mean-video", floors="none", data=str(cohort), out=tmp_path / "run").run(
-        Silent()
-    )
+    Benchmark(
+        **{**WORDS, "seeds": 3}, model="mean-video", baselines="none", data=str(cohort), out=tmp_path / "run"
+    ).run(Silent())
     drawn = set()
     for path in (tmp_path / "run" / "units").glob("*.json"):
         episode = json.loads(path.read_bytes())["payload"]["result"]["episode"]

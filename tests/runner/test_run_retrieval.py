@@ -34,7 +34,7 @@ CARD = (
     "name: {name}\ntitle: Tiny\nfamily: {family}\nlayout: {layout}\nsplit: random\ntest_fraction: 0.67\n"
     "labels: drawn\nsource: simulated\nterms: none\ncitation: none\nobtain: simulate\n"
 )
-TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "floors": ["none"], "seeds": 2, "jobs": 1}
+TINY = {"task": "tiny", "model": ["thumbnail", MODEL], "baselines": ["none"], "seeds": 2, "jobs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def cards(tmp_path, monkeypatch):
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without what differs between runs: timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -76,7 +76,7 @@ def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(
     words = [
         "task=tiny",
         f"model=thumbnail,{MODEL}",
-        "floors=none",
+        "baselines=none",
         "seeds=3",
         f"data={cohort}",
         f"out={out}",
@@ -228,7 +228,7 @@ def test_galleries_that_can_not_be_measured_are_refused(cohort, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path):
+def test_families_keep_their_baselines_protocols_and_metrics_apart(cohort, tmp_path):
     eyes = write_eyes(tmp_path / "eyes", 4)
     words = {
         "task": ["folder", "tiny"],
@@ -243,7 +243,7 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
     assert of_task["tiny"] == {MODEL, "thumbnail", "colour", "random"}
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
-    asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "floors": "none"}).make_plan()
+    asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
     assert any("tophat · zero-shot: it gives no embedding" in line for line in asked.left_out)
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
@@ -253,7 +253,7 @@ def test_families_keep_their_floors_protocols_and_metrics_apart(cohort, tmp_path
 def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
     eyes, out = write_eyes(tmp_path / "eyes", 4), tmp_path / "run"
     data = [f"data.folder={eyes}", f"data.tiny={cohort}", f"out={out}", "jobs=1"]
-    words = ["task=folder,tiny", "model=green,thumbnail", "floors=none", "shots=1", "seeds=1", *data]
+    words = ["task=folder,tiny", "model=green,thumbnail", "baselines=none", "shots=1", "seeds=1", *data]
     assert main(["run", *words]) == 0
     told = capsys.readouterr().out
     for part in ("folder · few-shot", "dice: mean", "tiny · zero-shot", "recall@10: mean", "mean_recall: mean"):
@@ -267,7 +267,7 @@ def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_pat
 
 def test_the_thumbnail_is_the_mean_of_pixel_blocks_and_needs_no_weights():
     spec = parse_model("thumbnail")
-    assert (spec.kind, spec.is_floor, spec.weights_label) == ("vector", True, "none")
+    assert (spec.kind, spec.is_baseline, spec.weights_label) == ("vector", True, "none")
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     vector = load_encoder("thumbnail").embed([image, image[:64, :64]])[0]
     blocks = image.reshape(32, 3, 32, 3, 3).mean(axis=(1, 3)) / 255

@@ -1,4 +1,4 @@
-"""Angiograms that no network of ours makes: floors that learn nothing, and folders of precomputed frames.
+"""Angiograms that no network of ours makes: baselines that learn nothing, and folders of precomputed frames.
 
 Each has ``video(name, rgb, inside)``, uint8 (t, h, w) on the photograph's own pixels. Imports no torch.
 """
@@ -91,19 +91,19 @@ class PrecomputedVideos:
         return np.stack(frames)
 
 
-VIDEO_FLOORS: dict[str, Callable[[], StillVideo | MeanVideo]] = {
+VIDEO_BASELINES: dict[str, Callable[[], StillVideo | MeanVideo]] = {
     "still": lambda: StillVideo(inverted=False),
     "still-inverted": lambda: StillVideo(inverted=True),
     "mean-video": MeanVideo,
 }
 
 
-def video_floor(name: str) -> StillVideo | MeanVideo:
-    """A floor of the generation family.
+def video_baseline(name: str) -> StillVideo | MeanVideo:
+    """A baseline of the generation family.
 
     Raises:
-        SettingsError: there is no such floor.
+        SettingsError: there is no such baseline.
     """
-    if name not in VIDEO_FLOORS:
-        raise SettingsError(f"no video floor named {name!r}: there are {', '.join(VIDEO_FLOORS)}")
-    return VIDEO_FLOORS[name]()
+    if name not in VIDEO_BASELINES:
+        raise SettingsError(f"no video baseline named {name!r}: there are {', '.join(VIDEO_BASELINES)}")
+    return VIDEO_BASELINES[name]()

@@ -17,19 +17,19 @@ Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
 
-class VectorFloor:
+class VectorBaseline:
     """A training-free embedding.
 
     Args:
         name: ``thumbnail`` or ``colour``.
 
     Raises:
-        SettingsError: there is no such floor.
+        SettingsError: there is no such baseline.
     """
 
     def __init__(self, name: str):
         if name not in _VECTORS:
-            raise SettingsError(f"no vector floor named {name!r}: there are {', '.join(_VECTORS)}")
+            raise SettingsError(f"no vector baseline named {name!r}: there are {', '.join(_VECTORS)}")
         self.name = name
         self._vector = _VECTORS[name]
 
@@ -43,7 +43,7 @@ class VectorFloor:
             DataError: there is none, or one has another shape or type.
         """
         if not len(images):
-            raise DataError("a floor needs at least one photograph to embed")
+            raise DataError("a baseline needs at least one photograph to embed")
         for position, image in enumerate(images):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")

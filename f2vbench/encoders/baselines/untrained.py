@@ -8,7 +8,7 @@ from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.spec import ModelSpec
 
 
-def load_random_floor(spec: ModelSpec) -> Encoder:
+def load_random_baseline(spec: ModelSpec) -> Encoder:
     """An untrained ResNet-18 or pix2pixHD generator, drawn from the fixed seed; it has embeddings and maps.
 
     Args:

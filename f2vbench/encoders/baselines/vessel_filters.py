@@ -1,6 +1,6 @@
 """Vessel scores that learn nothing: what a model has to beat. Imports no torch.
 
-One rule for all floors. A photograph whose field of view is more than 1.25 × 540 px wide (the longer side of the
+One rule for all baselines. A photograph whose field of view is more than 1.25 × 540 px wide (the longer side of the
 field's box; DRIVE and RITE have 540) is first reduced to a field of 540 px by area averaging, filtered there, and
 the score map brought back bilinearly; smaller ones are filtered as they are. The alternative, filters scaled up at
 native resolution, costs far more time and was better on one set of three only. AUROC of the top-hat, reduced against
@@ -29,19 +29,19 @@ ByteMap = NDArray[np.uint8]
 ScoreMap = NDArray[np.float32]
 
 
-class ScoreFloor:
+class ScoreBaseline:
     """A training-free vessel score.
 
     Args:
         name: one of ``tophat``, ``frangi``, ``sato``, ``green``.
 
     Raises:
-        SettingsError: there is no such floor.
+        SettingsError: there is no such baseline.
     """
 
     def __init__(self, name: str):
         if name not in _FILTERS:
-            raise SettingsError(f"no score floor named {name!r}: there are {', '.join(_FILTERS)}")
+            raise SettingsError(f"no score baseline named {name!r}: there are {', '.join(_FILTERS)}")
         self.name = name
         self._filter = _FILTERS[name]
 
@@ -67,7 +67,7 @@ class ScoreFloor:
 def _check(rgb: ByteMap, fov: NDArray[np.bool_]) -> None:
     """Refuse arguments of ``score`` of a wrong shape or type."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise DataError(f"a floor needs a uint8 (H, W, 3) photograph, got {rgb.dtype} {rgb.shape}")
+        raise DataError(f"a baseline needs a uint8 (H, W, 3) photograph, got {rgb.dtype} {rgb.shape}")
     if fov.dtype != np.bool_ or fov.shape != rgb.shape[:2]:
         raise DataError(f"the field-of-view mask must be bool {rgb.shape[:2]}, got {fov.dtype} {fov.shape}")
 

@@ -71,7 +71,7 @@ def _place(source: Source, key: tuple) -> Place:
 def _looks(source: Source, parts: Sequence[str]) -> list[Look]:
     """As in every other figure where the joined encoders have units of their own; else as models among themselves."""
     alone = [part for part in parts if part not in source.looks]
-    made = looks_of(pd.DataFrame({"encoder": alone, "weights": "", "floor": False})) if alone else {}
+    made = looks_of(pd.DataFrame({"encoder": alone, "weights": "", "baseline": False})) if alone else {}
     return [source.looks[part] if part in source.looks else made[part] for part in parts]
 
 
@@ -86,7 +86,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, looks: Sequence[Look], style: Style) 
             at = group * step + place
             axis.bar(at, weights.mean(), _WIDTH, zorder=2, **look.bar())
             marks = look.points() | {"markerfacecolor": "white", "markeredgecolor": INK}
-            marks["marker"] = "o" if look.floor else look.marker  # crosses are lost on hatches
+            marks["marker"] = "o" if look.baseline else look.marker  # crosses are lost on hatches
             axis.plot(
                 at + spread(len(weights), _WIDTH),
                 weights,

@@ -214,16 +214,14 @@ def _over_seeds(values: np.ndarray) -> tuple[float, float] | None:
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 
-def _bars(axis: Axes, bars: Sequence[tuple[float, np.ndarray]], look: Look, style: Style, baseline: float) -> None:
+def _bars(axis: Axes, bars: Sequence[tuple[float, np.ndarray]], look: Look, style: Style, bottom: float) -> None:
     """Bars of one encoder, places with the values of seeds, and every seed a point."""
     if not bars:
         return
     places = [place for place, _ in bars]
-    axis.bar(
-        places, [float(values.mean()) - baseline for _, values in bars], 0.86, bottom=baseline, zorder=2, **look.bar()
-    )
+    axis.bar(places, [float(values.mean()) - bottom for _, values in bars], 0.86, bottom=bottom, zorder=2, **look.bar())
     marks: dict[str, Any] = look.points() | {"markerfacecolor": "white", "markeredgewidth": 0.7 * style.line}
-    if look.floor:
+    if look.baseline:
         marks["marker"], size = "o", 0.26 * style.text
     else:
         marks["markeredgecolor"], size = INK, 0.36 * style.text

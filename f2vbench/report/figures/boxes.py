@@ -118,7 +118,7 @@ def boxes(axis: Axes, places: Sequence[float], values: Sequence[np.ndarray], loo
     if not places:
         return
 
-    line = {"color": look.colour if not look.floor else INK, "linewidth": style.line}
+    line = {"color": look.colour if not look.baseline else INK, "linewidth": style.line}
     axis.bxp(
         [boxplot_stats(each, whis=WHISKERS)[0] for each in values],
         positions=places,
@@ -127,13 +127,13 @@ def boxes(axis: Axes, places: Sequence[float], values: Sequence[np.ndarray], loo
         showfliers=False,  # every seed is drawn as a point
         manage_ticks=False,
         boxprops={**look.bar(), "linewidth": style.line},
-        medianprops={"color": INK if look.floor or look.untrained else "white", "linewidth": 1.8 * style.line},
+        medianprops={"color": INK if look.baseline or look.untrained else "white", "linewidth": 1.8 * style.line},
         whiskerprops=line,
         capprops=line,
         zorder=2,
     )
     points = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.6 * style.line}
-    size = 0.26 if look.floor else 0.34
-    marker = "o" if look.floor else look.marker
+    size = 0.26 if look.baseline else 0.34
+    marker = "o" if look.baseline else look.marker
     across = np.concatenate([place + spread(len(each), 0.8) for place, each in zip(places, values, strict=True)])
     axis.plot(across, np.concatenate(values), zorder=4, markersize=size * style.text, **{**points, "marker": marker})

@@ -108,7 +108,7 @@ _KINDS = (
     ),
     FigureKind(
         "learning-curves",
-        "metrics over the number of shots, with floors and chance",
+        "metrics over the number of shots, with baselines and chance",
         learning_curves.lacks_learning_curves,
         learning_curves.learning_curves,
     ),

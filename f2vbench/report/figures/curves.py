@@ -92,7 +92,7 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
     caption = sentences(
         f"{title}; {f'n = {high}' if low == high else f'n = {low} to {high}'} seed{'s' if high > 1 else ''}.",
         _OF_PIXELS if of_pixels else _OF_CLASSES,
-        "Bands: pointwise 95 % interval over seeds (1.96 standard errors), not for floors.",
+        "Bands: pointwise 95 % interval over seeds (1.96 standard errors), not for baselines.",
         looks_text(shown.values()),
     )
     return DrawnFigure(name, title, caption, figure)
@@ -111,8 +111,8 @@ def _band(axis: Axes, curves: NDArray[np.float64], look: Look, style: Style) -> 
     every = max(1, len(GRID) // 6)
     start = sum(map(ord, look.encoder)) % 5 * every // 5  # so that marks of like curves don't hide each other
     marks = {**look.line(), "markevery": (start, every), "markersize": 0.4 * style.text}
-    axis.plot(GRID, mean, zorder=2 if look.floor else 3, markeredgewidth=0.9 * style.line, **marks)
-    if len(curves) > 1 and not look.floor:
+    axis.plot(GRID, mean, zorder=2 if look.baseline else 3, markeredgewidth=0.9 * style.line, **marks)
+    if len(curves) > 1 and not look.baseline:
         reach = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
         axis.fill_between(
             GRID, np.clip(mean - reach, 0, 1), np.clip(mean + reach, 0, 1), color=look.colour, alpha=0.12, linewidth=0

@@ -118,11 +118,11 @@ def _values(record: Record, metric: str) -> dict[str, float]:
 def _compared(
     source: Source, place: Place, metric: str, ruler: str, first: dict[str, Record], columns: int
 ) -> list[str]:
-    """The ruling encoder, the best floor, then the best others, as many as fit with a threshold."""
+    """The ruling encoder, the best baseline, then the best others, as many as fit with a threshold."""
     able = [name for name, record in first.items() if record["result"]["threshold"]["value"] is not None]
-    floors = [name for name in able if source.looks[name].floor and name != ruler]
-    order = [ruler] + ([best_encoder(source, place.task, metric, floors)] if floors else [])
-    rest = [name for name in able if name not in order and not source.looks[name].floor]
+    baselines = [name for name in able if source.looks[name].baseline and name != ruler]
+    order = [ruler] + ([best_encoder(source, place.task, metric, baselines)] if baselines else [])
+    rest = [name for name in able if name not in order and not source.looks[name].baseline]
     while rest:
         order.append(best_encoder(source, place.task, metric, rest))
         rest.remove(order[-1])

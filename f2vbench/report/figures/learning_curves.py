@@ -37,7 +37,7 @@ def lacks_learning_curves(source: Source) -> str | None:
 
 
 def learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A panel a task and metric; floors and chance are drawn across."""
+    """A panel a task and metric; baselines and chance are drawn across."""
     from matplotlib import rc_context
 
     panels = _panels(source)
@@ -115,4 +115,6 @@ def _curve(axis: Axes, rows: pd.DataFrame, place_of: dict[Stop, int], shift: flo
     if points:
         x, y = zip(*points, strict=True)
         size = 0.55 * style.text
-        axis.plot(x, y, markersize=size, markeredgewidth=1.1 * style.line, zorder=1 if look.floor else 3, **look.line())
+        axis.plot(
+            x, y, markersize=size, markeredgewidth=1.1 * style.line, zorder=1 if look.baseline else 3, **look.line()
+        )

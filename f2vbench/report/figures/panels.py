@@ -93,7 +93,7 @@ def legend(
             patch = Patch(**look.bar())
             seen = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": style.line}
             point = Line2D([], [], **seen, markersize=0.45 * style.text)
-            handles.append(patch if look.floor else (patch, point))
+            handles.append(patch if look.baseline else (patch, point))
     labels = [look.label for look in looks]
     if chance:
         handles.append(Line2D([], [], **CHANCE_LINE))
@@ -136,8 +136,8 @@ def looks_text(looks: Iterable[Look]) -> str:
     """What grey, hatches and hollow marks mean, as far as they occur."""
     held = list(looks)
     told = []
-    if any(look.floor for look in held):
-        told.append("Grey and hatched: floors, which no pre-training has gone into")
+    if any(look.baseline for look in held):
+        told.append("Grey and hatched: baselines, which no pre-training has gone into")
     if any(look.untrained for look in held):
         told.append("hollow: untrained weights, no models" if told else "Hollow: untrained weights, no models")
     return "; ".join(told) + "." if told else ""

@@ -129,13 +129,13 @@ def show(axis: Axes, picture: Picture, style: Style, below: str = "", above: str
 
 
 def best_encoder(source: Source, task: str, metric: str, among: Sequence[str]) -> str:
-    """The trained model with the best mean over seeds; where there is none the best untrained one, else floor."""
+    """The trained model with the best mean over seeds; where there is none the best untrained one, else baseline."""
     rows = source.frame[(source.frame.task == task) & (source.frame.metric == metric)]
     means = rows[rows.encoder.isin(among)].groupby("encoder").value.mean()
 
     def order(name: str) -> tuple[bool, bool, float, str]:
         look = source.looks[name]
-        return look.floor, look.untrained, -float(means.get(name, -np.inf)), name
+        return look.baseline, look.untrained, -float(means.get(name, -np.inf)), name
 
     return min(among, key=order)
 

@@ -101,8 +101,8 @@ def _panel(axis: Axes, units: Sequence[Predicted], errors: Sequence[float | None
     low, high = wilson(part, count)
     axis.vlines(mean, low, high, color=look.colour, linewidth=style.line, zorder=2)
     axis.plot(mean, part, color=look.colour, linewidth=style.line, linestyle=look.dashes, zorder=2)
-    face = "white" if look.untrained or look.floor else look.colour
-    marker = "o" if look.floor else look.marker
+    face = "white" if look.untrained or look.baseline else look.colour
+    marker = "o" if look.baseline else look.marker
     area = (0.85 * style.text) ** 2 * count / count.max()
     axis.scatter(mean, part, s=np.maximum(area, 3), marker=marker, facecolor=face, edgecolor=look.colour, zorder=3)
     known = [error for error in errors if error is not None]

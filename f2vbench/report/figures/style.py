@@ -29,11 +29,11 @@ _FAMILIES = {
     "mae": "#E69F00",
 }
 _OTHERS = ("#332288", "#882255", "#117733", "#999933", "#44AA99", "#AA4499", "#88CCEE", "#CC6677", "#DDCC77")
-_FLOORS = ("tophat", "sato", "frangi", "green", "scratch", "thumbnail", "colour", "random")
+_BASELINES = ("tophat", "sato", "frangi", "green", "scratch", "thumbnail", "colour", "random")
 _GREYS = ("#5A5A5A", "#8C8C8C", "#767676", "#A6A6A6", "#404040", "#6A6A6A", "#989898", "#B4B4B4")
 _HATCHES = ("////", "\\\\\\\\", "....", "----", "xxxx", "||||", "++++", "oooo")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">", "*")
-_FLOOR_MARKERS = ("x", "+", "o", "s", "^", "D", "v", "p")
+_BASELINE_MARKERS = ("x", "+", "o", "s", "^", "D", "v", "p")
 _FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 _LETTER_OF_TITLE = 1.6  # mm, of bold letters of 8 points on average
 UNTRAINED = "untrained"
@@ -165,37 +165,37 @@ def style_named(name: str | Style) -> Style:
 
 @dataclass(frozen=True)
 class Look:
-    """How an encoder is drawn: floors grey and hatched, untrained ones hollow, each with a marker of its own."""
+    """How an encoder is drawn: baselines grey and hatched, untrained ones hollow, each with a marker of its own."""
 
     encoder: str
     colour: str
     marker: str
-    floor: bool = False
+    baseline: bool = False
     untrained: bool = False
     hatch: str = ""
 
     @property
     def label(self) -> str:
         """In legends: what it is, where the name doesn't tell."""
-        if self.floor:
-            return f"{self.encoder} (floor)"
+        if self.baseline:
+            return f"{self.encoder} (baseline)"
         return self.encoder if not self.untrained or UNTRAINED in self.encoder else f"{self.encoder} (untrained)"
 
     @property
     def dashes(self) -> Any:
-        """Line style: solid where trained, dashed where untrained, dotted for floors."""
-        if self.floor:
+        """Line style: solid where trained, dashed where untrained, dotted for baselines."""
+        if self.baseline:
             return (0, (1, 1.2))
         return (0, (4, 1.6)) if self.untrained else "-"
 
     def bar(self) -> dict[str, Any]:
         """Keywords of bars, boxes and legend patches."""
-        face = "#F2F2F2" if self.floor else "white" if self.untrained else self.colour
+        face = "#F2F2F2" if self.baseline else "white" if self.untrained else self.colour
         return {"facecolor": face, "edgecolor": self.colour, "hatch": self.hatch}
 
     def points(self) -> dict[str, Any]:
         """Keywords of ``Axes.plot`` for markers without a line."""
-        hollow = self.untrained or self.floor
+        hollow = self.untrained or self.baseline
         face = "white" if hollow else self.colour
         return {"marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour, "linestyle": "none"}
 
@@ -204,12 +204,12 @@ class Look:
         return {**self.points(), "linestyle": self.dashes, "color": self.colour}
 
 
-def colour_of(encoders: Iterable[str], floors: Collection[str] = _FLOORS) -> dict[str, str]:
+def colour_of(encoders: Iterable[str], baselines: Collection[str] = _BASELINES) -> dict[str, str]:
     """Colour of each encoder, the same whatever order they come in.
 
     The first of a known family, in the order of names, has the family's colour, and untrained ones the colour of
     their family as well: what is hollow is not confused with what is filled. Further ones and other families have the
-    remaining colours by the order of their names, and lighter ones of them when these are used up. Floors are grey.
+    remaining colours by the order of their names, and lighter ones of them when these are used up. Baselines are grey.
     """
     names = sorted(set(encoders), key=lambda name: (UNTRAINED in name, name))
     colours: dict[str, str] = {}
@@ -217,7 +217,7 @@ def colour_of(encoders: Iterable[str], floors: Collection[str] = _FLOORS) -> dic
     rest = []
     for name in names:
         family, untrained = _family(name), UNTRAINED in name
-        if name in floors:
+        if name in baselines:
             continue
         if family is None or (family, untrained) in given:
             rest.append(name)
@@ -226,30 +226,30 @@ def colour_of(encoders: Iterable[str], floors: Collection[str] = _FLOORS) -> dic
             colours[name] = _FAMILIES[family]
     for place, name in enumerate(sorted(rest)):
         colours[name] = _lighter(_OTHERS[place % len(_OTHERS)], place // len(_OTHERS))
-    for place, name in enumerate(_in_order(set(names) & set(floors), _FLOORS)):
+    for place, name in enumerate(_in_order(set(names) & set(baselines), _BASELINES)):
         colours[name] = _GREYS[place % len(_GREYS)]
     return {name: colours[name] for name in encoders}
 
 
 def looks_of(frame: DataFrame) -> dict[str, Look]:
-    """How the encoders of a tidy table are drawn, in the order of legends: trained, untrained, floors.
+    """How the encoders of a tidy table are drawn, in the order of legends: trained, untrained, baselines.
 
     Args:
-        frame: with ``encoder``, ``weights`` and ``floor``.
+        frame: with ``encoder``, ``weights`` and ``baseline``.
     """
     known = frame.drop_duplicates("encoder").set_index("encoder")
-    floors = [name for name in known.index if known.floor[name]]
+    baselines = [name for name in known.index if known.baseline[name]]
     untrained = {name for name in known.index if known.weights[name] == UNTRAINED}
-    models = [name for name in known.index if name not in floors]
+    models = [name for name in known.index if name not in baselines]
     order = sorted(models, key=lambda name: (name in untrained, _rank(name), name))
-    colours = colour_of(known.index, floors)
+    colours = colour_of(known.index, baselines)
     looks = {
         name: Look(name, colours[name], _MARKERS[place % len(_MARKERS)], untrained=name in untrained)
         for place, name in enumerate(order)
     }
-    for place, name in enumerate(_in_order(floors, _FLOORS)):
-        marker, hatch = _FLOOR_MARKERS[place % len(_FLOOR_MARKERS)], _HATCHES[place % len(_HATCHES)]
-        looks[name] = Look(name, colours[name], marker, floor=True, hatch=hatch)
+    for place, name in enumerate(_in_order(baselines, _BASELINES)):
+        marker, hatch = _BASELINE_MARKERS[place % len(_BASELINE_MARKERS)], _HATCHES[place % len(_HATCHES)]
+        looks[name] = Look(name, colours[name], marker, baseline=True, hatch=hatch)
     return looks
 
 

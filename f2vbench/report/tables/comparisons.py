@@ -19,11 +19,11 @@ _CERTAINTY: dict[Certainty, str] = {
 }
 
 
-def comparison_tables(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> list[Table]:
+def comparison_tables(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> list[Table]:
     """The tests that decide, and the others; none where nothing was compared."""
     if not comparisons:
         return []
-    return [_deciding(comparisons, names, floors), _others(comparisons, names, floors)]
+    return [_deciding(comparisons, names, baselines), _others(comparisons, names, baselines)]
 
 
 def certainty_text(each: Compared) -> str:
@@ -32,7 +32,7 @@ def certainty_text(each: Compared) -> str:
     return _CERTAINTY[each.certainty].format(verdict)
 
 
-def _deciding(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> Table:
+def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
     over = f"p, {procedure.adjusted}, over"
     columns = [
@@ -48,7 +48,7 @@ def _deciding(comparisons: Sequence[Compared], names: Names, floors: set[str]) -
         difference, between = each.means[0] - each.means[1], each.patients
         rows.append(
             [
-                *_compared(each, names, floors),
+                *_compared(each, names, baselines),
                 Cell(signed(difference), difference, interval(between.low, between.high), reason=between.reason),
                 Cell(certainty_text(each)),
                 *(_p(found, varies_text(found.varies)) for found in (each.seeds, each.splits, each.patients)),
@@ -69,7 +69,7 @@ def _deciding(comparisons: Sequence[Compared], names: Names, floors: set[str]) -
     )
 
 
-def _others(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> Table:
+def _others(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
     over = f"p, {procedure.adjusted}, over"
     columns = [
@@ -86,8 +86,8 @@ def _others(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> 
         further, effect = each.further, each.further.effect
         size = Cell(number(effect.value, 2), effect.value, interval(effect.low, effect.high, 2), reason=effect.reason)
         shown = (further.paired, further.welch, further.wilcoxon, further.delong, further.swap)
-        rows.append([*_compared(each, names, floors), size, *map(_p, shown)])
-    floors_of = {
+        rows.append([*_compared(each, names, baselines), size, *map(_p, shown)])
+    baselines_of = {
         (each.further.wilcoxon.n, each.further.wilcoxon.smallest_p)
         for each in comparisons
         if each.further.wilcoxon.smallest_p is not None
@@ -95,7 +95,7 @@ def _others(comparisons: Sequence[Compared], names: Names, floors: set[str]) -> 
     notes = [
         f"With {n} seeds Wilcoxon's p can't be below {smallest:.4f}, before any adjustment"
         f"{', so that it can show nothing at 0.05' if smallest >= 0.05 else ''}."
-        for n, smallest in sorted(floors_of)
+        for n, smallest in sorted(baselines_of)
     ]
     tests = [f for each in comparisons for f in (each.further.wilcoxon, each.further.delong, each.further.swap)]
     reasons = [f"{NONE} {each.further.effect.reason}" for each in comparisons if each.further.effect.reason]
@@ -120,11 +120,11 @@ _EFFECTS = {
 _COMPARED = [Column(title, numeric=False) for title in ("place", "metric", "first", "second")]
 
 
-def _compared(each: Compared, names: Names, floors: set[str]) -> list[Cell]:
+def _compared(each: Compared, names: Names, baselines: set[str]) -> list[Cell]:
     return [
         Cell(names.place(*each.place)),
         Cell(metric_name(each.metric, each.better)),
-        *(Cell(model_name(name, name in floors)) for name in (each.first, each.second)),
+        *(Cell(model_name(name, name in baselines)) for name in (each.first, each.second)),
     ]
 
 

@@ -37,7 +37,7 @@ def cost_table(cost: pd.DataFrame, names: Names, lower_is_better: frozenset[str]
     rows = [
         [
             Cell(names.place(row.task, row.protocol, None if pd.isna(row.shots) else int(row.shots))),
-            Cell(model_name(row.encoder, row.floor), muted=row.floor or row.weights == "untrained"),
+            Cell(model_name(row.encoder, row.baseline), muted=row.baseline or row.weights == "untrained"),
             Cell(metric_name(row.metric, "lower" if row.metric in lower_is_better else "higher")),
             Cell(number(row.value), None if pd.isna(row.value) else float(row.value)),
             *(_cost(getattr(row, name), _COSTS[name][2], row.reason) for name in there),

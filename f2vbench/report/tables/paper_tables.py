@@ -124,7 +124,7 @@ def _place_rows(
     rows = []
     for model in models:
         one = next(row for (encoder, _), row in held.items() if encoder == model)
-        muted = bool(one.floor) or one.weights == "untrained"
+        muted = bool(one.baseline) or one.weights == "untrained"
         cells = [Cell(names.titles[task]), *([Cell(str(place[2]), place[2])] if few else [])]
         cells.append(model_cell(model, one, muted))
         cells += [_mean(held.get((model, metric)), order[metric][:1] == [model]) for metric in metrics]

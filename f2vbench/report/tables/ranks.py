@@ -69,7 +69,7 @@ def across_tasks(results: ResultsLike, names: Names) -> AcrossTasks:
 def _row(place: int, first: int, values: np.ndarray, source: Source, gaps: PostHoc, pairs: PostHoc) -> list[Cell]:
     look = source.looks[gaps.models[place]]
     rank = gaps.average_ranks[place]
-    kind = "floor" if look.floor else "untrained" if look.untrained else ""
+    kind = "baseline" if look.baseline else "untrained" if look.untrained else ""
     name = Cell(look.encoder, detail=kind, muted=bool(kind))
     shown = Cell(f"{rank:.2f}", rank, mark="best" if place == first else "")
     if place == first:

@@ -57,7 +57,7 @@ def _place_table(
     rows = []
     for model in models:
         any_row = next(row for (encoder, *_), row in held.items() if encoder == model)
-        muted = bool(any_row.floor) or any_row.weights == "untrained"
+        muted = bool(any_row.baseline) or any_row.weights == "untrained"
         cells = [model_cell(model, any_row, muted)]
         cells += [_mean_cell(held.get((model, *place)), ranks[place], model, place in unsure) for place in places]
         rows.append(cells)
@@ -75,8 +75,8 @@ def _place_table(
 
 
 def model_cell(model: str, row: Any, muted: bool) -> Cell:
-    """A model, and what it is where its name does not tell: a floor, untrained, or whose weights."""
-    kind = kind_of(row.floor, row.weights)
+    """A model, and what it is where its name does not tell: a baseline, untrained, or whose weights."""
+    kind = kind_of(row.baseline, row.weights)
     return Cell(model, detail="" if kind == model else kind, muted=muted)
 
 

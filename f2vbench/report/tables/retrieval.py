@@ -15,13 +15,13 @@ from f2vbench.utils.text import layout
 _RESAMPLED = "2,000 resamples of patients, each with all of their queries in the galleries of all seeds"
 
 
-def retrieval_tables(records: Sequence[Record], baseline: str | None, title_of: Callable[[str], str]) -> list[Table]:
+def retrieval_tables(records: Sequence[Record], reference: str | None, title_of: Callable[[str], str]) -> list[Table]:
     """What there is of a run's units; none where none of them is retrieval, or tells whose image each is.
 
     Args:
         records: of all units.
-        baseline: the model that is compared with each other one; where it is None or has no retrieval results, the best
-            that is no floor.
+        reference: the model that is compared with each other one; where it is None or has no retrieval results, the
+            best that is no baseline.
         title_of: a task's title.
     """
     held = retrieval_records(records)
@@ -31,7 +31,7 @@ def retrieval_tables(records: Sequence[Record], baseline: str | None, title_of: 
     table = intervals(held, metrics)
     tables = [_intervals_table(table, title_of)]
     if table.encoder.nunique() > 1:
-        tables.append(_comparison_table(held, _compared(table, baseline), metrics, set(table.encoder[table.floor])))
+        tables.append(_comparison_table(held, _compared(table, reference), metrics, set(table.encoder[table.baseline])))
     return [*tables, *_matrices(held, title_of)]
 
 
@@ -53,7 +53,7 @@ def _intervals_table(table: pd.DataFrame, title_of: Callable[[str], str]) -> Tab
         [
             Cell(title_of(row.task)),
             Cell(retrieval_metric(row.metric)),
-            Cell(model_name(row.encoder, row.floor), muted=row.floor or row.weights == "untrained"),
+            Cell(model_name(row.encoder, row.baseline), muted=row.baseline or row.weights == "untrained"),
             Cell(
                 number(row.value),
                 row.value,
@@ -79,21 +79,21 @@ def _intervals_table(table: pd.DataFrame, title_of: Callable[[str], str]) -> Tab
     )
 
 
-def _compared(table: pd.DataFrame, baseline: str | None) -> str:
-    """The baseline where it has results, else the best in Recall@1, floors last."""
-    if baseline is not None and baseline in set(table.encoder):
-        return baseline
-    means = table[table.metric == METRICS[0]].groupby(["floor", "encoder"]).value.mean()
+def _compared(table: pd.DataFrame, reference: str | None) -> str:
+    """The reference where it has results, else the best in Recall@1, baselines last."""
+    if reference is not None and reference in set(table.encoder):
+        return reference
+    means = table[table.metric == METRICS[0]].groupby(["baseline", "encoder"]).value.mean()
     return str(means[means.index[0][0]].idxmax())
 
 
-def _comparison_table(records: Sequence[Record], encoder: str, metrics: Sequence[str], floors: set[str]) -> Table:
+def _comparison_table(records: Sequence[Record], encoder: str, metrics: Sequence[str], baselines: set[str]) -> Table:
     compared = compare(records, encoder, metrics)
     rows = [
         [
             Cell(row.task),
             Cell(retrieval_metric(row.metric)),
-            Cell(model_name(row.other, row.other in floors), muted=row.other in floors),
+            Cell(model_name(row.other, row.other in baselines), muted=row.other in baselines),
             Cell(signed(row.difference), row.difference, interval(row.low, row.high), reason=row.reason or ""),
             Cell(p_value(row.p), row.p, reason=row.reason or ""),
             Cell(p_value(row.p_holm), row.p_holm, reason=row.reason or ""),

@@ -30,7 +30,7 @@ class Cell:
         mark: ``best``, or ``second`` of its column.
         unsure: the best is not separable from the second.
         reason: why there is no value.
-        muted: of a floor, or of untrained weights.
+        muted: of a baseline, or of untrained weights.
     """
 
     text: str

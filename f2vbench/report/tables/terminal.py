@@ -55,7 +55,7 @@ def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str], shots
     rows = []
     for encoder in order:
         first = cells[encoder, metrics[0]]
-        kind = "floor" if first.floor else "untrained" if first.weights == "untrained" else first.weights
+        kind = "baseline" if first.baseline else "untrained" if first.weights == "untrained" else first.weights
         rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
     header = [
         "model",

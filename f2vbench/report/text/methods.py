@@ -52,7 +52,7 @@ _TUNED = {
 }
 _RECIPE = (
     " (AdamW, layer-wise learning-rate decay {layer_decay:g}, stochastic depth {drop_path:g}, {views}, as RETFound is "
-    "fine-tuned); floors without a network had the head alone trained."
+    "fine-tuned); baselines without a network had the head alone trained."
 )
 _SPLITS = {
     "random": "each seed drew {share:.0%} of the patients as its test set",
@@ -119,11 +119,9 @@ def _protocol(records: Sequence[Record], calls: Sequence[Record], families: Mapp
         for place in used
         if place in _PROTOCOLS
     ]
-    floors = sorted({record["unit"]["encoder"] for record in records if record["floor"]})
-    if floors:
-        sentences.append(
-            f"Beside the models ran {_listed(floors)}: floors that learn nothing, or nothing but the support images."
-        )
+    baselines = sorted({record["unit"]["encoder"] for record in records if record["floor"]})
+    if baselines:
+        sentences.append(f"Baselines: {_listed(baselines)}; they learn nothing, or from the support images alone.")
     untrained = sorted({record["unit"]["encoder"] for record in records if record["weights"] == "untrained"})
     if untrained:
         sentences.append(f"Random weights, and no models, are {_listed(untrained)}.")

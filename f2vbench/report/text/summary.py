@@ -52,7 +52,7 @@ def told_places(
     Args:
         main_metric: task → the metric that decides who leads.
     """
-    floors = set(summary.encoder[summary.floor])
+    baselines = set(summary.encoder[summary.baseline])
     found = []
     for key, group in summary.groupby(["task", "protocol", "shots"], dropna=False, sort=False):
         task, protocol, shots = key
@@ -60,13 +60,13 @@ def told_places(
         metric = main_metric[task]
         rows = group[group.metric == metric]
         mine = [each for each in comparisons if each.place == place and each.metric == metric]
-        found.append(_told(names.place(*place), metric, rows, mine, floors))
+        found.append(_told(names.place(*place), metric, rows, mine, baselines))
     return found
 
 
-def verdict_sentence(each: Compared, names: Names, floors: set[str]) -> str:
+def verdict_sentence(each: Compared, names: Names, baselines: set[str]) -> str:
     """One comparison whole: where, who against whom, the verdict at this n, and what it would take."""
-    first, second = (model_name(name, name in floors) for name in (each.first, each.second))
+    first, second = (model_name(name, name in baselines) for name in (each.first, each.second))
     verdict = next((v for v in each.verdicts() if v in ("better", "worse")), "")
     said = {
         "sure": f"{first} is {verdict} than {second}",
@@ -85,7 +85,7 @@ def _at_n(each: Compared) -> str:
     return " and ".join(f"n = {found.n:,} {found.unit}" for found in _both(each) if found.p is not None)
 
 
-def _told(title: str, metric: str, rows: pd.DataFrame, mine: Sequence[Compared], floors: set[str]) -> Told:
+def _told(title: str, metric: str, rows: pd.DataFrame, mine: Sequence[Compared], baselines: set[str]) -> Told:
     valued = rows[rows["mean"].notna()]
     if valued.empty:
         reason = next(iter(rows.reason), "") or "it was not measured"
@@ -93,32 +93,32 @@ def _told(title: str, metric: str, rows: pd.DataFrame, mine: Sequence[Compared],
     leader = valued.iloc[0]
     name = metric_name(metric)
     if len(valued) == 1:
-        only = f"{model_name(leader.encoder, leader.floor)} is the only model here: {name} {number(leader['mean'])}."
+        only = f"{model_name(leader.encoder, leader.baseline)} is the only model here: {name} {number(leader['mean'])}."
         return Told(title, [f"{only} There is nothing to compare it with."], False)
     sentences, sure = [], False
     for each in mine:
         if "best and second" in each.roles:
             sure = each.certainty == "sure"
-            first, second = (model_name(model, model in floors) for model in (each.first, each.second))
+            first, second = (model_name(model, model in baselines) for model in (each.first, each.second))
             sentences.append(
                 f"{first} leads with {name} {number(each.means[0])}, {second} follows with {number(each.means[1])}: "
                 f"{_certainty(each)}."
             )
         else:
-            sentences.append(_other(each, name, floors))
+            sentences.append(_other(each, name, baselines))
     return Told(title, sentences, sure)
 
 
-def _other(each: Compared, name: str, floors: set[str]) -> str:
+def _other(each: Compared, name: str, baselines: set[str]) -> str:
     first, second = each.first, each.second
     means = f"{number(each.means[0])} against {number(each.means[1])}"
-    what = "The best trained model" if "best model and best floor" in each.roles else "The baseline"
+    what = "The best trained model" if "best model and best baseline" in each.roles else "The reference"
     ahead = (each.means[0] > each.means[1]) == (each.better == "higher")
     where = "ahead of" if ahead else "behind"
     against = (
-        f"the best floor, {second}"
-        if "best model and best floor" in each.roles
-        else model_name(second, second in floors)
+        f"the best baseline, {second}"
+        if "best model and best baseline" in each.roles
+        else model_name(second, second in baselines)
     )
     return f"{what}, {first}, is {where} {against} ({name} {means}): {_certainty(each, needed=False)}."
 

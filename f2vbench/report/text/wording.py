@@ -47,14 +47,14 @@ def metric_name(metric: str, better: str = "higher") -> str:
     return f"{METRIC_NAMES.get(base, base)}{told}{arrow}"
 
 
-def kind_of(floor: bool, weights: str) -> str:
-    """``floor``, ``untrained`` or what the weights are called."""
-    return "floor" if floor else weights
+def kind_of(baseline: bool, weights: str) -> str:
+    """``baseline``, ``untrained`` or what the weights are called."""
+    return "baseline" if baseline else weights
 
 
-def model_name(encoder: str, floor: bool) -> str:
-    """An encoder as sentences call it, floors told to be floors."""
-    return f"{encoder} (floor)" if floor else encoder
+def model_name(encoder: str, baseline: bool) -> str:
+    """An encoder as sentences call it, baselines told to be baselines."""
+    return f"{encoder} (baseline)" if baseline else encoder
 
 
 def shots_text(shots: int | None, family: str) -> str:

@@ -38,14 +38,14 @@ def write_report(
     out: Path,
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
-    baseline: str | None = None,
+    reference: str | None = None,
     embeddings: Embeddings | None = None,
 ) -> Iterator[Written]:
     """Write what the settings ask for, kind by kind; each is told once it is there.
 
     Args:
         metrics: of the tables; by default the main ones of each task's family.
-        baseline: a model that is compared with the best other everywhere.
+        reference: a model that is compared with the best other everywhere.
         embeddings: reads stored embeddings, for their map.
 
     Raises:
@@ -57,7 +57,7 @@ def write_report(
         raise SettingsError(_NO_PYARROW)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
-    held = content(results, metrics, baseline, Procedure(settings.test, settings.adjust))
+    held = content(results, metrics, reference, Procedure(settings.test, settings.adjust))
     frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
     frames["cost"] = results.cost
     if len(results.attention):

@@ -1,4 +1,4 @@
-"""Floors that give vectors: what the colour floor counts, and that random networks are untrained and the same."""
+"""Baselines that give vectors: what the colour baseline counts, and that random networks are untrained and the same."""
 
 from __future__ import annotations
 
@@ -98,16 +98,16 @@ def test_what_lies_around_the_field_of_view_does_not_count():
 
 
 def test_the_shares_add_up_and_follow_the_colour():
-    floor = load_encoder("colour")
+    baseline = load_encoder("colour")
     disc, _ = _disc()
     darker = (disc * 0.6).astype(np.uint8)
-    bright, dark = floor.embed([disc, darker])
+    bright, dark = baseline.embed([disc, darker])
     assert bright.shape == (93,)
     assert bright.dtype == np.float32
     for vector in (bright, dark):
         np.testing.assert_allclose([vector[:16].sum(), vector[16:32].sum(), vector[32:48].sum()], 1, rtol=1e-5)
     assert bright[48] > dark[48] + 0.1
-    assert np.array_equal(floor.embed([darker])[0], dark)
+    assert np.array_equal(baseline.embed([darker])[0], dark)
 
 
 def test_photographs_without_light_or_of_few_pixels_get_finite_numbers():
@@ -128,7 +128,7 @@ def test_a_random_network_is_untrained_and_the_same_everywhere():
     torch.manual_seed(2)
     second = load_encoder("random")
     assert first.describe()["weights"] == "untrained"
-    assert first.spec.is_floor
+    assert first.spec.is_baseline
     assert np.array_equal(first.embed([disc]), second.embed([disc]))
     assert first.embed([disc]).shape == (1, 512)
 
@@ -145,6 +145,6 @@ def test_no_residual_branch_of_the_random_network_is_shut_off():
 
 
 def test_the_random_generator_is_the_untrained_encoder_of_pix2pixhd():
-    floor, encoder = load_encoder("random:pix2pixhd"), load_encoder("pix2pixhd:untrained")
-    assert floor.state_sha256() == encoder.state_sha256()
-    assert (floor.spec.name, floor.width) == ("random:pix2pixhd", 1024)
+    baseline, encoder = load_encoder("random:pix2pixhd"), load_encoder("pix2pixhd:untrained")
+    assert baseline.state_sha256() == encoder.state_sha256()
+    assert (baseline.spec.name, baseline.width) == ("random:pix2pixhd", 1024)

@@ -9,11 +9,11 @@ from PIL import Image
 from skimage.morphology import black_tophat, disk
 from sklearn.metrics import roc_auc_score
 
-from f2vbench.encoders.baselines.vessel_filters import ScoreFloor
+from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 from f2vbench.encoders.registry import build, parse_model
 from f2vbench.errors import DataError, SettingsError
 
-FLOORS = ("tophat", "frangi", "sato", "green")
+BASELINES = ("tophat", "frangi", "sato", "green")
 
 
 def _eye(diameter: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def _eye(diameter: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rgb, fov, line
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("diameter", [300, 1200])
 def test_vessels_score_higher_and_the_surround_nothing(name, diameter):
     rgb, fov, line = _eye(diameter)
@@ -43,7 +43,7 @@ def test_vessels_score_higher_and_the_surround_nothing(name, diameter):
 @pytest.mark.parametrize("name", ["tophat", "frangi", "sato"])
 def test_the_rim_of_the_field_of_view_is_no_vessel(name):
     rgb, fov, line = _eye(500)
-    score = ScoreFloor(name).score(rgb, fov)
+    score = ScoreBaseline(name).score(rgb, fov)
     rim = fov & (cv2.distanceTransform(fov.astype(np.uint8), cv2.DIST_L2, 3) <= 10)
     assert score[rim & ~line].mean() < 0.1 * score[line & ~rim].mean()
 
@@ -53,19 +53,19 @@ def test_large_photographs_are_filtered_at_the_reference_size():
     small = cv2.resize(rgb, (540, 540), interpolation=cv2.INTER_AREA)
     reduced = black_tophat(cv2.GaussianBlur(small[..., 1], (5, 5), 1), disk(7)).astype(np.float32)
     expected = cv2.resize(reduced, (1080, 1080), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(ScoreFloor("tophat").score(rgb, np.ones((1080, 1080), bool)), expected)
+    np.testing.assert_array_equal(ScoreBaseline("tophat").score(rgb, np.ones((1080, 1080), bool)), expected)
 
 
 def test_wrong_arguments_are_explained():
     rgb, fov, _ = _eye(100)
-    floor = ScoreFloor("tophat")
+    baseline = ScoreBaseline("tophat")
     for wrong_rgb, wrong_fov in ((rgb[..., 0], fov), (rgb / 255, fov), (rgb, fov[1:]), (rgb, fov.astype(int))):
         with pytest.raises(DataError, match="got"):
-            floor.score(wrong_rgb, wrong_fov)
+            baseline.score(wrong_rgb, wrong_fov)
     with pytest.raises(DataError, match="empty"):
-        floor.score(rgb, np.zeros_like(fov))
-    with pytest.raises(SettingsError, match="no score floor named 'hessian'"):
-        ScoreFloor("hessian")
+        baseline.score(rgb, np.zeros_like(fov))
+    with pytest.raises(SettingsError, match="no score baseline named 'hessian'"):
+        ScoreBaseline("hessian")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_quoted_auroc_of_the_tophat_on_rite(rite):
     """0.934, mean over photographs inside the field of view, and the same from scikit-image's operator."""
     found, independent = [], []
     for rgb, fov, vessel in rite:
-        found.append(roc_auc_score(vessel[fov], ScoreFloor("tophat").score(rgb, fov)[fov]))
+        found.append(roc_auc_score(vessel[fov], ScoreBaseline("tophat").score(rgb, fov)[fov]))
         plain = black_tophat(cv2.GaussianBlur(rgb[..., 1], (5, 5), 1), disk(7))
         independent.append(roc_auc_score(vessel[fov], plain[fov]))
     assert len(found) == 20
@@ -95,7 +95,7 @@ def test_the_quoted_auroc_of_the_tophat_on_rite(rite):
     assert found == pytest.approx(independent, abs=1e-6)
 
 
-def test_the_floors_keep_their_order_on_a_photograph_of_rite(rite):
+def test_the_baselines_keep_their_order_on_a_photograph_of_rite(rite):
     rgb, fov, vessel = rite[0]
-    auroc = {name: roc_auc_score(vessel[fov], ScoreFloor(name).score(rgb, fov)[fov]) for name in FLOORS}
+    auroc = {name: roc_auc_score(vessel[fov], ScoreBaseline(name).score(rgb, fov)[fov]) for name in BASELINES}
     assert auroc["green"] < auroc["frangi"] < auroc["sato"] < auroc["tophat"]

@@ -56,8 +56,8 @@ def test_an_encoder_has_one_colour_whoever_stands_beside_it():
     models = [colours[name] for name in everyone if name not in ("tophat", "scratch")]
     assert len(set(models)) == len(models)
     assert colour_of(["fundus2fa", "fundus2fa:untrained"])["fundus2fa"] == colours["fundus2fa:untrained"]
-    for floor in ("tophat", "scratch"):
-        red, green, blue = (colours[floor][place : place + 2] for place in (1, 3, 5))
+    for baseline in ("tophat", "scratch"):
+        red, green, blue = (colours[baseline][place : place + 2] for place in (1, 3, 5))
         assert red == green == blue
     many = colour_of([f"timm:m{n}" for n in range(20)])
     assert len(set(many.values())) == 20
@@ -73,14 +73,14 @@ def test_colours_are_the_same_in_every_figure(results):
             assert to_hex(colour) == look.colour.lower()
 
 
-def test_floors_are_hatched_untrained_models_hollow_and_each_has_a_marker_of_its_own(results):
+def test_baselines_are_hatched_untrained_models_hollow_and_each_has_a_marker_of_its_own(results):
     looks = looks_of(results.frame)
     assert list(looks)[-2:] == ["colour", "random"]
     assert looks["colour"].hatch
     assert looks["colour"].hatch != looks["random"].hatch
     assert looks["fundus2fa:untrained"].bar()["facecolor"] == "white"
     assert looks["fundus2fa-mini"].bar()["facecolor"] == looks["fundus2fa-mini"].colour
-    models = [look.marker for look in looks.values() if not look.floor]
+    models = [look.marker for look in looks.values() if not look.baseline]
     assert len(set(models)) == len(models)
 
 
@@ -199,8 +199,10 @@ def test_attention_is_bars_of_the_mean_with_every_seed_a_point_and_parts_have_th
     assert points[0] == pytest.approx([0.7, 0.75, 0.8])
     assert axis.get_title(loc="left").startswith("PAPILA, 1 a class")
     legend = legend_of(drawn)
-    assert list(legend) == ["colour (floor)", "elsewhere"]
-    assert to_hex(legend["colour (floor)"].get_edgecolor()) == looks_of(Results(records).frame)["colour"].colour.lower()
+    assert list(legend) == ["colour (baseline)", "elsewhere"]
+    assert (
+        to_hex(legend["colour (baseline)"].get_edgecolor()) == looks_of(Results(records).frame)["colour"].colour.lower()
+    )
     assert "n = 3 seeds" in drawn.caption
 
 

@@ -33,7 +33,7 @@ def run(tmp_path_factory) -> tuple[Path, Path]:
     data = write_eyes(folder / "eyes", 6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("F2VBENCH_CACHE", str(folder / "cache"))
-        words = {"floors": ["green"], "shots": [1], "seeds": 2, "jobs": 1, "out": str(folder / "run")}
+        words = {"baselines": ["green"], "shots": [1], "seeds": 2, "jobs": 1, "out": str(folder / "run")}
         Benchmark(task="folder", data=str(data), model=["tophat"], **words).run(Silent())
     return folder / "run", data
 
@@ -49,7 +49,7 @@ def test_examples_show_the_best_median_and_worst_image_of_the_best_model(results
     dice = rows[rows.encoder == "tophat"].sort_values("value", ascending=False).value.to_numpy()
     shown = [axis.get_xlabel() for axis in drawn.figure.axes if "Dice" in axis.get_xlabel()]
     expected = [dice[0], dice[len(dice) // 2], dice[-1]]
-    assert shown[::2] == [f"Dice {value:.3f}" for value in expected]  # every other one is of the floor beside it
+    assert shown[::2] == [f"Dice {value:.3f}" for value in expected]  # every other one is of the baseline beside it
     assert [axis.get_ylabel() for axis in drawn.figure.axes if axis.get_ylabel()] == ["best", "median", "worst"]
     assert f"Of {len(dice)} test images" in drawn.caption
 
@@ -125,7 +125,7 @@ def searched(tmp_path_factory):
     (folder / "eyes" / "retrieval.csv").write_text("\n".join(rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("F2VBENCH_CACHE", str(folder / "cache"))
-        words = {"floors": ["thumbnail", "colour"], "seeds": 1, "jobs": 1, "out": str(folder / "run")}
+        words = {"baselines": ["thumbnail", "colour"], "seeds": 1, "jobs": 1, "out": str(folder / "run")}
         task = {"task": "phantom-retrieval", "data": str(folder / "eyes"), "model": ["thumbnail"]}
         yield Benchmark(**task, **words).run(Silent())
 

@@ -18,7 +18,7 @@ from f2vbench.report.writers.html import page
 from tests.helpers.stored_runs import MACHINE, SOFTWARE
 
 
-def record(encoder: str, seed: int, hit_rate: float, floor: bool = False) -> dict:
+def record(encoder: str, seed: int, hit_rate: float, baseline: bool = False) -> dict:
     """A unit of 40 images of 20 patients with metrics that are drawn."""
     draw = np.random.default_rng([seed, int(100 * hit_rate)])
     names = [f"i{n:02}" for n in range(40)]
@@ -39,8 +39,8 @@ def record(encoder: str, seed: int, hit_rate: float, floor: bool = False) -> dic
         "identity": {"data": "d", "model": {}},
         "timing": {},
         "provenance": {"software": SOFTWARE, "machine": MACHINE, "device": "cpu", "weights_sha256": None},
-        "weights": "none" if floor else "untrained",
-        "floor": floor,
+        "weights": "none" if baseline else "untrained",
+        "baseline": baseline,
         "result": {
             "episode": {"test": names, "support": [], "seed": seed, "patients": patients, "patients_in_all": 20},
             "reasons": {},
@@ -54,7 +54,7 @@ def record(encoder: str, seed: int, hit_rate: float, floor: bool = False) -> dic
 
 @pytest.fixture(scope="module")
 def records() -> list[dict]:
-    return [record("good", s, 0.8) for s in range(3)] + [record("poor", s, 0.3, floor=True) for s in range(3)]
+    return [record("good", s, 0.8) for s in range(3)] + [record("poor", s, 0.3, baseline=True) for s in range(3)]
 
 
 def test_intervals_hold_the_mean_over_seeds_and_comparisons_are_paired_by_query(records):
@@ -77,7 +77,7 @@ def test_intervals_hold_the_mean_over_seeds_and_comparisons_are_paired_by_query(
         compare(records, "goood")
     text = tables(Results(records), baseline="good").text
     assert "resamples of patients" in text
-    assert "poor (floor)" in text
+    assert "poor (baseline)" in text
 
 
 def test_the_intervals_are_those_of_a_slow_bootstrap_of_patients_and_not_of_images(records):
@@ -208,7 +208,7 @@ def test_similarities_near_one_are_told_from_it():
 
 
 def test_tables_hold_the_numbers_of_intervals_and_comparisons(records):
-    first, second = retrieval_tables(records, None, str)  # the best that is no floor
+    first, second = retrieval_tables(records, None, str)  # the best that is no baseline
     assert second.title == "Retrieval: good against each other model"
     table = intervals(records)
     assert first.frame["value"].tolist() == table.value.tolist()

@@ -44,8 +44,8 @@ def test_columns_that_tell_different_things_of_a_row_stay_together():
 
 
 def test_a_detail_stands_small_below_its_entry():
-    rows = [[Cell("a_b", detail="floor"), Cell("0.9", 0.9, detail="± 0.1", mark="best", unsure=True)]]
+    rows = [[Cell("a_b", detail="baseline"), Cell("0.9", 0.9, detail="± 0.1", mark="best", unsure=True)]]
     text = tabular(Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows))
-    assert r"\begin{tabular}[t]{@{}l@{}}a\_b\\[-2pt]{\scriptsize floor}\end{tabular} & " in text
+    assert r"\begin{tabular}[t]{@{}l@{}}a\_b\\[-2pt]{\scriptsize baseline}\end{tabular} & " in text
     best = r"\textbf{0.9}\textsuperscript{n.s.}\\[-2pt]{\scriptsize \ensuremath{\pm} 0.1}"
     assert rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{best}\end{{tabular}} \\[3pt]" in text

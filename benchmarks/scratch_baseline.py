@@ -1,9 +1,9 @@
-"""The `scratch` floor against the plain from-scratch recipe, at the same wall-clock budget.
+"""The `scratch` baseline against the plain from-scratch recipe, at the same wall-clock budget.
 
 Both learn vessels from one RITE photograph in the same number of seconds, in one process, with the same
 threads and supports, and are scored inside the field of view on the other photographs:
 
-    python -m benchmarks.scratch_floor --data FOLDER/rite --seconds 75 --seeds 4
+    python -m benchmarks.scratch_baseline --data FOLDER/rite --seconds 75 --seeds 4
 
 `FOLDER/rite` has RITE's own layout (`AV_groundTruth/training/{images,vessel}`) and DRIVE's field-of-view
 masks beside it (`drive_fov/training`). The plain recipe standardises each channel of a photograph: without
@@ -151,7 +151,7 @@ def plain_recipe() -> Recipe:
 
 
 def our_recipe(batch_size: int) -> Recipe:
-    """The floor that f2vbench ships."""
+    """The baseline that f2vbench ships."""
 
     def train(eye: Eye, steps: int, seed: int) -> nn.Module:
         support = ([eye.photograph], [eye.vessels], [eye.field_of_view])
