@@ -27,14 +27,15 @@ from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
-from f2vbench.store.runs import Record, RunFolder
+from f2vbench.store.runs import Record
 from f2vbench.utils.files import write_atomically, write_csv
 from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from f2vbench.report.tables.table import Table
+    from f2vbench.report.stored_data import StoredData
+    from f2vbench.report.writers.rendered_table import RenderedTable
 
 _SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
 _AS_IN_THE_PAPERS = Procedure()
@@ -107,10 +108,14 @@ class Results:
         Raises:
             StoreError: its folder is not known, or the file is gone or damaged.
         """
-        place = next((i for i, held in enumerate(self.records) if held is record), None)
-        if place is None or place >= len(self.sources):
-            raise StoreError("predictions are read from a run folder: load these results with Results.load")
-        return RunFolder(self.sources[place]).get_predictions(record["result"]["predictions"]["sha256"])
+        return self.stored.predictions(record)
+
+    @cached_property
+    def stored(self) -> StoredData:
+        """Predictions, score maps, photographs and embeddings that are stored for these results."""
+        from f2vbench.report.stored_data import StoredData
+
+        return StoredData(self.records, self.sources, self.calls)
 
     @property
     def main_metrics(self) -> dict[str, list[str]]:
@@ -202,7 +207,7 @@ class Results:
         """Write the tidy frame; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str) -> RenderedTable:
         """One of the papers' tables: ``supp-1`` to ``supp-7``, or ``table-1`` of videos.
 
         Raises:

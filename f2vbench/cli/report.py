@@ -12,7 +12,6 @@ from f2vbench.adapters.registry import family_named
 from f2vbench.analysis.retrieval import untold
 from f2vbench.errors import StoreError
 from f2vbench.report.settings import ReportSettings
-from f2vbench.report.stored_embeddings import stored_embeddings
 from f2vbench.report.tables.retrieval import as_text, retrieval_tables
 from f2vbench.report.tables.terminal import attention_text, results_text
 from f2vbench.report.writers.write_report import write_report
@@ -84,9 +83,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{found.text}"
     out = settings.out or folders[0]
     yield ""
-    parts = write_report(
-        results, out, settings, metrics, _compared(found.summary, reference), stored_embeddings(results)
-    )
+    parts = write_report(results, out, settings, metrics, _compared(found.summary, reference))
     for written in parts:
         yield f"written: {written.text}"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.comparisons import Compared, Pairs, as_frame, pairs_that_matter
+from f2vbench.analysis.comparisons import Compared, as_frame, pairs_that_matter
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.report.tables.attention import attention_table
 from f2vbench.report.tables.comparisons import comparison_tables
@@ -24,37 +23,14 @@ from f2vbench.report.text.cautions import cautions, remarks
 from f2vbench.report.text.methods import methods_text, title_of
 from f2vbench.report.text.summary import Told, overview, told_places, verdict_sentence
 from f2vbench.report.text.wording import Names
+from f2vbench.report.writers.rendered_table import RenderedTable
 from f2vbench.stats.procedure import Procedure
-from f2vbench.store.runs import Record
 from f2vbench.utils.text import plural
 
+if TYPE_CHECKING:
+    from f2vbench.results import Results
+
 _AS_IN_THE_PAPERS = Procedure()
-Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
-
-
-class Reported(Protocol):
-    """What a report reads; `f2vbench.Results` is one."""
-
-    records: list[Record]
-    sources: list[Path]
-    calls: list[Record]
-    frame: pd.DataFrame
-    attention: pd.DataFrame
-    families: dict[str, str]
-    lower_is_better: frozenset[str]
-    notes: list[str]
-
-    @property
-    def cost(self) -> pd.DataFrame: ...
-
-    @property
-    def main_metrics(self) -> dict[str, list[str]]: ...
-
-    def summary(self, metrics: Metrics = None) -> pd.DataFrame: ...
-
-    def comparisons(
-        self, metrics: Metrics = None, pairs: Pairs | None = None, procedure: Procedure = ...
-    ) -> list[Compared]: ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +76,7 @@ class Content:
 
 
 def content(
-    results: Reported,
+    results: Results,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
     procedure: Procedure = _AS_IN_THE_PAPERS,
@@ -144,7 +120,7 @@ def content(
     )
 
 
-def table_named(results: Reported, name: str) -> Table:
+def table_named(results: Results, name: str) -> RenderedTable:
     """One of the papers' tables, as ``supp-2``.
 
     Raises:
@@ -158,10 +134,10 @@ def table_named(results: Reported, name: str) -> Table:
         what = f"{' or '.join(named.protocols)} units of {named.family}"
         about = {True: ", outcomes of the whole body", False: ", diseases of the eye", None: ""}[named.systemic]
         raise StoreError(f"nothing for {name}, {named.title.lower()}: these results hold no {what}{about}")
-    return found
+    return RenderedTable.from_table(found)
 
 
-def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None, procedure: Procedure) -> Table | None:
+def _named(results: Results, name: str, comparisons: Sequence[Compared] | None, procedure: Procedure) -> Table | None:
     """One of the papers' tables; its comparisons are made, and adjusted, for it alone where none are handed over."""
     named = NAMED[name]
     there = {(task, metric) for task, metric in zip(results.frame.task, results.frame.metric, strict=True)}
@@ -174,7 +150,7 @@ def _named(results: Reported, name: str, comparisons: Sequence[Compared] | None,
     return named_table(name, summary, tested, tasks, _names(results), procedure)
 
 
-def _names(results: Reported) -> Names:
+def _names(results: Results) -> Names:
     return Names({task: title_of(task, results.calls) for task in results.families}, results.families)
 
 

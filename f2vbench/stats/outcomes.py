@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from f2vbench.utils.text import p_value
+
 Varies = Literal["head seed", "episode", "split", "test patients", "tasks"]
 Verdict = Literal["better", "worse", "not separable", "no test"]
 
@@ -182,7 +184,7 @@ def _difference_text(result: Comparison) -> str:
 
 
 def _p_text(result: Comparison) -> str:
-    texts = [f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'}" for p in (result.p, result.p_adjusted) if p is not None]
+    texts = [p_value(p, equation=True) for p in (result.p, result.p_adjusted) if p is not None]
     if result.adjustment is not None:
         texts[-1] = f"{result.adjustment.name}-adjusted {texts[-1]}"
     return ", ".join(texts)

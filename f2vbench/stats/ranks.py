@@ -16,6 +16,7 @@ from f2vbench.stats.correction import adjust
 from f2vbench.stats.methods import FRIEDMAN, NEMENYI, WILCOXON_HOLM
 from f2vbench.stats.outcomes import Comparison, Method, Verdict
 from f2vbench.stats.signed_rank import wilcoxon_test
+from f2vbench.utils.text import p_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Friedman:
         if self.p is None:
             return f"no test of ranks is possible: {self.reason} ({basis})"
         verdict = "some models rank apart" if self.p < alpha else "the models' ranks are not separable at this n"
-        return f"{verdict}: χ² = {self.statistic:.3f}, p = {self.p:.4f} ({basis})"
+        return f"{verdict}: χ² = {self.statistic:.3f}, {p_value(self.p, equation=True)} ({basis})"
 
 
 @dataclass(frozen=True, kw_only=True)

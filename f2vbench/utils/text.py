@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,19 @@ def shortened(names: Sequence[str]) -> str:
     """Some names for a sentence: ``a, b, c, d, e and 7 more``."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def p_value(p: float | None, *, equation: bool = False) -> str:
+    """Format a p-value with four decimals: ``0.0312``, ``<0.0001``, or a dash for None and NaN.
+
+    Args:
+        equation: Return ``p = 0.0312`` or ``p < 0.0001``.
+    """
+    if p is None or math.isnan(p):
+        return "–"
+    if p < 1e-4:
+        return "p < 0.0001" if equation else "<0.0001"
+    return f"p = {p:.4f}" if equation else f"{p:.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -222,7 +222,7 @@ def test_pairs_are_best_and_second_model_and_baseline_and_baseline():
     chosen = pairs_that_matter("a")(summary)
     assert chosen == {
         ("tophat", "b"): ("best and second", "best model and best baseline"),
-        ("a", "tophat"): ("baseline and best other",),
+        ("a", "tophat"): ("reference and best other",),
     }
 
 

@@ -103,7 +103,7 @@ def record(unit: dict[str, Any], result: dict[str, Any], family: str, weights: s
         "fingerprint": "".join(f"{ord(c):x}" for c in str(unit))[-64:],
         "identity": {"data": "0" * 64, "model": {"family": unit["encoder"].partition(":")[0]}},
         "weights": weights,
-        "baseline": baseline,
+        "floor": baseline,
         "result": result,
         "timing": {
             "prepare_seconds": 0.2,

@@ -20,11 +20,13 @@ from f2vbench.cli.main import main
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.report.content import content
 from f2vbench.report.figures.catalogue import draw
-from f2vbench.report.tables.table import Cell, Column, Table
+from f2vbench.report.tables.table import Cell, Column
 from f2vbench.report.text.wording import SHOTS_OF, number
 from f2vbench.report.writers.html import page, page_figure
 from f2vbench.report.writers.latex import document, escaped, tabular
 from f2vbench.report.writers.markdown import escaped as escaped_markdown
+from f2vbench.report.writers.markdown import markdown
+from f2vbench.report.writers.rendered_table import RenderedTable
 from f2vbench.stats.procedure import Procedure
 from tests.helpers.stored_runs import call_record, grid, unit_record, write_run
 
@@ -203,7 +205,7 @@ def test_best_is_bold_and_second_underlined_where_asked():
         [Cell("a_b"), Cell("0.9", 0.9, mark="best", unsure=True)],
         [Cell("c"), Cell("0.8", 0.8, mark="second", muted=True)],
     ]
-    table = Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows)
+    table = RenderedTable("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows)
     assert r"a\_b & \textbf{0.9}\textsuperscript{n.s.} \\" in tabular(table)
     assert "underline" not in tabular(table)
     assert r"\underline{0.8}" in tabular(table, second=True)
@@ -213,7 +215,7 @@ def test_best_is_bold_and_second_underlined_where_asked():
 
 
 def test_markdown_is_no_markup_from_data(run):
-    text = content(Results.load(run)).places[0].to_markdown()
+    text = markdown(content(Results.load(run)).places[0])
     assert "<script>" not in text
     assert r"&lt;script&gt;alert\('x'\)&lt;/script&gt;" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]

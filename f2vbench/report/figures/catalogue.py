@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from f2vbench.errors import SettingsError, did_you_mean
 from f2vbench.report.figures import (
@@ -25,8 +26,11 @@ from f2vbench.report.figures import (
     worst_cases,
 )
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.source import Embeddings, ResultsLike, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style, style_named
+
+if TYPE_CHECKING:
+    from f2vbench.results import Results
 
 
 @dataclass(frozen=True)
@@ -150,23 +154,21 @@ def figure_names(names: Sequence[str]) -> list[str]:
 
 
 def draw(
-    results: ResultsLike,
+    results: Results,
     names: Sequence[str] | None = None,
     style: str | Style = "nature",
-    embeddings: Embeddings | None = None,
 ) -> Iterator[DrawnFigure]:
     """Figures of some results, one after another; those without material are left out (`missing` says why).
 
     Args:
         results: a `f2vbench.results.Results`.
         names: of `FIGURES`, or aliases; by default all.
-        embeddings: for their maps, such as `f2vbench.report.stored_embeddings.stored_embeddings`.
 
     Raises:
         SettingsError: no such figure or style.
         StoreError: stored predictions are gone or damaged.
     """
-    source, wanted = Source(results, embeddings), figure_names(list(FIGURES) if names is None else names)
+    source, wanted = Source(results), figure_names(list(FIGURES) if names is None else names)
     look = style_named(style)
     for name in wanted:
         kind = FIGURES[name]
@@ -175,14 +177,12 @@ def draw(
                 yield replace(drawn, kind=name, style=look)
 
 
-def missing(
-    results: ResultsLike, names: Sequence[str] | None = None, embeddings: Embeddings | None = None
-) -> dict[str, str]:
+def missing(results: Results, names: Sequence[str] | None = None) -> dict[str, str]:
     """Figures that can't be drawn from some results: name → why.
 
     Raises:
         SettingsError: no such figure.
     """
-    source = Source(results, embeddings)
+    source = Source(results)
     reasons = {name: FIGURES[name].lacks(source) for name in figure_names(list(FIGURES) if names is None else names)}
     return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from f2vbench.data.task_data import TaskData
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import bottom_legend, model_title, sentences, sheet
-from f2vbench.report.figures.source import NotStored, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import PALE, Style
 from f2vbench.report.figures.tsne import COMPONENTS, MOST_IMAGES, SEED, neighbour_map, perplexity_of, shown_rows
+from f2vbench.report.stored_data import NotStored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +54,6 @@ Method = Callable[[Source, str, Vectors], Mapped]
 
 
 def lacks_embedding_map(source: Source) -> str | None:
-    if not source.has_embeddings:
-        return "embeddings are kept in the feature store, not in run folders, and none were handed over"
     reasons = []
     for task in sorted(source.families):
         try:

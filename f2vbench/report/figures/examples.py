@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import sentences
 from f2vbench.report.figures.pictures import ERRORS, best_encoder, best_median_worst, open_eye, show
-from f2vbench.report.figures.source import NotStored, Place, Source
+from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
 

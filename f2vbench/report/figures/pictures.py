@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.images import content_hash, read_label, read_part
 from f2vbench.data.square_crop import SquareView
-from f2vbench.report.figures.source import NotStored, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import FALSE, INK, MISSED, Style
+from f2vbench.report.stored_data import NotStored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from f2vbench.report.figures.pictures import open_eye
 from f2vbench.report.figures.predictions import Pair
-from f2vbench.report.figures.source import NotStored, Place, Source
+from f2vbench.report.figures.source import Place, Source
+from f2vbench.report.stored_data import NotStored
 from f2vbench.store.runs import Record
 
 EVERY = 8

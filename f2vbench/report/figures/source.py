@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 
 from f2vbench.config.run import Protocol as ProtocolName
-from f2vbench.data.square_crop import SquareView
 from f2vbench.data.task_cards import load_card
-from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.errors import F2VBenchError
 from f2vbench.report.figures.style import Look, looks_of
 from f2vbench.report.text.wording import SHOTS_OF, shots_text
-from f2vbench.store.runs import Record, RunFolder
-from f2vbench.store.score_maps import decode
-from f2vbench.utils.progress import Silent
+from f2vbench.store.runs import Record
+
+if TYPE_CHECKING:
+    from f2vbench.data.task_data import TaskData
+    from f2vbench.results import Results
 
 Kept = TypeVar("Kept")
 PLACE = ["task", "protocol", "shots"]
@@ -28,34 +27,6 @@ _PROTOCOLS = get_args(ProtocolName)
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Of the families whose seeds, shots and tasks are drawn: the first is the one where a figure has room for one."""
 CHANCE = "_chance"
-Embeddings = Callable[[TaskData, str], "tuple[list[str], np.ndarray] | None"]
-"""(task, encoder) → image ids and their (n, width) embeddings, or None where they are not stored."""
-
-
-class ResultsLike(Protocol):
-    """What is asked of `f2vbench.results.Results`.
-
-    Attributes:
-        frame, families, lower_is_better: as there.
-        records: of the units, as the run folders hold them.
-        sources: the folder of each record; empty where the records did not come from folders.
-        calls: of the runs.
-        cost: as there.
-    """
-
-    frame: pd.DataFrame
-    families: dict[str, str]
-    lower_is_better: frozenset[str]
-    records: list[Record]
-    sources: list[Path]
-    calls: list[Record]
-
-    @property
-    def cost(self) -> pd.DataFrame: ...
-
-
-class NotStored(Exception):
-    """What a figure needs is not there; the message says what and why."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +50,14 @@ class Place:
 
 
 class Source:
-    """Results as figures need them.
+    """Results as figures need them."""
 
-    Args:
-        embeddings: where the embedding map may have its vectors from; they are no part of a run folder.
-    """
-
-    def __init__(self, results: ResultsLike, embeddings: Embeddings | None = None):
+    def __init__(self, results: Results):
         self._results = results
-        self._embeddings = embeddings
         self.frame = results.frame
         self.families = results.families
         self.lower_is_better = results.lower_is_better
         self.records = results.records
-        self._tasks: dict[str, TaskData | NotStored] = {}
         self._kept: dict[Hashable, Any] = {}
 
     @cached_property
@@ -158,88 +123,23 @@ class Source:
         return {name: sorted(held, key=lambda r: r["unit"]["seed"]) for name, held in found.items() if held}
 
     def predictions(self, record: Record) -> Mapping[str, np.ndarray]:
-        """Arrays stored with a unit.
-
-        Raises:
-            NotStored: the unit has none.
-            StoreError: the file is gone or damaged.
-        """
-        entry = record["result"].get("predictions")
-        if not entry:
-            raise NotStored("its units store no predictions")
-        return self._folder(record).get_predictions(entry["sha256"])
+        """As `StoredData.predictions`."""
+        return self._results.stored.predictions(record)
 
     def score_map(self, record: Record, image: str) -> np.ndarray:
-        """(height, width) float32 at the photograph's resolution.
-
-        Raises:
-            NotStored: the unit has no map of this image.
-            StoreError: the file is gone or damaged.
-        """
-        entry = record["result"].get("maps", {}).get(image)
-        if entry is None:
-            raise NotStored(f"no score map of {image} is stored")
-        values = decode(self._folder(record).get_map(entry["sha256"]), entry)
-        return SquareView(**entry["view"]).restore(values) if entry["view"] else values
+        """As `StoredData.score_map`."""
+        return self._results.stored.score_map(record, image)
 
     def task_data(self, task: str) -> TaskData:
-        """The task's images, from where the run had them.
-
-        Raises:
-            NotStored: they are not there any more, or have changed.
-        """
-        if task not in self._tasks:
-            try:
-                self._tasks[task] = self._opened(task)
-            except NotStored as reason:
-                self._tasks[task] = reason
-        held = self._tasks[task]
-        if isinstance(held, NotStored):
-            raise held
-        return held
+        """As `StoredData.task_data`."""
+        return self._results.stored.task_data(task)
 
     def embeddings(self, task: str, encoder: str) -> tuple[list[str], np.ndarray] | None:
-        """Image ids and their (n, width) embeddings, or None where they are not stored.
-
-        Raises:
-            NotStored: as `task_data`.
-        """
-        return self._embeddings(self.task_data(task), encoder) if self._embeddings is not None else None
+        """As `StoredData.embeddings`."""
+        return self._results.stored.embeddings(task, encoder)
 
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """What several figures need, made once."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
-
-    @property
-    def has_embeddings(self) -> bool:
-        return self._embeddings is not None
-
-    def _opened(self, task: str) -> TaskData:
-        wanted = {r["identity"]["data"] for r in self.records if r["unit"]["task"] == task}
-        folders = dict.fromkeys(
-            call["data"][task]["folder"] for call in self._results.calls if task in call.get("data", {})
-        )
-        told = "the run folder doesn't say where they were"
-        for folder in folders:
-            try:
-                data = open_task(task, folder, Silent())
-            except F2VBenchError as error:
-                told = str(error)
-                continue
-            if data.fingerprint in wanted:
-                return data
-            told = f"those in {folder} are no longer the ones that were used"
-        raise NotStored(f"the photographs of {task} can't be shown: {told}")
-
-    def _folder(self, record: Record) -> RunFolder:
-        folder = self._folders.get(id(record))
-        if folder is None:
-            raise NotStored("these results were not read from a run folder")
-        return RunFolder(folder)
-
-    @cached_property
-    def _folders(self) -> dict[int, Path]:
-        """Of each record, by its identity as an object."""
-        return {id(record): folder for record, folder in zip(self.records, self._results.sources, strict=False)}

@@ -13,8 +13,9 @@ from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import sentences, sheet
 from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
 from f2vbench.report.figures.predictions import predicted
-from f2vbench.report.figures.source import MAIN_METRICS, NotStored, Place, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Place, Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.store.runs import Record
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from f2vbench.analysis.comparisons import Certainty, Compared
 from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import NONE, Names, interval, metric_name, model_name, number, p_value, signed
+from f2vbench.report.text.wording import NONE, Names, interval, metric_name, model_name, number, signed
 from f2vbench.stats.outcomes import Comparison, varies_text
+from f2vbench.utils.text import p_value
 
 _CERTAINTY: dict[Certainty, str] = {
     "sure": "{}",

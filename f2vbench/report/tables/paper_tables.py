@@ -16,9 +16,10 @@ from f2vbench.report.tables.comparisons import certainty_text
 from f2vbench.report.tables.results import SPREAD, model_cell
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.methods import card_of
-from f2vbench.report.text.wording import NONE, SHOTS_OF, Names, interval, metric_name, number, p_value
+from f2vbench.report.text.wording import NONE, SHOTS_OF, Names, interval, metric_name, number
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.runs import Record
+from f2vbench.utils.text import p_value
 
 _SYSTEMIC_LAYOUTS = ("uk_biobank", "outcome_table")
 _TWO_AREAS = ("auroc", "average_precision")

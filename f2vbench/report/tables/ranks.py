@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from f2vbench.report.figures.ranks import task_scores
-from f2vbench.report.figures.source import MAIN_METRICS, ResultsLike, Source
+from f2vbench.report.figures.source import MAIN_METRICS, Source
 from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, Names, p_value
+from f2vbench.report.text.wording import METRIC_NAMES, NONE, Names
 from f2vbench.stats.ranks import Friedman, PostHoc, friedman_test, nemenyi, wilcoxon_holm, win_tie_loss
+from f2vbench.utils.text import p_value
+
+if TYPE_CHECKING:
+    from f2vbench.results import Results
 
 _LEAST_MODELS, _LEAST_TASKS = 2, 2
 
@@ -23,7 +28,7 @@ class AcrossTasks:
     reason: str = ""
 
 
-def across_tasks(results: ResultsLike, names: Names) -> AcrossTasks:
+def across_tasks(results: Results, names: Names) -> AcrossTasks:
     """Ranks over tasks by the main metric, mean over seeds and over the places that all models share.
 
     Models that lack a task are left out, and named. Places without training are no part.
@@ -92,7 +97,8 @@ def _overall(found: Friedman) -> list[str]:
     notes = [f"{told[0].upper()}{told[1:]}."]
     if found.f_p is not None and found.f_statistic is not None:
         notes.append(
-            f"Iman and Davenport's F of it, less timid: F = {found.f_statistic:.3f}, p = {p_value(found.f_p)}."
+            f"The less conservative F statistic of Iman and Davenport: F = {found.f_statistic:.3f}, "
+            f"{p_value(found.f_p, equation=True)}."
         )
     return notes
 

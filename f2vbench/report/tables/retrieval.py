@@ -8,9 +8,9 @@ import pandas as pd
 
 from f2vbench.analysis.retrieval import METRICS, compare, intervals, modality_pairs, retrieval_records, shown_metrics
 from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval, model_name, number, p_value, signed
+from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval, model_name, number, signed
 from f2vbench.store.runs import Record
-from f2vbench.utils.text import layout
+from f2vbench.utils.text import layout, p_value
 
 _RESAMPLED = "2,000 resamples of patients, each with all of their queries in the galleries of all seeds"
 

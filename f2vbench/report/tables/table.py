@@ -76,18 +76,6 @@ class Table:
         rows = [[cell.text if cell.value is None else cell.value for cell in row] for row in self.rows]
         return DataFrame(rows, columns=self.headings)
 
-    def to_latex(self, *, second: bool = False) -> str:
-        """A ``table`` environment for a document that uses booktabs and graphicx; ``second`` underlines the second."""
-        from f2vbench.report.writers.latex import tabular
-
-        return tabular(self, second=second)
-
-    def to_markdown(self, *, second: bool = False) -> str:
-        """A heading, a pipe table and its notes."""
-        from f2vbench.report.writers.markdown import markdown
-
-        return markdown(self, second=second)
-
     @property
     def headings(self) -> list[str]:
         """One line of titles, the group before each."""

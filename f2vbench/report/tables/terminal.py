@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from f2vbench.utils.text import layout
+from f2vbench.utils.text import layout, p_value
 
 PLACE = ["task", "protocol", "shots"]
 _METRICS_A_TABLE = 2
@@ -96,8 +96,8 @@ def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> s
             row.best_other,
             "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
             str(row.n),
-            _p_text(row.p),
-            _p_text(row.p_adjusted),
+            p_value(row.p),
+            p_value(row.p_adjusted),
             row.reason,
         ]
         for row in comparison.itertuples()
@@ -131,7 +131,3 @@ def attention_text(attention: pd.DataFrame, shots_of: Mapping[str, str]) -> str:
 
 def _weight_text(weights: pd.Series) -> str:
     return f"{weights.mean():.3f}" + (f" ± {weights.std():.3f}" if len(weights) > 1 else "")
-
-
-def _p_text(p: float) -> str:
-    return "–" if pd.isna(p) else "<0.0001" if p < 1e-4 else f"{p:.4f}"

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from f2vbench.analysis.retrieval import untold
 from f2vbench.report.text.methods import card_of
 from f2vbench.store.runs import Record
 from f2vbench.utils.text import plural
 
+if TYPE_CHECKING:
+    from f2vbench.results import Results
+
 _CHANCE = "chance in "
 
 
-class Judged(Protocol):
-    """What of `f2vbench.results.Results` is looked at."""
-
-    calls: list[Record]
-    frame: pd.DataFrame
-    families: dict[str, str]
-    notes: list[str]
-    records: list[Record]
-
-
-def cautions(results: Judged) -> list[str]:
+def cautions(results: Results) -> list[str]:
     """Untrained weights, few or missing seeds, damaged units, and what the checks of the data found."""
     seeds = results.frame.groupby(["task", "protocol"]).seed.nunique()
     few = [f"{task}, {protocol} ({count})" for (task, protocol), count in seeds.items() if 1 < count < 5]
@@ -38,7 +29,7 @@ def cautions(results: Judged) -> list[str]:
     return found
 
 
-def remarks(results: Judged) -> list[str]:
+def remarks(results: Results) -> list[str]:
     """Levels of chance, what was left out, and data in which nothing was found twice."""
     told = [note for note in results.notes if note.startswith(_CHANCE)]
     told += [f"left out: {reason}" for call in results.calls for reason in call.get("left_out", [])]

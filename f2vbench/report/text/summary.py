@@ -11,7 +11,7 @@ import pandas as pd
 from f2vbench.analysis.comparisons import Compared
 from f2vbench.report.text.wording import Names, metric_name, model_name, number
 from f2vbench.stats.outcomes import Comparison
-from f2vbench.utils.text import plural
+from f2vbench.utils.text import p_value, plural
 
 
 @dataclass(frozen=True)
@@ -160,9 +160,8 @@ def _both(each: Compared) -> tuple[Comparison, Comparison]:
 def _needed(found: Comparison) -> str:
     """How many seeds or patients an undecided test would need, or that it is undecided only among so many."""
     if found.p is not None and found.p < 0.05:
-        return (
-            f"alone it would hold over {found.unit} (p = {found.p:.4f}), but not among all comparisons of this report"
-        )
+        alone = f"alone it would hold over {found.unit} ({p_value(found.p, equation=True)})"
+        return f"{alone}, but not among all comparisons of this report"
     return "" if found.needed is None else found.needed.sentence(found.unit)
 
 
@@ -170,4 +169,4 @@ def _p(found: Comparison) -> str:
     p = found.p if found.p_adjusted is None else found.p_adjusted
     if p is None:
         return f"no test: {found.reason}"
-    return f"n = {found.n}, p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'}"
+    return f"n = {found.n}, {p_value(p, equation=True)}"

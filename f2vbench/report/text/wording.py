@@ -101,9 +101,3 @@ def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return ""
     return f"[{number(low, digits)}, {number(high, digits)}]"
-
-
-def p_value(p: float | None) -> str:
-    if p is None or pd.isna(p):
-        return NONE
-    return "<0.0001" if p < 1e-4 else f"{p:.4f}"

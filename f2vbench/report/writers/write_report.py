@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import pandas as pd
 
 from f2vbench.errors import SettingsError
-from f2vbench.report.content import Content, Reported, content
+from f2vbench.report.content import Content, content
 from f2vbench.report.figures.catalogue import draw, figure_names, missing
 from f2vbench.report.figures.figure import DrawnFigure, Format, save
-from f2vbench.report.figures.source import Embeddings
 from f2vbench.report.figures.style import style_named
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.writers.html import page, page_figure
@@ -21,6 +20,9 @@ from f2vbench.report.writers.latex import document
 from f2vbench.report.writers.markdown import escaped, markdown
 from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.files import write_atomically, write_csv
+
+if TYPE_CHECKING:
+    from f2vbench.results import Results
 
 _SHOWN: tuple[Format, ...] = ("png", "svg")  # by readers of Markdown
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
@@ -34,19 +36,17 @@ class Written(NamedTuple):
 
 
 def write_report(
-    results: Reported,
+    results: Results,
     out: Path,
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
-    embeddings: Embeddings | None = None,
 ) -> Iterator[Written]:
     """Write what the settings ask for, kind by kind; each is told once it is there.
 
     Args:
         metrics: of the tables; by default the main ones of each task's family.
         reference: a model that is compared with the best other everywhere.
-        embeddings: reads stored embeddings, for their map.
 
     Raises:
         SettingsError: no such figure or style, or parquet without pyarrow; nothing has been written then.
@@ -68,7 +68,7 @@ def write_report(
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
     wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    drawn = list(draw(results, wanted, settings.style, embeddings))
+    drawn = list(draw(results, wanted, settings.style))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if drawn and kinds:
         yield _written(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
@@ -76,7 +76,7 @@ def write_report(
         shown = [_linked(figure, kinds) for figure in drawn if set(kinds) & set(_SHOWN)]
         yield _written(out, [_write(out / "report.md", as_markdown(held, shown, second=settings.second))])
     if "html" in formats:
-        lacking = missing(results, wanted, embeddings)
+        lacking = missing(results, wanted)
         text = page(held, [page_figure(figure) for figure in drawn], lacking)
         yield _written(out, [_write(out / "report.html", text)])
 

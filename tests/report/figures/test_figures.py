@@ -157,7 +157,7 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
         "modality-pairs",
     }
     assert lacking["retrieval"] == lacking["modality-pairs"] == lacking["retrieval-examples"] == "no retrieval units"
-    assert "feature store" in lacking["embedding-map"]
+    assert "are not available" in lacking["embedding-map"]
     assert not list(draw(results, ["few-shot-segmentation"]))
     assert figure_names(["fig5", "few-shot", "supp-fig1"]) == ["few-shot", "few-shot-aupr"]
     with pytest.raises(SettingsError, match="did you mean 'calibration'") as refused:

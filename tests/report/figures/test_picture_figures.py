@@ -17,9 +17,9 @@ from f2vbench.report.figures.catalogue import draw, missing
 from f2vbench.report.figures.pictures import ERRORS, SIDE, Eye, open_eye
 from f2vbench.report.figures.pixel_curves import pixel_pairs
 from f2vbench.report.figures.predictions import GRID, roc_curve
-from f2vbench.report.figures.source import NotStored, Place, Source
+from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import GOOD, style_named
-from f2vbench.report.stored_embeddings import stored_embeddings
+from f2vbench.report.stored_data import NotStored
 from f2vbench.utils.progress import Silent
 from tests.helpers.eyes import write_eyes
 
@@ -91,10 +91,15 @@ def test_photographs_that_changed_or_went_are_not_shown(run, tmp_path, monkeypat
     folder, data = tmp_path / "run", tmp_path / "eyes"
     shutil.copytree(run[0], folder)
     shutil.copytree(run[1], data)
-    results = Results.load(folder)
-    for call in results.calls:
-        call["data"]["folder"]["folder"] = str(data)
     monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "cache"))
+
+    def load():
+        results = Results.load(folder)
+        for call in results.calls:
+            call["data"]["folder"]["folder"] = str(data)
+        return results
+
+    results = load()
     assert not set(missing(results, WITH_PHOTOGRAPHS))
     source = Source(results)
     assert open_eye(source, "folder", "eye00").vessels is not None
@@ -104,11 +109,12 @@ def test_photographs_that_changed_or_went_are_not_shown(run, tmp_path, monkeypat
     Image.fromarray(pixels).save(first)
     with pytest.raises(NotStored, match="changed since the run"):
         open_eye(source, "folder", "eye00")
-    assert "no longer the ones that were used" in missing(results)["segmentation-examples"]
+    assert "have changed since the run" in missing(load())["segmentation-examples"]
     shutil.rmtree(data)
+    results = load()
     lacking = missing(results)
     assert set(WITH_PHOTOGRAPHS) <= set(lacking)
-    assert "can't be shown" in lacking["worst-cases"]
+    assert "are not available" in lacking["worst-cases"]
     assert not list(draw(results, WITH_PHOTOGRAPHS))
 
 
@@ -130,14 +136,18 @@ def searched(tmp_path_factory):
         yield Benchmark(**task, **words).run(Silent())
 
 
+def test_results_draw_every_figure_of_the_catalogue(searched, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_CACHE", str(searched.sources[0].parent / "cache"))
+    assert searched.figure("embedding-map").axes
+
+
 def test_embeddings_come_back_from_the_feature_store(searched, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(searched.sources[0].parent / "cache"))
-    assert "handed over" in missing(searched)["embedding-map"]
-    assert "embedding-map" not in missing(searched, embeddings=stored_embeddings(searched))
-    (drawn,) = draw(searched, ["embedding-map"], embeddings=stored_embeddings(searched))
+    assert "embedding-map" not in missing(searched)
+    (drawn,) = draw(searched, ["embedding-map"])
     assert drawn.name == "embedding-map-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
-    (drawn,) = draw(searched, ["embedding-tsne"], embeddings=stored_embeddings(searched))
+    (drawn,) = draw(searched, ["embedding-tsne"])
     assert drawn.name == "embedding-tsne-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
     assert "perplexity 5 (30, or a third" in drawn.caption

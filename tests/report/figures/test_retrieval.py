@@ -40,7 +40,7 @@ def record(encoder: str, seed: int, hit_rate: float, baseline: bool = False) -> 
         "timing": {},
         "provenance": {"software": SOFTWARE, "machine": MACHINE, "device": "cpu", "weights_sha256": None},
         "weights": "none" if baseline else "untrained",
-        "baseline": baseline,
+        "floor": baseline,
         "result": {
             "episode": {"test": names, "support": [], "seed": seed, "patients": patients, "patients_in_all": 20},
             "reasons": {},
@@ -75,7 +75,7 @@ def test_intervals_hold_the_mean_over_seeds_and_comparisons_are_paired_by_query(
     assert "every replicate gives the same value" in compared.reason["recall@5"]
     with pytest.raises(StoreError, match="did you mean 'good'"):
         compare(records, "goood")
-    text = tables(Results(records), baseline="good").text
+    text = tables(Results(records), reference="good").text
     assert "resamples of patients" in text
     assert "poor (baseline)" in text
 
@@ -218,7 +218,7 @@ def test_tables_hold_the_numbers_of_intervals_and_comparisons(records):
     assert second.frame["difference"].tolist() == compared.difference.tolist()
     held = second.frame.set_index("metric")["p (Holm)"]
     assert held["Recall@1"] == compared.set_index("metric").p_holm["recall@1"]
-    page_of = content(Results(records), baseline="good")
+    page_of = content(Results(records), reference="good")
     assert [table.name for table in page_of.retrieval] == ["retrieval-intervals", "retrieval-comparisons"]
     assert page_of.retrieval[0] in page_of.tables
     assert 'id="table-retrieval-intervals"' in page(page_of)

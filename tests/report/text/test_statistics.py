@@ -29,7 +29,7 @@ def test_a_second_table_holds_the_other_tests_and_says_how_small_wilcoxons_p_can
 
 
 def test_every_comparison_has_a_sentence_that_says_what_it_would_take():
-    held = content(Results(grid({"a": 0.8, "b": 0.8001, "c": 0.5}, seeds=4, spread=0.05)), baseline="c")
+    held = content(Results(grid({"a": 0.8, "b": 0.8001, "c": 0.5}, seeds=4, spread=0.05)), reference="c")
     assert len(held.verdicts) == len(held.comparisons[0].rows) == len(held.comparison) == 4
     assert list(held.comparison.sentence) == held.verdicts
     for row, sentence in zip(held.comparison.itertuples(), held.verdicts, strict=True):
@@ -85,7 +85,7 @@ def test_pictures_that_are_there_twice_are_told_before_any_number(tmp_path):
 
 
 def test_a_run_half_done_is_reported_and_said_to_be(tmp_path):
-    records = [r for r in grid({"a": 0.9, "b": 0.8, "c": 0.7}, seeds=3) if r["unit"]["seed"] < 2 or r["baseline"]]
+    records = [r for r in grid({"a": 0.9, "b": 0.8, "c": 0.7}, seeds=3) if r["unit"]["seed"] < 2 or r["floor"]]
     records += [r for r in grid({"a": 0.9}, seeds=3) if r["unit"]["seed"] == 2]
     held = content(Results.load(write_run(tmp_path / "run", records)))
     assert any("unfinished: some models have 2 of 3 seeds" in warning for warning in held.warnings)

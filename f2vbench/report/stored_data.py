@@ -1,0 +1,143 @@
+"""What run folders, data folders and the feature store hold for the records of some results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2vbench.config.run import RunSettings
+from f2vbench.data.photographs import entry_name
+from f2vbench.data.square_crop import SquareView
+from f2vbench.data.task_data import TaskData, open_task
+from f2vbench.encoders.feature_identity import declared, entry_size
+from f2vbench.errors import F2VBenchError, StoreError
+from f2vbench.store.features import FeatureSet
+from f2vbench.store.runs import Record, RunFolder
+from f2vbench.store.score_maps import decode
+from f2vbench.utils.progress import Silent
+
+_EMBEDDING = "embedding"
+
+
+class NotStored(StoreError):
+    """Something that a figure or table needs is not stored; the message says what and why."""
+
+
+class StoredData:
+    """Predictions, score maps, photographs and embeddings of stored units, read on request.
+
+    Each task is opened once. No encoder is loaded.
+
+    Args:
+        records: Records of the units.
+        sources: Run folder of each record; empty for records that do not come from a run folder.
+        calls: Settings and provenance of the calls that made the records, the newest of each folder first.
+    """
+
+    def __init__(self, records: Sequence[Record], sources: Sequence[Path], calls: Sequence[Record]):
+        self._records, self._sources, self._calls = records, sources, calls
+        self._tasks: dict[str, TaskData | NotStored] = {}
+
+    def predictions(self, record: Record) -> dict[str, np.ndarray]:
+        """Load the arrays stored with a unit.
+
+        Raises:
+            NotStored: The unit stores no predictions, or its run folder is unknown.
+            StoreError: The file is missing or damaged.
+        """
+        entry = record["result"].get("predictions")
+        if not entry:
+            raise NotStored("its units store no predictions")
+        return self._folder(record).get_predictions(entry["sha256"])
+
+    def score_map(self, record: Record, image: str) -> NDArray[np.float32]:
+        """Load a unit's score map of one image, (height, width) at the resolution of the photograph.
+
+        Raises:
+            NotStored: The unit stores no map of this image, or its run folder is unknown.
+            StoreError: The file is missing or damaged.
+        """
+        entry = record["result"].get("maps", {}).get(image)
+        if entry is None:
+            raise NotStored(f"no score map of {image} is stored")
+        values = decode(self._folder(record).get_map(entry["sha256"]), entry)
+        return SquareView(**entry["view"]).restore(values) if entry["view"] else values
+
+    def task_data(self, task: str) -> TaskData:
+        """Open a task's images in the folder that the run read them from.
+
+        Raises:
+            NotStored: The images are missing or have changed since the run.
+        """
+        if task not in self._tasks:
+            try:
+                self._tasks[task] = self._open_task(task)
+            except NotStored as error:
+                self._tasks[task] = error
+        opened = self._tasks[task]
+        if isinstance(opened, NotStored):
+            raise opened
+        return opened
+
+    def embeddings(self, task: str, encoder: str) -> tuple[list[str], NDArray[np.float32]] | None:
+        """Read the embeddings that an encoder has computed for a task's images from the feature store.
+
+        Returns:
+            Image ids and their (n, width) embeddings, without damaged entries; None where the feature store holds none
+            of them (runs of another machine, or an emptied cache).
+
+        Raises:
+            NotStored: As `task_data`.
+        """
+        index = self.task_data(task).index
+        for features, size in self._feature_sets(encoder):
+            entries = {str(row.image): features.get(entry_name(row, size)) for row in index.itertuples()}
+            vectors = {image: arrays[_EMBEDDING] for image, arrays in entries.items() if arrays is not None}
+            if vectors:
+                return list(vectors), np.stack(list(vectors.values()))
+        return None
+
+    def _feature_sets(self, encoder: str) -> list[tuple[FeatureSet, int]]:
+        """Sets of features that an encoder's units may have read, with the image size, the newest call's first."""
+        identity = next((record["identity"] for record in self._records if record["unit"]["encoder"] == encoder), None)
+        if identity is None:
+            return []
+        found = []
+        for call in self._calls:
+            settings = RunSettings.model_construct(**call["settings"])
+            features = FeatureSet.planned(
+                declared(identity["model"], identity["kind"] == "features", _EMBEDDING, settings)
+            )
+            if features is not None:
+                found.append((features, entry_size(_EMBEDDING, settings)))
+        return found
+
+    def _open_task(self, task: str) -> TaskData:
+        fingerprints = {record["identity"]["data"] for record in self._records if record["unit"]["task"] == task}
+        folders = dict.fromkeys(call["data"][task]["folder"] for call in self._calls if task in call.get("data", {}))
+        reason = "the run folder does not record their folder"
+        for folder in folders:
+            try:
+                data = open_task(task, folder, Silent())
+            except F2VBenchError as error:
+                reason = str(error)
+                continue
+            if data.fingerprint in fingerprints:
+                return data
+            reason = f"the images in {folder} have changed since the run"
+        raise NotStored(f"the photographs of {task} are not available: {reason}")
+
+    def _folder(self, record: Record) -> RunFolder:
+        folder = self._folders.get(id(record))
+        if folder is None:
+            raise NotStored("these results do not come from a run folder; load them with Results.load")
+        return RunFolder(folder)
+
+    @cached_property
+    def _folders(self) -> dict[int, Path]:
+        """Run folder by the identity of the record object."""
+        return {id(record): folder for record, folder in zip(self._records, self._sources, strict=False)}
