@@ -8,7 +8,7 @@ import pandas as pd
 
 from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
-from f2vbench.data.duplicate_counts import doubles_of
+from f2vbench.data.duplicates import count_duplicates
 from f2vbench.data.episodes import Episode
 from f2vbench.results import Results
 from f2vbench.runner.context import Context
@@ -158,7 +158,7 @@ def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
                 "patients": task.index.patient.nunique(),
                 "card": task.card.model_dump(mode="json"),
                 "notes": task.notes,
-                "doubles": doubles_of(task.index, _episodes(plan, name)).as_record(),
+                "doubles": count_duplicates(task.index, _episodes(plan, name)).as_record(),
             }
             for name, task in plan.tasks.items()
         },

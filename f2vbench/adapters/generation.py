@@ -21,8 +21,8 @@ from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
 from f2vbench.config.run import Protocol, RunSettings
-from f2vbench.data.angiograms import TrueVideos, size_problems
-from f2vbench.data.cases import ONE_FRAME, PHASES
+from f2vbench.data.angiograms import RealVideos, size_problems
+from f2vbench.data.cases import LAST_FRAME_OF_PHASE, PHASES
 from f2vbench.data.episodes import Episode
 from f2vbench.data.field_of_view import angiogram_field
 from f2vbench.data.photographs import Photograph
@@ -95,7 +95,7 @@ class Generation(Family):
     def solve(self, tools: Tools, episode: Episode) -> Solved:
         """Make the test part's frames, or read them, and compare them; a strip of each case is stored."""
         started = time.perf_counter()
-        truth = TrueVideos(tools.index)
+        truth = RealVideos(tools.index)
         make, phase = _maker(tools, episode, truth)
         prepared = time.perf_counter()
         pairs = _Pairs(episode.test, tools, truth, make, phase)
@@ -122,7 +122,7 @@ class _Pairs:
 
     images: Sequence[str]
     tools: Tools
-    truth: TrueVideos
+    truth: RealVideos
     make: Maker
     phase: str
     single: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = field(default_factory=dict)
@@ -153,10 +153,10 @@ class _Pairs:
             raise DataError(f"{self.tools.model.name}: {told}; {FRAMES} are compared, or 1, for all cases alike")
         self.made = len(fake)
         if self.made == 1:
-            real = real[[ONE_FRAME[self.phase]]]
+            real = real[[LAST_FRAME_OF_PHASE[self.phase]]]
         real, fake = real * inside, fake * inside
         self.strips[name] = np.concatenate([_row(real), _row(fake)])
-        phases = {self.phase: 0} if self.made == 1 else ONE_FRAME
+        phases = {self.phase: 0} if self.made == 1 else LAST_FRAME_OF_PHASE
         for phase, place in phases.items():
             self.single.setdefault(phase, []).append((real[[place]], fake[[place]], inside))
         return real, fake, inside
@@ -223,7 +223,7 @@ def measure(pairs: _Pairs, names: Sequence[str], seed: int) -> dict[str, Any]:
     return result
 
 
-def _maker(tools: Tools, episode: Episode, truth: TrueVideos) -> tuple[Maker, str]:
+def _maker(tools: Tools, episode: Episode, truth: RealVideos) -> tuple[Maker, str]:
     """What gives uint8 (t, h, w) on a photograph's own pixels, and the phase of a single frame."""
     if tools.model.can_generate:
         frames, phase = tools.maps("video"), tools.encoder().phase

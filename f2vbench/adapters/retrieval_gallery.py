@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.data.episodes import RETRIEVED
+from f2vbench.data.episodes import RECALL_CUTOFF
 from f2vbench.metrics import retrieval as metric
 from f2vbench.metrics.approximate_index import EXACT, approximate, recall_of_exact
 from f2vbench.metrics.exact_neighbours import Floats, Integers, nearest, normalised, ranks_of_relevant
@@ -140,13 +140,13 @@ def _answer(
     question = asked.answerable()
     queries, gallery = unit[question.queries], unit[question.among]
     contents = question.queries, question.among
-    first, similarity = nearest(queries, gallery, RETRIEVED, *contents, question.skip)
+    first, similarity = nearest(queries, gallery, RECALL_CUTOFF, *contents, question.skip)
     columns, reasons = {}, {}
     if index == EXACT:
         ranks = ranks_of_relevant(queries, gallery, question.relevant, *contents, question.skip)
         columns = _measured(ranks) | {"map": metric.average_precision(ranks)}
     elif len(queries):
-        given = approximate(queries, gallery, RETRIEVED, index, question.skip)
+        given = approximate(queries, gallery, RECALL_CUTOFF, index, question.skip)
         columns = _measured(_ranks_in(given, question.relevant)) | {"index_recall": recall_of_exact(given, first)}
         first, similarity = given, _similarity(queries, gallery, given)
         reasons["map"] = _NO_ORDER

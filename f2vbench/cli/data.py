@@ -12,8 +12,8 @@ import numpy as np
 
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
-from f2vbench.data.simulated_data import make_folder
-from f2vbench.data.splits import PARTS, write_split
+from f2vbench.data.simulated_data import ensure_simulated
+from f2vbench.data.splits import SPLITS, write_split
 from f2vbench.data.survey import Finding, Survey, classes_of, has_class, shortlist, survey
 from f2vbench.data.task_cards import TaskCard, all_cards, load_card
 from f2vbench.data.task_data import open_task
@@ -105,7 +105,7 @@ def split(settings: DataSettings, progress: Progress) -> str:
         )
     parts = task.parts(settings.seed)
     write_split(settings.out, task.index, parts)
-    counts = ", ".join(f"{int((parts == part).sum())} {part}" for part in PARTS)
+    counts = ", ".join(f"{int((parts == part).sum())} {part}" for part in SPLITS)
     how = "as given" if task.card.split == "official" else f"drawn by patient and class with seed {settings.seed}"
     return f"{settings.out}: {counts} images, {how}; read it with split={settings.out}"
 
@@ -152,7 +152,7 @@ def _counts(found: Survey) -> dict[str, dict[str, int]]:
     index = found.index
     parts = {"all": np.ones(len(index), bool)}
     if found.parts is not None:
-        parts |= {part: (index["image"].map(found.parts) == part).to_numpy() for part in PARTS}
+        parts |= {part: (index["image"].map(found.parts) == part).to_numpy() for part in SPLITS}
     if found.card.family != "classification":
         return {"all classes": {part: int(there.sum()) for part, there in parts.items()}}
     return {
@@ -169,11 +169,11 @@ def _counts_text(found: Survey) -> str:
     for name, numbers in counts.items():
         one = expected.get(name)
         cells = [name, _of(numbers["all"], one.expected() if one else found.card.images if "all " in name else None)]
-        for part in PARTS if found.parts is not None else ():
+        for part in SPLITS if found.parts is not None else ():
             given = totals.get(part) if name == "all classes" else one.expected(part) if one else None
             cells.append(_of(numbers[part], None if found.drawn else given))
         rows.append(cells)
-    columns = ["class", "images", *(PARTS if found.parts is not None else ())]
+    columns = ["class", "images", *(SPLITS if found.parts is not None else ())]
     how = "parts drawn by patient and class" if found.drawn else "parts as given"
     return f"{layout(columns, rows)}\n{how}; found/expected where the card tells a number"
 
@@ -217,7 +217,7 @@ def _given(settings: DataSettings, name: str) -> str | None:
 def _folder(card: TaskCard, settings: DataSettings, progress: Progress) -> Path:
     given = _given(settings, card.name)
     if card.phantom is not None and given is None:
-        make_folder(card, progress)
+        ensure_simulated(card, progress)
     return find_folder(card, given)
 
 

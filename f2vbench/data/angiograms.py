@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.data.cases import FRAMES_A_PHASE, PHASES, spread
+from f2vbench.data.cases import FRAMES_PER_PHASE, PHASES, evenly_spaced
 from f2vbench.data.video_folders import read_grey
 from f2vbench.errors import DataError
 
 
-class TrueVideos:
+class RealVideos:
     """The frames that generated ones are compared with, read when they are asked for.
 
     Args:
@@ -64,5 +64,5 @@ def _chosen(rows: DataFrame) -> tuple[Path, ...]:
     for phase in PHASES:
         of_phase = rows[rows["phase"] == phase]
         ordered = of_phase.assign(when=of_phase["seconds"].astype(float)).sort_values(["when", "path"])
-        files += [Path(ordered["path"].iloc[place]) for place in spread(len(ordered), FRAMES_A_PHASE)]
+        files += [Path(ordered["path"].iloc[place]) for place in evenly_spaced(len(ordered), FRAMES_PER_PHASE)]
     return tuple(files)

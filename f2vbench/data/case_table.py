@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, first_problems, in_order
+from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, in_order, limit_problems
 from f2vbench.data.folder_scan import read_csv
 from f2vbench.errors import DataError, did_you_mean
 
@@ -57,7 +57,7 @@ def read_table(file: Path) -> FoundCases:
         if len(patients) > 1:
             problems.append(f"{file}: the case '{name}' belongs to several patients (orgid): {', '.join(patients)}")
     if problems:
-        raise DataError(first_problems(problems))
+        raise DataError(limit_problems(problems))
     notes: list[str] = []
     cases = tuple(_case(name, rows[name], notes) for name in sorted(rows))
     return FoundCases(cases, tuple(notes))

@@ -17,16 +17,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from f2vbench.data.folder_scan import folders_in, images_in, nothing_found, read_csv
+from f2vbench.data.folder_scan import folders_in, images_in, layout_error, read_csv
 from f2vbench.errors import DataError, did_you_mean
 
 PHASES = ("arterial", "venous", "late")
 """The phases of an angiogram, in order."""
 
-FRAMES_A_PHASE = 4
+FRAMES_PER_PHASE = 4
 """Of the 12 frames of a video."""
 
-ONE_FRAME = {"arterial": 3, "venous": 7, "late": 11}
+LAST_FRAME_OF_PHASE = {"arterial": 3, "venous": 7, "late": 11}
 """Which of the 12 frames is the target of a model of one frame: the last of its phase."""
 
 TABLE = "video.csv"
@@ -84,7 +84,7 @@ def in_order(frames: Iterable[Frame]) -> tuple[Frame, ...]:
     return tuple(sorted(frames, key=lambda frame: (PHASES.index(frame.phase), frame.seconds, str(frame.path))))
 
 
-def spread(count: int, wanted: int) -> list[int]:
+def evenly_spaced(count: int, wanted: int) -> list[int]:
     """``wanted`` places of ``count``, evenly spread from the first to the last; the nearest repeat where there are
     fewer, and a single one is the middle."""
     if wanted == 1:
@@ -92,7 +92,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]
 
 
-def first_problems(problems: list[str]) -> list[str]:
+def limit_problems(problems: list[str]) -> list[str]:
     """At most ten problems and how many there are besides."""
     more = len(problems) - _LISTED
     return problems if more <= 0 else [*problems[:_LISTED], f"… and {more} more like these"]
@@ -116,13 +116,13 @@ def read_folder(folder: Path) -> FoundCases:
         if "photograph" in images and frames:
             cases.append(Case(place.name, place.name, images["photograph"], frames, images.get("lesions")))
     if not cases and not any(images_in(place) or (place / "frames").is_dir() for place in folders_in(folder)):
-        raise nothing_found(folder, f"a table {TABLE}, or a folder a case with photograph.png and frames/")
+        raise layout_error(folder, f"a table {TABLE}, or a folder a case with photograph.png and frames/")
     if problems:
-        raise DataError(first_problems(problems))
+        raise DataError(limit_problems(problems))
     return _with_patients(cases, folder / "patients.csv")
 
 
-def enough_frames(found: FoundCases, wanted: int, minimum: int) -> FoundCases:
+def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> FoundCases:
     """Cases that can be trained on: at least ``minimum`` frames in each phase.
 
     A case with fewer is left out; one with at least ``minimum`` but fewer than ``wanted`` in a phase is kept, and
@@ -150,7 +150,7 @@ def enough_frames(found: FoundCases, wanted: int, minimum: int) -> FoundCases:
             [
                 f"none of {len(found.cases)} cases has {minimum} or more frames in each phase ({', '.join(PHASES)}): "
                 "set minimum_frames lower, or check the phases",
-                *first_problems(notes),
+                *limit_problems(notes),
             ]
         )
     return FoundCases(tuple(kept), (*found.notes, *notes))
@@ -172,7 +172,7 @@ def _with_patients(cases: list[Case], file: Path) -> FoundCases:
         if name not in known
     ]
     if problems:
-        raise DataError(first_problems(problems))
+        raise DataError(limit_problems(problems))
     return FoundCases(tuple(replace(case, patient=patients[case.name]) for case in cases))
 
 

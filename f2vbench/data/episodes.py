@@ -16,12 +16,12 @@ from pandas import DataFrame
 
 from f2vbench.config.run import Protocol
 from f2vbench.data.label_classes import SEPARATOR
-from f2vbench.data.splits import parts_of
+from f2vbench.data.splits import assign_splits
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256
 
-RETRIEVED = 10
+RECALL_CUTOFF = 10
 """How many images of a gallery are looked at."""
 
 Item = TypeVar("Item")
@@ -78,7 +78,7 @@ def draw_segmentation_episode(
 def draw_classification_episode(
     described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
 ) -> Episode:
-    """Draw support images by class from the training part of the task's split (`f2vbench.data.splits.parts_of`).
+    """Draw support images by class from the training part of the task's split (`f2vbench.data.splits.assign_splits`).
 
     Few-shot takes ``shots`` images of every class, of one patient each before a second of any, the rarest class
     first; an image that has several classes counts for each of them. Supervised takes all of the training part,
@@ -95,7 +95,7 @@ def draw_classification_episode(
     if protocol in ("prototype", "knn", "probe"):  # read from the same images as the heads beside them
         protocol = "supervised" if shots is None else "few-shot"
     seed = unit_seed(card.name, protocol, shots, seed_index)
-    parts = parts_of(described, card, seed_index)
+    parts = assign_splits(described, card, seed_index)
     images = described.set_index("image").loc[parts.index]
     training = images[(parts == "train") & (images["label"] != "")]
     val, test = (tuple(parts.index[(parts == part) & (images["label"] != "")]) for part in ("val", "test"))
@@ -176,11 +176,11 @@ def draw_gallery(
     drawn = patients[: max(round(card.test_fraction * len(patients)), 2)]
     images = pool[pool["patient"].isin(drawn)]
     contents = images["sha256"].nunique()
-    if contents <= RETRIEVED:
+    if contents <= RECALL_CUTOFF:
         raise DataError(
-            f"{card.name}: recall@{RETRIEVED} looks at the first {RETRIEVED} images beside the query, but the gallery "
-            f"of {len(drawn)} patients (test_fraction: {card.test_fraction} in the card) has {contents} different "
-            "images in all: add some, or raise test_fraction"
+            f"{card.name}: recall@{RECALL_CUTOFF} needs more than {RECALL_CUTOFF} different images in the gallery; the "
+            f"gallery of {len(drawn)} patients (test_fraction: {card.test_fraction} in the card) has {contents}: add "
+            "images, or increase test_fraction"
         )
     return Episode((), tuple(sorted(images["image"])), seed)
 

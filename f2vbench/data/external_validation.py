@@ -9,7 +9,7 @@ from f2vbench.data.task_data import TaskData
 from f2vbench.errors import DataError, SettingsError
 
 
-def transfer_name(train: str, test: str) -> str:
+def external_task_name(train: str, test: str) -> str:
     """The name of such a task, in plans, tables and files."""
     return f"{train}-to-{test}"
 
@@ -26,7 +26,7 @@ def join_tasks(train: TaskData, test: TaskData) -> TaskData:
         DataError: nothing is left to train on.
     """
     _refuse_other_classes(train, test)
-    name = transfer_name(train.card.name, test.card.name)
+    name = external_task_name(train.card.name, test.card.name)
     taught = train.index
     taught = taught[taught["split"] != "test"] if train.card.split == "official" else taught.assign(split="train")
     copies = taught["sha256"].isin(set(test.index["sha256"]))

@@ -12,14 +12,14 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, read_label, read_part
+from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.near_duplicates import APPEARANCE_VERSION, appearance, is_appearance
 from f2vbench.errors import DataError
 from f2vbench.utils.files import Memo, cache_folder, canonical_json, sha256
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.system import cores
 
-# Raise it when `read_rgb`, `read_label` or the facts change: what was remembered before is then not used.
+# Raise it when `read_rgb`, `read_mask` or the facts change: what was remembered before is then not used.
 _VERSION = 1
 _PHOTOGRAPHS = f"photographs-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 _MASKS = f"masks-{_VERSION}.jsonl"
@@ -38,7 +38,7 @@ _MANY = 200
 Facts = dict[str, dict[str, Any]]
 
 
-def describe(index: DataFrame, progress: Progress | None = None) -> DataFrame:
+def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFrame:
     """The index with what its files hold; every file is read unless it is remembered from an earlier call.
 
     Added columns: ``sha256``, ``label_sha256`` and ``fov_sha256`` (`content_hash` of the decoded pixels, "" where
@@ -149,7 +149,7 @@ def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
     problems: list[str] = []
     for role, path in files.items():
         try:
-            pixels[role] = read_part(path, part) if role == "photograph" else read_label(path)
+            pixels[role] = read_part(path, part) if role == "photograph" else read_mask(path)
         except DataError as error:
             problems += error.problems
     facts: Facts = {

@@ -57,7 +57,7 @@ class Row:
     part: str = ""
 
 
-def index_of(
+def index_from_rows(
     rows: Iterable[Row],
     notes: Iterable[str] = (),
     *,
@@ -139,10 +139,10 @@ def find_root(folder: Path, accept: Callable[[Path], bool], expected: str, depth
         if accepted:
             return accepted[0]
         level = [inner for outer in level for inner in folders_in(outer)]
-    raise nothing_found(folder, expected)
+    raise layout_error(folder, expected)
 
 
-def nothing_found(folder: Path, expected: str) -> DataError:
+def layout_error(folder: Path, expected: str) -> DataError:
     """The error that says what a folder should hold and what it holds."""
     names = [entry.name + ("/" if entry.is_dir() else "") for entry in sorted(folder.iterdir())]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
@@ -204,7 +204,7 @@ def read_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
     return table.apply(lambda column: column.str.strip())
 
 
-def listed_image(table: Path, row: int, name: str, problems: list[str]) -> Path | None:
+def find_listed_image(table: Path, row: int, name: str, problems: list[str]) -> Path | None:
     """The image file that a table names, relative to the table's folder; a problem is noted where it is none.
 
     Args:
@@ -221,7 +221,7 @@ def listed_image(table: Path, row: int, name: str, problems: list[str]) -> Path 
     return None
 
 
-def labels_without_image(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
+def note_unused_labels(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
     """A note that names the label files that belong to no row, or nothing."""
     used = {row.mask_path for row in rows}
     stray = [path.name for path in labels.values() if path not in used]

@@ -66,7 +66,7 @@ def read_part(path: str | Path, part: str) -> np.ndarray:
     return np.ascontiguousarray(rgb[:height, :middle] if found[1] == "left" else rgb[:height, -middle:])
 
 
-def read_label(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path) -> np.ndarray:
     """A mask drawn by someone as bool (height, width).
 
     Foreground is where the brightest colour channel is above half of the largest value in this very file: so

@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS
 from f2vbench.data.label_classes import SEPARATOR, Spellings
 from f2vbench.data.layouts import LAYOUTS
-from f2vbench.data.simulated_data import made_folder
+from f2vbench.data.simulated_data import simulated_folder
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.utils.text import shortened
@@ -38,7 +38,7 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
             raise DataError(f"data={data}: there is no such folder; {card.name} is {_what(card)}")
         return folder.absolute()
     if card.phantom is not None:
-        return made_folder(card)
+        return simulated_folder(card)
     root = os.environ.get("F2VBENCH_DATA")
     found = _named_folder(Path(root).expanduser(), card.folders) if root else None
     if found is None:

@@ -4,7 +4,7 @@ A photograph's *appearance* is 210 numbers: the middle of the square around the 
 the disc stays outside, at 68 × 68 pixels of the green channel (where vessels are darkest), without its slow changes
 of brightness, at an even contrast (so that a reflex of the camera is no more than a vessel), faded out at the edges, as
 the lower frequencies of its cosine transform. Two photographs are alike when the correlation of these numbers is above
-`ALIKE`.
+`MIN_CORRELATION`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.fft import dctn
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
 
-ALIKE = 0.95
+MIN_CORRELATION = 0.95
 """Measured on 1,274 photographs of ODIR-5K and 115 of RITE, CHASE_DB1, HRF and LES-AV; docs/data.md has the numbers."""
 
 # Raise it when appearances change: what was remembered is then made again.
@@ -67,7 +67,9 @@ def is_appearance(text: object) -> bool:
         return False
 
 
-def alike_pairs(appearances: Sequence[str], threshold: float = ALIKE) -> Iterator[tuple[int, int, float]]:
+def near_duplicate_pairs(
+    appearances: Sequence[str], threshold: float = MIN_CORRELATION
+) -> Iterator[tuple[int, int, float]]:
     """Positions (i < j) and correlation of every pair above the threshold, in order; "" is like nothing.
 
     All pairs are compared, 100,000 photographs in about a minute of a core and 100 MB.

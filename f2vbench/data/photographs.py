@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
-from f2vbench.data.images import content_hash, read_label, read_part
+from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256
@@ -39,7 +39,7 @@ class Photograph:
     @cached_property
     def vessels(self) -> np.ndarray:
         """(height, width) bool, the vessels as labelled."""
-        return read_label(self.label) if isinstance(self.label, Path) else self.label
+        return read_mask(self.label) if isinstance(self.label, Path) else self.label
 
     @cached_property
     def view(self) -> SquareView:
@@ -74,7 +74,7 @@ def open_photograph(row: pd.Series) -> Photograph:
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed while the run was going on; run again")
-    fov = read_label(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)
+    fov = read_mask(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)
     return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path))
 
 

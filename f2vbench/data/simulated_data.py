@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from f2vbench.phantom.cohort import Cohort
 
 
-def made_folder(card: TaskCard) -> Path:
+def simulated_folder(card: TaskCard) -> Path:
     """Where a card's simulated data lie.
 
     Raises:
@@ -30,7 +30,7 @@ def made_folder(card: TaskCard) -> Path:
     return folder
 
 
-def make_folder(card: TaskCard, progress: Progress) -> None:
+def ensure_simulated(card: TaskCard, progress: Progress) -> None:
     """Simulate a card's data unless they are there; processes that want the same data wait for the one that does it.
 
     Raises:

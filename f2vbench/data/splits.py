@@ -22,8 +22,8 @@ from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256, write_atomically
 from f2vbench.utils.text import shortened
 
-PARTS = ("train", "val", "test")
-FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
+SPLITS = ("train", "val", "test")
+SPLIT_FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Shares of the images, as in the Fundus2Video foundation-model paper."""
 
 _COLUMNS = ("image", "patient", "label", "split")
@@ -34,7 +34,7 @@ def split_seed(task: str, seed_index: int) -> int:
     return int(sha256(canonical_json([task, "split", seed_index]))[:16], 16)
 
 
-def settled(card: TaskCard, index: DataFrame) -> TaskCard:
+def resolve_split(card: TaskCard, index: DataFrame) -> TaskCard:
     """The card with ``split: auto`` made official, where the index has a training and a test part, or random."""
     if card.split != "auto":
         return card
@@ -42,7 +42,7 @@ def settled(card: TaskCard, index: DataFrame) -> TaskCard:
     return card.model_copy(update={"split": "official" if divided else "random"})
 
 
-def parts_of(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
+def assign_splits(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
     """The part of every image – train, val, test, or "" where it is not used – indexed by image id and sorted by it.
 
     With ``split: official`` (or auto, see `settled`) the index's own column counts; where it has no val part, one is
@@ -52,9 +52,9 @@ def parts_of(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
         DataError: a part of an official split is missing, or there are fewer than three patients to divide.
     """
     images = described.sort_values("image").set_index("image")
-    card = settled(card, described)
+    card = resolve_split(card, described)
     if card.split == "random":
-        return draw_split(images, FRACTIONS, split_seed(card.name, seed_index), card.name)
+        return draw_split(images, SPLIT_FRACTIONS, split_seed(card.name, seed_index), card.name)
     split = images["split"].copy()
     for part in ("test", "train"):
         if not (split == part).any():
@@ -63,7 +63,7 @@ def parts_of(described: DataFrame, card: TaskCard, seed_index: int) -> Series:
                 "add it, give a split with split=file.csv, or set `split: random`"
             )
     if not (split == "val").any():
-        shares = {part: FRACTIONS[part] for part in ("train", "val")}
+        shares = {part: SPLIT_FRACTIONS[part] for part in ("train", "val")}
         training = images[split == "train"]
         split.update(draw_split(training, shares, split_seed(card.name, seed_index), card.name))
     return split
@@ -169,8 +169,8 @@ def read_split(path: Path, described: DataFrame, task: str) -> Series:
             continue
         if image in found:
             problems.append(f"{where}: image '{image}' is listed twice")
-        if row["split"] not in PARTS:
-            problems.append(f"{where}: split '{row['split']}' must be one of {', '.join(PARTS)}")
+        if row["split"] not in SPLITS:
+            problems.append(f"{where}: split '{row['split']}' must be one of {', '.join(SPLITS)}")
         for column in ("patient", "label"):
             here = known[image].get(column)
             if row.get(column, here) != here:

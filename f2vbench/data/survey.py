@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from pandas import DataFrame, Series
 
-from f2vbench.data.file_facts import describe
+from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.index import survey_index
 from f2vbench.data.label_classes import SEPARATOR
-from f2vbench.data.near_duplicates import alike_pairs
-from f2vbench.data.splits import parts_of, read_split, settled
+from f2vbench.data.near_duplicates import near_duplicate_pairs
+from f2vbench.data.splits import assign_splits, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.progress import Progress
@@ -84,9 +84,9 @@ def survey(
     index, problems = survey_index(card, folder)
     if index.empty:
         raise DataError(f"{folder}: no image of {card.name} is there")
-    index = describe(index, progress)
+    index = add_file_facts(index, progress)
     findings = [*_of_the_index(index, problems, card), *_unreadable(index)]
-    given = settled(card, index).split == "official"
+    given = resolve_split(card, index).split == "official"
     if split is not None:
         index = index.assign(split=index["image"].map(read_split(split, index, card.name)))
         given = True
@@ -96,7 +96,7 @@ def survey(
     if card.family == "classification":
         chosen = card.model_copy(update={"split": "official"}) if split is not None else card
         try:
-            parts = parts_of(index, chosen, seed)
+            parts = assign_splits(index, chosen, seed)
         except DataError as error:
             findings += [Finding("error", "patient", "", problem) for problem in error.problems]
     findings += [*_counts(index, card), *_unbalanced_parts(index, parts)]
@@ -165,7 +165,7 @@ def _alike(index: DataFrame, threshold: float) -> Iterator[Finding]:
         return
     # Of identical pictures one is enough.
     single = index[~index.duplicated("sha256") & (index["modality"] == "CF")].to_dict("records")
-    for one, other, likeness in alike_pairs([row["appearance"] for row in single], threshold):
+    for one, other, likeness in near_duplicate_pairs([row["appearance"] for row in single], threshold):
         first, second = single[one], single[other]
         told = "" if first["patient"] == second["patient"] else ", of different patients"
         told += "" if first["split"] == second["split"] else f", in {first['split']} and {second['split']}"

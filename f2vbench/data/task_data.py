@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from f2vbench.config.run import Protocol
+from f2vbench.data.duplicates import merge_duplicate_patients
 from f2vbench.data.episodes import DRAWS, Episode
-from f2vbench.data.exact_duplicates import join_copies
-from f2vbench.data.file_facts import data_fingerprint, describe
+from f2vbench.data.file_facts import add_file_facts, data_fingerprint
 from f2vbench.data.index import build_index, find_folder
-from f2vbench.data.simulated_data import make_folder
-from f2vbench.data.splits import parts_of, read_split, settled
+from f2vbench.data.simulated_data import ensure_simulated
+from f2vbench.data.splits import assign_splits, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.data.validation import check
 from f2vbench.utils.progress import Progress, for_this_terminal
@@ -54,7 +54,7 @@ class TaskData:
         Raises:
             DataError: the data can't be divided.
         """
-        return parts_of(self.index, self.card, seed)
+        return assign_splits(self.index, self.card, seed)
 
     @property
     def classes(self) -> list[str]:
@@ -91,12 +91,12 @@ def open_task(
     """
     card, progress = load_card(name), progress or for_this_terminal()
     if card.phantom is not None and data is None:
-        make_folder(card, progress)
+        ensure_simulated(card, progress)
     folder = find_folder(card, data)
-    index = describe(build_index(card, folder), progress)
-    card = settled(card, index)
+    index = add_file_facts(build_index(card, folder), progress)
+    card = resolve_split(card, index)
     if card.copies == "join":
-        index = join_copies(index, official=card.split == "official")
+        index = merge_duplicate_patients(index, official=card.split == "official")
     if split is not None:
         index, card = _with_split(index, card, Path(split))
     check(index, card)

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from f2vbench.data.file_facts import data_fingerprint, describe
-from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS, Row, folders_in, images_in, index_of, safe_id
+from f2vbench.data.file_facts import add_file_facts, data_fingerprint
+from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS, Row, folders_in, images_in, index_from_rows, safe_id
 from f2vbench.data.layouts import retrieval_table
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData, open_task
@@ -68,7 +68,7 @@ def open_source(folder: Path, progress: Progress) -> Source:
     if (folder / _TABLE).is_file():
         raw = retrieval_table.read(folder, {})
     else:
-        raw = index_of(_rows(folder))
+        raw = index_from_rows(_rows(folder))
         notes.append(f"patients and modalities are not known: {folder / _TABLE} (image, patient, modality) tells them")
     if raw.empty:
         raise DataError(f"index={folder}: there is no image in this folder")
@@ -81,7 +81,7 @@ def described_image(path: Path) -> Any:
     Raises:
         DataError: it can't be read.
     """
-    row = next(describe(_columns(index_of([Row(safe_id(path.stem), path, modality="")]))).itertuples())
+    row = next(add_file_facts(_columns(index_from_rows([Row(safe_id(path.stem), path, modality="")]))).itertuples())
     if row.problem:
         raise DataError(str(row.problem))
     return row
@@ -128,7 +128,7 @@ def _readable(
     progress.begin(f"reading {folder.name}", len(starts))
     parts = []
     for start in starts:
-        parts.append(describe(index.iloc[start : start + _AT_ONCE]))
+        parts.append(add_file_facts(index.iloc[start : start + _AT_ONCE]))
         progress.advance(f"{min(start + _AT_ONCE, len(index))} of {len(index)} images")
     progress.end()
     described = pd.concat(parts, ignore_index=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from f2vbench.data.cases import ONE_FRAME
+from f2vbench.data.cases import LAST_FRAME_OF_PHASE
 from f2vbench.training import losses
 from f2vbench.training.data.batches import VideoBatch
 from f2vbench.training.discriminator import forward_layers
@@ -91,7 +91,7 @@ class VideoStep:
     def _target(self, batch: VideoBatch, window: int) -> Tensor:
         if self._is_video:
             return window_target(batch.frames, window)
-        return batch.frames[:, [ONE_FRAME[self._settings.phase]]]
+        return batch.frames[:, [LAST_FRAME_OF_PHASE[self._settings.phase]]]
 
     def _sometimes_truth(
         self, previous: Tensor, batch: VideoBatch, window: int, videos: int, rngs: Sequence[np.random.Generator]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from f2vbench.data.cases import ONE_FRAME
+from f2vbench.data.cases import LAST_FRAME_OF_PHASE
 from f2vbench.metrics.frames import psnr, ssim
 from f2vbench.training.data.batches import VideoBatch
 from f2vbench.training.frame_windows import roll_out
@@ -76,7 +76,7 @@ def generate(generator: nn.Module, batch: VideoBatch, phase: str, bf16: bool = F
         if _inputs(generator) == 6:
             fake, real = roll_out(generator, photograph, batch.frames.shape[1]), batch.frames
         else:
-            fake, real = generator(photograph), batch.frames[:, [ONE_FRAME[phase]]]
+            fake, real = generator(photograph), batch.frames[:, [LAST_FRAME_OF_PHASE[phase]]]
     for index, case in enumerate(batch.cases):
         colours = _unit(photograph[index]).transpose(1, 2, 0)
         inside = batch.inside[index, 0].cpu().numpy() > 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from f2vbench.data.case_table import read_table
 from f2vbench.data.cases import TABLE, read_folder
-from f2vbench.data.folder_scan import folders_in, images_in, nothing_found
+from f2vbench.data.folder_scan import folders_in, images_in, layout_error
 from f2vbench.errors import DataError
 
 
@@ -54,7 +54,7 @@ def _photographs(path: Path) -> Iterator[tuple[str, Path]]:
             yield from images.items()
             return
         if not (path / TABLE).is_file() and not folders_in(path):
-            raise nothing_found(
+            raise layout_error(
                 path, f"photographs, a table {TABLE}, or a folder a case with photograph.png and frames/"
             )
         cases = (read_table(path / TABLE) if (path / TABLE).is_file() else read_folder(path)).cases

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from f2vbench.data import file_facts
-from f2vbench.data.file_facts import data_fingerprint, describe
+from f2vbench.data.file_facts import add_file_facts, data_fingerprint
 from f2vbench.data.images import content_hash
 from f2vbench.data.index import build_index
 from f2vbench.data.task_cards import load_card
@@ -26,7 +26,7 @@ def folder(tmp_path) -> Path:
 
 
 def described(folder: Path):
-    return describe(build_index(load_card("folder"), folder))
+    return add_file_facts(build_index(load_card("folder"), folder))
 
 
 def _forbid_reading(monkeypatch) -> None:
@@ -34,7 +34,7 @@ def _forbid_reading(monkeypatch) -> None:
         raise AssertionError(f"{path} was read again")
 
     monkeypatch.setattr(file_facts, "read_part", refuse)
-    monkeypatch.setattr(file_facts, "read_label", refuse)
+    monkeypatch.setattr(file_facts, "read_mask", refuse)
 
 
 def test_describe_adds_hashes_and_sizes(folder):
@@ -61,7 +61,7 @@ def test_a_second_call_is_quick(tmp_path):
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        describe(index)
+        add_file_facts(index)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, read_label, read_rgb
+from f2vbench.data.images import content_hash, read_mask, read_rgb
 from f2vbench.errors import DataError
 from tests.helpers.small_eyes import photograph, save
 
@@ -82,7 +82,7 @@ def test_the_exif_orientation_is_applied(tmp_path):
 def test_truncated_files_are_refused_by_name(tmp_path, name, kept):
     path = save(tmp_path / name, np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    for read in (read_rgb, read_label):
+    for read in (read_rgb, read_mask):
         with pytest.raises(DataError, match=name):
             read(path)
 
@@ -133,10 +133,10 @@ def test_labels_read_the_same_from_every_way_to_draw_them(tmp_path):
     save(tmp_path / "full.tif", drawn)
     save(tmp_path / "colours.png", colours)
     for name in ("palette.gif", "deep.png", "noisy.jpg", "ones.png", "full.tif", "colours.png"):
-        read = read_label(tmp_path / name)
+        read = read_mask(tmp_path / name)
         assert read.dtype == bool
         np.testing.assert_array_equal(read, drawn, err_msg=name)
-    assert not read_label(save(tmp_path / "zeros.png", np.zeros((9, 9), np.uint8))).any()
+    assert not read_mask(save(tmp_path / "zeros.png", np.zeros((9, 9), np.uint8))).any()
 
 
 def test_rite_colours_are_its_vessels(photographs):
@@ -144,7 +144,7 @@ def test_rite_colours_are_its_vessels(photographs):
     files = sorted((half / "av").iterdir())
     assert len(files) == 20
     for file in files:
-        np.testing.assert_array_equal(read_label(file), read_label(half / "vessel" / file.name), err_msg=file.name)
+        np.testing.assert_array_equal(read_mask(file), read_mask(half / "vessel" / file.name), err_msg=file.name)
 
 
 def test_the_content_hash_is_of_pixels_and_shape(tmp_path):
@@ -182,7 +182,7 @@ def _given_views(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
 def test_the_field_of_view_is_the_given_one(photographs, name, count):
     pairs = _given_views(photographs)[name]
     assert len(pairs) == count
-    scores = {image.name: dice(field_of_view(read_rgb(image)), read_label(view)) for image, view in pairs}
+    scores = {image.name: dice(field_of_view(read_rgb(image)), read_mask(view)) for image, view in pairs}
     assert min(scores.values()) > 0.99, min(scores, key=scores.__getitem__)
 
 

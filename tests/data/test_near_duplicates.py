@@ -12,7 +12,7 @@ from PIL import Image
 
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.images import read_rgb
-from f2vbench.data.near_duplicates import ALIKE, alike_pairs, appearance, is_appearance
+from f2vbench.data.near_duplicates import MIN_CORRELATION, appearance, is_appearance, near_duplicate_pairs
 from f2vbench.data.square_crop import SquareView
 
 
@@ -29,7 +29,7 @@ def rite(request) -> list[np.ndarray]:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    pairs = list(alike_pairs([appearance(one), appearance(other)], threshold=-1))
+    pairs = list(near_duplicate_pairs([appearance(one), appearance(other)], threshold=-1))
     return pairs[0][2]
 
 
@@ -38,13 +38,13 @@ def test_reencoded_resized_and_cropped_copies_are_alike(rite):
         height, width = rgb.shape[:2]
         half = cv2.resize(rgb, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         for copy in (jpeg(rgb, 75), half, jpeg(half, 85), SquareView.around(field_of_view(rgb)).crop(rgb, 300)):
-            assert likeness(rgb, copy) > ALIKE
+            assert likeness(rgb, copy) > MIN_CORRELATION
 
 
 def test_other_photographs_and_mirrored_ones_are_not_alike(rite):
     texts = [appearance(rgb) for rgb in rite] + [appearance(np.ascontiguousarray(rgb[:, ::-1])) for rgb in rite]
-    assert not list(alike_pairs(texts))
-    assert list(alike_pairs([*texts, texts[3]])) == [(3, len(texts), pytest.approx(1.0))]
+    assert not list(near_duplicate_pairs(texts))
+    assert list(near_duplicate_pairs([*texts, texts[3]])) == [(3, len(texts), pytest.approx(1.0))]
 
 
 def test_pairs_are_those_of_the_full_comparison():
@@ -60,14 +60,14 @@ def test_pairs_are_those_of_the_full_comparison():
         if 4 not in (i, j)
         and numbers[i] @ numbers[j] / np.sqrt((numbers[i] ** 2).sum() * (numbers[j] ** 2).sum()) > 0.2
     ]
-    assert [(i, j) for i, j, _ in alike_pairs(texts, 0.2)] == plain
+    assert [(i, j) for i, j, _ in near_duplicate_pairs(texts, 0.2)] == plain
     assert plain
 
 
 def test_blank_frames_have_no_appearance():
     assert appearance(np.zeros((50, 60, 3), np.uint8)) == ""
     assert appearance(np.full((50, 60, 3), 200, np.uint8)) == ""
-    assert list(alike_pairs(["", ""])) == []
+    assert list(near_duplicate_pairs(["", ""])) == []
     assert is_appearance("")
     assert not is_appearance(None)
     assert not is_appearance("no code")

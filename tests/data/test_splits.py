@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from f2vbench.data.duplicates import merge_duplicate_patients
 from f2vbench.data.episodes import draw_classification_episode, unit_seed
-from f2vbench.data.exact_duplicates import join_copies
-from f2vbench.data.splits import parts_of, read_split, split_seed, write_split
+from f2vbench.data.splits import assign_splits, read_split, split_seed, write_split
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.errors import DataError
 
@@ -44,7 +44,7 @@ def test_single_images_of_one_class_are_divided_to_within_one_image():
     counts = {"normal": 300, "cataract": 100, "glaucoma": 101, "retina_disease": 7}
     for seed in range(5):
         images = singles(counts)
-        parts = parts_of(images, CARD, seed)
+        parts = assign_splits(images, CARD, seed)
         got = Counter(zip(images["label"], images["image"].map(parts), strict=True))
         for label, count in counts.items():
             for part, share in (("train", 0.55), ("val", 0.15), ("test", 0.30)):
@@ -54,7 +54,7 @@ def test_single_images_of_one_class_are_divided_to_within_one_image():
 @pytest.mark.parametrize("seed", range(4))
 def test_patients_stay_together_and_every_class_is_in_every_part(seed):
     images = pairs(seed)
-    parts = images["image"].map(parts_of(images, CARD, seed))
+    parts = images["image"].map(assign_splits(images, CARD, seed))
     assert (parts.groupby(images["patient"]).nunique() == 1).all()
     for name in ("normal", "cataract", "glaucoma"):
         held = images["label"].str.split(";").map(lambda found, name=name: name in found)
@@ -65,10 +65,10 @@ def test_patients_stay_together_and_every_class_is_in_every_part(seed):
 
 def test_a_split_depends_on_task_and_seed_alone():
     images = pairs()
-    first = parts_of(images, CARD, 0)
-    assert parts_of(images.sample(frac=1, random_state=1), CARD, 0).equals(first)
-    assert not parts_of(images, CARD, 1).equals(first)
-    assert not parts_of(images, CARD.model_copy(update={"name": "other"}), 0).equals(first)
+    first = assign_splits(images, CARD, 0)
+    assert assign_splits(images.sample(frac=1, random_state=1), CARD, 0).equals(first)
+    assert not assign_splits(images, CARD, 1).equals(first)
+    assert not assign_splits(images, CARD.model_copy(update={"name": "other"}), 0).equals(first)
     assert len({split_seed("retina", 0), split_seed("retina", 1), split_seed("idrid", 0)}) == 3
 
 
@@ -80,26 +80,26 @@ def test_a_known_split_stays_what_it_is():
     # Wanted 2.75, 0.75, 1.5: train (1.75 left), train (0.75 left), test (0.5 left), then val and train at 0.75 each,
     # of which the one first on the list (train) is taken, then val.
     expected = dict(zip(order, ["train", "train", "test", "train", "val"], strict=True))
-    assert parts_of(images, CARD, 3).to_dict() == expected
+    assert assign_splits(images, CARD, 3).to_dict() == expected
 
 
 def test_the_owners_parts_count_and_a_missing_val_part_comes_from_training():
     whole = table([(f"{part}{n}", f"{part}{n}", "normal", part) for part in ("train", "val", "test") for n in range(9)])
     official = CARD.model_copy(update={"split": "auto"})
-    assert parts_of(whole, official, 0).to_dict() == dict(zip(whole["image"], whole["split"], strict=True))
+    assert assign_splits(whole, official, 0).to_dict() == dict(zip(whole["image"], whole["split"], strict=True))
     two = whole[whole["split"] != "val"]
-    parts = parts_of(two, official, 0)
+    parts = assign_splits(two, official, 0)
     assert Counter(parts) == {"train": 7, "val": 2, "test": 9}
     assert all(image.startswith("test") == (part == "test") for image, part in parts.items())
     with pytest.raises(DataError, match="no image of the test part"):
-        parts_of(whole[whole["split"] == "train"], CARD.model_copy(update={"split": "official"}), 0)
+        assign_splits(whole[whole["split"] == "train"], CARD.model_copy(update={"split": "official"}), 0)
     with pytest.raises(DataError, match="2 patients can't be divided"):
-        parts_of(singles({"normal": 2}), CARD, 0)
+        assign_splits(singles({"normal": 2}), CARD, 0)
 
 
 def test_a_written_split_is_read_back(tmp_path):
     images = pairs()
-    parts = parts_of(images, CARD, 0)
+    parts = assign_splits(images, CARD, 0)
     write_split(tmp_path / "split.csv", images, parts)
     assert read_split(tmp_path / "split.csv", images, "retina").equals(parts)
     lines = (tmp_path / "split.csv").read_text().splitlines()
@@ -188,9 +188,9 @@ def test_copies_become_one_patient_and_leave_the_learning_parts():
     rows += [("d", "d", "normal", "val"), ("e", "c", "normal", "train"), ("f", "f", "normal", "train")]
     images = table(rows).assign(sha256=["1", "1", "2", "2", "3", "3"])
     images.attrs["notes"] = []
-    joined = join_copies(images, official=False).set_index("image")
+    joined = merge_duplicate_patients(images, official=False).set_index("image")
     assert joined["patient"].to_dict() == {"a": "a", "b": "a", "c": "c", "d": "c", "e": "c", "f": "c"}
-    divided = join_copies(images, official=True)
+    divided = merge_duplicate_patients(images, official=True)
     assert list(divided["image"]) == ["b", "d", "e", "f"]
-    assert any("copies with different labels" in note for note in divided.attrs["notes"])
-    assert any("left out, copies of test or validation images: a, c" in note for note in divided.attrs["notes"])
+    assert any("have different labels" in note for note in divided.attrs["notes"])
+    assert any("left out, duplicates of test or validation images: a, c" in note for note in divided.attrs["notes"])

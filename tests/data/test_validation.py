@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2vbench.data.file_facts import describe
+from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.index import build_index
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.data.validation import check
@@ -19,7 +19,7 @@ def refusal(folder: Path, **changes) -> list[str]:
     """What is wrong with a folder; empty when it passes."""
     card: TaskCard = load_card("folder").model_copy(update=changes)
     try:
-        check(describe(build_index(card, folder)), card)
+        check(add_file_facts(build_index(card, folder)), card)
     except DataError as error:
         return error.problems
     return []
@@ -38,7 +38,7 @@ def test_a_sound_folder_passes(folder):
 @pytest.mark.parametrize("name", ["rite", "chase_db1", "hrf", "les_av"])
 def test_the_shared_photographs_pass(photographs, name):
     card = load_card(name)
-    check(describe(build_index(card, photographs / name)), card)
+    check(add_file_facts(build_index(card, photographs / name)), card)
 
 
 def test_every_problem_is_told_at_once(folder):
@@ -119,6 +119,6 @@ def test_an_official_split_keeps_pictures_and_patients_on_one_side(tmp_path):
 def test_an_incomplete_set_is_noted_not_refused(tmp_path):
     write_rite(tmp_path, halves=("training",))
     card = load_card("rite")
-    table = describe(build_index(card, tmp_path))
+    table = add_file_facts(build_index(card, tmp_path))
     check(table, card)
     assert "20 images are here, the complete data set has 40 with labels" in table.attrs["notes"]

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from f2vbench import Benchmark, Results
 from f2vbench.cli.main import main
-from f2vbench.data.angiograms import TrueVideos
+from f2vbench.data.angiograms import RealVideos
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.index import build_index
 from f2vbench.data.task_cards import load_card
@@ -197,7 +197,7 @@ def test_a_table_in_the_released_format_is_read_as_the_trainer_reads_it(cohort, 
     assert set(index.case) == set(cases) - {cases[1]}
     assert any(f"{cases[1]}: left out" in note for note in index.attrs["notes"])
     photograph = index[(index.case == cases[0]) & (index.modality == "CF")].image.item()
-    frames = TrueVideos(index).frames(photograph)
+    frames = RealVideos(index).frames(photograph)
     files = [*[first.fa_rigid.iloc[0]] * 4, *first.fa_rigid.iloc[4:]]
     expected = np.stack([np.array(Image.open(file).convert("L")) for file in files])
     np.testing.assert_array_equal(np.rint(255 * frames), expected)

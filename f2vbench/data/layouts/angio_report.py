@@ -20,10 +20,10 @@ from PIL import Image
 
 from f2vbench.data.folder_scan import (
     Row,
+    find_listed_image,
     images_in,
-    index_of,
-    listed_image,
-    nothing_found,
+    index_from_rows,
+    layout_error,
     read_csv,
     read_options,
     safe_id,
@@ -54,14 +54,14 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     if single:
         notes.append(f"{single} frames of one modality that no table names are left out")
     if not rows:
-        raise nothing_found(folder, f"frames with FFA and ICG side by side, or {_TABLE} that names modalities")
+        raise layout_error(folder, f"frames with FFA and ICG side by side, or {_TABLE} that names modalities")
     if subset == "paper":
         chosen = draw_patients([row.patient for row in rows], PAPER_IMAGES)
         rows = [row for row in rows if row.patient in chosen]
         notes.append(
             f"the paper's {PAPER_IMAGES} images are not published: {len(rows)} of {len(chosen)} patients drawn"
         )
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def draw_patients(patients: Sequence[str], images: int) -> set[str]:
@@ -109,7 +109,7 @@ def _of_table(table: Path) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
     problems: list[str] = []
     for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
-        path = listed_image(table, position, row["image"], problems)
+        path = find_listed_image(table, position, row["image"], problems)
         if not row["patient"]:
             problems.append(f"{table}, row {position + 2}: image '{row['image']}' has no patient")
         if path is not None:

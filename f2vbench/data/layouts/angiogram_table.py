@@ -14,8 +14,8 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.case_table import read_table
-from f2vbench.data.cases import FRAMES_A_PHASE, FoundCases, enough_frames, read_folder
-from f2vbench.data.folder_scan import Row, find_root, folders_in, index_of, read_options, safe_id
+from f2vbench.data.cases import FRAMES_PER_PHASE, FoundCases, drop_incomplete_cases, read_folder
+from f2vbench.data.folder_scan import Row, find_root, folders_in, index_from_rows, read_options, safe_id
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
@@ -27,7 +27,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     """
     table = read_options(options, {"table": ("video.csv", str)})["table"]
     listed, root = _listed(folder, table)
-    found = enough_frames(listed, FRAMES_A_PHASE, minimum=1)
+    found = drop_incomplete_cases(listed, FRAMES_PER_PHASE, minimum=1)
     rows: list[Row] = []
     for case in found.cases:
         eye = Row(
@@ -42,7 +42,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             when = f"{frame.seconds:.10g}"
             name = _id(frame.path, root, case.name)
             rows.append(replace(eye, image=name, path=frame.path, modality="FFA", phase=frame.phase, seconds=when))
-    return index_of(rows, found.notes)
+    return index_from_rows(rows, found.notes)
 
 
 def _listed(folder: Path, name: str) -> tuple[FoundCases, Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, folders_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_file, folders_in, index_from_rows, read_options, safe_id, subfolder
 from f2vbench.data.layouts.label_tables import Listed, all_images, match, read_either, table_rows
 from f2vbench.errors import DataError
 
@@ -54,7 +54,7 @@ def _index(listed: list[Listed], images: dict[str, Path], place: str, notes: lis
     for one, path in pairs:
         image = safe_id(path.stem)
         rows.append(Row(image, path, patient=image, label=one.label))
-    return index_of(rows, notes, missing=missing, extra=extra)
+    return index_from_rows(rows, notes, missing=missing, extra=extra)
 
 
 def _listed(file: Path) -> Iterator[Listed]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, subfolder
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_from_rows, read_options, subfolder
 
 _EXPECTED = "Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png, Image_01R.jpg and so on"
 _PHOTOGRAPH = re.compile(r"Image_(\d+)([LR])")
@@ -36,7 +36,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             label = files.get(f"{stem}_{_OBSERVERS[observer]}")
             eye = "left" if found[2] == "L" else "right"
             rows.append(Row(stem, path, label, views.get(stem), patient=found[1], eye=eye))
-    return index_of(rows)
+    return index_from_rows(rows)
 
 
 def _is_root(folder: Path) -> bool:

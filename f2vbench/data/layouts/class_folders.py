@@ -13,7 +13,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, folders_in, images_in, index_of, read_options, safe_id
+from f2vbench.data.folder_scan import Row, folders_in, images_in, index_from_rows, read_options, safe_id
 from f2vbench.data.layouts.label_tables import read_either
 
 _FEWEST = 2
@@ -36,4 +36,4 @@ def _read_owner(root: Path) -> DataFrame:
         for stem, path in images_in(place).items():
             image = safe_id(f"{place.name}_{stem}")
             rows.append(Row(image, path, patient=image, label=place.name))
-    return index_of(rows, [_NOTE])
+    return index_from_rows(rows, [_NOTE])

@@ -20,9 +20,9 @@ from f2vbench.data.folder_scan import (
     Row,
     find_root,
     images_in,
-    index_of,
-    labels_without_image,
-    nothing_found,
+    index_from_rows,
+    layout_error,
+    note_unused_labels,
     read_options,
     subfolder,
 )
@@ -50,10 +50,10 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             continue
         half_rows = _half_rows(half_folder, manual, observer, split)
         rows += half_rows
-        notes += labels_without_image(images_in(manual), half_rows)
+        notes += note_unused_labels(images_in(manual), half_rows)
     if not rows:
-        raise nothing_found(root, f"labels in training/{_MANUALS[observer]} or test/{_MANUALS[observer]}")
-    return index_of(rows, notes)
+        raise layout_error(root, f"labels in training/{_MANUALS[observer]} or test/{_MANUALS[observer]}")
+    return index_from_rows(rows, notes)
 
 
 def _is_root(folder: Path) -> bool:

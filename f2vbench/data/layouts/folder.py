@@ -19,8 +19,8 @@ from f2vbench.data.folder_scan import (
     Row,
     find_root,
     images_in,
-    index_of,
-    labels_without_image,
+    index_from_rows,
+    note_unused_labels,
     read_csv,
     read_options,
     safe_id,
@@ -41,7 +41,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     root = find_root(folder, lambda place: _is_part(place) or bool(_halves(place)), _EXPECTED)
     if _is_part(root):
         rows, notes = _read_part(root, split="")
-        return index_of(rows, notes)
+        return index_from_rows(rows, notes)
     if (root / _TABLE).exists():
         raise DataError(f"{root / _TABLE}: with train/ and test/, put one {_TABLE} into each of them")
     rows, notes = [], []
@@ -49,7 +49,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         half_rows, half_notes = _read_part(half, split=half.name.lower())
         rows += half_rows
         notes += half_notes
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def _is_part(folder: Path | None) -> bool:
@@ -72,7 +72,7 @@ def _read_part(folder: Path, split: str) -> tuple[list[Row], list[str]]:
         patient, table_split = table.get(stem, (name, ""))
         label, view = _partner(stem, labels, _LABEL_SUFFIXES), _partner(stem, views, _FOV_SUFFIXES)
         rows.append(Row(name, path, label, view, patient, split=split or table_split))
-    notes = labels_without_image(labels, rows)
+    notes = note_unused_labels(labels, rows)
     if not table:
         notes.append(f"{folder} has no {_TABLE}: every image counts as a patient of its own")
     return rows, notes

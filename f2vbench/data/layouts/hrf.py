@@ -13,7 +13,15 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, labels_without_image, read_options, subfolder
+from f2vbench.data.folder_scan import (
+    Row,
+    find_root,
+    images_in,
+    index_from_rows,
+    note_unused_labels,
+    read_options,
+    subfolder,
+)
 
 _EXPECTED = "images/01_h.jpg, manual1/01_h.tif, mask/01_h_mask.tif and so on"
 
@@ -27,7 +35,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         Row(stem, path, labels.get(stem), views.get(f"{stem}_mask"), patient=stem, label=stem.rpartition("_")[2])
         for stem, path in images_in(subfolder(root, "images")).items()
     ]
-    return index_of(rows, labels_without_image(labels, rows))
+    return index_from_rows(rows, note_unused_labels(labels, rows))
 
 
 def _is_root(folder: Path) -> bool:

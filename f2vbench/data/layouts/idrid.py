@@ -14,7 +14,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, images_in, index_from_rows, read_options, safe_id, subfolder
 from f2vbench.data.layouts.label_tables import match, read_either, table_rows
 
 _EXPECTED = '"1. Original Images" and "2. Groundtruths"'
@@ -58,4 +58,4 @@ def _read_owner(root: Path, column: tuple[str, ...]) -> DataFrame:
         for one, path in pairs:
             image = safe_id(f"{split}_{path.stem}")
             rows.append(Row(image, path, patient=image, split=split, label=one.label))
-    return index_of(rows, notes, missing=missing, extra=extra)
+    return index_from_rows(rows, notes, missing=missing, extra=extra)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, index_of, listed_image, read_csv, safe_id
+from f2vbench.data.folder_scan import Row, find_listed_image, find_root, index_from_rows, read_csv, safe_id
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 
 _OPTIONS = ("table", "years", "diagnoses")
@@ -56,7 +56,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         else:
             patient = row.get("patient", "") or row["case"]
             problems += [f"{where}: no {what}" for what in ("case", "modality") if not row[what]]
-            path = listed_image(table_file, position, row["image"], problems)
+            path = find_listed_image(table_file, position, row["image"], problems)
             if path is not None:
                 image = safe_id(Path(row["image"]).with_suffix("").as_posix())
                 told = {"eye": row.get("eye", "").lower(), "view": row.get("view", "").lower()}
@@ -64,7 +64,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     if problems:
         raise DataError(problems)
     notes = [f"{count} images of other {what} are left out" for what, count in left_out.items() if count]
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def is_of(diagnosis: str, words: list[str]) -> bool:

@@ -12,7 +12,15 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, labels_without_image, read_options, subfolder
+from f2vbench.data.folder_scan import (
+    Row,
+    find_root,
+    images_in,
+    index_from_rows,
+    note_unused_labels,
+    read_options,
+    subfolder,
+)
 
 _EXPECTED = "images/, vessel-segmentations/ (or 1st_manual/) and masks/ (or mask/)"
 _LABELS = ("vessel-segmentations", "1st_manual")
@@ -28,7 +36,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         for stem, path in images_in(subfolder(root, "images")).items()
     ]
     assumed = "the folder has no patient table that is read: every photograph counts as a patient of its own"
-    return index_of(rows, [assumed, *labels_without_image(labels, rows)])
+    return index_from_rows(rows, [assumed, *note_unused_labels(labels, rows)])
 
 
 def _is_root(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, index_of, read_csv, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_file, index_from_rows, read_csv, read_options, safe_id, subfolder
 from f2vbench.data.layouts.label_tables import all_images, match, read_either, stem_of, table_rows
 from f2vbench.errors import DataError
 
@@ -47,7 +47,7 @@ def _read_owner(root: Path) -> DataFrame:
         image = safe_id(path.stem)
         patient, eye = eyes.get(stem_of(path.name), (image, ""))
         rows.append(Row(image, path, patient=patient, eye=eye, label=one.label))
-    return index_of(rows, [] if eyes else [_UNPAIRED], missing=missing, extra=extra)
+    return index_from_rows(rows, [] if eyes else [_UNPAIRED], missing=missing, extra=extra)
 
 
 def _eyes(root: Path) -> dict[str, tuple[str, str]]:

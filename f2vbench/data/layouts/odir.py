@@ -19,7 +19,16 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, images_in, index_of, read_csv, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import (
+    Row,
+    find_file,
+    images_in,
+    index_from_rows,
+    read_csv,
+    read_options,
+    safe_id,
+    subfolder,
+)
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.layouts.label_tables import Listed, match, read_either, stem_of
 from f2vbench.data.xlsx import read_sheet
@@ -127,7 +136,7 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     images = images_in(place)
     pairs, missing, extra = match(_listed(table, kind, images), images, str(place or root / IMAGES[0]))
     rows = [Row(safe_id(path.stem), path, patient=one.patient, eye=one.eye, label=one.label) for one, path in pairs]
-    return index_of(rows, missing=missing, extra=extra)
+    return index_from_rows(rows, missing=missing, extra=extra)
 
 
 def _listed(table: Path, kind: str, images: Mapping[str, Path]) -> list[Listed]:

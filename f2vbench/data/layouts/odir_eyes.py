@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_from_rows, read_options, safe_id, subfolder
 from f2vbench.data.layouts.odir import IMAGES, TABLES, rows_of, table_in
 from f2vbench.errors import DataError
 
@@ -42,4 +42,4 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     ]
     alone = sum(len(eyes) < 2 for eyes in people.values())
     notes = [f"{alone} people of whom one photograph or none is here are left out"] if alone else []
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)

@@ -13,7 +13,15 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.data.folder_scan import (
+    Row,
+    find_listed_image,
+    find_root,
+    index_from_rows,
+    read_csv,
+    read_options,
+    safe_id,
+)
 from f2vbench.errors import DataError
 
 _SPLITS = ("", "train", "val", "test")
@@ -33,7 +41,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     problems: list[str] = []
     for position, row in enumerate(table.to_dict("records")):
         where = f"{table_file}, row {position + 2}"
-        path = listed_image(table_file, position, row["image"], problems)
+        path = find_listed_image(table_file, position, row["image"], problems)
         if row[outcome] not in ("0", "1", ""):
             problems.append(f"{where}: {outcome} is '{row[outcome]}': write 0, 1 or nothing")
         if not row["patient"]:
@@ -46,4 +54,4 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             rows.append(Row(image, path, patient=row["patient"], eye=eye, split=split, label=row[outcome]))
     if problems:
         raise DataError(problems)
-    return index_of(rows)
+    return index_from_rows(rows)

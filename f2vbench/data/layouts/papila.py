@@ -16,7 +16,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import Row, find_file, images_in, index_from_rows, read_options, safe_id, subfolder
 from f2vbench.data.layouts.label_tables import Listed, match, read_either
 from f2vbench.data.xlsx import read_sheet
 from f2vbench.errors import DataError
@@ -53,7 +53,7 @@ def _read_owner(root: Path) -> DataFrame:
         listed += _listed(file, short)
     pairs, missing, extra = match(listed, images_in(place), str(place))
     rows = [Row(safe_id(path.stem), path, patient=one.patient, eye=one.eye, label=one.label) for one, path in pairs]
-    return index_of(rows, missing=missing, extra=extra)
+    return index_from_rows(rows, missing=missing, extra=extra)
 
 
 def _table(folder: Path, short: str) -> Path | None:

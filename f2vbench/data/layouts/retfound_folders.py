@@ -15,7 +15,16 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, folders_in, images_in, index_of, read_options, safe_id, subfolder
+from f2vbench.data.folder_scan import (
+    Row,
+    find_root,
+    folders_in,
+    images_in,
+    index_from_rows,
+    read_options,
+    safe_id,
+    subfolder,
+)
 
 EXPECTED = "train/, val/ and test/, each with a folder of photographs for every class"
 # The first name is RETFound's; the others are seen in copies and in owners' archives.
@@ -62,7 +71,7 @@ def read_root(root: Path, who: Callable[[str], tuple[str, str] | None] = eye_of_
             rows += [_row(stem, path, split, place.name, who(stem)) for stem, path in images_in(place).items()]
     if any(not row.eye for row in rows):
         notes.append("file names tell no patients: every photograph counts as a patient of its own")
-    return index_of(rows, notes, variant="retfound")
+    return index_from_rows(rows, notes, variant="retfound")
 
 
 def _row(stem: str, path: Path, split: str, label: str, known: tuple[str, str] | None) -> Row:

@@ -11,7 +11,15 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, index_of, listed_image, read_csv, read_options, safe_id
+from f2vbench.data.folder_scan import (
+    Row,
+    find_listed_image,
+    find_root,
+    index_from_rows,
+    read_csv,
+    read_options,
+    safe_id,
+)
 from f2vbench.errors import DataError
 
 
@@ -26,7 +34,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     rows: list[Row] = []
     problems: list[str] = []
     for position, row in enumerate(read_csv(table_file, ("image", "patient", "modality")).to_dict("records")):
-        path = listed_image(table_file, position, row["image"], problems)
+        path = find_listed_image(table_file, position, row["image"], problems)
         for column in ("patient", "modality"):
             if not row[column]:
                 problems.append(f"{table_file}, row {position + 2}: image '{row['image']}' has no {column}")
@@ -36,4 +44,4 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             rows.append(Row(image, path, **who, modality=row["modality"], view=row.get("view", "")))
     if problems:
         raise DataError(problems)
-    return index_of(rows)
+    return index_from_rows(rows)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_of, read_options, subfolder
+from f2vbench.data.folder_scan import Row, find_root, images_in, index_from_rows, read_options, subfolder
 
 _EXPECTED = "AV_groundTruth/training and/or AV_groundTruth/test, each with images/ and vessel/ (or av/)"
 _HALVES = {"training": "train", "test": "test"}
@@ -37,7 +37,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     from_colours = [row.image for row in rows if row.mask_path and row.mask_path.parent.name.lower() == "av"]
     if from_colours:
         notes.append(f"labels from the artery/vein colours (no vessel file): {', '.join(from_colours)}")
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def _is_root(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, folders_in, images_in, index_of, nothing_found, read_options
+from f2vbench.data.folder_scan import Row, folders_in, images_in, index_from_rows, layout_error, read_options
 from f2vbench.errors import DataError
 
 _FILE = re.compile(r"im\d{4}(\.(ah|vk))?")
@@ -31,12 +31,12 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     labels = {stem.split(".")[0]: path for stem, path in files.items() if stem.endswith(f".{observer}")}
     rows = [Row(stem, files[stem], label, None, patient=stem) for stem, label in labels.items() if stem in files]
     if not rows:
-        raise nothing_found(folder, f"im0001.ppm[.gz], im0001.{observer}.ppm[.gz] and so on, here or in folders inside")
+        raise layout_error(folder, f"im0001.ppm[.gz], im0001.{observer}.ppm[.gz] and so on, here or in folders inside")
     notes = ["STARE tells no patients: every photograph counts as a patient of its own"]
     stray = [path.name for stem, path in labels.items() if stem not in files]
     if stray:
         notes.append(f"label files without a photograph, not used: {', '.join(stray)}")
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def _files_below(folder: Path) -> dict[str, Path]:

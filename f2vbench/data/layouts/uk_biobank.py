@@ -18,7 +18,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, index_of, read_csv, read_options
+from f2vbench.data.folder_scan import Row, find_root, index_from_rows, read_csv, read_options
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256
 
@@ -51,7 +51,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         for eid in kept
         for visit, number, path in [photographs[eid]]
     ]
-    return index_of(rows, notes)
+    return index_from_rows(rows, notes)
 
 
 def _people(table: Path, outcome: str, needs_age: bool) -> dict[str, tuple[str, float]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, read_label, read_part
+from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import FALSE, INK, MISSED, Style
@@ -99,9 +99,9 @@ def open_eye(source: Source, task: str, image: str) -> Eye:
     rgb = read_part(Path(first.path), str(first.get("part", "")))
     if content_hash(rgb) != first.sha256:
         raise NotStored(f"{first.path} has changed since the run")
-    fov = read_label(Path(first.fov_path)) if first.fov_path else field_of_view(rgb)
+    fov = read_mask(Path(first.fov_path)) if first.fov_path else field_of_view(rgb)
     mask = str(first.get("mask_path", ""))
-    return Eye(rgb, fov, read_label(Path(mask)) if mask else None)
+    return Eye(rgb, fov, read_mask(Path(mask)) if mask else None)
 
 
 def best_median_worst(values: Mapping[str, float]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from f2vbench.data.cases import Case, FoundCases, Frame, first_problems
-from f2vbench.data.images import content_hash, read_label, read_rgb
+from f2vbench.data.cases import Case, FoundCases, Frame, limit_problems
+from f2vbench.data.images import content_hash, read_mask, read_rgb
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
 from f2vbench.utils.files import Memo, canonical_json, sha256
@@ -81,7 +81,7 @@ def check_images(found: FoundCases, progress: Progress) -> FoundCases:
             notes.append(f"{case.name}: {len(case.frames) - len(lit)} black frames are left out")
         cases.append(replace(case, frames=lit, content=_content(case, known)))
     if problems:
-        raise DataError(first_problems(problems))
+        raise DataError(limit_problems(problems))
     notes += _same_photographs(cases, facts)
     return FoundCases(tuple(cases), (*found.notes, *notes))
 
@@ -97,7 +97,7 @@ def read_eye(case: Case, frames: Sequence[Frame], size: int) -> RegisteredEye:
     for frame in frames:
         if frame.path not in known:
             known[frame.path] = read_rgb(frame.path)[..., _GREEN]
-    lesions = None if case.lesions is None else read_label(case.lesions)
+    lesions = None if case.lesions is None else read_mask(case.lesions)
     for path, pixels in known.items():
         if pixels.shape != photograph.shape[:2]:
             raise DataError(f"{path}: its size is no longer that of {case.photograph}: start again")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from f2vbench.data.case_table import read_table
-from f2vbench.data.cases import PHASES, TABLE, FoundCases, enough_frames, read_folder
+from f2vbench.data.cases import PHASES, TABLE, FoundCases, drop_incomplete_cases, read_folder
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation
 from f2vbench.training.data.case_images import check_images
@@ -169,7 +169,7 @@ def _file_parts(
     minimum_frames: int,
 ) -> tuple[dict[Part, Source], tuple[str, ...]]:
     if per_phase:
-        found = enough_frames(found, per_phase, minimum_frames)
+        found = drop_incomplete_cases(found, per_phase, minimum_frames)
     part_of = split_patients((case.patient for case in found.cases), *shares, seed)
     sources: dict[Part, Source] = {}
     told = []

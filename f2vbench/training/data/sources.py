@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from f2vbench.data.cases import PHASES, Case, Frame, spread
+from f2vbench.data.cases import PHASES, Case, Frame, evenly_spaced
 from f2vbench.training.data.case_images import RegisteredEye, read_eye, square_eye, stacked
 from f2vbench.training.data.case_split import Part
 from f2vbench.utils.files import canonical_json, sha256
@@ -62,7 +62,7 @@ class FileEyes:
             if self._sampling == "random" and len(frames) > self._per_phase:
                 places = np.sort(draw.choice(len(frames), self._per_phase, replace=False)).tolist()
             else:
-                places = spread(len(frames), self._per_phase)
+                places = evenly_spaced(len(frames), self._per_phase)
             shown += [frames[place] for place in places]
         return index, tuple(shown)
 
@@ -112,7 +112,7 @@ class PhantomEyes:
             field = taken.camera.field_of_view()
             return square_eye(taken.image, stacked([], field), field, self._size, None)
         frames = eye.angiogram().frames
-        places = spread(FRAMES_PER_PHASE, self._per_phase)
+        places = evenly_spaced(FRAMES_PER_PHASE, self._per_phase)
         shown = [first + place for first in range(0, len(frames), FRAMES_PER_PHASE) for place in places]
         truth = taken.truth
         lesions = np.zeros(taken.image.shape[:2], bool)

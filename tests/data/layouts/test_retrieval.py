@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from f2vbench.data.file_facts import describe
+from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.images import content_hash, read_part
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.layouts.angio_report import draw_patients, patient_and_eye
@@ -56,12 +56,12 @@ def test_angioreport_frames_are_split_and_their_text_is_cut_off(tmp_path):
     assert list(zip(index.patient, index.modality, index.part, strict=True)) == [
         ("p", "ICG", ""), ("q", "FFA", "left-50"), ("q", "ICG", "right-50"),
     ]  # fmt: skip
-    described = describe(index)
+    described = add_file_facts(index)
     halves = read_part(tmp_path / "7_OD_01.png", "right-50")
     row = described[described.part == "right-50"].iloc[0]
     assert (row.height, row.width, row.problem) == (100, 160, "")
     assert row.sha256 == content_hash(halves)
-    again = describe(index)  # remembered facts keep the parts apart
+    again = add_file_facts(index)  # remembered facts keep the parts apart
     assert again.sha256.tolist() == described.sha256.tolist()
     assert len(set(again.sha256)) == 3
     np.testing.assert_array_equal(open_photograph(row).rgb, halves)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2vbench.data.images import read_label, read_rgb
+from f2vbench.data.images import read_mask, read_rgb
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.task_cards import TaskCard, load_card
@@ -121,7 +121,7 @@ def test_drive_by_its_second_observer_is_the_test_half(tmp_path):
     write_drive(tmp_path)
     index = build_index(card("drive", options={"observer": 2}), tmp_path)
     assert names(index, "mask_path") == [f"{number:02}_manual2.gif" for number in range(1, 21)]
-    np.testing.assert_array_equal(read_label(index["mask_path"][0]), label(2))
+    np.testing.assert_array_equal(read_mask(index["mask_path"][0]), label(2))
 
 
 def test_a_single_missing_label_is_not_passed_over(tmp_path):
@@ -191,9 +191,9 @@ def test_stare(tmp_path, suffix, folders):
     index = build_index(card("stare"), tmp_path)
     assert list(index["image"]) == ["im0001", "im0002", "im0077"]
     np.testing.assert_array_equal(read_rgb(index["path"][2]), photograph(77))
-    np.testing.assert_array_equal(read_label(index["mask_path"][2]), label(77))
+    np.testing.assert_array_equal(read_mask(index["mask_path"][2]), label(77))
     second = build_index(card("stare", options={"observer": "vk"}), tmp_path)
-    np.testing.assert_array_equal(read_label(second["mask_path"][2]), label(78))
+    np.testing.assert_array_equal(read_mask(second["mask_path"][2]), label(78))
 
 
 def test_stare_twice_is_refused(tmp_path):

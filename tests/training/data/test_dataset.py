@@ -21,7 +21,7 @@ from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation, cha
 from f2vbench.training.data.case_images import RegisteredEye, angiogram_field, square_eye
 from f2vbench.training.data.case_split import split_patients
 from f2vbench.training.data.dataset import CaseSet, Sample, collate, open_cases
-from f2vbench.training.data.sources import spread
+from f2vbench.training.data.sources import evenly_spaced
 
 SIDE = 48
 OPEN = {"size": 32, "seed": 0, "augment": "none"}
@@ -203,7 +203,7 @@ def test_a_second_photograph_doubled_frames_and_overlapping_phases_are_noted(tab
     ],
 )
 def test_uniform_sampling_spreads_from_first_to_last_and_repeats_the_nearest(count, places):
-    assert spread(count, 4) == places
+    assert evenly_spaced(count, 4) == places
 
 
 def test_cases_short_of_frames_are_left_out_or_repeat_them_and_both_are_noted(table):

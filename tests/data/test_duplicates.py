@@ -7,7 +7,7 @@ import base64
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.duplicate_counts import doubles_of
+from f2vbench.data.duplicates import count_duplicates
 from f2vbench.data.episodes import Episode
 
 
@@ -33,14 +33,14 @@ def test_copies_and_lookalikes_are_counted_and_those_across_an_episode():
         ]
     )
     apart = [Episode(("d",), ("a", "b", "c", "f"), 0)]
-    found = doubles_of(index, apart)
-    assert (found.pictures, found.images, found.labels, found.pictures_across) == (1, 2, 1, 0)
-    assert (found.alike, found.alike_patients, found.alike_across) == (2, 1, 0)
+    found = count_duplicates(index, apart)
+    assert (found.pictures, found.images, found.label_conflicts, found.pictures_across) == (1, 2, 1, 0)
+    assert (found.pairs, found.pairs_across_patients, found.pairs_across) == (2, 1, 0)
     mixed = [*apart, Episode(("a", "d"), ("b", "c", "e"), 1), Episode(("a",), ("b",), 2)]
-    found = doubles_of(index, mixed)
-    assert (found.pictures_across, found.alike_across) == (1, 2)
+    found = count_duplicates(index, mixed)
+    assert (found.pictures_across, found.pairs_across) == (1, 2)
 
 
 def test_nothing_twice_is_zeros():
-    found = doubles_of(index_of([("a", "p1", "one", "x", "s"), ("b", "p2", "two", "y", "s")]), [])
+    found = count_duplicates(index_of([("a", "p1", "one", "x", "s"), ("b", "p2", "two", "y", "s")]), [])
     assert set(found.as_record().values()) == {0}
