@@ -18,6 +18,7 @@ from f2vbench.runner.executor import execute
 from f2vbench.runner.plan import Plan, make_plan
 from f2vbench.runner.work_items import items_of, workers
 from f2vbench.runner.worker import Extract, Item, Solve
+from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.progress import Progress, Silent, for_this_terminal
 from f2vbench.utils.system import machine, software
 
@@ -146,7 +147,7 @@ def _episodes(plan: Plan, task: str) -> list[Episode]:
     return [plan.tasks[task].episode(*place) for place in places]
 
 
-def _call(settings: RunSettings, plan: Plan) -> dict[str, Any]:
+def _call(settings: RunSettings, plan: Plan) -> CallRecord:
     return {
         "settings": settings.model_dump(mode="json"),
         "models": {name: spec.identity() for name, spec in plan.models.items()},

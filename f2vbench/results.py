@@ -27,7 +27,7 @@ from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.utils.files import write_atomically, write_csv
 from f2vbench.utils.progress import Progress, Silent
 
@@ -61,11 +61,11 @@ class Results:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[UnitRecord],
         notes: Sequence[str] = (),
         sources: Sequence[Path] = (),
-        calls: Sequence[Record] = (),
-        costs: Sequence[Record] = (),
+        calls: Sequence[CallRecord] = (),
+        costs: Sequence[CostRecord] = (),
         progress: Progress | None = None,
     ):
         self._progress = progress or Silent()
@@ -102,7 +102,7 @@ class Results:
         """One row a (unit, image, metric): encoder, task, protocol, shots, seed, image, metric, value."""
         return tidy_images(self.records)
 
-    def predictions(self, record: Record) -> dict[str, np.ndarray]:
+    def predictions(self, record: UnitRecord) -> dict[str, np.ndarray]:
         """The arrays stored with a record of these results.
 
         Raises:

@@ -21,6 +21,7 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
+from f2vbench.store.record_schema import StoredFile
 
 Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
 """What is stored once for every photograph: ``score``, a filter baseline's map; ``frames``, a generated angiogram;
@@ -124,11 +125,11 @@ class Tools(Protocol):
         """`embeddings` of each part of a fusion, by the part's name; of any other model its own."""
         ...
 
-    def keep_map(self, png: bytes) -> dict[str, Any]:
+    def keep_map(self, png: bytes) -> StoredFile:
         """Store a picture with the run; its entry for ``result["maps"][image]``."""
         ...
 
-    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
         """Store arrays with the run; their entry for ``result["predictions"]``."""
         ...
 

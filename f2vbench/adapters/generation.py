@@ -30,6 +30,7 @@ from f2vbench.data.video_folders import read_video_folder
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.video_names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
 from f2vbench.pretrained.weights_cards import find_weights, weights_card
+from f2vbench.store.record_schema import MapEntry
 
 FRAMES = 12
 _TILE = 128  # px, of a frame on a stored strip
@@ -100,11 +101,13 @@ class Generation(Family):
         prepared = time.perf_counter()
         pairs = _Pairs(episode.test, tools, truth, make, phase)
         found = measure(pairs, episode.test, seed=episode.seed % 2**32)
-        made = {name: {**tools.keep_map(_png(strip)), "case": truth.case(name)} for name, strip in pairs.strips.items()}
+        made: dict[str, MapEntry] = {
+            name: {**tools.keep_map(_png(strip)), "case": truth.case(name)} for name, strip in pairs.strips.items()
+        }
         timing = {**TIMING, "prepare_seconds": prepared - started, "scored": len(episode.test)}
         timing["score_seconds"] = pairs.seconds
         timing["measure_seconds"] = time.perf_counter() - prepared - pairs.seconds
-        timing["map_bytes"] = sum(entry.get("bytes", 0) for entry in made.values())
+        timing["map_bytes"] = sum(entry["bytes"] for entry in made.values())
         return Solved({**found, "maps": made}, timing)
 
 

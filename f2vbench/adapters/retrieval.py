@@ -82,7 +82,7 @@ class Retrieval(Family):
             ) from None
         found["counts"]["copies left out"] = len(episode.test) - len(gallery)
         kept = tools.keep_predictions(found.pop("arrays"))
-        timing = {**TIMING, "scored": len(names), "map_bytes": kept.get("bytes", 0)}
+        timing = {**TIMING, "scored": len(names), "map_bytes": kept["bytes"]}
         timing["score_seconds"] = prepared - started
         timing["measure_seconds"] = time.perf_counter() - prepared
         told = {"gallery": names, "about": {column: list(map(str, values)) for column, values in about.items()}}

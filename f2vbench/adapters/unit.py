@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from f2vbench.config.run import Protocol
+from f2vbench.store.record_schema import Identity, UnitCoordinates
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Unit:
     protocol: Protocol
     shots: int | None
     seed: int
-    fingerprint: str = field(repr=False, default="")
-    identity: dict[str, Any] = field(repr=False, compare=False, hash=False, default_factory=dict)
+    fingerprint: str = field(repr=False)
+    identity: Identity = field(repr=False, compare=False, hash=False)
 
     @property
     def label(self) -> str:
@@ -38,7 +38,7 @@ class Unit:
         where = f"{self.encoder}.{self.task}.{self.protocol}{shots}.seed-{self.seed}"
         return f"{where}.{self.fingerprint[:12]}"
 
-    def coordinates(self) -> dict[str, Any]:
+    def coordinates(self) -> UnitCoordinates:
         """The unit's place in the grid, as stored in its record."""
         return {
             "encoder": self.encoder,

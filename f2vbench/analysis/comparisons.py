@@ -18,10 +18,10 @@ from f2vbench.analysis.significance_tests import Further, Tests, tests_of
 from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.outcomes import Comparison, Verdict
 from f2vbench.stats.procedure import Procedure
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.progress import Progress, Silent
 
-Units = dict[tuple[str, str, int | None], dict[str, dict[int, Record]]]
+Units = dict[tuple[str, str, int | None], dict[str, dict[int, UnitRecord]]]
 Pairs = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, ...]]]
 _WORTH_TELLING = 100
 Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not separable", "no test"]
@@ -80,7 +80,7 @@ class Compared:
         return "no test" if seeds == patients == "no test" else "not separable"
 
 
-def units_of(records: Iterable[Record]) -> Units:
+def units_of(records: Iterable[UnitRecord]) -> Units:
     """Records by place, encoder and seed."""
     units: Units = {}
     for record in records:
@@ -91,7 +91,7 @@ def units_of(records: Iterable[Record]) -> Units:
 
 
 def compared(
-    records: Sequence[Record],
+    records: Sequence[UnitRecord],
     summary: pd.DataFrame,
     predictions: Predictions,
     pairs: Pairs,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CostRecord, MeasuredOn, UnitRecord
 
 PLACE = ["task", "protocol", "shots"]
 COSTS = (
@@ -27,7 +27,7 @@ NOT_RECORDED = "not recorded: the run was made by an older version"
 
 
 def cost_frame(
-    frame: pd.DataFrame, records: Sequence[Record], costs: Sequence[Record], main: Mapping[str, str]
+    frame: pd.DataFrame, records: Sequence[UnitRecord], costs: Sequence[CostRecord], main: Mapping[str, str]
 ) -> pd.DataFrame:
     """One row a (task, protocol, shots, encoder).
 
@@ -48,14 +48,15 @@ def cost_frame(
     for key, group in quality.groupby([*PLACE, "encoder"], dropna=False, sort=False):
         task, protocol, shots, encoder = key
         cost = held.get((encoder, task, protocol))
+        known: Mapping[str, Any] = cost or {}
         row = dict(zip([*PLACE, "encoder"], key, strict=True)) | {"weights": group.weights.iloc[0]}
         row |= {"baseline": bool(group.baseline.iloc[0]), "metric": main[task], "value": group.value.mean()}
-        row |= {"n": int(group.value.notna().sum()), "features": (cost or {}).get("features")}
+        row |= {"n": int(group.value.notna().sum()), "features": known.get("features")}
         row |= timed.get((task, protocol, None if pd.isna(shots) else int(shots), encoder), {})
-        row |= {name: (cost or {}).get(name) for name in COSTS}
+        row |= {name: known.get(name) for name in COSTS}
         seconds = row["seconds_per_image"]
         row["images_per_second"] = 1 / seconds if seconds else None
-        row["measured_on"] = _place_text((cost or {}).get("measured_on"))
+        row["measured_on"] = _place_text(known.get("measured_on"))
         row["reason"] = _reasons(cost)
         rows.append(row)
     numbers = [*COSTS, "images_per_second", "training_seconds", "scoring_seconds", "value"]
@@ -65,7 +66,7 @@ def cost_frame(
     return table.astype({"shots": "Int64"})
 
 
-def _timings(records: Sequence[Record]) -> dict[tuple[Any, ...], dict[str, float]]:
+def _timings(records: Sequence[UnitRecord]) -> dict[tuple[Any, ...], dict[str, float]]:
     """Place and encoder → mean seconds of training a unit and of scoring an image, of the units that were timed."""
     by_place: dict[tuple[Any, ...], list[dict[str, float]]] = {}
     for record in records:
@@ -82,7 +83,7 @@ def _timings(records: Sequence[Record]) -> dict[tuple[Any, ...], dict[str, float
     }
 
 
-def _place_text(place: Record | None) -> str:
+def _place_text(place: MeasuredOn | None) -> str:
     """``NVIDIA H200``, or ``AMD EPYC, 1 thread``."""
     if place is None:
         return ""
@@ -91,7 +92,7 @@ def _place_text(place: Record | None) -> str:
     return f"{place['processor']}, {place['threads']} thread{'' if place['threads'] == 1 else 's'}"
 
 
-def _reasons(cost: Record | None) -> str:
+def _reasons(cost: CostRecord | None) -> str:
     """``macs: no network; …``, or one reason for all."""
     if cost is None:
         return NOT_RECORDED

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.config.run import Protocol
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 PROTOCOLS = get_args(Protocol)
 CHANCE = "_chance"
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
 
 
-def tidy(records: Sequence[Record]) -> pd.DataFrame:
+def tidy(records: Sequence[UnitRecord]) -> pd.DataFrame:
     """One row a (unit, metric), with the columns of `COLUMNS`; NaN with a reason where there is no value."""
     rows = [
         {
@@ -45,7 +45,7 @@ def in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.sort_values(by, kind="stable", key=key).reset_index(drop=True)
 
 
-def tidy_images(records: Sequence[Record]) -> pd.DataFrame:
+def tidy_images(records: Sequence[UnitRecord]) -> pd.DataFrame:
     """One row a (unit, image, metric)."""
     rows = [
         {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
@@ -57,7 +57,7 @@ def tidy_images(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def tidy_attention(records: Sequence[Record]) -> pd.DataFrame:
+def tidy_attention(records: Sequence[UnitRecord]) -> pd.DataFrame:
     """One row a (unit, class, part) of the fusions by soft attention."""
     rows = [
         {**record["unit"], "class": name, "part": part, "weight": weight}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.errors import StoreError
-from f2vbench.store.runs import Record, RunFolder
+from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
+from f2vbench.store.runs import RunFolder
 
 _PARTS = ("unit", "fingerprint", "identity", "weights", "floor", "result", "provenance")
 _NAMED_AT_MOST = 8
@@ -27,11 +28,11 @@ class Merged:
         costs: of encoding, a model and kind of features of each folder.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[UnitRecord] = field(default_factory=list)
     sources: list[Path] = field(default_factory=list)
-    calls: list[Record] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    costs: list[Record] = field(default_factory=list)
+    costs: list[CostRecord] = field(default_factory=list)
 
 
 def merged(folders: Sequence[str | Path]) -> Merged:
@@ -42,7 +43,7 @@ def merged(folders: Sequence[str | Path]) -> Merged:
             unit, or the same model, made with other data, settings or weights. All of a kind are told at once.
     """
     found = Merged()
-    held: dict[Place, tuple[Record, Path]] = {}
+    held: dict[Place, tuple[UnitRecord, Path]] = {}
     models: dict[str, tuple[str, Path]] = {}
     clashes: dict[str, None] = {}
     incomplete: list[str] = []
@@ -75,7 +76,7 @@ def merged(folders: Sequence[str | Path]) -> Merged:
     return found
 
 
-def _check_model(record: Record, path: Path, models: dict[str, tuple[str, Path]], clashes: dict[str, None]) -> None:
+def _check_model(record: UnitRecord, path: Path, models: dict[str, tuple[str, Path]], clashes: dict[str, None]) -> None:
     """One name in a table is one set of weights."""
     name, weights = record["unit"]["encoder"], record["provenance"].get("weights_sha256")
     if not weights:
@@ -88,7 +89,7 @@ def _check_model(record: Record, path: Path, models: dict[str, tuple[str, Path]]
         ] = None
 
 
-def _clash(place: Place, held: Record, there: Path, record: Record, path: Path) -> list[str]:
+def _clash(place: Place, held: UnitRecord, there: Path, record: UnitRecord, path: Path) -> list[str]:
     if held["fingerprint"] == record["fingerprint"]:
         return []
     mine, other = held["identity"], record["identity"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from f2vbench.stats.weighted import METRICS, Metric, mean_over_classes
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
-Predictions = Callable[[Record], dict[str, np.ndarray]]
+Predictions = Callable[[UnitRecord], dict[str, np.ndarray]]
 _OF_PREDICTIONS = ("auroc", "average_precision")
 NO_PATIENTS = "the records don't tell whose images were tested; an older version made them: run again in a new folder"
 
@@ -38,12 +38,14 @@ class Cases:
         return [np.flatnonzero(self.first[:, 0] == seed) for seed in np.unique(self.first[:, 0])]
 
 
-def value_of(record: Record, metric: str) -> Any:
+def value_of(record: UnitRecord, metric: str) -> Any:
     """A unit's value, or None."""
     return record["result"]["metrics"].get(metric)
 
 
-def cases_of(first: Sequence[Record], second: Sequence[Record], metric: str, predictions: Predictions) -> Cases | str:
+def cases_of(
+    first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
+) -> Cases | str:
     """The images of two models' units, seed by seed; or why the metric can't be made from what is stored of them.
 
     Args:
@@ -59,16 +61,17 @@ def cases_of(first: Sequence[Record], second: Sequence[Record], metric: str, pre
     return found or "this metric is not a mean over images, and not made from stored predictions"
 
 
-def _by_image(first: Sequence[Record], second: Sequence[Record], metric: str) -> Cases | None:
+def _by_image(first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str) -> Cases | None:
     """Values of the single images, where their mean is the unit's value."""
     rows: list[tuple[int, float, float, str]] = []
     for number, (one, other) in enumerate(zip(first, second, strict=True)):
         held = [record["result"]["per_image"] for record in (one, other)]
         images = [image for image in held[0] if image in held[1]]
         values = [[side[image].get(metric) for image in images] for side in held]
-        if not images or any(value is None for side in values for value in side):
+        known = [[value for value in side if value is not None] for side in values]
+        if not images or known != values:
             return None
-        for record, side in zip((one, other), values, strict=True):
+        for record, side in zip((one, other), known, strict=True):
             if abs(float(np.mean(side)) - value_of(record, metric)) > 1e-9 * max(1.0, abs(float(np.mean(side)))):
                 return None
         patient_of = _patient_of(one)
@@ -79,7 +82,7 @@ def _by_image(first: Sequence[Record], second: Sequence[Record], metric: str) ->
 
 
 def _by_prediction(
-    first: Sequence[Record], second: Sequence[Record], metric: str, predictions: Predictions
+    first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
 ) -> Cases | None:
     """Stored probabilities and labels of the test images, where the metric made from them is the unit's value."""
     if metric not in _OF_PREDICTIONS:
@@ -107,6 +110,6 @@ def _by_prediction(
     return Cases(a, b, np.concatenate(labels), np.array(patients), how)
 
 
-def _patient_of(record: Record) -> dict[str, str]:
+def _patient_of(record: UnitRecord) -> dict[str, str]:
     episode = record["result"]["episode"]
     return dict(zip(episode["test"], episode["patients"], strict=True))

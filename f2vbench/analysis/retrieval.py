@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.correction import holm, replicates_for
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
 _OLD = (
@@ -19,7 +20,7 @@ _OLD = (
 )
 
 
-def retrieval_records(records: Iterable[Record]) -> list[Record]:
+def retrieval_records(records: Iterable[UnitRecord]) -> list[UnitRecord]:
     """The units of retrieval tasks among those of a run (`Results.records`) that tell whose image each is.
 
     Tasks with a unit that does not, because an older version made it, are left out whole: `untold` names them.
@@ -29,7 +30,7 @@ def retrieval_records(records: Iterable[Record]) -> list[Record]:
     return [record for record in held if _is_retrieval(record) and record["unit"]["task"] not in left_out]
 
 
-def untold(records: Iterable[Record]) -> dict[str, str]:
+def untold(records: Iterable[UnitRecord]) -> dict[str, str]:
     """Retrieval tasks of which no intervals and no examples can be had → why."""
     old = {
         record["unit"]["task"]
@@ -39,13 +40,13 @@ def untold(records: Iterable[Record]) -> dict[str, str]:
     return {task: f"{task}: {_OLD}" for task in sorted(old)}
 
 
-def shown_metrics(records: Iterable[Record]) -> list[str]:
+def shown_metrics(records: Iterable[UnitRecord]) -> list[str]:
     """`METRICS`, and those of the variants whose values are kept by query, as ``recall@1:cross-modal``."""
     found = dict.fromkeys(name for record in records for name in record["result"]["metrics"])
     return [*METRICS, *(name for name in found if name.split(":")[0] in METRICS and _is_variant(name))]
 
 
-def queries(records: Iterable[Record]) -> pd.DataFrame:
+def queries(records: Iterable[UnitRecord]) -> pd.DataFrame:
     """One row a (unit, query, metric): task, encoder, weights, baseline, seed, image, patient, metric, value."""
     rows = []
     for record in records:
@@ -60,7 +61,7 @@ def queries(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+def intervals(records: Sequence[UnitRecord], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Each encoder's metrics, the mean over galleries of the mean over queries, with a 95 % BCa interval.
 
     Patients are resampled, each with all of their queries in the galleries of all seeds.
@@ -79,7 +80,8 @@ def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd
             for record in records
             if (record["unit"]["task"], record["unit"]["encoder"]) == (task, encoder)
         ]
-        chance = float(np.mean(levels)) if levels and None not in levels else np.nan
+        known = [level for level in levels if level is not None]
+        chance = float(np.mean(known)) if known and len(known) == len(levels) else np.nan
         row = {"task": task, "metric": metric, "encoder": encoder, "weights": group.weights.iloc[0]}
         row |= {"baseline": bool(group.baseline.iloc[0]), "value": found.value, "low": found.low, "high": found.high}
         rows.append(row | {"patients": found.n, "queries": len(group), "chance": chance, "reason": found.reason})
@@ -106,7 +108,7 @@ def intervals(records: Sequence[Record], metrics: Sequence[str] = METRICS) -> pd
     )
 
 
-def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+def compare(records: Sequence[UnitRecord], encoder: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """An encoder against each other one, paired by query: the same image asked in the same gallery.
 
     Returns:
@@ -142,7 +144,7 @@ def compare(records: Sequence[Record], encoder: str, metrics: Sequence[str] = ME
     return table.assign(p_holm=holm(table.p.to_numpy(float)))
 
 
-def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.DataFrame:
+def modality_pairs(records: Sequence[UnitRecord], metric: str = "recall@1") -> pd.DataFrame:
     """A metric, and its level of chance, of each pair of modalities, mean over seeds.
 
     Returns:
@@ -154,7 +156,7 @@ def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.Da
         for name, value in metrics.items():
             asking, to, asked = name.removeprefix(f"{metric}:").partition("-to-")
             if name.startswith(f"{metric}:") and to and not name.endswith("_chance"):
-                place = {"task": record["unit"]["task"], "encoder": record["unit"]["encoder"]}
+                place: dict[str, Any] = {"task": record["unit"]["task"], "encoder": record["unit"]["encoder"]}
                 pair = {"query": asking, "gallery": asked, "value": value, "chance": metrics[f"{name}_chance"]}
                 rows.append(place | pair)
     keys = ["task", "encoder", "query", "gallery"]
@@ -162,7 +164,7 @@ def modality_pairs(records: Sequence[Record], metric: str = "recall@1") -> pd.Da
     return table.groupby(keys, as_index=False)[["value", "chance"]].mean()
 
 
-def _is_retrieval(record: Record) -> bool:
+def _is_retrieval(record: UnitRecord) -> bool:
     return record.get("family") == "retrieval"
 
 

@@ -28,7 +28,7 @@ from f2vbench.stats.procedure import Procedure
 from f2vbench.stats.signed_rank import wilcoxon_test
 from f2vbench.stats.tests import corrected_resampled_t_test, paired_t_test, welch_t_test
 from f2vbench.stats.weighted import mean_over_seeds
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
 _NOTHING_SHARED = "no seed in common"
@@ -52,7 +52,7 @@ class Tests:
     further: Further
 
 
-def what_varies(records: Iterable[Record], protocol: str) -> tuple[Varies, ...]:
+def what_varies(records: Iterable[UnitRecord], protocol: str) -> tuple[Varies, ...]:
     """What is another from seed to seed, as the episodes tell."""
     episodes = [record["result"]["episode"] for record in records]
     varies: list[Varies] = []
@@ -66,8 +66,8 @@ def what_varies(records: Iterable[Record], protocol: str) -> tuple[Varies, ...]:
 
 
 def tests_of(
-    first: Mapping[int, Record],
-    second: Mapping[int, Record],
+    first: Mapping[int, UnitRecord],
+    second: Mapping[int, UnitRecord],
     metric: str,
     protocol: str,
     predictions: Predictions,
@@ -102,7 +102,11 @@ def tests_of(
 
 
 def _corrected(
-    a: Sequence[float], b: Sequence[float], records: Sequence[Record], varies: tuple[Varies, ...], paired: Comparison
+    a: Sequence[float],
+    b: Sequence[float],
+    records: Sequence[UnitRecord],
+    varies: tuple[Varies, ...],
+    paired: Comparison,
 ) -> Comparison:
     """Nadeau and Bengio's test; the size of a split is counted in patients."""
     none = replace(paired, method=CORRECTED_T, unit="splits", statistic=None, p=None, low=None, high=None, needed=None)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2vbench.metrics.ragged import Ragged
-from f2vbench.utils.system import has_bf16
+from f2vbench.utils.device import has_bf16
 
 # Rows of the gallery that are compared at once, so few that they stay in the processor's cache.
 _ROWS = 1 << 11

@@ -16,7 +16,8 @@ from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.encoders.feature_identity import declared, entry_size
 from f2vbench.errors import F2VBenchError, StoreError
 from f2vbench.store.features import FeatureSet
-from f2vbench.store.runs import Record, RunFolder
+from f2vbench.store.record_schema import CallRecord, UnitRecord
+from f2vbench.store.runs import RunFolder
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent
 
@@ -38,11 +39,11 @@ class StoredData:
         calls: Settings and provenance of the calls that made the records, the newest of each folder first.
     """
 
-    def __init__(self, records: Sequence[Record], sources: Sequence[Path], calls: Sequence[Record]):
+    def __init__(self, records: Sequence[UnitRecord], sources: Sequence[Path], calls: Sequence[CallRecord]):
         self._records, self._sources, self._calls = records, sources, calls
         self._tasks: dict[str, TaskData | NotStored] = {}
 
-    def predictions(self, record: Record) -> dict[str, np.ndarray]:
+    def predictions(self, record: UnitRecord) -> dict[str, np.ndarray]:
         """Load the arrays stored with a unit.
 
         Raises:
@@ -54,7 +55,7 @@ class StoredData:
             raise NotStored("its units store no predictions")
         return self._folder(record).get_predictions(entry["sha256"])
 
-    def score_map(self, record: Record, image: str) -> NDArray[np.float32]:
+    def score_map(self, record: UnitRecord, image: str) -> NDArray[np.float32]:
         """Load a unit's score map of one image, (height, width) at the resolution of the photograph.
 
         Raises:
@@ -131,7 +132,7 @@ class StoredData:
             reason = f"the images in {folder} have changed since the run"
         raise NotStored(f"the photographs of {task} are not available: {reason}")
 
-    def _folder(self, record: Record) -> RunFolder:
+    def _folder(self, record: UnitRecord) -> RunFolder:
         folder = self._folders.get(id(record))
         if folder is None:
             raise NotStored("these results do not come from a run folder; load them with Results.load")

@@ -1,8 +1,9 @@
-"""What encoding with each model of a run costs, into the run folder: once a model and kind of features."""
+"""Cost of encoding with each model of a run, stored in the run folder per model and kind of features."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -10,95 +11,113 @@ from f2vbench.encoders.feature_identity import declared_features
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.runner.context import Context
 from f2vbench.runner.plan import Plan
-from f2vbench.store.extraction_log import Work, operations_of, work_of
+from f2vbench.store.extraction_log import EncodingWork, read_network_size, read_work
 from f2vbench.store.features import FeatureSet
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CostRecord, MeasuredOn
 from f2vbench.utils.system import machine
 
-ADDED = ("parameters", "macs", "seconds_per_image", "processor_seconds_per_image", "bytes_per_image")
-"""Numbers of which a fusion has the sum of its parts'."""
-LARGEST = ("process_bytes", "device_bytes")
-"""Numbers of which a fusion has the largest, for its parts are encoded one after another."""
+SUMMED = ("parameters", "macs", "seconds_per_image", "processor_seconds_per_image", "bytes_per_image")
+"""Costs that a fusion adds up over its parts."""
+PEAKS = ("process_bytes", "device_bytes")
+"""Costs of which a fusion has the maximum over its parts, because they encode one after another."""
 _NO_NETWORK = "no network"
-_NOT_HERE = "not measured here: the features were in the store before"
+_NOT_MEASURED = "not measured on this machine: the features were already stored"
 _NO_FEATURES = {
-    "scratch": "it trains a network of its own in each unit",
-    "video": "its frames are not encoded by a network here",
+    "scratch": "trains its own network in each unit",
+    "video": "its frames are not computed by a network here",
 }
+_FINE_TUNED = "stores no features: the encoder is trained with the head"
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Costs by name, explanations for those that are None, and the hardware of the measurement."""
+
+    numbers: dict[str, float | None]
+    reasons: dict[str, str]
+    measured_on: MeasuredOn | None
 
 
 def record_costs(plan: Plan, context: Context) -> None:
-    """Write what is known by now; numbers of an earlier call stay where this one has none."""
-    places: dict[tuple[str, str | None], dict[tuple[str, str], None]] = {}
+    """Write the costs that are known; a cost that is unknown now keeps its value of an earlier call."""
+    readers: dict[tuple[str, str | None], set[tuple[str, str]]] = {}
     for unit in plan.units:
-        places.setdefault((unit.encoder, context.feature(unit)), {})[unit.task, unit.protocol] = None
-    for (model, what), found in places.items():
-        name = f"{model}.{what or 'nothing'}"
-        known = plan.folder.read_cost(name) or {}
-        cost = _cost(context, context.models[model], what)
-        numbers = {key: known.get(key) if value is None else value for key, value in cost["numbers"].items()}
-        kept = {
+        readers.setdefault((unit.encoder, context.feature(unit)), set()).add((unit.task, unit.protocol))
+    for (model, feature), task_protocols in readers.items():
+        name = f"{model}.{feature or 'nothing'}"
+        earlier: Mapping[str, Any] = plan.folder.read_cost(name) or {}
+        cost = _cost(context, context.models[model], feature)
+        numbers = {key: earlier.get(key) if value is None else value for key, value in cost.numbers.items()}
+        task_protocols |= {(task, protocol) for task, protocol in earlier.get("places", [])}
+        record: CostRecord = {
             "encoder": model,
-            "features": what,
-            "places": [list(place) for place in sorted({*map(tuple, known.get("places", [])), *found})],
-            **numbers,
-            "reasons": {key: why for key, why in cost["reasons"].items() if numbers.get(key) is None},
-            "measured_on": cost["measured_on"] or known.get("measured_on"),
+            "features": feature,
+            "places": [list(pair) for pair in sorted(task_protocols)],
+            "parameters": numbers["parameters"],
+            "macs": numbers["macs"],
+            "seconds_per_image": numbers["seconds_per_image"],
+            "processor_seconds_per_image": numbers["processor_seconds_per_image"],
+            "bytes_per_image": numbers["bytes_per_image"],
+            "process_bytes": numbers["process_bytes"],
+            "device_bytes": numbers["device_bytes"],
+            "reasons": {key: reason for key, reason in cost.reasons.items() if numbers.get(key) is None},
+            "measured_on": cost.measured_on or earlier.get("measured_on"),
         }
-        plan.folder.write_cost(name, kept)
+        plan.folder.write_cost(name, record)
 
 
-def _cost(context: Context, spec: ModelSpec, what: str | None) -> dict[str, Any]:
-    """Of a model, or of a fusion's parts together."""
-    parts = [_cost_of_one(context, context.models[name], what) for name in spec.part_names]
+def _cost(context: Context, spec: ModelSpec, feature: str | None) -> _Cost:
+    """Cost of a model, or of the parts of a fusion together."""
+    parts = [_cost_of_part(context, context.models[name], feature) for name in spec.part_names]
     numbers: dict[str, float | None] = {}
-    for key in (*ADDED, *LARGEST):
-        values = [part["numbers"][key] for part in parts]
-        if all(value is not None for value in values):
-            numbers[key] = sum(values) if key in ADDED else max(values)
-        else:
+    for key in (*SUMMED, *PEAKS):
+        values = [value for part in parts if (value := part.numbers[key]) is not None]
+        if len(values) < len(parts):
             numbers[key] = None
-    reasons = {key: why for part in parts for key, why in part["reasons"].items()}
-    return {"numbers": numbers, "reasons": reasons, "measured_on": parts[0]["measured_on"]}
+        else:
+            numbers[key] = sum(values) if key in SUMMED else max(values)
+    reasons = {key: reason for part in parts for key, reason in part.reasons.items()}
+    return _Cost(numbers, reasons, parts[0].measured_on)
 
 
-def _cost_of_one(context: Context, spec: ModelSpec, what: str | None) -> dict[str, Any]:
-    features = None if what is None else FeatureSet.planned(declared_features(spec, what, context.settings))
+def _cost_of_part(context: Context, spec: ModelSpec, feature: str | None) -> _Cost:
+    features = None if feature is None else FeatureSet.planned(declared_features(spec, feature, context.settings))
     if features is None:
-        why = _NO_FEATURES.get(spec.kind, "its features are not stored: it is trained with the head")
-        reasons = dict.fromkeys((*ADDED, *LARGEST), why if what is None else _NOT_HERE)
-        return {"numbers": dict.fromkeys(reasons), "reasons": reasons, "measured_on": None}
-    counted = (operations_of(features.folder) if spec.is_network else None) or {}
-    lines = _of_this_machine(work_of(features.folder), context.settings.threads)
+        reason = _NO_FEATURES.get(spec.kind, _FINE_TUNED) if feature is None else _NOT_MEASURED
+        reasons = dict.fromkeys((*SUMMED, *PEAKS), reason)
+        return _Cost(dict.fromkeys(reasons), reasons, None)
+    size = read_network_size(features.folder) if spec.is_network else None
+    work = _on_this_machine(read_work(features.folder), context.settings.threads)
     numbers: dict[str, float | None] = {
-        "parameters": counted.get("parameters"),
-        "macs": counted.get("macs"),
-        "seconds_per_image": _middle(line["encode_seconds"] / line["images"] for line in lines),
-        "processor_seconds_per_image": _middle(line["processor_seconds"] / line["images"] for line in lines),
+        "parameters": size and size.get("parameters"),
+        "macs": size and size.get("macs"),
+        "seconds_per_image": _median(group["encode_seconds"] / group["images"] for group in work),
+        "processor_seconds_per_image": _median(group["processor_seconds"] / group["images"] for group in work),
         "bytes_per_image": features.bytes_per_entry(),
-        "process_bytes": max((line["process_bytes"] for line in lines if "process_bytes" in line), default=None),
-        "device_bytes": max((line["device_bytes"] for line in lines if "device_bytes" in line), default=None),
+        "process_bytes": max((group["process_bytes"] for group in work if "process_bytes" in group), default=None),
+        "device_bytes": max((group["device_bytes"] for group in work if "device_bytes" in group), default=None),
     }
-    reasons = {key: _NOT_HERE for key, value in numbers.items() if value is None}
+    reasons = {key: _NOT_MEASURED for key, value in numbers.items() if value is None}
     if not spec.is_network:
         reasons |= dict.fromkeys(("parameters", "macs"), _NO_NETWORK)
-    if lines and lines[-1]["device"] == "cpu":
-        reasons.pop("device_bytes", None)  # there is nothing to tell
-    if lines and numbers["process_bytes"] is None:
-        reasons["process_bytes"] = "the system does not tell a process its peak"
-    return {"numbers": numbers, "reasons": reasons, "measured_on": _place(lines[-1]) if lines else None}
+    if work and work[-1]["device"] == "cpu":
+        reasons.pop("device_bytes", None)  # a CPU has no memory of its own
+    if work and numbers["process_bytes"] is None:
+        reasons["process_bytes"] = "the operating system does not report peak memory"
+    return _Cost(numbers, reasons, _hardware(work[-1]) if work else None)
 
 
-def _of_this_machine(lines: Sequence[Work], threads: int) -> list[Work]:
-    """Lines of this processor and number of threads, on the device of the last of them."""
-    here = [line for line in lines if (line["processor"], line["threads"]) == (machine()["processor"], threads)]
-    return [line for line in here if line["device"] == here[-1]["device"]]
+def _on_this_machine(work: Sequence[EncodingWork], threads: int) -> list[EncodingWork]:
+    """Work on this processor with this number of threads, on the device of the most recent group."""
+    processor = machine()["processor"]
+    here = [group for group in work if (group["processor"], group["threads"]) == (processor, threads)]
+    return [group for group in here if group["device"] == here[-1]["device"]]
 
 
-def _middle(values: Iterable[float]) -> float | None:
-    held = list(values)
-    return median(held) if held else None
+def _median(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return median(known) if known else None
 
 
-def _place(line: Work) -> Record:
-    return {key: line[key] for key in ("device", "processor", "threads")}
+def _hardware(work: EncodingWork) -> MeasuredOn:
+    return {"device": work["device"], "processor": work["processor"], "threads": work["threads"]}

@@ -1,25 +1,38 @@
-"""A group of photographs into the feature store, and what that took into the record beside the features."""
+"""Encodes a group of photographs into the feature store, and logs the work beside the features."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.feature_identity import entry_size
 from f2vbench.runner.worker_cache import Resources
-from f2vbench.store.extraction_log import Encoded, add_work, keep_operations, operations_of
+from f2vbench.store.extraction_log import EncodedCounts, append_work, read_network_size, write_network_size
+from f2vbench.store.record_schema import MeasuredOn
 from f2vbench.utils.system import machine, peak_memory
+
+if TYPE_CHECKING:
+    import torch
 
 
 def encode_group(
     resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]
 ) -> dict[str, float]:
-    """Store what photographs lack of a model's features; returns the timing of it.
+    """Store the features that photographs lack.
 
-    Of a network's set of features that nobody has counted yet, multiply-adds are counted at the first photograph,
-    which also prepares its kernels before anything is timed.
+    The multiply-adds of a network are counted once per set of features, on the first photograph. This also prepares
+    its kernels before anything is timed.
+
+    Args:
+        resources: Models and feature sets of the worker.
+        model: Name of the model.
+        what: Kind of features.
+        openers: One function per photograph, which reads it.
+
+    Returns:
+        ``extract_seconds``, ``extracted`` (number of photographs) and ``bytes`` of their features.
     """
     features, size = resources.feature_set(model, what), entry_size(what, resources.settings)
     device = None
@@ -28,45 +41,59 @@ def encode_group(
         from f2vbench.runner.model_size import operations
 
         encoder, device, precision = resources.encoder(model), resources.device, resources.precision
-        if operations_of(features.folder) is None:
+        if read_network_size(features.folder) is None:
             square = shown(openers[0](), what, size)
-            keep_operations(features.folder, operations(encoder, what, square, device, precision))
+            write_network_size(features.folder, operations(encoder, what, square, device, precision))
     started, processor = time.perf_counter(), time.process_time()
     with peak_memory(device) as peak:
         if device is None:
-            done = _by_baseline(resources, model, what, openers)
+            done = _encode_with_baseline(resources, model, what, openers)
         else:
             done = extract(encoder, what, features, openers, size, device, precision)
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     if done.images:
-        took = {"images": done.images, "bytes": done.bytes, "encode_seconds": done.seconds, "seconds": seconds}
-        add_work(features.folder, {**took, "processor_seconds": processor, **peak, **place_of_work(resources, device)})
+        append_work(
+            features.folder,
+            {
+                "images": done.images,
+                "bytes": done.bytes,
+                "encode_seconds": done.seconds,
+                "seconds": seconds,
+                "processor_seconds": processor,
+                **peak,
+                **hardware(device, resources.settings.threads),
+            },
+        )
     return {"extract_seconds": seconds, "extracted": done.images, "bytes": done.bytes}
 
 
-def place_of_work(resources: Resources, device: Any) -> dict[str, Any]:
-    """What speed and memory depend on, beside the features.
+def hardware(device: torch.device | None, threads: int) -> MeasuredOn:
+    """Hardware on which speed and memory depend.
 
     Args:
-        device: a ``torch.device``, or None for what works without torch.
+        device: Device of the encoder, or None for work without torch.
+        threads: Number of threads.
     """
     name = "cpu"
     if device is not None and device.type == "cuda":
         import torch
 
         name = torch.cuda.get_device_name(device)
-    return {"device": name, "processor": machine()["processor"], "threads": resources.settings.threads}
+    return {"device": name, "processor": machine()["processor"], "threads": threads}
 
 
-def _by_baseline(resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]) -> Encoded:
-    features, size, done = resources.feature_set(model, what), entry_size(what, resources.settings), Encoded()
+def _encode_with_baseline(
+    resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]
+) -> EncodedCounts:
+    features, size = resources.feature_set(model, what), entry_size(what, resources.settings)
+    done = EncodedCounts()
     for opener in openers:
         photograph = opener()
         entry = photograph.entry(size)
         if not features.has(entry):
             started = time.perf_counter()
-            made = resources.by_baseline(model, what, photograph)
+            arrays = resources.by_baseline(model, what, photograph)
             done.seconds += time.perf_counter() - started
             done.images += 1
-            done.bytes += features.put(entry, made)
+            done.bytes += features.put(entry, arrays)
     return done

@@ -12,7 +12,7 @@ import torch
 
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
-from f2vbench.store.extraction_log import Encoded
+from f2vbench.store.extraction_log import EncodedCounts
 from f2vbench.store.features import FeatureSet, halved
 
 # One photograph a forward pass on a CPU: it is as fast as a batch, and what a photograph gets can't depend, not
@@ -49,13 +49,13 @@ def extract(
     size: int,
     device: torch.device,
     precision: str,
-) -> Encoded:
+) -> EncodedCounts:
     """Store the features of those photographs that lack them.
 
     Memory holds a few photographs at a time, however many there are: the next is read and the last is
     written while the encoder works.
     """
-    done = Encoded()
+    done = EncodedCounts()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         waiting: list[Future[int]] = []
         for batch in _ahead(reader, photographs, what, features, size, _BATCH[device.type]):

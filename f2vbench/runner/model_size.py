@@ -13,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from f2vbench.encoders.base import Encoder
 from f2vbench.runner.extraction import encode
+from f2vbench.store.extraction_log import NetworkSize
 
 
-def operations(encoder: Encoder, what: str, square: np.ndarray, device: torch.device, precision: str) -> dict[str, int]:
+def operations(encoder: Encoder, what: str, square: np.ndarray, device: torch.device, precision: str) -> NetworkSize:
     """Parameters and multiply-adds of encoding one photograph as a run does.
 
     ``parameters`` are those of the encoder, and of the decoder where frames are generated. ``macs`` are the products of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from f2vbench.adapters.registry import family_named
 from f2vbench.adapters.unit import Unit
@@ -12,10 +11,11 @@ from f2vbench.data.task_cards import card_hash
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import StoreError
+from f2vbench.store.record_schema import Identity
 from f2vbench.store.runs import RunFolder
 
 
-def identity_of(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> dict[str, Any]:
+def identity_of(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
     """Everything that decides a unit's result, apart from its place in the grid."""
     values = settings.model_dump(mode="json")
     family = family_named(task.card.family)
@@ -74,18 +74,23 @@ def _compared(unit: Unit) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _differences(unit: Unit, part: str, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def _differences(unit: Unit, part: str, stored: Identity, planned: Identity) -> list[str]:
     """What differs in one part of two identities, a phrase each."""
     if part == "data":
-        names = {"data": "images or labels", "task": "task card", "adapter": "version of the adapter's code"}
+        versions = {
+            "images or labels": (stored["data"], planned["data"]),
+            "task card": (stored["task"], planned["task"]),
+            "version of the adapter's code": (stored["adapter"], planned["adapter"]),
+        }
         return [
-            f"{what} of {unit.task} ({there[key]!s:.8} there, {here[key]!s:.8} here)"
-            for key, what in names.items()
-            if there[key] != here[key]
+            f"{name} of {unit.task} (stored: {old!s:.8}, now: {new!s:.8})"
+            for name, (old, new) in versions.items()
+            if old != new
         ]
-    whose = f"{unit.encoder}: " if part == "model" else ""
+    old, new = (stored["model"], planned["model"]) if part == "model" else (stored["settings"], planned["settings"])
+    prefix = f"{unit.encoder}: " if part == "model" else ""
     return [
-        f"{whose}{key} ({there[part].get(key)} there, {here[part].get(key)} here)"
-        for key in sorted(there[part].keys() | here[part].keys())
-        if there[part].get(key) != here[part].get(key)
+        f"{prefix}{key} (stored: {old.get(key)}, now: {new.get(key)})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
     ]

@@ -15,7 +15,10 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.runner.worker_cache import Resources
+from f2vbench.store.record_schema import StoredFile
 from f2vbench.store.runs import RunFolder
+
+_NOT_STORED: StoredFile = {"sha256": "", "bytes": 0}
 
 
 class UnitTools:
@@ -75,10 +78,10 @@ class UnitTools:
     def embeddings_by_part(self) -> dict[str, Embeddings]:
         return dict(self._embeddings)
 
-    def keep_map(self, png: bytes) -> dict[str, Any]:
+    def keep_map(self, png: bytes) -> StoredFile:
         if self._folder is None:
-            return {}
+            return _NOT_STORED.copy()
         return {"sha256": self._folder.put_map(png), "bytes": len(png)}
 
-    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        return {} if self._folder is None else self._folder.put_predictions(arrays)
+    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
+        return _NOT_STORED.copy() if self._folder is None else self._folder.put_predictions(arrays)

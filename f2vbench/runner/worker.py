@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import cast
 
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
@@ -17,6 +17,7 @@ from f2vbench.runner.encoding import encode_group
 from f2vbench.runner.unit_tools import UnitTools
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.features import FeatureSet
+from f2vbench.store.record_schema import EpisodeRecord, Provenance, UnitRecord, UnitResult
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.system import machine, software
 
@@ -115,18 +116,24 @@ class Worker:
         tools = [self._tools(unit, self._settings, self._run) for unit in units]
         solutions = self._context.family(units[0].task).solve_together(tools, episodes)
         for unit, episode, solved in zip(units, episodes, solutions, strict=True):
-            drawn = {"support": list(episode.support), "test": list(episode.test), "seed": episode.seed}
-            drawn |= self._patients(unit.task, episode)
-            if episode.val:
-                drawn["val"] = list(episode.val)
-            self._run.write(unit.name, self._record(unit, {"episode": drawn, **solved.result}, solved.timing))
+            result = cast(UnitResult, {"episode": self._episode_record(unit.task, episode), **solved.result})
+            self._run.write(unit.name, self._record(unit, result, solved.timing))
             yield solved.timing
 
-    def _patients(self, task: str, episode: Episode) -> dict[str, Any]:
-        """The patient of each test image, in their order, and how many patients the task has: what tests resample."""
+    def _episode_record(self, task: str, episode: Episode) -> EpisodeRecord:
+        """An episode with the patient of each test image; statistical tests resample patients."""
         index = self._context.tasks[task].index
         patient_of = dict(zip(index.image, index.patient, strict=True))
-        return {"patients": [patient_of[image] for image in episode.test], "patients_in_all": len(set(index.patient))}
+        record: EpisodeRecord = {
+            "support": list(episode.support),
+            "test": list(episode.test),
+            "seed": episode.seed,
+            "patients": [patient_of[image] for image in episode.test],
+            "patients_in_all": len(set(index.patient)),
+        }
+        if episode.val:
+            record["val"] = list(episode.val)
+        return record
 
     def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
         embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
@@ -141,10 +148,20 @@ class Worker:
                 self._embeddings[model, task] = StoredEmbeddings(self._context, model, task, self._resources)
         return {model: self._embeddings[model, task] for model in models}
 
-    def _record(self, unit: Unit, result: dict[str, Any], timing: dict[str, float]) -> dict[str, Any]:
+    def _record(self, unit: Unit, result: UnitResult, timing: dict[str, float]) -> UnitRecord:
         spec = self._context.models[unit.encoder]
         uses_torch = self._context.uses_torch(unit)
         hashes = self._resources.weights
+        provenance: Provenance = {
+            "software": software(),
+            "machine": machine(),
+            "device": str(self._resources.device) if uses_torch else "cpu",
+            "threads": self._settings.threads,
+            "precision": self._resources.precision if uses_torch else "float32",
+            "weights_sha256": hashes.get(unit.encoder),
+        }
+        if spec.parts:
+            provenance["parts_sha256"] = {name: hashes.get(name) for name in spec.part_names}
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
@@ -156,15 +173,7 @@ class Worker:
             "floor": spec.is_baseline,
             "result": result,
             "timing": timing,
-            "provenance": {
-                "software": software(),
-                "machine": machine(),
-                "device": str(self._resources.device) if uses_torch else "cpu",
-                "threads": self._settings.threads,
-                "precision": self._resources.precision if uses_torch else "float32",
-                "weights_sha256": hashes.get(unit.encoder),
-                **({"parts_sha256": {name: hashes.get(name) for name in spec.part_names}} if spec.parts else {}),
-            },
+            "provenance": provenance,
         }
 
     def _collect_notes(self) -> tuple[str, ...]:

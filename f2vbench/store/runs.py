@@ -18,16 +18,15 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
 from f2vbench.errors import StoreError
+from f2vbench.store.record_schema import SCHEMA_VERSION, CallRecord, CostRecord, StoredFile, UnitRecord
 from f2vbench.utils.files import sealed, sha256, sweep, unseal, write_atomically
-
-Record = dict[str, Any]
 
 
 class RunFolder:
@@ -66,37 +65,48 @@ class RunFolder:
         """Whether a record of that name is there, whole (a damaged one is set aside)."""
         return self.read(name) is not None
 
-    def read(self, name: str) -> Record | None:
-        """A unit's record, or None when absent; a damaged file is set aside and counts as absent."""
+    def read(self, name: str) -> UnitRecord | None:
+        """Record of a unit, or None if it is absent; a damaged file is moved to ``set-aside`` and counts as absent.
+
+        Raises:
+            StoreError: A newer version of f2vbench wrote the record.
+        """
         path = self._unit_path(name)
         try:
-            return unseal(path.read_bytes())
+            record = unseal(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValueError as error:
             self._put_aside(path, str(error))
             return None
+        version = record.get("schema_version", 1) if isinstance(record, dict) else 1
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{path}: the record has schema version {version}, and this f2vbench reads versions up to "
+                f"{SCHEMA_VERSION}; update f2vbench"
+            )
+        return cast(UnitRecord, record)
 
-    def write(self, name: str, record: Record) -> None:
+    def write(self, name: str, record: UnitRecord) -> None:
         """Store a finished unit in one step."""
         write_atomically(self._unit_path(name), sealed(record), durable=True)
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[UnitRecord]:
         """All whole records, by name; damaged ones are set aside."""
         for path in sorted((self.path / "units").glob("*.json")):
             record = self.read(path.stem)
             if record is not None:
                 yield record
 
-    def write_cost(self, name: str, cost: Record) -> None:
+    def write_cost(self, name: str, cost: CostRecord) -> None:
         """Store what encoding costs, a model and kind of features."""
         write_atomically(self._cost_path(name), sealed(cost))
 
-    def read_cost(self, name: str) -> Record | None:
+    def read_cost(self, name: str) -> CostRecord | None:
         """What was stored under a name, or None where it is absent or damaged."""
         return _unsealed(self._cost_path(name))
 
-    def costs(self) -> list[Record]:
+    def costs(self) -> list[CostRecord]:
         """All that can be read, by name; none in folders of an older version."""
         found = map(_unsealed, sorted((self.path / "costs").glob("*.json")))
         return [cost for cost in found if cost is not None]
@@ -117,7 +127,7 @@ class RunFolder:
         """
         return self._content(self._map_path(name), name, "score map")
 
-    def put_predictions(self, arrays: Mapping[str, np.ndarray]) -> Record:
+    def put_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
         """Store arrays unless they are there already, undamaged; returns their entry for a unit's record."""
         block = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         name = sha256(block)
@@ -134,7 +144,7 @@ class RunFolder:
         """
         return load(self._content(self._predictions_path(name), name, "predictions"))
 
-    def files_are_whole(self, record: Record) -> bool:
+    def files_are_whole(self, record: UnitRecord) -> bool:
         """Whether every score map and array file that a record names is there in its full size."""
         result = record["result"]
         named = [(self._map_path(entry["sha256"]), entry["bytes"]) for entry in result.get("maps", {}).values()]
@@ -161,18 +171,18 @@ class RunFolder:
         finally:
             lock.release()
 
-    def log_call(self, call: Record) -> None:
+    def log_call(self, call: CallRecord) -> None:
         """Keep the settings and provenance of one call."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         write_atomically(self.path / "calls" / f"{stamp}-{os.getpid()}.json", sealed(call))
 
-    def calls(self) -> Iterator[Record]:
+    def calls(self) -> Iterator[CallRecord]:
         """All calls that can be read, the newest first."""
         for path in sorted((self.path / "calls").glob("*.json"), reverse=True):
             with contextlib.suppress(ValueError, OSError):
                 yield unseal(path.read_bytes())
 
-    def last_call(self) -> Record | None:
+    def last_call(self) -> CallRecord | None:
         """The newest call that can be read, or None."""
         return next(self.calls(), None)
 
@@ -217,7 +227,7 @@ def runs_below(root: Path) -> list[tuple[Path, int, float]]:
     return sorted(found, key=lambda run: -run[2])
 
 
-def _unsealed(path: Path) -> Record | None:
+def _unsealed(path: Path) -> CostRecord | None:
     try:
         return unseal(path.read_bytes())
     except (OSError, ValueError):

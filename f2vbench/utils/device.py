@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import torch
 
 from f2vbench.errors import SettingsError
-from f2vbench.utils.system import has_bf16
 
 
 def torch_device(name: str) -> torch.device:
@@ -40,6 +39,14 @@ def training_arithmetic(precision: str, device: torch.device) -> str:
     if precision == "auto" and device.type == "cpu":
         return "bf16" if has_bf16() else "float32"
     return arithmetic(precision, device)
+
+
+def has_bf16() -> bool:
+    """Whether it multiplies bfloat16 by itself (AVX-512 BF16, AMX); False where PyTorch, before 2.9, does not tell."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 @contextmanager

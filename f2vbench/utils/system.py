@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 LIBRARIES = (
     "torch",
@@ -30,8 +31,25 @@ LIBRARIES = (
 )
 
 
+class Software(TypedDict):
+    """Versions that decide a result; ``git`` is the commit, None when installed from a wheel."""
+
+    f2vbench: str
+    git: str | None
+    python: str
+    libraries: dict[str, str]
+
+
+class Machine(TypedDict):
+    """Operating system, processor, and the number of cores that the process may use."""
+
+    system: str
+    processor: str
+    cores: int
+
+
 @cache
-def software() -> dict[str, Any]:
+def software() -> Software:
     """Versions of f2vbench, Python and the libraries that decide a result, and the git state of a checkout."""
     return {
         "f2vbench": metadata.version("f2vbench"),
@@ -42,7 +60,7 @@ def software() -> dict[str, Any]:
 
 
 @cache
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """System, processor and the cores this process may use."""
     return {"system": platform.platform(), "processor": _processor(), "cores": cores()}
 
@@ -99,20 +117,19 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def has_bf16() -> bool:
-    """Whether it multiplies bfloat16 by itself (AVX-512 BF16, AMX); False where PyTorch, before 2.9, does not tell."""
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-
-
 _RESET_PEAK = "5"  # proc(5): the peak becomes what is in use now
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
+class MemoryPeaks(TypedDict, total=False):
+    """Peaks of memory in bytes; absent where they are not known."""
+
+    process_bytes: int
+    device_bytes: int
+
+
 @contextmanager
-def peak_memory(device: Any = None) -> Iterator[dict[str, int]]:
+def peak_memory(device: torch.device | None = None) -> Iterator[MemoryPeaks]:
     """Peaks while the block runs, in bytes, filled in at its end.
 
     ``process_bytes`` is the resident memory of this process, with all that it holds; absent where the system does not
@@ -122,7 +139,7 @@ def peak_memory(device: Any = None) -> Iterator[dict[str, int]]:
     Args:
         device: a ``torch.device``, or None for work without torch.
     """
-    found: dict[str, int] = {}
+    found: MemoryPeaks = {}
     is_gpu = device is not None and device.type == "cuda"
     if is_gpu:
         import torch

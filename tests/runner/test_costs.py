@@ -25,7 +25,7 @@ from f2vbench.report.tables.cost import cost_table, three_digits
 from f2vbench.report.text.wording import Names
 from f2vbench.runner.costs import record_costs
 from f2vbench.runner.model_size import operations
-from f2vbench.store.extraction_log import add_work, keep_operations, operations_of, work_of
+from f2vbench.store.extraction_log import append_work, read_network_size, read_work, write_network_size
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
@@ -104,17 +104,17 @@ def test_the_peak_is_that_of_the_block_and_not_of_what_was_before():
 
 
 def test_what_is_kept_with_features_comes_back_and_damage_is_nothing(tmp_path):
-    assert operations_of(tmp_path) is None
-    assert work_of(tmp_path) == []
-    keep_operations(tmp_path, {"parameters": 3, "macs": 4})
-    add_work(tmp_path, {"images": 2})
+    assert read_network_size(tmp_path) is None
+    assert read_work(tmp_path) == []
+    write_network_size(tmp_path, {"parameters": 3, "macs": 4})
+    append_work(tmp_path, {"images": 2})
     (tmp_path / "work.jsonl").open("a").write("{dam\n3\n")
-    add_work(tmp_path, {"images": 3})
-    add_work(tmp_path / "nowhere", {"images": 3})
-    assert operations_of(tmp_path) == {"parameters": 3, "macs": 4}
-    assert work_of(tmp_path) == [{"images": 2}, {"images": 3}]
+    append_work(tmp_path, {"images": 3})
+    append_work(tmp_path / "nowhere", {"images": 3})
+    assert read_network_size(tmp_path) == {"parameters": 3, "macs": 4}
+    assert read_work(tmp_path) == [{"images": 2}, {"images": 3}]
     (tmp_path / "operations.json").write_text("{")
-    assert operations_of(tmp_path) is None
+    assert read_network_size(tmp_path) is None
 
 
 def work(images: int, seconds: float, **others) -> dict:
@@ -142,12 +142,13 @@ def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(t
         features = FeatureSet(declared_features(specs[name], "embedding", settings), {})
         features.put("a", {"embedding": np.zeros(len(name), np.float32)})
         if count:
-            keep_operations(features.folder, count)
+            write_network_size(features.folder, count)
         for line in lines:
-            add_work(features.folder, line)
+            append_work(features.folder, line)
     folder = RunFolder(tmp_path / "run")
     folder.open_for_writing()
-    units = [Unit(name, "t", "few-shot", 1, 0) for name in specs] + [Unit(SMALL, "t", "supervised", None, 0)]
+    units = [Unit(name, "t", "few-shot", 1, 0, "", {}) for name in specs]
+    units.append(Unit(SMALL, "t", "supervised", None, 0, "", {}))
     record_costs(SimpleNamespace(units=units, folder=folder), context)
     costs = {cost["encoder"]: cost for cost in folder.costs()}
     assert costs[SMALL]["seconds_per_image"] == 1.0  # of 0.5, 10 and 1
@@ -163,7 +164,7 @@ def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(t
     assert both["bytes_per_image"] in {x.stat().st_size + y.stat().st_size for x in files for y in files}
     assert costs["thumbnail"]["macs"] is None
     assert costs["thumbnail"]["reasons"] == {"parameters": "no network", "macs": "no network"}
-    assert set(costs["scratch"]["reasons"].values()) == {"it trains a network of its own in each unit"}
+    assert set(costs["scratch"]["reasons"].values()) == {"trains its own network in each unit"}
     # On another machine nothing is measured: the numbers of the call before stay.
     shutil.rmtree(tmp_path / "cache")
     record_costs(SimpleNamespace(units=units[:1], folder=folder), context)

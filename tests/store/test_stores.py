@@ -52,6 +52,13 @@ def test_a_damaged_record_is_set_aside_with_a_message_and_counts_as_absent(run, 
     assert "unit.json" in run.set_aside[0]
 
 
+def test_a_record_of_a_newer_schema_is_refused_and_kept(run):
+    run.write("unit", {**RECORD, "schema_version": 2})
+    with pytest.raises(StoreError, match="has schema version 2, and this f2vbench reads versions up to 1; update"):
+        run.read("unit")
+    assert (run.path / "units" / "unit.json").exists()
+
+
 def test_sealing_refuses_values_that_are_not_numbers():
     with pytest.raises(ValueError, match="not JSON compliant"):
         sealed({"value": float("nan")})

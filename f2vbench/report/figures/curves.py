@@ -23,7 +23,7 @@ from f2vbench.report.figures.predictions import (
 )
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import Look, Style
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,11 +98,11 @@ def _figure(source: Source, style: Style, name: str, title: str, places: Sequenc
     return DrawnFigure(name, title, caption, figure)
 
 
-def _is_stored(record: Record) -> bool:
+def _is_stored(record: UnitRecord) -> bool:
     return bool(record["result"].get("predictions") or record["result"].get("maps"))
 
 
-def _class_pairs(source: Source, record: Record) -> list[Pair]:
+def _class_pairs(source: Source, record: UnitRecord) -> list[Pair]:
     return predicted(source, record).against_rest()
 
 

@@ -12,7 +12,7 @@ from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 _RULED_BY = ("dice", "auroc")
 """Metrics of one image by which images are chosen, the first that has values."""
@@ -109,7 +109,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     return DrawnFigure(name, title, caption, figure)
 
 
-def _values(record: Record, metric: str) -> dict[str, float]:
+def _values(record: UnitRecord, metric: str) -> dict[str, float]:
     """image → metric, of the images that have a value and a score map."""
     result = record["result"]
     held = {image: values.get(metric) for image, values in result["per_image"].items() if image in result["maps"]}
@@ -117,7 +117,7 @@ def _values(record: Record, metric: str) -> dict[str, float]:
 
 
 def _compared(
-    source: Source, place: Place, metric: str, ruler: str, first: dict[str, Record], columns: int
+    source: Source, place: Place, metric: str, ruler: str, first: dict[str, UnitRecord], columns: int
 ) -> list[str]:
     """The ruling encoder, the best baseline, then the best others, as many as fit with a threshold."""
     able = [name for name, record in first.items() if record["result"]["threshold"]["value"] is not None]

@@ -60,10 +60,12 @@ class Eye:
         level = np.clip((scores - low) / ((high - low) or 1), 0, 1)
         return self._on_white(np.repeat((255 * (1 - level))[..., None], 3, axis=2))
 
-    def errors(self, scores: NDArray[np.floating], threshold: float) -> Picture:
+    def errors(self, scores: NDArray[np.floating], threshold: float | None) -> Picture:
         """(SIDE, SIDE, 3): vessels found, missed and wrongly found, in the colours of `ERRORS`."""
         if self.vessels is None:
             raise NotStored("there is no truth to compare with")
+        if threshold is None:
+            raise NotStored("the support images allow no threshold")
         found = scores >= threshold
         picture = np.full((*found.shape, 3), 255.0)
         for mask, colour in (

@@ -11,13 +11,13 @@ from f2vbench.report.figures.pictures import open_eye
 from f2vbench.report.figures.predictions import Pair
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.stored_data import NotStored
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 EVERY = 8
 """Of so many pixels in the field of view one is taken: curves look the same, and are drawn sooner."""
 
 
-def pixel_pairs(source: Source, record: Record) -> list[Pair]:
+def pixel_pairs(source: Source, record: UnitRecord) -> list[Pair]:
     """Scores and labels of each test image with vessels; kept with the source, for a ROC and a PR curve.
 
     Raises:
@@ -31,7 +31,7 @@ def pixel_pairs(source: Source, record: Record) -> list[Pair]:
     return [(scores, labels) for scores, labels in pairs if labels.any() and not labels.all()]
 
 
-def _pair(source: Source, task: str, record: Record, image: str) -> Pair:
+def _pair(source: Source, task: str, record: UnitRecord, image: str) -> Pair:
     taken, labels = source.kept(("pixels", task, image), partial(_taken, source, task, image))
     return source.score_map(record, image).ravel()[taken], labels
 

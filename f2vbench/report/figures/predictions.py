@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.report.figures.source import Place, Source
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 Pair = tuple[NDArray[np.floating], NDArray[np.bool_]]
 """(n,) scores and labels."""
@@ -39,7 +39,7 @@ class Predicted:
         return [(scores, labels) for scores, labels in pairs if labels.any() and not labels.all()]
 
 
-def predicted(source: Source, record: Record) -> Predicted:
+def predicted(source: Source, record: UnitRecord) -> Predicted:
     """A classification unit's predictions.
 
     Raises:

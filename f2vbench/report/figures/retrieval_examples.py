@@ -16,7 +16,7 @@ from f2vbench.report.figures.retrieval import lacks_retrieval
 from f2vbench.report.figures.retrieved_images import Found, decimals, frames_legend, lines_below, show_found
 from f2vbench.report.figures.source import Place, Source
 from f2vbench.report.figures.style import Style
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 _RULED_BY = {"map": "average precision", "mean_recall": "mean recall"}
 """Of a query; an approximate index gives no whole order, and so no average precision."""
@@ -83,14 +83,15 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     return DrawnFigure(name, title, caption, figure)
 
 
-def _scores(record: Record) -> tuple[str, dict[str, float]]:
+def _scores(record: UnitRecord) -> tuple[str, dict[str, float]]:
     """What queries are ordered by, and image → its value."""
     result = record["result"]
     score = next((name for name in _RULED_BY if result["metrics"].get(name) is not None), METRICS[-1])
-    return score, {image: held[score] for image, held in result["per_image"].items() if held.get(score) is not None}
+    values = {image: held.get(score) for image, held in result["per_image"].items()}
+    return score, {image: value for image, value in values.items() if value is not None}
 
 
-def _row(source: Source, record: Record, image: str, columns: int) -> list[Found]:
+def _row(source: Source, record: UnitRecord, image: str, columns: int) -> list[Found]:
     """The query and the images nearest to it; fewer where the gallery has fewer."""
     result, task = record["result"], record["unit"]["task"]
     arrays, names, about = source.predictions(record), result["gallery"], result["about"]

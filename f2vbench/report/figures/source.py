@@ -15,7 +15,7 @@ from f2vbench.data.task_cards import load_card
 from f2vbench.errors import F2VBenchError
 from f2vbench.report.figures.style import Look, looks_of
 from f2vbench.report.text.wording import SHOTS_OF, shots_text
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
     from f2vbench.data.task_data import TaskData
@@ -113,20 +113,20 @@ class Source:
         ]
         return sorted(found, key=lambda place: place.order)
 
-    def records_at(self, place: Place) -> dict[str, list[Record]]:
+    def records_at(self, place: Place) -> dict[str, list[UnitRecord]]:
         """Records of a place by encoder, in the order of legends, each by seed."""
-        found: dict[str, list[Record]] = {name: [] for name in self.looks}
+        found: dict[str, list[UnitRecord]] = {name: [] for name in self.looks}
         for record in self.records:
             unit = record["unit"]
             if (unit["task"], unit["protocol"], unit["shots"]) == (place.task, place.protocol, place.shots):
                 found[unit["encoder"]].append(record)
         return {name: sorted(held, key=lambda r: r["unit"]["seed"]) for name, held in found.items() if held}
 
-    def predictions(self, record: Record) -> Mapping[str, np.ndarray]:
+    def predictions(self, record: UnitRecord) -> Mapping[str, np.ndarray]:
         """As `StoredData.predictions`."""
         return self._results.stored.predictions(record)
 
-    def score_map(self, record: Record, image: str) -> np.ndarray:
+    def score_map(self, record: UnitRecord, image: str) -> np.ndarray:
         """As `StoredData.score_map`."""
         return self._results.stored.score_map(record, image)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +18,7 @@ from f2vbench.report.figures.source import MAIN_METRICS, Place, Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 
 _SHOWN = 6
 _RULED_BY = {"segmentation": ("dice", "auroc"), "classification": ("probability", "correct")}
@@ -68,7 +69,7 @@ def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigur
     return DrawnFigure(name, title, caption, figure)
 
 
-def _means(records: list[Record], metrics: tuple[str, ...]) -> tuple[str, pd.Series]:
+def _means(records: list[UnitRecord], metrics: tuple[str, ...]) -> tuple[str, pd.Series]:
     """The first metric that single images have, and its mean over seeds by image id."""
     for metric in metrics:
         rows = [
@@ -83,20 +84,26 @@ def _means(records: list[Record], metrics: tuple[str, ...]) -> tuple[str, pd.Ser
 
 
 def _case(
-    source: Source, place: Place, records: list[Record], metric: str, image: str, mean: float
+    source: Source, place: Place, records: list[UnitRecord], metric: str, image: str, mean: float
 ) -> tuple[Picture, list[str]]:
     """The picture of a case and lines below it."""
     eye = open_eye(source, place.task, image)
     tested = [record for record in records if image in record["result"]["per_image"]]
     seeds = f"{len(tested)} seed{'' if len(tested) == 1 else 's'}"
     if eye.vessels is not None and tested[0]["result"].get("maps"):
-        worst = min(tested, key=lambda record: record["result"]["per_image"][image][metric])
+        worst = min(tested, key=lambda record: _value(record, image, metric))
         return _with_errors(source, worst, image, eye), [image, f"{_NAMES[metric]} {mean:.3f} ({seeds})"]
     value = f"p = {mean:.3f} ({seeds})" if metric == "probability" else f"{mean:.3f} ({seeds})"
     return eye.photograph(), [image, value, _said(source, tested, image)]
 
 
-def _with_errors(source: Source, record: Record, image: str, eye: Eye) -> Picture:
+def _value(record: UnitRecord, image: str, metric: str) -> float:
+    """A metric of one image, or infinity where it has no value."""
+    value = record["result"]["per_image"][image].get(metric)
+    return math.inf if value is None else value
+
+
+def _with_errors(source: Source, record: UnitRecord, image: str, eye: Eye) -> Picture:
     """The photograph, and below it the errors."""
     picture, threshold = eye.photograph(), record["result"]["threshold"]["value"]
     if threshold is None or eye.vessels is None:
@@ -104,7 +111,7 @@ def _with_errors(source: Source, record: Record, image: str, eye: Eye) -> Pictur
     return np.concatenate([picture, eye.errors(source.score_map(record, image), threshold)])
 
 
-def _said(source: Source, records: list[Record], image: str) -> str:
+def _said(source: Source, records: list[UnitRecord], image: str) -> str:
     """``proliferative, told as mild``: the truth and what most seeds say."""
     votes: dict[str, int] = {}
     truth = ""

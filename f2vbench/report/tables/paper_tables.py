@@ -18,7 +18,7 @@ from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.methods import card_of
 from f2vbench.report.text.wording import NONE, SHOTS_OF, Names, interval, metric_name, number
 from f2vbench.stats.procedure import Procedure
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import p_value
 
 _SYSTEMIC_LAYOUTS = ("uk_biobank", "outcome_table")
@@ -58,7 +58,7 @@ NAMED = {
 }
 
 
-def tasks_of(named: Named, families: Mapping[str, str], calls: Sequence[Record]) -> list[str]:
+def tasks_of(named: Named, families: Mapping[str, str], calls: Sequence[CallRecord]) -> list[str]:
     """The tasks of these results that belong into a table of the papers."""
     found = [task for task, family in families.items() if family == named.family]
     if named.systemic is None:
@@ -160,7 +160,7 @@ def published_videos() -> dict[str, Any]:
     return yaml.safe_load(files(__package__).joinpath("published_videos.yaml").read_text(encoding="utf-8"))
 
 
-def _is_systemic(task: str, calls: Sequence[Record]) -> bool:
+def _is_systemic(task: str, calls: Sequence[CallRecord]) -> bool:
     return card_of(task, calls).get("card", {}).get("layout") in _SYSTEMIC_LAYOUTS
 
 

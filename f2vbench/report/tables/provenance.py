@@ -9,17 +9,19 @@ from pathlib import Path
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.methods import card_of, software_text
 from f2vbench.report.text.wording import NONE, kind_of
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CallRecord, UnitRecord
 
 _SHOWN = 16
 
 
-def provenance_tables(records: Sequence[Record], sources: Sequence[Path], calls: Sequence[Record]) -> list[Table]:
+def provenance_tables(
+    records: Sequence[UnitRecord], sources: Sequence[Path], calls: Sequence[CallRecord]
+) -> list[Table]:
     """Models with the hash of their tensors, data with their fingerprint, and the software that computed them."""
     return [_models(records), _data(records, calls), _software(records, sources)]
 
 
-def _models(records: Sequence[Record]) -> Table:
+def _models(records: Sequence[UnitRecord]) -> Table:
     found: dict[tuple[str, ...], int] = Counter()
     for record in records:
         made = record["provenance"]
@@ -34,7 +36,7 @@ def _models(records: Sequence[Record]) -> Table:
     return Table("models", "Models", "SHA-256 over the tensors as loaded.", [*columns, Column("units")], rows)
 
 
-def _data(records: Sequence[Record], calls: Sequence[Record]) -> Table:
+def _data(records: Sequence[UnitRecord], calls: Sequence[CallRecord]) -> Table:
     columns = [Column("task", numeric=False), Column("data set", numeric=False), Column("images"), Column("patients")]
     columns += [Column("fingerprint of the data", numeric=False), Column("terms", numeric=False)]
     rows = []
@@ -59,7 +61,7 @@ def _data(records: Sequence[Record], calls: Sequence[Record]) -> Table:
     )
 
 
-def _software(records: Sequence[Record], sources: Sequence[Path]) -> Table:
+def _software(records: Sequence[UnitRecord], sources: Sequence[Path]) -> Table:
     found: dict[tuple[str, str, str], int] = Counter()
     places = [str(path) for path in sources] or [NONE] * len(records)
     for record, place in zip(records, places, strict=True):

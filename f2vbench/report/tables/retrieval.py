@@ -9,13 +9,15 @@ import pandas as pd
 from f2vbench.analysis.retrieval import METRICS, compare, intervals, modality_pairs, retrieval_records, shown_metrics
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval, model_name, number, signed
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.text import layout, p_value
 
 _RESAMPLED = "2,000 resamples of patients, each with all of their queries in the galleries of all seeds"
 
 
-def retrieval_tables(records: Sequence[Record], reference: str | None, title_of: Callable[[str], str]) -> list[Table]:
+def retrieval_tables(
+    records: Sequence[UnitRecord], reference: str | None, title_of: Callable[[str], str]
+) -> list[Table]:
     """What there is of a run's units; none where none of them is retrieval, or tells whose image each is.
 
     Args:
@@ -87,7 +89,9 @@ def _compared(table: pd.DataFrame, reference: str | None) -> str:
     return str(means[means.index[0][0]].idxmax())
 
 
-def _comparison_table(records: Sequence[Record], encoder: str, metrics: Sequence[str], baselines: set[str]) -> Table:
+def _comparison_table(
+    records: Sequence[UnitRecord], encoder: str, metrics: Sequence[str], baselines: set[str]
+) -> Table:
     compared = compare(records, encoder, metrics)
     rows = [
         [
@@ -114,7 +118,7 @@ def _comparison_table(records: Sequence[Record], encoder: str, metrics: Sequence
     )
 
 
-def _matrices(records: Sequence[Record], title_of: Callable[[str], str]) -> list[Table]:
+def _matrices(records: Sequence[UnitRecord], title_of: Callable[[str], str]) -> list[Table]:
     """Of each task and model that was asked for ``variant=modality-pairs``."""
     tables = []
     for (task, encoder), group in modality_pairs(records).groupby(["task", "encoder"]):

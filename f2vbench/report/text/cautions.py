@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from f2vbench.analysis.retrieval import untold
 from f2vbench.report.text.methods import card_of
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import plural
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def remarks(results: Results) -> list[str]:
     return list(dict.fromkeys([*told, *untold(results.records).values()]))
 
 
-def _counted(task: str, calls: Sequence[Record]) -> dict[str, Any]:
+def _counted(task: str, calls: Sequence[CallRecord]) -> dict[str, Any]:
     """Doubles as the calls counted them; of those across, the most, as each call looked at its own episodes."""
     held = [call["data"][task]["doubles"] for call in calls if "doubles" in call.get("data", {}).get(task, {})]
     if not held:

@@ -9,7 +9,7 @@ from f2vbench.report.text.wording import NONE
 from f2vbench.stats.methods import BOOTSTRAP_PERCENTILE, CORRECTED_T, DELONG_SEEDS, PATIENT_SWAP, SIGNED_RANK
 from f2vbench.stats.outcomes import Method
 from f2vbench.stats.procedure import Procedure
-from f2vbench.store.runs import Record
+from f2vbench.store.record_schema import CallRecord, UnitRecord
 from f2vbench.utils.text import plural
 
 _PROTOCOLS = {
@@ -62,7 +62,7 @@ _SPLITS = {
 
 
 def methods_text(
-    records: Sequence[Record], calls: Sequence[Record], families: Mapping[str, str], procedure: Procedure
+    records: Sequence[UnitRecord], calls: Sequence[CallRecord], families: Mapping[str, str], procedure: Procedure
 ) -> list[str]:
     """Paragraphs for a methods section; what a run did not record is said to be missing."""
     paragraphs = [_data(task, records, calls) for task in families]
@@ -71,12 +71,12 @@ def methods_text(
     return [*paragraphs, _software(records)]
 
 
-def card_of(task: str, calls: Iterable[Record]) -> dict[str, Any]:
+def card_of(task: str, calls: Iterable[CallRecord]) -> dict[str, Any]:
     """The data of a task as its newest call recorded them: card, images, patients, fingerprint, notes; or nothing."""
-    return next((call["data"][task] for call in calls if task in call.get("data", {})), {})
+    return next((dict(call["data"][task]) for call in calls if task in call.get("data", {})), {})
 
 
-def title_of(task: str, calls: Iterable[Record]) -> str:
+def title_of(task: str, calls: Iterable[CallRecord]) -> str:
     """A task's title on its card, or its name."""
     return str(card_of(task, calls).get("card", {}).get("title") or task)
 
@@ -85,7 +85,7 @@ def cite(method: Method) -> str:
     return f"{method.name} ({method.citation})"
 
 
-def _data(task: str, records: Sequence[Record], calls: Sequence[Record]) -> str:
+def _data(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRecord]) -> str:
     mine = [record for record in records if record["unit"]["task"] == task]
     seeds = len({record["unit"]["seed"] for record in mine})
     held = card_of(task, calls)
@@ -104,7 +104,7 @@ def _data(task: str, records: Sequence[Record], calls: Sequence[Record]) -> str:
     return f"{text} {' '.join(f'{_sentence(note)}.' for note in held.get('notes', []))}".strip()
 
 
-def _protocol(records: Sequence[Record], calls: Sequence[Record], families: Mapping[str, str]) -> str:
+def _protocol(records: Sequence[UnitRecord], calls: Sequence[CallRecord], families: Mapping[str, str]) -> str:
     used = dict.fromkeys((families[record["unit"]["task"]], record["unit"]["protocol"]) for record in records)
     tuned = {
         record["unit"]["protocol"]: record["identity"]["settings"]
@@ -141,7 +141,7 @@ def _fine_tuning(protocol: str, settings: Mapping[str, Any]) -> str:
     return _TUNED[protocol] + _RECIPE.format(**settings["tune"], views=views)
 
 
-def _tests(records: Sequence[Record], procedure: Procedure) -> str:
+def _tests(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
     if seeds < 2:
         return "One seed was run, so there is no spread over seeds, and no test over seeds is possible."
@@ -159,7 +159,7 @@ def _tests(records: Sequence[Record], procedure: Procedure) -> str:
     )
 
 
-def _software(records: Sequence[Record]) -> str:
+def _software(records: Sequence[UnitRecord]) -> str:
     versions = {software_text(record["provenance"]["software"]) for record in records}
     devices = {str(record["provenance"].get("device", NONE)) for record in records}
     return f"Software: {'; and '.join(sorted(versions))}. Devices: {', '.join(sorted(devices))}."
