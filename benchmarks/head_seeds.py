@@ -27,7 +27,7 @@ from f2vbench.data.episodes import draw_classification_episode
 from f2vbench.heads.batched_training import Lesson, predict, train
 from f2vbench.heads.mlp import Mlp
 from f2vbench.metrics.classification import evaluate
-from f2vbench.stats.tests import paired_t_test
+from f2vbench.stats.t_tests import paired_t_test
 from f2vbench.utils.files import canonical_json, sha256
 
 CPU = torch.device("cpu")
@@ -102,7 +102,7 @@ def main() -> None:
                 found[name].append(value)
         for name, values in found.items():
             for sides in np.array(values).reshape(len(held), SEEDS, SIDES):
-                p = paired_t_test(sides[:, 0], sides[:, 1], varies=("head seed",)).p
+                p = paired_t_test(sides[:, 0], sides[:, 1], variation=("head seed",)).p
                 p_values[name].append(1.0 if p is None else p)  # no difference at all
             levels[name] += values
     print("| metric | mean | called different, % | standard error |\n|---|---|---|---|")

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from f2vbench.metrics.exact_neighbours import nearest, ranks_of_relevant
-from f2vbench.metrics.ragged import Ragged
+from f2vbench.metrics.exact_neighbours import find_nearest, rank_relevant
+from f2vbench.metrics.ragged_array import RaggedArray
 
 K = 10
 
@@ -44,7 +44,7 @@ def against_scikit_learn(count: int, width: int, asked: int, rounds: int) -> Non
         return fitted.kneighbors(queries, return_distance=False)[:, 1:]
 
     def ours() -> np.ndarray:
-        return nearest(queries, gallery, K, content[:asked], content)[0]
+        return find_nearest(queries, gallery, K, content[:asked], content)[0]
 
     print(f"{count:,} × {width}, {asked:,} queries")
     times: dict[str, list[float]] = {"scikit-learn": [], "f2vbench": []}
@@ -64,9 +64,9 @@ def against_scikit_learn(count: int, width: int, asked: int, rounds: int) -> Non
         f"{min(times['scikit-learn']) / min(times['f2vbench']):.1f} times as fast; processor time "
         f"{min(processor['scikit-learn']) / min(processor['f2vbench']):.1f} times less; equal positions {same:.4%}"
     )
-    relevant = Ragged.of([np.array([position + count // 2]) for position in range(asked)])
+    relevant = RaggedArray.from_rows([np.array([position + count // 2]) for position in range(asked)])
     started = time.perf_counter()
-    ranks_of_relevant(queries, gallery, relevant, content[:asked], content)
+    rank_relevant(queries, gallery, relevant, content[:asked], content)
     print(f"ranks of one relevant image a query in the whole order: {time.perf_counter() - started:.2f} s")
 
 
@@ -91,7 +91,7 @@ def million(width: int, asked: int, folder: Path, count: int = 1_000_000, step: 
         watcher = threading.Thread(target=watch)
         watcher.start()
         started = time.perf_counter()
-        found, _ = nearest(queries, gallery, K, content[:asked], content)
+        found, _ = find_nearest(queries, gallery, K, content[:asked], content)
         took = time.perf_counter() - started
         stop.set()
         watcher.join()

@@ -11,13 +11,13 @@ from scipy.special import ndtr, ndtri
 
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds
-from f2vbench.stats.effects import cliffs_delta, cohens_d_z
+from f2vbench.stats.effect_sizes import cliffs_delta, cohens_d_z
 from f2vbench.stats.intervals import normal_interval, student_interval
-from f2vbench.stats.outcomes import Comparison, Estimate
-from f2vbench.stats.permutation import patient_swap_test, sign_flip_test
+from f2vbench.stats.permutation import paired_permutation_test, sign_flip_test
 from f2vbench.stats.ranks import friedman_test
+from f2vbench.stats.result_classes import Comparison, Estimate
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.tests import corrected_resampled_t_test, paired_t_test, welch_t_test
+from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
 
 Random = np.random.Generator
 Outcome = tuple[bool | None, bool | None]  # whether the interval covers, whether the test rejects
@@ -59,11 +59,11 @@ def normal(draw: Random, *size: int) -> np.ndarray:
 
 
 def of_pairs(test: Callable, noise: Callable[..., np.ndarray], n: int) -> Callable[[Random], Outcome]:
-    return lambda draw: judged(test(noise(draw, n), np.zeros(n), varies="head seed"))
+    return lambda draw: judged(test(noise(draw, n), np.zeros(n), variation="head seed"))
 
 
 def of_values(interval: Callable, noise: Callable[..., np.ndarray], n: int) -> Callable[[Random], Outcome]:
-    return lambda draw: judged(interval(noise(draw, n), varies="head seed"))
+    return lambda draw: judged(interval(noise(draw, n), variation="head seed"))
 
 
 def splits(test: Callable[..., Comparison], patients: int, share: float, count: int) -> Callable[[Random], Outcome]:
@@ -93,7 +93,7 @@ def splits(test: Callable[..., Comparison], patients: int, share: float, count: 
 
 
 def plain_t(first: np.ndarray, second: np.ndarray, train: int, test: int) -> Comparison:
-    return paired_t_test(first, second, varies="split")
+    return paired_t_test(first, second, variation="split")
 
 
 def two_models(
@@ -149,7 +149,7 @@ def one_test_set(test: Callable[..., Comparison], patients: int = 60, seeds: int
 
 def t_over_seeds(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray) -> Comparison:
     areas = [[delong_interval(row, labels).value for row in scores] for scores in (first, second)]
-    return paired_t_test(*areas, varies="head seed")
+    return paired_t_test(*areas, variation="head seed")
 
 
 def delong_of_mean(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray) -> Comparison:
@@ -208,16 +208,16 @@ def friedman(tasks: int, models: int, of: str) -> Callable[[Random], Outcome]:
 
 
 def welch_unequal(draw: Random) -> Outcome:
-    return judged(welch_t_test(draw.normal(size=5), 3 * draw.normal(size=8), varies="head seed"))
+    return judged(welch_t_test(draw.normal(size=5), 3 * draw.normal(size=8), variation="head seed"))
 
 
 def effect_of(draw: Random) -> Outcome:
-    return judged(cohens_d_z(draw.normal(0.8, 1, 5), np.zeros(5), varies="head seed"), 0.8)
+    return judged(cohens_d_z(draw.normal(0.8, 1, 5), np.zeros(5), variation="head seed"), 0.8)
 
 
 def delta_of(draw: Random) -> Outcome:
     truth = 2 * float(ndtr(0.8 / math.sqrt(2))) - 1
-    return judged(cliffs_delta(draw.normal(0.8, 1, 15), draw.normal(size=15), varies="head seed"), truth)
+    return judged(cliffs_delta(draw.normal(0.8, 1, 15), draw.normal(size=15), variation="head seed"), truth)
 
 
 def by_images(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray) -> Comparison:
@@ -229,7 +229,7 @@ def by_patients(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: 
 
 
 def by_swaps(first: np.ndarray, second: np.ndarray, labels: np.ndarray, who: np.ndarray) -> Comparison:
-    return patient_swap_test(first, second, labels, patients=who, replicates=399, seed=_key(first))
+    return paired_permutation_test(first, second, labels, patients=who, replicates=399, seed=_key(first))
 
 
 def interval_by(transform: str) -> Callable[..., Estimate]:

@@ -13,7 +13,6 @@ import pandas as pd
 from f2vbench.analysis.comparisons import Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
 from f2vbench.analysis.cost_frame import cost_frame
 from f2vbench.analysis.frames import (
-    CHANCE,
     PLACE,
     chance_levels,
     in_order,
@@ -24,9 +23,10 @@ from f2vbench.analysis.frames import (
 )
 from f2vbench.analysis.load_runs import merged
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.metrics.names import CHANCE
 from f2vbench.stats.intervals import normal_interval
-from f2vbench.stats.outcomes import Varies
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
+from f2vbench.stats.result_classes import Variation
 from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.utils.files import write_atomically, write_csv
 from f2vbench.utils.progress import Progress, Silent
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from f2vbench.report.stored_data import StoredData
     from f2vbench.report.writers.rendered_table import RenderedTable
 
-_SEEDS_VARY: tuple[Varies, ...] = ("split", "episode", "head seed")
+_SEEDS_VARY: Variation = ("split", "episode", "head seed")
 _AS_IN_THE_PAPERS = Procedure()
 _SHOWN = 2  # where records are older than the names of main metrics
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
@@ -149,7 +149,7 @@ class Results:
             row |= {"baseline": bool(group.baseline.iloc[0]), "metric": metric, "better": self._better(metric)}
             row |= {"n": len(values), "reason": ""}
             if len(values):
-                found = normal_interval(values, varies=_SEEDS_VARY)
+                found = normal_interval(values, variation=_SEEDS_VARY)
                 row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
             if len(values) < len(group):
                 row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(

@@ -21,6 +21,7 @@ from f2vbench.adapters.probes import logistic_regression, nearest_neighbours, pr
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.metrics.classification import Kind, Values, evaluate
+from f2vbench.metrics.names import CHANCE
 from f2vbench.utils.system import has_gpu
 
 _READ = ("prototype", "knn", "probe")
@@ -195,7 +196,7 @@ def _measured(
 
 def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
     """What a random order of the test images is expected to give, or a class guessed at random."""
-    from f2vbench.metrics.retrieval import chance_average_precision  # loads FAISS, which takes a moment
+    from f2vbench.metrics.retrieval import chance_average_precision
 
     positives = targets.sum(axis=0)[1:] if kind == "binary" else targets.sum(axis=0)
     precisions = [chance_average_precision(int(count), len(targets)) for count in positives]
@@ -205,7 +206,7 @@ def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
         "balanced_accuracy": 0.5 if kind == "multilabel" else 1 / targets.shape[1],
         "quadratic_kappa": 0.0,
     }
-    return {f"{name}_chance": level for name, level in levels.items() if metrics.get(name) is not None}
+    return {name + CHANCE: level for name, level in levels.items() if metrics.get(name) is not None}
 
 
 def _per_image(

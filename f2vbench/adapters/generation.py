@@ -28,7 +28,7 @@ from f2vbench.data.field_of_view import angiogram_field
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.video_folders import read_video_folder
 from f2vbench.errors import DataError, WeightsError
-from f2vbench.metrics.video_names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
+from f2vbench.metrics.names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
 from f2vbench.pretrained.weights_cards import find_weights, weights_card
 from f2vbench.store.record_schema import MapEntry
 

@@ -32,9 +32,9 @@ class Retrieval(Family):
     def places(self, settings: RunSettings) -> list[Place]:
         """One place, whatever ``shots`` says, for there is no support set; none where ``protocol`` asks for others."""
         if settings.index != "Flat":
-            from f2vbench.metrics.approximate_index import problem_of
+            from f2vbench.metrics.approximate_index import factory_error
 
-            problem = problem_of(settings.index)
+            problem = factory_error(settings.index)
             if problem:
                 raise SettingsError(
                     f"index={settings.index}: no FAISS index ({problem}): write a factory string such as Flat, "
@@ -109,7 +109,7 @@ def _projected(vectors: np.ndarray, outside: np.ndarray, components: int, task: 
     """
     from sklearn.decomposition import PCA
 
-    from f2vbench.metrics.exact_neighbours import normalised
+    from f2vbench.metrics.exact_neighbours import normalise
 
     most = min(len(outside) - 1, vectors.shape[1])
     if components > most:
@@ -118,8 +118,8 @@ def _projected(vectors: np.ndarray, outside: np.ndarray, components: int, task: 
             f"{max(most, 0)} components of embeddings of {vectors.shape[1]} numbers: ask for fewer, or lower "
             "test_fraction in the task card"
         )
-    fitted = PCA(components, svd_solver="full").fit(normalised(outside).astype(np.float64))
-    return fitted.transform(normalised(vectors).astype(np.float64))
+    fitted = PCA(components, svd_solver="full").fit(normalise(outside).astype(np.float64))
+    return fitted.transform(normalise(vectors).astype(np.float64))
 
 
 def _refuse_unknown(variant: str, about: dict[str, Any], task: str) -> None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from f2vbench.data.episodes import RECALL_CUTOFF
 from f2vbench.metrics import retrieval as metric
-from f2vbench.metrics.approximate_index import EXACT, approximate, recall_of_exact
-from f2vbench.metrics.exact_neighbours import Floats, Integers, nearest, normalised, ranks_of_relevant
-from f2vbench.metrics.ragged import Ragged, members
+from f2vbench.metrics.approximate_index import EXACT, recall_against_exact, search_approximate
+from f2vbench.metrics.exact_neighbours import find_nearest, normalise, rank_relevant
+from f2vbench.metrics.names import CHANCE
+from f2vbench.metrics.ragged_array import Float32Array, Int64Array, RaggedArray, group_members
 
 CUTS = (1, 5, 10)
 DIFFERENT = {"cross-modal": "modality", "other-view": "view", "other-eye": "eye"}
@@ -37,10 +38,10 @@ class Question:
         relevant, skip: places in ``among``, by query; the query itself is in ``skip`` where it is searched.
     """
 
-    queries: Integers
-    among: Integers
-    relevant: Ragged
-    skip: Ragged
+    queries: Int64Array
+    among: Int64Array
+    relevant: RaggedArray
+    skip: RaggedArray
 
     def answerable(self) -> Question:
         """Without the queries that have nothing to find."""
@@ -74,7 +75,7 @@ def measure(
     Raises:
         ValueError: the index can't be made for these vectors.
     """
-    unit = normalised(vectors)
+    unit = normalise(vectors)
     found: dict[str, Any] = {"metrics": {}, "reasons": {}, "per_image": {}, "counts": {}, "arrays": {}}
     everything = _everything(patients)
     found["counts"] = {"gallery": len(names), "patients": len(set(patients.tolist()))}
@@ -98,18 +99,20 @@ def _column(about: Mapping[str, NDArray[np.str_]] | None, name: str) -> NDArray[
 def _everything(patients: NDArray[np.str_]) -> Question:
     """Each image asks among all others for those of its patient."""
     every = np.arange(len(patients))
-    own = members(patients, patients)
-    itself = own.values == own.rows
+    own = group_members(patients, patients)
+    itself = own.values == own.row_indices
     return Question(every, every, own.where(~itself), own.where(itself))
 
 
 def _differing(everything: Question, values: NDArray[np.str_]) -> Question:
     """Of its patient's images those that differ from the query in something; the others of its patient are skipped."""
     own = everything.relevant
-    other = (values[own.values] != values[own.rows]) & (values[own.values] != "") & (values[own.rows] != "")
+    other = (
+        (values[own.values] != values[own.row_indices]) & (values[own.values] != "") & (values[own.row_indices] != "")
+    )
     itself, same = everything.skip, own.where(~other)
-    skip = Ragged.sorted_by_row(
-        np.concatenate([itself.rows, same.rows]), np.concatenate([itself.values, same.values]), len(own)
+    skip = RaggedArray.from_pairs(
+        np.concatenate([itself.row_indices, same.row_indices]), np.concatenate([itself.values, same.values]), len(own)
     )
     return Question(everything.queries, everything.among, own.where(other), skip)
 
@@ -121,8 +124,8 @@ def _modality_pairs(patients: NDArray[np.str_], modality: NDArray[np.str_]) -> d
     for asking in kinds:
         for asked in kinds:
             queries, among = np.flatnonzero(modality == asking), np.flatnonzero(modality == asked)
-            own = members(patients[queries], patients[among])
-            itself = among[own.values] == queries[own.rows]
+            own = group_members(patients[queries], patients[among])
+            itself = among[own.values] == queries[own.row_indices]
             questions[f"{asking}-to-{asked}"] = Question(queries, among, own.where(~itself), own.where(itself))
     return questions
 
@@ -131,7 +134,7 @@ def _answer(
     found: dict[str, Any],
     suffix: str,
     asked: Question,
-    unit: Floats,
+    unit: Float32Array,
     names: Sequence[str],
     index: str,
     by_image: bool = True,
@@ -140,23 +143,23 @@ def _answer(
     question = asked.answerable()
     queries, gallery = unit[question.queries], unit[question.among]
     contents = question.queries, question.among
-    first, similarity = nearest(queries, gallery, RECALL_CUTOFF, *contents, question.skip)
+    first, similarity = find_nearest(queries, gallery, RECALL_CUTOFF, *contents, question.skip)
     columns, reasons = {}, {}
     if index == EXACT:
-        ranks = ranks_of_relevant(queries, gallery, question.relevant, *contents, question.skip)
+        ranks = rank_relevant(queries, gallery, question.relevant, *contents, question.skip)
         columns = _measured(ranks) | {"map": metric.average_precision(ranks)}
     elif len(queries):
-        given = approximate(queries, gallery, RECALL_CUTOFF, index, question.skip)
-        columns = _measured(_ranks_in(given, question.relevant)) | {"index_recall": recall_of_exact(given, first)}
+        given = search_approximate(queries, gallery, RECALL_CUTOFF, index, question.skip)
+        columns = _measured(_ranks_in(given, question.relevant)) | {"index_recall": recall_against_exact(given, first)}
         first, similarity = given, _similarity(queries, gallery, given)
         reasons["map"] = _NO_ORDER
     expected = _expected(question.relevant.lengths, len(question.among) - question.skip.lengths)
     metrics: Values = {name: _mean(columns.get(name)) for name in (*_NAMES, *(["index_recall"] if columns else []))}
     if index == EXACT:
         metrics.pop("index_recall", None)
-    metrics |= {f"{name}_chance": _mean(values) for name, values in expected.items()}
+    metrics |= {name + CHANCE: _mean(values) for name, values in expected.items()}
     for name, value in metrics.items():
-        plain = name.removesuffix("_chance")
+        plain = name.removesuffix(CHANCE)
         full = plain + suffix + name[len(plain) :]
         found["metrics"][full] = value
         if value is None:
@@ -182,13 +185,13 @@ def _answer(
 _NAMES = (*(f"recall@{k}" for k in CUTS), "mean_recall", *(f"precision@{k}" for k in CUTS), "map")
 
 
-def _measured(ranks: Ragged) -> Columns:
+def _measured(ranks: RaggedArray) -> Columns:
     recalls = {f"recall@{k}": metric.recall_at(ranks, k) for k in CUTS}
     precisions = {f"precision@{k}": metric.precision_at(ranks, k) for k in CUTS}
     return recalls | {"mean_recall": _row_means(recalls)} | precisions
 
 
-def _expected(relevant: Integers, gallery: Integers) -> Columns:
+def _expected(relevant: Int64Array, gallery: Int64Array) -> Columns:
     """What a random order of so many images is expected to reach, by query."""
     pairs, which = np.unique(np.stack([relevant, gallery]), axis=1, return_inverse=True)
     cases = [(int(r), int(n)) for r, n in pairs.T]
@@ -201,16 +204,16 @@ def _expected(relevant: Integers, gallery: Integers) -> Columns:
     return recalls | {"mean_recall": _row_means(recalls)} | precisions | {"map": of(metric.chance_average_precision)}
 
 
-def _ranks_in(found: Integers, relevant: Ragged) -> Ragged:
+def _ranks_in(found: Int64Array, relevant: RaggedArray) -> RaggedArray:
     """Places, from 1, of the relevant images in lists of found ones."""
     width = int(max(found.max(initial=0), relevant.values.max(initial=0))) + 1
     rows = np.repeat(np.arange(len(found)), found.shape[1])
-    hits = (found.ravel() >= 0) & np.isin(rows * width + found.ravel(), relevant.rows * width + relevant.values)
+    hits = (found.ravel() >= 0) & np.isin(rows * width + found.ravel(), relevant.row_indices * width + relevant.values)
     places = np.tile(np.arange(1, found.shape[1] + 1), len(found))
-    return Ragged.sorted_by_row(rows[hits], places[hits], len(found))
+    return RaggedArray.from_pairs(rows[hits], places[hits], len(found))
 
 
-def _similarity(queries: Floats, gallery: Floats, found: Integers) -> NDArray[np.float64]:
+def _similarity(queries: Float32Array, gallery: Float32Array, found: Int64Array) -> NDArray[np.float64]:
     values = np.einsum("qw,qkw->qk", queries.astype(np.float64), gallery[np.maximum(found, 0)], optimize=True)
     return np.where(found >= 0, values, np.nan)
 

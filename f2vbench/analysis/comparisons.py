@@ -15,16 +15,16 @@ import pandas as pd
 from f2vbench.analysis.frames import PLACE
 from f2vbench.analysis.paired_predictions import Predictions
 from f2vbench.analysis.significance_tests import Further, Tests, tests_of
-from f2vbench.stats.correction import replicates_for
-from f2vbench.stats.outcomes import Comparison, Verdict
+from f2vbench.stats.multiple_testing import bootstrap_replicates
 from f2vbench.stats.procedure import Procedure
+from f2vbench.stats.result_classes import Comparison, Verdict
 from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.progress import Progress, Silent
 
 Units = dict[tuple[str, str, int | None], dict[str, dict[int, UnitRecord]]]
 Pairs = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, ...]]]
 _WORTH_TELLING = 100
-Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not separable", "no test"]
+Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not significant", "no test"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Compared:
             return "sure" if seeds == patients else "contradictory"
         if decided:
             return "over seeds only" if seeds in decided else "over patients only"
-        return "no test" if seeds == patients == "no test" else "not separable"
+        return "no test" if seeds == patients == "no test" else "not significant"
 
 
 def units_of(records: Iterable[UnitRecord]) -> Units:
@@ -111,7 +111,7 @@ def compared(
         for key, group in summary.groupby([*PLACE, "metric"], dropna=False, sort=False)
         for pair, roles in pairs(group).items()
     ]
-    replicates = replicates_for(len(wanted))
+    replicates = bootstrap_replicates(len(wanted))
     found, tested = [], []
     told = progress if len(wanted) >= _WORTH_TELLING else Silent()
     told.begin("comparing models", len(wanted))
@@ -214,7 +214,7 @@ def _row(each: Compared) -> dict[str, Any]:
     effect = each.further.effect
     row |= dict(zip(_EFFECT, (effect.value, effect.low, effect.high), strict=True))
     row |= {"certainty": each.certainty, "test": each.seeds.method.name, "effect_is": effect.method.name}
-    row |= {"adjustment": each.procedure.adjustment.name, "reason_effect": effect.reason}
+    row |= {"adjustment": each.procedure.adjustment_method.name, "reason_effect": effect.reason}
     return row | {"wilcoxon_smallest_p": each.further.wilcoxon.smallest_p}
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.config.run import Protocol
+from f2vbench.metrics.names import CHANCE
 from f2vbench.store.record_schema import UnitRecord
 
 PROTOCOLS = get_args(Protocol)
-CHANCE = "_chance"
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
 
 

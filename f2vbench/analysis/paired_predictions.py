@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from f2vbench.stats.weighted import METRICS, Metric, mean_over_classes
+from f2vbench.stats.weighted_metrics import METRICS, Metric, mean_over_classes
 from f2vbench.store.record_schema import UnitRecord
 
 Predictions = Callable[[UnitRecord], dict[str, np.ndarray]]

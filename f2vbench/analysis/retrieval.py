@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.metrics.names import CHANCE
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
-from f2vbench.stats.correction import holm, replicates_for
+from f2vbench.stats.multiple_testing import bootstrap_replicates, holm
 from f2vbench.store.record_schema import UnitRecord
 
 METRICS = ("recall@1", "recall@5", "recall@10", "mean_recall")
@@ -76,7 +77,7 @@ def intervals(records: Sequence[UnitRecord], metrics: Sequence[str] = METRICS) -
         people, (sums,) = _by_patient(group, "value")
         found = bootstrap_interval(sums, metric="mean_of_ratios", patients=people)
         levels = [
-            record["result"]["metrics"].get(f"{metric}_chance")
+            record["result"]["metrics"].get(metric + CHANCE)
             for record in records
             if (record["unit"]["task"], record["unit"]["encoder"]) == (task, encoder)
         ]
@@ -126,7 +127,7 @@ def compare(records: Sequence[UnitRecord], encoder: str, metrics: Sequence[str] 
         raise StoreError(f"no retrieval results of '{encoder}'{hint}; there are {', '.join(known) or 'none'}")
     wanted = asked[asked.metric.isin(metrics)]
     places = wanted.drop_duplicates(["task", "metric", "encoder"])
-    replicates = replicates_for(int((places.encoder != encoder).sum()))
+    replicates = bootstrap_replicates(int((places.encoder != encoder).sum()))
     rows = []
     for (task, metric), group in wanted.groupby(["task", "metric"], sort=False):
         mine = group[group.encoder == encoder]
@@ -155,9 +156,9 @@ def modality_pairs(records: Sequence[UnitRecord], metric: str = "recall@1") -> p
         metrics = record["result"]["metrics"]
         for name, value in metrics.items():
             asking, to, asked = name.removeprefix(f"{metric}:").partition("-to-")
-            if name.startswith(f"{metric}:") and to and not name.endswith("_chance"):
+            if name.startswith(f"{metric}:") and to and not name.endswith(CHANCE):
                 place: dict[str, Any] = {"task": record["unit"]["task"], "encoder": record["unit"]["encoder"]}
-                pair = {"query": asking, "gallery": asked, "value": value, "chance": metrics[f"{name}_chance"]}
+                pair = {"query": asking, "gallery": asked, "value": value, "chance": metrics[name + CHANCE]}
                 rows.append(place | pair)
     keys = ["task", "encoder", "query", "gallery"]
     table = pd.DataFrame(rows, columns=[*keys, "value", "chance"]).astype({"value": float, "chance": float})
@@ -169,7 +170,7 @@ def _is_retrieval(record: UnitRecord) -> bool:
 
 
 def _is_variant(name: str) -> bool:
-    return ":" in name and "-to-" not in name and not name.endswith("_chance")
+    return ":" in name and "-to-" not in name and not name.endswith(CHANCE)
 
 
 def _by_patient(group: pd.DataFrame, *columns: str) -> tuple[np.ndarray, list[np.ndarray]]:

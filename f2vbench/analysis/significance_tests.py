@@ -10,24 +10,24 @@ from scipy.stats import rankdata
 
 from f2vbench.analysis.paired_predictions import NO_PATIENTS, Cases, Predictions, cases_of, value_of
 from f2vbench.stats.bootstrap import paired_bootstrap
-from f2vbench.stats.correction import as_fine_as_needed
-from f2vbench.stats.delong import delong_test_over_seeds
-from f2vbench.stats.effects import hedges_g, hedges_g_z
-from f2vbench.stats.methods import (
+from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
     CORRECTED_T,
     DELONG_SEEDS,
+    PAIRED_PERMUTATION,
     PAIRED_T,
-    PATIENT_SWAP,
     SIGNED_RANK,
     WELCH_T,
 )
-from f2vbench.stats.outcomes import Comparison, Estimate, Varies, unit_of
-from f2vbench.stats.permutation import patient_swap_test
+from f2vbench.stats.delong import delong_test_over_seeds
+from f2vbench.stats.effect_sizes import hedges_g, hedges_g_z
+from f2vbench.stats.multiple_testing import run_with_adaptive_replicates
+from f2vbench.stats.permutation import paired_permutation_test
 from f2vbench.stats.procedure import Procedure
+from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationSource, sampling_unit
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.tests import corrected_resampled_t_test, paired_t_test, welch_t_test
-from f2vbench.stats.weighted import mean_over_seeds
+from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
+from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
@@ -52,10 +52,10 @@ class Tests:
     further: Further
 
 
-def what_varies(records: Iterable[UnitRecord], protocol: str) -> tuple[Varies, ...]:
+def what_varies(records: Iterable[UnitRecord], protocol: str) -> Variation:
     """What is another from seed to seed, as the episodes tell."""
     episodes = [record["result"]["episode"] for record in records]
-    varies: list[Varies] = []
+    varies: list[VariationSource] = []
     if len({tuple(episode["test"]) for episode in episodes}) > 1:
         varies.append("split")
     if len({tuple(episode["support"]) for episode in episodes}) > 1:
@@ -96,7 +96,7 @@ def tests_of(
     return Tests(
         further.paired if procedure.test == "paired" else further.welch,
         _corrected(a, b, sides[0], varies, further.paired),
-        as_fine_as_needed(lambda count: _over_patients(cases, further.paired, count), replicates),
+        run_with_adaptive_replicates(lambda count: _over_patients(cases, further.paired, count), replicates),
         further,
     )
 
@@ -105,11 +105,13 @@ def _corrected(
     a: Sequence[float],
     b: Sequence[float],
     records: Sequence[UnitRecord],
-    varies: tuple[Varies, ...],
+    varies: Variation,
     paired: Comparison,
 ) -> Comparison:
     """Nadeau and Bengio's test; the size of a split is counted in patients."""
-    none = replace(paired, method=CORRECTED_T, unit="splits", statistic=None, p=None, low=None, high=None, needed=None)
+    none = replace(
+        paired, method=CORRECTED_T, unit="splits", statistic=None, p=None, low=None, high=None, required=None
+    )
     if not records:
         return none
     if "split" not in varies:
@@ -122,7 +124,7 @@ def _corrected(
     others = episodes[0]["patients_in_all"] - test
     if others < 1:
         return replace(none, reason="every patient is tested: there is no other part")
-    return corrected_resampled_t_test(a, b, train=others, test=test, varies=varies)
+    return corrected_resampled_t_test(a, b, train=others, test=test, variation=varies)
 
 
 def _over_patients(cases: Cases | str, paired: Comparison, replicates: int) -> Comparison:
@@ -130,7 +132,7 @@ def _over_patients(cases: Cases | str, paired: Comparison, replicates: int) -> C
     if isinstance(cases, str):
         return Comparison(
             method=BOOTSTRAP_PERCENTILE,
-            varies=("test patients",),
+            variation=("test patients",),
             n=0,
             unit="patients",
             difference=paired.difference,
@@ -174,7 +176,7 @@ def further_tests(
     all_seeds: tuple[Sequence[float], Sequence[float]],
     cases: Cases | str,
     metric: str,
-    varies: tuple[Varies, ...],
+    varies: Variation,
     reason: str,
     procedure: Procedure,
     replicates: int,
@@ -190,37 +192,41 @@ def further_tests(
     """
     paired = paired_over_seeds(*shared, varies, reason)
     welch = welch_over_seeds(*all_seeds, varies)
-    ranks = wilcoxon_test(*shared, varies=varies) if paired.n else replace(paired, method=SIGNED_RANK)
+    ranks = wilcoxon_test(*shared, variation=varies) if paired.n else replace(paired, method=SIGNED_RANK)
     a, b = shared if procedure.test == "paired" else all_seeds
     size = hedges_g_z if procedure.test == "paired" else hedges_g
     base = paired if procedure.test == "paired" else welch
     if a and b:
-        effect = size(a, b, varies=varies)
+        effect = size(a, b, variation=varies)
     else:
-        effect = Estimate(method=procedure.effect, varies=varies, n=0, unit=base.unit, value=None, reason=base.reason)
-    swap = as_fine_as_needed(lambda count: swapped(cases, count), replicates)
+        effect = Estimate(
+            method=procedure.effect_size, variation=varies, n=0, unit=base.unit, value=None, reason=base.reason
+        )
+    swap = run_with_adaptive_replicates(lambda count: swapped(cases, count), replicates)
     return Further(paired, welch, ranks, _delong(cases, metric), swap, effect)
 
 
-def paired_over_seeds(
-    a: Sequence[float], b: Sequence[float], varies: tuple[Varies, ...], reason: str = ""
-) -> Comparison:
+def paired_over_seeds(a: Sequence[float], b: Sequence[float], varies: Variation, reason: str = "") -> Comparison:
     """The papers' test; without a shared seed its reason."""
     if a:
-        return paired_t_test(a, b, varies=varies)
-    return Comparison(method=PAIRED_T, varies=varies, n=0, unit=unit_of(varies), difference=None, reason=reason)
+        return paired_t_test(a, b, variation=varies)
+    return Comparison(
+        method=PAIRED_T, variation=varies, n=0, unit=sampling_unit(varies), difference=None, reason=reason
+    )
 
 
-def welch_over_seeds(a: Sequence[float], b: Sequence[float], varies: tuple[Varies, ...]) -> Comparison:
+def welch_over_seeds(a: Sequence[float], b: Sequence[float], varies: Variation) -> Comparison:
     """Welch's test of all seeds of each."""
     if a and b:
-        return welch_t_test(a, b, varies=varies)
-    return Comparison(method=WELCH_T, varies=varies, n=0, unit=unit_of(varies), difference=None, reason=_NO_VALUE)
+        return welch_t_test(a, b, variation=varies)
+    return Comparison(
+        method=WELCH_T, variation=varies, n=0, unit=sampling_unit(varies), difference=None, reason=_NO_VALUE
+    )
 
 
 def _delong(cases: Cases | str, metric: str) -> Comparison:
     """DeLong's test where the metric is AUROC of two classes, made from stored probabilities."""
-    none = Comparison(method=DELONG_SEEDS, varies=("test patients",), n=0, unit="patients", difference=None)
+    none = Comparison(method=DELONG_SEEDS, variation=("test patients",), n=0, unit="patients", difference=None)
     if metric != "auroc":
         return replace(none, reason="DeLong's test is of AUROC")
     if isinstance(cases, str):
@@ -240,13 +246,13 @@ def swapped(cases: Cases | str, replicates: int) -> Comparison:
     """The two models swapped patient by patient, of the mean over seeds that tables show."""
     if isinstance(cases, str):
         return Comparison(
-            method=PATIENT_SWAP, varies=("test patients",), n=0, unit="patients", difference=None, reason=cases
+            method=PAIRED_PERMUTATION, variation=("test patients",), n=0, unit="patients", difference=None, reason=cases
         )
     first, second = cases.first, cases.second
-    if cases.metric.by_rank:
+    if cases.metric.rank_based:
         # A seed's heads have a scale of their own, so models can only be swapped by their ranks within a seed.
         first, second = (_ranked(side, cases.by_seed()) for side in (first, second))
-    return patient_swap_test(
+    return paired_permutation_test(
         first,
         second,
         cases.labels,

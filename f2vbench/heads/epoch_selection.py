@@ -14,7 +14,7 @@ from torch import Tensor
 from f2vbench.heads.losses import class_probabilities, loss_by_row
 from f2vbench.heads.mlp import Head, Parameters
 from f2vbench.heads.padding import LINE, filled, table
-from f2vbench.metrics.classification import auroc_of_stack
+from f2vbench.metrics.classification import stacked_auroc
 
 
 class Look:
@@ -54,14 +54,14 @@ class Look:
             mine = parameters if everyone else {name: p[list(self._positions)] for name, p in parameters.items()}
             logits = self._head.logits(mine, self._features)
             losses = (loss_by_row(logits, self._targets, self._several).double() * self._weights).sum(1).tolist()
-            areas = auroc_of_stack(class_probabilities(logits, self._several).cpu().numpy(), self._held, self._there)
+            areas = stacked_auroc(class_probabilities(logits, self._several).cpu().numpy(), self._held, self._there)
         return dict(zip(self._positions, zip(_means(areas), losses, strict=True), strict=True))
 
 
 def look_at(logits: Tensor, targets: Tensor, several: bool) -> tuple[float | None, float]:
     """What `Look` tells of a single head, from (n, classes) logits of its validation images."""
     loss = loss_by_row(logits, targets.float(), several).double().mean()
-    areas = auroc_of_stack(class_probabilities(logits, several).numpy()[None], targets.numpy()[None])
+    areas = stacked_auroc(class_probabilities(logits, several).numpy()[None], targets.numpy()[None])
     return _means(areas)[0], float(loss)
 
 

@@ -6,15 +6,14 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.metrics.exact_neighbours import Floats, Integers
-from f2vbench.metrics.ragged import Ragged
+from f2vbench.metrics.ragged_array import Float32Array, Int64Array, RaggedArray
 
 EXACT = "Flat"
 # Divisible by the numbers of parts that product quantizers use.
 _ANY_WIDTH = 3840
 
 
-def problem_of(factory: str) -> str | None:
+def factory_error(factory: str) -> str | None:
     """What is wrong with a FAISS factory string, whatever the width; None where nothing is."""
     try:
         _built(factory, _ANY_WIDTH)
@@ -23,7 +22,9 @@ def problem_of(factory: str) -> str | None:
     return None
 
 
-def approximate(queries: Floats, gallery: Floats, k: int, factory: str, skip: Ragged) -> Integers:
+def search_approximate(
+    queries: Float32Array, gallery: Float32Array, k: int, factory: str, skip: RaggedArray
+) -> Int64Array:
     """The first k that an index of the gallery gives for each query, in its own order; -1 where there are fewer.
 
     The index is trained on the gallery itself.
@@ -46,15 +47,15 @@ def approximate(queries: Floats, gallery: Floats, k: int, factory: str, skip: Ra
         raise ValueError(_reason(error)) from None
     rows = np.repeat(np.arange(len(queries)), asked)
     keys = rows * len(gallery) + found.ravel()
-    kept = (found.ravel() >= 0) & ~np.isin(keys, skip.rows * len(gallery) + skip.values)
-    lists = Ragged(np.concatenate([[0], np.cumsum(np.full(len(queries), asked))]), found.ravel()).where(kept)
+    kept = (found.ravel() >= 0) & ~np.isin(keys, skip.row_indices * len(gallery) + skip.values)
+    lists = RaggedArray(np.concatenate([[0], np.cumsum(np.full(len(queries), asked))]), found.ravel()).where(kept)
     first = np.full((len(queries), k), -1, np.int64)
-    early = lists.places < k
-    first[lists.rows[early], lists.places[early]] = lists.values[early]
+    early = lists.column_indices < k
+    first[lists.row_indices[early], lists.column_indices[early]] = lists.values[early]
     return first
 
 
-def recall_of_exact(found: Integers, exact: Integers) -> NDArray[np.float64]:
+def recall_against_exact(found: Int64Array, exact: Int64Array) -> NDArray[np.float64]:
     """(queries,) part of the exact first k that is among the found ones."""
     there = (exact[:, :, None] == found[:, None, :]).any(axis=2) & (exact >= 0)
     return there.sum(axis=1) / np.maximum((exact >= 0).sum(axis=1), 1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2vbench.metrics.ragged import Ragged
+from f2vbench.metrics.ragged_array import RaggedArray
 from f2vbench.utils.device import has_bf16
 
 # Rows of the gallery that are compared at once, so few that they stay in the processor's cache.
@@ -26,7 +26,7 @@ _MOST = 32
 _GROWTH = 1.3
 
 
-def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count: int) -> Ragged | None:
+def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count: int) -> RaggedArray | None:
     """For each query positions in the gallery, rising, that hold its ``count`` nearest by inner product, ties included.
 
     Args:
@@ -48,7 +48,7 @@ def candidates(queries: NDArray[np.float32], gallery: NDArray[np.float32], count
             return None
         blocks.append((found[0] + start, found[1]))
     rows, positions = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    return Ragged.sorted_by_row(rows, positions, len(queries))
+    return RaggedArray.from_pairs(rows, positions, len(queries))
 
 
 def _of_block(

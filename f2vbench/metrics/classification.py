@@ -69,11 +69,11 @@ def evaluate(
 
 def auroc_by_class(scores: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float | None]:
     """Area under the ROC curve of each column against the rest, ties counted half; None where a side is empty."""
-    (areas,) = auroc_of_stack(scores[None], targets[None])
+    (areas,) = stacked_auroc(scores[None], targets[None])
     return [None if np.isnan(area) else float(area) for area in areas]
 
 
-def auroc_of_stack(
+def stacked_auroc(
     scores: NDArray[np.floating], targets: NDArray[np.bool_], there: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
     """(s, k) areas under the ROC curve of the columns of s tables, ties counted half; NaN where a side is empty.

@@ -14,11 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.metrics.bf16_candidates import candidates as rough_candidates
-from f2vbench.metrics.ragged import Ragged, members
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from f2vbench.metrics.ragged_array import Float32Array, Float64Array, Int64Array, RaggedArray, group_members
 
 # Pairs whose vectors are gathered at once: 2,048 pairs of width 1,024 take 16 MiB in float64.
 _PAIRS = 2048
@@ -32,7 +28,7 @@ _MANY = 1 / 16
 _MARGIN = 6
 
 
-def normalised(vectors: NDArray[np.floating]) -> Floats:
+def normalise(vectors: NDArray[np.floating]) -> Float32Array:
     """(n, width) float32 rows of length 1; a row of zeros stays one, and is as far from everything.
 
     Raises:
@@ -48,7 +44,7 @@ def normalised(vectors: NDArray[np.floating]) -> Floats:
     return unit
 
 
-def similarities(queries: Floats, gallery: Floats, rows: Integers, positions: Integers) -> Doubles:
+def similarities(queries: Float32Array, gallery: Float32Array, rows: Int64Array, positions: Int64Array) -> Float64Array:
     """(n,) inner products of pairs in float64; a pair's value does not depend on the other pairs.
 
     Args:
@@ -61,14 +57,14 @@ def similarities(queries: Floats, gallery: Floats, rows: Integers, positions: In
     return values
 
 
-def nearest(
-    queries: Floats,
-    gallery: Floats,
+def find_nearest(
+    queries: Float32Array,
+    gallery: Float32Array,
     k: int,
-    query_content: Integers,
-    gallery_content: Integers,
-    skip: Ragged | None = None,
-) -> tuple[Integers, Doubles]:
+    query_content: Int64Array,
+    gallery_content: Int64Array,
+    skip: RaggedArray | None = None,
+) -> tuple[Int64Array, Float64Array]:
     """The first k of the gallery for each query, exactly.
 
     Of many queries in a large gallery `rough.candidates` gives few that hold the first k, where it can. Else FAISS
@@ -85,7 +81,7 @@ def nearest(
         positions in the gallery, (queries, k) int64, -1 where fewer images are left; and their similarities, NaN there.
     """
     skipped = _skipped(query_content, gallery_content, skip)
-    keys = np.sort(skipped.rows * len(gallery) + skipped.values)
+    keys = np.sort(skipped.row_indices * len(gallery) + skipped.values)
     found = np.full((len(queries), k), -1, np.int64)
     values = np.full((len(queries), k), np.nan)
     least = k + int(skipped.lengths.max(initial=0))
@@ -121,16 +117,18 @@ def nearest(
     return found, values
 
 
-def _first(queries: Floats, gallery: Floats, k: int, candidates: Ragged, keys: Integers) -> tuple[Integers, Doubles]:
+def _first(
+    queries: Float32Array, gallery: Float32Array, k: int, candidates: RaggedArray, keys: Int64Array
+) -> tuple[Int64Array, Float64Array]:
     """What `nearest` gives, where all of the first k are among some candidates.
 
     Args:
         keys: query · gallery size + position of what is passed over.
     """
-    candidates = candidates.where(~np.isin(candidates.rows * len(gallery) + candidates.values, keys))
-    exact = similarities(queries, gallery, candidates.rows, candidates.values)
-    order = np.lexsort((candidates.values, -exact, candidates.rows))
-    rows, places = candidates.rows, candidates.places
+    candidates = candidates.where(~np.isin(candidates.row_indices * len(gallery) + candidates.values, keys))
+    exact = similarities(queries, gallery, candidates.row_indices, candidates.values)
+    order = np.lexsort((candidates.values, -exact, candidates.row_indices))
+    rows, places = candidates.row_indices, candidates.column_indices
     found, values = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.nan)
     early = places < k
     found[rows[early], places[early]] = candidates.values[order][early]
@@ -138,14 +136,14 @@ def _first(queries: Floats, gallery: Floats, k: int, candidates: Ragged, keys: I
     return found, values
 
 
-def ranks_of_relevant(
-    queries: Floats,
-    gallery: Floats,
-    relevant: Ragged,
-    query_content: Integers,
-    gallery_content: Integers,
-    skip: Ragged | None = None,
-) -> Ragged:
+def rank_relevant(
+    queries: Float32Array,
+    gallery: Float32Array,
+    relevant: RaggedArray,
+    query_content: Int64Array,
+    gallery_content: Int64Array,
+    skip: RaggedArray | None = None,
+) -> RaggedArray:
     """For each query the ranks (from 1, rising) of its relevant gallery positions, exactly.
 
     Args:
@@ -153,8 +151,8 @@ def ranks_of_relevant(
         skip: as in `nearest`; what is passed over takes no rank.
     """
     skipped = _skipped(query_content, gallery_content, skip)
-    wanted = similarities(queries, gallery, relevant.rows, relevant.values)
-    thresholds = Ragged(relevant.offsets, wanted).padded(np.nan)
+    wanted = similarities(queries, gallery, relevant.row_indices, relevant.values)
+    thresholds = RaggedArray(relevant.offsets, wanted).padded(np.nan)
     own = relevant.padded(-1)
     before = np.zeros(thresholds.shape, np.int64)
     for start in range(0, len(queries), _QUERIES):
@@ -163,15 +161,19 @@ def ranks_of_relevant(
         for at in range(0, len(gallery), _CHUNK):
             chunk = gallery[at : at + _CHUNK]
             inside = (passed.values >= at) & (passed.values < at + len(chunk))
-            hidden = passed.rows[inside], passed.values[inside] - at
+            hidden = passed.row_indices[inside], passed.values[inside] - at
             before[block] += _before(queries[block], chunk, hidden, thresholds[block], own[block] - at)
-    ranks = before[relevant.rows, relevant.places] + 1
-    return Ragged.sorted_by_row(relevant.rows, ranks, len(relevant))
+    ranks = before[relevant.row_indices, relevant.column_indices] + 1
+    return RaggedArray.from_pairs(relevant.row_indices, ranks, len(relevant))
 
 
 def _before(
-    queries: Floats, chunk: Floats, hidden: tuple[Integers, Integers], thresholds: Doubles, own: Integers
-) -> Integers:
+    queries: Float32Array,
+    chunk: Float32Array,
+    hidden: tuple[Int64Array, Int64Array],
+    thresholds: Float64Array,
+    own: Int64Array,
+) -> Int64Array:
     """How many of a chunk's images stand before each relevant one.
 
     Args:
@@ -206,30 +208,30 @@ def _before(
     return counts
 
 
-def _skipped(query_content: Integers, gallery_content: Integers, skip: Ragged | None) -> Ragged:
+def _skipped(query_content: Int64Array, gallery_content: Int64Array, skip: RaggedArray | None) -> RaggedArray:
     """Positions that are passed over: copies of the query, and what the caller names."""
-    copies = members(query_content, gallery_content)
+    copies = group_members(query_content, gallery_content)
     if skip is None:
         return copies
     width = len(gallery_content)
-    pairs = np.union1d(copies.rows * width + copies.values, skip.rows * width + skip.values)
-    return Ragged.sorted_by_row(pairs // width, pairs % width, len(copies))
+    pairs = np.union1d(copies.row_indices * width + copies.values, skip.row_indices * width + skip.values)
+    return RaggedArray.from_pairs(pairs // width, pairs % width, len(copies))
 
 
-def _groups(left: Integers, asked: int) -> Iterator[Integers]:
+def _groups(left: Int64Array, asked: int) -> Iterator[Int64Array]:
     """Queries in groups whose candidates fit into memory."""
     size = max(1, min(4 * _QUERIES, (1 << 23) // asked))
     for start in range(0, len(left), size):
         yield left[start : start + size]
 
 
-def _searched(queries: Floats, gallery: Floats, asked: int) -> tuple[Doubles, Integers]:
+def _searched(queries: Float32Array, gallery: Float32Array, asked: int) -> tuple[Float64Array, Int64Array]:
     """Similarity of the last of the ``asked`` nearest of each query, and their positions, in single precision."""
     rough, candidates = faiss.knn(queries, gallery, asked, metric=faiss.METRIC_INNER_PRODUCT)
     return rough[:, -1].astype(np.float64), candidates
 
 
-def _searched_double(queries: Floats, gallery: Floats, asked: int) -> tuple[Doubles, Integers]:
+def _searched_double(queries: Float32Array, gallery: Float32Array, asked: int) -> tuple[Float64Array, Int64Array]:
     """As `_searched`, in double precision."""
     wide = queries.astype(np.float64)
     held, positions = np.zeros((len(queries), 0)), np.zeros((len(queries), 0), np.int64)

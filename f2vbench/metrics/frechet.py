@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-STAND_IN = "haar-pyramid-1"
-"""Name of `stand_in_features`; another name whenever its arithmetic changes."""
-
 _BASE = 64  # pixels: fine enough for the second branches of the vessels, small enough to be quick
 _LEVELS = 4
 _PARTS = 4

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2vbench.errors import WeightsError
-from f2vbench.metrics.frames import check_frames
 from f2vbench.metrics.frechet import FrechetDistance, frechet_distance
+from f2vbench.metrics.image_quality import check_frames
 from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, how_to_get, weights_card
 
 I3D_CARD = "i3d-kinetics400"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.errors import WeightsError
-from f2vbench.metrics.frames import check_frames, spread_mask
+from f2vbench.metrics.image_quality import broadcast_mask, check_frames
 from f2vbench.pretrained.checkpoints import compare_state_dict, match_state_dict, read_state_dict
 from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, weights_card
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
@@ -71,17 +71,17 @@ def lpips(
     """
     check_frames(real, fake)
     network = trunk if isinstance(trunk, nn.Module) else load_lpips(trunk)
-    return lpips_of_any_range(real, fake, network, inside)
+    return lpips_unchecked(real, fake, network, inside)
 
 
-def lpips_of_any_range(
+def lpips_unchecked(
     real: np.ndarray, fake: np.ndarray, network: nn.Module, inside: np.ndarray | None = None
 ) -> np.ndarray:
     """`lpips` without the check of the range: x becomes 2 x − 1 whatever the values are."""
     height, width = real.shape[-2:]
     if min(height, width) < LEAST_SIDE:
         raise ValueError(f"LPIPS needs frames of at least {LEAST_SIDE} × {LEAST_SIDE}, not {height} × {width}")
-    mask = np.ones(real.shape, bool) if inside is None else spread_mask(inside, real.shape)
+    mask = np.ones(real.shape, bool) if inside is None else broadcast_mask(inside, real.shape)
     flat = [frames.reshape(-1, height, width) for frames in (real, fake, mask)]
     values = [
         _distances(network, *(frames[start : start + _BATCH] for frames in flat), spatial=inside is not None)

@@ -8,34 +8,31 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from f2vbench.metrics.ragged import Ragged
-
-Doubles = NDArray[np.float64]
+from f2vbench.metrics.ragged_array import Float64Array, RaggedArray
 
 
-def recall_at(ranks: Ragged, k: int) -> Doubles:
+def recall_at(ranks: RaggedArray, k: int) -> Float64Array:
     """(queries,) 1 if a relevant image is among the first k, else 0: Recall@K as in image retrieval papers.
 
     Args:
         ranks: of the relevant images of each query, from 1.
     """
-    return (ranks.sums(ranks.values <= k) > 0).astype(np.float64)
+    return (ranks.row_sums(ranks.values <= k) > 0).astype(np.float64)
 
 
-def precision_at(ranks: Ragged, k: int) -> Doubles:
+def precision_at(ranks: RaggedArray, k: int) -> Float64Array:
     """(queries,) part of the first k that is relevant; places that a small gallery leaves empty are not relevant."""
-    return ranks.sums(ranks.values <= k) / k
+    return ranks.row_sums(ranks.values <= k) / k
 
 
-def average_precision(ranks: Ragged) -> Doubles:
+def average_precision(ranks: RaggedArray) -> Float64Array:
     """(queries,) mean, over the relevant images, of the precision at their rank.
 
     Args:
         ranks: of all relevant images of each query, rising, from 1; at least one.
     """
-    return ranks.sums((ranks.places + 1) / ranks.values) / ranks.lengths
+    return ranks.row_sums((ranks.column_indices + 1) / ranks.values) / ranks.lengths
 
 
 def chance_recall(relevant: int, gallery: int, k: int) -> float:

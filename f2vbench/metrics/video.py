@@ -20,11 +20,11 @@ import numpy as np
 from torch import nn
 
 from f2vbench.errors import DataError, WeightsError
-from f2vbench.metrics.frames import check_frames, psnr_of_any_range, ssim_of_any_range
-from f2vbench.metrics.frechet import STAND_IN, frechet_distance, stand_in_features
+from f2vbench.metrics.frechet import frechet_distance, stand_in_features
 from f2vbench.metrics.i3d import I3D_CARD, i3d_features, load_i3d
-from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_of_any_range
-from f2vbench.metrics.video_names import METRICS, STAND_IN_METRIC
+from f2vbench.metrics.image_quality import check_frames, psnr_unchecked, ssim_unchecked
+from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_unchecked
+from f2vbench.metrics.names import STAND_IN, STAND_IN_METRIC, VIDEO_METRICS
 from f2vbench.pretrained.weights_cards import not_here, weights_card
 
 VideoProtocol = Literal["standard", "paper-compat"]
@@ -51,7 +51,7 @@ class VideoScore:
     Attributes:
         protocol: ``standard`` or ``paper-compat``.
         case: name of the video, or ``all``.
-        metric: one of `METRICS`, or the stand-in's.
+        metric: one of `VIDEO_METRICS`, or the stand-in's.
         value: the score, None where it could not be computed; a PSNR is infinite for identical frames.
         unit: ``dB``, or "" for a bare number.
         videos: how many videos the value rests on.
@@ -141,7 +141,8 @@ def video_metrics(
             pair = (2 * pair[0] - 1, 2 * pair[1] - 1)
             outcomes = _frame_scores(pair, mask, networks) | {"fvd": _distance_of_one_pair(_i3d_pair(pair, networks))}
         rows += [
-            VideoScore(protocol, case, m, value, METRICS[m], 1, note=note) for m, (value, note) in outcomes.items()
+            VideoScore(protocol, case, m, value, VIDEO_METRICS[m], 1, note=note)
+            for m, (value, note) in outcomes.items()
         ]
     means = [_mean([row for row in rows if row.metric == metric]) for metric in outcomes]
     distances = {metric: [found[metric] for found in features] for metric in (features[0] if features else {})}
@@ -182,11 +183,11 @@ def _checked(case: str, real: np.ndarray, fake: np.ndarray, mask: np.ndarray | N
 def _frame_scores(pair: _Pair, mask: np.ndarray | None, networks: _Networks) -> dict[str, _Outcome]:
     network = networks.lpips
     return {
-        "psnr": _mean_over_frames(lambda: psnr_of_any_range(*pair, mask)),
-        "ssim": _mean_over_frames(lambda: ssim_of_any_range(*pair, mask)),
+        "psnr": _mean_over_frames(lambda: psnr_unchecked(*pair, mask)),
+        "ssim": _mean_over_frames(lambda: ssim_unchecked(*pair, mask)),
         "lpips": (None, networks.reasons["lpips"])
         if network is None
-        else _mean_over_frames(lambda: lpips_of_any_range(*pair, network, mask)),
+        else _mean_over_frames(lambda: lpips_unchecked(*pair, network, mask)),
     }
 
 
@@ -242,7 +243,7 @@ def _set_distance(
 ) -> VideoScore:
     """The Fréchet distance of all videos; one video without features leaves it without value."""
     without = {case: pair for case, pair in zip(names, pairs, strict=True) if isinstance(pair, str)}
-    empty = VideoScore("standard", ALL, metric, None, METRICS.get(metric, ""), len(names))
+    empty = VideoScore("standard", ALL, metric, None, VIDEO_METRICS.get(metric, ""), len(names))
     if without:
         cases = "" if len(without) == len(names) else f"{', '.join(without)}: "
         return replace(empty, note=cases + "; ".join(dict.fromkeys(without.values())))

@@ -14,7 +14,7 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.encoders.registry import ModelSpec, parse_model
 from f2vbench.errors import DataError, SettingsError
-from f2vbench.metrics.exact_neighbours import nearest, normalised
+from f2vbench.metrics.exact_neighbours import find_nearest, normalise
 from f2vbench.report.contact_sheet import contact_sheet
 from f2vbench.report.figures.figure import Format
 from f2vbench.report.figures.retrieved_images import Found, decimals
@@ -84,8 +84,8 @@ def search(settings: SearchSettings, progress: Progress) -> Searched:
     resources = Resources(context)
     vectors = vectors_of(source, word, context, resources, settings.rebuild, progress)
     photograph = open_photograph(pd.Series(query._asdict()))
-    vector = normalised(np.stack([resources.maps(spec.name, "embedding")(photograph)[0]]))
-    found, similarity = nearest(
+    vector = normalise(np.stack([resources.maps(spec.name, "embedding")(photograph)[0]]))
+    found, similarity = find_nearest(
         vector, vectors, settings.k, np.zeros(1, np.int64), np.where(same, 0, 1 + np.arange(len(same)))
     )
     rows = source.images.iloc[found[0]]

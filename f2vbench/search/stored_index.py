@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from f2vbench.errors import StoreError
-from f2vbench.metrics.exact_neighbours import normalised
+from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.executor import execute
@@ -130,7 +130,7 @@ def _built(source: Source, name: str, context: Context, resources: Resources, pr
         progress.end()
     vectors = StoredEmbeddings(context, name, NAME, resources)(names)
     try:
-        return normalised(vectors)
+        return normalise(vectors)
     except ValueError:
         bad = [image for image, row in zip(names, vectors, strict=True) if not np.isfinite(row).all()]
         raise StoreError(f"{name}: embeddings that are not finite, of {', '.join(bad)}: use another encoder") from None

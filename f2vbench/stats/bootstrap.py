@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from f2vbench.stats.checks import clusters, level, predictions_of
-from f2vbench.stats.methods import BOOTSTRAP_BCA, BOOTSTRAP_PERCENTILE
-from f2vbench.stats.outcomes import Comparison, Estimate
-from f2vbench.stats.power import cases_needed
-from f2vbench.stats.seeded import Key, batches, drawn
-from f2vbench.stats.weighted import Metric, OfWeights, metric_of
+from f2vbench.stats.citations import BOOTSTRAP_BCA, BOOTSTRAP_PERCENTILE
+from f2vbench.stats.power import required_cases
+from f2vbench.stats.resampling import Key, batches, drawn
+from f2vbench.stats.result_classes import Comparison, Estimate
+from f2vbench.stats.validation import clusters, level, predictions_of
+from f2vbench.stats.weighted_metrics import Metric, WeightedFunction, get_metric
 
 Kind = Literal["bca", "percentile"]
 
@@ -46,14 +46,14 @@ def bootstrap_interval(
         ValueError: as there.
     """
     held = predictions_of(predictions, "predictions")
-    chosen = metric_of(metric)
+    chosen = get_metric(metric)
     statistic = chosen.prepare(held, None if labels is None else np.asarray(labels))
     codes, count = clusters(patients, len(held))
     found = _Resampled.of(statistic, codes, count, _strata(strata, codes, count), replicates, seed, _known(kind))
     low, high, reason = found.interval(kind, level(confidence))
     return Estimate(
         method=_METHODS[kind],
-        varies=("test patients",),
+        variation=("test patients",),
         n=count,
         unit="images" if patients is None else "patients",
         value=found.observed,
@@ -103,7 +103,7 @@ def paired_bootstrap(
     a, b = predictions_of(first, "first"), predictions_of(second, "second")
     if a.shape != b.shape:
         raise ValueError(f"both models must have predictions of the same cases, not {a.shape} and {b.shape}")
-    chosen = metric_of(metric)
+    chosen = get_metric(metric)
     truth = None if labels is None else np.asarray(labels)
     of_first, of_second = chosen.prepare(a, truth), chosen.prepare(b, truth)
     codes, count = clusters(patients, len(a))
@@ -119,7 +119,7 @@ def paired_bootstrap(
     low, high, reason = found.interval(kind, level(confidence))
     result = Comparison(
         method=_METHODS[kind],
-        varies=("test patients",),
+        variation=("test patients",),
         n=count,
         unit="images" if patients is None else "patients",
         difference=found.observed,
@@ -136,7 +136,7 @@ def paired_bootstrap(
         low=low,
         high=high,
         smallest_p=2 / (len(found.values) + 1),
-        needed=cases_needed(count, found.observed, found.se),
+        required=required_cases(count, found.observed, found.se),
     )
 
 
@@ -163,7 +163,7 @@ class _Resampled:
     @classmethod
     def of(
         cls,
-        statistic: OfWeights,
+        statistic: WeightedFunction,
         codes: np.ndarray,
         count: int,
         strata: np.ndarray,
@@ -259,7 +259,7 @@ class _Resampled:
         return float(((below + up_to) / 2 + 0.5) / (len(self.values) + 1))
 
 
-def _acceleration(statistic: OfWeights, codes: np.ndarray, count: int) -> float | None:
+def _acceleration(statistic: WeightedFunction, codes: np.ndarray, count: int) -> float | None:
     """Efron's a, from leaving out each patient (or each of 500 groups of patients) in turn."""
     total = min(count, _JACKKNIFE_GROUPS)
     group = np.random.default_rng(0).permutation(count) % total

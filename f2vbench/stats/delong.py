@@ -1,7 +1,7 @@
 """AUROC of binary labels: DeLong's intervals and tests, also with several images a patient.
 
-The variances are those of `f2vbench.stats.areas`. Where one patient has several images, placement values are summed by
-patient first (Obuchowski 1997); with one image each this is DeLong's formula exactly.
+The variances are those of `f2vbench.stats.delong_variance`. Where one patient has several images, placement values are
+summed by patient first (Obuchowski 1997); with one image each this is DeLong's formula exactly.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr, ndtri
 
-from f2vbench.stats.areas import areas_of, error_of_sum
-from f2vbench.stats.checks import binary, clusters, finite, level, pairs
-from f2vbench.stats.methods import DELONG, DELONG_CLUSTERED, DELONG_SEEDS
-from f2vbench.stats.outcomes import Comparison, Estimate, Varies
-from f2vbench.stats.power import cases_needed
+from f2vbench.stats.citations import DELONG, DELONG_CLUSTERED, DELONG_SEEDS
+from f2vbench.stats.delong_variance import compute_auroc_components, standard_error_of_sum
+from f2vbench.stats.power import required_cases
+from f2vbench.stats.result_classes import Comparison, Estimate, Variation
+from f2vbench.stats.validation import binary, clusters, finite, level, pairs
 
-_VARIES: tuple[Varies, ...] = ("test patients",)
+_VARIATION: Variation = ("test patients",)
 _ROUNDING = 1e-14
 
 
@@ -52,7 +52,7 @@ def delong_interval(
     y = binary(labels, s.size)
     codes, count = clusters(patients, s.size)
     result = Estimate(value=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = areas_of([s], y, codes, count)
+    found = compute_auroc_components([s], y, codes, count)
     if found.areas is None:
         return replace(result, reason=found.reason)
     area = float(found.areas[0])
@@ -94,7 +94,7 @@ def delong_test(
     y = binary(labels, a.size)
     codes, count = clusters(patients, a.size)
     result = Comparison(difference=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = areas_of([a, b], y, codes, count)
+    found = compute_auroc_components([a, b], y, codes, count)
     if found.areas is None:
         return replace(result, reason=found.reason)
     difference = float(found.areas[0] - found.areas[1])
@@ -137,11 +137,11 @@ def delong_test_over_seeds(
     parts, positives, negatives = [], 0, 0
     for a, b, y, own in zip(first, second, labels, np.split(codes, ends[:-1]), strict=True):
         scores, truth = pairs(a, b), binary(y, own.size)
-        parts.append(areas_of(list(scores), truth, own, count))
+        parts.append(compute_auroc_components(list(scores), truth, own, count))
         positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
     result = Comparison(
         method=DELONG_SEEDS,
-        varies=_VARIES,
+        variation=_VARIATION,
         n=count,
         unit="patients",
         difference=None,
@@ -154,7 +154,7 @@ def delong_test_over_seeds(
             return replace(result, reason=f"at a seed, {part.reason}")
         differences.append(float(part.areas[0] - part.areas[1]))
     result = replace(result, difference=float(np.mean(differences)))
-    se = error_of_sum(parts, (1 / len(parts), -1 / len(parts)))
+    se = standard_error_of_sum(parts, (1 / len(parts), -1 / len(parts)))
     if se is None:
         return replace(result, reason=f"at a seed, {next(part.reason for part in parts if part.reason)}")
     return _tested(result, se, alpha, "the models order every case alike at every seed, or differ by a constant")
@@ -186,7 +186,7 @@ def delong_test_unpaired(
         s = finite(scores, name)
         y = binary(labels, s.size)
         codes, count = clusters(patients, s.size)
-        sides.append(areas_of([s], y, codes, count))
+        sides.append(compute_auroc_components([s], y, codes, count))
         counts.append(count)
         notes.append(f"{name}: {_classes(y)}")
     clustered = first_patients if first_patients is not None else second_patients
@@ -216,14 +216,14 @@ def _tested(result: Comparison, se: float, alpha: float, degenerate: str) -> Com
         p=float(2 * ndtr(-abs(z))),
         low=result.difference - reach,
         high=result.difference + reach,
-        needed=cases_needed(result.n, result.difference, se),
+        required=required_cases(result.n, result.difference, se),
     )
 
 
 def _basis(patients: ArrayLike | None, count: int) -> dict:
     if patients is None:
-        return {"method": DELONG, "varies": _VARIES, "n": count, "unit": "images"}
-    return {"method": DELONG_CLUSTERED, "varies": _VARIES, "n": count, "unit": "patients"}
+        return {"method": DELONG, "variation": _VARIATION, "n": count, "unit": "images"}
+    return {"method": DELONG_CLUSTERED, "variation": _VARIATION, "n": count, "unit": "patients"}
 
 
 def _classes(labels: np.ndarray) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from f2vbench.stats.checks import finite, is_constant, level, magnitude
-from f2vbench.stats.methods import NORMAL_INTERVAL, STUDENT_INTERVAL
-from f2vbench.stats.outcomes import Estimate, Method, Varies, as_varies, unit_of
+from f2vbench.stats.citations import NORMAL_INTERVAL, STUDENT_INTERVAL, Method
+from f2vbench.stats.result_classes import Estimate, Variation, VariationLike, as_variation, sampling_unit
+from f2vbench.stats.validation import finite, is_constant, level, magnitude
 
 
-def normal_interval(values: ArrayLike, *, varies: Varies | Sequence[Varies]) -> Estimate:
+def normal_interval(values: ArrayLike, *, variation: VariationLike) -> Estimate:
     """The papers' interval over (n,) values: mean ± 1.96 standard errors.
 
     With five seeds it is narrower than Student's (2.78 standard errors) and covers 88 %, not 95 %; and seeds that share
@@ -23,10 +23,10 @@ def normal_interval(values: ArrayLike, *, varies: Varies | Sequence[Varies]) -> 
     Raises:
         ValueError: no values, or one that is not finite.
     """
-    return _interval(values, NORMAL_INTERVAL, as_varies(varies), 0.95, lambda freedom: 1.96)
+    return _interval(values, NORMAL_INTERVAL, as_variation(variation), 0.95, lambda freedom: 1.96)
 
 
-def student_interval(values: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95) -> Estimate:
+def student_interval(values: ArrayLike, *, variation: VariationLike, confidence: float = 0.95) -> Estimate:
     """Student's interval of the mean of (n,) independent, roughly normal values: it covers what it says at any n.
 
     Raises:
@@ -34,22 +34,22 @@ def student_interval(values: ArrayLike, *, varies: Varies | Sequence[Varies], co
     """
     half = level(confidence) / 2
     return _interval(
-        values, STUDENT_INTERVAL, as_varies(varies), confidence, lambda freedom: float(stdtrit(freedom, 1 - half))
+        values, STUDENT_INTERVAL, as_variation(variation), confidence, lambda freedom: float(stdtrit(freedom, 1 - half))
     )
 
 
 def _interval(
     values: ArrayLike,
     method: Method,
-    varies: tuple[Varies, ...],
+    variation: Variation,
     confidence: float,
     factor: Callable[[int], float],
 ) -> Estimate:
     """Mean ± factor(degrees of freedom) standard errors."""
     held = finite(values)
     n, mean = held.size, float(held.mean())
-    unit = unit_of(varies)
-    found = Estimate(method=method, varies=varies, n=n, unit=unit, value=mean, confidence=confidence)
+    unit = sampling_unit(variation)
+    found = Estimate(method=method, variation=variation, n=n, unit=unit, value=mean, confidence=confidence)
     if n < 2:
         return replace(found, reason=f"one of {unit} only, so there is no spread")
     if is_constant(held, magnitude(held)):

@@ -6,19 +6,19 @@ drawn by key, and the one that was seen counts among them (Phipson & Smyth 2010)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from f2vbench.stats.checks import clusters, is_constant, level, magnitude, pairs, predictions_of
-from f2vbench.stats.methods import PATIENT_SWAP, SIGN_FLIP
-from f2vbench.stats.outcomes import Comparison, Varies, as_varies, unit_of
-from f2vbench.stats.power import at_least, cases_needed, pairs_needed
-from f2vbench.stats.seeded import Key, batches, drawn
-from f2vbench.stats.weighted import Metric, metric_of
+from f2vbench.stats.citations import PAIRED_PERMUTATION, SIGN_FLIP
+from f2vbench.stats.power import at_least, required_cases, required_pairs
+from f2vbench.stats.resampling import Key, batches, drawn
+from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
+from f2vbench.stats.validation import clusters, is_constant, level, magnitude, pairs, predictions_of
+from f2vbench.stats.weighted_metrics import Metric, get_metric
 
 _SMALLEST_FOR_FIVE_PERCENT = 6  # 2/2⁶ is the first below 0.05
 
@@ -27,7 +27,7 @@ def sign_flip_test(
     first: ArrayLike,
     second: ArrayLike,
     *,
-    varies: Varies | Sequence[Varies],
+    variation: VariationLike,
     replicates: int = 9_999,
     seed: Key = 0,
     confidence: float = 0.95,
@@ -41,14 +41,14 @@ def sign_flip_test(
         ValueError: the two differ in length, are empty, or hold a number that is not finite.
     """
     a, b = pairs(first, second)
-    names = as_varies(varies)
+    names = as_variation(variation)
     alpha = level(confidence)
     differences, n = a - b, a.size
     result = Comparison(
         method=SIGN_FLIP,
-        varies=names,
+        variation=names,
         n=n,
-        unit=unit_of(names),
+        unit=sampling_unit(names),
         difference=float(differences.mean()),
         confidence=confidence,
     )
@@ -75,15 +75,15 @@ def sign_flip_test(
         low=low,
         high=high,
         smallest_p=2 / total,
-        needed=None
+        required=None
         if constant
-        else at_least(pairs_needed(float(differences.mean() / differences.std(ddof=1))), _SMALLEST_FOR_FIVE_PERCENT),
+        else at_least(required_pairs(float(differences.mean() / differences.std(ddof=1))), _SMALLEST_FOR_FIVE_PERCENT),
         reason=reason,
         note=_how(exact, total),
     )
 
 
-def patient_swap_test(
+def paired_permutation_test(
     first: ArrayLike,
     second: ArrayLike,
     labels: ArrayLike | None = None,
@@ -109,8 +109,8 @@ def patient_swap_test(
     a, b = predictions_of(first, "first"), predictions_of(second, "second")
     if a.shape != b.shape:
         raise ValueError(f"both models must have predictions of the same cases, not {a.shape} and {b.shape}")
-    chosen = metric_of(metric)
-    if chosen.by_rank:
+    chosen = get_metric(metric)
+    if chosen.rank_based:
         a, b = rankdata(a, axis=0), rankdata(b, axis=0)
     truth = None if labels is None else np.asarray(labels)
     codes, count = clusters(patients, len(a))
@@ -124,8 +124,8 @@ def patient_swap_test(
 
     observed = float(difference(np.zeros((1, count), dtype=bool))[0])
     result = Comparison(
-        method=PATIENT_SWAP,
-        varies=("test patients",),
+        method=PAIRED_PERMUTATION,
+        variation=("test patients",),
         n=count,
         unit="images" if patients is None else "patients",
         difference=None if np.isnan(observed) else observed,
@@ -149,7 +149,7 @@ def patient_swap_test(
         statistic=observed,
         p=(extreme + 1) / total,
         smallest_p=2 / total if exact else 1 / total,
-        needed=cases_needed(count, observed, float(found.std())),
+        required=required_cases(count, observed, float(found.std())),
         note=_how(exact, total),
     )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.stats.correction import adjust
-from f2vbench.stats.methods import BENJAMINI_HOCHBERG, HEDGES_G, HEDGES_G_Z, HOLM, PAIRED_T, WELCH_T
-from f2vbench.stats.outcomes import Comparison, Method
+from f2vbench.stats.citations import BENJAMINI_HOCHBERG, HEDGES_G, HEDGES_G_Z, HOLM, PAIRED_T, WELCH_T, Method
+from f2vbench.stats.multiple_testing import adjust
+from f2vbench.stats.result_classes import Comparison
 
 SeedTest = Literal["paired", "welch"]
 Adjustment = Literal["holm", "bh"]
@@ -41,22 +41,22 @@ class Procedure:
             raise SettingsError(problems)
 
     @property
-    def over_seeds(self) -> Method:
+    def seed_test(self) -> Method:
         return PAIRED_T if self.test == "paired" else WELCH_T
 
     @property
-    def effect(self) -> Method:
+    def effect_size(self) -> Method:
         """The size of a difference that goes with the test."""
         return HEDGES_G_Z if self.test == "paired" else HEDGES_G
 
     @property
-    def adjustment(self) -> Method:
+    def adjustment_method(self) -> Method:
         return HOLM if self.adjust == "holm" else BENJAMINI_HOCHBERG
 
     @property
-    def adjusted(self) -> str:
+    def adjusted_label(self) -> str:
         """``Holm-adjusted``"""
-        return f"{self.adjustment.name}-adjusted"
+        return f"{self.adjustment_method.name}-adjusted"
 
     def adjust_all(self, comparisons: Sequence[Comparison]) -> list[Comparison]:
         """The same comparisons with their p adjusted over all of them."""

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from f2vbench.stats.checks import level, pairs
-from f2vbench.stats.correction import adjust
-from f2vbench.stats.methods import FRIEDMAN, NEMENYI, WILCOXON_HOLM
-from f2vbench.stats.outcomes import Comparison, Method, Verdict
+from f2vbench.stats.citations import FRIEDMAN, NEMENYI, WILCOXON_HOLM, Method
+from f2vbench.stats.multiple_testing import adjust
+from f2vbench.stats.result_classes import Comparison, Verdict
 from f2vbench.stats.signed_rank import wilcoxon_test
+from f2vbench.stats.validation import level, pairs
 from f2vbench.utils.text import p_value
 
 
@@ -45,7 +45,9 @@ class Friedman:
         basis = f"{self.method.name}, {len(self.models)} models, n = {self.n} tasks; tasks vary"
         if self.p is None:
             return f"no test of ranks is possible: {self.reason} ({basis})"
-        verdict = "some models rank apart" if self.p < alpha else "the models' ranks are not separable at this n"
+        verdict = (
+            "some models rank apart" if self.p < alpha else "the models' average ranks do not differ significantly"
+        )
         return f"{verdict}: χ² = {self.statistic:.3f}, {p_value(self.p, equation=True)} ({basis})"
 
 
@@ -192,7 +194,7 @@ def wilcoxon_holm(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05)
     table, names = _table(scores), _names(models, scores)
     n, k = table.shape
     places = list(combinations(range(k), 2))
-    found: list[Comparison] = adjust([wilcoxon_test(table[:, i], table[:, j], varies="tasks") for i, j in places])
+    found: list[Comparison] = adjust([wilcoxon_test(table[:, i], table[:, j], variation="tasks") for i, j in places])
     p = np.ones((k, k))
     for (i, j), each in zip(places, found, strict=True):
         p[i, j] = p[j, i] = np.nan if each.p_adjusted is None else each.p_adjusted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import rankdata, wilcoxon
 
-from f2vbench.stats.checks import is_constant, level, magnitude, pairs
-from f2vbench.stats.methods import SIGNED_RANK
-from f2vbench.stats.outcomes import Comparison, Varies, as_varies, unit_of
-from f2vbench.stats.power import at_least, pairs_needed
+from f2vbench.stats.citations import SIGNED_RANK
+from f2vbench.stats.power import at_least, required_pairs
+from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
+from f2vbench.stats.validation import is_constant, level, magnitude, pairs
 
 _EXACT_UP_TO = 200  # beyond it the normal approximation agrees to three digits
 _WALSH_UP_TO = 3_000  # all pairs of differences: 36 MB
@@ -22,7 +21,11 @@ _EFFICIENCY = 3 / math.pi  # relative to the t-test for normal differences
 
 
 def wilcoxon_test(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Comparison:
     """Wilcoxon's signed-rank test on (n,) paired values; ``statistic`` is the sum of the ranks that favour the first.
 
@@ -36,15 +39,15 @@ def wilcoxon_test(
     """
     a, b = pairs(first, second)
     alpha = level(confidence)
-    names = as_varies(varies)
-    unit = unit_of(names)
+    names = as_variation(variation)
+    unit = sampling_unit(names)
     scale = magnitude(a, b)
     differences = a - b
     kept = differences[np.abs(differences) > 1e-12 * scale]
     dropped = differences.size - kept.size
     result = Comparison(
         method=SIGNED_RANK,
-        varies=names,
+        variation=names,
         n=differences.size,
         unit=unit,
         difference=float(np.median(_walsh(differences))) if differences.size <= _WALSH_UP_TO else None,
@@ -69,9 +72,9 @@ def wilcoxon_test(
     if result.difference is None:
         result = replace(result, difference=float(np.median(differences)))
     effect = 0.0 if is_constant(differences, scale) else float(differences.mean() / differences.std(ddof=1))
-    needed = at_least(pairs_needed(effect), 6, 1 / _EFFICIENCY) if effect else None
+    needed = at_least(required_pairs(effect), 6, 1 / _EFFICIENCY) if effect else None
     return replace(
-        result, statistic=statistic, p=p, low=low, high=high, smallest_p=smallest_p, needed=needed, reason=why
+        result, statistic=statistic, p=p, low=low, high=high, smallest_p=smallest_p, required=needed, reason=why
     )
 
 

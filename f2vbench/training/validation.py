@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE
-from f2vbench.metrics.frames import psnr, ssim
+from f2vbench.metrics.image_quality import psnr, ssim
 from f2vbench.training.data.batches import VideoBatch
 from f2vbench.training.frame_windows import roll_out
 

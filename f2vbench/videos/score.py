@@ -10,8 +10,8 @@ import pandas as pd
 
 from f2vbench.data.video_folders import matched_video_folders
 from f2vbench.errors import StoreError
+from f2vbench.metrics.names import STAND_IN_METRIC
 from f2vbench.metrics.video import ALL, VideoProtocol, VideoScore, video_metrics
-from f2vbench.metrics.video_names import STAND_IN_METRIC
 from f2vbench.utils.files import write_csv
 from f2vbench.utils.text import layout
 from f2vbench.videos.settings import ScoreSettings

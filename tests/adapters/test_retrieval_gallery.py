@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from f2vbench.adapters.retrieval_gallery import measure
-from f2vbench.metrics.approximate_index import problem_of, recall_of_exact
-from f2vbench.metrics.exact_neighbours import nearest, normalised, ranks_of_relevant
-from f2vbench.metrics.ragged import Ragged, members
+from f2vbench.metrics.approximate_index import factory_error, recall_against_exact
+from f2vbench.metrics.exact_neighbours import find_nearest, normalise, rank_relevant
+from f2vbench.metrics.ragged_array import RaggedArray, group_members
 
 COUNT = 120
 
@@ -28,7 +28,7 @@ def gallery():
 
 def slowly(vectors, patients, query, candidates, hit):
     """Recall@K and average precision of one query by a plain loop; None without a relevant image."""
-    unit = normalised(vectors).astype(np.float64)
+    unit = normalise(vectors).astype(np.float64)
     order = sorted(candidates, key=lambda i: (-float(np.sum(unit[query] * unit[i])), i))
     hits = [hit(i) for i in order]
     if not any(hits):
@@ -106,13 +106,13 @@ def test_an_index_is_measured_by_what_it_finds_and_its_recall_of_the_exact_answe
     assert not (kept["found"] == kept["queries"][:, None]).any(), "a query found itself"
     with pytest.raises(ValueError, match="at least as large"):
         measure(vectors[:20], patients[:20], names[:20], index="IVF64,Flat")
-    assert problem_of("IVF64,PQ16") is None
-    assert problem_of("Flatt") is not None
+    assert factory_error("IVF64,PQ16") is None
+    assert factory_error("Flatt") is not None
 
 
 def test_recall_of_the_exact_answer_of_hand_made_lists():
     exact = np.array([[1, 2, 3], [4, 5, -1]])
-    np.testing.assert_allclose(recall_of_exact(np.array([[3, 1, 9], [4, 5, 6]]), exact), [2 / 3, 1])
+    np.testing.assert_allclose(recall_against_exact(np.array([[3, 1, 9], [4, 5, 6]]), exact), [2 / 3, 1])
 
 
 @pytest.mark.parametrize("kind", ["collapsed", "equal", "zero"])
@@ -124,11 +124,11 @@ def test_embeddings_that_collapse_are_ranked_exactly(kind):
         "equal": np.ones((150, 32)),
         "zero": np.zeros((150, 32)),
     }[kind]
-    unit, content = normalised(vectors), np.arange(150)
-    relevant = members(content % 50, content % 50)
-    relevant = relevant.where(relevant.values != relevant.rows)
-    found, _ = nearest(unit, unit, 10, content, content)
-    ranks = ranks_of_relevant(unit, unit, relevant, content, content)
+    unit, content = normalise(vectors), np.arange(150)
+    relevant = group_members(content % 50, content % 50)
+    relevant = relevant.where(relevant.values != relevant.row_indices)
+    found, _ = find_nearest(unit, unit, 10, content, content)
+    ranks = rank_relevant(unit, unit, relevant, content, content)
     for q in range(150):
         exact = [float((unit[q].astype(float) * unit[i].astype(float)).sum()) for i in range(150)]
         order = sorted((i for i in range(150) if i != q), key=lambda i: (-exact[i], i))
@@ -137,15 +137,15 @@ def test_embeddings_that_collapse_are_ranked_exactly(kind):
 
 
 def test_rows_of_different_lengths():
-    ragged = Ragged.of([np.array([3, 1]), np.array([], int), np.array([7])])
+    ragged = RaggedArray.from_rows([np.array([3, 1]), np.array([], int), np.array([7])])
     assert [ragged[i].tolist() for i in range(3)] == [[3, 1], [], [7]]
-    assert ragged.rows.tolist() == [0, 0, 2]
-    assert ragged.places.tolist() == [0, 1, 0]
+    assert ragged.row_indices.tolist() == [0, 0, 2]
+    assert ragged.column_indices.tolist() == [0, 1, 0]
     assert ragged.take(np.array([2, 0])).values.tolist() == [7, 3, 1]
     assert ragged.where(ragged.values > 1).lengths.tolist() == [1, 0, 1]
-    assert ragged.sums(np.ones(3)).tolist() == [2, 0, 1]
+    assert ragged.row_sums(np.ones(3)).tolist() == [2, 0, 1]
     assert ragged.padded(-1).tolist() == [[3, 1], [-1, -1], [7, -1]]
-    assert members(np.array(["b", "x", "a"]), np.array(["a", "b", "a"])).padded(-1).tolist() == [
+    assert group_members(np.array(["b", "x", "a"]), np.array(["a", "b", "a"])).padded(-1).tolist() == [
         [1, -1],
         [-1, -1],
         [0, 2],

@@ -14,10 +14,10 @@ from f2vbench.analysis.paired_predictions import Cases
 from f2vbench.analysis.significance_tests import swapped
 from f2vbench.errors import SettingsError
 from f2vbench.stats.bootstrap import paired_bootstrap
-from f2vbench.stats.correction import replicates_for
 from f2vbench.stats.delong import delong_test_over_seeds
+from f2vbench.stats.multiple_testing import bootstrap_replicates
 from f2vbench.stats.procedure import Procedure
-from f2vbench.stats.weighted import METRICS, looped, mean_over_classes, mean_over_seeds
+from f2vbench.stats.weighted_metrics import METRICS, make_metric, mean_over_classes, mean_over_seeds
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.stored_runs import grid, unit_record, write_run
@@ -54,7 +54,7 @@ def test_patients_are_resampled_together_over_all_seeds():
     expected = difference.std() / np.sqrt(12)
     assert (each.patients.high - each.patients.low) / (2 * 1.96) == pytest.approx(expected, rel=0.15)
     assert each.patients.n == 12
-    assert each.seeds.varies == ("episode", "head seed")
+    assert each.seeds.variation == ("episode", "head seed")
     assert each.splits.p is None
     assert "same images" in each.splits.reason
 
@@ -141,7 +141,7 @@ def test_the_bootstrap_of_a_mean_over_classes_is_a_slow_loops(several):
 
     words = {"patients": patients, "replicates": 199}
     fast = paired_bootstrap(*stacked, labels, metric=mean_over_seeds(mean_over_classes("auroc")), **words)
-    expected = paired_bootstrap(*stacked, labels, metric=looped(slow), **words)
+    expected = paired_bootstrap(*stacked, labels, metric=make_metric(slow), **words)
     assert (fast.difference, fast.low, fast.high, fast.p) == pytest.approx(
         (expected.difference, expected.low, expected.high, expected.p), rel=1e-9
     )
@@ -213,7 +213,7 @@ def test_holm_is_over_all_rows_and_the_bootstrap_is_fine_enough_for_them():
     p = np.array([each.patients.p for each in found])
     assert max(each.patients.p_adjusted for each in found) == pytest.approx(min(1, (p.min() * 6)), rel=1e-6)
     for count in (1, 40, 199):
-        assert 2 / (replicates_for(count) + 1) * count < 0.05
+        assert 2 / (bootstrap_replicates(count) + 1) * count < 0.05
 
 
 def test_pairs_are_best_and_second_model_and_baseline_and_baseline():

@@ -10,7 +10,7 @@ import pytest
 
 from f2vbench.data.video_folders import matched_video_folders, read_video_folder
 from f2vbench.errors import DataError
-from f2vbench.metrics.frames import psnr
+from f2vbench.metrics.image_quality import psnr
 from f2vbench.metrics.video import video_metrics
 
 

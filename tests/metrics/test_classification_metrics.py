@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from f2vbench.metrics.classification import auroc_of_stack, evaluate
+from f2vbench.metrics.classification import evaluate, stacked_auroc
 
 EXACT = 1e-12
 
@@ -155,7 +155,7 @@ def test_areas_of_a_stack_are_those_of_each_table_without_the_rows_that_are_not_
     targets = draw.random((4, 17, 3)) < 0.4
     targets[2, :, 1] = False
     there = np.arange(17) < np.array([17, 12, 9, 16])[:, None]
-    found = auroc_of_stack(scores, targets, there)
+    found = stacked_auroc(scores, targets, there)
     for table in range(4):
         for column in range(3):
             truth = targets[table, there[table], column]

@@ -11,8 +11,8 @@ from sklearn.metrics import average_precision_score
 
 from f2vbench.adapters.retrieval_gallery import measure
 from f2vbench.metrics import bf16_candidates
-from f2vbench.metrics.exact_neighbours import nearest, normalised, ranks_of_relevant
-from f2vbench.metrics.ragged import Ragged
+from f2vbench.metrics.exact_neighbours import find_nearest, normalise, rank_relevant
+from f2vbench.metrics.ragged_array import RaggedArray
 from f2vbench.metrics.retrieval import (
     average_precision,
     chance_average_precision,
@@ -35,7 +35,7 @@ def with_ties(kind: str) -> np.ndarray:
     """2,000 unit vectors of which many are equally far from a query."""
     draw = np.random.default_rng(5)
     if kind == "copies":
-        return normalised(draw.normal(size=(COUNT // 4, 24)))[draw.integers(0, COUNT // 4, COUNT)]
+        return normalise(draw.normal(size=(COUNT // 4, 24)))[draw.integers(0, COUNT // 4, COUNT)]
     vectors = np.zeros((COUNT, 12), np.float32)  # four halves each: products are multiples of a quarter, exactly
     for row in vectors:
         row[draw.choice(12, 4, replace=False)] = draw.choice([-0.5, 0.5], 4)
@@ -48,9 +48,9 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
     content[1::10] = content[::10]  # every tenth image is there twice
     patients = np.random.default_rng(1).integers(0, 400, COUNT)
     queries = np.arange(0, COUNT, 25)
-    found, similarity = nearest(vectors[queries], vectors, 10, content[queries], content)
+    found, similarity = find_nearest(vectors[queries], vectors, 10, content[queries], content)
     relevant = [np.flatnonzero((patients == patients[q]) & (content != content[q])) for q in queries]
-    ranks = ranks_of_relevant(vectors[queries], vectors, Ragged.of(relevant), content[queries], content)
+    ranks = rank_relevant(vectors[queries], vectors, RaggedArray.from_rows(relevant), content[queries], content)
     averages = average_precision(ranks)
     tied = 0
     for row, query in enumerate(queries):
@@ -69,9 +69,9 @@ def test_the_order_equals_brute_force_on_two_thousand_vectors_with_ties(kind):
 def test_nearest_is_exact_where_single_precision_is_not():
     """Vectors that float32 products can hardly tell apart are put in their float64 order."""
     draw = np.random.default_rng(2)
-    vectors = normalised(1 + 1e-4 * draw.normal(size=(300, 512)))
+    vectors = normalise(1 + 1e-4 * draw.normal(size=(300, 512)))
     content = np.arange(300)
-    found, _ = nearest(vectors[:20], vectors, 5, content[:20], content)
+    found, _ = find_nearest(vectors[:20], vectors, 5, content[:20], content)
     for query in range(20):
         np.testing.assert_array_equal(found[query], brute_order(vectors, query, content[content != query])[:5])
 
@@ -83,14 +83,14 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
     draw = np.random.default_rng(6)
     noise = draw.normal(size=(20_000, 48))
     if alike == "copies":
-        vectors = normalised(noise[draw.integers(0, 10, 20_000)])
+        vectors = normalise(noise[draw.integers(0, 10, 20_000)])
     else:
-        vectors = normalised(noise * {"not": 1, "much": 0.3, "nearly": 1e-2}[alike] + (alike != "not"))
+        vectors = normalise(noise * {"not": 1, "much": 0.3, "nearly": 1e-2}[alike] + (alike != "not"))
     vectors[15_000:15_100] = vectors[:100]  # ties, far from one another
     content, k = np.arange(20_000), 10
     queries = vectors[:80]
     found = bf16_candidates.candidates(queries, vectors, k + 1)
-    first, similarity = nearest(queries, vectors, k, content[:80], content)
+    first, similarity = find_nearest(queries, vectors, k, content[:80], content)
     if alike in ("nearly", "copies"):  # too many are too alike
         assert found is None
     else:
@@ -106,7 +106,7 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
 
 
 def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
-    vectors = normalised(np.random.default_rng(7).normal(size=(17_000, 8)))
+    vectors = normalise(np.random.default_rng(7).normal(size=(17_000, 8)))
     monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: True)
     assert bf16_candidates.candidates(vectors[:80], vectors, 5) is not None
     assert bf16_candidates.candidates(vectors[:10], vectors, 5) is None
@@ -117,16 +117,16 @@ def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
 
 def test_what_a_query_gets_does_not_depend_on_the_other_queries():
     vectors, content = with_ties("copies"), np.arange(COUNT)
-    together, values = nearest(vectors[:40], vectors, 10, content[:40], content)
+    together, values = find_nearest(vectors[:40], vectors, 10, content[:40], content)
     for query in (0, 17, 39):
-        alone, value = nearest(vectors[[query]], vectors, 10, content[[query]], content)
+        alone, value = find_nearest(vectors[[query]], vectors, 10, content[[query]], content)
         np.testing.assert_array_equal(alone[0], together[query])
         np.testing.assert_array_equal(value[0], values[query])
 
 
 def test_a_small_gallery_leaves_places_empty():
-    vectors = normalised(np.eye(3))
-    found, similarity = nearest(vectors[:1], vectors, 10, np.array([0]), np.array([0, 1, 0]))
+    vectors = normalise(np.eye(3))
+    found, similarity = find_nearest(vectors[:1], vectors, 10, np.array([0]), np.array([0, 1, 0]))
     assert found[0].tolist() == [1] + [-1] * 9
     assert np.isnan(similarity[0, 1:]).all()
 
@@ -159,7 +159,7 @@ def test_without_any_query_values_are_missing_with_the_reason():
 @pytest.mark.parametrize(("relevant", "gallery"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6)])
 def test_chance_equals_the_mean_over_all_orders(relevant, gallery):
     orders = [np.array(order) + 1 for order in permutations(range(gallery))]
-    ranks = Ragged.of([np.sort(order[:relevant]) for order in orders])
+    ranks = RaggedArray.from_rows([np.sort(order[:relevant]) for order in orders])
     for k in (1, 3, 5, 10):
         assert chance_recall(relevant, gallery, k) == pytest.approx(recall_at(ranks, k).mean())
         assert chance_precision(relevant, gallery, k) == pytest.approx(precision_at(ranks, k).mean())
@@ -175,5 +175,5 @@ def test_chance_of_one_image_in_a_large_gallery():
 
 def test_vectors_that_are_not_finite_are_refused_and_zeros_stay():
     with pytest.raises(ValueError, match="not finite"):
-        normalised(np.array([[1.0, np.nan]]))
-    np.testing.assert_array_equal(normalised(np.array([[0.0, 0.0], [3.0, 4.0]])), np.float32([[0, 0], [0.6, 0.8]]))
+        normalise(np.array([[1.0, np.nan]]))
+    np.testing.assert_array_equal(normalise(np.array([[0.0, 0.0], [3.0, 4.0]])), np.float32([[0, 0], [0.6, 0.8]]))

@@ -9,8 +9,8 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from f2vbench.errors import DataError, WeightsError
-from f2vbench.metrics.frames import psnr, ssim
 from f2vbench.metrics.i3d import load_i3d
+from f2vbench.metrics.image_quality import psnr, ssim
 from f2vbench.metrics.lpips_distance import load_lpips
 from f2vbench.metrics.video import STAND_IN_METRIC, video_metrics
 from tests.helpers.video_networks import block_means, frames, lpips_by_hand

@@ -21,8 +21,8 @@ from f2vbench.encoders.baselines.angiograms import MeanVideo, StillVideo
 from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
 from f2vbench.encoders.registry import parse_model
 from f2vbench.errors import DataError, SettingsError
+from f2vbench.metrics.names import STAND_IN_METRIC
 from f2vbench.metrics.video import video_metrics
-from f2vbench.metrics.video_names import STAND_IN_METRIC
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.store.runs import RunFolder

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2vbench.stats.correction import benjamini_hochberg, holm
 from f2vbench.stats.delong import delong_interval, delong_test, delong_test_unpaired
-from f2vbench.stats.effects import cohens_d_z
+from f2vbench.stats.effect_sizes import cohens_d_z
+from f2vbench.stats.multiple_testing import benjamini_hochberg, holm
 from f2vbench.stats.permutation import sign_flip_test
-from f2vbench.stats.power import each_needed, pairs_needed
+from f2vbench.stats.power import required_pairs, required_per_group
 from f2vbench.stats.ranks import critical_difference, friedman_test, nemenyi
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.tests import paired_t_test, welch_t_test
+from f2vbench.stats.t_tests import paired_t_test, welch_t_test
 
 R = json.loads((Path(__file__).parent / "r_reference" / "reference.json").read_text())
 
@@ -40,7 +40,7 @@ def test_delong_equals_proc(case):
 
 @pytest.mark.parametrize("case", R["signed_rank"], ids=["12 pairs", "40 pairs", "ties and zeros", "5 pairs"])
 def test_signed_rank_equals_exactranktests(case):
-    found = wilcoxon_test(case["first"], case["second"], varies="split")
+    found = wilcoxon_test(case["first"], case["second"], variation="split")
     assert found.statistic == pytest.approx(case["statistic"])
     assert found.p == pytest.approx(case["p"], rel=1e-9)
     if "interval" in case:
@@ -51,18 +51,18 @@ def test_signed_rank_equals_exactranktests(case):
 @pytest.mark.parametrize("case", R["t"], ids=["5 seeds", "12 seeds", "6 and 9"])
 def test_t_tests_signs_and_effect_equal_r(case):
     first, second = case["first"], case["second"]
-    welch = welch_t_test(first, second, varies="head seed")
+    welch = welch_t_test(first, second, variation="head seed")
     assert welch.p == pytest.approx(case["welch"], rel=1e-9)
     assert [welch.low, welch.high] == pytest.approx(case["welch_interval"], rel=1e-9)
     if "paired" not in case:
         return
-    paired = paired_t_test(first, second, varies="head seed")
+    paired = paired_t_test(first, second, variation="head seed")
     assert paired.p == pytest.approx(case["paired"], rel=1e-9)
     assert [paired.low, paired.high] == pytest.approx(case["paired_interval"], rel=1e-9)
-    effect = cohens_d_z(first, second, varies="head seed")
+    effect = cohens_d_z(first, second, variation="head seed")
     assert effect.value == pytest.approx(case["d_z"], rel=1e-9)
     assert [effect.low, effect.high] == pytest.approx(case["d_z_interval"], abs=1e-6)
-    assert sign_flip_test(first, second, varies="head seed").p == pytest.approx(case["signs"], rel=1e-9)
+    assert sign_flip_test(first, second, variation="head seed").p == pytest.approx(case["signs"], rel=1e-9)
 
 
 def test_friedman_and_nemenyi_equal_r():
@@ -84,5 +84,5 @@ def test_corrections_equal_r():
 
 def test_needed_numbers_equal_r():
     held = R["power"]
-    assert [pairs_needed(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["pairs"]]
-    assert [each_needed(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["each"]]
+    assert [required_pairs(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["pairs"]]
+    assert [required_per_group(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["each"]]

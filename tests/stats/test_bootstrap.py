@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
-from f2vbench.stats.weighted import METRICS, looped
+from f2vbench.stats.weighted_metrics import METRICS, make_metric
 
 DRAW = np.random.default_rng(0)
 LABELS = DRAW.random(80) < 0.4
@@ -55,12 +55,12 @@ def test_a_metric_of_weights_is_scikit_learns(name):
     np.testing.assert_allclose(found, [of(w) for w in WEIGHTS], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].by_rank])
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].rank_based])
 def test_a_metric_of_many_pairs_is_the_same_by_sums(name, monkeypatch):
     predictions, labels, _ = BY_SKLEARN[name]
     weights = WEIGHTS * np.arange(6)[:, None]  # a resample without any case as well
     by_pairs = METRICS[name].prepare(predictions, labels)(weights.astype(float))
-    monkeypatch.setattr("f2vbench.stats.weighted._PAIRS_A_CASE", 0)
+    monkeypatch.setattr("f2vbench.stats.weighted_metrics._PAIRS_A_CASE", 0)
     by_sums = METRICS[name].prepare(predictions, labels)(weights.astype(float))
     assert np.isnan(by_sums[0])
     np.testing.assert_allclose(by_pairs, by_sums, rtol=1e-14)
@@ -72,7 +72,7 @@ def test_any_function_of_predictions_and_labels_is_a_metric():
         return float(won.mean() / 2 + 0.5) if labels.any() and not labels.all() else None
 
     fast = METRICS["auroc"].prepare(SCORES, LABELS)(WEIGHTS.astype(float))
-    np.testing.assert_allclose(looped(by_pairs).prepare(SCORES, LABELS)(WEIGHTS.astype(float)), fast, rtol=1e-12)
+    np.testing.assert_allclose(make_metric(by_pairs).prepare(SCORES, LABELS)(WEIGHTS.astype(float)), fast, rtol=1e-12)
     second = SCORES + np.random.default_rng(1).normal(size=80)
     slow = paired_bootstrap(SCORES, second, LABELS, metric=by_pairs, replicates=200)
     named = paired_bootstrap(SCORES, second, LABELS, metric="auroc", replicates=200)
@@ -100,7 +100,7 @@ def test_p_and_interval_never_disagree(kind):
         if abs(found.p - 0.05) > 0.005:  # between two replicates either may be
             assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
             verdicts.append(found.verdict())
-    assert {"better", "not separable"} <= set(verdicts)
+    assert {"better", "not significant"} <= set(verdicts)
 
 
 def test_the_order_of_images_does_not_matter_and_the_seed_does():

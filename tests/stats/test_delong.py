@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds, delong_test_unpaired
-from f2vbench.stats.weighted import METRICS, mean_over_seeds
+from f2vbench.stats.weighted_metrics import METRICS, mean_over_seeds
 
 
 def _pairs(scores, labels):

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from f2vbench.stats.correction import adjust, as_fine_as_needed, benjamini_hochberg, holm
+from f2vbench.stats.multiple_testing import adjust, benjamini_hochberg, holm, run_with_adaptive_replicates
 from f2vbench.stats.ranks import (
     WinTieLoss,
     average_ranks,
@@ -20,7 +20,7 @@ from f2vbench.stats.ranks import (
     win_tie_loss,
 )
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.tests import paired_t_test
+from f2vbench.stats.t_tests import paired_t_test
 
 # Demšar (2006), table 6: AUROC of four variants of a tree on 14 data sets. The 0.97501 is printed as 0.975,
 # level with its neighbour, but ranked above it.
@@ -73,7 +73,7 @@ def test_nemenyi_finds_a_pair_where_ranks_are_a_critical_difference_apart():
 def test_wilcoxon_holm_is_each_pairs_test_adjusted_over_all():
     found = wilcoxon_holm(AUROCS, TREES)
     places = [(i, j) for i in range(4) for j in range(i + 1, 4)]
-    raw = [wilcoxon_test(AUROCS[:, i], AUROCS[:, j], varies="tasks").p for i, j in places]
+    raw = [wilcoxon_test(AUROCS[:, i], AUROCS[:, j], variation="tasks").p for i, j in places]
     adjusted = multipletests(raw, method="holm")[1]
     for (i, j), p in zip(places, adjusted, strict=True):
         assert found.p[i, j] == found.p[j, i] == pytest.approx(p)
@@ -117,7 +117,7 @@ def test_wins_ties_and_losses():
     assert (found.win, found.tie, found.loss) == (2, 2, 0)
     assert found.p == pytest.approx(0.5)
     assert win_tie_loss([0.1 + 0.2], [0.3]) == WinTieLoss(0, 1, 0, None)
-    told = WinTieLoss.of(["better", "better", "worse", "not separable", "no test"])
+    told = WinTieLoss.of(["better", "better", "worse", "not significant", "no test"])
     assert (told.win, told.tie, told.loss, told.p) == (2, 2, 1, 1.0)
 
 
@@ -139,26 +139,26 @@ def test_more_replicates_are_drawn_only_where_they_may_decide(p, asked):
 
     def test(replicates):
         calls.append(replicates)
-        return replace(paired_t_test([1.0, 2.0], [0.5, 2.5], varies="head seed"), p=p, n=replicates)
+        return replace(paired_t_test([1.0, 2.0], [0.5, 2.5], variation="head seed"), p=p, n=replicates)
 
-    assert as_fine_as_needed(test, 5_000).n == asked[-1]
+    assert run_with_adaptive_replicates(test, 5_000).n == asked[-1]
     assert calls == asked
     calls.clear()
-    assert as_fine_as_needed(test, 2_000).n == 2_000
+    assert run_with_adaptive_replicates(test, 2_000).n == 2_000
     assert calls == [2_000]
 
 
 def test_adjusted_comparisons_give_their_verdict_by_the_adjusted_p():
     second = np.array([0.80, 0.82, 0.81, 0.83, 0.79])
-    one = paired_t_test(second + [0.02, 0.01, 0.03, 0.005, 0.02], second, varies="head seed")
-    none = paired_t_test([1.0], [2.0], varies="head seed")
+    one = paired_t_test(second + [0.02, 0.01, 0.03, 0.005, 0.02], second, variation="head seed")
+    none = paired_t_test([1.0], [2.0], variation="head seed")
     assert one.verdict() == "better"
     alone = adjust([one, none])
     assert alone[0].p_adjusted == pytest.approx(one.p)
     assert alone[1] is none
     crowd = adjust([one] * 10, "holm")
     assert crowd[0].p_adjusted == pytest.approx(10 * one.p)
-    assert crowd[0].verdict() == "not separable"
+    assert crowd[0].verdict() == "not significant"
     assert "Holm-adjusted p" in crowd[0].sentence()
     assert adjust([one] * 10, "benjamini-hochberg")[0].verdict() == "better"
     with pytest.raises(ValueError, match="bonferroni"):

@@ -210,7 +210,7 @@ def slots_of(panels: Sequence[Panel], looks: Sequence[Look]) -> dict[str, list[s
 
 
 def _over_seeds(values: np.ndarray) -> tuple[float, float] | None:
-    found = normal_interval(values, varies="head seed")
+    found = normal_interval(values, variation="head seed")
     return None if found.low is None or found.high is None else (found.low, found.high)
 
 

@@ -107,7 +107,7 @@ def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequen
 def _curve(axis: Axes, rows: pd.DataFrame, place_of: dict[Stop, int], shift: float, look: Look, style: Style) -> None:
     points = []
     for (protocol, shots), held in rows.groupby(["protocol", "shots"], dropna=False):
-        found = normal_interval(held.value.to_numpy(float), varies="head seed")
+        found = normal_interval(held.value.to_numpy(float), variation="head seed")
         place = place_of[protocol, None if pd.isna(shots) else float(shots)] + shift
         points.append((place, found.value))
         if found.low is not None and found.high is not None:

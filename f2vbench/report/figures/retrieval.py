@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from f2vbench.analysis.retrieval import METRICS, intervals, modality_pairs, retrieval_records, shown_metrics, untold
+from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.bars import Group, Panel, Whiskers, grouped_bars, slots_of
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import legend, letters, looks_text, model_title, seeds_text, sentences, sheet
@@ -84,7 +85,7 @@ def _variants(source: Source, task: str) -> list[str]:
     frame = source.frame
     found = dict.fromkeys(frame.metric[frame.task == task])
     asked = [name.partition(":")[2] for name in found if name.startswith(f"{_RECALLS[0]}:")]
-    return [_PLAIN, *(name for name in asked if "-to-" not in name and not name.endswith("_chance"))]
+    return [_PLAIN, *(name for name in asked if "-to-" not in name and not name.endswith(CHANCE))]
 
 
 def _named(metric: str, variant: str) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from f2vbench.config.run import Protocol as ProtocolName
 from f2vbench.data.task_cards import load_card
 from f2vbench.errors import F2VBenchError
+from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.style import Look, looks_of
 from f2vbench.report.text.wording import SHOTS_OF, shots_text
 from f2vbench.store.record_schema import UnitRecord
@@ -26,7 +27,6 @@ PLACE = ["task", "protocol", "shots"]
 _PROTOCOLS = get_args(ProtocolName)
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Of the families whose seeds, shots and tasks are drawn: the first is the one where a figure has room for one."""
-CHANCE = "_chance"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from f2vbench.analysis.comparisons import Certainty, Compared
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.wording import NONE, Names, interval, metric_name, model_name, number, signed
-from f2vbench.stats.outcomes import Comparison, varies_text
+from f2vbench.stats.result_classes import Comparison, describe_variation
 from f2vbench.utils.text import p_value
 
 _CERTAINTY: dict[Certainty, str] = {
@@ -15,7 +15,7 @@ _CERTAINTY: dict[Certainty, str] = {
     "over seeds only": "{} over seeds; patients can't tell",
     "over patients only": "{} over patients; seeds can't tell",
     "contradictory": "seeds and patients disagree",
-    "not separable": "not separable",
+    "not significant": "not significant",
     "no test": "no test possible",
 }
 
@@ -28,19 +28,19 @@ def comparison_tables(comparisons: Sequence[Compared], names: Names, baselines: 
 
 
 def certainty_text(each: Compared) -> str:
-    """``better``, ``not separable``, ``better over patients; seeds can't tell``"""
+    """``better``, ``not significant``, ``better over patients; seeds can't tell``"""
     verdict = next((verdict for verdict in each.verdicts() if verdict in ("better", "worse")), "")
     return _CERTAINTY[each.certainty].format(verdict)
 
 
 def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
-    over = f"p, {procedure.adjusted}, over"
+    over = f"p, {procedure.adjusted_label}, over"
     columns = [
         *_COMPARED,
         Column("difference"),
         Column("verdict", numeric=False),
-        Column("as in the papers" if procedure.test == "paired" else procedure.over_seeds.name, f"{over} seeds"),
+        Column("as in the papers" if procedure.test == "paired" else procedure.seed_test.name, f"{over} seeds"),
         Column("corrected for overlap", f"{over} seeds"),
         Column("bootstrap", f"{over} test patients"),
     ]
@@ -52,10 +52,10 @@ def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]
                 *_compared(each, names, baselines),
                 Cell(signed(difference), difference, interval(between.low, between.high), reason=between.reason),
                 Cell(certainty_text(each)),
-                *(_p(found, varies_text(found.varies)) for found in (each.seeds, each.splits, each.patients)),
+                *(_p(found, describe_variation(found.variation)) for found in (each.seeds, each.splits, each.patients)),
             ]
         )
-    seeds = "the papers' t-test" if procedure.test == "paired" else procedure.over_seeds.name
+    seeds = "the papers' t-test" if procedure.test == "paired" else procedure.seed_test.name
     return Table(
         "comparisons",
         "Which differences are real",
@@ -63,7 +63,7 @@ def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]
         f"Each p-value says what varies: {seeds} takes the seeds as "
         "independent, which they are not where they share images; the corrected test (Nadeau and Bengio) accounts for "
         "the overlap of their splits; the bootstrap asks for other patients, with the heads as they were trained. "
-        f"The adjustment of each, {procedure.adjustment.name}'s, is over all rows of this table.",
+        f"The adjustment of each, {procedure.adjustment_method.name}'s, is over all rows of this table.",
         columns,
         rows,
         _reasons(found for each in comparisons for found in (each.seeds, each.splits, each.patients)),
@@ -72,7 +72,7 @@ def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]
 
 def _others(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
-    over = f"p, {procedure.adjusted}, over"
+    over = f"p, {procedure.adjusted_label}, over"
     columns = [
         *_COMPARED,
         Column("effect size"),

@@ -96,9 +96,9 @@ def named_table(
     columns += [Column(metric_name(metric, better[metric])) for metric in metrics]
     columns += [Column("p"), Column("verdict", numeric=False)]
     notes = [
-        f"p: {procedure.over_seeds.name} of the best against the second in {metric_name(metrics[0])}, "
-        f"{procedure.adjusted} over all comparisons of the report; the verdict asks for other seeds and other patients "
-        "as well."
+        f"p: {procedure.seed_test.name} of the best against the second in {metric_name(metrics[0])}, "
+        f"{procedure.adjusted_label} over all comparisons of the report; the verdict asks for other seeds and other "
+        "patients as well."
     ]
     if name == "table-1":
         rows += [[*row, Cell(NONE), Cell(NONE)] for row in _published_rows(metrics)]

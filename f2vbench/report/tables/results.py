@@ -67,7 +67,7 @@ def _place_table(
     told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
     notes = []
     if any(cell.unsure for row in rows for cell in row):
-        notes.append("n.s.: the best is not separable from the second over seeds and over patients both.")
+        notes.append("n.s.: the best does not differ significantly from the second over seeds and over patients both.")
     notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
     one = seeds[-1:] == [1]
     caption = f"{SPREAD}; {told} seeds." if not one else "One seed: no spread and no interval."

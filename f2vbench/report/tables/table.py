@@ -28,7 +28,7 @@ class Cell:
         value: what a reader sorts by and CSV holds; by default the text.
         detail: shown smaller beside it: spread and interval.
         mark: ``best``, or ``second`` of its column.
-        unsure: the best is not separable from the second.
+        unsure: the best does not differ significantly from the second.
         reason: why there is no value.
         muted: of a baseline, or of untrained weights.
     """

@@ -6,8 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from f2vbench.report.text.wording import NONE
-from f2vbench.stats.methods import BOOTSTRAP_PERCENTILE, CORRECTED_T, DELONG_SEEDS, PATIENT_SWAP, SIGNED_RANK
-from f2vbench.stats.outcomes import Method
+from f2vbench.stats.citations import (
+    BOOTSTRAP_PERCENTILE,
+    CORRECTED_T,
+    DELONG_SEEDS,
+    PAIRED_PERMUTATION,
+    SIGNED_RANK,
+    Method,
+)
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord, UnitRecord
 from f2vbench.utils.text import plural
@@ -148,14 +154,14 @@ def _tests(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each"
     return (
         f"Values are means over {seeds} seeds with standard deviations (n − 1) and intervals of 1.96 standard errors. "
-        f"Models were compared by the two-sided {cite(procedure.over_seeds)} over {over}; by the {cite(CORRECTED_T)} "
+        f"Models were compared by the two-sided {cite(procedure.seed_test)} over {over}; by the {cite(CORRECTED_T)} "
         "where the seeds' test sets are overlapping random splits; and, for other patients with the heads as trained, "
         f"by the {cite(BOOTSTRAP_PERCENTILE)}, at least 2,000 replicates, each patient with all images, of means over "
         "seeds. "
-        f"p-values were adjusted after {cite(procedure.adjustment)} over all comparisons shown; a difference is called "
-        "sure where both the test over seeds and that over patients stay below 0.05. Beside these stand "
-        f"{cite(procedure.effect)} over seeds, {cite(SIGNED_RANK)}, {cite(DELONG_SEEDS)} for AUROC of two classes, and "
-        f"the {cite(PATIENT_SWAP)}, of means over seeds."
+        f"p-values were adjusted after {cite(procedure.adjustment_method)} over all comparisons shown; a difference is "
+        "called sure where both the test over seeds and that over patients stay below 0.05. Beside these stand "
+        f"{cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)}, {cite(DELONG_SEEDS)} for AUROC of two "
+        f"classes, and the {cite(PAIRED_PERMUTATION)}, of means over seeds."
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from f2vbench.analysis.comparisons import Compared
 from f2vbench.report.text.wording import Names, metric_name, model_name, number
-from f2vbench.stats.outcomes import Comparison
+from f2vbench.stats.result_classes import Comparison
 from f2vbench.utils.text import p_value, plural
 
 
@@ -73,7 +73,7 @@ def verdict_sentence(each: Compared, names: Names, baselines: set[str]) -> str:
         "over seeds only": f"{first} is {verdict} than {second} over seeds only",
         "over patients only": f"{first} is {verdict} than {second} over test patients only",
         "contradictory": f"{first} against {second} can't be decided",
-        "not separable": f"{first} and {second} are not separable at {_at_n(each)}",
+        "not significant": f"{first} and {second} do not differ significantly at {_at_n(each)}",
         "no test": f"{first} and {second} can't be tested against each other",
     }[each.certainty]
     means = f"{number(each.means[0])} against {number(each.means[1])}"
@@ -136,8 +136,8 @@ def _certainty(each: Compared, *, needed: bool = True) -> str:
         return f"{size}, sure: it holds {over[0]} and {over[1]}"
     if each.certainty == "contradictory":
         return f"{size}, but seeds ({_p(each.over_seeds)}) and patients ({_p(each.patients)}) point to opposite sides"
-    if seeds == patients == "not separable":
-        told = [f"not separable, neither {over[0]} nor {over[1]}"]
+    if seeds == patients == "not significant":
+        told = [f"not significant, neither {over[0]} nor {over[1]}"]
     else:
         told = [
             f"{_WAYS[verdict]} {where}" if verdict != "no test" else f"no test over {what}: {found.reason}"
@@ -146,11 +146,11 @@ def _certainty(each: Compared, *, needed: bool = True) -> str:
                 (patients, over[1], "patients", each.patients),
             )
         ]
-    undecided = [found for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not separable"]
+    undecided = [found for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not significant"]
     return "; ".join([f"{size}, {told[0]}", *told[1:], *filter(None, map(_needed, undecided if needed else ()))])
 
 
-_WAYS = {"better": "it holds", "worse": "it holds", "not separable": "not separable"}
+_WAYS = {"better": "it holds", "worse": "it holds", "not significant": "not significant"}
 
 
 def _both(each: Compared) -> tuple[Comparison, Comparison]:
@@ -162,7 +162,7 @@ def _needed(found: Comparison) -> str:
     if found.p is not None and found.p < 0.05:
         alone = f"alone it would hold over {found.unit} ({p_value(found.p, equation=True)})"
         return f"{alone}, but not among all comparisons of this report"
-    return "" if found.needed is None else found.needed.sentence(found.unit)
+    return "" if found.required is None else found.required.sentence(found.unit)
 
 
 def _p(found: Comparison) -> str:

@@ -38,7 +38,7 @@ def test_every_comparison_has_a_sentence_that_says_what_it_would_take():
             assert "c is worse than" in sentence
             assert "n = 4" in sentence
         else:
-            assert f"{row.first} and {row.second} are not separable at n = 4 splits and n = " in sentence
+            assert f"{row.first} and {row.second} do not differ significantly at n = 4 splits and n = " in sentence
             assert "would be needed" in sentence or "no number of splits" in sentence
     html = page(held)
     assert "4 comparisons in a sentence" in html

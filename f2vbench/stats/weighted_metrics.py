@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from f2vbench.stats.checks import binary
+from f2vbench.stats.validation import binary
 
 _PAIRS_A_CASE = 250
 """Up to so many pairs for each case, products of matrices are faster than sums along sorted cases."""
 
-OfWeights = Callable[[np.ndarray], np.ndarray]
+WeightedFunction = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class Metric:
 
     Attributes:
         prepare: (predictions, labels) → function of weights (b, n) → (b,).
-        by_rank: whether nothing but the order of the predictions matters.
+        rank_based: whether nothing but the order of the predictions matters.
     """
 
     name: str
-    prepare: Callable[[np.ndarray, np.ndarray | None], OfWeights]
-    by_rank: bool = False
+    prepare: Callable[[np.ndarray, np.ndarray | None], WeightedFunction]
+    rank_based: bool = False
 
 
-def looped(function: Callable[[np.ndarray, np.ndarray | None], float | None], name: str = "metric") -> Metric:
+def make_metric(function: Callable[[np.ndarray, np.ndarray | None], float | None], name: str = "metric") -> Metric:
     """Any function of (predictions, labels) → number, None where undefined. One call a resample, so it is slow."""
 
-    def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
         def one(weights: np.ndarray) -> float:
             rows = np.repeat(np.arange(len(weights)), weights.astype(np.int64))
             value = function(predictions[rows], None if labels is None else labels[rows])
@@ -48,8 +48,8 @@ def looped(function: Callable[[np.ndarray, np.ndarray | None], float | None], na
     return Metric(name, prepare)
 
 
-def metric_of(metric: str | Metric | Callable) -> Metric:
-    """A metric by name, as it is, or `looped` around a function.
+def get_metric(metric: str | Metric | Callable) -> Metric:
+    """A metric by name, as it is, or `make_metric` around a function.
 
     Raises:
         ValueError: no metric has that name.
@@ -60,10 +60,10 @@ def metric_of(metric: str | Metric | Callable) -> Metric:
         if metric not in METRICS:
             raise ValueError(f"there is no metric '{metric}': {', '.join(METRICS)}, or a function")
         return METRICS[metric]
-    return looped(metric, getattr(metric, "__name__", "metric"))
+    return make_metric(metric, getattr(metric, "__name__", "metric"))
 
 
-def _auroc(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _auroc(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     truth = _truth(scores, labels)
     above, below = np.flatnonzero(truth), np.flatnonzero(~truth)
     if above.size * below.size > _PAIRS_A_CASE * truth.size:
@@ -78,7 +78,7 @@ def _auroc(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
     return of
 
 
-def _auroc_by_sums(scores: np.ndarray, truth: np.ndarray) -> OfWeights:
+def _auroc_by_sums(scores: np.ndarray, truth: np.ndarray) -> WeightedFunction:
     """By sums along the sorted scores, where there are too many pairs to hold each of them."""
     order, starts = _groups(scores)
     positive = truth[order].astype(np.float64)
@@ -93,7 +93,7 @@ def _auroc_by_sums(scores: np.ndarray, truth: np.ndarray) -> OfWeights:
     return of
 
 
-def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     truth = _truth(scores, labels)
     positive = np.flatnonzero(truth)
     if positive.size > _PAIRS_A_CASE:  # each is paired with every case
@@ -109,7 +109,7 @@ def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> OfWeigh
     return of
 
 
-def _average_precision_by_sums(scores: np.ndarray, truth: np.ndarray) -> OfWeights:
+def _average_precision_by_sums(scores: np.ndarray, truth: np.ndarray) -> WeightedFunction:
     order, starts = _groups(-scores.astype(np.float64))
     positive = truth[order].astype(np.float64)
 
@@ -130,7 +130,7 @@ def mean_over_seeds(metric: Metric) -> Metric:
     Predictions are (n, 1 + k): the number of the seed, then the k columns that ``metric`` takes.
     """
 
-    def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
         held = predictions[:, 1:] if predictions.shape[1] > 2 else predictions[:, 1]
         parts = []
         for seed in np.unique(predictions[:, 0]):
@@ -138,7 +138,7 @@ def mean_over_seeds(metric: Metric) -> Metric:
             parts.append((rows, metric.prepare(held[rows], None if labels is None else labels[rows])))
         return lambda weights: np.mean([of(weights[:, rows]) for rows, of in parts], axis=0)
 
-    return Metric(f"mean over seeds of {metric.name}", prepare, metric.by_rank)
+    return Metric(f"mean over seeds of {metric.name}", prepare, metric.rank_based)
 
 
 def mean_over_classes(name: str) -> Metric:
@@ -147,19 +147,19 @@ def mean_over_classes(name: str) -> Metric:
     An image may have several classes.
     """
 
-    def prepare(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    def prepare(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
         if labels is None or scores.ndim != 2 or labels.shape != scores.shape:
             raise ValueError(f"scores and labels must both be (n, classes), not {scores.shape} and labels beside")
         parts = [METRICS[name].prepare(scores[:, c], labels[:, c]) for c in range(scores.shape[1])]
         return lambda weights: np.mean([part(weights) for part in parts], axis=0)
 
-    return Metric(f"mean over classes of {name}", prepare, METRICS[name].by_rank)
+    return Metric(f"mean over classes of {name}", prepare, METRICS[name].rank_based)
 
 
-def _each_class(binary_metric: Callable[[np.ndarray, np.ndarray | None], OfWeights]):
+def _each_class(binary_metric: Callable[[np.ndarray, np.ndarray | None], WeightedFunction]):
     """Mean of a binary metric over the classes of (n, c) scores, each against the rest; labels 0 … c − 1."""
 
-    def prepare(scores: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    def prepare(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
         if scores.ndim != 2 or scores.shape[1] < 2 or labels is None or labels.shape != scores.shape[:1]:
             raise ValueError(f"a macro metric needs (n, classes) scores and (n,) labels, not scores {scores.shape}")
         classes = range(scores.shape[1])
@@ -171,20 +171,20 @@ def _each_class(binary_metric: Callable[[np.ndarray, np.ndarray | None], OfWeigh
     return prepare
 
 
-def _accuracy(calls: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _accuracy(calls: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     if labels is None or labels.shape != calls.shape or calls.ndim != 1:
         raise ValueError("accuracy needs (n,) called classes and (n,) labels")
     return _mean((calls == labels).astype(np.float64), None)
 
 
-def _mean(values: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _mean(values: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     if values.ndim != 1:
         raise ValueError(f"the mean is of one value a case, (n,), not {values.shape}")
     numbers = values.astype(np.float64)
     return lambda weights: _ratio(weights @ numbers, weights.sum(axis=1))
 
 
-def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     if parts.ndim != 2 or parts.shape[1] != 2:
         raise ValueError(f"a ratio of sums needs a numerator and a denominator a case, (n, 2), not {parts.shape}")
     numbers = parts.astype(np.float64)
@@ -196,7 +196,7 @@ def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
     return of
 
 
-def _mean_of_ratios(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _mean_of_ratios(parts: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     """Numerators of k groups, then their denominators, (n, 2k); a group without any weight leaves it undefined."""
     if parts.ndim != 2 or parts.shape[1] % 2:
         raise ValueError(f"a mean of ratios needs k numerators and k denominators a case, (n, 2k), not {parts.shape}")
@@ -212,14 +212,14 @@ def _mean_of_ratios(parts: np.ndarray, labels: np.ndarray | None) -> OfWeights:
 def _of_calls(parts: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]):
     """A metric that is one sum over cases divided by another, of bool calls and bool labels."""
 
-    def prepare(calls: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+    def prepare(calls: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
         truth = _truth(calls, labels)
         return _ratio_of_sums(np.column_stack(parts(binary(calls, calls.size), truth)), None)
 
     return prepare
 
 
-def _balanced_accuracy(calls: np.ndarray, labels: np.ndarray | None) -> OfWeights:
+def _balanced_accuracy(calls: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     found, spared = (METRICS[name].prepare(calls, labels) for name in ("sensitivity", "specificity"))
     return lambda weights: (found(weights) + spared(weights)) / 2
 
@@ -248,10 +248,10 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("auroc", _auroc, by_rank=True),
-        Metric("average_precision", _average_precision, by_rank=True),
-        Metric("macro_auroc", _each_class(_auroc), by_rank=True),
-        Metric("macro_average_precision", _each_class(_average_precision), by_rank=True),
+        Metric("auroc", _auroc, rank_based=True),
+        Metric("average_precision", _average_precision, rank_based=True),
+        Metric("macro_auroc", _each_class(_auroc), rank_based=True),
+        Metric("macro_average_precision", _each_class(_average_precision), rank_based=True),
         Metric("accuracy", _accuracy),
         Metric("balanced_accuracy", _balanced_accuracy),
         Metric("sensitivity", _of_calls(lambda calls, truth: (calls & truth, truth))),

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
-from f2vbench.stats.methods import CORRECTED_T, PAIRED_T, WELCH_T
-from f2vbench.stats.outcomes import Comparison, Varies, as_varies, unit_of
-from f2vbench.stats.power import each_needed, pairs_needed, splits_needed
+from f2vbench.stats.citations import CORRECTED_T, PAIRED_T, WELCH_T
+from f2vbench.stats.power import required_pairs, required_per_group, required_splits
+from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
+from f2vbench.stats.validation import finite, is_constant, level, magnitude, pairs
 
 SAME_EVERYWHERE = "the difference is the same at every seed: no test possible"
 
 
 def paired_t_test(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Comparison:
     """Student's paired t-test on (n,) values of the same seeds, with Student's interval of the mean difference.
 
@@ -30,10 +33,10 @@ def paired_t_test(
     """
     a, b = pairs(first, second)
     level(confidence)
-    names = as_varies(varies)
-    n, unit = a.size, unit_of(names)
+    names = as_variation(variation)
+    n, unit = a.size, sampling_unit(names)
     result = Comparison(
-        method=PAIRED_T, varies=names, n=n, unit=unit, difference=float((a - b).mean()), confidence=confidence
+        method=PAIRED_T, variation=names, n=n, unit=unit, difference=float((a - b).mean()), confidence=confidence
     )
     if n < 2:
         return replace(result, reason="one shared seed: no test possible")
@@ -47,12 +50,16 @@ def paired_t_test(
         p=float(found.pvalue),
         low=float(interval.low),
         high=float(interval.high),
-        needed=pairs_needed(float((a - b).mean() / (a - b).std(ddof=1))),
+        required=required_pairs(float((a - b).mean() / (a - b).std(ddof=1))),
     )
 
 
 def welch_t_test(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Comparison:
     """Welch's t-test on (n,) and (m,) values of seeds that are not shared. ``n`` of the result is the smaller side.
 
@@ -61,13 +68,13 @@ def welch_t_test(
     """
     a, b = finite(first, "first"), finite(second, "second")
     level(confidence)
-    names = as_varies(varies)
+    names = as_variation(variation)
     n = min(a.size, b.size)
     result = Comparison(
         method=WELCH_T,
-        varies=names,
+        variation=names,
         n=n,
-        unit=unit_of(names),
+        unit=sampling_unit(names),
         difference=float(a.mean() - b.mean()),
         confidence=confidence,
         note=f"{a.size} and {b.size} of them, not paired",
@@ -89,7 +96,7 @@ def welch_t_test(
         p=float(found.pvalue),
         low=float(interval.low),
         high=float(interval.high),
-        needed=each_needed(float(a.mean() - b.mean()) / common),
+        required=required_per_group(float(a.mean() - b.mean()) / common),
     )
 
 
@@ -99,7 +106,7 @@ def corrected_resampled_t_test(
     *,
     train: int,
     test: int,
-    varies: Varies | Sequence[Varies] = "split",
+    variation: VariationLike = "split",
     confidence: float = 0.95,
 ) -> Comparison:
     """Nadeau and Bengio's t-test for (n,) values of n random splits of the *same* images.
@@ -117,11 +124,11 @@ def corrected_resampled_t_test(
     a, b = pairs(first, second)
     if min(train, test) < 1:
         raise ValueError(f"a split has at least one training and one test image, not {train} and {test}")
-    names = as_varies(varies)
+    names = as_variation(variation)
     n, mean, spread = a.size, float((a - b).mean()), a - b
     result = Comparison(
         method=CORRECTED_T,
-        varies=names,
+        variation=names,
         n=n,
         unit="splits",
         difference=mean,
@@ -142,5 +149,5 @@ def corrected_resampled_t_test(
         p=float(2 * stats.t.sf(abs(mean) / se, n - 1)),
         low=mean - reach,
         high=mean + reach,
-        needed=splits_needed(mean / sd, test / train),
+        required=required_splits(mean / sd, test / train),
     )

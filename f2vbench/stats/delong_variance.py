@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
-class Areas:
+class AurocComponents:
     """AUROCs of models on the same cases.
 
     Attributes:
@@ -33,7 +33,7 @@ class Areas:
 
     def standard_error(self, *contrast: float) -> float | None:
         """Of Σ contrast·area. Deviations are combined before they are squared, so equal models give 0 exactly."""
-        return error_of_sum([self], contrast)
+        return standard_error_of_sum([self], contrast)
 
 
 def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -50,8 +50,10 @@ def placements(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarra
     return float(of_positives.mean()), of_positives, of_negatives
 
 
-def areas_of(models: list[np.ndarray], labels: np.ndarray, codes: np.ndarray, count: int) -> Areas:
-    """Areas of (n,) finite scores of each model.
+def compute_auroc_components(
+    models: list[np.ndarray], labels: np.ndarray, codes: np.ndarray, count: int
+) -> AurocComponents:
+    """AUROCs and their components of (n,) finite scores of each model.
 
     Args:
         labels: (n,) bool.
@@ -61,15 +63,15 @@ def areas_of(models: list[np.ndarray], labels: np.ndarray, codes: np.ndarray, co
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
         there = "positive" if positives else "negative"
-        return Areas(None, f"all {labels.size} labels are {there}: AUROC is undefined")
+        return AurocComponents(None, f"all {labels.size} labels are {there}: AUROC is undefined")
     found = [placements(scores, labels) for scores in models]
     areas = np.array([area for area, _, _ in found])
     with_positives, with_negatives, here = (np.unique(those).size for those in (codes[labels], codes[~labels], codes))
     if min(with_positives, with_negatives) < 2:
         fewer = "positive" if with_positives < 2 else "negative"
-        return Areas(areas, f"one patient with a {fewer} image only: DeLong's variance needs two")
+        return AurocComponents(areas, f"one patient with a {fewer} image only: DeLong's variance needs two")
     # Obuchowski's S10, S01 and S11, each over the squared number of images (or the product of both numbers).
-    return Areas(
+    return AurocComponents(
         areas,
         positives=np.array([np.bincount(codes[labels], of - area, count) for area, of, _ in found]),
         negatives=np.array([np.bincount(codes[~labels], of - area, count) for area, _, of in found]),
@@ -81,7 +83,7 @@ def areas_of(models: list[np.ndarray], labels: np.ndarray, codes: np.ndarray, co
     )
 
 
-def error_of_sum(parts: Sequence[Areas], contrast: Sequence[float]) -> float | None:
+def standard_error_of_sum(parts: Sequence[AurocComponents], contrast: Sequence[float]) -> float | None:
     """Standard error of the sum, over several sets of cases of the same patients, of a contrast of areas."""
     sums: list[np.ndarray | float] = [0.0, 0.0, 0.0, 0.0]
     for part in parts:

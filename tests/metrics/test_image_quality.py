@@ -10,7 +10,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from f2vbench.errors import WeightsError
-from f2vbench.metrics.frames import psnr, ssim
+from f2vbench.metrics.image_quality import psnr, ssim
 from f2vbench.metrics.lpips_distance import load_lpips, lpips
 from tests.helpers.video_networks import WeightsFile, frames, lpips_by_hand
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +10,19 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import gammaln
 
-from f2vbench.stats.checks import finite, is_constant, level, magnitude, pairs
+from f2vbench.stats.citations import CLIFF_DELTA, COHEN_D_Z, HEDGES_G, HEDGES_G_Z
 from f2vbench.stats.delong import delong_interval
-from f2vbench.stats.methods import CLIFF_DELTA, COHEN_D_Z, HEDGES_G, HEDGES_G_Z
-from f2vbench.stats.noncentral import noncentral_t_cdf
-from f2vbench.stats.outcomes import Estimate, Varies, as_varies, unit_of
+from f2vbench.stats.noncentral_t import noncentral_t_cdf
+from f2vbench.stats.result_classes import Estimate, VariationLike, as_variation, sampling_unit
+from f2vbench.stats.validation import finite, is_constant, level, magnitude, pairs
 
 
 def cohens_d_z(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Estimate:
     """Cohen's d_z of (n,) pairs: mean difference ÷ standard deviation of the differences; what power depends on.
 
@@ -27,9 +30,11 @@ def cohens_d_z(
         ValueError: the two differ in length, are empty, or hold a number that is not finite.
     """
     a, b = pairs(first, second)
-    alpha, names = level(confidence), as_varies(varies)
+    alpha, names = level(confidence), as_variation(variation)
     n = a.size
-    result = Estimate(method=COHEN_D_Z, varies=names, n=n, unit=unit_of(names), value=None, confidence=confidence)
+    result = Estimate(
+        method=COHEN_D_Z, variation=names, n=n, unit=sampling_unit(names), value=None, confidence=confidence
+    )
     if n < 2:
         return replace(result, reason="one pair has no spread")
     if is_constant(a - b, magnitude(a, b)):
@@ -40,14 +45,18 @@ def cohens_d_z(
 
 
 def hedges_g_z(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Estimate:
     """Hedges' g_z of (n,) pairs: `cohens_d_z` freed of its bias, which at n = 5 makes it a quarter too large.
 
     Raises:
         ValueError: as `cohens_d_z`.
     """
-    found = replace(cohens_d_z(first, second, varies=varies, confidence=confidence), method=HEDGES_G_Z)
+    found = replace(cohens_d_z(first, second, variation=variation, confidence=confidence), method=HEDGES_G_Z)
     if found.value is None or found.low is None or found.high is None or found.n < 3:
         reason = found.reason or "two pairs leave no degree of freedom to remove the bias with"
         return replace(found, value=None, low=None, high=None, reason=reason)
@@ -56,7 +65,11 @@ def hedges_g_z(
 
 
 def hedges_g(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Estimate:
     """Hedges' g of (n,) and (m,) unpaired values: difference of means ÷ pooled standard deviation, freed of its bias.
 
@@ -64,13 +77,13 @@ def hedges_g(
         ValueError: one is empty, or holds a number that is not finite.
     """
     a, b = finite(first, "first"), finite(second, "second")
-    alpha, names = level(confidence), as_varies(varies)
+    alpha, names = level(confidence), as_variation(variation)
     freedom = a.size + b.size - 2
     result = Estimate(
         method=HEDGES_G,
-        varies=names,
+        variation=names,
         n=min(a.size, b.size),
-        unit=unit_of(names),
+        unit=sampling_unit(names),
         value=None,
         confidence=confidence,
         note=f"{a.size} and {b.size} of them, not paired",
@@ -88,7 +101,11 @@ def hedges_g(
 
 
 def cliffs_delta(
-    first: ArrayLike, second: ArrayLike, *, varies: Varies | Sequence[Varies], confidence: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    variation: VariationLike,
+    confidence: float = 0.95,
 ) -> Estimate:
     """Cliff's delta of (n,) and (m,) unpaired values: P(first > second) − P(first < second), in [−1, 1].
 
@@ -98,15 +115,15 @@ def cliffs_delta(
         ValueError: one is empty, or holds a number that is not finite.
     """
     a, b = finite(first, "first"), finite(second, "second")
-    names = as_varies(varies)
+    names = as_variation(variation)
     labels = np.r_[np.ones(a.size, dtype=bool), np.zeros(b.size, dtype=bool)]
     area = delong_interval(np.r_[a, b], labels, confidence=confidence)
     assert area.value is not None
     result = Estimate(
         method=CLIFF_DELTA,
-        varies=names,
+        variation=names,
         n=min(a.size, b.size),
-        unit=unit_of(names),
+        unit=sampling_unit(names),
         value=2 * area.value - 1,
         confidence=confidence,
         note=f"{a.size} and {b.size} of them, not paired",

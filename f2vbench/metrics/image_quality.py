@@ -32,7 +32,7 @@ def psnr(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -
         ValueError: shapes differ, a value is not finite or outside [0, 1], or a mask is empty.
     """
     check_frames(real, fake)
-    return psnr_of_any_range(real, fake, inside)
+    return psnr_unchecked(real, fake, inside)
 
 
 def ssim(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
@@ -53,27 +53,27 @@ def ssim(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -
         ValueError: as `psnr`, or frames smaller than the window.
     """
     check_frames(real, fake)
-    return ssim_of_any_range(real, fake, inside)
+    return ssim_unchecked(real, fake, inside)
 
 
-def psnr_of_any_range(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+def psnr_unchecked(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
     """`psnr` without the check of the range: the peak is taken for 1 whatever the values are."""
     squared = np.square(real.astype(np.float64) - fake.astype(np.float64))
     if inside is None:
         error = squared.mean(axis=(-2, -1))
     else:
-        mask = spread_mask(inside, real.shape)
+        mask = broadcast_mask(inside, real.shape)
         error = np.sum(squared, axis=(-2, -1), where=mask) / mask.sum(axis=(-2, -1))
     with np.errstate(divide="ignore"):
         return -10.0 * np.log10(error)
 
 
-def ssim_of_any_range(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+def ssim_unchecked(real: np.ndarray, fake: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
     """`ssim` without the check of the range: the constants are those of [0, 1] whatever the values are."""
     height, width = real.shape[-2:]
     if min(height, width) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs frames of at least {SSIM_WINDOW} × {SSIM_WINDOW}, not {height} × {width}")
-    mask = None if inside is None else spread_mask(inside, real.shape).reshape(-1, height, width)
+    mask = None if inside is None else broadcast_mask(inside, real.shape).reshape(-1, height, width)
     pairs = zip(real.reshape(-1, height, width), fake.reshape(-1, height, width), strict=True)
     values = [_ssim(a, b, None if mask is None else mask[index]) for index, (a, b) in enumerate(pairs)]
     return np.array(values, np.float64).reshape(real.shape[:-2])
@@ -95,7 +95,7 @@ def check_frames(real: np.ndarray, fake: np.ndarray) -> None:
             raise ValueError(f"{name} frames must be in [0, 1], not [{low:g}, {high:g}]")
 
 
-def spread_mask(inside: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def broadcast_mask(inside: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The mask in the shape of the frames.
 
     Raises:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from f2vbench.stats.outcomes import Method
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """A statistical method by its name, as a sentence would have it, and the paper it is from."""
+
+    name: str
+    citation: str
+
 
 NORMAL_INTERVAL = Method("mean ± 1.96 standard errors", "as in the Fundus2Video papers; right only for large n")
 STUDENT_INTERVAL = Method("Student's interval of the mean", "Student, Biometrika 6:1–25, 1908")
@@ -13,7 +22,7 @@ SIGNED_RANK = Method(
     "Wilcoxon's signed-rank test", "Wilcoxon, Biometrics Bulletin 1:80–83, 1945; ties: Streitberg & Röhmel, 1986"
 )
 SIGN_FLIP = Method("sign-flip permutation test", "Fisher, The Design of Experiments, 1935; interval: Hartigan, 1969")
-PATIENT_SWAP = Method(
+PAIRED_PERMUTATION = Method(
     "permutation test swapping the models by patient",
     "Bandos, Rockette & Gur, Statistics in Medicine 24:2873–2893, 2005",
 )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
-from f2vbench.stats.methods import BENJAMINI_HOCHBERG, HOLM
-from f2vbench.stats.outcomes import Comparison, Method
+from f2vbench.stats.citations import BENJAMINI_HOCHBERG, HOLM, Method
+from f2vbench.stats.result_classes import Comparison
 
 _USUAL_REPLICATES = 2_000
 _MAY_MATTER = 0.1
@@ -83,19 +83,19 @@ def _adjusted(p_values: ArrayLike, method: Callable[[np.ndarray], np.ndarray]) -
     return adjusted
 
 
-def replicates_for(comparisons: int) -> int:
+def bootstrap_replicates(comparisons: int) -> int:
     """Bootstrap replicates: so many that the smallest p they can give stays below 0.05 after adjustment."""
     return min(max(_USUAL_REPLICATES, 50 * comparisons), 10_000)
 
 
-def as_fine_as_needed(test: Callable[[int], Comparison], replicates: int) -> Comparison:
+def run_with_adaptive_replicates(test: Callable[[int], Comparison], replicates: int) -> Comparison:
     """A test by 2,000 replicates, and by all of them where its p may still be below 0.05 after adjustment.
 
     Adjustment only raises p, and 2,000 replicates do not take 0.05 for more than 0.1: their standard error is 0.007.
 
     Args:
         test: number of replicates → its outcome.
-        replicates: that the family of comparisons wants, of `replicates_for`.
+        replicates: that the family of comparisons wants, of `bootstrap_replicates`.
     """
     found = test(min(_USUAL_REPLICATES, replicates))
     finer = replicates > _USUAL_REPLICATES and found.p is not None and found.p <= _MAY_MATTER

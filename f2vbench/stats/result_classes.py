@@ -9,22 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from f2vbench.stats.citations import Method
 from f2vbench.utils.text import p_value
 
-Varies = Literal["head seed", "episode", "split", "test patients", "tasks"]
-Verdict = Literal["better", "worse", "not separable", "no test"]
+VariationSource = Literal["head seed", "episode", "split", "test patients", "tasks"]
+Variation = tuple[VariationSource, ...]
+VariationLike = VariationSource | Sequence[VariationSource]
+Verdict = Literal["better", "worse", "not significant", "no test"]
 
 
 @dataclass(frozen=True)
-class Method:
-    """A statistical method by its name, as a sentence would have it, and the paper it is from."""
-
-    name: str
-    citation: str
-
-
-@dataclass(frozen=True)
-class Needed:
+class RequiredSampleSize:
     """How many seeds, splits or patients a test would need for the difference seen.
 
     Attributes:
@@ -51,7 +46,7 @@ class Estimate:
     Attributes:
         value: None where it is undefined.
         n: how many of ``unit`` (seeds, patients, images, …) it rests on.
-        varies: what is another in each of them; the interval says nothing of anything else.
+        variation: what is another in each of them; the interval says nothing of anything else.
         sd, se: standard deviation of one value and standard error of ``value``.
         low, high: interval at ``confidence``.
         reason: why a number is None.
@@ -59,7 +54,7 @@ class Estimate:
     """
 
     method: Method
-    varies: tuple[Varies, ...]
+    variation: Variation
     n: int
     unit: str
     value: float | None
@@ -73,7 +68,7 @@ class Estimate:
 
     def sentence(self, name: str = "the value") -> str:
         """``AUROC is 0.9012 [0.8811, 0.9180] (95 % interval by …; n = 200 patients; test patients vary)``"""
-        basis = f"{self.method.name}; n = {self.n:,} {self.unit}; {varies_text(self.varies)}"
+        basis = f"{self.method.name}; n = {self.n:,} {self.unit}; {describe_variation(self.variation)}"
         if self.value is None:
             return f"{name} has no value: {self.reason} ({basis})"
         if self.low is None or self.high is None:
@@ -88,7 +83,7 @@ class Comparison:
 
     Attributes:
         n: how many of ``unit`` the test rests on.
-        varies: what is another in each of them; the p-value says nothing of anything else.
+        variation: what is another in each of them; the p-value says nothing of anything else.
         difference: first − second, in units of the metric (for the signed-rank test, its pseudomedian).
         statistic: t, z or what ``method`` has.
         p, low, high: p-value, and interval of ``difference`` at ``confidence``.
@@ -100,7 +95,7 @@ class Comparison:
     """
 
     method: Method
-    varies: tuple[Varies, ...]
+    variation: Variation
     n: int
     unit: str
     difference: float | None
@@ -112,7 +107,7 @@ class Comparison:
     p_adjusted: float | None = None
     adjustment: Method | None = None
     smallest_p: float | None = None
-    needed: Needed | None = None
+    required: RequiredSampleSize | None = None
     reason: str = ""
     note: str = ""
 
@@ -122,7 +117,7 @@ class Comparison:
         if p is None or self.difference is None:
             return "no test"
         if p >= alpha or self.difference == 0:
-            return "not separable"
+            return "not significant"
         return "better" if (self.difference > 0) == higher_is_better else "worse"
 
     def sentence(
@@ -135,45 +130,45 @@ class Comparison:
     ) -> str:
         """The verdict with its numbers, what they rest on, and what more it would take."""
         verdict = self.verdict(alpha, higher_is_better)
-        basis = f"{self.method.name}, n = {self.n:,} {self.unit}; {varies_text(self.varies)}"
+        basis = f"{self.method.name}, n = {self.n:,} {self.unit}; {describe_variation(self.variation)}"
         if verdict == "no test":
             return f"{first} against {second}, {metric}: no test is possible: {self.reason} ({basis})"
         numbers = f"{metric} differs by {_difference_text(self)}, {_p_text(self)}"
-        if verdict != "not separable":
+        if verdict != "not significant":
             return f"{first} is {verdict} than {second}: {numbers} ({basis})"
-        parts = [f"{first} and {second} are not separable at n = {self.n:,} {self.unit}: {numbers} ({basis})"]
+        parts = [f"{first} and {second} do not differ significantly at n = {self.n:,} {self.unit}: {numbers} ({basis})"]
         if self.smallest_p is not None and self.smallest_p >= alpha:
             parts.append(f"at this n the test's smallest p is {self.smallest_p:.4g}, so it can't tell any two apart")
-        if self.needed is not None:
-            parts.append(self.needed.sentence(self.unit))
+        if self.required is not None:
+            parts.append(self.required.sentence(self.unit))
         return "; ".join(parts)
 
 
-def as_varies(varies: Varies | Sequence[Varies]) -> tuple[Varies, ...]:
+def as_variation(variation: VariationLike) -> Variation:
     """One thing that varies, or several, as a tuple.
 
     Raises:
         ValueError: nothing, or a word that isn't known.
     """
-    names = (varies,) if isinstance(varies, str) else tuple(varies)
-    known = get_args(Varies)
+    names = (variation,) if isinstance(variation, str) else tuple(variation)
+    known = get_args(VariationSource)
     wrong = [name for name in names if name not in known]
     if wrong or not names:
         raise ValueError(f"say what varies by one or more of {', '.join(known)}, not {wrong or 'nothing'}")
     return names
 
 
-def unit_of(varies: Sequence[Varies]) -> str:
+def sampling_unit(variation: Sequence[VariationSource]) -> str:
     """What there are n of: ``patients``, ``tasks``, or ``seeds`` where a seed draws whatever varies."""
     units = {"test patients": "patients", "tasks": "tasks"}
-    return units.get(varies[0], "seeds") if len(varies) == 1 else "seeds"
+    return units.get(variation[0], "seeds") if len(variation) == 1 else "seeds"
 
 
-def varies_text(varies: Sequence[Varies]) -> str:
+def describe_variation(variation: Sequence[VariationSource]) -> str:
     """``episode, split and head seed vary``"""
-    *head, last = varies
+    *head, last = variation
     names = f"{', '.join(head)} and {last}" if head else last
-    return f"{names} {'varies' if len(varies) == 1 and not last.endswith('s') else 'vary'}"
+    return f"{names} {'varies' if len(variation) == 1 and not last.endswith('s') else 'vary'}"
 
 
 def _difference_text(result: Comparison) -> str:
