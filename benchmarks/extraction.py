@@ -27,7 +27,8 @@ from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.images import content_hash, read_rgb
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
-from f2vbench.encoders.registry import build, parse_model
+from f2vbench.encoders.loading import build
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.runner.extraction import extract
 from f2vbench.store.features import FeatureSet
 

@@ -30,7 +30,7 @@ import torch
 from f2vbench.adapters.segmenters import read_angiogram
 from f2vbench.config.parsing import build
 from f2vbench.data.square_crop import SquareView
-from f2vbench.encoders.registry import load_encoder
+from f2vbench.encoders.loading import load_encoder
 from f2vbench.metrics.segmentation import tally
 from f2vbench.metrics.video import ALL, STAND_IN_METRIC, video_metrics
 from f2vbench.phantom import Cohort

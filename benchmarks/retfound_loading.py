@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from f2vbench.encoders.registry import build, parse_model
+from f2vbench.encoders.loading import build
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.timm_models import timm
 
 MIB = 2**20

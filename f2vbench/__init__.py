@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from f2vbench.benchmark import Benchmark
     from f2vbench.data.task_cards import load_card as load_task
-    from f2vbench.encoders.registry import load_encoder
+    from f2vbench.encoders.loading import load_encoder
     from f2vbench.results import Results
 
 __all__ = ["Benchmark", "Results", "load_encoder", "load_task"]
@@ -18,7 +18,7 @@ __all__ = ["Benchmark", "Results", "load_encoder", "load_task"]
 _HOMES = {
     "Benchmark": ("f2vbench.benchmark", "Benchmark"),
     "Results": ("f2vbench.results", "Results"),
-    "load_encoder": ("f2vbench.encoders.registry", "load_encoder"),
+    "load_encoder": ("f2vbench.encoders.loading", "load_encoder"),
     "load_task": ("f2vbench.data.task_cards", "load_card"),
 }
 

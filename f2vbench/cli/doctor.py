@@ -9,7 +9,7 @@ from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
-from f2vbench.encoders.registry import generator_families
+from f2vbench.encoders.registry import trainable_families
 from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.pretrained.weights_cards import default_card, find_weights, weights_card, weights_cards
 from f2vbench.runner.work_items import workers
@@ -95,7 +95,7 @@ def _hub() -> Finding:
 
 def _shipped_weights() -> list[Finding]:
     rows: list[Finding] = []
-    none = [family for family in generator_families() if default_card(family) is None]
+    none = [family for family in trainable_families() if default_card(family) is None]
     if none:
         advice = "no weights of their own here: train one (f2vbench train), give weights=path, or name it :untrained"
         rows.append((_OPEN, ", ".join(none), advice))

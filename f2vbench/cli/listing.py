@@ -9,9 +9,8 @@ from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
 from f2vbench.encoders.registry import known_families
-from f2vbench.encoders.weights_argument import model_cards
 from f2vbench.errors import F2VBenchError, WeightsError
-from f2vbench.pretrained.weights_cards import default_card
+from f2vbench.pretrained.weights_cards import default_card, model_cards
 from f2vbench.store.runs import runs_below
 from f2vbench.utils.text import layout
 
@@ -34,7 +33,7 @@ def tasks(_: ListSettings) -> str:
 
 def models(_: ListSettings) -> str:
     """Model families with the weights that they have when none are given, cards of weights, and baselines."""
-    rows = [[name, what, _own_weights(name)] for name, what in known_families().items()]
+    rows = [[family.name, family.description, _own_weights(family.name)] for family in known_families().values()]
     rows += [[card.name, card.title, card.file] for card in model_cards()]
     return layout(["model", "what it is", "own weights"], rows)
 

@@ -119,7 +119,8 @@ def _checked(card: WeightsCard) -> str:
     path = find_weights(card)
     if card.family is None:
         return f"ok: {path}"
-    from f2vbench.encoders.registry import build, parse_model
+    from f2vbench.encoders.loading import build
+    from f2vbench.encoders.model_argument import parse_model
 
     build(parse_model(f"{card.family}:{path}"))
     return f"ok, opens as {card.family}: {path}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -24,6 +23,8 @@ from f2vbench.data.cases import PHASES
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, to_unit
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import (
@@ -50,24 +51,6 @@ _SEEN = {  # in a file's metadata: what holds where nothing is told, and what ca
     "photograph": ("plain", ("plain", "normalised")),
     "phase": ("venous", PHASES),
 }
-
-
-@dataclass(frozen=True)
-class GeneratorShape:
-    """Channels in and out, and the width of the first layer; all else is fixed."""
-
-    inputs: int
-    outputs: int
-    ngf: int = 64
-
-
-SHAPES = {
-    "fundus2video": GeneratorShape(6, 3),
-    "fundus2fa": GeneratorShape(3, 3),
-    "pix2pixhd": GeneratorShape(3, 3),
-}
-"""The published shapes. No Fundus2FA is public: an untrained one gets pix2pixHD's usual RGB output; a weights file
-may have 1 output channel instead."""
 
 
 class ResidualBlock(nn.Module):
@@ -140,7 +123,7 @@ class Pix2PixHDEncoder(Encoder):
         self.spec = spec
         self._sha256 = file_sha256(spec.weights_file) if spec.weights_file else None
         state = self._read()
-        self.shape = SHAPES[spec.family] if state is None else _shape_in(state, spec)
+        self.shape = _published_shape(spec.family) if state is None else _shape_in(state, spec)
         self._joined = spec.cut == WHOLE
         self.model = self._filled(slice(None, _BLOCKS_END if self._joined else spec.cut), state)
         seen = _seen_in(spec.weights_file)
@@ -343,7 +326,7 @@ def _notes(path: Path) -> dict[str, str]:
 
 def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:
     """Channels and width of the generator in a weights file; the published shape where they can't be told."""
-    usual = SHAPES[spec.family]
+    usual = _published_shape(spec.family)
     first, last = state.get("model.1.weight"), state.get("model.38.weight")
     if first is None or last is None or first.ndim != 4 or last.ndim != 4:
         return usual  # comparing with it will tell what is missing
@@ -351,9 +334,16 @@ def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:
     outputs = (usual.outputs,) if spec.family == "fundus2video" else (1, 3)
     if found.inputs == usual.inputs and found.outputs in outputs:
         return found
-    other = [name for name, shape in SHAPES.items() if shape.inputs == found.inputs and name != spec.family]
+    generators = [family for family in FAMILIES.values() if family.generator is not None]
+    other = [family.name for family in generators if _published_shape(family.name).inputs == found.inputs]
     hint = f"; a generator of {found.inputs} inputs may be model={other[0]}:<weights file>" if other else ""
     raise WeightsError(
         f"{spec.weights}: this generator has {found.inputs} input and {found.outputs} output channels, {spec.family} "
         f"has {usual.inputs} and {' or '.join(map(str, outputs))}{hint}"
     )
+
+
+def _published_shape(family: str) -> GeneratorShape:
+    shape = FAMILIES[family].generator
+    assert shape is not None
+    return shape

@@ -18,15 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.encoders.retfound_names import GREEN, card_name
+from f2vbench.encoders.model_family import UNTRAINED
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.timm_models import Sight, TimmEncoder, initial_seed, timm
-from f2vbench.encoders.weights_argument import UNTRAINED
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import load_in_parts, read_state_dict
 from f2vbench.pretrained.hub import fetch_weights
 from f2vbench.pretrained.weights_cards import weights_card
 
+_GREEN = "retfound-green"
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _RETFOUND_SIGHT = Sight((224, 224), **_IMAGENET, interpolation="bicubic", shorter_side=256, framed=True)
 _GREEN_SIGHT = Sight((392, 392), (0.5,) * 3, (0.5,) * 3, interpolation="bilinear", framed=True)
@@ -73,7 +74,7 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
     """
     path = _weights(spec)
     if path is None:
-        layout = GREEN_LAYOUT if spec.family == GREEN else MAE
+        layout = GREEN_LAYOUT if spec.family == _GREEN else MAE
         with initial_seed():
             return TimmEncoder(spec, _network(layout, size), layout.sight)
     named = _renamed(read_state_dict(path), path)
@@ -88,7 +89,7 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
 def _weights(spec: ModelSpec) -> Path | None:
     if spec.weights == UNTRAINED:
         return None
-    return spec.weights_file or fetch_weights(weights_card(card_name(spec.architecture)))
+    return spec.weights_file or fetch_weights(weights_card(FAMILIES[spec.family].card_of(spec.architecture)))
 
 
 def _network(layout: Layout, options: Mapping[str, Any]) -> Any:
@@ -99,7 +100,7 @@ def _network(layout: Layout, options: Mapping[str, Any]) -> Any:
 
 def _layout(spec: ModelSpec, state: Mapping[str, Tensor]) -> Layout:
     """The layout that the word means, or that the keys of a file of one's own show."""
-    if spec.family == GREEN:
+    if spec.family == _GREEN:
         return GREEN_LAYOUT
     if spec.weights_file is None:
         return DINOV2 if spec.architecture.startswith("dinov2") else MAE

@@ -1,53 +1,52 @@
-"""What is known of a model before it is loaded, and what identifies it. Imports no torch."""
+"""What is known about a model before it is loaded, and its identity in caches and fingerprints. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from f2vbench.encoders.catalogue import BUILT_IN, GENERATORS, MASKED
-from f2vbench.encoders.entry_points import entry_points, package
-from f2vbench.encoders.fusion_names import FUSION
-from f2vbench.encoders.retfound_names import RETFOUND
-from f2vbench.encoders.weights_argument import UNTRAINED
+from f2vbench.encoders.model_family import UNTRAINED, Kind
+from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
 
 PREPROCESSING_VERSION = 1
-"""Raised when the arithmetic of an encoder or a baseline changes what it gives for a photograph."""
+"""Version of the preprocessing and feature code. Increase it when the output for the same photograph changes."""
 
 INIT_VERSION = 1
-"""Raised when the recipe for untrained weights changes."""
+"""Version of the initialisation of untrained networks. Increase it when their weights change."""
 
 INIT_SEED = 0
+"""Seed of untrained weights."""
 
-Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
-_NO_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed", FUSION)
+FUSION = "fusion"
+"""`family`, `kind` and `weights` of a model that joins the embeddings of several."""
+
+_WITHOUT_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed", FUSION)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What is known of a model before it is loaded.
+    """What is known about a model before it is loaded.
 
     Attributes:
-        name: as shown in every table, such as ``fundus2video:untrained`` or ``fundus2video:latest_net_G``; weights
-            with a card are called by the card's name, such as ``fundus2video-mini``, and never by their family's.
-        family: ``fundus2video``, ``fundus2fa``, ``pix2pixhd``, ``mae``, ``retfound``, ``retfound-green``, ``timm``, a
-            baseline, or an entry point's name.
-        architecture: such as ``pix2pixhd-global-ngf64`` (without the width where a weights file decides it), or
-            the timm model's, the released RETFound's or the baseline's name.
-        kind: ``features`` (gives embeddings and maps), ``score`` (a training-free score map), ``vector`` (a
-            training-free embedding), ``video`` (frames of a baseline or from a folder), ``scratch`` (trained on the
-            support images by the adapter), or ``fusion`` (of ``parts``, with ``attention``, ``concat`` or ``mean`` for
-            an architecture).
-        is_baseline: whether tables set it apart as a baseline; ``random`` is one of kind ``features``.
-        weights: ``untrained``, ``none`` (a baseline), ``hub`` (timm's own), ``released`` (a RETFound, told by its
-            weights card), ``package`` (what an entry point brings), ``precomputed`` (frames in a folder), or the
-            absolute path of a file.
-        cut: index at which a pix2pixHD generator's encoder ends; None for others.
-        source: where on the Hub the weights come from, as ``hf://owner/name@<commit>``; None for other files.
-        folder: of precomputed frames, absolute; None for others.
+        name: as shown in every table, such as `fundus2video:untrained` or `fundus2video:latest_net_G`. Weights with a
+            card have the card's name, such as `fundus2video-mini`, and never their family's.
+        family: name of its `ModelFamily`, or `fusion`.
+        architecture: such as `pix2pixhd-global-ngf64` (without the width where a weights file decides it), the timm
+            model, the released RETFound variant, or the baseline's name. Of a fusion `attention`, `concat` or `mean`.
+        kind: `features` (an encoder with embeddings and feature maps), `vector` (a baseline with embeddings), `score`
+            (a baseline with vessel scores), `video` (angiogram frames of a baseline or from a folder), `scratch` (a
+            network that a task trains on its support images) or `fusion` (of the models in `parts`).
+        is_baseline: whether tables and figures list it as a baseline.
+        weights: `untrained`, `none` (a baseline without weights), `hub` (timm's own), `released` (a file of other
+            owners that a weights card describes), `package` (those of the package that adds the family),
+            `precomputed` (frames in a folder), or the absolute path of a file.
+        cut: index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
+        source: location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
+            other files.
+        folder: absolute path of precomputed frames; None for other models.
         parts: the models of a fusion.
     """
 
@@ -64,24 +63,24 @@ class ModelSpec:
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """The models whose features it works on: its parts, or itself."""
+        """Names of the models whose features it uses: its parts, or itself."""
         return tuple(part.name for part in self.parts) or (self.name,)
 
     @property
     def weights_file(self) -> Path | None:
-        """The weights file, where there is one."""
-        return None if self.weights in _NO_FILE else Path(self.weights)
+        """The weights file; None for weights that are no file of this machine."""
+        return None if self.weights in _WITHOUT_FILE else Path(self.weights)
 
     @property
     def weights_label(self) -> str:
-        """The weights in tables: a file as ``<name>@<first 8 digits of its sha256>``, below its place on the Hub."""
+        """The weights in tables: a file as `<name>@<first 8 digits of its SHA-256>`, after its location on the Hub."""
         if self.parts:
             return "+".join(dict.fromkeys(part.weights_label for part in self.parts))
         file = self.weights_file
         if file is None:
             return self.weights
-        place = f"{self.source}/" if self.source else ""
-        return f"{place}{file.name}@{file_sha256(file)[:8]}"
+        location = f"{self.source}/" if self.source else ""
+        return f"{location}{file.name}@{file_sha256(file)[:8]}"
 
     @property
     def is_network(self) -> bool:
@@ -90,23 +89,29 @@ class ModelSpec:
 
     @property
     def uses_torch(self) -> bool:
-        """Whether it needs torch, and so threads and a device."""
+        """Whether its units compute with torch, and so need threads and a device."""
         return self.kind in ("features", "scratch", "video", "fusion")  # networks compare videos
 
     @property
     def can_generate(self) -> bool:
-        """Whether it gives angiogram frames for a photograph."""
-        return self.family in GENERATORS
+        """Whether it generates angiogram frames from a photograph."""
+        return self.family in FAMILIES and FAMILIES[self.family].frames > 0
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides the model's output and can be known without loading it.
+        """Everything that decides the model's output and is known without loading it.
+
+        Returns:
+            JSON-compatible values. Cache keys and fingerprints are hashes of it: a changed key or value makes stored
+            features and units unusable.
 
         Raises:
-            WeightsError: the weights file has gone or can't be read.
+            SettingsError: the package of the model's family is no longer installed.
+            WeightsError: the weights file is missing or unreadable.
         """
         if self.parts:
             return {"fusion": self.architecture, "parts": [part.identity() for part in self.parts]}
-        known: dict[str, Any] = {
+        family = find_family(self.family)
+        identity: dict[str, Any] = {
             "family": self.family,
             "architecture": self.architecture,
             "cut": self.cut,
@@ -114,24 +119,20 @@ class ModelSpec:
         }
         file = self.weights_file
         if file is not None:
-            known["weights_sha256"] = file_sha256(file)
+            identity["weights_sha256"] = file_sha256(file)
         else:
-            known["weights"] = self.weights
+            identity["weights"] = self.weights
         if self.weights == UNTRAINED:
-            # The random stream and the layers' order belong to these libraries, not to their build for a device.
-            known |= {"init": INIT_VERSION, "init_seed": INIT_SEED, "torch": _version("torch")}
-        if self.family in ("timm", "random", *MASKED, *RETFOUND):
-            known["timm"] = _version("timm")
-        if self.family in ("frangi", "sato", "colour"):
-            known["scikit_image"] = _version("scikit-image")
+            # The random stream and the order of layers depend on the version of these libraries, not on the build.
+            identity |= {"init": INIT_VERSION, "init_seed": INIT_SEED, "torch": _version("torch")}
+        identity |= {library.replace("-", "_"): _version(library) for library in family.libraries}
         if self.folder is not None:
             from f2vbench.data.video_folders import folder_sha256
 
-            known["frames_sha256"] = folder_sha256(Path(self.folder))
-        if self.family not in BUILT_IN:
-            point = entry_points()[self.family]
-            known |= {"entry_point": point.value, "package": package(point)}
-        return known
+            identity["frames_sha256"] = folder_sha256(Path(self.folder))
+        if family.package is not None:
+            identity |= {"entry_point": family.loader, "package": family.package}
+        return identity
 
 
 def _version(package: str) -> str:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.base import Encoder, check_photographs, resized, to_unit
+from f2vbench.encoders.model_family import UNTRAINED
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_layers import add_drop_path, layer_distances
-from f2vbench.encoders.weights_argument import UNTRAINED
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import match_state_dict, read_state_dict
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops

@@ -7,6 +7,7 @@ against its card, and where it is absent the message tells what to download and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -116,6 +117,15 @@ def weights_card(name: str) -> WeightsCard:
                 return _card_in(file)
     known = weights_cards()
     raise WeightsError(f"there is no weights card '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}")
+
+
+def model_cards() -> list[WeightsCard]:
+    """Cards whose weights a model argument can name, sorted by name; cards that are not valid are left out."""
+    cards = []
+    for name in weights_cards():
+        with contextlib.suppress(WeightsError):
+            cards.append(weights_card(name))
+    return [card for card in cards if card.family is not None]
 
 
 def default_card(family: str) -> WeightsCard | None:

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 from f2vbench.config import parsing as words
 from f2vbench.config.base import flatten
-from f2vbench.encoders.registry import build, known_families, parse_model
+from f2vbench.encoders.loading import build
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import known_families
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.weights_cards import Measure, Training, WeightsCard, defaults_in

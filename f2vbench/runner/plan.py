@@ -14,7 +14,8 @@ from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData
-from f2vbench.encoders.registry import baseline_names, parse_model
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
 from f2vbench.runner.open_tasks import open_tasks, read_cards

@@ -9,7 +9,7 @@ import numpy as np
 
 from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.encoders.feature_identity import declared_features, entry_size
-from f2vbench.encoders.registry import build
+from f2vbench.encoders.loading import build
 from f2vbench.errors import StoreError
 from f2vbench.runner.context import Context
 from f2vbench.store.features import FeatureSet

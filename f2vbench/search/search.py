@@ -12,7 +12,8 @@ from pandas import DataFrame
 
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph, open_photograph
-from f2vbench.encoders.registry import ModelSpec, parse_model
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.metrics.exact_neighbours import find_nearest, normalise
 from f2vbench.report.contact_sheet import contact_sheet

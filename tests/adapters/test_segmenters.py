@@ -13,7 +13,8 @@ from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
-from f2vbench.encoders.registry import build, parse_model
+from f2vbench.encoders.loading import build
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spread_strides
 from f2vbench.runner.extraction import encode
 from tests.helpers.eyes import eye

@@ -10,8 +10,9 @@ from torch import nn
 
 from f2vbench.adapters.fine_tuning import parameter_groups
 from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.loading import load_encoder
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.pix2pixhd import GeneratorShape, Pix2PixHDEncoder, global_generator
-from f2vbench.encoders.registry import load_encoder, parse_model
 from f2vbench.encoders.retfound import load_retfound
 from tests.helpers.retfound_files import TINY
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from f2vbench.encoders.pix2pixhd import SHAPES, GeneratorShape, global_generator, initialise, roll_out
-from f2vbench.encoders.registry import build, load_encoder, parse_model
+from f2vbench.encoders.loading import build, load_encoder
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
 from f2vbench.errors import DataError, WeightsError
 
 NGF = 4
@@ -50,7 +51,7 @@ def _millions(module: torch.nn.Module) -> float:
 
 def test_the_published_parameter_counts():
     with torch.device("meta"):
-        generator = global_generator(SHAPES["fundus2video"])
+        generator = global_generator(GeneratorShape(6, 3))
     counts = {cut: _millions(generator[:cut]) for cut in (16, 17, 19, 25)}
     assert counts == {16: 6.288, 17: 25.164, 19: 62.917, 25: 176.175}
     assert _millions(generator) == 182.453
@@ -62,7 +63,7 @@ def test_the_keys_are_those_of_the_official_checkpoints():
     expected = {f"model.{i}.{end}" for i, end in product((1, 4, 7, 10, 13, 25, 28, 31, 34, 38), ends)}
     expected |= {f"model.{i}.conv_block.{j}.{end}" for i, j, end in product(range(16, 25), (1, 5), ends)}
     with torch.device("meta"):
-        assert set(_official(global_generator(SHAPES["fundus2video"]))) == expected
+        assert set(_official(global_generator(GeneratorShape(6, 3)))) == expected
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])

@@ -11,8 +11,9 @@ import pytest
 import torch  # noqa: F401  (here, because at its first import it asks for entry points, which a test replaces)
 
 from f2vbench.encoders import weights_argument
-from f2vbench.encoders.entry_points import ENTRY_POINTS
-from f2vbench.encoders.registry import baseline_names, build, known_families, load_encoder, parse_model
+from f2vbench.encoders.loading import build, load_encoder
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import ENTRY_POINT_GROUP, baseline_names, known_families
 from f2vbench.errors import SettingsError, WeightsError
 
 
@@ -81,7 +82,7 @@ def test_timm_names_may_hold_dots(weights):
     [
         ("fundus2vidoe", "did you mean 'fundus2video'"),
         ("resnet18", "timm:<model name>"),
-        ("timm", "say which timm model"),
+        ("timm", "name a timm model"),
         ("tophat:fast", "no variants"),
         ("fundus2video:", "nothing follows the colon"),
         ("", "no model family"),
@@ -107,7 +108,7 @@ def test_baselines():
     assert all(spec.is_baseline and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
     with pytest.raises(SettingsError, match="support images"):
         build(specs[-1])
-    with pytest.raises(SettingsError, match="no features"):
+    with pytest.raises(SettingsError, match="no embeddings"):
         load_encoder("tophat")
 
 
@@ -211,35 +212,36 @@ def test_another_packages_encoder(tmp_path, monkeypatch, weights):
     )
     monkeypatch.syspath_prepend(tmp_path)
     points = [
-        metadata.EntryPoint("theirs", "their_package:Theirs", ENTRY_POINTS),
-        metadata.EntryPoint("wrong", "their_package:wrong", ENTRY_POINTS),
-        metadata.EntryPoint("broken", "no_such_package:Theirs", ENTRY_POINTS),
+        metadata.EntryPoint("theirs", "their_package:Theirs", ENTRY_POINT_GROUP),
+        metadata.EntryPoint("wrong", "their_package:wrong", ENTRY_POINT_GROUP),
+        metadata.EntryPoint("broken", "no_such_package:Theirs", ENTRY_POINT_GROUP),
     ]
-    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == ENTRY_POINTS else [])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == ENTRY_POINT_GROUP else [])
     assert "theirs" in known_families()
     spec = parse_model("theirs:large")
     assert (spec.name, spec.architecture, spec.weights) == ("theirs:large", "large", "package")
     assert spec.identity()["entry_point"] == "their_package:Theirs"
     assert parse_model("theirs", str(weights)).name == "theirs:latest_net_G"
     assert build(spec).spec is spec
-    with pytest.raises(SettingsError, match="gave a int"):
+    with pytest.raises(SettingsError, match="returned a int"):
         build(parse_model("wrong"))
     with pytest.raises(SettingsError, match="can't be imported"):
         build(parse_model("broken"))
-    points.append(metadata.EntryPoint("timm", "their_package:Theirs", ENTRY_POINTS))
-    with pytest.raises(SettingsError, match="there is one already"):
+    points.append(metadata.EntryPoint("timm", "their_package:Theirs", ENTRY_POINT_GROUP))
+    with pytest.raises(SettingsError, match="that name is taken"):
         known_families()
 
 
 def test_every_family_has_a_line():
     assert set(baseline_names()) | {"fundus2video", "pix2pixhd", "timm", "retfound", "colour"} <= set(known_families())
-    assert all(known_families().values())
+    assert all(family.description for family in known_families().values())
 
 
 def test_words_identities_and_baselines_need_no_torch():
     code = (
         "import sys\n"
-        "from f2vbench.encoders.registry import *\n"
+        "from f2vbench.encoders.loading import build\n"
+        "from f2vbench.encoders.model_argument import parse_model\n"
         "words = ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random')\n"
         "for word in words: parse_model(word).identity()\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
@@ -253,5 +255,5 @@ def test_words_identities_and_baselines_need_no_torch():
 
 
 def test_a_card_takes_no_other_weights_and_the_message_names_its_family():
-    with pytest.raises(SettingsError, match=r"fundus2fa-mini is a card.*write fundus2fa:untrained"):
+    with pytest.raises(SettingsError, match=r"fundus2fa-mini is a weights card.*write fundus2fa:untrained"):
         parse_model("fundus2fa-mini:untrained")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from f2vbench.encoders.registry import parse_model
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import WeightsError

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from f2vbench.encoders.registry import load_encoder, parse_model
+from f2vbench.encoders.loading import load_encoder
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.retfound import load_retfound
-from f2vbench.encoders.retfound_names import GREEN, VARIANTS, card_name
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.weights_cards import weights_card
 from tests.helpers.retfound_files import TINY, mae_file, network_of, same
@@ -70,10 +71,10 @@ def test_what_the_hub_refuses_is_told_with_its_reason(no_network, monkeypatch):
 
 
 def test_every_released_name_has_a_card_of_its_own_file():
-    for variant in VARIANTS:
-        card = weights_card(card_name(variant))
+    for variant in FAMILIES["retfound"].variants:
+        card = weights_card(FAMILIES["retfound"].card_of(variant))
         assert (card.file, card.gated) == (f"RETFound_{variant}.pth", True)
         assert card.hub is not None
         assert card.hub.repo == f"YukunZhou/RETFound_{variant}"
         assert card.licence == "CC BY-NC 4.0"
-    assert weights_card(card_name(GREEN)).file == "retfoundgreen_statedict.pth"
+    assert weights_card(FAMILIES["retfound-green"].card_of("retfound-green")).file == "retfoundgreen_statedict.pth"

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 
 from f2vbench.encoders import timm_models
-from f2vbench.encoders.registry import load_encoder
+from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import SettingsError, WeightsError
 

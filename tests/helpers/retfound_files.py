@@ -7,7 +7,7 @@ import argparse
 import torch
 from torch import nn
 
-from f2vbench.encoders.registry import parse_model
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.encoders.timm_models import timm
 

@@ -18,7 +18,8 @@ from f2vbench import Benchmark
 from f2vbench.cli.main import main
 from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.parsing import parse
-from f2vbench.encoders.registry import build, load_encoder, parse_model
+from f2vbench.encoders.loading import build, load_encoder
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.weights_cards import default_card, weights_card
@@ -264,7 +265,7 @@ def test_weights_files_and_their_cards_are_found_in_a_wheel(tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(site)
     code = (
-        "import f2vbench; from f2vbench.encoders.registry import parse_model; s = parse_model('fundus2video'); "
+        "import f2vbench; from f2vbench.encoders.model_argument import parse_model; s = parse_model('fundus2video'); "
         "print(f2vbench.__file__, s.name, s.weights)"
     )
     done = subprocess.run(

@@ -74,7 +74,7 @@ def test_pushed_weights_come_back_the_same_also_without_a_network(place, card, h
     assert len(hub.commits["me/tiny"]) == 2
 
     code = (
-        "from f2vbench.encoders.registry import parse_model\n"
+        "from f2vbench.encoders.model_argument import parse_model\n"
         "s = parse_model('fundus2video:hf://me/tiny'); t = parse_model('fundus2video', 'hf://me/tiny')\n"
         "print(s.name, s.weights_label, s.identity()['weights_sha256'], s == t)"
     )
@@ -168,7 +168,7 @@ def test_why_weights_can_not_be_fetched_is_told(place, card, hub):
     hub.commits["me/swapped"] = [{**files, card.file: other}]
     hub.commits["me/foreign"] = [{"config.yaml": b"a: 1", "whole.safetensors": files[card.file]}]
     code = (
-        "from f2vbench.encoders.registry import parse_model\nfrom f2vbench.errors import F2VBenchError\n"
+        "from f2vbench.encoders.model_argument import parse_model\nfrom f2vbench.errors import F2VBenchError\n"
         f"for word in [{', '.join(word for word, _ in PLACES)}]:\n"
         "    try: print(parse_model(word))\n"
         "    except F2VBenchError as error: print(str(error).replace(chr(10), ' '))\n"

@@ -19,7 +19,7 @@ from f2vbench.analysis.cost_frame import NOT_RECORDED, with_most_labels
 from f2vbench.config.run import RunSettings
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.feature_identity import declared_features
-from f2vbench.encoders.registry import parse_model
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.report.figures.catalogue import draw, missing
 from f2vbench.report.tables.cost import cost_table, three_digits
 from f2vbench.report.text.wording import Names

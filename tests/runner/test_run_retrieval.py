@@ -19,7 +19,7 @@ from f2vbench.adapters.retrieval_gallery import measure
 from f2vbench.cli.main import main
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
-from f2vbench.encoders.registry import parse_model
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort

@@ -16,8 +16,10 @@ from torch.utils.data import Dataset
 
 from f2vbench.cli.main import main
 from f2vbench.config.parsing import build, parse
+from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.mae import MEAN, STD, TransformerShape, initialise, position_embeddings, vision_transformer
-from f2vbench.encoders.registry import known_families, load_encoder, parse_model
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import known_families
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.training.checkpoints import load_checkpoint

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.video_folders import read_grey, read_video_folder
-from f2vbench.errors import DataError, SettingsError
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.errors import DataError
 
 FRAMES = 12
 _MEAN_SIDE = 256  # px: eyes lie differently, so nothing finer is left of their mean
@@ -91,19 +92,17 @@ class PrecomputedVideos:
         return np.stack(frames)
 
 
-VIDEO_BASELINES: dict[str, Callable[[], StillVideo | MeanVideo]] = {
+_BASELINES: dict[str, Callable[[], StillVideo | MeanVideo]] = {
     "still": lambda: StillVideo(inverted=False),
     "still-inverted": lambda: StillVideo(inverted=True),
     "mean-video": MeanVideo,
 }
 
 
-def video_baseline(name: str) -> StillVideo | MeanVideo:
-    """A baseline of the generation family.
+def load_videos(spec: ModelSpec) -> StillVideo | MeanVideo | PrecomputedVideos:
+    """The frames of a folder, or the baseline of a family.
 
     Raises:
-        SettingsError: there is no such baseline.
+        DataError: the folder holds no frames.
     """
-    if name not in VIDEO_BASELINES:
-        raise SettingsError(f"no video baseline named {name!r}: there are {', '.join(VIDEO_BASELINES)}")
-    return VIDEO_BASELINES[name]()
+    return _BASELINES[spec.family]() if spec.folder is None else PrecomputedVideos(spec.folder)

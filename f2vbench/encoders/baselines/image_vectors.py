@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.encoders.baselines.colour_texture import colour_and_texture
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
 _THUMBNAIL_SIDE = 32
@@ -48,6 +49,11 @@ class VectorBaseline:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")
         return np.stack([self._vector(image) for image in images])
+
+
+def load_vector_baseline(spec: ModelSpec) -> VectorBaseline:
+    """The embeddings of a baseline family."""
+    return VectorBaseline(spec.family)
 
 
 def _thumbnail(image: Image) -> Vector:

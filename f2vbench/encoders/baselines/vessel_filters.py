@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.data.working_resolution import enlarged, reduced, working_size
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
 _TOPHAT_RADIUS = 7
@@ -62,6 +63,11 @@ class ScoreBaseline:
         green = reduced(np.ascontiguousarray(rgb[..., 1]), working_size(fov))
         score = enlarged(self._filter(green), fov.shape)
         return np.where(fov, np.maximum(score, 0), 0).astype(np.float32)
+
+
+def load_vessel_filter(spec: ModelSpec) -> ScoreBaseline:
+    """The vessel score of a baseline family."""
+    return ScoreBaseline(spec.family)
 
 
 def _check(rgb: ByteMap, fov: NDArray[np.bool_]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.encoders.baselines.colour_texture import colour_and_texture
-from f2vbench.encoders.registry import load_encoder
+from f2vbench.encoders.loading import load_encoder
 from f2vbench.errors import DataError
 
 SIDE = 256

@@ -10,7 +10,8 @@ from skimage.morphology import black_tophat, disk
 from sklearn.metrics import roc_auc_score
 
 from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
-from f2vbench.encoders.registry import build, parse_model
+from f2vbench.encoders.loading import build
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import DataError, SettingsError
 
 BASELINES = ("tophat", "frangi", "sato", "green")

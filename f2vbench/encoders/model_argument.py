@@ -1,0 +1,243 @@
+"""Parser of model arguments, such as `fundus2video:untrained`, `timm:resnet18` or `retfound+mae`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, ModelFamily
+from f2vbench.encoders.registry import FAMILIES, known_families
+from f2vbench.encoders.spec import FUSION, ModelSpec
+from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
+from f2vbench.errors import SettingsError, WeightsError, did_you_mean
+from f2vbench.pretrained.hub import SCHEME, fetch
+from f2vbench.pretrained.weights_cards import find_weights, model_cards
+
+CUTS = (17, 19, 25, 39)
+"""Layers of a pix2pixHD generator at which its encoder may end; 39 is the whole generator."""
+
+FUSION_METHODS = ("attention", "concat", "mean")
+"""How a fusion joins the projected embeddings of its models: weighted for each image by soft attention (the default),
+one after the other, or as their mean."""
+
+
+def parse_model(argument: str, weights: WeightsArgument = None, cut: int = 19) -> ModelSpec:
+    """The model that a model argument means.
+
+    An argument is `<family>[:<variant>][:untrained|:<weights>]`, the name of a weights card, or a fusion of several
+    arguments: `a+b`, `concat:a+b+c` or `mean:a+b`. Weights are a file, or `hf://owner/name[@revision]` on the Hugging
+    Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`.
+
+    Args:
+        argument: a value of `model=`.
+        weights: a file for every argument that names no weights (the caller checks that there is only one), or files
+            by argument or family.
+        cut: 17, 19 or 25: the encoder is `model[:cut]` of a pix2pixHD generator; 39: the whole generator.
+
+    Raises:
+        SettingsError: unknown family, malformed argument, weights named twice, or another cut.
+        WeightsError: the weights file does not exist, differs from its card or can't be downloaded, or the family has
+            no default weights.
+    """
+    if _is_fusion(argument):
+        return _parse_fusion(argument, weights, cut)
+    name, _, rest = argument.partition(":")
+    if cut not in CUTS:
+        raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
+    families = known_families()
+    family = families.get(name)
+    if family is not None and not family.takes_weights:
+        return _parse_as(family, _Argument(argument, rest, None, cut))
+    card = find_card(argument, weights, families)
+    if card is not None:
+        return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
+    if family is None:
+        raise _unknown_family(argument, families)
+    address = hub_address(argument, name, weights)
+    if address is not None:
+        return _parse_hub(argument, address, cut)
+    return _parse_as(family, _Argument(argument, rest, weights, cut))
+
+
+@dataclass(frozen=True)
+class _Argument:
+    """A model argument and the settings beside it.
+
+    Attributes:
+        text: the whole argument.
+        rest: what follows the first colon.
+        weights: the value of `weights=`.
+        cut: the value of `cut=`.
+    """
+
+    text: str
+    rest: str
+    weights: WeightsArgument
+    cut: int
+
+
+def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    parsers: dict[DefaultWeights, Callable[[ModelFamily, _Argument], ModelSpec]] = {
+        "card": _parse_trained,
+        "released": _parse_released,
+        "hub": _parse_timm,
+        "package": _parse_package,
+        "precomputed": _parse_frames,
+        "untrained": _parse_baseline,
+        "none": _parse_baseline,
+    }
+    return parsers[family.default_weights](family, argument)
+
+
+def _parse_baseline(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<baseline>` or `<baseline>:<variant>`."""
+    if ":" in argument.text and argument.rest not in family.variants:
+        variants = f"the variants {', '.join(family.variants)}"
+        known = variants if family.variants else f"no variants; write model={family.name}"
+        raise SettingsError(f"model={argument.text}: the baseline '{family.name}' has {known}")
+    if not family.variants:
+        return _spec(family, family.name, family.name, "none")
+    architecture = argument.rest or family.variants[0]
+    name = family.name if architecture == family.variants[0] else f"{family.name}:{architecture}"
+    is_generator = architecture in FAMILIES and FAMILIES[architecture].generator is not None
+    return _spec(family, name, architecture, UNTRAINED, 19 if is_generator else None)
+
+
+def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`frames:<folder>`."""
+    path = Path(argument.rest).expanduser().absolute()
+    if not argument.rest or not path.is_dir():
+        raise SettingsError(
+            f"model={argument.text}: there is no folder {path}; write frames:<folder with <case>/<frame>.png>"
+        )
+    return replace(_spec(family, f"frames:{path.name}", "frames", "precomputed"), folder=str(path))
+
+
+def _parse_trained(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<family>:<weights>` of a family that `f2vbench train` trains."""
+    weights = resolve_weights(argument.text, family.name, argument.rest, argument.weights)
+    if weights is None:
+        raise WeightsError(
+            f"model={argument.text}: the argument names no weights, and no weights card has default_of: {family.name}. "
+            f"{family.how_to_get_weights}"
+        )
+    cut = argument.cut if family.generator is not None else None
+    return _spec(family, f"{family.name}:{weights_name(weights)}", family.architecture_of(weights), weights, cut)
+
+
+def _parse_timm(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`timm:<model>[:<weights>]`."""
+    model, _, named = argument.rest.partition(":")
+    if not model:
+        raise SettingsError(f"model={argument.text}: name a timm model, as in timm:resnet18")
+    weights = resolve_weights(argument.text, family.name, named, argument.weights) or "hub"
+    name = f"timm:{model}" if weights == "hub" else f"timm:{model}:{weights_name(weights)}"
+    return _spec(family, name, model, weights)
+
+
+def _parse_released(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<family>[:<variant>]` for released weights, or `<family>:<weights>`."""
+    variant = "" if argument.rest == UNTRAINED else _released_variant(family, argument)
+    weights = argument.weights
+    if variant and argument.rest:  # the argument names its weights: only weights for this very argument replace them
+        separate = weights.items() if isinstance(weights, Mapping) else ()
+        weights = {key: file for key, file in separate if key == argument.text}
+    found = resolve_weights(argument.text, family.name, "" if variant else argument.rest, weights)
+    if found is None:
+        name = variant if len(family.variants) == 1 else f"{family.name}:{variant}"
+        return _spec(family, name, variant, "released")
+    if found.startswith(SCHEME):
+        return _parse_hub(family.name, found, argument.cut)
+    return _spec(family, f"{family.name}:{weights_name(found)}", family.name, found)
+
+
+def _released_variant(family: ModelFamily, argument: _Argument) -> str:
+    """The released variant that an argument means, in any case and with or without `<family>_`; "" for a file.
+
+    Raises:
+        SettingsError: what follows the colon is no variant and no path.
+    """
+    if not argument.rest:
+        return family.variants[0]
+    if len(family.variants) == 1:
+        return ""
+    known = {variant.lower(): variant for variant in family.variants}
+    name = argument.rest.lower().removeprefix(f"{family.name}_")
+    if name in known:
+        return known[name]
+    path = Path(argument.rest).expanduser()
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return ""
+    raise SettingsError(
+        f"model={argument.text}: no released weights named '{argument.rest}'{did_you_mean(name, known)}; there are "
+        f"{', '.join(family.variants)}, or write {family.name}:<weights file> or {family.name}:{UNTRAINED}"
+    )
+
+
+def _parse_package(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<family>[:<variant or weights>]` of another package: the rest is a variant unless it is weights."""
+    rest = argument.rest
+    is_variant = bool(rest) and rest != UNTRAINED and not Path(rest).expanduser().is_file()
+    weights = resolve_weights(argument.text, family.name, "" if is_variant else rest, argument.weights) or "package"
+    name = argument.text if is_variant else family.name
+    if weights != "package":
+        name = f"{name}:{weights_name(weights)}"
+    return _spec(family, name, rest if is_variant else family.name, weights)
+
+
+def _parse_hub(argument: str, address: str, cut: int) -> ModelSpec:
+    """A model with weights from the Hugging Face Hub, under the name of their card where they have one."""
+    found = fetch(address)
+    spec = replace(parse_model(f"{argument.removesuffix(f':{address}')}:{found.path}", cut=cut), source=found.source)
+    card = found.card
+    if card is None:
+        return spec
+    if card.family is not None and card.family.partition(":")[0] != spec.family:
+        raise WeightsError(f"model={argument}: these are weights of {card.family}; write model={card.family}:{address}")
+    return spec if card.name in known_families() else replace(spec, name=card.name)
+
+
+def _is_fusion(argument: str) -> bool:
+    """Whether an argument joins several models; False for one model with a file that has a + in its name."""
+    first, _, rest = argument.partition(":")
+    return first in FUSION_METHODS or ("+" in argument and not Path(rest).expanduser().is_file())
+
+
+def _parse_fusion(argument: str, weights: WeightsArgument, cut: int) -> ModelSpec:
+    """`[<method>:]<model>+<model>…`; its name leaves out the default method."""
+    method, colon, rest = argument.partition(":")
+    if not colon or method not in FUSION_METHODS:
+        method, rest = FUSION_METHODS[0], argument
+    arguments = [part.strip() for part in rest.split("+")]
+    if len(arguments) < 2 or not all(arguments):
+        raise SettingsError(f"model={argument}: a fusion joins two models or more, as in {method}:a+b or a+b")
+    parts = tuple(parse_model(part, weights, cut) for part in arguments)
+    names = [part.name for part in parts]
+    for part in parts:
+        if part.kind not in ("features", "vector"):
+            raise SettingsError(f"model={argument}: '{part.name}' has no embedding that can be joined with others")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SettingsError(f"model={argument}: '{repeated[0]}' occurs twice; join different models")
+    name = "+".join(names) if method == FUSION_METHODS[0] else f"{method}:{'+'.join(names)}"
+    return ModelSpec(name, FUSION, method, "fusion", False, FUSION, parts=parts)
+
+
+def _spec(family: ModelFamily, name: str, architecture: str, weights: str, cut: int | None = None) -> ModelSpec:
+    return ModelSpec(name, family.name, architecture, family.kind, family.is_baseline, weights, cut)
+
+
+def _unknown_family(argument: str, families: Mapping[str, ModelFamily]) -> SettingsError:
+    name, _, rest = argument.partition(":")
+    cards = {card.name: card for card in model_cards()}
+    if name in cards:
+        return SettingsError(
+            f"model={argument}: {name} is a weights card and has its weights; for others write "
+            f"{cards[name].family}:{rest}"
+        )
+    known = [*families, *cards]
+    return SettingsError(
+        f"model={argument}: no model family named '{name}'{did_you_mean(name, known)}; "
+        f"there are {', '.join(known)} (a timm model is written timm:<model name>)"
+    )
