@@ -1,8 +1,8 @@
-"""What a task family is: the one thing that plan, engine and command line know of segmentation, retrieval and others.
+"""Interface between the benchmark and a task family: `TaskAdapter`, and the `UnitContext` that it receives.
 
-A family says which models it admits, which features its units read, which settings decide a result, and how a unit
-is solved. It is looked up by the name in a task card (`f2vbench.adapters.registry`); its baselines stand in
-`f2vbench.encoders.registry`, and the draw of its episodes in `f2vbench.data.episodes`.
+A task family (segmentation, classification, …) has one adapter. The adapter says which models the family supports,
+which features its units read, which settings affect a result, and it runs the units. `f2vbench.adapters.registry`
+looks adapters up by the family in a task card.
 """
 
 from __future__ import annotations
@@ -10,25 +10,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pandas import DataFrame
 
 from f2vbench.adapters.unit import Unit
-from f2vbench.config.run import Protocol as ProtocolName
-from f2vbench.config.run import RunSettings
+from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
-from f2vbench.store.record_schema import StoredFile
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.store.record_schema import Solution, StoredFile
 
-Feature = Literal["score", "frames", "video", "pyramid", "embedding"]
-"""What is stored once for every photograph: ``score``, a filter baseline's map; ``frames``, a generated angiogram;
-``video``, the same of a photograph that is black outside its field of view, as in training;
-``pyramid``, an encoder's maps of the square around the field of view; ``embedding``, one vector of that square."""
+if TYPE_CHECKING:
+    import torch
 
-Place = tuple[ProtocolName, int | None]
+FeatureKind = Literal["score", "frames", "video", "pyramid", "embedding"]
+"""Features that are computed once for each photograph and stored.
+
+``score``: vessel score map of a training-free filter; ``frames``: generated angiogram of the square crop around the
+field of view; ``video``: the same for a photograph that is black outside the field of view, as in training;
+``pyramid``: feature maps of the square crop; ``embedding``: one vector of the square crop.
+"""
+
+FeatureReader = Callable[[Photograph], list[np.ndarray]]
+"""Returns the stored features of a photograph; computes them when they are missing or damaged."""
+
+EmbeddingReader = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Returns the (n, width) float32 embeddings of n image ids, in the order of the ids. Picklable."""
 
 TIMING = {
     "prepare_seconds": 0.0,
@@ -39,201 +50,216 @@ TIMING = {
     "scored": 0,
     "map_bytes": 0,
 }
-"""What every unit times, for the estimates of later plans: seconds before the first optimiser step, of fitting (and
-its steps), of scoring and of measuring; how many test images, and the bytes of stored predictions."""
+"""Timing of a unit, all zero. Later plans estimate their cost from it.
+
+Seconds before the first optimiser step, of fitting, of scoring the test images and of computing the metrics; the number
+of optimiser steps and of test images; the bytes of the stored predictions.
+"""
 
 
-class Model(Protocol):
-    """What a family is told of a model before it is loaded; `f2vbench.encoders.spec.ModelSpec` is one."""
+class UnitContext(ABC):
+    """Data, model and features of one unit, and the storage of its predictions.
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def kind(self) -> str:
-        """``features`` (an encoder), ``vector`` (a baseline that gives embeddings), ``score`` (a baseline that gives
-        vessel scores), ``video`` (frames of a baseline or from a folder), ``scratch`` (trained on the support
-        images by the adapter) or ``fusion`` (of several that give embeddings)."""
-        ...
-
-    @property
-    def architecture(self) -> str:
-        """Of a fusion, how it joins its parts: ``attention``, ``concat`` or ``mean``."""
-        ...
-
-    @property
-    def can_generate(self) -> bool: ...
-
-    @property
-    def folder(self) -> str | None:
-        """Of precomputed frames."""
-        ...
-
-
-class Embeddings(Protocol):
-    """(n, width) float32 embeddings of image ids, in their order, from the feature store; can be pickled."""
-
-    def __call__(self, images: Sequence[str]) -> np.ndarray: ...
-
-
-class Tools(Protocol):
-    """What the engine hands to `Family.solve`: the unit, its data, its model and its features."""
+    Attributes:
+        unit: The unit to run.
+        settings: Settings of the run.
+    """
 
     unit: Unit
     settings: RunSettings
 
     @property
-    def model(self) -> Model: ...
+    @abstractmethod
+    def model(self) -> ModelSpec:
+        """Description of the unit's model."""
 
     @property
+    @abstractmethod
     def task(self) -> TaskData:
-        """The task with its card and classes."""
-        ...
+        """The task with its card, classes and index."""
 
     @property
     def index(self) -> DataFrame:
-        """The task's images, described and checked; one row an image."""
-        ...
+        """The task's validated images, one row per image."""
+        return self.task.index
 
     @property
-    def device(self) -> Any:
-        """``torch.device`` to compute on; asking for it imports torch."""
-        ...
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Device for computation. Imports torch."""
 
     @property
+    @abstractmethod
     def precision(self) -> str:
-        """Arithmetic of encoders, ``float32`` or ``bf16``; asking for it imports torch."""
-        ...
+        """Arithmetic of the encoder, ``float32`` or ``bf16``. Imports torch."""
 
-    def photograph(self, image: str) -> Photograph: ...
+    @abstractmethod
+    def photograph(self, image: str) -> Photograph:
+        """Load the photograph of an image id."""
 
+    @abstractmethod
     def encoder(self) -> Any:
-        """The `f2vbench.encoders.base.Encoder` on its device, frozen; a baseline for the kinds that are no encoders."""
-        ...
+        """Load the model.
 
-    def maps(self, what: Feature) -> Callable[[Photograph], list[np.ndarray]]:
-        """``pyramid`` or ``frames`` of photographs, from the feature store."""
-        ...
+        Returns:
+            For the kind ``features``, the frozen `f2vbench.encoders.base.Encoder` on its device; for other kinds, the
+            baseline object, whose methods depend on the kind.
+        """
 
-    def scores(self, photograph: Photograph) -> np.ndarray:
-        """(height, width) float32 of a ``score`` baseline, from the feature store."""
-        ...
+    @abstractmethod
+    def feature_reader(self, kind: FeatureKind) -> FeatureReader:
+        """Return a reader of one kind of features of the unit's model."""
 
-    def embeddings(self) -> Embeddings: ...
+    def score_map(self, photograph: Photograph) -> np.ndarray:
+        """Return the (height, width) float32 score map of a model of kind ``score``."""
+        return self.feature_reader("score")(photograph)[0]
 
-    def embeddings_by_part(self) -> dict[str, Embeddings]:
-        """`embeddings` of each part of a fusion, by the part's name; of any other model its own."""
-        ...
+    @abstractmethod
+    def embedding_readers(self) -> dict[str, EmbeddingReader]:
+        """Return a reader for each encoder of a fusion, by name; for other models, one reader."""
 
-    def keep_map(self, png: bytes) -> StoredFile:
-        """Store a picture with the run; its entry for ``result["maps"][image]``."""
-        ...
+    def embedding_reader(self) -> EmbeddingReader:
+        """Return the reader of a model that is not a fusion."""
+        return self.embedding_readers()[self.unit.encoder]
 
-    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
-        """Store arrays with the run; their entry for ``result["predictions"]``."""
-        ...
+    @abstractmethod
+    def store_map(self, png: bytes) -> StoredFile:
+        """Store an image in the run folder.
+
+        Returns:
+            The entry for ``result["maps"][image]``; 0 bytes when nothing is stored, as in a timing trial.
+        """
+
+    @abstractmethod
+    def store_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
+        """Store arrays in the run folder.
+
+        Returns:
+            The entry for ``result["predictions"]``; 0 bytes when nothing is stored, as in a timing trial.
+        """
 
 
 @dataclass(frozen=True)
-class Solved:
-    """A unit's result.
+class CompletedUnit:
+    """Result and timing of a unit.
 
     Attributes:
-        result: JSON-able, with at least ``metrics`` (name → value or None), ``reasons`` (why a
-            value is None) and ``per_image`` (image → name → value); stored files stand under ``maps`` and
-            ``predictions``.
-        timing: the keys of `TIMING`, and what else was timed.
+        result: Metrics, and what else the task family stores; JSON-able.
+        timing: Values for the keys of `TIMING`.
     """
 
-    result: dict[str, Any]
+    result: Solution
     timing: dict[str, float]
 
 
-class Family(ABC):
-    """A task family.
+class TaskAdapter(ABC):
+    """Runs the units of one task family with any supported model.
 
     Attributes:
-        name: as in task cards.
-        version: raised by one whenever results of the same settings change; part of every unit's fingerprint.
-        protocols: those that have a meaning for it.
-        main_metrics: shown where the user names none, the main one first. A metric ``<name>_chance`` is the level
-            that chance gives ``<name>``, and is told below the tables.
-        lower_is_better: names of the metrics of which less is better; of all others more is.
-        wants_gpu: whether its training takes days on a CPU with the settings of the paper.
-        shots_of: what ends "4 support images" in titles, where shots are not the images of all.
+        name: Task family, as in task cards.
+        version: Part of every unit's fingerprint. Increase it when the same settings give other results.
+        protocols: Protocols that the family supports.
+        main_metrics: Metrics of the default tables, the most important one first. A metric ``<name>_chance`` is the
+            chance level of ``<name>``; tables state it in a note.
+        lower_is_better: Metrics for which lower is better; for all others higher is better.
+        slow_on_cpu: Whether training with the settings of the paper takes days on a CPU.
+        shots_suffix: Text after "4 support images" in titles, when ``shots`` does not count the whole support set.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
-    protocols: ClassVar[tuple[ProtocolName, ...]]
+    protocols: ClassVar[tuple[Protocol, ...]]
     main_metrics: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[tuple[str, ...]] = ()
-    wants_gpu: ClassVar[bool] = False
-    shots_of: ClassVar[str] = ""
+    slow_on_cpu: ClassVar[bool] = False
+    shots_suffix: ClassVar[str] = ""
 
-    def places(self, settings: RunSettings) -> list[Place]:
-        """(protocol, shots) pairs of a run; by default those that ``protocol`` and ``shots`` ask for."""
-        return [place for place in settings.grid() if place[0] in self.protocols]
-
-    @abstractmethod
-    def refusal(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> str | None:
-        """Why a model makes no sense under a protocol with these settings, or None."""
+    def conditions(self, settings: RunSettings) -> list[tuple[Protocol, int | None]]:
+        """Return the (protocol, shots) pairs of a run; by default those that the settings request."""
+        return [(protocol, shots) for protocol, shots in settings.grid() if protocol in self.protocols]
 
     @abstractmethod
-    def feature(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> Feature | None:
-        """What its units read from the feature store, made beforehand for all images of their episodes; or None."""
+    def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
+        """Return why a model cannot run under a protocol with these settings, or None if it can."""
 
     @abstractmethod
-    def deciding_settings(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
-        """Keys of `RunSettings` that decide a unit's result; part of its fingerprint."""
+    def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
+        """Return the kind of stored features that the units read, or None.
 
-    def measured_with(self) -> dict[str, str | None]:
-        """What else decides a result: networks that measure, name → sha256, None where one is not on this machine."""
+        The features of all `required_images` are computed before the units run.
+        """
+
+    @abstractmethod
+    def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        """Return the keys of `RunSettings` that affect a unit's result; they are part of its fingerprint."""
+
+    def metric_networks(self) -> dict[str, str | None]:
+        """Return the networks that metrics use: name → SHA-256, or None for one that is not installed.
+
+        They are part of every unit's fingerprint.
+        """
         return {}
 
-    def problems(self, model: Model, index: DataFrame) -> list[str]:
-        """What makes a task's data unfit for a model, a sentence each; asked before anything is computed."""
+    def data_problems(self, model: ModelSpec, index: DataFrame) -> list[str]:
+        """Return why the data of a task is unusable for a model, one sentence each; checked before any computation."""
         return []
 
-    def photographs(self, index: DataFrame) -> DataFrame:
-        """The rows of images that a model is shown; by default all."""
+    def input_images(self, index: DataFrame) -> DataFrame:
+        """Return the rows of the images that models receive; by default all rows."""
         return index
 
-    def read_by(self, episode: Episode, protocol: ProtocolName, settings: RunSettings) -> tuple[str, ...]:
-        """Ids of the images of an episode whose features a unit reads."""
+    def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        """Return the ids of the images of an episode whose features a unit reads."""
         return (*episode.support, *episode.test)
 
     @abstractmethod
-    def solve(self, tools: Tools, episode: Episode) -> Solved:
-        """Solve a unit and measure it, from what is stored: anyone can measure it again."""
+    def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
+        """Fit on the support images, predict the test images and compute the metrics.
 
-    def together(self, model: Model, protocol: ProtocolName, settings: RunSettings) -> bool:
-        """Whether units of one protocol and number of shots are handed to `solve_together`, whatever their seeds."""
-        return False
-
-    def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
-        """Solve units of one protocol and shots, each as if it were alone; yields them in their order.
-
-        A unit is recorded when it is yielded.
+        Metrics are computed from the predictions as stored, so that they can be computed again.
         """
-        for own, episode in zip(tools, episodes, strict=True):
-            yield self.solve(own, episode)
 
-    def uses_torch(self, protocol: ProtocolName) -> bool:
-        """Whether it computes with torch even where the model does not."""
+    def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+        """Return whether units of one protocol and number of shots are passed to `run_units` in one call."""
         return False
 
-    def steps(self, model: Model, protocol: ProtocolName, settings: RunSettings, episode: Episode) -> int:
-        """Steps of equal length that a unit's fit will take, of the optimiser by default; for estimates."""
+    def run_units(self, contexts: Sequence[UnitContext], episodes: Sequence[Episode]) -> Iterator[CompletedUnit]:
+        """Run units of one protocol and number of shots.
+
+        Each result is the same as from `run_unit`, and is stored as soon as it is yielded.
+
+        Yields:
+            The results, in the order of the units.
+        """
+        for context, episode in zip(contexts, episodes, strict=True):
+            yield self.run_unit(context, episode)
+
+    def uses_torch(self, protocol: Protocol) -> bool:
+        """Return whether the adapter computes with torch even for a model that does not."""
+        return False
+
+    def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+        """Return the number of steps of equal duration in a unit's fit, for cost estimates; usually optimiser steps."""
         return 0
 
-    def rehearsal(
-        self, model: Model, index: DataFrame, protocol: ProtocolName, settings: RunSettings, steps: int
+    def timing_trial(
+        self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
-        """A unit cut down to the first and last image and a few optimiser steps, to be timed."""
+        """Return a short version of a unit, to time it: by default one support and one test image.
+
+        Args:
+            model: The model to time.
+            index: The task's images.
+            protocol: Protocol of the unit.
+            settings: Settings of the run.
+            steps: Number of optimiser steps.
+
+        Returns:
+            The episode, and the settings with ``steps`` optimiser steps.
+        """
         support = () if protocol == "zero-shot" else (str(index.image.iloc[0]),)
         return Episode(support, (str(index.image.iloc[-1]),), seed=0), settings
 
-    def notes(self, units: Iterable[tuple[Model, ProtocolName]], settings: RunSettings) -> list[str]:
-        """What the user should know about how these are solved."""
+    def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
+        """Return notes for the plan on how units of these models and protocols are run."""
         return []

@@ -9,26 +9,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from f2vbench.adapters.base import TIMING, Family, Feature, Model, Solved, Tools
+from f2vbench.adapters.base import TIMING, CompletedUnit, FeatureKind, TaskAdapter, UnitContext
 from f2vbench.adapters.classification_data import Material, Prediction, gather, labelled, passes
 from f2vbench.adapters.probes import logistic_regression, nearest_neighbours, prototype
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.metrics.classification import Kind, Values, evaluate
 from f2vbench.metrics.names import CHANCE
+from f2vbench.store.record_schema import Solution
 from f2vbench.utils.system import has_gpu
 
 _READ = ("prototype", "knn", "probe")
 _TRAINED = ("few-shot", "supervised")
 
 
-class Classification(Family):
+class Classification(TaskAdapter):
     """An MLP on embeddings, with its encoder frozen or trained; fusions of frozen ones; read-outs without training."""
 
     name = "classification"
@@ -36,19 +38,19 @@ class Classification(Family):
     protocols = ("zero-shot", "prototype", "knn", "few-shot", "supervised", "probe")
     main_metrics = ("auroc", "average_precision", "balanced_accuracy", "brier")
     lower_is_better = ("brier", "calibration_error")
-    shots_of = " a class"
+    shots_suffix = " a class"
 
-    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
+    def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         if model.kind == "fusion":
             if settings.finetune == "full" and protocol in _TRAINED:
                 return "finetune=full trains one encoder, and a fusion joins frozen ones: run it without"
             return "a fusion has to be trained" if protocol in _READ else None
         return None if model.kind in ("features", "vector") else "it gives no embedding to tell classes by"
 
-    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+    def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
         return None if _tunes(model, protocol, settings) else "embedding"
 
-    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         names: tuple[str, ...] = () if model.kind == "vector" else ("precision",)
         if protocol == "few-shot":
             names += ("select",)
@@ -58,26 +60,26 @@ class Classification(Family):
             names += ("finetune", "augment", "tune")
         return (*names, "neighbours") if protocol == "knn" else names
 
-    def together(self, model: Model, protocol: Protocol, settings: RunSettings) -> bool:
+    def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
         return protocol in _TRAINED and not _tunes(model, protocol, settings)
 
     def uses_torch(self, protocol: Protocol) -> bool:
         return protocol not in _READ
 
-    def read_by(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         chooses = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
         return (*episode.support, *(episode.val if chooses else ()), *episode.test)
 
-    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+    def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         """Of the optimiser; where an encoder is trained, passes of a photograph: they take the time."""
         support = len(episode.support)
         if _tunes(model, protocol, settings):
-            val = len(self.read_by(episode, protocol, settings)) - support - len(episode.test)
+            val = len(self.required_images(episode, protocol, settings)) - support - len(episode.test)
             return passes(support, val, settings.head)
         return settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _TRAINED else 0
 
-    def rehearsal(
-        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    def timing_trial(
+        self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
         """Of two images; an encoder is trained on a batch, for one epoch."""
         first = str(index.image.iloc[0])
@@ -90,7 +92,7 @@ class Classification(Family):
         head = settings.head.model_copy(update={"epochs": epochs, "warmup_epochs": 0})
         return Episode(support, (first, last), seed=0), settings.model_copy(update={"head": head})
 
-    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+    def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         solved = list(units)
         protocols = {protocol for _, protocol in solved}
         notes = []
@@ -113,47 +115,47 @@ class Classification(Family):
             )
         return notes
 
-    def solve(self, tools: Tools, episode: Episode) -> Solved:
-        return next(self.solve_together([tools], [episode]))
+    def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
+        return next(self.run_units([context], [episode]))
 
-    def solve_together(self, tools: Sequence[Tools], episodes: Sequence[Episode]) -> Iterator[Solved]:
+    def run_units(self, context: Sequence[UnitContext], episodes: Sequence[Episode]) -> Iterator[CompletedUnit]:
         """Solve units of one protocol and shots; heads of one shape are trained as one stack, encoders one by one."""
-        if _tunes(tools[0].model, tools[0].unit.protocol, tools[0].settings):
-            for own, episode in zip(tools, episodes, strict=True):
+        if _tunes(context[0].model, context[0].unit.protocol, context[0].settings):
+            for own, episode in zip(context, episodes, strict=True):
                 yield self._with_encoder(own, episode)
             return
         started = time.perf_counter()
         material = [
-            gather(own, episode, self.read_by(episode, own.unit.protocol, own.settings))
-            for own, episode in zip(tools, episodes, strict=True)
+            gather(own, episode, self.required_images(episode, own.unit.protocol, own.settings))
+            for own, episode in zip(context, episodes, strict=True)
         ]
         prepared = time.perf_counter()
-        found = _probabilities(tools, material)
+        found = _probabilities(context, material)
         share = {
             "prepare_seconds": (prepared - started) / len(material),
             "fit_seconds": (time.perf_counter() - prepared) / len(material),
         }
-        for own, episode, unit, predicted in zip(tools, episodes, material, found, strict=True):
+        for own, episode, unit, predicted in zip(context, episodes, material, found, strict=True):
             yield _measured(own, episode, unit, predicted, share)
 
-    def _with_encoder(self, tools: Tools, episode: Episode) -> Solved:
+    def _with_encoder(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         from f2vbench.adapters.fine_tuning import tuned_prediction
 
-        unit = labelled(tools, episode, self.read_by(episode, tools.unit.protocol, tools.settings))
-        return _measured(tools, episode, unit, *tuned_prediction(tools, unit))
+        unit = labelled(context, episode, self.required_images(episode, context.unit.protocol, context.settings))
+        return _measured(context, episode, unit, *tuned_prediction(context, unit))
 
 
-def _tunes(model: Model, protocol: Protocol, settings: RunSettings) -> bool:
+def _tunes(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
     """Whether the encoder is trained with the head."""
     return settings.finetune == "full" and model.kind == "features" and protocol in _TRAINED
 
 
-def _probabilities(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:
-    protocol, settings = tools[0].unit.protocol, tools[0].settings
+def _probabilities(context: Sequence[UnitContext], material: Sequence[Material]) -> list[Prediction]:
+    protocol, settings = context[0].unit.protocol, context[0].settings
     if protocol not in _READ:
         from f2vbench.adapters.head_training import predictions
 
-        return predictions(tools, material)
+        return predictions(context, material)
     found = []
     for unit in material:
         (support,), (test,) = unit.support.vectors.values(), unit.test.vectors.values()
@@ -169,8 +171,8 @@ def _probabilities(tools: Sequence[Tools], material: Sequence[Material]) -> list
 
 
 def _measured(
-    tools: Tools, episode: Episode, unit: Material, predicted: Prediction, share: Mapping[str, float]
-) -> Solved:
+    context: UnitContext, episode: Episode, unit: Material, predicted: Prediction, share: Mapping[str, float]
+) -> CompletedUnit:
     started = time.perf_counter()
     targets = unit.test.targets
     metrics, reasons = evaluate(predicted.probabilities, targets, unit.kind, unit.classes)
@@ -187,11 +189,11 @@ def _measured(
         stored["attention"] = predicted.attention
         result["attention"] = _by_class(predicted.attention, targets, unit.classes, list(unit.test.vectors))
     result |= {"metrics": metrics, "reasons": reasons, "per_image": _per_image(episode.test, predicted, targets, unit)}
-    result["predictions"] = tools.keep_predictions(stored)
+    result["predictions"] = context.store_predictions(stored)
     timing = {**TIMING, **share, "fit_steps": predicted.steps, "scored": len(targets)}
     timing["map_bytes"] = result["predictions"].get("bytes", 0)
     timing["measure_seconds"] = time.perf_counter() - started
-    return Solved(result, timing)
+    return CompletedUnit(cast(Solution, result), timing)
 
 
 def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.adapters.base import Embeddings, Tools
+from f2vbench.adapters.base import EmbeddingReader, UnitContext
 from f2vbench.adapters.probes import Scale, unit_scale
 from f2vbench.config.run import HeadSettings
 from f2vbench.data.episodes import Episode
@@ -58,7 +58,7 @@ class Prediction:
     Attributes:
         probabilities: (n, classes) float32.
         training: how the head came about, for the record.
-        steps: as `Classification.steps` counts them.
+        steps: as `Classification.fit_steps` counts them.
         attention: (n, encoders) float32 of an attention fusion.
     """
 
@@ -78,25 +78,27 @@ def passes(support: int, val: int, settings: HeadSettings) -> int:
     return settings.epochs * (3 * support + val)
 
 
-def labelled(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
+def labelled(context: UnitContext, episode: Episode, read: Sequence[str]) -> Material:
     """The images and targets of a unit, without vectors.
 
     Args:
         read: ids of the images whose pixels or embeddings may be asked for; validation images not among them are left
             out.
     """
-    classes = tools.task.classes
-    label = dict(zip(tools.index.image, tools.index.label, strict=True))
+    classes = context.task.classes
+    label = dict(zip(context.index.image, context.index.label, strict=True))
 
     def part(images: Sequence[str]) -> Part:
         rows = [[name in label[image].split(SEPARATOR) for name in classes] for image in images]
         return Part(tuple(images), np.array(rows, bool).reshape(len(images), len(classes)))
 
     val = [image for image in episode.val if image in set(read)]
-    return Material(label_kind(tools.task), classes, episode.seed, part(episode.support), part(val), part(episode.test))
+    return Material(
+        label_kind(context.task), classes, episode.seed, part(episode.support), part(val), part(episode.test)
+    )
 
 
-def gather(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
+def gather(context: UnitContext, episode: Episode, read: Sequence[str]) -> Material:
     """The material of a unit, its vectors scaled by those of its support images.
 
     Args:
@@ -105,10 +107,10 @@ def gather(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
     Raises:
         DataError: an embedding holds a number that is not finite; names the images.
     """
-    unit = labelled(tools, episode, read)
+    unit = labelled(context, episode, read)
     parts = [unit.support, unit.val, unit.test]
     vectors: list[Vectors] = [{} for _ in parts]
-    for model, embeddings in tools.embeddings_by_part().items():
+    for model, embeddings in context.embedding_readers().items():
         found = [finite(model, embeddings, part.images) if len(part) else None for part in parts]
         scale = Scale.of(found[0]).apply if found[0] is not None else unit_scale
         for own, held in zip(vectors, found, strict=True):
@@ -118,7 +120,7 @@ def gather(tools: Tools, episode: Episode, read: Sequence[str]) -> Material:
     return replace(unit, support=support, val=val, test=test)
 
 
-def finite(model: str, embeddings: Embeddings, images: Sequence[str]) -> NDArray[np.float32]:
+def finite(model: str, embeddings: EmbeddingReader, images: Sequence[str]) -> NDArray[np.float32]:
     """Embeddings of images by a model, or a DataError that names those that hold numbers that are not finite."""
     vectors = embeddings(images)
     bad = [image for image, row in zip(images, vectors, strict=True) if not np.isfinite(row).all()]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from f2vbench.adapters.augmentation import View, erase, made_ahead, random_view
-from f2vbench.adapters.base import Tools
+from f2vbench.adapters.base import UnitContext
 from f2vbench.adapters.classification_data import Material, Prediction, finite, passes
 from f2vbench.adapters.probes import Scale
 from f2vbench.data.working_resolution import reduced
@@ -37,7 +37,7 @@ _FINER = 2  # how many times as large as the network's sight photographs are kep
 _MAKERS = 8  # threads that make views beside a GPU
 
 
-def tuned_prediction(tools: Tools, unit: Material) -> tuple[Prediction, dict[str, float]]:
+def tuned_prediction(context: UnitContext, unit: Material) -> tuple[Prediction, dict[str, float]]:
     """What a copy of the model's encoder says of a unit's test images, trained with a head on its support images.
 
     The same bits from the same seed on a CPU, whatever was computed before; the loaded encoder stays as it is, and so
@@ -51,16 +51,16 @@ def tuned_prediction(tools: Tools, unit: Material) -> tuple[Prediction, dict[str
         SettingsError: the loss is no longer finite.
     """
     started = time.perf_counter()
-    with torch.random.fork_rng(devices=[tools.device.index or 0] if tools.device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[context.device.index or 0] if context.device.type == "cuda" else []):
         torch.manual_seed(unit.seed % 2**63)
-        tuning = Tuning(tools, unit)
+        tuning = Tuning(context, unit)
         prepared = time.perf_counter()
         choice = tuning.fit()
     fitted = time.perf_counter()
     logits = tuning.logits_of(tuning.picture(image) for image in unit.test.images)
     scored = time.perf_counter()
     training = {"epoch": choice.epoch, "validation_auroc": choice.validation, "skipped_blocks": tuning.skipped_blocks}
-    steps = passes(len(unit.support), len(unit.val), tools.settings.head)
+    steps = passes(len(unit.support), len(unit.val), context.settings.head)
     seconds = {
         "prepare_seconds": prepared - started,
         "fit_seconds": fitted - prepared,
@@ -77,11 +77,11 @@ class Tuning:
         skipped_blocks: how many blocks of the encoder have branches that training may skip.
     """
 
-    def __init__(self, tools: Tools, unit: Material):
-        self._tools, self._unit = tools, unit
-        self._head_settings, self._tune = tools.settings.head, tools.settings.tune
-        self._device: torch.device = tools.device
-        self.encoder: Any = copy.deepcopy(tools.encoder()).requires_grad_(True)
+    def __init__(self, context: UnitContext, unit: Material):
+        self._context, self._unit = context, unit
+        self._head_settings, self._tune = context.settings.head, context.settings.tune
+        self._device: torch.device = context.device
+        self.encoder: Any = copy.deepcopy(context.encoder()).requires_grad_(True)
         self.skipped_blocks: int = self.encoder.add_drop_path(self._tune.drop_path)
         self._random = torch.Generator().manual_seed(unit.seed % 2**63)
         chosen = self._head_settings
@@ -90,14 +90,14 @@ class Tuning:
         self.parameters: Parameters = {name: held.to(self._device).requires_grad_() for name, held in drawn.items()}
         self._support = [self.picture(image) for image in unit.support.images]
         self._val = [self.picture(image) for image in unit.val.images]
-        scale = Scale.of(finite(tools.model.name, lambda _: self._support_embeddings(), unit.support.images))
+        scale = Scale.of(finite(context.model.name, lambda _: self._support_embeddings(), unit.support.images))
         self._mean, self._deviation = (
             torch.from_numpy(each).float().to(self._device) for each in (scale.mean, scale.deviation)
         )
 
     def picture(self, image: str) -> np.ndarray:
         """What the encoder is shown of a photograph, uint8 (h, w, 3), averaged down to twice what it sees of it."""
-        shown = self.encoder.framed(self._tools.photograph(image).square(0))
+        shown = self.encoder.framed(self._context.photograph(image).square(0))
         most = _FINER * max(self.encoder.embed_size)
         return reduced(shown, (min(shown.shape[0], most), min(shown.shape[1], most)))
 
@@ -128,7 +128,7 @@ class Tuning:
                     told += loss.detach()
                 if not math.isfinite(float(told)):
                     raise SettingsError(
-                        f"{self._tools.unit.label}: the loss is not finite in epoch {epoch + 1}; try a smaller "
+                        f"{self._context.unit.label}: the loss is not finite in epoch {epoch + 1}; try a smaller "
                         f"tune.learning_rate than {self._tune.learning_rate:g}, or precision=float32"
                     )
                 if choice.takes(*self._look(), last=epoch + 1 == settings.epochs):
@@ -167,7 +167,7 @@ class Tuning:
         order = torch.randperm(len(self._support), generator=self._random).tolist()
         size = self._head_settings.batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
-        if self._tools.settings.augment == "none":
+        if self._context.settings.augment == "none":
             for places in batches:
                 yield places, self._prepared([self._support[place] for place in places])
             return
@@ -190,7 +190,7 @@ class Tuning:
         return torch.from_numpy(pictures.copy()).to(self._device).permute(0, 3, 1, 2)
 
     def _embedded(self, prepared: Tensor) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._tools.precision == "bf16"):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._context.precision == "bf16"):
             embedding: Tensor = self.encoder.pooled(prepared)
         return embedding.float()
 

@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
+from f2vbench.adapters.base import TIMING, CompletedUnit, FeatureKind, TaskAdapter, UnitContext
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.angiograms import RealVideos, size_problems
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE, PHASES
@@ -27,10 +27,11 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.field_of_view import angiogram_field
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.video_folders import read_video_folder
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
 from f2vbench.pretrained.weights_cards import find_weights, weights_card
-from f2vbench.store.record_schema import MapEntry
+from f2vbench.store.record_schema import MapEntry, Solution
 
 FRAMES = 12
 _TILE = 128  # px, of a frame on a stored strip
@@ -41,7 +42,7 @@ Maker = Callable[[Photograph], np.ndarray]
 Values = dict[str, "float | None"]
 
 
-class Generation(Family):
+class Generation(TaskAdapter):
     """Twelve frames, or the one of a phase, beside the true ones: PSNR, SSIM, LPIPS, FVD and a stand-in for it."""
 
     name = "generation"
@@ -50,41 +51,41 @@ class Generation(Family):
     main_metrics = ("psnr", "ssim", "lpips", "fvd", STAND_IN_METRIC, "psnr_venous", "ssim_venous", "lpips_venous")
     lower_is_better = (*LOWER_IS_BETTER, *(f"lpips_{phase}" for phase in PHASES))
 
-    def places(self, settings: RunSettings) -> list[Place]:
+    def conditions(self, settings: RunSettings) -> list[tuple[Protocol, int | None]]:
         """One place, whatever ``shots`` says, for nothing is trained; none where ``protocol`` asks for others."""
         return [("zero-shot", 0)] if settings.protocol is None or "zero-shot" in settings.protocol else []
 
-    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
+    def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         return None if model.kind == "video" or model.can_generate else "it generates no angiogram"
 
-    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+    def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
         return "video" if model.can_generate else None
 
-    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return ("image_size", "precision") if model.can_generate else ()
 
-    def measured_with(self) -> dict[str, str | None]:
+    def metric_networks(self) -> dict[str, str | None]:
         known = {name: _sha256(name) for name in ("lpips-alex", "i3d-kinetics400")}
         if find_spec("lpips") is None:
             known["lpips-alex"] = None
         return known
 
-    def problems(self, model: Model, index: DataFrame) -> list[str]:
+    def data_problems(self, model: ModelSpec, index: DataFrame) -> list[str]:
         return [*size_problems(index), *(_folder_problems(model, index) if model.folder is not None else [])]
 
-    def photographs(self, index: DataFrame) -> DataFrame:
+    def input_images(self, index: DataFrame) -> DataFrame:
         return index[index["modality"] == "CF"]
 
-    def read_by(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return episode.test
 
-    def rehearsal(
-        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    def timing_trial(
+        self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
-        names = [str(name) for name in self.photographs(index)["image"]]
+        names = [str(name) for name in self.input_images(index)["image"]]
         return Episode((names[0],), (names[-1],), seed=0), settings
 
-    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+    def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         models = list(units)
         if not models:
             return []
@@ -93,22 +94,22 @@ class Generation(Family):
             found.append("models of one frame are compared with the true frame of their phase alone: psnr_venous etc.")
         return [*found, f"{STAND_IN_METRIC} is the distance of a named stand-in feature, not FVD"]
 
-    def solve(self, tools: Tools, episode: Episode) -> Solved:
+    def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         """Make the test part's frames, or read them, and compare them; a strip of each case is stored."""
         started = time.perf_counter()
-        truth = RealVideos(tools.index)
-        make, phase = _maker(tools, episode, truth)
+        truth = RealVideos(context.index)
+        make, phase = _maker(context, episode, truth)
         prepared = time.perf_counter()
-        pairs = _Pairs(episode.test, tools, truth, make, phase)
+        pairs = _Pairs(episode.test, context, truth, make, phase)
         found = measure(pairs, episode.test, seed=episode.seed % 2**32)
         made: dict[str, MapEntry] = {
-            name: {**tools.keep_map(_png(strip)), "case": truth.case(name)} for name, strip in pairs.strips.items()
+            name: {**context.store_map(_png(strip)), "case": truth.case(name)} for name, strip in pairs.strips.items()
         }
         timing = {**TIMING, "prepare_seconds": prepared - started, "scored": len(episode.test)}
         timing["score_seconds"] = pairs.seconds
         timing["measure_seconds"] = time.perf_counter() - prepared - pairs.seconds
         timing["map_bytes"] = sum(entry["bytes"] for entry in made.values())
-        return Solved({**found, "maps": made}, timing)
+        return CompletedUnit(cast(Solution, {**found, "maps": made}), timing)
 
 
 @dataclass
@@ -124,7 +125,7 @@ class _Pairs:
     """
 
     images: Sequence[str]
-    tools: Tools
+    context: UnitContext
     truth: RealVideos
     make: Maker
     phase: str
@@ -145,7 +146,7 @@ class _Pairs:
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         name = self.images[index]
-        photograph = self.tools.photograph(name)
+        photograph = self.context.photograph(name)
         real = np.rint(255 * self.truth.frames(name)).astype(np.uint8)
         inside = photograph.fov & angiogram_field(real)
         started = time.perf_counter()
@@ -153,7 +154,7 @@ class _Pairs:
         self.seconds += time.perf_counter() - started
         if len(fake) not in (1, FRAMES) or self.made not in (0, len(fake)):
             told = f"{len(fake)} frames of {self.truth.case(name)}"
-            raise DataError(f"{self.tools.model.name}: {told}; {FRAMES} are compared, or 1, for all cases alike")
+            raise DataError(f"{self.context.model.name}: {told}; {FRAMES} are compared, or 1, for all cases alike")
         self.made = len(fake)
         if self.made == 1:
             real = real[[LAST_FRAME_OF_PHASE[self.phase]]]
@@ -185,7 +186,7 @@ def measure(pairs: _Pairs, names: Sequence[str], seed: int) -> dict[str, Any]:
     """All metrics of a test part: of whole videos, and of the single frame of each phase that was made.
 
     Returns:
-        ``metrics``, ``reasons`` and ``per_image`` as `f2vbench.adapters.base.Solved` has them; ``intervals`` (95 %, of
+        ``metrics``, ``reasons`` and ``per_image`` as in `f2vbench.adapters.base.CompletedUnit`; ``intervals`` (95 %, of
         the Fréchet distances), ``remarks`` (what to know of a value) and ``frames``, how many the model makes.
     """
     from f2vbench.metrics.video import ALL, VideoScore, video_metrics  # imports torch
@@ -226,10 +227,10 @@ def measure(pairs: _Pairs, names: Sequence[str], seed: int) -> dict[str, Any]:
     return result
 
 
-def _maker(tools: Tools, episode: Episode, truth: RealVideos) -> tuple[Maker, str]:
+def _maker(context: UnitContext, episode: Episode, truth: RealVideos) -> tuple[Maker, str]:
     """What gives uint8 (t, h, w) on a photograph's own pixels, and the phase of a single frame."""
-    if tools.model.can_generate:
-        frames, phase = tools.maps("video"), tools.encoder().phase
+    if context.model.can_generate:
+        frames, phase = context.feature_reader("video"), context.encoder().phase
 
         def generated(photograph: Photograph) -> np.ndarray:
             made = frames(photograph)[0].astype(np.float32)
@@ -237,13 +238,13 @@ def _maker(tools: Tools, episode: Episode, truth: RealVideos) -> tuple[Maker, st
             return np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8)
 
         return generated, phase
-    videos = tools.encoder()
+    videos = context.encoder()
     if hasattr(videos, "fit"):
-        videos.fit((truth.frames(name), tools.photograph(name).fov) for name in episode.support)
+        videos.fit((truth.frames(name), context.photograph(name).fov) for name in episode.support)
     return lambda photograph: videos.video(truth.case(photograph.name), photograph.rgb, photograph.fov), "venous"
 
 
-def _folder_problems(model: Model, index: DataFrame) -> list[str]:
+def _folder_problems(model: ModelSpec, index: DataFrame) -> list[str]:
     """Cases that a folder of precomputed frames lacks, and wrong numbers of frames."""
     if model.folder is None:
         return []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2vbench.adapters.base import Tools
+from f2vbench.adapters.base import UnitContext
 from f2vbench.adapters.classification_data import Material, Prediction
 from f2vbench.config.run import HeadSettings
 from f2vbench.heads.batched_training import Lesson, predict, train
@@ -17,38 +17,38 @@ from f2vbench.heads.fusion import Fusion
 from f2vbench.heads.mlp import Head, Mlp, Parameters
 
 
-def predictions(tools: Sequence[Tools], material: Sequence[Material]) -> list[Prediction]:
+def predictions(context: Sequence[UnitContext], material: Sequence[Material]) -> list[Prediction]:
     """What heads say of the test images: trained on the support images, or as drawn where there are none."""
     alike: dict[tuple[object, ...], list[int]] = {}
-    for position, (own, unit) in enumerate(zip(tools, material, strict=True)):
+    for position, (own, unit) in enumerate(zip(context, material, strict=True)):
         fused = own.model.architecture if own.model.kind == "fusion" else ""
         inputs = tuple(vectors.shape[1] for vectors in unit.test.vectors.values())
         alike.setdefault((fused, inputs, len(unit.classes), unit.several), []).append(position)
     found: dict[int, Prediction] = {}
     for positions in alike.values():
-        found |= zip(positions, _of_one_shape(tools[positions[0]], [material[p] for p in positions]), strict=True)
+        found |= zip(positions, _of_one_shape(context[positions[0]], [material[p] for p in positions]), strict=True)
     return [found[position] for position in range(len(material))]
 
 
-def _of_one_shape(tools: Tools, material: Sequence[Material]) -> list[Prediction]:
-    head = _head(tools, material[0])
+def _of_one_shape(context: UnitContext, material: Sequence[Material]) -> list[Prediction]:
+    head = _head(context, material[0])
     if not len(material[0].support):
-        return [_prediction(tools, head, unit, _drawn(head, unit.seed)) for unit in material]
-    trained = train(head, [_lesson(unit) for unit in material], tools.settings.head, tools.device)
+        return [_prediction(context, head, unit, _drawn(head, unit.seed)) for unit in material]
+    trained = train(head, [_lesson(unit) for unit in material], context.settings.head, context.device)
     return [
         _prediction(
-            tools, head, unit, own.parameters, {"epoch": own.epoch, "validation_auroc": own.validation}, own.steps
+            context, head, unit, own.parameters, {"epoch": own.epoch, "validation_auroc": own.validation}, own.steps
         )
         for unit, own in zip(material, trained, strict=True)
     ]
 
 
-def _head(tools: Tools, unit: Material) -> Head:
-    settings: HeadSettings = tools.settings.head
+def _head(context: UnitContext, unit: Material) -> Head:
+    settings: HeadSettings = context.settings.head
     inputs = [vectors.shape[1] for vectors in unit.test.vectors.values()]
     classes = len(unit.classes)
-    if tools.model.kind == "fusion":
-        how, width = tools.model.architecture, settings.fusion_width
+    if context.model.kind == "fusion":
+        how, width = context.model.architecture, settings.fusion_width
         return Fusion(inputs, how, width, settings.widths, classes, settings.dropout)
     return Mlp(inputs[0], settings.widths, classes, settings.dropout)
 
@@ -69,7 +69,7 @@ def _lesson(unit: Material) -> Lesson:
 
 
 def _prediction(
-    tools: Tools,
+    context: UnitContext,
     head: Head,
     unit: Material,
     parameters: Parameters,
@@ -82,7 +82,9 @@ def _prediction(
         with torch.inference_mode():
             mine = {name: tensor[None] for name, tensor in parameters.items()}
             attention = head.attention(mine, [each[None] for each in features])[0].numpy()
-    return Prediction(predict(head, parameters, features, unit.several, tools.device), training or {}, steps, attention)
+    return Prediction(
+        predict(head, parameters, features, unit.several, context.device), training or {}, steps, attention
+    )
 
 
 def _tensors(vectors: Mapping[str, NDArray[np.float32]]) -> list[torch.Tensor]:

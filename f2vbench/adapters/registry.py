@@ -1,27 +1,31 @@
-"""The task families that can be run, by the name that task cards use; adapters are imported when first asked for."""
+"""Task adapters by task family. An adapter's module is imported at its first use."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
 
-from f2vbench.adapters.base import Family
+from f2vbench.adapters.base import TaskAdapter
 
-FAMILIES = {
+ADAPTERS = {
     "segmentation": "f2vbench.adapters.segmentation:VesselSegmentation",
     "classification": "f2vbench.adapters.classification:Classification",
     "generation": "f2vbench.adapters.generation:Generation",
     "retrieval": "f2vbench.adapters.retrieval:Retrieval",
 }
-"""Family → where its `Family` stands, ``module:class``."""
+"""Task family → import path of its adapter, ``module:class``."""
 
 
 @cache
-def family_named(name: str) -> Family:
-    """The family of a task card.
+def adapter_for(family: str) -> TaskAdapter:
+    """Return the adapter of a task family.
+
+    Args:
+        family: Family of a task card, a key of `ADAPTERS`.
 
     Raises:
-        KeyError: it has no adapter; `FAMILIES` holds those that have.
+        KeyError: The family has no adapter.
     """
-    module, _, attribute = FAMILIES[name].partition(":")
-    return getattr(import_module(module), attribute)()
+    module, _, attribute = ADAPTERS[family].partition(":")
+    adapter: TaskAdapter = getattr(import_module(module), attribute)()
+    return adapter

@@ -8,20 +8,22 @@ patient are counted and left out; their images stay in the gallery.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.adapters.base import TIMING, Family, Feature, Model, Place, Solved, Tools
+from f2vbench.adapters.base import TIMING, CompletedUnit, FeatureKind, TaskAdapter, UnitContext
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
+from f2vbench.store.record_schema import Solution
 
 _ABOUT = ("patient", "modality", "eye", "view")
 
 
-class Retrieval(Family):
+class Retrieval(TaskAdapter):
     """The same patient's other images among many, by cosine similarity of frozen embeddings."""
 
     name = "retrieval"
@@ -29,7 +31,7 @@ class Retrieval(Family):
     protocols = ("zero-shot",)
     main_metrics = ("recall@1", "recall@5", "recall@10", "mean_recall")
 
-    def places(self, settings: RunSettings) -> list[Place]:
+    def conditions(self, settings: RunSettings) -> list[tuple[Protocol, int | None]]:
         """One place, whatever ``shots`` says, for there is no support set; none where ``protocol`` asks for others."""
         if settings.index != "Flat":
             from f2vbench.metrics.approximate_index import factory_error
@@ -42,36 +44,36 @@ class Retrieval(Family):
                 )
         return [("zero-shot", 0)] if settings.protocol is None or "zero-shot" in settings.protocol else []
 
-    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
+    def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         return None if model.kind in ("features", "vector") else "it gives no embedding to compare images by"
 
-    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+    def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
         return "embedding"
 
-    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         return (*(("precision",) if model.kind == "features" else ()), "index", "pca", "variant")
 
-    def rehearsal(
-        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    def timing_trial(
+        self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
         return Episode((), (str(index.image.iloc[0]), str(index.image.iloc[-1])), seed=0), settings
 
-    def solve(self, tools: Tools, episode: Episode) -> Solved:
+    def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         """Rank the gallery for each of its images; the first images found are stored with their similarities."""
         from f2vbench.adapters.retrieval_gallery import measure  # FAISS takes a moment to load
 
         started = time.perf_counter()
-        settings = tools.settings
-        images = tools.index.set_index("image", drop=False)
+        settings = context.settings
+        images = context.index.set_index("image", drop=False)
         gallery = images.loc[list(episode.test)].drop_duplicates("sha256")  # sorted by id, as episodes are
         names = list(gallery.image)
         about = {column: gallery[column].to_numpy(str) for column in _ABOUT}
         for variant in settings.variant:
-            _refuse_unknown(variant, about, tools.unit.task)
-        vectors = _embeddings(tools, names)
+            _refuse_unknown(variant, about, context.unit.task)
+        vectors = _embeddings(context, names)
         if settings.pca is not None:
             outside = images[~images.patient.isin(set(gallery.patient))].drop_duplicates("sha256")
-            vectors = _projected(vectors, _embeddings(tools, list(outside.image)), settings.pca, tools.unit.task)
+            vectors = _projected(vectors, _embeddings(context, list(outside.image)), settings.pca, context.unit.task)
         prepared = time.perf_counter()
         try:
             found = measure(vectors, about["patient"], names, about, settings.variant, settings.index)
@@ -81,22 +83,22 @@ class Retrieval(Family):
                 f"it ({error}): choose another, or Flat"
             ) from None
         found["counts"]["copies left out"] = len(episode.test) - len(gallery)
-        kept = tools.keep_predictions(found.pop("arrays"))
+        kept = context.store_predictions(found.pop("arrays"))
         timing = {**TIMING, "scored": len(names), "map_bytes": kept["bytes"]}
         timing["score_seconds"] = prepared - started
         timing["measure_seconds"] = time.perf_counter() - prepared
         told = {"gallery": names, "about": {column: list(map(str, values)) for column, values in about.items()}}
-        return Solved({**found, **told, "predictions": kept}, timing)
+        return CompletedUnit(cast(Solution, {**found, **told, "predictions": kept}), timing)
 
 
-def _embeddings(tools: Tools, names: list[str]) -> np.ndarray:
+def _embeddings(context: UnitContext, names: list[str]) -> np.ndarray:
     """(n, width) of images, all of them finite."""
     if not names:
         return np.zeros((0, 0), np.float32)
-    vectors = tools.embeddings()(names)
+    vectors = context.embedding_reader()(names)
     if not np.isfinite(vectors).all():
         bad = [name for name, row in zip(names, vectors, strict=True) if not np.isfinite(row).all()]
-        raise DataError(f"{tools.model.name}: the embedding of {', '.join(bad)} holds numbers that are not finite")
+        raise DataError(f"{context.model.name}: the embedding of {', '.join(bad)} holds numbers that are not finite")
     return vectors
 
 

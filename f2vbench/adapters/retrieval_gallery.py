@@ -69,7 +69,7 @@ def measure(
         index: FAISS factory string.
 
     Returns:
-        ``metrics``, ``reasons`` and ``per_image`` as `f2vbench.adapters.base.Solved` has them, ``counts``, and
+        ``metrics``, ``reasons`` and ``per_image`` as `f2vbench.adapters.base.CompletedUnit` has them, ``counts``, and
         ``arrays``: ``queries`` (positions of those that count), ``found`` (their first ten) and ``similarity``.
 
     Raises:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.adapters.base import Family, Feature, Model, Solved, Tools
+from f2vbench.adapters.base import CompletedUnit, FeatureKind, TaskAdapter, UnitContext
 from f2vbench.adapters.segmenters import (
     ADAPTER_VERSION,
     ScoreMap,
@@ -24,6 +24,8 @@ from f2vbench.adapters.segmenters import (
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
+from f2vbench.encoders.spec import ModelSpec
+from f2vbench.store.record_schema import Solution
 from f2vbench.store.score_maps import decode, encode
 
 _READINGS = {
@@ -37,16 +39,16 @@ _READINGS = {
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
-class VesselSegmentation(Family):
+class VesselSegmentation(TaskAdapter):
     """A vessel decoder on an encoder's maps, generated angiograms, filters, and a network from scratch."""
 
     name = "segmentation"
     version = ADAPTER_VERSION
     protocols = ("zero-shot", "few-shot", "supervised")
     main_metrics = ("auroc", "dice")
-    wants_gpu = True
+    slow_on_cpu = True
 
-    def refusal(self, model: Model, protocol: Protocol, settings: RunSettings) -> str | None:
+    def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         if model.kind == "fusion":
             return "fusions join embeddings, and have no map to find vessels in"
         if model.kind == "vector":
@@ -59,7 +61,7 @@ class VesselSegmentation(Family):
             return "it learns from the support images alone, and there are none"
         return None if model.can_generate else "it generates no angiogram to read vessels from"
 
-    def feature(self, model: Model, protocol: Protocol, settings: RunSettings) -> Feature | None:
+    def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
         if model.kind == "score":
             return "score"
         if model.kind == "scratch":
@@ -68,7 +70,7 @@ class VesselSegmentation(Family):
             return "frames"
         return "pyramid" if settings.finetune == "frozen" else None
 
-    def deciding_settings(self, model: Model, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+    def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         names: tuple[str, ...] = ("threshold",)
         if model.kind == "scratch":
             names += ("scratch",)
@@ -76,19 +78,19 @@ class VesselSegmentation(Family):
             names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
 
-    def steps(self, model: Model, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+    def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         if model.kind == "score" or protocol == "zero-shot":
             return 0
         return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(len(episode.support))
 
-    def rehearsal(
-        self, model: Model, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
+    def timing_trial(
+        self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
-        episode, _ = super().rehearsal(model, index, protocol, settings, steps)
+        episode, _ = super().timing_trial(model, index, protocol, settings, steps)
         few = settings.scratch.model_copy(update={"steps": steps})
         return episode, settings.model_copy(update={"steps": steps, "scratch": few})
 
-    def notes(self, units: Iterable[tuple[Model, Protocol]], settings: RunSettings) -> list[str]:
+    def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         generating = sorted({model.name for model, protocol in units if protocol == "zero-shot" and model.can_generate})
         if not generating:
             return []
@@ -97,9 +99,9 @@ class VesselSegmentation(Family):
             "angiogram (of the one frame, where a model makes one)"
         ]
 
-    def solve(self, tools: Tools, episode: Episode) -> Solved:
+    def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         """Solve and measure. What is measured are the score maps as stored, so that anyone can measure them again."""
-        solution = solve(_segmenter(tools), episode, tools.photograph, tools.settings)
+        solution = solve(_segmenter(context), episode, context.photograph, context.settings)
         stored: dict[str, dict[str, Any]] = {}
 
         def as_stored() -> Iterator[tuple[Photograph, ScoreMap]]:
@@ -107,7 +109,7 @@ class VesselSegmentation(Family):
                 png, meta = encode(score_map.values, probability=solution.probability)
                 solution.timing["map_bytes"] += len(png)
                 view = None if score_map.view is None else asdict(score_map.view)
-                stored[photograph.name] = {**tools.keep_map(png), **meta, "view": view}
+                stored[photograph.name] = {**context.store_map(png), **meta, "view": view}
                 yield photograph, ScoreMap(decode(png, meta), score_map.view)
 
         started = time.perf_counter()
@@ -115,19 +117,21 @@ class VesselSegmentation(Family):
         timing = dict(solution.timing)
         timing["measure_seconds"] = time.perf_counter() - started - timing["score_seconds"]
         threshold = {"value": solution.threshold, "rule": solution.threshold_rule}
-        return Solved({"threshold": threshold, **measured, "maps": stored}, timing)
+        return CompletedUnit(cast(Solution, {"threshold": threshold, **measured, "maps": stored}), timing)
 
 
-def _segmenter(tools: Tools) -> Segmenter:
-    if tools.model.kind == "score":
-        return TrainingFree(lambda photograph: ScoreMap(tools.scores(photograph)), threshold=None)
+def _segmenter(context: UnitContext) -> Segmenter:
+    if context.model.kind == "score":
+        return TrainingFree(lambda photograph: ScoreMap(context.score_map(photograph)), threshold=None)
     from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
 
-    if tools.model.kind == "scratch":
-        return ScratchSegmenter(tools.settings, tools.device)
-    if tools.unit.protocol == "zero-shot":
-        return TrainingFree(partial(_generated, tools.maps("frames"), tools.settings), threshold=0.5)
-    return DecoderSegmenter(tools.encoder(), tools.maps("pyramid"), tools.settings, tools.device, tools.precision)
+    if context.model.kind == "scratch":
+        return ScratchSegmenter(context.settings, context.device)
+    if context.unit.protocol == "zero-shot":
+        return TrainingFree(partial(_generated, context.feature_reader("frames"), context.settings), threshold=0.5)
+    return DecoderSegmenter(
+        context.encoder(), context.feature_reader("pyramid"), context.settings, context.device, context.precision
+    )
 
 
 def _generated(

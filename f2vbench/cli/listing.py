@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from f2vbench.adapters.registry import FAMILIES, family_named
+from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
@@ -27,7 +27,7 @@ def tasks(_: ListSettings) -> str:
         except F2VBenchError:
             where = "no data: give data=folder" if card.phantom is None else "made on first use"
         rows.append([name, card.family, card.title, where])
-    run = [f"  {name}: {', '.join(family_named(name).protocols)}" for name in FAMILIES]
+    run = [f"  {name}: {', '.join(adapter_for(name).protocols)}" for name in ADAPTERS]
     return "\n".join([layout(["task", "family", "data set", "folder"], rows), "", "what runs, by family:", *run])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import fill
 
-from f2vbench.adapters.registry import family_named
+from f2vbench.adapters.registry import adapter_for
 from f2vbench.runner.estimate import Estimate
 from f2vbench.runner.plan import Plan
 from f2vbench.utils.system import has_gpu
@@ -38,7 +38,7 @@ def ahead(plan: Plan, found: Estimate | None) -> str:
     known = f"about {time_and_disk(found)}" if found else _UNKNOWN
     lines = [f"{len(plan.missing)} of {len(plan.units)} units to run, {known}"]
     learning = any(
-        family_named(plan.tasks[unit.task].card.family).wants_gpu
+        adapter_for(plan.tasks[unit.task].card.family).slow_on_cpu
         and plan.models[unit.encoder].uses_torch
         and unit.protocol != "zero-shot"
         for unit in plan.missing

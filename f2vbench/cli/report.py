@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from f2vbench.adapters.registry import family_named
+from f2vbench.adapters.registry import adapter_for
 from f2vbench.analysis.retrieval import untold
 from f2vbench.errors import StoreError
 from f2vbench.report.settings import ReportSettings
@@ -44,12 +44,12 @@ def tables(
             the summary that is no baseline.
         procedure: which t-test is made over seeds, and how p-values are adjusted.
     """
-    by_task = {task: metrics or family_named(family).main_metrics for task, family in results.families.items()}
+    by_task = {task: metrics or adapter_for(family).main_metrics for task, family in results.families.items()}
     summary = results.summary(metrics or by_task)
     reference = _compared(summary, reference)
     comparison = results.compare(reference, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
     notes = [f"note: {note}" for note in results.notes]
-    shots_of = {task: family_named(family).shots_of for task, family in results.families.items()}
+    shots_of = {task: adapter_for(family).shots_suffix for task, family in results.families.items()}
     blocks = [results_text(summary, comparison, by_task, shots_of)]
     if len(results.attention):
         blocks.append(attention_text(results.attention, shots_of))

@@ -139,7 +139,7 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
     """Rates of a unit's kind and of its encoding, measured now and remembered."""
     what = context.feature(unit)
     if what is not None:
-        names = context.family(unit.task).photographs(context.tasks[unit.task].index).image.astype(str)
+        names = context.adapter(unit.task).input_images(context.tasks[unit.task].index).image.astype(str)
         for model in context.models[unit.encoder].part_names:
             item = Extract(model, unit.task, what, (names.iloc[0], names.iloc[-1]))
             learn_rates(context, item, worker.do(item))
@@ -149,8 +149,8 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
 
 
 def _steps(unit: Unit, context: Context, episode: Episode) -> int:
-    family = context.family(unit.task)
-    return family.steps(context.models[unit.encoder], unit.protocol, context.settings, episode)
+    adapter = context.adapter(unit.task)
+    return adapter.fit_steps(context.models[unit.encoder], unit.protocol, context.settings, episode)
 
 
 def _stored(context: Context, model: str, task: str, what: str, images: tuple[str, ...]) -> int:

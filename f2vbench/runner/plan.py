@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from f2vbench.adapters.registry import FAMILIES, family_named
+from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_cards import TaskCard
@@ -83,14 +83,14 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         solved = [(models[unit.encoder], unit.protocol) for unit in mine if tasks[unit.task].card.family == family]
-        notes += family_named(family).notes(solved, settings)
+        notes += adapter_for(family).notes(solved, settings)
     notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
     return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
 
 
 def _baselines(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
     """Names of the baselines asked for; all is those of the tasks' families."""
-    families = dict.fromkeys(card.family for card in cards) or FAMILIES
+    families = dict.fromkeys(card.family for card in cards) or ADAPTERS
     known = list(dict.fromkeys(name for family in families for name in baseline_names(family)))
     if settings.baselines in (["all"], ["none"]):
         return known if settings.baselines == ["all"] else []
@@ -135,15 +135,15 @@ def _expand(
 ) -> list[Unit]:
     units = []
     for task in tasks.values():
-        family = family_named(task.card.family)
-        places = family.places(settings)
+        adapter = adapter_for(task.card.family)
+        places = adapter.conditions(settings)
         if not places:
-            left_out.append(f"{task.card.name}: {family.name} knows the protocol {', '.join(family.protocols)} only")
+            left_out.append(f"{task.card.name}: {adapter.name} knows the protocol {', '.join(adapter.protocols)} only")
         for protocol, shots in places:
             for spec in models.values():
-                if _belongs_elsewhere(settings, spec, family.name):
+                if _belongs_elsewhere(settings, spec, adapter.name):
                     continue
-                reason = family.refusal(spec, protocol, settings)
+                reason = adapter.unsupported_reason(spec, protocol, settings)
                 if reason:
                     left_out.append(f"{spec.name} · {protocol}: {reason}")
                     continue
@@ -159,7 +159,7 @@ def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dic
     """Raise DataError with all that makes a task's data unfit for one of its models."""
     problems: dict[str, None] = {}
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
-        found = family_named(tasks[task].card.family).problems(models[model], tasks[task].index)
+        found = adapter_for(tasks[task].card.family).data_problems(models[model], tasks[task].index)
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:
         raise DataError(list(problems))

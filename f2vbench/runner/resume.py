@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from f2vbench.adapters.registry import family_named
+from f2vbench.adapters.registry import adapter_for
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.task_cards import card_hash
@@ -18,15 +18,15 @@ from f2vbench.store.runs import RunFolder
 def identity_of(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
     """Everything that decides a unit's result, apart from its place in the grid."""
     values = settings.model_dump(mode="json")
-    family = family_named(task.card.family)
+    adapter = adapter_for(task.card.family)
     return {
         "kind": spec.kind,
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in family.deciding_settings(spec, protocol, settings)}
-        | family.measured_with(),
-        "adapter": family.version,
+        "settings": {name: values[name] for name in adapter.fingerprint_settings(spec, protocol, settings)}
+        | adapter.metric_networks(),
+        "adapter": adapter.version,
     }
 
 

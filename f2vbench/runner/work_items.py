@@ -37,16 +37,16 @@ def _groups(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
     by_seeds: dict[tuple[object, ...], list[Unit]] = {}
     for unit in units:
         model = context.models[unit.encoder]
-        if context.family(unit.task).together(model, unit.protocol, context.settings):
+        if context.adapter(unit.task).runs_jointly(model, unit.protocol, context.settings):
             by_seeds.setdefault((unit.encoder, unit.task, unit.protocol, unit.shots), []).append(unit)
         else:
             alone.append((unit,))
     groups: dict[tuple[object, ...], list[tuple[list[Unit], int]]] = {}
     for same in by_seeds.values():
-        family, first = context.family(same[0].task), same[0]
+        adapter, first = context.adapter(same[0].task), same[0]
         episodes = [context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in same]
-        images = sum(len(family.read_by(episode, first.protocol, context.settings)) for episode in episodes)
-        alike = groups.setdefault((family.name, first.protocol, first.shots, len(episodes[0].support)), [])
+        images = sum(len(adapter.required_images(episode, first.protocol, context.settings)) for episode in episodes)
+        alike = groups.setdefault((adapter.name, first.protocol, first.shots, len(episodes[0].support)), [])
         held, read = alike.pop() if alike else ([], 0)
         if held and (len(held) + len(same) > _UNITS_TOGETHER or read + images > _IMAGES_TOGETHER):
             alike.append((held, read))
@@ -62,7 +62,7 @@ def images_to_encode(units: Iterable[Unit], context: Context) -> dict[tuple[str,
         what = context.feature(unit)
         if what is not None:
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            read = context.family(unit.task).read_by(episode, unit.protocol, context.settings)
+            read = context.adapter(unit.task).required_images(episode, unit.protocol, context.settings)
             for model in context.models[unit.encoder].part_names:
                 wanted.setdefault((model, unit.task, what), {}).update(dict.fromkeys(read))
     return {key: tuple(sorted(images)) for key, images in wanted.items()}

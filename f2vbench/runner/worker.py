@@ -14,7 +14,7 @@ from f2vbench.data.episodes import Episode
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.encoding import encode_group
-from f2vbench.runner.unit_tools import UnitTools
+from f2vbench.runner.unit_context import WorkerUnitContext
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.record_schema import EpisodeRecord, Provenance, UnitRecord, UnitResult
@@ -92,10 +92,10 @@ class Worker:
     def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
         """Timing of a unit cut down to a few optimiser steps and images; nothing is recorded."""
         index = self._context.tasks[unit.task].index
-        family = self._context.family(unit.task)
+        adapter = self._context.adapter(unit.task)
         model = self._context.models[unit.encoder]
-        episode, settings = family.rehearsal(model, index, unit.protocol, self._settings, steps)
-        return family.solve(self._tools(unit, settings, folder=None), episode).timing
+        episode, settings = adapter.timing_trial(model, index, unit.protocol, self._settings, steps)
+        return adapter.run_unit(self._unit_context(unit, settings, folder=None), episode).timing
 
     def _extract(self, item: Extract) -> Outcome:
         openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
@@ -113,8 +113,8 @@ class Worker:
 
     def _recorded(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
         episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
-        tools = [self._tools(unit, self._settings, self._run) for unit in units]
-        solutions = self._context.family(units[0].task).solve_together(tools, episodes)
+        contexts = [self._unit_context(unit, self._settings, self._run) for unit in units]
+        solutions = self._context.adapter(units[0].task).run_units(contexts, episodes)
         for unit, episode, solved in zip(units, episodes, solutions, strict=True):
             result = cast(UnitResult, {"episode": self._episode_record(unit.task, episode), **solved.result})
             self._run.write(unit.name, self._record(unit, result, solved.timing))
@@ -135,9 +135,9 @@ class Worker:
             record["val"] = list(episode.val)
         return record
 
-    def _tools(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> UnitTools:
+    def _unit_context(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> WorkerUnitContext:
         embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
-        return UnitTools(unit, settings, self._resources, embeddings, folder)
+        return WorkerUnitContext(unit, settings, self._resources, embeddings, folder)
 
     def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
         """Embeddings of a task by model, kept until other models' turn."""
@@ -165,8 +165,8 @@ class Worker:
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
-            "main_metrics": list(self._context.family(unit.task).main_metrics),
-            "lower_is_better": list(self._context.family(unit.task).lower_is_better),
+            "main_metrics": list(self._context.adapter(unit.task).main_metrics),
+            "lower_is_better": list(self._context.adapter(unit.task).lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,
             "weights": spec.weights_label,

@@ -15,7 +15,7 @@ from matplotlib import rc_context
 from PIL import Image
 
 from f2vbench import Results
-from f2vbench.adapters.registry import FAMILIES, family_named
+from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.main import main
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.report.content import content
@@ -375,8 +375,8 @@ def test_shots_of_each_class_are_told_so_and_families_agree(tmp_path):
     assert held.told[0].title == "Title of dr, few-shot, 2 a class"
     assert held.places[0].columns[1].group == "2 a class"
     assert held.comparisons[0].rows[0][0].text == "Title of dr, few-shot, 2 a class"
-    for name in FAMILIES:
-        assert SHOTS_OF.get(name, "") == family_named(name).shots_of
+    for name in ADAPTERS:
+        assert SHOTS_OF.get(name, "") == adapter_for(name).shots_suffix
 
 
 def test_attention_of_classes_with_odd_names_is_a_table_everywhere():

@@ -80,8 +80,8 @@ def tuning_of(words: dict) -> tuple[Tuning, Worker]:
     worker = Worker(Context(plan.settings, plan.tasks, plan.models, plan.folder.path))
     (unit,) = (unit for unit in plan.units if unit.seed == 0)
     episode = plan.tasks["tiny"].episode(unit.protocol, unit.shots, unit.seed)
-    tools = worker._tools(unit, plan.settings, folder=None)
-    read = Classification().read_by(episode, unit.protocol, plan.settings)
+    tools = worker._unit_context(unit, plan.settings, folder=None)
+    read = Classification().required_images(episode, unit.protocol, plan.settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Tuning(tools, labelled(tools, episode, read)), worker
@@ -208,7 +208,7 @@ def test_a_run_with_baselines_from_plan_to_methods(words, tmp_path):
     episode = plan.tasks["tiny"].episode("few-shot", 2, 0)
     chooses = plan.settings.model_copy(update={"select": "val"})
     for settings, val in ((plan.settings, 0), (chooses, len(episode.val))):
-        steps = Classification().steps(plan.models[MODEL], "few-shot", settings, episode)
+        steps = Classification().fit_steps(plan.models[MODEL], "few-shot", settings, episode)
         assert steps == 2 * (3 * 4 + val)
     results = bench.run(Silent())
     methods = " ".join(content(results).methods)

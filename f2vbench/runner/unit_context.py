@@ -1,14 +1,13 @@
-"""What a family's `solve` works with: one unit's data, model and features, and a place for its predictions."""
+"""Unit context of a worker: loads data, models and features, and stores predictions in the run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pandas import DataFrame
 
-from f2vbench.adapters.base import Embeddings, Feature
+from f2vbench.adapters.base import EmbeddingReader, FeatureKind, FeatureReader, UnitContext
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
@@ -18,15 +17,21 @@ from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.record_schema import StoredFile
 from f2vbench.store.runs import RunFolder
 
+if TYPE_CHECKING:
+    import torch
+
 _NOT_STORED: StoredFile = {"sha256": "", "bytes": 0}
 
 
-class UnitTools:
-    """`f2vbench.adapters.base.Tools` of one unit.
+class WorkerUnitContext(UnitContext):
+    """A unit's context, backed by the resources of a worker.
 
     Args:
-        embeddings: of the unit's task, by model: its own, or those of its parts.
-        folder: where predictions are stored; None in a rehearsal, which stores none.
+        unit: The unit to run.
+        settings: Settings of the run.
+        resources: Models, photographs and features of the worker.
+        embeddings: Embedding readers by encoder: one, or one for each encoder of a fusion.
+        folder: Run folder that stores predictions; None in a timing trial, which stores nothing.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class UnitTools:
         unit: Unit,
         settings: RunSettings,
         resources: Resources,
-        embeddings: Mapping[str, Embeddings],
+        embeddings: Mapping[str, EmbeddingReader],
         folder: RunFolder | None,
     ):
         self.unit, self.settings = unit, settings
@@ -49,12 +54,9 @@ class UnitTools:
         return self._resources.context.tasks[self.unit.task]
 
     @property
-    def index(self) -> DataFrame:
-        return self.task.index
-
-    @property
-    def device(self) -> Any:
-        return self._resources.device
+    def device(self) -> torch.device:
+        device: torch.device = self._resources.device
+        return device
 
     @property
     def precision(self) -> str:
@@ -66,22 +68,16 @@ class UnitTools:
     def encoder(self) -> Any:
         return self._resources.encoder(self.unit.encoder)
 
-    def maps(self, what: Feature) -> Callable[[Photograph], list[np.ndarray]]:
-        return self._resources.maps(self.unit.encoder, what)
+    def feature_reader(self, kind: FeatureKind) -> FeatureReader:
+        return self._resources.maps(self.unit.encoder, kind)
 
-    def scores(self, photograph: Photograph) -> np.ndarray:
-        return self._resources.maps(self.unit.encoder, "score")(photograph)[0]
-
-    def embeddings(self) -> Embeddings:
-        return self._embeddings[self.unit.encoder]
-
-    def embeddings_by_part(self) -> dict[str, Embeddings]:
+    def embedding_readers(self) -> dict[str, EmbeddingReader]:
         return dict(self._embeddings)
 
-    def keep_map(self, png: bytes) -> StoredFile:
+    def store_map(self, png: bytes) -> StoredFile:
         if self._folder is None:
             return _NOT_STORED.copy()
         return {"sha256": self._folder.put_map(png), "bytes": len(png)}
 
-    def keep_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
+    def store_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
         return _NOT_STORED.copy() if self._folder is None else self._folder.put_predictions(arrays)
