@@ -1,4 +1,4 @@
-.PHONY: demo test lint
+.PHONY: demo test lint docs notebooks
 
 PYTHON ?= python
 DEMO = .venv/bin/f2vbench
@@ -22,3 +22,11 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy f2vbench
+	lint-imports
+
+docs:
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The documentation: docs/_build/html/index.html"
+
+notebooks:
+	$(PYTHON) -m pytest --nbmake --nbmake-timeout=300 --no-header -p no:doctest examples

@@ -69,7 +69,9 @@ def _settings_page() -> str:
 
 def _task_cards_page() -> str:
     """The keys of a task card, and every card that is installed with the package."""
-    keys = [(f"`{name}`", field.description or "") for name, field in TaskCard.model_fields.items() if not field.exclude]
+    keys = [
+        (f"`{name}`", field.description or "") for name, field in TaskCard.model_fields.items() if not field.exclude
+    ]
     sections = [
         "# Task cards",
         "A task is a YAML file, `tasks/<name>.yaml`. [Own data](../../tutorials/own-data.md) shows how to write one. "
@@ -128,7 +130,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text.replace("|", "\\|")
+    return (
+        " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text.replace("|", "\\|")
+    )
 
 
 def _code(text: str) -> str:
