@@ -55,9 +55,9 @@ def _settings_page() -> str:
     """Every key of every verb, with its default and meaning."""
     sections = [
         "# Settings keys",
-        "Keys are written `key=value` on the command line, as YAML in a file (`@settings.yaml`), and as keyword arguments "
-        "in Python. `f2vbench <verb> --help` prints the same list. Where the default depends on the preset, each preset's "
-        "value is listed.",
+        "Keys are written `key=value` on the command line, as YAML in a file (`@settings.yaml`), and as keyword "
+        "arguments in Python. `f2vbench <verb> --help` prints the same list. Where the default depends on the preset, "
+        "the value of each preset is listed.",
     ]
     for verb, (model, purpose) in VERBS.items():
         sections += [f"## `f2vbench {verb}`", purpose]
