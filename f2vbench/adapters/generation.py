@@ -30,7 +30,8 @@ from f2vbench.data.video_folders import read_video_folder
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.names import FRAME_METRICS, LOWER_IS_BETTER, STAND_IN_METRIC
-from f2vbench.pretrained.weights_cards import find_weights, weights_card
+from f2vbench.pretrained.weights_cards import weights_card
+from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.store.record_schema import MapEntry, Solution
 
 FRAMES = 12

@@ -11,7 +11,8 @@ from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
 from f2vbench.encoders.registry import trainable_families
 from f2vbench.errors import F2VBenchError, WeightsError
-from f2vbench.pretrained.weights_cards import default_card, find_weights, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import default_card, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.runner.work_items import workers
 from f2vbench.utils.files import cache_folder, write_atomically
 from f2vbench.utils.system import cores, machine, memory_bytes, software

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from f2vbench.config.parsing import AnySettings, parse, usage
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
-from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, is_here, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights, is_available
 from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
 from f2vbench.utils.text import layout
 
@@ -106,7 +107,7 @@ def _check(words: list[str]) -> str:
     for name in weights_cards() if found is None else [found[0]]:
         try:
             card = weights_card(name)
-            absent = found is None and card.kind == "download" and not is_here(card)
+            absent = found is None and card.kind == "download" and not is_available(card)
             rows.append([name, "not on this machine" if absent else _checked(card)])
         except F2VBenchError as error:
             problems += error.problems
@@ -158,7 +159,7 @@ def _push(words: list[str]) -> str:
 
 def _place(card: WeightsCard) -> str:
     try:
-        return str(find_weights(card)) if is_here(card) else "not on this machine"
+        return str(find_weights(card)) if is_available(card) else "not on this machine"
     except WeightsError as error:
         return str(error)
 

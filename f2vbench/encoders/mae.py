@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_models import Sight, TimmEncoder, timm
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import match_state_dict, read_state_dict
+from f2vbench.pretrained.checkpoints import read_state_dict
+from f2vbench.pretrained.state_dicts import match_state_dict
 
 PATCH = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -12,7 +12,8 @@ from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME, fetch
-from f2vbench.pretrained.weights_cards import find_weights, model_cards
+from f2vbench.pretrained.weights_cards import model_cards
+from f2vbench.pretrained.weights_files import find_weights
 
 CUTS = (17, 19, 25, 39)
 """Layers of a pix2pixHD generator at which its encoder may end; 39 is the whole generator."""

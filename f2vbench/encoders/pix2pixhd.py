@@ -27,13 +27,8 @@ from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import (
-    compare_state_dict,
-    file_sha256,
-    match_state_dict,
-    read_metadata,
-    read_state_dict,
-)
+from f2vbench.pretrained.checkpoints import file_sha256, read_metadata, read_state_dict
+from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""

@@ -23,8 +23,9 @@ from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.timm_models import Sight, TimmEncoder, initial_seed, timm
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import load_in_parts, read_state_dict
+from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.hub import fetch_weights
+from f2vbench.pretrained.state_dicts import load_in_parts
 from f2vbench.pretrained.weights_cards import weights_card
 
 _GREEN = "retfound-green"

@@ -21,7 +21,8 @@ from f2vbench.encoders.model_family import UNTRAINED
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_layers import add_drop_path, layer_distances
 from f2vbench.errors import SettingsError, WeightsError
-from f2vbench.pretrained.checkpoints import match_state_dict, read_state_dict
+from f2vbench.pretrained.checkpoints import read_state_dict
+from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()

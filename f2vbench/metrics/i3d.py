@@ -13,7 +13,8 @@ from torch.nn import functional
 from f2vbench.errors import WeightsError
 from f2vbench.metrics.frechet import FrechetDistance, frechet_distance
 from f2vbench.metrics.image_quality import check_frames
-from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, how_to_get, weights_card
+from f2vbench.pretrained.weights_cards import WeightsCard, weights_card
+from f2vbench.pretrained.weights_files import download_instructions, find_weights
 
 I3D_CARD = "i3d-kinetics400"
 LEAST_FRAMES = 10
@@ -42,7 +43,7 @@ def load_i3d(
         return torch.jit.load(str(file), map_location=device).eval()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{file}: can't be read as TorchScript ({reason}); {how_to_get(card)}") from error
+        raise WeightsError(f"{file}: can't be read as TorchScript ({reason}). {download_instructions(card)}") from error
 
 
 def i3d_features(video: np.ndarray, network: nn.Module) -> np.ndarray:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from f2vbench.errors import WeightsError
 from f2vbench.metrics.image_quality import broadcast_mask, check_frames
-from f2vbench.pretrained.checkpoints import compare_state_dict, match_state_dict, read_state_dict
-from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, weights_card
+from f2vbench.pretrained.checkpoints import read_state_dict
+from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
+from f2vbench.pretrained.weights_cards import WeightsCard, weights_card
+from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 LPIPS_CARD = "lpips-alex"

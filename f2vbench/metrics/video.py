@@ -25,7 +25,8 @@ from f2vbench.metrics.i3d import I3D_CARD, i3d_features, load_i3d
 from f2vbench.metrics.image_quality import check_frames, psnr_unchecked, ssim_unchecked
 from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_unchecked
 from f2vbench.metrics.names import STAND_IN, STAND_IN_METRIC, VIDEO_METRICS
-from f2vbench.pretrained.weights_cards import not_here, weights_card
+from f2vbench.pretrained.weights_cards import weights_card
+from f2vbench.pretrained.weights_files import note_if_absent
 
 VideoProtocol = Literal["standard", "paper-compat"]
 ALL = "all"
@@ -162,7 +163,7 @@ def _load(trunk: str | Path | nn.Module | None, i3d: str | Path | nn.Module | No
         except WeightsError as error:
             if given is not None:
                 raise
-            loaded[metric], reasons[metric] = None, not_here(weights_card(card)) or str(error)
+            loaded[metric], reasons[metric] = None, note_if_absent(weights_card(card)) or str(error)
     return _Networks(loaded["lpips"], loaded["fvd"], reasons)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from f2vbench.config.parsing import build
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.hub import SCHEME, hub_errors
-from f2vbench.pretrained.weights_cards import WeightsCard, find_weights, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.publish.make_card import card_of, card_text, read_export
 from f2vbench.publish.readme import model_card
 from f2vbench.publish.settings import MakeSettings, PushSettings

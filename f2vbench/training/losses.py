@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import match_state_dict, read_state_dict
+from f2vbench.pretrained.checkpoints import read_state_dict
+from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 Judged = Sequence[Sequence[Tensor]]

@@ -28,7 +28,8 @@ from torch.utils.data import Dataset
 
 from f2vbench.data.video_files import encode_gif
 from f2vbench.pretrained.checkpoints import file_sha256
-from f2vbench.pretrained.weights_cards import find_weights, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.training.checkpoints import check_same_training, load_checkpoint, save_checkpoint
 from f2vbench.training.data.batches import VideoLoader, epoch_order
 from f2vbench.training.distributed import rank, wait_for_all, world_size

@@ -13,7 +13,7 @@ from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained import checkpoints
+from f2vbench.pretrained import state_dicts
 from tests.helpers.retfound_files import TINY, dinov2_file, load, mae_file, network_of, same
 
 
@@ -62,11 +62,11 @@ def test_retfound_green_is_a_bare_state_dict(tmp_path):
 
 
 def test_the_file_is_mapped_anew_between_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_MAPPED_AT_ONCE", 20_000)
+    monkeypatch.setattr(state_dicts, "_MAPPED_BYTES", 20_000)
     network = network_of("mae")
     reads = []
     monkeypatch.setattr(
-        checkpoints, "read_state_dict", lambda path, read=checkpoints.read_state_dict: reads.append(path) or read(path)
+        state_dicts, "read_state_dict", lambda path, read=state_dicts.read_state_dict: reads.append(path) or read(path)
     )
     assert same(load(tmp_path / "w.pth", mae_file(network.state_dict())), network)
     own = sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -31,7 +31,7 @@ def test_absent_released_weights_say_where_to_ask_and_how_to_log_in(no_network):
     told = str(caught.value)
     for part in (
         "RETFound_mae_meh.pth is not on this machine",
-        "ask for access at https://huggingface.co/YukunZhou/RETFound_mae_meh",
+        "Request access at https://huggingface.co/YukunZhou/RETFound_mae_meh",
         "CC BY-NC 4.0",
         "hf auth login",
         "hf download YukunZhou/RETFound_mae_meh RETFound_mae_meh.pth --local-dir",
@@ -42,7 +42,7 @@ def test_absent_released_weights_say_where_to_ask_and_how_to_log_in(no_network):
 
 def test_absent_green_weights_say_what_to_download(no_network):
     with pytest.raises(
-        WeightsError, match=r"retfoundgreen_statedict\.pth is not on this machine; download https://git"
+        WeightsError, match=r"retfoundgreen_statedict\.pth is not on this machine. Download https://git"
     ):
         load_encoder("retfound-green")
 
@@ -65,7 +65,7 @@ def test_what_the_hub_refuses_is_told_with_its_reason(no_network, monkeypatch):
         raise PermissionError("Access to model is restricted\nask first")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
-    with pytest.raises(WeightsError, match=r"\(PermissionError: Access to model is restricted\); ask for access at"):
+    with pytest.raises(WeightsError, match=r"\(PermissionError: Access to model is restricted\)\. Request access at"):
         load_encoder("retfound:dinov2_shanghai")
     assert asked == [("YukunZhou/RETFound_dinov2_shanghai", "RETFound_dinov2_shanghai.pth", None)]
 

@@ -35,7 +35,7 @@ def test_without_weights_lpips_and_fvd_are_missing_with_what_to_download(no_weig
     assert every["lpips"].value is None
     assert "alexnet-owt-7be5be79.pth" in every["lpips"].note
     assert every["fvd"].value is None
-    assert "`f2vbench weights where i3d-kinetics400` tells how to get it" in every["fvd"].note
+    assert "`f2vbench weights where i3d-kinetics400` says how to get it" in every["fvd"].note
     assert str(tmp_path) not in every["fvd"].note  # read on other machines too
     assert every["psnr"].value == pytest.approx(psnr(real, fake).mean())
     assert every["psnr"].unit == "dB"

@@ -15,7 +15,8 @@ from torch import nn
 
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained import checkpoints
-from f2vbench.pretrained.checkpoints import compare_state_dict, file_sha256, match_state_dict, read_state_dict
+from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
+from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
 
 
 class _Attack:

@@ -82,7 +82,7 @@ def test_a_larger_card_takes_over_by_data_alone_and_the_nearest_folder_decides(c
     assert parse_model("pix2pixhd").name == "pix-a"
     a, b = cards / "pix-a.yaml", cards / "pix-b.yaml"
     b.write_text(b.read_text() + "default_of: pix2pixhd\n")
-    with pytest.raises(WeightsError, match=r"stands in pix-a\.yaml and pix-b\.yaml"):
+    with pytest.raises(WeightsError, match=r"pix-a\.yaml and pix-b\.yaml both have default_of: pix2pixhd"):
         parse_model("pix2pixhd")
     a.write_text(a.read_text().replace("default_of: pix2pixhd\n", ""))
     assert parse_model("pix2pixhd").name == "pix-b"

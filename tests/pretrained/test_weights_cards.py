@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.weights_cards import find_weights, read_weights_card, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights
 
 CARD = """
 name: toy
@@ -29,7 +30,7 @@ citation: none
 
 @pytest.fixture
 def card():
-    return read_weights_card(CARD.format(digest=hashlib.sha256(b"toys").hexdigest()), "toy.yaml")
+    return parse_weights_card(CARD.format(digest=hashlib.sha256(b"toys").hexdigest()), "toy.yaml")
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_i3d_card_pins_the_file_that_published_distances_are_made_with():
 
 
 def test_absent_weights_are_told_with_what_to_download_and_where_to_put_it(card, cache):
-    with pytest.raises(WeightsError, match=r"download https://example\.org/toy\.pt") as caught:
+    with pytest.raises(WeightsError, match=r"Download https://example\.org/toy\.pt") as caught:
         find_weights(card)
     assert str(cache / "F2VBENCH_CACHE" / "weights" / "toy.pt") in str(caught.value)
 
@@ -78,10 +79,10 @@ def test_a_file_of_another_size_or_content_is_refused(card, cache, content, told
 
 def test_problems_of_a_card_are_told_with_their_keys():
     with pytest.raises(WeightsError, match=r"(?s)toy\.yaml: file: .*toy\.yaml: sise: "):
-        read_weights_card(
+        parse_weights_card(
             CARD.format(digest="null").replace("size", "sise").replace("toy.pt\ns", "a/toy.pt\ns"), "toy.yaml"
         )
     with pytest.raises(WeightsError, match="not valid YAML"):
-        read_weights_card("a: [", "toy.yaml")
+        parse_weights_card("a: [", "toy.yaml")
     with pytest.raises(WeightsError, match="did you mean 'lpips-alex'"):
         weights_card("lpips-alexx")

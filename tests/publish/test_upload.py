@@ -13,7 +13,7 @@ import yaml
 from f2vbench.cli.main import main
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.hub import fetch
-from f2vbench.pretrained.weights_cards import read_weights_card, weights_card
+from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card
 from f2vbench.publish.readme import model_card
 from tests.helpers.hub_stand_in import TOKEN, Hub, stand_in
 from tests.helpers.shipped import finished
@@ -63,7 +63,7 @@ def test_pushed_weights_come_back_the_same_also_without_a_network(place, card, h
     files = hub.files("me/tiny")
     assert set(files) == {".gitattributes", "README.md", "fundus2video-tiny.yaml", card.file}
     assert files[card.file] == (place / "weights" / card.file).read_bytes()
-    there = read_weights_card(files["fundus2video-tiny.yaml"].decode(), "fundus2video-tiny.yaml")
+    there = parse_weights_card(files["fundus2video-tiny.yaml"].decode(), "fundus2video-tiny.yaml")
     # What is a family's default is for an installation to say, not for the Hub.
     assert there.model_dump() == {**card.model_dump(), "default_of": None}
     commit = hub.oid("me/tiny")
@@ -156,7 +156,7 @@ PLACES = [
     ("'fundus2video:hf://me/tiny/nothing.safetensors'", "no such file"),
     ("'fundus2video:hf://me/foreign'", "no weights card"),
     ("'fundus2fa:hf://me/tiny'", "model=fundus2video:hf://me/tiny"),
-    ("'fundus2video:hf://me/swapped'", "not the file that"),
+    ("'fundus2video:hf://me/swapped'", "not the file of weights/"),
 ]
 
 

@@ -1,0 +1,118 @@
+"""Loading of state dicts into modules: every tensor matches, or nothing is loaded. Importing this imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2vbench.errors import WeightsError
+from f2vbench.pretrained.checkpoints import can_be_mapped, check_unchanged, list_names, read_state_dict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_MAPPED_BYTES = 1 << 28  # of a memory-mapped file that are read before it is mapped again
+
+
+def compare_state_dict(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: str | Path, ignore: Iterable[str] = ()
+) -> None:
+    """Check that a file contains exactly the tensors of an architecture; copies nothing.
+
+    Args:
+        expected: tensors of the architecture by name; they may be on the meta device.
+        state: tensors of the file by name.
+        path: the file, for messages.
+        ignore: shell-style patterns of additional names that the file may contain, such as `head.*`.
+
+    Raises:
+        WeightsError: tensors are missing, have another shape, or are not part of the architecture; with the number
+            and the first names of each kind.
+    """
+    patterns = tuple(ignore)
+    missing = [key for key in expected if key not in state]
+    reshaped = [
+        f"{key} is {tuple(state[key].shape)}, needs {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+    extra = [key for key in state if key not in expected and not any(fnmatchcase(key, p) for p in patterns)]
+    if missing or reshaped or extra:
+        kinds = (("missing", missing), ("of another shape", reshaped), ("not part of it", extra))
+        differences = "; ".join(f"{len(keys)} {kind}: {list_names(keys)}" for kind, keys in kinds if keys)
+        raise WeightsError(
+            f"{path}: made for another architecture. Of the {len(expected)} tensors needed, "
+            f"{len(expected) - len(missing) - len(reshaped)} match; {differences}. Nothing is loaded: "
+            "name the model that these weights belong to"
+        )
+
+
+def match_state_dict(
+    module: nn.Module, state: Mapping[str, Tensor], path: str | Path, ignore: Iterable[str] = ()
+) -> None:
+    """Copy the tensors of a file into a module, all or nothing.
+
+    Args:
+        module: the network.
+        state: tensors of the file by name.
+        path: the file, for messages.
+        ignore: as for `compare_state_dict`.
+
+    Raises:
+        WeightsError: as `compare_state_dict`, or a tensor contains values that are not finite.
+    """
+    expected = module.state_dict()
+    compare_state_dict(expected, state, path, ignore)
+    _check_finite(expected, state, path)
+    module.load_state_dict({key: state[key] for key in expected}, strict=True)
+
+
+def load_in_parts(
+    module: nn.Module,
+    path: str | Path,
+    translate: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
+    ignore: Iterable[str] = (),
+) -> None:
+    """Load a module on the meta device from a file that may contain much more, all or nothing.
+
+    Pages of a memory-mapped file stay in memory as long as it is mapped. The file is therefore mapped again after each
+    part, so that the peak is the module's own memory and that of one part.
+
+    Args:
+        module: the network, on the meta device.
+        path: the file.
+        translate: maps the result of `read_state_dict` to the module's names (and shapes, where tensors are resized).
+            It is called once for each part and must read few tensors.
+        ignore: as for `compare_state_dict`.
+
+    Raises:
+        WeightsError: as `match_state_dict`, or the file changes during the loading.
+    """
+    path = Path(path).expanduser()
+    expected = module.state_dict()
+    state = translate(read_state_dict(path))
+    before = path.stat()
+    compare_state_dict(expected, state, path, ignore)
+    copies: dict[str, Tensor] = {}
+    read_bytes = 0
+    for key, tensor in expected.items():
+        if read_bytes > _MAPPED_BYTES and can_be_mapped(path):
+            del state
+            state, read_bytes = translate(read_state_dict(path)), 0
+        copies[key] = state[key].to(tensor.dtype, copy=True)
+        read_bytes += copies[key].nbytes
+    del state
+    _check_finite(expected, copies, path)
+    check_unchanged(path, before, path.stat())
+    module.load_state_dict(copies, strict=True, assign=True)
+
+
+def _check_finite(expected: Iterable[str], state: Mapping[str, Tensor], path: str | Path) -> None:
+    broken = [key for key in expected if state[key].is_floating_point() and not state[key].isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{path}: {len(broken)} tensors hold NaN or infinity: {list_names(broken)}; the training that wrote them "
+            "diverged, use an earlier checkpoint"
+        )

@@ -1,0 +1,94 @@
+"""The file of a weights card on this machine, and instructions to download it. Nothing here uses the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from f2vbench.errors import WeightsError
+from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.weights_cards import WeightsCard
+from f2vbench.utils.files import cache_folder
+
+
+def find_weights(card: WeightsCard, path: str | Path | None = None) -> Path:
+    """The weights file of a card, with the size and SHA-256 that the card states.
+
+    Args:
+        card: its card.
+        path: the file, or its folder. By default a shipped file is in the folder of its card; a download is searched
+            for in `weights` of the cache folder (`F2VBENCH_CACHE`), among PyTorch's downloads, and in the Hugging Face
+            cache.
+
+    Raises:
+        WeightsError: the file does not exist (the message says how to get it), or is another file than the card's.
+    """
+    if path is not None:
+        file = Path(path).expanduser()
+        file = file / card.file if file.is_dir() else file
+        if not file.is_file():
+            raise WeightsError(f"{file}: no such weights file. {download_instructions(card)}")
+    else:
+        found = next((candidate for candidate in _candidates(card) if candidate.is_file()), None)
+        if found is None:
+            raise WeightsError(f"{card.title}: {card.file} is not on this machine. {download_instructions(card)}")
+        file = found
+    _verify(card, file)
+    return file
+
+
+def is_available(card: WeightsCard) -> bool:
+    """Whether a file with the card's file name is on this machine; only `find_weights` checks its content."""
+    return any(candidate.is_file() for candidate in _candidates(card))
+
+
+def note_if_absent(card: WeightsCard) -> str:
+    """A note that the file is not on this machine and which command says how to get it; empty where it is.
+
+    It contains no path of this machine, so that it can be part of a report.
+    """
+    if is_available(card):
+        return ""
+    return f"{card.title}: {card.file} is not on this machine; `f2vbench weights where {card.name}` says how to get it"
+
+
+def download_instructions(card: WeightsCard) -> str:
+    """Sentences that say how to get access to a file, what to download, and where to put it."""
+    folder = cache_folder() / "weights"
+    size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
+    by_hand = f"ownload {card.url or card.source}{size} and put it at {folder / card.file} (or give its path)"
+    access = f"Request access at {card.source} ({card.licence}). Then " if card.gated else ""
+    if card.hub is None:
+        return f"{access}d{by_hand}" if access else f"D{by_hand}"
+    revision = f" --revision {card.hub.revision}" if card.hub.revision else ""
+    command = f"`hf download {card.hub.repo} {card.file}{revision} --local-dir {folder}`"
+    run = f"{access}log in with `hf auth login` and run {command}" if access else f"Run {command}"
+    return f"{run}, or d{by_hand}"
+
+
+def _candidates(card: WeightsCard) -> list[Path]:
+    """Paths that the file may have, in the order of search."""
+    if card.kind == "shipped":
+        return [card.folder / card.file]
+    torch_home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    candidates = [cache_folder() / "weights" / card.file]
+    candidates.append(Path(torch_home).expanduser() / "hub" / "checkpoints" / card.file)
+    if card.hub is not None:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(card.hub.repo, card.file, revision=card.hub.revision)
+        if isinstance(cached, str):
+            candidates.append(Path(cached))
+    return candidates
+
+
+def _verify(card: WeightsCard, path: Path) -> None:
+    """Check size and SHA-256 of a file, where its card states them."""
+    size = path.stat().st_size
+    if card.size is not None and size != card.size:
+        raise WeightsError(f"{path}: {size:,} bytes, but {card.file} has {card.size:,}. {download_instructions(card)}")
+    if card.sha256 is not None and (found := file_sha256(path)) != card.sha256:
+        raise WeightsError(
+            f"{path}: not the file of weights/{card.name}.yaml (its SHA-256 is {found[:12]}…, the card's "
+            f"{card.sha256[:12]}…), so results would not be comparable. {download_instructions(card)}"
+        )
