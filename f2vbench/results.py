@@ -226,12 +226,12 @@ class Results:
             SettingsError: no such figure or style.
             StoreError: nothing in these results for it.
         """
-        from f2vbench.report.figures.catalogue import draw, missing
+        from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 
-        reasons = missing(self, [name])
+        reasons = missing_figures(self, [name])
         if reasons:
             raise StoreError(f"nothing for figure {name}: {'; '.join(reasons.values())}")
-        return next(draw(self, [name], style)).figure
+        return next(draw_figures(self, [name], style)).figure
 
     def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
         """Write all tables as a LaTeX document with booktabs, which compiles alone."""

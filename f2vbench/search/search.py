@@ -16,9 +16,9 @@ from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.metrics.exact_neighbours import find_nearest, normalise
-from f2vbench.report.contact_sheet import contact_sheet
+from f2vbench.report.figures.contact_sheet import draw_contact_sheet
 from f2vbench.report.figures.figure import Format
-from f2vbench.report.figures.retrieved_images import Found, decimals
+from f2vbench.report.figures.retrieved_images import RetrievedImage, similarity_decimals
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.settings import SearchSettings
@@ -92,12 +92,14 @@ def search(settings: SearchSettings, progress: Progress) -> Searched:
     rows = source.images.iloc[found[0]]
     known = source.images[same]
     whose = str(known.patient.iloc[0]) if len(known) else ""
-    values = [f"{value:.{decimals(similarity[0].tolist())}f}" for value in similarity[0]]
+    values = [f"{value:.{similarity_decimals(similarity[0].tolist())}f}" for value in similarity[0]]
     ranked = zip(rows.iterrows(), values, strict=True)
     pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
     told = ["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])]
     title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
-    drawn = contact_sheet(Found(_picture(photograph), _lines(told)), pictures, title, _others(whose, rows))
+    drawn = draw_contact_sheet(
+        RetrievedImage(_picture(photograph), _lines(told)), pictures, title, _others(whose, rows)
+    )
     write_atomically(sheet, drawn.content(_FORMATS[sheet.suffix.lower()]))
     columns = ["patient", "modality", "eye", "view"]
     table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
@@ -145,11 +147,11 @@ def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: st
     return Context(run, {NAME: source.task()}, {spec.name: spec}, cache_folder() / "search")
 
 
-def _shown(rank: int, row: Any, similarity: str, whose: str) -> Found:
+def _shown(rank: int, row: Any, similarity: str, whose: str) -> RetrievedImage:
     hit = bool(whose) and row.patient == whose
     patient = _of_patient(row.patient)
     lines = [f"{rank}: {similarity}", f"same {patient}" if hit else patient, *_told(row)]
-    return Found(_picture(open_photograph(row)), _lines(lines), hit)
+    return RetrievedImage(_picture(open_photograph(row)), _lines(lines), hit)
 
 
 def _picture(photograph: Photograph) -> np.ndarray:

@@ -19,7 +19,7 @@ from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.main import main
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.report.content import content
-from f2vbench.report.figures.catalogue import draw
+from f2vbench.report.figures.catalogue import draw_figures
 from f2vbench.report.tables.table import Cell, Column
 from f2vbench.report.text.wording import SHOTS_OF, number
 from f2vbench.report.writers.html import page, page_figure
@@ -251,7 +251,7 @@ def test_figures_are_written_and_shown_on_the_page(run, tmp_path, capsys):
 
 
 def test_a_large_figure_is_a_webp_on_the_page(run, monkeypatch):
-    drawn = next(iter(draw(Results.load(run), ["fig3"])))
+    drawn = next(iter(draw_figures(Results.load(run), ["fig3"])))
     monkeypatch.setattr("f2vbench.report.writers.html._LARGEST_DRAWING", 1000)
     shown = page_figure(drawn)
     assert shown.source.startswith("data:image/webp;base64,")

@@ -20,7 +20,7 @@ from f2vbench.config.run import RunSettings
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.feature_identity import declared_features
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.report.figures.catalogue import draw, missing
+from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 from f2vbench.report.tables.cost import cost_table, three_digits
 from f2vbench.report.text.wording import Names
 from f2vbench.runner.costs import record_costs
@@ -209,7 +209,7 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
     shutil.rmtree(run / "run" / "costs")  # as an older version left it
     old = Results.load(run / "run")
     assert set(old.cost.reason) == {NOT_RECORDED}
-    assert "cost" in missing(old)["cost-quality"]
+    assert "cost" in missing_figures(old)["cost-quality"]
     note = cost_table(old.cost, Names({task: task for task in old.families}, old.families), old.lower_is_better).notes
     assert note == [f"– {NOT_RECORDED}"]
     for unit in (run / "run" / "units").glob("*.json"):
@@ -227,7 +227,7 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
 def test_the_figure_stands_models_at_their_cost_and_baselines_without_a_network_at_none(run, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
     results = results_of(run, seeds=1)
-    (drawn,) = draw(results, ["cost-quality"])
+    (drawn,) = draw_figures(results, ["cost-quality"])
     cost = results.cost.set_index("encoder")
     macs, seconds = drawn.figure.axes
     points = {tuple(line.get_xydata()[0]) for line in macs.lines if line.get_linestyle() == "None"}

@@ -18,8 +18,8 @@ from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
-from f2vbench.report.contact_sheet import contact_sheet
-from f2vbench.report.figures.retrieved_images import Found
+from f2vbench.report.figures.contact_sheet import draw_contact_sheet
+from f2vbench.report.figures.retrieved_images import RetrievedImage
 from f2vbench.search.search import _others, search
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import place
@@ -202,6 +202,6 @@ def test_a_frame_says_another_patient_only_where_both_are_known():
     assert _others("a", known) == "another patient"
     assert _others("a", half) == "another patient, or not known whose"
     assert _others("", known) == ""
-    blank = Found(np.zeros((4, 4, 3), np.uint8), ["query"])
+    blank = RetrievedImage(np.zeros((4, 4, 3), np.uint8), ["query"])
     for others, legends in (("", 0), ("another patient", 1)):
-        assert len(contact_sheet(blank, [blank], "found", others).figure.legends) == legends
+        assert len(draw_contact_sheet(blank, [blank], "found", others).figure.legends) == legends

@@ -1,4 +1,4 @@
-"""How fusions by soft attention weigh their encoders: mean weight by class, every seed a point."""
+"""Attention weights of fusions: mean weight of each joined encoder by class, every seed a point."""
 
 from __future__ import annotations
 
@@ -7,104 +7,113 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.frames import tidy_attention
+from f2vbench.analysis.frames import PLACE, tidy_attention
+from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import bottom_legend, letters, sentences, sheet, shortened, spread
-from f2vbench.report.figures.source import PLACE, Place, Source
-from f2vbench.report.figures.style import INK, Look, Style, looks_of
+from f2vbench.report.figures.panels import (
+    abbreviate,
+    create_sheet,
+    describe_count,
+    join_sentences,
+    legend_below,
+    letter_panels,
+    spread_points,
+)
+from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.style import INK, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WIDTH = 0.8  # of a bar, of the room of one
-_ROW_OF_BARS = 34  # at most so many bars stand in the width of a page of 183 mm
+_BAR_WIDTH = 0.8
+_BARS_IN_WIDTH = 34
+"""Largest number of bars beside each other in a width of 183 mm."""
 
 
-def lacks_attention(source: Source) -> str | None:
-    return None if len(tidy_attention(source.records)) else "no units of a fusion by soft attention, such as model=a+b"
+def explain_missing_attention(source: Source) -> str | None:
+    """Explain why `draw_attention` has nothing to draw; None if it has."""
+    return None if len(tidy_attention(source.records)) else "no units of a soft-attention fusion, such as model=a+b"
 
 
-def attention(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a fusion: a panel a place, a group of bars a class, a bar an encoder."""
-    held = tidy_attention(source.records)
-    fusions = list(dict.fromkeys(held.encoder))
+def draw_attention(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw a figure a fusion: a panel a condition, a group of bars a class, a bar an encoder."""
+    rows = tidy_attention(source.records)
+    fusions = list(dict.fromkeys(rows.encoder))
     for fusion in fusions:
         name = "attention" if len(fusions) == 1 else f"attention-{fusion}"
-        yield _figure(source, style, name, fusion, held[held.encoder == fusion])
+        yield _draw_figure(source, style, name, fusion, rows[rows.encoder == fusion])
 
 
-def _figure(source: Source, style: Style, name: str, fusion: str, rows: pd.DataFrame) -> DrawnFigure:
+def _draw_figure(source: Source, style: Style, name: str, fusion: str, rows: pd.DataFrame) -> DrawnFigure:
     from matplotlib import rc_context
     from matplotlib.patches import Patch
 
-    places = [(_place(source, key), held) for key, held in rows.groupby(PLACE, dropna=False, sort=False)]
-    parts = list(dict.fromkeys(rows.part))
-    looks = _looks(source, parts)
-    widest = max(held["class"].nunique() * (len(parts) + 1) for _, held in places)
-    titles = [f"{source.title(place.task)}, {place.text}" for place, _ in places]
-    columns = style.columns(len(places), max(56, min(183, 183 * widest / _ROW_OF_BARS)), titles)
+    groups = [group for _, group in rows.groupby(PLACE, dropna=False, sort=False)]
+    encoders = _joined_encoders(source, list(dict.fromkeys(rows.part)))
+    bars = max(group["class"].nunique() * (len(encoders) + 1) for group in groups)
+    titles = [_title(source, group) for group in groups]
+    columns = style.columns(len(groups), max(56, min(183, 183 * bars / _BARS_IN_WIDTH)), titles)
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(places), columns=columns, height=46)
-        for position, (axis, (_, held)) in enumerate(zip(axes, places, strict=True)):
-            _panel(axis, held, looks, style)
-            axis.set_ylabel("mean weight" if position % columns == 0 else "")
-        letters(axes, titles)
+        figure, axes = create_sheet(style, len(groups), columns=columns, height=46)
+        for i, (axis, group) in enumerate(zip(axes, groups, strict=True)):
+            _draw_panel(axis, group, encoders, style)
+            axis.set_ylabel("mean attention weight" if i % columns == 0 else "")
+        letter_panels(axes, titles)
         figure.align_ylabels(axes)
-        bottom_legend(figure, style, [Patch(**look.bar()) for look in looks], [look.label for look in looks])
+        handles = [Patch(**encoder.bar()) for encoder in encoders]
+        legend_below(figure, style, handles, [encoder.label for encoder in encoders])
     counts = rows.groupby([*PLACE, "class", "part"], dropna=False).seed.nunique()
-    low, high = int(counts.min()), int(counts.max())
-    told = "one seed" if high == 1 else f"n = {high} seeds" if low == high else f"n = {low} to {high} seeds"
-    title = f"Attention of {fusion}"
-    caption = sentences(
-        f"{title}: the weight of each joined encoder, mean over the test images of a class; {told}.",
-        "Bars: mean over seeds; points: seeds. The weights of an image add up to 1; the dashed line is where all "
-        "encoders weigh the same.",
+    title = f"Attention weights of {fusion}"
+    caption = join_sentences(
+        f"{title}: weight of each joined encoder, mean over the test images of a class; "
+        f"{describe_count(int(counts.min()), int(counts.max()))}.",
+        "Bars: mean over seeds; points: seeds. The weights of an image add up to 1; dashed line: equal weights.",
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _place(source: Source, key: tuple) -> Place:
-    task, protocol, shots = key
-    return Place(task, protocol, None if pd.isna(shots) else int(shots), source.families[task])
+def _title(source: Source, rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    condition = Condition.from_columns(first.task, first.protocol, first.shots, source.families[first.task])
+    return f"{source.title(condition.task)}, {condition.label}"
 
 
-def _looks(source: Source, parts: Sequence[str]) -> list[Look]:
-    """As in every other figure where the joined encoders have units of their own; else as models among themselves."""
-    alone = [part for part in parts if part not in source.looks]
-    made = looks_of(pd.DataFrame({"encoder": alone, "weights": "", "baseline": False})) if alone else {}
-    return [source.looks[part] if part in source.looks else made[part] for part in parts]
+def _joined_encoders(source: Source, names: Sequence[str]) -> list[EncoderStyle]:
+    """Styles of joined encoders: as in all figures if they have units of their own, otherwise among themselves."""
+    others = [name for name in names if name not in source.encoders]
+    styles = encoder_styles(pd.DataFrame({"encoder": others, "weights": "", "baseline": False})) if others else {}
+    return [source.encoders[name] if name in source.encoders else styles[name] for name in names]
 
 
-def _panel(axis: Axes, rows: pd.DataFrame, looks: Sequence[Look], style: Style) -> None:
+def _draw_panel(axis: Axes, rows: pd.DataFrame, encoders: Sequence[EncoderStyle], style: Style) -> None:
+    """Draw a group of bars for each class."""
     classes = list(dict.fromkeys(rows["class"]))
-    step = len(looks) + 0.9
-    for group, kind in enumerate(classes):
-        for place, look in enumerate(looks):
-            weights = rows.weight[(rows["class"] == kind) & (rows.part == look.encoder)].to_numpy(float)
+    step = len(encoders) + 0.9
+    for i, class_name in enumerate(classes):
+        for j, encoder in enumerate(encoders):
+            weights = rows.weight[(rows["class"] == class_name) & (rows.part == encoder.name)].to_numpy(float)
             if not len(weights):
                 continue
-            at = group * step + place
-            axis.bar(at, weights.mean(), _WIDTH, zorder=2, **look.bar())
-            marks = look.points() | {"markerfacecolor": "white", "markeredgecolor": INK}
-            marks["marker"] = "o" if look.baseline else look.marker  # crosses are lost on hatches
+            x = i * step + j
+            axis.bar(x, weights.mean(), _BAR_WIDTH, zorder=2, **encoder.bar())
+            marks = encoder.points() | {"markerfacecolor": "white", "markeredgecolor": INK}
+            marks["marker"] = "o" if encoder.baseline else encoder.marker  # crosses would be lost on hatches
             axis.plot(
-                at + spread(len(weights), _WIDTH),
+                x + spread_points(len(weights), _BAR_WIDTH),
                 weights,
                 markersize=0.36 * style.text,
                 markeredgewidth=0.7 * style.line,
                 zorder=3,
                 **marks,
             )
-    equal = 1 / len(looks)
-    axis.axhline(equal, color=INK, linewidth=0.8 * style.line, linestyle=(0, (5, 3)), zorder=2.5)
-    middles = [group * step + (len(looks) - 1) / 2 for group in range(len(classes))]
-    turned = len(classes) > 4
-    axis.set_xticks(middles, [shortened(kind, 24) for kind in classes])
-    if turned:
+    axis.axhline(1 / len(encoders), color=INK, linewidth=0.8 * style.line, linestyle=(0, (5, 3)), zorder=2.5)
+    centres = [i * step + (len(encoders) - 1) / 2 for i in range(len(classes))]
+    axis.set_xticks(centres, [abbreviate(name, 24) for name in classes])
+    if len(classes) > 4:
         axis.tick_params(axis="x", rotation=35)
         for label in axis.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     axis.tick_params(axis="x", length=0)
-    axis.set_xlim(-0.9, (len(classes) - 1) * step + len(looks) - 0.1)
+    axis.set_xlim(-0.9, (len(classes) - 1) * step + len(encoders) - 0.1)
     axis.set_ylim(0, 1)
     axis.grid(axis="y")

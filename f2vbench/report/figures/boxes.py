@@ -1,4 +1,4 @@
-"""Boxes over seeds, with every seed a point: few-shot results by the number of shots."""
+"""Box plots over seeds, with every seed as a point: few-shot results by the number of shots."""
 
 from __future__ import annotations
 
@@ -7,133 +7,153 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     PUBLISHED_MARK,
-    chance_line,
-    legend,
-    letters,
-    looks_text,
-    seeds_text,
-    sentences,
-    sheet,
-    spread,
+    PUBLISHED_NOTE,
+    create_sheet,
+    describe_encoders,
+    describe_seeds,
+    draw_chance_line,
+    encoder_legend,
+    join_sentences,
+    letter_panels,
+    spread_points,
 )
 from f2vbench.report.figures.published_results import published_at
 from f2vbench.report.figures.source import Source
-from f2vbench.report.figures.style import INK, Look, Style
+from f2vbench.report.figures.style import INK, Style
 from f2vbench.report.text.wording import METRIC_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WHISKERS = 1.5
-"""Times the interquartile range: whiskers end at the last seed within it."""
+"""Length of whiskers in interquartile ranges; they end at the last seed within it."""
+_BOX_WIDTH = 0.8
 _FEW_SHOT = ("few-shot",)
+_AUROC_FAMILIES = ("classification", "segmentation")
 
 
-def lacks_few_shot(source: Source) -> str | None:
-    return _lacks(source, "auroc", ("classification", "segmentation"))
+def explain_missing_few_shot(source: Source) -> str | None:
+    """Explain why `draw_few_shot` has nothing to draw; None if it has."""
+    return _explain_missing(source, "auroc", _AUROC_FAMILIES)
 
 
-def few_shot(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """Figure 5 of the paper: AUROC, a panel a task."""
-    yield _figure(source, style, "few-shot", "Few-shot results", "auroc", ("classification", "segmentation"))
+def draw_few_shot(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw AUROC, one panel a task (figure 5 of the paper)."""
+    yield _draw_figure(source, style, "few-shot", "Few-shot results", "auroc", _AUROC_FAMILIES)
 
 
-def lacks_few_shot_aupr(source: Source) -> str | None:
-    return _lacks(source, "average_precision", ("classification",))
+def explain_missing_few_shot_aupr(source: Source) -> str | None:
+    """Explain why `draw_few_shot_aupr` has nothing to draw; None if it has."""
+    return _explain_missing(source, "average_precision", ("classification",))
 
 
-def few_shot_aupr(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """Supplementary figure 1 of the paper: the same of the area under the precision-recall curve."""
+def draw_few_shot_aupr(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw the area under the precision-recall curve, one panel a task (supplementary figure 1 of the paper)."""
     title = "Few-shot classification, area under the precision-recall curve"
-    yield _figure(source, style, "few-shot-aupr", title, "average_precision", ("classification",))
+    yield _draw_figure(source, style, "few-shot-aupr", title, "average_precision", ("classification",))
 
 
-def _lacks(source: Source, metric: str, families: Sequence[str]) -> str | None:
+def _explain_missing(source: Source, metric: str, families: Sequence[str]) -> str | None:
     if any(len(source.values(task, metric, _FEW_SHOT)) for task in source.tasks(*families)):
         return None
     return f"no few-shot units of a {' or '.join(families)} task with a value of {METRIC_NAMES[metric]}"
 
 
-def _figure(source: Source, style: Style, name: str, title: str, metric: str, families: Sequence[str]) -> DrawnFigure:
+def _draw_figure(
+    source: Source, style: Style, name: str, title: str, metric: str, families: Sequence[str]
+) -> DrawnFigure:
     from matplotlib import rc_context
 
     by_task = {task: source.values(task, metric, _FEW_SHOT) for task in source.tasks(*families)}
     by_task = {task: rows for task, rows in by_task.items() if len(rows)}
-    looks = source.looks_among(pd.concat(by_task.values()).encoder)
+    encoders = source.select_encoders(pd.concat(by_task.values()).encoder)
+    chance = {task: source.chance(task, metric, _FEW_SHOT) for task in by_task}
     widest = max(sum(rows.groupby("shots").encoder.nunique() + 1) for rows in by_task.values())
     titles = [source.title(task) for task in by_task]
     columns = style.columns(len(by_task), max(42, 2.6 * widest), titles)
-    marks = False
+    published = False
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(by_task), columns=columns, height=50)
+        figure, axes = create_sheet(style, len(by_task), columns=columns, height=50)
         for axis, (task, rows) in zip(axes, by_task.items(), strict=True):
-            marks |= _panel(axis, task, metric, rows, looks, style)
-            chance_line(axis, source.chance(task, metric, _FEW_SHOT))
+            published |= _draw_panel(axis, task, metric, rows, encoders, style)
+            draw_chance_line(axis, chance[task])
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
-        letters(axes, titles)
-        legend(figure, style, looks, chance=any(source.chance(t, metric, _FEW_SHOT) for t in by_task), mark=marks)
-    caption = sentences(
-        f"{title}; {seeds_text(by_task.values())}.",
+        letter_panels(axes, titles)
+        encoder_legend(figure, style, encoders, chance=any(chance.values()), published=published)
+    caption = join_sentences(
+        f"{title}; {describe_seeds(by_task.values())}.",
         "Boxes: quartiles over seeds, with the median; whiskers: to the last seed within 1.5 interquartile ranges; "
         "points: seeds.",
-        looks_text(looks),
-        "Stars: published figures, measured on other images than these." if marks else "",
+        describe_encoders(encoders),
+        PUBLISHED_NOTE if published else "",
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _panel(axis: Axes, task: str, metric: str, rows: pd.DataFrame, looks: Sequence[Look], style: Style) -> bool:
-    """Boxes of one task; whether a published figure is among them."""
-    left, centres, starred = 0.0, [], False
-    places: dict[str, list[float]] = {look.encoder: [] for look in looks}
-    values: dict[str, list[np.ndarray]] = {look.encoder: [] for look in looks}
-    for shots, held in rows.groupby("shots"):
-        present = [look for look in looks if look.encoder in set(held.encoder)]
-        for place, look in enumerate(present):
-            places[look.encoder].append(left + place)
-            values[look.encoder].append(held.value[held.encoder == look.encoder].to_numpy(float))
+def _draw_panel(
+    axis: Axes, task: str, metric: str, rows: pd.DataFrame, encoders: Sequence[EncoderStyle], style: Style
+) -> bool:
+    """Draw the boxes of one task; returns whether a published value is among them."""
+    left, centres, labels, published = 0.0, [], [], False
+    positions: dict[str, list[float]] = {encoder.name: [] for encoder in encoders}
+    values: dict[str, list[NDArray[np.float64]]] = {encoder.name: [] for encoder in encoders}
+    for shots, group in rows.groupby("shots"):
+        present = [encoder.name for encoder in encoders if encoder.name in set(group.encoder)]
+        for i, name in enumerate(present):
+            positions[name].append(left + i)
+            values[name].append(group.value[group.encoder == name].to_numpy(float))
         slots = len(present)
         for mark in published_at(task, metric, "few-shot", int(shots)):
             axis.plot(left + slots, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
-            slots, starred = slots + 1, True
-        centres.append((left + (slots - 1) / 2, f"{shots:g}"))
+            slots, published = slots + 1, True
+        centres.append(left + (slots - 1) / 2)
+        labels.append(f"{shots:g}")
         left += slots + 0.9
-    for look in looks:
-        boxes(axis, places[look.encoder], values[look.encoder], look, style)
-    axis.set_xticks([centre for centre, _ in centres], [label for _, label in centres])
+    for encoder in encoders:
+        _draw_boxes(axis, positions[encoder.name], values[encoder.name], encoder, style)
+    axis.set_xticks(centres, labels)
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.9, left - 0.9)
     axis.grid(axis="y")
-    return starred
+    return published
 
 
-def boxes(axis: Axes, places: Sequence[float], values: Sequence[np.ndarray], look: Look, style: Style) -> None:
-    """Boxes of one encoder, with their seeds as points."""
+def _draw_boxes(
+    axis: Axes,
+    positions: Sequence[float],
+    values: Sequence[NDArray[np.float64]],
+    encoder: EncoderStyle,
+    style: Style,
+) -> None:
+    """Draw the boxes of one encoder, and every seed as a point."""
     from matplotlib.cbook import boxplot_stats
 
-    if not places:
+    if not positions:
         return
-
-    line = {"color": look.colour if not look.baseline else INK, "linewidth": style.line}
+    line = {"color": INK if encoder.baseline else encoder.colour, "linewidth": style.line}
+    hollow = encoder.baseline or encoder.untrained
     axis.bxp(
-        [boxplot_stats(each, whis=WHISKERS)[0] for each in values],
-        positions=places,
-        widths=0.8,
+        [boxplot_stats(seeds, whis=WHISKERS)[0] for seeds in values],
+        positions=positions,
+        widths=_BOX_WIDTH,
         patch_artist=True,
-        showfliers=False,  # every seed is drawn as a point
+        showfliers=False,  # every seed is a point
         manage_ticks=False,
-        boxprops={**look.bar(), "linewidth": style.line},
-        medianprops={"color": INK if look.baseline or look.untrained else "white", "linewidth": 1.8 * style.line},
+        boxprops={**encoder.bar(), "linewidth": style.line},
+        medianprops={"color": INK if hollow else "white", "linewidth": 1.8 * style.line},
         whiskerprops=line,
         capprops=line,
         zorder=2,
     )
-    points = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.6 * style.line}
-    size = 0.26 if look.baseline else 0.34
-    marker = "o" if look.baseline else look.marker
-    across = np.concatenate([place + spread(len(each), 0.8) for place, each in zip(places, values, strict=True)])
-    axis.plot(across, np.concatenate(values), zorder=4, markersize=size * style.text, **{**points, "marker": marker})
+    marks = encoder.points() | {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.6 * style.line}
+    size = 0.34
+    if encoder.baseline:
+        marks["marker"], size = "o", 0.26
+    x = [position + spread_points(len(seeds), _BOX_WIDTH) for position, seeds in zip(positions, values, strict=True)]
+    axis.plot(np.concatenate(x), np.concatenate(values), zorder=4, markersize=size * style.text, **marks)

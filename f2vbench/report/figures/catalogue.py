@@ -1,4 +1,4 @@
-"""All figures by name, and which of them some results have the material for."""
+"""Catalogue of all figures: their names, how to draw them, and why a figure is missing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from f2vbench.report.figures import (
     boxes,
     confusion,
     cost,
+    critical_difference,
     curves,
     embedding_map,
-    examples,
     learning_curves,
     predictions,
-    ranks,
     reliability,
     retrieval,
     retrieval_examples,
+    segmentation_examples,
     worst_cases,
 )
 from f2vbench.report.figures.figure import DrawnFigure
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A kind of figure.
+    """A figure of the catalogue.
 
     Attributes:
-        name: by which it is asked for.
-        title: what it shows, in a few words.
-        lacks: why it can't be drawn from these results, or None.
-        draw: one figure or several, where ``lacks`` gives None.
-        alias: its number in the paper.
+        name: Name of the figure.
+        title: What it shows, in a few words.
+        explain_missing: Returns why these results have nothing to draw, or None.
+        draw: Draws one or several figures, if ``explain_missing`` returns None.
+        alias: Number of the figure in the paper, such as ``fig3``; empty for others.
     """
 
     name: str
     title: str
-    lacks: Callable[[Source], str | None]
+    explain_missing: Callable[[Source], str | None]
     draw: Callable[[Source, Style], Iterable[DrawnFigure]]
     alias: str = ""
 
@@ -55,96 +55,122 @@ class FigureKind:
 _KINDS = (
     FigureKind(
         "segmentation-examples",
-        "photograph, truth, scores and errors of the best, median and worst image",
-        examples.lacks_examples,
-        examples.examples,
+        "photograph, vessel mask, score map and errors of the best, median and worst image",
+        segmentation_examples.explain_missing_segmentation_examples,
+        segmentation_examples.draw_segmentation_examples,
     ),
     FigureKind(
         "embedding-map",
-        "embeddings in two dimensions, by class and camera",
-        embedding_map.lacks_embedding_map,
-        embedding_map.embedding_map,
+        "first two principal components of embeddings, by class, modality and camera",
+        embedding_map.explain_missing_embedding_map,
+        embedding_map.draw_embedding_map,
     ),
     FigureKind(
         "embedding-tsne",
-        "embeddings by t-SNE, by class and camera",
-        embedding_map.lacks_embedding_map,
-        embedding_map.embedding_tsne,
+        "t-SNE of embeddings, by class, modality and camera",
+        embedding_map.explain_missing_embedding_map,
+        embedding_map.draw_embedding_tsne,
     ),
     FigureKind(
         "retrieval-examples",
-        "queries and the images nearest to them, best, median and worst",
-        retrieval_examples.lacks_examples,
-        retrieval_examples.examples,
+        "the best, median and worst query, and the images nearest to them",
+        retrieval_examples.explain_missing_retrieval_examples,
+        retrieval_examples.draw_retrieval_examples,
     ),
     FigureKind(
-        "worst-cases", "the images on which a model fails", worst_cases.lacks_worst_cases, worst_cases.worst_cases
+        "worst-cases",
+        "test images with the lowest values of the best model",
+        worst_cases.explain_missing_worst_cases,
+        worst_cases.draw_worst_cases,
     ),
     FigureKind(
         "few-shot-segmentation",
         "vessel segmentation over the number of support images",
-        bars.lacks_few_shot_segmentation,
-        bars.few_shot_segmentation,
+        bars.explain_missing_few_shot_segmentation,
+        bars.draw_few_shot_segmentation,
         "fig3",
     ),
-    FigureKind("zero-shot", "results without training", bars.lacks_zero_shot, bars.zero_shot, "fig4"),
-    FigureKind("few-shot", "few-shot results, every seed a point", boxes.lacks_few_shot, boxes.few_shot, "fig5"),
-    FigureKind("supervised", "supervised results", bars.lacks_supervised, bars.supervised, "fig6"),
+    FigureKind("zero-shot", "results without training", bars.explain_missing_zero_shot, bars.draw_zero_shot, "fig4"),
+    FigureKind(
+        "few-shot", "few-shot results, every seed a point", boxes.explain_missing_few_shot, boxes.draw_few_shot, "fig5"
+    ),
+    FigureKind("supervised", "supervised results", bars.explain_missing_supervised, bars.draw_supervised, "fig6"),
     FigureKind(
         "retrieval",
         "Recall@1, @5 and @10 of a patient's other images",
-        retrieval.lacks_retrieval,
-        retrieval.retrieval,
+        retrieval.explain_missing_retrieval,
+        retrieval.draw_retrieval,
         "fig7",
     ),
     FigureKind(
         "modality-pairs",
-        "Recall@1 by modality of the query and of the images searched",
-        retrieval.lacks_modality_pairs,
-        retrieval.pairs_of_modalities,
+        "Recall@1 by modality of the query and of the gallery",
+        retrieval.explain_missing_modality_pairs,
+        retrieval.draw_modality_pairs,
     ),
     FigureKind(
         "few-shot-aupr",
         "few-shot results, area under the precision-recall curve",
-        boxes.lacks_few_shot_aupr,
-        boxes.few_shot_aupr,
+        boxes.explain_missing_few_shot_aupr,
+        boxes.draw_few_shot_aupr,
         "supp-fig1",
     ),
     FigureKind(
         "learning-curves",
         "metrics over the number of shots, with baselines and chance",
-        learning_curves.lacks_learning_curves,
-        learning_curves.learning_curves,
+        learning_curves.explain_missing_learning_curves,
+        learning_curves.draw_learning_curves,
     ),
-    FigureKind("roc", "ROC curves with bands over seeds", curves.lacks_curves, curves.roc),
-    FigureKind("pr", "precision-recall curves with bands", curves.lacks_curves, curves.precision_recall),
-    FigureKind("calibration", "reliability diagrams", predictions.lacks_predictions, reliability.calibration),
-    FigureKind("confusion", "confusion matrices", confusion.lacks_confusion, confusion.confusion),
+    FigureKind("roc", "ROC curves with bands over seeds", curves.explain_missing_curves, curves.draw_roc),
+    FigureKind(
+        "pr",
+        "precision-recall curves with bands over seeds",
+        curves.explain_missing_curves,
+        curves.draw_precision_recall,
+    ),
+    FigureKind(
+        "calibration", "reliability diagrams", predictions.explain_missing_predictions, reliability.draw_calibration
+    ),
+    FigureKind("confusion", "confusion matrices", confusion.explain_missing_confusion, confusion.draw_confusion),
     FigureKind(
         "critical-difference",
-        "average ranks over tasks and which models can't be told apart",
-        ranks.lacks_critical_difference,
-        ranks.critical_difference,
+        "average ranks over tasks, and which differences are significant",
+        critical_difference.explain_missing_critical_difference,
+        critical_difference.draw_critical_difference,
     ),
     FigureKind(
-        "attention", "how fusions weigh their encoders, by class", attention.lacks_attention, attention.attention
+        "attention",
+        "attention weights of the encoders of a fusion, by class",
+        attention.explain_missing_attention,
+        attention.draw_attention,
     ),
     FigureKind(
-        "cost-quality", "what encoding and training cost, against quality", cost.lacks_cost_quality, cost.cost_quality
+        "cost-quality",
+        "cost of encoding and training against quality",
+        cost.explain_missing_cost_quality,
+        cost.draw_cost_quality,
     ),
 )
 FIGURES: Mapping[str, FigureKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
+"""Name → figure."""
 ALIASES: Mapping[str, str] = MappingProxyType({kind.alias: kind.name for kind in _KINDS if kind.alias})
+"""Number in the paper → name."""
 
 
 def figure_names(names: Sequence[str]) -> list[str]:
-    """Names of kinds, from names and aliases such as ``fig3``, each once.
+    """Resolve names and aliases of figures to names, each once.
+
+    Args:
+        names: Names of `FIGURES`, or aliases such as ``fig3``.
+
+    Returns:
+        Names of `FIGURES`.
 
     Raises:
-        SettingsError: there are no such figures; names them all.
+        SettingsError: Names are unknown; the message lists all of them.
     """
     problems = [
-        f"figures={name}: no such figure; there are {', '.join(FIGURES)}{did_you_mean(name, [*FIGURES, *ALIASES])}"
+        f"figures={name}: no such figure; choose from {', '.join(FIGURES)}{did_you_mean(name, [*FIGURES, *ALIASES])}"
         for name in names
         if name not in FIGURES and name not in ALIASES
     ]
@@ -153,36 +179,46 @@ def figure_names(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ALIASES.get(name, name) for name in names))
 
 
-def draw(
-    results: Results,
-    names: Sequence[str] | None = None,
-    style: str | Style = "nature",
+def draw_figures(
+    results: Results, names: Sequence[str] | None = None, style: str | Style = "nature"
 ) -> Iterator[DrawnFigure]:
-    """Figures of some results, one after another; those without material are left out (`missing` says why).
+    """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
     Args:
-        results: a `f2vbench.results.Results`.
-        names: of `FIGURES`, or aliases; by default all.
+        results: Results of one or several run folders.
+        names: Names of `FIGURES`, or aliases; by default all.
+        style: Style or its name.
+
+    Yields:
+        Figures, in the order of the names; a name gives several where a task has a figure of its own.
 
     Raises:
-        SettingsError: no such figure or style.
-        StoreError: stored predictions are gone or damaged.
+        SettingsError: A figure or the style is unknown.
+        StoreError: Stored predictions are missing or damaged.
     """
-    source, wanted = Source(results), figure_names(list(FIGURES) if names is None else names)
-    look = style_named(style)
-    for name in wanted:
+    source, selected = Source(results), figure_names(list(FIGURES) if names is None else names)
+    chosen_style = style_named(style)
+    for name in selected:
         kind = FIGURES[name]
-        if kind.lacks(source) is None:
-            for drawn in kind.draw(source, look):
-                yield replace(drawn, kind=name, style=look)
+        if kind.explain_missing(source) is None:
+            for drawn in kind.draw(source, chosen_style):
+                yield replace(drawn, kind=name, style=chosen_style)
 
 
-def missing(results: Results, names: Sequence[str] | None = None) -> dict[str, str]:
-    """Figures that can't be drawn from some results: name → why.
+def missing_figures(results: Results, names: Sequence[str] | None = None) -> dict[str, str]:
+    """Find the figures that cannot be drawn.
+
+    Args:
+        results: Results of one or several run folders.
+        names: Names of `FIGURES`, or aliases; by default all.
+
+    Returns:
+        Name of the figure → reason.
 
     Raises:
-        SettingsError: no such figure.
+        SettingsError: A figure is unknown.
     """
     source = Source(results)
-    reasons = {name: FIGURES[name].lacks(source) for name in figure_names(list(FIGURES) if names is None else names)}
+    selected = figure_names(list(FIGURES) if names is None else names)
+    reasons = {name: FIGURES[name].explain_missing(source) for name in selected}
     return {name: reason for name, reason in reasons.items() if reason is not None}

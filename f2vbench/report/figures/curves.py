@@ -3,97 +3,179 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import CHANCE_LINE, legend, letters, looks_text, sentences, sheet
-from f2vbench.report.figures.pixel_curves import EVERY, pixel_pairs, places_mapped
-from f2vbench.report.figures.predictions import (
-    GRID,
-    Pair,
-    lacks_predictions,
-    places_predicted,
-    precision_recall_curve,
-    predicted,
-    roc_curve,
+from f2vbench.report.figures.panels import (
+    CHANCE_LINE,
+    create_sheet,
+    describe_count,
+    describe_encoders,
+    encoder_legend,
+    join_sentences,
+    letter_panels,
 )
-from f2vbench.report.figures.source import Place, Source
-from f2vbench.report.figures.style import Look, Style
+from f2vbench.report.figures.predictions import (
+    LabelledScores,
+    conditions_with_predictions,
+    explain_missing_predictions,
+    load_predictions,
+)
+from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.style import Style
+from f2vbench.report.figures.vessel_pixels import STEP, conditions_with_score_maps, load_pixel_scores
 from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+GRID = np.linspace(0, 1, 201)
+"""False positive rates, and recalls, at which curves are computed and averaged."""
 _OF_CLASSES = (
-    "Lines: mean over seeds, of several classes the mean of each against the rest (of those with test images), so that "
-    "areas are the macro values of the tables."
+    "Lines: mean over seeds; of more than two classes the mean of each class against the rest (of classes with test "
+    "images), so that areas equal the macro averages in the tables."
 )
 _OF_PIXELS = (
-    f"Lines: mean over seeds of the mean over test images, of every {EVERY}th pixel in the field of view, so that "
-    "areas are the values of the tables but for that."
+    f"Lines: mean over seeds of the mean over test images, from every {STEP}th pixel in the field of view, so that "
+    "areas are close to the values in the tables."
 )
-Curve = Callable[[NDArray[np.floating], NDArray[np.bool_]], NDArray[np.float64]]
 
 
-def lacks_curves(source: Source) -> str | None:
-    if places_predicted(source) or places_mapped(source):
+@dataclass(frozen=True)
+class _CurveKind:
+    """ROC or precision-recall curves.
+
+    Attributes:
+        name: Start of the names of figures.
+        title: Start of the titles of figures.
+        compute: Function that gives the values of a curve at `GRID`.
+        xlabel: Label of the x-axis.
+        ylabel: Label of the y-axis.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[NDArray[np.floating], NDArray[np.bool_]], NDArray[np.float64]]
+    xlabel: str
+    ylabel: str
+
+
+def explain_missing_curves(source: Source) -> str | None:
+    """Explain why `draw_roc` and `draw_precision_recall` have nothing to draw; None if they have."""
+    if conditions_with_predictions(source) or conditions_with_score_maps(source):
         return None
-    maps = "no score maps of photographs that are at hand"
-    return f"{lacks_predictions(source)}; {maps}" if source.tasks("segmentation") else lacks_predictions(source)
+    reason = explain_missing_predictions(source)
+    if source.tasks("segmentation"):
+        return f"{reason}; no score maps of available photographs"
+    return reason
 
 
-def roc(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task, a panel a place: mean over classes and seeds of the true positive rate."""
-    yield from _figures(source, style, "roc", "ROC curves", roc_curve)
+def draw_roc(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw ROC curves, a figure a task and a panel a condition: mean over classes and seeds."""
+    kind = _CurveKind("roc", "ROC curves", compute_roc_curve, "false positive rate", "true positive rate")
+    yield from _draw_figures(source, style, kind)
 
 
-def precision_recall(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task, a panel a place: mean over classes and seeds of the precision."""
-    yield from _figures(source, style, "pr", "Precision-recall curves", precision_recall_curve)
+def draw_precision_recall(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw precision-recall curves, a figure a task and a panel a condition: mean over classes and seeds."""
+    kind = _CurveKind("pr", "Precision-recall curves", compute_precision_recall_curve, "recall", "precision")
+    yield from _draw_figures(source, style, kind)
 
 
-def _figures(source: Source, style: Style, name: str, title: str, curve: Curve) -> Iterator[DrawnFigure]:
-    by_task = places_predicted(source) | places_mapped(source)
-    for task, places in by_task.items():
-        told = f"{title}, {source.title(task)}"
-        yield _figure(source, style, name if len(by_task) == 1 else f"{name}-{task}", told, places, curve)
+def compute_roc_curve(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Compute the true positive rate at each false positive rate of `GRID`.
+
+    Args:
+        scores: (n,) scores; higher means positive.
+        labels: (n,) bool, with positives and negatives.
+
+    Returns:
+        (201,) rates, interpolated linearly between distinct scores.
+    """
+    false, true = _count_positives(scores, labels)
+    curve: NDArray[np.float64] = np.interp(GRID, np.append(0, false / false[-1]), np.append(0, true / true[-1]))
+    return curve
 
 
-def _figure(source: Source, style: Style, name: str, title: str, places: Sequence[Place], curve: Curve) -> DrawnFigure:
+def compute_precision_recall_curve(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Compute the precision at each recall of `GRID`: that of the highest threshold which reaches the recall.
+
+    The area under this step curve is the average precision Σ (Rₙ − Rₙ₋₁) Pₙ.
+
+    Args:
+        scores: (n,) scores; higher means positive.
+        labels: (n,) bool, with positives and negatives.
+
+    Returns:
+        (201,) precisions.
+    """
+    false, true = _count_positives(scores, labels)
+    recall = true / true[-1]
+    precision = true / (true + false)
+    first = np.searchsorted(recall, GRID - 1e-12, side="left")
+    curve: NDArray[np.float64] = precision[np.minimum(first, len(precision) - 1)]
+    return curve
+
+
+def _count_positives(
+    scores: NDArray[np.floating], labels: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """False and true positives at each distinct score as threshold, from the highest score down."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)
+    true = np.cumsum(labels[order])[last]
+    return np.flatnonzero(last) + 1 - true, true
+
+
+def _draw_figures(source: Source, style: Style, kind: _CurveKind) -> Iterator[DrawnFigure]:
+    by_task = conditions_with_predictions(source) | conditions_with_score_maps(source)
+    for task, conditions in by_task.items():
+        name = kind.name if len(by_task) == 1 else f"{kind.name}-{task}"
+        yield _draw_figure(source, style, name, conditions, kind)
+
+
+def _draw_figure(
+    source: Source, style: Style, name: str, conditions: Sequence[Condition], kind: _CurveKind
+) -> DrawnFigure:
     from matplotlib import rc_context
 
-    of_pixels = source.families[places[0].task] == "segmentation"
-    pairs_of = partial(pixel_pairs, source) if of_pixels else partial(_class_pairs, source)
-    shown: dict[str, Look] = {}
+    task = conditions[0].task
+    of_pixels = source.families[task] == "segmentation"
+    load_scores = partial(load_pixel_scores if of_pixels else _load_class_scores, source)
+    drawn: set[str] = set()
     seeds: list[int] = []
-    columns = style.columns(len(places), titles=[place.text for place in places])
+    labels = [condition.label for condition in conditions]
+    columns = style.columns(len(conditions), titles=labels)
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(places), columns=columns, height=style.square(columns, -2))
-        for axis, place in zip(axes, places, strict=True):
-            base = []
-            for encoder, records in source.records_at(place).items():
-                pairs = [pairs_of(record) for record in records if _is_stored(record)]
-                found = np.array([np.mean([curve(*pair) for pair in unit], axis=0) for unit in pairs if unit])
-                if len(found):
-                    shown[encoder] = look = source.looks[encoder]
-                    seeds.append(len(found))
-                    base += [labels.mean() for unit in pairs for _, labels in unit]
-                    _band(axis, found, look, style)
-            _frame(axis, curve is roc_curve, float(np.mean(base)) if base else None)
+        figure, axes = create_sheet(style, len(conditions), columns=columns, height=style.square(columns, -2))
+        for axis, condition in zip(axes, conditions, strict=True):
+            prevalences = []
+            for encoder, records in source.records_at(condition).items():
+                units = [load_scores(record) for record in records if _is_stored(record)]
+                curves = [np.mean([kind.compute(*pair) for pair in unit], axis=0) for unit in units if unit]
+                if curves:
+                    drawn.add(encoder)
+                    seeds.append(len(curves))
+                    prevalences += [pair.labels.mean() for unit in units for pair in unit]
+                    _draw_curve(axis, np.array(curves), source.encoders[encoder], style)
+            _draw_frame(axis, kind, float(np.mean(prevalences)) if prevalences else None)
         for axis in axes:
             axis.label_outer()
-        letters(axes, [place.text for place in places])
-        legend(figure, style, source.looks_among(shown), kind="line", chance=True)
-    low, high = min(seeds, default=0), max(seeds, default=0)
-    caption = sentences(
-        f"{title}; {f'n = {high}' if low == high else f'n = {low} to {high}'} seed{'s' if high > 1 else ''}.",
+        letter_panels(axes, labels)
+        encoders = source.select_encoders(drawn)
+        encoder_legend(figure, style, encoders, kind="line", chance=True)
+    title = f"{kind.title}, {source.title(task)}"
+    caption = join_sentences(
+        f"{title}; {describe_count(min(seeds, default=0), max(seeds, default=0))}.",
         _OF_PIXELS if of_pixels else _OF_CLASSES,
-        "Bands: pointwise 95 % interval over seeds (1.96 standard errors), not for baselines.",
-        looks_text(shown.values()),
+        "Bands: pointwise 95 % confidence interval over seeds (1.96 standard errors), not drawn for baselines.",
+        describe_encoders(encoders),
     )
     return DrawnFigure(name, title, caption, figure)
 
@@ -102,31 +184,30 @@ def _is_stored(record: UnitRecord) -> bool:
     return bool(record["result"].get("predictions") or record["result"].get("maps"))
 
 
-def _class_pairs(source: Source, record: UnitRecord) -> list[Pair]:
-    return predicted(source, record).against_rest()
+def _load_class_scores(source: Source, record: UnitRecord) -> list[LabelledScores]:
+    return load_predictions(source, record).one_vs_rest()
 
 
-def _band(axis: Axes, curves: NDArray[np.float64], look: Look, style: Style) -> None:
+def _draw_curve(axis: Axes, curves: NDArray[np.float64], encoder: EncoderStyle, style: Style) -> None:
+    """Draw the mean of (seeds, 201) curves, and a band."""
     mean = curves.mean(axis=0)
-    every = max(1, len(GRID) // 6)
-    start = sum(map(ord, look.encoder)) % 5 * every // 5  # so that marks of like curves don't hide each other
-    marks = {**look.line(), "markevery": (start, every), "markersize": 0.4 * style.text}
-    axis.plot(GRID, mean, zorder=2 if look.baseline else 3, markeredgewidth=0.9 * style.line, **marks)
-    if len(curves) > 1 and not look.baseline:
-        reach = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        axis.fill_between(
-            GRID, np.clip(mean - reach, 0, 1), np.clip(mean + reach, 0, 1), color=look.colour, alpha=0.12, linewidth=0
-        )
+    step = max(1, len(GRID) // 6)
+    first = sum(map(ord, encoder.name)) % 5 * step // 5  # so that marks of similar curves do not hide each other
+    marks = {**encoder.line(), "markevery": (first, step), "markersize": 0.4 * style.text}
+    axis.plot(GRID, mean, zorder=2 if encoder.baseline else 3, markeredgewidth=0.9 * style.line, **marks)
+    if len(curves) > 1 and not encoder.baseline:
+        half = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
+        axis.fill_between(GRID, low, high, color=encoder.colour, alpha=0.12, linewidth=0)
 
 
-def _frame(axis: Axes, is_roc: bool, base: float | None) -> None:
-    if is_roc:
+def _draw_frame(axis: Axes, kind: _CurveKind, prevalence: float | None) -> None:
+    """Draw the chance line, which for precision is the prevalence of positives, and the axes."""
+    if kind.name == "roc":
         axis.plot([0, 1], [0, 1], **CHANCE_LINE)
-        axis.set(xlabel="false positive rate", ylabel="true positive rate")
-    else:
-        if base is not None:
-            axis.axhline(base, **CHANCE_LINE)
-        axis.set(xlabel="recall", ylabel="precision")
+    elif prevalence is not None:
+        axis.axhline(prevalence, **CHANCE_LINE)
+    axis.set(xlabel=kind.xlabel, ylabel=kind.ylabel)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axis.set_box_aspect(1)
     axis.grid()

@@ -1,11 +1,11 @@
-"""Embeddings in two dimensions, coloured by class and by what the photographs were taken with."""
+"""Maps of embeddings in two dimensions, coloured by class, modality and camera."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,192 +13,213 @@ from numpy.typing import NDArray
 
 from f2vbench.data.task_data import TaskData
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import bottom_legend, model_title, sentences, sheet
+from f2vbench.report.figures.panels import create_sheet, join_sentences, legend_below, title_with_encoder
+from f2vbench.report.figures.projections import (
+    COMPONENTS,
+    MAX_IMAGES,
+    SEED,
+    project_principal_components,
+    project_tsne,
+    select_tsne_rows,
+    tsne_perplexity,
+)
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import PALE, Style
-from f2vbench.report.figures.tsne import COMPONENTS, MOST_IMAGES, SEED, neighbour_map, perplexity_of, shown_rows
 from f2vbench.report.stored_data import NotStored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEAST_IMAGES = 10
-_MOST_GROUPS = 8
+_MIN_IMAGES = 10
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _OTHERS = "others"
-_SEPARATOR = "|"
-Vectors = dict[str, tuple[list[str], NDArray[np.floating]]]
+_LABEL_SEPARATOR = "|"
+"""Separator of the classes of a multi-label image."""
+
+
+class Embeddings(NamedTuple):
+    """Image ids and their (n, width) embeddings."""
+
+    images: list[str]
+    vectors: NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class MapPanel:
-    """Where the images of one model stand, and what the axes are called."""
+class _Panel:
+    """Positions of the images of one encoder, (n, 2), and the labels of the axes."""
 
     images: Sequence[str]
-    points: NDArray[np.float64]
-    across: str
-    up: str
+    positions: NDArray[np.float64]
+    xlabel: str
+    ylabel: str
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """A way of bringing embeddings into two dimensions: its name, a panel an encoder, and what a caption tells."""
+class _Map:
+    """The embeddings of a task in two dimensions.
+
+    Attributes:
+        name: Name of the figure in the catalogue.
+        panels: Encoder → panel.
+        caption: Sentences about the projection.
+    """
 
     name: str
-    panels: dict[str, MapPanel]
-    told: str
+    panels: Mapping[str, _Panel]
+    caption: str
 
 
-Method = Callable[[Source, str, Vectors], Mapped]
+Projection = Callable[[Source, str, Mapping[str, Embeddings]], _Map]
 
 
-def lacks_embedding_map(source: Source) -> str | None:
+def explain_missing_embedding_map(source: Source) -> str | None:
+    """Explain why `draw_embedding_map` and `draw_embedding_tsne` have nothing to draw; None if they have."""
     reasons = []
     for task in sorted(source.families):
         try:
-            if _vectors(source, task):
+            if _load_embeddings(source, task):
                 return None
-        except NotStored as reason:
-            reasons.append(str(reason))
-    return "; ".join(reasons) or "no embeddings of these runs' photographs are in the feature store"
+        except NotStored as error:
+            reasons.append(str(error))
+    return "; ".join(reasons) or "the feature store has no embeddings of the photographs of these runs"
 
 
-def embedding_map(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task and colouring, a panel an encoder: the first two principal components."""
-    return _figures(source, style, _by_components)
+def draw_embedding_map(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw the first two principal components, a figure a task and colouring, a panel an encoder."""
+    return _draw_figures(source, style, _map_principal_components)
 
 
-def embedding_tsne(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """The same by t-SNE, which keeps neighbours beside each other and not distances between groups."""
-    return _figures(source, style, _by_neighbours)
+def draw_embedding_tsne(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw t-SNE maps, which keep neighbours together but not distances between groups."""
+    return _draw_figures(source, style, _map_tsne)
 
 
-def _figures(source: Source, style: Style, method: Method) -> Iterator[DrawnFigure]:
+def _draw_figures(source: Source, style: Style, project: Projection) -> Iterator[DrawnFigure]:
     for task in sorted(source.families):
         try:
-            vectors = _vectors(source, task)
+            embeddings = _load_embeddings(source, task)
         except NotStored:
             continue
-        if vectors:
-            mapped = method(source, task, vectors)
-            for what, groups in _colourings(source.task_data(task)).items():
-                yield _figure(source, style, mapped, task, what, groups)
+        if embeddings:
+            projected = project(source, task, embeddings)
+            for attribute, groups in _image_groups(source.stored.task_data(task)).items():
+                yield _draw_figure(source, style, projected, task, attribute, groups)
 
 
-def principal_components(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, 2) scores on the first two components of centred vectors and their parts of the variance.
-
-    The sign of a component is the one with which its largest loading is positive, so that maps don't flip.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    left, values, right = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(axis=1)])
-    total = (values**2).sum()
-    return left[:, :2] * values[:2] * signs, values[:2] ** 2 / (total or 1)
-
-
-def _vectors(source: Source, task: str) -> Vectors:
-    """Encoder → image ids and vectors of those that are stored, in the order of legends."""
-    encoders = set(source.frame.encoder[source.frame.task == task])
-    found = {look.encoder: source.embeddings(task, look.encoder) for look in source.looks_among(encoders)}
-    return {
-        name: held
-        for name, held in found.items()
-        if held is not None and len(held[0]) >= _LEAST_IMAGES and held[1].shape[1] > 1
-    }
+def _load_embeddings(source: Source, task: str) -> dict[str, Embeddings]:
+    """Stored embeddings of a task, by encoder in the order of legends; few images or one dimension are left out."""
+    names = set(source.frame.encoder[source.frame.task == task])
+    by_encoder = {}
+    for encoder in source.select_encoders(names):
+        stored = source.stored.embeddings(task, encoder.name)
+        if stored is not None and len(stored[0]) >= _MIN_IMAGES and stored[1].shape[1] > 1:
+            by_encoder[encoder.name] = Embeddings(*stored)
+    return by_encoder
 
 
-def _colourings(data: TaskData) -> dict[str, pd.Series]:
-    """What is coloured by → group of each image id; only what has two groups or more."""
+def _image_groups(data: TaskData) -> dict[str, pd.Series]:
+    """Attribute of images → group of each image id; only attributes with at least two groups."""
     index = data.index.set_index("image")
     size = index.width.astype(str) + " × " + index.height.astype(str)
-    asked = {
+    columns = {
         "class": index.get("label"),
         "modality": index.get("modality"),
         "camera": index.camera if "camera" in index else size,
     }
     groups = {}
-    for what, column in asked.items():
+    for attribute, column in columns.items():
         if column is not None and column[column != ""].nunique() > 1:
-            groups[what] = column.replace("", "unknown").map(lambda text: str(text).replace(_SEPARATOR, " + "))
+            named = column.replace("", "unknown")
+            groups[attribute] = named.map(lambda text: str(text).replace(_LABEL_SEPARATOR, " + "))
     return groups
 
 
-def _order(data: TaskData, groups: pd.Series) -> list[str]:
-    """Groups as the card orders classes, else the largest first; those beyond the colours are left to `others`."""
-    count = groups.value_counts()
-    classes = [name for name in data.classes if name in count.index]
-    named = classes if len(classes) == len(count) else sorted(count.index, key=lambda name: (-count[name], name))
-    return named[:_MOST_GROUPS]
+def _order_groups(data: TaskData, groups: pd.Series) -> list[str]:
+    """Classes in the order of the card, other groups by size; at most as many as there are colours."""
+    counts = groups.value_counts()
+    classes = [name for name in data.classes if name in counts.index]
+    if len(classes) < len(counts):
+        classes = sorted(counts.index, key=lambda name: (-counts[name], name))
+    return classes[: len(_COLOURS)]
 
 
-def _by_components(source: Source, task: str, vectors: Vectors) -> Mapped:
+def _map_principal_components(source: Source, task: str, embeddings: Mapping[str, Embeddings]) -> _Map:
     panels = {}
-    for encoder, (ids, held) in vectors.items():
-        points, parts = principal_components(held)
-        panels[encoder] = MapPanel(ids, points, f"component 1 ({parts[0]:.0%})", f"component 2 ({parts[1]:.0%})")
-    told = (
-        "First two principal components of the embeddings as they are, with their parts of the variance; components "
-        "of different models are not comparable."
+    for encoder, (images, vectors) in embeddings.items():
+        positions, variance = project_principal_components(vectors)
+        labels = [f"component {i + 1} ({variance[i]:.0%})" for i in (0, 1)]
+        panels[encoder] = _Panel(images, positions, *labels)
+    caption = (
+        "First two principal components of the embeddings, with their fractions of the variance; components of "
+        "different models are not comparable."
     )
-    return Mapped("embedding-map", panels, told)
+    return _Map("embedding-map", panels, caption)
 
 
-def _by_neighbours(source: Source, task: str, vectors: Vectors) -> Mapped:
+def _map_tsne(source: Source, task: str, embeddings: Mapping[str, Embeddings]) -> _Map:
     panels = {}
-    for encoder, (ids, held) in vectors.items():
-        rows = shown_rows(len(ids))
-        points = source.kept(("t-SNE", task, encoder), partial(neighbour_map, held[rows]))
-        panels[encoder] = MapPanel([ids[row] for row in rows], points, "t-SNE 1", "t-SNE 2")
+    for encoder, (images, vectors) in embeddings.items():
+        rows = select_tsne_rows(len(images))
+        positions = source.cached(("t-SNE", task, encoder), partial(project_tsne, vectors[rows]))
+        panels[encoder] = _Panel([images[row] for row in rows], positions, "t-SNE 1", "t-SNE 2")
     counts = [len(panel.images) for panel in panels.values()]
-    values = sorted({f"{perplexity_of(count):.3g}" for count in counts})
-    told = sentences(
-        f"t-SNE of the first {COMPONENTS} principal components, perplexity {' and '.join(values)} (30, or a third of "
-        f"the other photographs where there are fewer than 91), started from the first two components, seed {SEED}.",
-        f"{MOST_IMAGES:,} photographs drawn by the seed." if MOST_IMAGES in counts else "",
-        "Neighbours stand together; sizes of groups and distances between them mean nothing.",
+    perplexities = sorted({f"{tsne_perplexity(count):.3g}" for count in counts})
+    caption = join_sentences(
+        f"t-SNE of the first {COMPONENTS} principal components, perplexity {' and '.join(perplexities)} (30, or a "
+        "third of the other photographs where there are fewer than 91), initialised with the first two components, "
+        f"seed {SEED}.",
+        f"A random sample of {MAX_IMAGES:,} photographs." if MAX_IMAGES in counts else "",
+        "Neighbours stay together; sizes of groups and distances between them have no meaning.",
     )
-    return Mapped("embedding-tsne", panels, told)
+    return _Map("embedding-tsne", panels, caption)
 
 
-def _figure(source: Source, style: Style, mapped: Mapped, task: str, what: str, groups: pd.Series) -> DrawnFigure:
+def _draw_figure(
+    source: Source, style: Style, projected: _Map, task: str, attribute: str, groups: pd.Series
+) -> DrawnFigure:
     from matplotlib import rc_context
     from matplotlib.lines import Line2D
 
-    data = source.task_data(task)
-    images = {image for panel in mapped.panels.values() for image in panel.images}
-    shown = groups[groups.index.isin(images)]
-    names = _order(data, shown)
+    data = source.stored.task_data(task)
+    images = {image for panel in projected.panels.values() for image in panel.images}
+    drawn = groups[groups.index.isin(images)]
+    names = _order_groups(data, drawn)
+    panels = projected.panels
     with rc_context(style.settings()):
-        columns = style.columns(len(mapped.panels), least=42)
-        figure, axes = sheet(style, len(mapped.panels), columns=columns, height=style.square(columns, 3))
-        for axis, (encoder, panel) in zip(axes, mapped.panels.items(), strict=True):
-            _draw(axis, panel.points, groups.reindex(panel.images).to_numpy(str), names, style)
-            model_title(axis, source.looks[encoder], style, columns)
-            axis.set(xlabel=panel.across, ylabel=panel.up)
-        labels = [*names, *([_OTHERS] if shown.nunique() > len(names) else [])]
+        columns = style.columns(len(panels), least=42)
+        figure, axes = create_sheet(style, len(panels), columns=columns, height=style.square(columns, 3))
+        for axis, (encoder, panel) in zip(axes, panels.items(), strict=True):
+            _draw_points(axis, panel.positions, groups.reindex(panel.images).to_numpy(str), names, style)
+            title_with_encoder(axis, source.encoders[encoder], style, columns)
+            axis.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+        marks = list(zip(names, _MARKERS, _COLOURS, strict=False))
+        if drawn.nunique() > len(names):
+            marks.append((_OTHERS, ".", PALE))
         handles = [
             Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=0.6 * style.text)
-            for marker, colour in zip([*_MARKERS[: len(names)], "."], [*_COLOURS[: len(names)], PALE], strict=True)
+            for _, marker, colour in marks
         ]
-        bottom_legend(figure, style, handles[: len(labels)], labels)
-    stand_in = what == "camera" and "camera" not in data.index
-    title = f"Embeddings by {what}, {source.title(task)}"
-    caption = sentences(
+        legend_below(figure, style, handles, [name for name, _, _ in marks])
+    title = f"Embeddings by {attribute}, {source.title(task)}"
+    unknown_camera = attribute == "camera" and "camera" not in data.index
+    caption = join_sentences(
         f"{title}; {len(images)} photographs.",
-        mapped.told,
-        "Which camera took a photograph is not known: its size in pixels stands for it." if stand_in else "",
+        projected.caption,
+        "The cameras are unknown; the size of a photograph in pixels is used instead." if unknown_camera else "",
     )
-    return DrawnFigure(f"{mapped.name}-{task}-{what}", title, caption, figure)
+    return DrawnFigure(f"{projected.name}-{task}-{attribute}", title, caption, figure)
 
 
-def _draw(axis: Axes, points: NDArray[np.float64], groups: NDArray[np.str_], names: list[str], style: Style) -> None:
-    size = (0.5 * style.text) ** 2 * min(1.0, (200 / len(points)) ** 0.5)
-    rest = ~np.isin(groups, names)
-    axis.scatter(points[rest, 0], points[rest, 1], s=size / 2, color=PALE, marker=".", zorder=1)
+def _draw_points(
+    axis: Axes, positions: NDArray[np.float64], groups: NDArray[np.str_], names: Sequence[str], style: Style
+) -> None:
+    """Draw the images of the named groups in colour, others in grey."""
+    size = (0.5 * style.text) ** 2 * min(1.0, (200 / len(positions)) ** 0.5)
+    others = positions[~np.isin(groups, names)]
+    axis.scatter(others[:, 0], others[:, 1], s=size / 2, color=PALE, marker=".", zorder=1)
     for name, colour, marker in zip(names, _COLOURS, _MARKERS, strict=False):
-        mine = points[groups == name]
-        axis.scatter(mine[:, 0], mine[:, 1], s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, zorder=2)
+        x, y = positions[groups == name].T
+        axis.scatter(x, y, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, zorder=2)
     axis.set(xticks=[], yticks=[])
     axis.set_box_aspect(1)

@@ -1,4 +1,4 @@
-"""A figure with what is said of it, and its files."""
+"""A drawn figure with its title and caption, and its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Format = Literal["pdf", "svg", "png"]
-# Dates and versions would make equal figures unequal files.
+# No dates or versions, so that equal figures are equal files.
 _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": "f2vbench"},
     "svg": {"Date": None, "Creator": "f2vbench"},
@@ -26,14 +26,15 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """A figure.
+    """A figure with its title and caption.
 
     Attributes:
-        name: of its files, such as ``few-shot`` or ``roc-aptos2019``.
-        title: a few words.
-        caption: sentences that say what is shown, what spread and marks mean, and how many seeds there are.
-        kind: name in the catalogue.
-        style: that it was drawn in.
+        name: File name without its ending, such as ``few-shot`` or ``roc-aptos2019``.
+        title: Short title.
+        caption: Sentences that say what the figure shows, what spread and marks mean, and the number of seeds.
+        figure: The matplotlib figure.
+        kind: Name of the figure in the catalogue.
+        style: Style in which it is drawn.
     """
 
     name: str
@@ -44,39 +45,50 @@ class DrawnFigure:
     style: Style = STYLES["nature"]
 
     def content(self, format: Format, dpi: int = 300, *, outlines: bool = False) -> bytes:
-        """The file of a format; equal figures give equal bytes.
+        """Encode the figure; equal figures give equal bytes.
 
         Args:
-            outlines: draw the letters of SVG, for readers that may lack the font.
+            format: File format.
+            dpi: Resolution of PNG, and of photographs within PDF and SVG.
+            outlines: Whether to write the letters of SVG as paths, for readers that may lack the font.
+
+        Returns:
+            Content of the file.
         """
         from matplotlib import rc_context
 
-        held = io.BytesIO()
+        buffer = io.BytesIO()
         letters = {"svg.fonttype": "path"} if outlines else {}
-        with rc_context(self.style.settings() | letters):  # fonts and hatches are looked up when a figure is written
+        with rc_context(self.style.settings() | letters):  # matplotlib reads fonts and hatches when it writes a file
             layout = self.figure.get_layout_engine()
-            if layout is not None:  # found once, not anew for each format
+            if layout is not None:  # compute the layout once, not for each format
                 layout.execute(self.figure)
                 self.figure.set_layout_engine("none")
-            self.figure.canvas.print_figure(held, format=format, dpi=dpi, metadata=_METADATA[format])
-        return held.getvalue()
+            self.figure.canvas.print_figure(buffer, format=format, dpi=dpi, metadata=_METADATA[format])
+        return buffer.getvalue()
 
 
-def save(
+def save_figure(
     figure: DrawnFigure, folder: str | Path, formats: Sequence[Format] = ("pdf", "svg", "png"), dpi: int = 300
 ) -> list[Path]:
-    """Write a figure as ``<folder>/<name>.<format>``, each file whole or not at all; returns the paths.
+    """Write a figure as ``<folder>/<name>.<format>``; each file is written atomically.
 
     Args:
-        dpi: of PNG, and of photographs within PDF and SVG.
+        figure: The figure.
+        folder: Folder of the files.
+        formats: File formats.
+        dpi: Resolution of PNG, and of photographs within PDF and SVG.
+
+    Returns:
+        Paths of the files.
 
     Raises:
-        SettingsError: another format.
-        StoreError: a file can't be written.
+        SettingsError: A format is unknown.
+        StoreError: A file can't be written.
     """
     unknown = [name for name in formats if name not in get_args(Format)]
     if unknown:
-        raise SettingsError(f"format={','.join(unknown)}: figures are written as {', '.join(get_args(Format))}")
+        raise SettingsError(f"format={','.join(unknown)}: figures can be written as {', '.join(get_args(Format))}")
     paths = []
     for name in formats:
         path = Path(folder) / f"{figure.name}.{name}"

@@ -1,4 +1,4 @@
-"""What several figures share: a sheet of panels, a legend below them, chance lines, and sentences of captions."""
+"""Shared parts of figures: sheets of panels, legends, chance lines, and sentences of captions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import PLACE
+from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.published_results import LABEL
-from f2vbench.report.figures.style import INK, Look, Style
+from f2vbench.report.figures.style import INK, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CHANCE_LINE: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (5, 3)), "zorder": 2.5}
+"""Keyword arguments of chance lines."""
 PUBLISHED_MARK: dict[str, Any] = {
     "marker": "*",
     "markerfacecolor": "#FFD92F",
@@ -24,88 +28,110 @@ PUBLISHED_MARK: dict[str, Any] = {
     "markeredgewidth": 0.6,
     "linestyle": "none",
 }
+"""Keyword arguments of the stars of published values."""
+PUBLISHED_NOTE = "Stars: published values, measured on other images."
+"""Sentence of captions of figures with published values."""
 
 
-def sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, the last row filled from the left.
+def create_sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Create a figure with a grid of panels; the last row is filled from the left.
 
     Args:
-        height: of a row in mm, with text of 7 points.
+        style: Style of the figure.
+        panels: Number of panels.
+        columns: Number of panels in a row.
+        height: Height of a row in mm, for text of 7 points.
+
+    Returns:
+        The figure and its panels, row by row.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from f2vbench.report.figures.styled_figure import HouseFigure
+    from f2vbench.report.figures.styled_figure import StyledFigure
 
     rows = math.ceil(panels / columns)
     pad = 0.35 * style.text / 72
     layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.02, hspace=0.03)
-    figure = HouseFigure(style, figsize=(style.inches, style.height(height) * rows), layout=layout)
+    figure = StyledFigure(style, figsize=(style.inches, style.height(height) * rows), layout=layout)
     grid = figure.add_gridspec(rows, columns)
-    return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(panels)]
+    return figure, [figure.add_subplot(grid[i // columns, i % columns]) for i in range(panels)]
 
 
-def chance_line(axis: Axes, level: float | None) -> None:
-    """Across the panel, where chance reaches anything."""
+def draw_chance_line(axis: Axes, level: float | None) -> None:
+    """Draw a horizontal line at a chance level above 0."""
     if level is not None and level > 0:
         axis.axhline(level, **CHANCE_LINE)
 
 
-def letters(axes: Sequence[Axes], titles: Sequence[str]) -> None:
-    """Titles with a bold letter before each, where there are several."""
-    for place, (axis, title) in enumerate(zip(axes, titles, strict=True)):
-        axis.set_title(f"{chr(97 + place % 26)}  {title}".rstrip() if len(axes) > 1 else title)
+def letter_panels(axes: Sequence[Axes], titles: Sequence[str]) -> None:
+    """Set the titles of panels, each after a letter where there are several panels."""
+    for i, (axis, title) in enumerate(zip(axes, titles, strict=True)):
+        axis.set_title(f"{chr(97 + i % 26)}  {title}".rstrip() if len(axes) > 1 else title)
 
 
-def model_title(axis: Axes, look: Look, style: Style, columns: int) -> None:
-    """A panel's model as its title, in two lines where the panel is narrow."""
+def title_with_encoder(axis: Axes, encoder: EncoderStyle, style: Style, columns: int) -> None:
+    """Set the name of an encoder as the title of a panel, on two lines where the panel is narrow."""
     room = int(0.8 * style.inches * 72 / columns / (0.6 * style.text))
-    label = look.label
-    if len(label) > room:
-        cut = max(label.rfind(mark, 1, room) for mark in ":-_+ ")
-        label = f"{label[: cut + 1]}\n{label[cut + 1 :]}" if cut > 0 else label
-    axis.set_title(label, fontweight="normal")
+    axis.set_title(break_name(encoder.label, room), fontweight="normal")
 
 
-def shortened(text: str, room: int) -> str:
-    """At most so many characters, underscores as spaces."""
-    told = text.replace("_", " ")
-    return told if len(told) <= room else f"{told[: room - 1].rstrip()}…"
+def break_name(name: str, room: int) -> str:
+    """Break a name of more than ``room`` characters into two lines, after a separator if it has one."""
+    if len(name) <= room:
+        return name
+    cut = max(name.rfind(separator, 1, room) for separator in ":-_+ ")
+    return f"{name[: cut + 1]}\n{name[cut + 1 :]}" if cut > 0 else name
 
 
-def legend(
+def abbreviate(text: str, room: int) -> str:
+    """Replace underscores by spaces, and shorten to at most ``room`` characters."""
+    spaced = text.replace("_", " ")
+    return spaced if len(spaced) <= room else f"{spaced[: room - 1].rstrip()}…"
+
+
+def encoder_legend(
     figure: Figure,
     style: Style,
-    looks: Sequence[Look],
+    encoders: Sequence[EncoderStyle],
     *,
     kind: Literal["bar", "line", "point"] = "bar",
     chance: bool = False,
-    mark: bool = False,
+    published: bool = False,
 ) -> None:
-    """One legend of the encoders below all panels, as `bottom_legend`."""
+    """Add a legend of encoders below all panels.
+
+    Args:
+        figure: The figure.
+        style: Its style.
+        encoders: Encoders in the order of the legend.
+        kind: How the figure draws encoders.
+        chance: Whether to explain the chance line.
+        published: Whether to explain the stars.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = []
-    for look in looks:
+    for encoder in encoders:
         if kind != "bar":
-            handles.append(Line2D([], [], **(look.line() if kind == "line" else look.points())))
+            handles.append(Line2D([], [], **(encoder.line() if kind == "line" else encoder.points())))
         else:
-            patch = Patch(**look.bar())
-            seen = {**look.points(), "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": style.line}
-            point = Line2D([], [], **seen, markersize=0.45 * style.text)
-            handles.append(patch if look.baseline else (patch, point))
-    labels = [look.label for look in looks]
+            patch = Patch(**encoder.bar())
+            outline = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": style.line}
+            point = Line2D([], [], **(encoder.points() | outline), markersize=0.45 * style.text)
+            handles.append(patch if encoder.baseline else (patch, point))
+    labels = [encoder.label for encoder in encoders]
     if chance:
         handles.append(Line2D([], [], **CHANCE_LINE))
         labels.append("chance")
-    if mark:
+    if published:
         handles.append(Line2D([], [], markersize=style.text, **PUBLISHED_MARK))
         labels.append(LABEL)
-    bottom_legend(figure, style, handles, labels)
+    legend_below(figure, style, handles, labels)
 
 
-def bottom_legend(figure: Figure, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend below all panels, in as many rows as the width needs; the figure grows by them."""
+def legend_below(figure: Figure, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Add a legend below all panels, in as many rows as the width needs; the figure becomes higher by these rows."""
     widest = max(len(label) for label in labels)
     columns = max(1, min(len(labels), int(style.inches * 72 / ((widest * 0.6 + 4.2) * style.text))))
     rows = math.ceil(len(labels) / columns)
@@ -114,34 +140,38 @@ def bottom_legend(figure: Figure, style: Style, handles: Sequence[Any], labels: 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def spread(count: int, width: float) -> np.ndarray:
-    """(count,) offsets for the points of so many seeds within a bar's width; no randomness, the same every time."""
+def spread_points(count: int, width: float) -> NDArray[np.float64]:
+    """Horizontal offsets, (count,), of the points of seeds within a bar of some width; equally spaced, not random."""
     return np.linspace(-0.5, 0.5, count) * 0.6 * width if count > 1 else np.zeros(count)
 
 
-def seeds_text(frames: Iterable[pd.DataFrame]) -> str:
-    """``n = 5 seeds``, or the range where they differ."""
-    counts = [
-        n
-        for frame in frames
-        for n in frame.groupby(["task", "protocol", "shots", "encoder"], dropna=False).seed.nunique()
-    ]
+def describe_seeds(frames: Iterable[pd.DataFrame]) -> str:
+    """Number of seeds in some tidy frames as text: ``n = 5 seeds``, or a range."""
+    counts = [n for frame in frames for n in frame.groupby([*PLACE, "encoder"], dropna=False).seed.nunique()]
     low, high = min(counts), max(counts)
     if high == 1:
         return "one seed only, so no spread is shown"
-    return f"n = {high} seeds" if low == high else f"n = {low} to {high} seeds"
+    return describe_count(low, high)
 
 
-def looks_text(looks: Iterable[Look]) -> str:
-    """What grey, hatches and hollow marks mean, as far as they occur."""
-    held = list(looks)
-    told = []
-    if any(look.baseline for look in held):
-        told.append("Grey and hatched: baselines, which no pre-training has gone into")
-    if any(look.untrained for look in held):
-        told.append("hollow: untrained weights, no models" if told else "Hollow: untrained weights, no models")
-    return "; ".join(told) + "." if told else ""
+def describe_count(low: int, high: int) -> str:
+    """Smallest and largest number of seeds as text: ``n = 5 seeds``, ``n = 1 seed`` or ``n = 3 to 5 seeds``."""
+    count = f"n = {high}" if low == high else f"n = {low} to {high}"
+    return f"{count} seed{'s' if high > 1 else ''}"
 
 
-def sentences(*parts: str) -> str:
+def describe_encoders(encoders: Iterable[EncoderStyle]) -> str:
+    """Explain hatched and hollow marks, as far as they occur."""
+    drawn = list(encoders)
+    parts = []
+    if any(encoder.baseline for encoder in drawn):
+        parts.append("grey and hatched: baselines, without pre-training")
+    if any(encoder.untrained for encoder in drawn):
+        parts.append("hollow: untrained (random) weights")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def join_sentences(*parts: str) -> str:
+    """Join sentences with spaces, without empty ones."""
     return " ".join(part for part in parts if part)

@@ -1,28 +1,37 @@
-"""What classifiers said of their test images, as the units store it, and curves of it."""
+"""Stored predictions of classification units on their test images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.report.figures.source import Place, Source
+from f2vbench.report.figures.source import Condition, Source
 from f2vbench.store.record_schema import UnitRecord
 
-Pair = tuple[NDArray[np.floating], NDArray[np.bool_]]
-"""(n,) scores and labels."""
-GRID = np.linspace(0, 1, 201)
-"""Of false positive rate and of recall, where curves of several classes and seeds meet."""
+
+class LabelledScores(NamedTuple):
+    """Scores of a binary problem, (n,), and whether each is of a positive, (n,) bool."""
+
+    scores: NDArray[np.floating]
+    labels: NDArray[np.bool_]
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are positives and negatives, so that curves are defined."""
+        return bool(self.labels.any() and not self.labels.all())
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """One unit's test images.
+class Predictions:
+    """Predictions of one unit for its test images.
 
     Attributes:
         kind: ``binary``, ``nominal``, ``ordinal`` or ``multilabel``.
+        classes: Names of the k classes.
         probabilities: (n, k) in [0, 1].
         targets: (n, k) bool.
     """
@@ -32,71 +41,72 @@ class Predicted:
     probabilities: NDArray[np.float64]
     targets: NDArray[np.bool_]
 
-    def against_rest(self) -> list[Pair]:
-        """Scores and labels of each class that has test images on both sides; where binary, of the positive class."""
+    def one_vs_rest(self) -> list[LabelledScores]:
+        """Scores and labels of each class against the rest, or of the positive class of a binary problem.
+
+        Classes without positive or without negative test images are left out.
+        """
         columns = [1] if self.kind == "binary" else range(len(self.classes))
-        pairs = [(self.probabilities[:, c], self.targets[:, c]) for c in columns]
-        return [(scores, labels) for scores, labels in pairs if labels.any() and not labels.all()]
+        pairs = [LabelledScores(self.probabilities[:, c], self.targets[:, c]) for c in columns]
+        return [pair for pair in pairs if pair.has_both_classes]
 
 
-def predicted(source: Source, record: UnitRecord) -> Predicted:
-    """A classification unit's predictions.
-
-    Raises:
-        NotStored, StoreError: as `Source.predictions`.
-    """
-    arrays, result = source.predictions(record), record["result"]
-    probabilities, targets = arrays["probabilities"].astype(np.float64), arrays["targets"].astype(bool)
-    return Predicted(result["label_kind"], result["classes"], probabilities, targets)
-
-
-def places_predicted(source: Source, kinds: Sequence[str] = ()) -> dict[str, list[Place]]:
-    """Classification tasks → their places whose units store predictions.
+def load_predictions(source: Source, record: UnitRecord) -> Predictions:
+    """Load the predictions of a classification unit.
 
     Args:
-        kinds: of labels that count; by default all.
+        source: Results that have the record.
+        record: Record of the unit.
+
+    Returns:
+        Its predictions.
+
+    Raises:
+        NotStored: The unit stores no predictions, or its run folder is unknown.
+        StoreError: The file is missing or damaged.
     """
-    held = {
+    arrays, result = source.stored.predictions(record), record["result"]
+    probabilities, targets = arrays["probabilities"].astype(np.float64), arrays["targets"].astype(bool)
+    return Predictions(result["label_kind"], result["classes"], probabilities, targets)
+
+
+def conditions_with_predictions(source: Source, kinds: Sequence[str] = ()) -> dict[str, list[Condition]]:
+    """Conditions of classification tasks whose units store predictions.
+
+    Args:
+        source: Results.
+        kinds: Kinds of labels to include; by default all.
+
+    Returns:
+        Task → its conditions.
+    """
+    stored = {
         (record["unit"]["task"], record["unit"]["protocol"], record["unit"]["shots"])
         for record in source.records
         if record.get("family") == "classification"
         and record["result"].get("predictions")
         and (not kinds or record["result"]["label_kind"] in kinds)
     }
-    found: dict[str, list[Place]] = {}
-    for place in source.places("classification"):
-        if (place.task, place.protocol, place.shots) in held:
-            found.setdefault(place.task, []).append(place)
-    return found
+    by_task: dict[str, list[Condition]] = {}
+    for condition in source.conditions("classification"):
+        if (condition.task, condition.protocol, condition.shots) in stored:
+            by_task.setdefault(condition.task, []).append(condition)
+    return by_task
 
 
-def lacks_predictions(source: Source) -> str | None:
-    """Why there are no figures of predictions, or None."""
-    if places_predicted(source):
+def records_with_predictions(source: Source, condition: Condition) -> dict[str, list[UnitRecord]]:
+    """Records of a condition that store predictions: encoder → records, sorted by seed."""
+    by_encoder = {
+        name: [record for record in records if record["result"].get("predictions")]
+        for name, records in source.records_at(condition).items()
+    }
+    return {name: records for name, records in by_encoder.items() if records}
+
+
+def explain_missing_predictions(source: Source) -> str | None:
+    """Explain why there are no predictions to draw; None if there are."""
+    if conditions_with_predictions(source):
         return None
     if source.tasks("classification"):
-        return "the units of classification tasks here name no stored predictions"
-    return "no classification units, whose predictions it is drawn from"
-
-
-def roc_curve(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """True positive rate at each false positive rate of `GRID`, straight lines between distinct scores."""
-    false, true = _counts(scores, labels)
-    return np.interp(GRID, np.append(0, false / false[-1]), np.append(0, true / true[-1]))
-
-
-def precision_recall_curve(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Precision at each recall of `GRID`: of the highest threshold that reaches it, so that the area is the average
-    precision Σ (Rₙ − Rₙ₋₁) Pₙ."""
-    false, true = _counts(scores, labels)
-    recall, precision = true / true[-1], true / (true + false)
-    reaches = np.searchsorted(recall, GRID - 1e-12, side="left")
-    return precision[np.minimum(reaches, len(precision) - 1)]
-
-
-def _counts(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """False and true positives at each distinct score, falling."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)
-    true = np.cumsum(labels[order])[last]
-    return np.flatnonzero(last) + 1 - true, true
+        return "the units of classification tasks store no predictions"
+    return "no classification units, whose predictions it needs"

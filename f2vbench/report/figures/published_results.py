@@ -1,4 +1,4 @@
-"""Figures published in the papers, to be set beside ours as what they are: measured on other data."""
+"""Values published in the papers, which figures show as stars beside our results."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 LABEL = "published, other data"
+"""Label in legends."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published number.
+    """A value published in a paper.
 
     Attributes:
-        source: the paper.
-        place: table or section of it.
-        task: the task of ours that asks the same of the same data set, or ``video`` of the papers' own data.
-        protocol, shots: of ours that come nearest; shots None where there are none.
-        note: what makes it another measurement than ours.
+        source: Title of the paper.
+        place: Table or section of the paper.
+        task: Our task on the same data set, or ``video`` for the data of the papers.
+        encoder: Name of the model.
+        protocol: Our protocol that is nearest to that of the paper.
+        shots: Number of support images; None where the protocol has none.
+        metric: Name of the metric.
+        value: Value of the metric.
+        note: Differences between this measurement and ours.
     """
 
     source: str
@@ -35,18 +39,37 @@ class Published:
 
 
 @cache
-def published() -> tuple[Published, ...]:
-    """All of ``published.csv``, in its order."""
+def load_published() -> tuple[Published, ...]:
+    """Load all rows of ``published.csv``, in their order."""
     text = files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
-    return tuple(_row(row) for row in csv.DictReader(text.splitlines()))
+    return tuple(_parse(row) for row in csv.DictReader(text.splitlines()))
 
 
 def published_at(task: str, metric: str, protocol: str, shots: int | None = None) -> list[Published]:
-    """What was published of a place of ours."""
-    place = (task, metric, protocol, shots)
-    return [row for row in published() if (row.task, row.metric, row.protocol, row.shots) == place]
+    """Published values of one metric under one condition.
+
+    Args:
+        task: Name of the task.
+        metric: Name of the metric.
+        protocol: Name of the protocol.
+        shots: Number of support images, or None.
+
+    Returns:
+        The values, often none.
+    """
+    condition = (task, metric, protocol, shots)
+    return [row for row in load_published() if (row.task, row.metric, row.protocol, row.shots) == condition]
 
 
-def _row(row: dict[str, str]) -> Published:
-    numbers: dict[str, Any] = {"shots": int(row["shots"]) if row["shots"] else None, "value": float(row["value"])}
-    return Published(**{**row, **numbers})
+def _parse(row: dict[str, str]) -> Published:
+    return Published(
+        source=row["source"],
+        place=row["place"],
+        task=row["task"],
+        encoder=row["encoder"],
+        protocol=row["protocol"],
+        shots=int(row["shots"]) if row["shots"] else None,
+        metric=row["metric"],
+        value=float(row["value"]),
+        note=row["note"],
+    )

@@ -1,122 +1,179 @@
-"""Reliability diagrams: how often classifiers are right when they say how sure they are."""
+"""Reliability diagrams: observed frequency over predicted probability."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import CHANCE_LINE, looks_text, model_title, sentences, sheet
-from f2vbench.report.figures.predictions import Predicted, places_predicted, predicted
-from f2vbench.report.figures.source import Place, Source
-from f2vbench.report.figures.style import GRID, INK, Look, Style
+from f2vbench.report.figures.panels import (
+    CHANCE_LINE,
+    create_sheet,
+    describe_encoders,
+    join_sentences,
+    title_with_encoder,
+)
+from f2vbench.report.figures.predictions import (
+    Predictions,
+    conditions_with_predictions,
+    load_predictions,
+    records_with_predictions,
+)
+from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.style import GRID, INK, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINS = 15
-"""Of equal width, as in the calibration error of the tables."""
+"""Number of bins of equal width, as in the expected calibration error of the tables."""
 _Z = 1.96
+_EVENTS = {"binary": "the positive class", "multilabel": "each class"}
+"""Kind of labels → event whose probability is shown; by default the predicted class."""
 
 
-def calibration(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task at its place with most labels, a panel a model."""
-    by_task = places_predicted(source)
-    for task, places in by_task.items():
+class ReliabilityBins(NamedTuple):
+    """Non-empty bins of predicted probabilities.
+
+    Attributes:
+        predicted: (k,) mean predicted probability.
+        observed: (k,) observed frequency of the event.
+        counts: (k,) number of predictions.
+    """
+
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def draw_calibration(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw a figure a task at its last condition, a panel an encoder."""
+    by_task = conditions_with_predictions(source)
+    for task, conditions in by_task.items():
         name = "calibration" if len(by_task) == 1 else f"calibration-{task}"
-        yield _figure(source, style, name, places[-1])
+        yield _draw_figure(source, style, name, conditions[-1])
 
 
-def binned(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Mean confidence, part that is right, and number of the bins (0, 1/15], (1/15, 2/15] … that hold any."""
+def bin_probabilities(probabilities: NDArray[np.float64], events: NDArray[np.bool_]) -> ReliabilityBins:
+    """Sort predictions into the bins [0, 1/15], (1/15, 2/15] and so on.
+
+    Args:
+        probabilities: (n,) predicted probabilities of an event.
+        events: (n,) bool, whether the event occurred.
+
+    Returns:
+        Means of the bins that have predictions.
+    """
     edges = np.linspace(0, 1, BINS + 1)
-    place = np.clip(np.searchsorted(edges, confidence, "left") - 1, 0, BINS - 1)
-    count = np.bincount(place, minlength=BINS)
-    held = count > 0
-    mean = np.bincount(place, confidence, BINS)[held] / count[held]
-    return mean, np.bincount(place, right, BINS)[held] / count[held], count[held]
+    bins = np.clip(np.searchsorted(edges, probabilities, "left") - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    filled = counts > 0
+    predicted = np.bincount(bins, probabilities, BINS)[filled] / counts[filled]
+    observed = np.bincount(bins, events, BINS)[filled] / counts[filled]
+    return ReliabilityBins(predicted, observed, counts[filled])
 
 
-def stated(unit: Predicted) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """What a unit is sure of and whether it is right: the positive class where binary, every class where an image may
-    have several, else the class predicted."""
-    if unit.kind == "binary":
-        return unit.probabilities[:, 1], unit.targets[:, 1]
-    if unit.kind == "multilabel":
-        return unit.probabilities.ravel(), unit.targets.ravel()
-    rows, guess = np.arange(len(unit.targets)), unit.probabilities.argmax(axis=1)
-    return unit.probabilities[rows, guess], unit.targets[rows, guess]
+def event_probabilities(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Predicted probabilities whose calibration is shown, and whether the events occurred.
+
+    The events are the positive class (binary), every class of every image (multi-label), or the predicted class.
+
+    Args:
+        predictions: Predictions of one unit.
+
+    Returns:
+        (m,) probabilities and (m,) bool.
+    """
+    if predictions.kind == "binary":
+        return predictions.probabilities[:, 1], predictions.targets[:, 1]
+    if predictions.kind == "multilabel":
+        return predictions.probabilities.ravel(), predictions.targets.ravel()
+    rows, classes = np.arange(len(predictions.targets)), predictions.probabilities.argmax(axis=1)
+    return predictions.probabilities[rows, classes], predictions.targets[rows, classes]
 
 
-def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigure:
+def wilson_interval(
+    proportions: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute Wilson's 95 % confidence interval of proportions.
+
+    Reference: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+
+    Args:
+        proportions: (k,) proportions.
+        counts: (k,) numbers of observations.
+
+    Returns:
+        (k,) lower and (k,) upper ends.
+    """
+    scale = 1 + _Z**2 / counts
+    centre = (proportions + _Z**2 / (2 * counts)) / scale
+    half = _Z / scale * np.sqrt(proportions * (1 - proportions) / counts + _Z**2 / (4 * counts**2))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def _draw_figure(source: Source, style: Style, name: str, condition: Condition) -> DrawnFigure:
     from matplotlib import rc_context
 
-    records = {
-        encoder: [record for record in held if record["result"].get("predictions")]
-        for encoder, held in source.records_at(place).items()
-    }
-    records = {encoder: held for encoder, held in records.items() if held}
-    title = f"Calibration, {source.title(place.task)}, {place.text}"
+    by_encoder = records_with_predictions(source, condition)
+    encoders = source.select_encoders(by_encoder)
+    title = f"Calibration, {source.title(condition.task)}, {condition.label}"
     kind = ""
     with rc_context(style.settings()):
-        columns = style.columns(len(records), least=36)
-        figure, axes = sheet(style, len(records), columns=columns, height=style.square(columns, 1.5))
-        for position, (axis, (encoder, held)) in enumerate(zip(axes, records.items(), strict=True)):
-            units = [predicted(source, record) for record in held]
+        columns = style.columns(len(encoders), least=36)
+        figure, axes = create_sheet(style, len(encoders), columns=columns, height=style.square(columns, 1.5))
+        for i, (axis, encoder) in enumerate(zip(axes, encoders, strict=True)):
+            records = by_encoder[encoder.name]
+            units = [load_predictions(source, record) for record in records]
             kind = units[0].kind
-            errors = [record["result"]["metrics"].get("calibration_error") for record in held]
-            _panel(axis, units, errors, source.looks[encoder], style)
-            model_title(axis, source.looks[encoder], style, columns)
-            if position % columns == 0:
-                axis.set_ylabel("part that is so" if kind in ("binary", "multilabel") else "part that is right")
-            if position + columns >= len(records):
-                axis.set_xlabel("probability stated")
-    caption = sentences(
-        f"{title}; all test images of {max(map(len, records.values()))} seeds together.",
-        {
-            "binary": "The probability of the positive class against how often it is there",
-            "multilabel": "The probability of every class against how often it is there",
-        }.get(kind, "The probability of the class predicted against how often it is right")
-        + f", in {BINS} bins of equal width; areas of marks: images in a bin; bars: Wilson's 95 % interval; dashed: "
-        "perfect calibration; grey steps: how many images get which probability. ECE: expected calibration error, "
-        "mean over seeds.",
-        looks_text(source.looks_among(records)),
+            errors = [record["result"]["metrics"].get("calibration_error") for record in records]
+            _draw_panel(axis, units, [error for error in errors if error is not None], encoder, style)
+            title_with_encoder(axis, encoder, style, columns)
+            if i % columns == 0:
+                axis.set_ylabel("observed frequency")
+            if i + columns >= len(encoders):
+                axis.set_xlabel("predicted probability")
+    caption = join_sentences(
+        f"{title}; all test images of {max(map(len, by_encoder.values()))} seeds together.",
+        f"Observed frequency over predicted probability of {_EVENTS.get(kind, 'the predicted class')}, in {BINS} bins "
+        "of equal width. Areas of marks: number of predictions in a bin; vertical lines: Wilson's 95 % confidence "
+        "interval; dashed line: perfect calibration; grey histogram: predicted probabilities. ECE: expected "
+        "calibration error, mean over seeds.",
+        describe_encoders(encoders),
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _panel(axis: Axes, units: Sequence[Predicted], errors: Sequence[float | None], look: Look, style: Style) -> None:
-    pairs = [stated(unit) for unit in units]
-    confidence = np.concatenate([pair[0] for pair in pairs])
-    right = np.concatenate([pair[1] for pair in pairs])
-    counts, edges = np.histogram(confidence, bins=BINS, range=(0, 1))
-    axis.stairs(0.22 * counts / counts.max(), edges, fill=True, color=GRID, zorder=0.5)
+def _draw_panel(
+    axis: Axes, units: Sequence[Predictions], errors: Sequence[float], encoder: EncoderStyle, style: Style
+) -> None:
+    """Draw the reliability diagram of one encoder over all its seeds, with its mean calibration error."""
+    pairs = [event_probabilities(unit) for unit in units]
+    probabilities = np.concatenate([pair[0] for pair in pairs])
+    events = np.concatenate([pair[1] for pair in pairs])
+    heights, edges = np.histogram(probabilities, bins=BINS, range=(0, 1))
+    axis.stairs(0.22 * heights / heights.max(), edges, fill=True, color=GRID, zorder=0.5)
     axis.plot([0, 1], [0, 1], **CHANCE_LINE)
-    mean, part, count = binned(confidence, right)
-    low, high = wilson(part, count)
-    axis.vlines(mean, low, high, color=look.colour, linewidth=style.line, zorder=2)
-    axis.plot(mean, part, color=look.colour, linewidth=style.line, linestyle=look.dashes, zorder=2)
-    face = "white" if look.untrained or look.baseline else look.colour
-    marker = "o" if look.baseline else look.marker
-    area = (0.85 * style.text) ** 2 * count / count.max()
-    axis.scatter(mean, part, s=np.maximum(area, 3), marker=marker, facecolor=face, edgecolor=look.colour, zorder=3)
-    known = [error for error in errors if error is not None]
-    if known:
-        behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-        told = f"ECE {np.mean(known):.3f}"
-        axis.text(0.05, 0.96, told, va="top", color=INK, transform=axis.transAxes, bbox=behind, zorder=5)
+    predicted, observed, counts = bin_probabilities(probabilities, events)
+    low, high = wilson_interval(observed, counts)
+    axis.vlines(predicted, low, high, color=encoder.colour, linewidth=style.line, zorder=2)
+    axis.plot(predicted, observed, color=encoder.colour, linewidth=style.line, linestyle=encoder.dashes, zorder=2)
+    axis.scatter(
+        predicted,
+        observed,
+        s=np.maximum((0.85 * style.text) ** 2 * counts / counts.max(), 3),
+        marker="o" if encoder.baseline else encoder.marker,
+        facecolor="white" if encoder.untrained or encoder.baseline else encoder.colour,
+        edgecolor=encoder.colour,
+        zorder=3,
+    )
+    if errors:
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        text = f"ECE {np.mean(errors):.3f}"
+        axis.text(0.05, 0.96, text, va="top", color=INK, transform=axis.transAxes, bbox=box, zorder=5)
     axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axis.set_box_aspect(1)
-
-
-def wilson(part: NDArray[np.float64], count: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of proportions (Journal of the American Statistical Association 22, 1927)."""
-    scale = 1 + _Z**2 / count
-    centre = (part + _Z**2 / (2 * count)) / scale
-    reach = _Z / scale * np.sqrt(part * (1 - part) / count + _Z**2 / (4 * count**2))
-    return np.clip(centre - reach, 0, 1), np.clip(centre + reach, 0, 1)

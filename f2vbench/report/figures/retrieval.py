@@ -1,17 +1,26 @@
-"""Recall of a patient's other images: bars over the number of images looked at, and by pair of modalities."""
+"""Retrieval of a patient's other images: bars of recall, and Recall@1 by pair of modalities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from f2vbench.analysis.retrieval import METRICS, intervals, modality_pairs, retrieval_records, shown_metrics, untold
 from f2vbench.metrics.names import CHANCE
-from f2vbench.report.figures.bars import Group, Panel, Whiskers, grouped_bars, slots_of
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import legend, letters, looks_text, model_title, seeds_text, sentences, sheet
+from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, Whiskers, draw_grouped_bars, group_slots
+from f2vbench.report.figures.panels import (
+    create_sheet,
+    describe_encoders,
+    describe_seeds,
+    encoder_legend,
+    join_sentences,
+    letter_panels,
+    title_with_encoder,
+)
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 from f2vbench.report.text.wording import METRIC_NAMES
@@ -19,155 +28,163 @@ from f2vbench.report.text.wording import METRIC_NAMES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PROTOCOL = "zero-shot"
+_PROTOCOL = "zero-shot"
 _RECALLS = METRICS[:3]
-_PLAIN = ""
 
 
-def lacks_retrieval(source: Source) -> str | None:
+@dataclass(frozen=True)
+class _Gallery:
+    """A task and a variant of its gallery; the variant is empty for the full gallery."""
+
+    task: str
+    variant: str
+
+    def metric(self, name: str) -> str:
+        """Name of a metric of this gallery in records."""
+        return f"{name}:{self.variant}" if self.variant else name
+
+
+def explain_missing_retrieval(source: Source) -> str | None:
+    """Explain why `draw_retrieval` has nothing to draw; None if it has."""
     return None if source.tasks("retrieval") else "no retrieval units"
 
 
-def retrieval(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """Figure 7 of the paper: Recall@1, @5 and @10, a panel a task and variant."""
+def draw_retrieval(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw Recall@1, @5 and @10, a panel a task and variant (figure 7 of the paper)."""
     from matplotlib import rc_context
 
-    panels = [
-        (task, variant, _panel(source, task, variant))
-        for task in source.tasks("retrieval")
-        for variant in _variants(source, task)
-    ]
-    frames = [rows for _, _, (_, _, groups) in panels for _, rows, _, _ in groups]
-    looks = source.looks_among(pd.concat(frames).encoder)
-    slots = slots_of([panel for _, _, panel in panels], looks)
-    table = _intervals(source)
-    titles = [heading for _, _, (heading, _, _) in panels]
-    columns = style.columns(len(panels), min(style.width, max(56, 11 * len(looks))), titles)
+    galleries = [gallery for task in source.tasks("retrieval") for gallery in _galleries(source, task)]
+    panels = [_panel(source, gallery) for gallery in galleries]
+    groups = [group for panel in panels for group in panel.groups]
+    frames = [group.rows for group in groups]
+    encoders = source.select_encoders(pd.concat(frames).encoder)
+    slots = group_slots(panels, encoders)
+    table = _interval_table(source)
+    titles = [panel.title for panel in panels]
+    columns = style.columns(len(panels), min(style.width, max(56, 11 * len(encoders))), titles)
     with rc_context(style.settings()):
-        figure, axes = sheet(style, len(panels), columns=columns, height=48)
-        for axis, (task, variant, (_, _, groups)) in zip(axes, panels, strict=True):
-            grouped_bars(axis, groups, slots, looks, style, 0.0, _whiskers(table, task, variant))
-            axis.set_ylabel("Recall")
-        letters(axes, titles)
-        chance = any(level for _, _, (_, _, groups) in panels for _, _, level, _ in groups)
-        legend(figure, style, looks, chance=chance)
-    caption = sentences(
-        f"Retrieval of a patient's other images by cosine similarity; {seeds_text(frames)}, each with a gallery of its "
-        "own.",
+        figure, axes = create_sheet(style, len(panels), columns=columns, height=48)
+        for axis, gallery, panel in zip(axes, galleries, panels, strict=True):
+            draw_grouped_bars(axis, panel.groups, slots, encoders, style, 0.0, _whiskers(table, gallery))
+            axis.set_ylabel("recall")
+        letter_panels(axes, titles)
+        encoder_legend(figure, style, encoders, chance=any(group.chance for group in groups))
+    caption = join_sentences(
+        f"Retrieval of a patient's other images by cosine similarity; {describe_seeds(frames)}, each with its own "
+        "gallery.",
         "Bars: mean over seeds of the mean over queries; points: seeds.",
-        "Whiskers: 95 % BCa interval from 2,000 resamples of patients, each with all of their queries."
+        "Whiskers: 95 % BCa confidence interval from 2,000 bootstrap samples of patients, each with all of their "
+        "queries."
         if len(table)
         else "",
-        *_asked(source, table),
-        *(f"No whiskers in {why}." for why in untold(source.records).values()),
-        looks_text(looks),
+        *_describe_queries(source, table),
+        *(f"No whiskers in {reason}." for reason in untold(source.records).values()),
+        describe_encoders(encoders),
     )
     yield DrawnFigure("retrieval", "Retrieval of a patient's other images", caption, figure)
 
 
-def lacks_modality_pairs(source: Source) -> str | None:
+def explain_missing_modality_pairs(source: Source) -> str | None:
+    """Explain why `draw_modality_pairs` has nothing to draw; None if it has."""
     if len(modality_pairs(source.records)):
         return None
-    return lacks_retrieval(source) or "no run was asked for variant=modality-pairs"
+    return explain_missing_retrieval(source) or "no run has the option variant=modality-pairs"
 
 
-def pairs_of_modalities(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task, a panel an encoder: Recall@1 of queries of one modality among the images of one."""
+def draw_modality_pairs(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw Recall@1 by modality of the query and of the gallery, a figure a task, a panel an encoder."""
     table = modality_pairs(source.records)
     tasks = sorted(set(table.task))
     for task in tasks:
         name = "modality-pairs" if len(tasks) == 1 else f"modality-pairs-{task}"
-        yield _pairs_figure(source, style, name, task, table[table.task == task])
+        yield _draw_pairs_figure(source, style, name, task, table[table.task == task])
 
 
-def _variants(source: Source, task: str) -> list[str]:
-    """The plain gallery first, then the variants that were asked for."""
-    frame = source.frame
-    found = dict.fromkeys(frame.metric[frame.task == task])
-    asked = [name.partition(":")[2] for name in found if name.startswith(f"{_RECALLS[0]}:")]
-    return [_PLAIN, *(name for name in asked if "-to-" not in name and not name.endswith(CHANCE))]
+def _galleries(source: Source, task: str) -> list[_Gallery]:
+    """The full gallery of a task first, then its variants."""
+    metrics = dict.fromkeys(source.frame.metric[source.frame.task == task])
+    variants = [name.partition(":")[2] for name in metrics if name.startswith(f"{_RECALLS[0]}:")]
+    variants = [name for name in variants if "-to-" not in name and not name.endswith(CHANCE)]
+    return [_Gallery(task, variant) for variant in ("", *variants)]
 
 
-def _named(metric: str, variant: str) -> str:
-    return f"{metric}:{variant}" if variant else metric
+def _panel(source: Source, gallery: _Gallery) -> BarPanel:
+    groups = []
+    for name in _RECALLS:
+        metric = gallery.metric(name)
+        rows = source.values(gallery.task, metric, (_PROTOCOL,))
+        groups.append(BarGroup(METRIC_NAMES[name], rows, source.chance(gallery.task, metric, (_PROTOCOL,))))
+    title = ", ".join(filter(None, (source.title(gallery.task), gallery.variant)))
+    return BarPanel(title, _RECALLS[0], groups)
 
 
-def _panel(source: Source, task: str, variant: str) -> Panel:
-    groups: list[Group] = []
-    for metric in _RECALLS:
-        name = _named(metric, variant)
-        rows = source.values(task, name, (PROTOCOL,))
-        groups.append((METRIC_NAMES[metric], rows, source.chance(task, name, (PROTOCOL,)), []))
-    return ", ".join(filter(None, (source.title(task), variant))), _RECALLS[0], groups
-
-
-def _intervals(source: Source) -> pd.DataFrame:
-    """Of all recalls that are drawn; no rows where no unit tells whose image each is."""
+def _interval_table(source: Source) -> pd.DataFrame:
+    """Confidence intervals of all recalls; empty if no unit stores the patient of each image."""
     records = retrieval_records(source.records)
-    wanted = [name for name in shown_metrics(records) if name.partition(":")[0] in _RECALLS]
-    return source.kept("retrieval intervals", lambda: intervals(records, wanted))
+    metrics = [name for name in shown_metrics(records) if name.partition(":")[0] in _RECALLS]
+    return source.cached("retrieval intervals", lambda: intervals(records, metrics))
 
 
-def _whiskers(table: pd.DataFrame, task: str, variant: str) -> Whiskers:
-    known = table[(table.task == task) & table.low.notna()].set_index(["metric", "encoder"])
+def _whiskers(table: pd.DataFrame, gallery: _Gallery) -> Whiskers:
+    rows = table[(table.task == gallery.task) & table.low.notna()].set_index(["metric", "encoder"])
     return {
-        (METRIC_NAMES[metric], encoder): (row.low, row.high)
-        for metric in _RECALLS
-        for (name, encoder), row in known.iterrows()
-        if name == _named(metric, variant)
+        (METRIC_NAMES[recall], encoder): (row.low, row.high)
+        for recall in _RECALLS
+        for (metric, encoder), row in rows.iterrows()
+        if metric == gallery.metric(recall)
     }
 
 
-def _asked(source: Source, table: pd.DataFrame) -> list[str]:
-    """How many queries and patients there are, a sentence a task."""
-    plain = table[table.metric == _RECALLS[0]].groupby("task")[["queries", "patients"]].max()
+def _describe_queries(source: Source, table: pd.DataFrame) -> list[str]:
+    """Numbers of queries and patients, a sentence a task."""
+    counts = table[table.metric == _RECALLS[0]].groupby("task")[["queries", "patients"]].max()
     return [
         f"{source.title(str(task))}: {row.queries:,} queries of {row.patients:,} patients in all galleries."
-        for task, row in plain.iterrows()
+        for task, row in counts.iterrows()
     ]
 
 
-def _pairs_figure(source: Source, style: Style, name: str, task: str, table: pd.DataFrame) -> DrawnFigure:
+def _draw_pairs_figure(source: Source, style: Style, name: str, task: str, table: pd.DataFrame) -> DrawnFigure:
     from matplotlib import rc_context
 
-    looks = source.looks_among(table.encoder)
-    kinds = sorted(set(table["query"]) | set(table.gallery))
+    encoders = source.select_encoders(table.encoder)
+    modalities = sorted(set(table["query"]) | set(table.gallery))
     with rc_context(style.settings()):
-        columns = style.columns(len(looks), least=max(44, 12 + 11 * len(kinds)))
-        figure, axes = sheet(style, len(looks), columns=columns, height=style.square(columns, 0))
-        for place, (axis, look) in enumerate(zip(axes, looks, strict=True)):
-            _pairs_panel(axis, table[table.encoder == look.encoder], kinds)
-            model_title(axis, look, style, columns)
-            if place % columns:
+        columns = style.columns(len(encoders), least=max(44, 12 + 11 * len(modalities)))
+        figure, axes = create_sheet(style, len(encoders), columns=columns, height=style.square(columns, 0))
+        for i, (axis, encoder) in enumerate(zip(axes, encoders, strict=True)):
+            _draw_pairs_panel(axis, table[table.encoder == encoder.name], modalities)
+            title_with_encoder(axis, encoder, style, columns)
+            if i % columns:
                 axis.set_yticklabels([])
-            if place // columns < (len(looks) - 1) // columns:
+            if i // columns < (len(encoders) - 1) // columns:
                 axis.set_xticklabels([])
-        figure.supylabel("query", fontsize=style.text)
-        figure.supxlabel("among the images of", fontsize=style.text)
+        figure.supylabel("modality of the query", fontsize=style.text)
+        figure.supxlabel("modality of the gallery", fontsize=style.text)
     title = f"Retrieval by pair of modalities, {source.title(task)}"
-    seeds = seeds_text([source.values(task, _RECALLS[0], (PROTOCOL,))])
-    caption = sentences(
-        f"{title}: Recall@1 of queries of one modality among the images of one; means, {seeds}.",
-        "In brackets what chance gives in the same galleries. Dark is high, from 0 to 1 in all panels. A dash: no "
-        "patient has another image there.",
+    seeds = describe_seeds([source.values(task, _RECALLS[0], (_PROTOCOL,))])
+    caption = join_sentences(
+        f"{title}: Recall@1 of queries of one modality in a gallery of one modality; mean over seeds, {seeds}.",
+        "In brackets: chance level in the same galleries. Colours go from 0 (light) to 1 (dark) in all panels. Dash: "
+        "no patient has another image of this modality.",
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _pairs_panel(axis: Axes, table: pd.DataFrame, kinds: Sequence[str]) -> None:
-    """Rows are the query's modality, columns that of the images searched."""
+def _draw_pairs_panel(axis: Axes, table: pd.DataFrame, modalities: Sequence[str]) -> None:
+    """Draw the matrix of one encoder: rows are modalities of the query, columns those of the gallery."""
     value, chance = (
-        table.pivot(index="query", columns="gallery", values=column).reindex(index=kinds, columns=kinds)
+        table.pivot(index="query", columns="gallery", values=column).reindex(index=modalities, columns=modalities)
         for column in ("value", "chance")
     )
     axis.imshow(value.to_numpy(float), cmap="Blues", vmin=0, vmax=1, aspect="equal")
-    for row, asking in enumerate(kinds):
-        for column, to in enumerate(kinds):
-            held = value.loc[asking, to]
-            told = "–" if pd.isna(held) else f"{held:.2f}\n({chance.loc[asking, to]:.2f})"
-            dark = pd.notna(held) and held > 0.55
-            axis.text(column, row, told, ha="center", va="center", color="white" if dark else INK, linespacing=1.1)
-    axis.set_xticks(range(len(kinds)), kinds, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(kinds)), kinds)
+    for row, query in enumerate(modalities):
+        for column, gallery in enumerate(modalities):
+            recall = value.loc[query, gallery]
+            text = "–" if pd.isna(recall) else f"{recall:.2f}\n({chance.loc[query, gallery]:.2f})"
+            colour = "white" if pd.notna(recall) and recall > 0.55 else INK
+            axis.text(column, row, text, ha="center", va="center", color=colour, linespacing=1.1)
+    axis.set_xticks(range(len(modalities)), modalities, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(modalities)), modalities)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)

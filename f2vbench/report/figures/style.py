@@ -1,53 +1,37 @@
-"""One look for all figures: widths, fonts, and a colour, hatch and marker that an encoder keeps everywhere."""
+"""Sizes, fonts and colours of figures for a publication style."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from f2vbench.errors import SettingsError, did_you_mean
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 MILLIMETRE = 1 / 25.4
-"""In inches."""
+"""One millimetre in inches."""
 INK, PALE, GRID = "#222222", "#BDBDBD", "#E4E4E4"
-GOOD, MISSED, FALSE = "#009E73", "#D55E00", "#56B4E9"
-"""Of what is found, what is missed and what is found wrongly."""
-
-# Okabe and Ito's colours, which colour-blind people tell apart, for the families at hand; then Tol's "muted".
-_FAMILIES = {
-    "fundus2video": "#0072B2",
-    "fundus2fa": "#D55E00",
-    "pix2pixhd": "#009E73",
-    "retfound-green": "#56B4E9",
-    "retfound": "#CC79A7",
-    "mae": "#E69F00",
-}
-_OTHERS = ("#332288", "#882255", "#117733", "#999933", "#44AA99", "#AA4499", "#88CCEE", "#CC6677", "#DDCC77")
-_BASELINES = ("tophat", "sato", "frangi", "green", "scratch", "thumbnail", "colour", "random")
-_GREYS = ("#5A5A5A", "#8C8C8C", "#767676", "#A6A6A6", "#404040", "#6A6A6A", "#989898", "#B4B4B4")
-_HATCHES = ("////", "\\\\\\\\", "....", "----", "xxxx", "||||", "++++", "oooo")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">", "*")
-_BASELINE_MARKERS = ("x", "+", "o", "s", "^", "D", "v", "p")
+"""Colours of text and axes, of less important marks, and of grid lines."""
+TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = "#009E73", "#D55E00", "#56B4E9"
+"""Colours of correct, missed and false detections."""
 _FONTS = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
-_LETTER_OF_TITLE = 1.6  # mm, of bold letters of 8 points on average
-UNTRAINED = "untrained"
+_TITLE_CHARACTER = 1.6
+"""Average width in mm of a bold character of 8 points."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes of a medium.
+    """Sizes of the figures of one medium.
 
     Attributes:
-        width: of a figure in mm; `wide` and `single` are the medium's own two.
-        single: of one column in mm.
-        text, heading: in points.
-        line: in points.
+        name: Value of the key ``style``.
+        width: Width of a figure in mm.
+        single: Width of one text column in mm.
+        text: Font size of text in points.
+        heading: Font size of headings in points.
+        line: Scale of line widths in points.
     """
 
     name: str
@@ -59,43 +43,47 @@ class Style:
 
     @property
     def column(self) -> Style:
-        """The same, one column wide."""
+        """The same style, one text column wide."""
         return replace(self, width=self.single)
 
     @property
     def inches(self) -> float:
+        """Width of a figure in inches."""
         return self.width * MILLIMETRE
 
-    @property
-    def is_narrow(self) -> bool:
-        """Whether two panels with their labels don't fit beside each other."""
-        return self.width < 13.5 * self.text
-
     def columns(self, panels: int, least: float = 42, titles: Iterable[str] = ()) -> int:
-        """How many of so many panels stand in a row, rows filled evenly.
+        """Number of panels in a row, chosen so that all rows are about equally full.
 
         Args:
-            least: width of a panel in mm with text of 7 points.
-            titles: of the panels, which must not run into each other.
+            panels: Number of panels.
+            least: Smallest width of a panel in mm, for text of 7 points.
+            titles: Titles of the panels; a panel is at least as wide as its title.
+
+        Returns:
+            A number from 1 to ``panels``.
         """
-        wanted = max([least, *(_LETTER_OF_TITLE * (len(title) + 3) for title in titles)])  # with "a  " before each
-        fitting = max(1, min(panels, int(self.width // (wanted * self.text / 7))))
+        width = max([least, *(_TITLE_CHARACTER * (len(title) + 3) for title in titles)])  # "a  " precedes each title
+        fitting = max(1, min(panels, int(self.width // (width * self.text / 7))))
         return math.ceil(panels / math.ceil(panels / fitting))
 
-    def square(self, columns: int, besides: float = 1) -> float:
-        """Height in mm, for text of 7 points, of a row of square panels; few panels don't grow beyond 76 mm.
+    def square(self, columns: int, extra: float = 1) -> float:
+        """Height of a row of square panels in mm, for text of 7 points; at most 76 mm and ``extra``.
 
         Args:
-            besides: what titles and labels above and below take more than those at the sides.
+            columns: Number of panels in a row.
+            extra: Height of titles and labels minus the width of labels beside a panel, in mm.
         """
-        return min(76.0, self.width / columns * 7 / self.text) + besides
+        return min(76.0, self.width / columns * 7 / self.text) + extra
 
     def height(self, millimetres: float) -> float:
-        """Inches of a height that is given for text of 7 points."""
+        """Convert a height in mm, for text of 7 points, to inches for the text size of this style."""
         return millimetres * MILLIMETRE * self.text / 7
 
     def settings(self) -> dict[Any, Any]:
-        """For ``matplotlib.rc_context``. Fonts are embedded in PDF as TrueType; text of SVG stays text."""
+        """Settings for ``matplotlib.rc_context``.
+
+        PDF files embed fonts as TrueType, and text in SVG files remains text.
+        """
         return {
             "font.family": "sans-serif",
             "font.sans-serif": _available_fonts(),
@@ -139,7 +127,7 @@ class Style:
             "svg.fonttype": "none",
             "svg.hashsalt": "f2vbench",
             "pdf.compression": 6,
-            "text.parse_math": False,  # a $ in a name is a $
+            "text.parse_math": False,  # names may contain a dollar sign
         }
 
 
@@ -151,132 +139,26 @@ STYLES = {
 
 
 def style_named(name: str | Style) -> Style:
-    """A style by name: ``nature`` (183 and 89 mm, 7 and 8 pt), ``lncs`` (122 and 58 mm) or ``slides`` (300 mm, 14 pt).
+    """Find a style by its name.
+
+    Args:
+        name: ``nature`` (183 mm, one column 89 mm; text of 7, headings of 8 points), ``lncs`` (122 and 58 mm; 7 and
+            8 points), ``slides`` (300 mm; 14 and 16 points), or a style, which is returned as it is.
 
     Raises:
-        SettingsError: there is no such style.
+        SettingsError: No style has this name.
     """
     if isinstance(name, Style):
         return name
     if name not in STYLES:
-        raise SettingsError(f"style={name}: there are {', '.join(STYLES)}{did_you_mean(name, STYLES)}")
+        raise SettingsError(f"style={name}: no such style; choose from {', '.join(STYLES)}{did_you_mean(name, STYLES)}")
     return STYLES[name]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How an encoder is drawn: baselines grey and hatched, untrained ones hollow, each with a marker of its own."""
-
-    encoder: str
-    colour: str
-    marker: str
-    baseline: bool = False
-    untrained: bool = False
-    hatch: str = ""
-
-    @property
-    def label(self) -> str:
-        """In legends: what it is, where the name doesn't tell."""
-        if self.baseline:
-            return f"{self.encoder} (baseline)"
-        return self.encoder if not self.untrained or UNTRAINED in self.encoder else f"{self.encoder} (untrained)"
-
-    @property
-    def dashes(self) -> Any:
-        """Line style: solid where trained, dashed where untrained, dotted for baselines."""
-        if self.baseline:
-            return (0, (1, 1.2))
-        return (0, (4, 1.6)) if self.untrained else "-"
-
-    def bar(self) -> dict[str, Any]:
-        """Keywords of bars, boxes and legend patches."""
-        face = "#F2F2F2" if self.baseline else "white" if self.untrained else self.colour
-        return {"facecolor": face, "edgecolor": self.colour, "hatch": self.hatch}
-
-    def points(self) -> dict[str, Any]:
-        """Keywords of ``Axes.plot`` for markers without a line."""
-        hollow = self.untrained or self.baseline
-        face = "white" if hollow else self.colour
-        return {"marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour, "linestyle": "none"}
-
-    def line(self) -> dict[str, Any]:
-        """Keywords of ``Axes.plot`` for a line with markers."""
-        return {**self.points(), "linestyle": self.dashes, "color": self.colour}
-
-
-def colour_of(encoders: Iterable[str], baselines: Collection[str] = _BASELINES) -> dict[str, str]:
-    """Colour of each encoder, the same whatever order they come in.
-
-    The first of a known family, in the order of names, has the family's colour, and untrained ones the colour of
-    their family as well: what is hollow is not confused with what is filled. Further ones and other families have the
-    remaining colours by the order of their names, and lighter ones of them when these are used up. Baselines are grey.
-    """
-    names = sorted(set(encoders), key=lambda name: (UNTRAINED in name, name))
-    colours: dict[str, str] = {}
-    given: set[tuple[str, bool]] = set()
-    rest = []
-    for name in names:
-        family, untrained = _family(name), UNTRAINED in name
-        if name in baselines:
-            continue
-        if family is None or (family, untrained) in given:
-            rest.append(name)
-        else:
-            given.add((family, untrained))
-            colours[name] = _FAMILIES[family]
-    for place, name in enumerate(sorted(rest)):
-        colours[name] = _lighter(_OTHERS[place % len(_OTHERS)], place // len(_OTHERS))
-    for place, name in enumerate(_in_order(set(names) & set(baselines), _BASELINES)):
-        colours[name] = _GREYS[place % len(_GREYS)]
-    return {name: colours[name] for name in encoders}
-
-
-def looks_of(frame: DataFrame) -> dict[str, Look]:
-    """How the encoders of a tidy table are drawn, in the order of legends: trained, untrained, baselines.
-
-    Args:
-        frame: with ``encoder``, ``weights`` and ``baseline``.
-    """
-    known = frame.drop_duplicates("encoder").set_index("encoder")
-    baselines = [name for name in known.index if known.baseline[name]]
-    untrained = {name for name in known.index if known.weights[name] == UNTRAINED}
-    models = [name for name in known.index if name not in baselines]
-    order = sorted(models, key=lambda name: (name in untrained, _rank(name), name))
-    colours = colour_of(known.index, baselines)
-    looks = {
-        name: Look(name, colours[name], _MARKERS[place % len(_MARKERS)], untrained=name in untrained)
-        for place, name in enumerate(order)
-    }
-    for place, name in enumerate(_in_order(baselines, _BASELINES)):
-        marker, hatch = _BASELINE_MARKERS[place % len(_BASELINE_MARKERS)], _HATCHES[place % len(_HATCHES)]
-        looks[name] = Look(name, colours[name], marker, baseline=True, hatch=hatch)
-    return looks
-
-
-def _family(name: str) -> str | None:
-    return next((known for known in _FAMILIES if name == known or name.startswith((f"{known}:", f"{known}-"))), None)
-
-
-def _rank(name: str) -> int:
-    family = _family(name)
-    return len(_FAMILIES) if family is None else list(_FAMILIES).index(family)
-
-
-def _in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
-    return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
-
-
-def _lighter(colour: str, times: int) -> str:
-    parts = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
-    for _ in range(times):
-        parts = [round(part + (255 - part) * 0.4) for part in parts]
-    return "#" + "".join(f"{part:02X}" for part in parts)
 
 
 @cache
 def _available_fonts() -> list[str]:
-    """Those of the style that this machine has; DejaVu Sans comes with matplotlib."""
+    """Fonts of the style that are installed; DejaVu Sans comes with matplotlib."""
     from matplotlib.font_manager import fontManager
 
-    there = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in there]
+    installed = set(fontManager.get_font_names())
+    return [name for name in _FONTS if name in installed]

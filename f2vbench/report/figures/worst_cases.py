@@ -1,75 +1,101 @@
-"""The worst cases: the images on which a model fails, to be looked at."""
+"""The test images on which the best encoder of a task is worst."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from f2vbench.report.figures.examples import lacks_pictures, pictured
+from f2vbench.analysis.task_scores import MAIN_METRICS
+from f2vbench.report.figures.example_selection import (
+    explain_missing_photographs,
+    named_examples,
+    select_best_encoder,
+)
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.panels import sentences, sheet
-from f2vbench.report.figures.pictures import ERRORS_TEXT, Eye, Picture, best_encoder, open_eye, show
-from f2vbench.report.figures.predictions import predicted
-from f2vbench.report.figures.source import MAIN_METRICS, Place, Source
+from f2vbench.report.figures.panels import create_sheet, join_sentences
+from f2vbench.report.figures.photographs import ERRORS_CAPTION, Photograph, Picture, load_photograph, show_picture
+from f2vbench.report.figures.predictions import load_predictions
+from f2vbench.report.figures.source import Condition, Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.store.record_schema import UnitRecord
+from f2vbench.utils.text import plural
 
-_SHOWN = 6
-_RULED_BY = {"segmentation": ("dice", "auroc"), "classification": ("probability", "correct")}
-_NAMES = {**METRIC_NAMES, "probability": "probability of the true class", "correct": "part of the classes told right"}
-
-
-def lacks_worst_cases(source: Source) -> str | None:
-    return lacks_pictures(source, _places(source), "no units with values of single images")
-
-
-def worst_cases(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """A figure a task, at its place with most labels: the images with the lowest mean over seeds of the best model."""
-    for name, place in pictured(source, _places(source), "worst-cases"):
-        yield _figure(source, style, name, place)
+_CASES = 6
+_METRICS = {"segmentation": ("dice", "auroc"), "classification": ("probability", "correct")}
+"""Family → metrics of one image by which images are selected; the first that has values is used."""
+_NAMES = {
+    **METRIC_NAMES,
+    "probability": "probability of the true class",
+    "correct": "fraction of correct classes",
+}
 
 
-def _places(source: Source) -> list[Place]:
-    """Of each task the place with most labels that has values of single images."""
-    chosen = {}
-    for place in source.places(*_RULED_BY):
-        if any(record["result"]["per_image"] for held in source.records_at(place).values() for record in held):
-            chosen[place.task] = place
-    return list(chosen.values())
+def explain_missing_worst_cases(source: Source) -> str | None:
+    """Explain why `draw_worst_cases` has nothing to draw; None if it has."""
+    return explain_missing_photographs(source, _conditions(source), "no units with values of single images")
 
 
-def _figure(source: Source, style: Style, name: str, place: Place) -> DrawnFigure:
+def draw_worst_cases(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw a figure a task at its last condition: the images with the lowest mean over seeds of the best encoder."""
+    for name, condition in named_examples(source, _conditions(source), "worst-cases"):
+        yield _draw_figure(source, style, name, condition)
+
+
+def _conditions(source: Source) -> list[Condition]:
+    """The last condition of each task that has values of single images."""
+    by_task = {}
+    for condition in source.conditions(*_METRICS):
+        records = [record for records in source.records_at(condition).values() for record in records]
+        if any(record["result"]["per_image"] for record in records):
+            by_task[condition.task] = condition
+    return list(by_task.values())
+
+
+def _draw_figure(source: Source, style: Style, name: str, condition: Condition) -> DrawnFigure:
     from matplotlib import rc_context
 
-    family = source.families[place.task]
-    records = source.records_at(place)
-    encoder = best_encoder(source, place.task, MAIN_METRICS[family][0], list(records))
-    metric, means = _means(records[encoder], _RULED_BY[family])
-    images = means.sort_values(kind="stable").index[:_SHOWN].tolist()
+    segmentation = condition.family == "segmentation"
+    by_encoder = source.records_at(condition)
+    encoder = select_best_encoder(source, condition.task, MAIN_METRICS[condition.family][0], list(by_encoder))
+    records = by_encoder[encoder]
+    metric, means = _image_means(records, _METRICS[condition.family])
+    images = means.sort_values(kind="stable").index[:_CASES].tolist()
     columns = style.columns(len(images), least=28)
+    height = style.width / columns * 7 / style.text * (2 if segmentation else 1) + 8
+    room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
     with rc_context(style.settings()):
-        height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
-        figure, axes = sheet(style, len(images), columns=columns, height=height)
+        figure, axes = create_sheet(style, len(images), columns=columns, height=height)
         for axis, image in zip(axes, images, strict=True):
-            picture, told = _case(source, place, records[encoder], metric, image, means[image])
-            room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
-            show(axis, picture, style, "\n".join(line for part in told for line in textwrap.wrap(part, room)))
-    title = f"Worst cases of {encoder}, {source.title(place.task)}, {place.text}"
-    caption = sentences(
-        f"{title}: of {len(means)} test images the {len(images)} with the lowest {_NAMES[metric]}, mean over the seeds "
-        "that test on them; below each image its id and that mean.",
-        f"Below: {ERRORS_TEXT} at the seed where it is worst." if family == "segmentation" else "",
+            photograph = load_photograph(source, condition.task, image)
+            tested = [record for record in records if image in record["result"]["per_image"]]
+            seeds = plural(len(tested), "seed")
+            if photograph.vessels is not None and tested[0]["result"].get("maps"):
+                worst = min(tested, key=lambda record: _image_value(record, image, metric))
+                picture = _draw_errors(source, worst, image, photograph)
+                lines = [image, f"{_NAMES[metric]} {means[image]:.3f} ({seeds})"]
+            else:
+                picture = photograph.crop()
+                lines = [image, f"{means[image]:.3f} ({seeds})", _describe_prediction(source, tested, image)]
+            below = "\n".join(part for line in lines for part in textwrap.wrap(line, room))
+            show_picture(axis, picture, style, below)
+    title = f"Worst cases of {encoder}, {source.title(condition.task)}, {condition.label}"
+    caption = join_sentences(
+        f"{title}: the {len(images)} of {len(means)} test images with the lowest {_NAMES[metric]} (mean over the seeds "
+        "that test on the image). Below each picture: image id and this mean.",
+        f"Lower row: {ERRORS_CAPTION}, at the seed with the lowest value." if segmentation else "",
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _means(records: list[UnitRecord], metrics: tuple[str, ...]) -> tuple[str, pd.Series]:
+def _image_means(records: Sequence[UnitRecord], metrics: Sequence[str]) -> tuple[str, pd.Series]:
     """The first metric that single images have, and its mean over seeds by image id."""
     for metric in metrics:
         rows = [
@@ -83,50 +109,34 @@ def _means(records: list[UnitRecord], metrics: tuple[str, ...]) -> tuple[str, pd
     raise NotStored("no image has a value")
 
 
-def _case(
-    source: Source, place: Place, records: list[UnitRecord], metric: str, image: str, mean: float
-) -> tuple[Picture, list[str]]:
-    """The picture of a case and lines below it."""
-    eye = open_eye(source, place.task, image)
-    tested = [record for record in records if image in record["result"]["per_image"]]
-    seeds = f"{len(tested)} seed{'' if len(tested) == 1 else 's'}"
-    if eye.vessels is not None and tested[0]["result"].get("maps"):
-        worst = min(tested, key=lambda record: _value(record, image, metric))
-        return _with_errors(source, worst, image, eye), [image, f"{_NAMES[metric]} {mean:.3f} ({seeds})"]
-    value = f"p = {mean:.3f} ({seeds})" if metric == "probability" else f"{mean:.3f} ({seeds})"
-    return eye.photograph(), [image, value, _said(source, tested, image)]
-
-
-def _value(record: UnitRecord, image: str, metric: str) -> float:
-    """A metric of one image, or infinity where it has no value."""
+def _image_value(record: UnitRecord, image: str, metric: str) -> float:
+    """Metric of one image; infinity if it has no value."""
     value = record["result"]["per_image"][image].get(metric)
     return math.inf if value is None else value
 
 
-def _with_errors(source: Source, record: UnitRecord, image: str, eye: Eye) -> Picture:
-    """The photograph, and below it the errors."""
-    picture, threshold = eye.photograph(), record["result"]["threshold"]["value"]
-    if threshold is None or eye.vessels is None:
+def _draw_errors(source: Source, record: UnitRecord, image: str, photograph: Photograph) -> Picture:
+    """The photograph and, below it, its errors."""
+    picture, threshold = photograph.crop(), record["result"]["threshold"]["value"]
+    if threshold is None or photograph.vessels is None:
         return picture
-    return np.concatenate([picture, eye.errors(source.score_map(record, image), threshold)])
+    errors = photograph.draw_errors(source.stored.score_map(record, image), threshold)
+    return np.concatenate([picture, errors])
 
 
-def _said(source: Source, records: list[UnitRecord], image: str) -> str:
-    """``proliferative, told as mild``: the truth and what most seeds say."""
-    votes: dict[str, int] = {}
+def _describe_prediction(source: Source, records: Sequence[UnitRecord], image: str) -> str:
+    """True class of an image, and the class that most seeds predict: ``proliferative, predicted: mild``."""
+    votes: Counter[str] = Counter()
     truth = ""
     for record in records:
-        unit, row = predicted(source, record), record["result"]["images"].index(image)
-        truth = _names(unit.classes, unit.targets[row])
-        said = unit.probabilities[row]
-        guess = _names(unit.classes, said >= 0.5 if unit.kind == "multilabel" else said == said.max())
-        votes[guess] = votes.get(guess, 0) + 1
-    return f"{truth}, told as {_most(votes)}"
+        predictions, row = load_predictions(source, record), record["result"]["images"].index(image)
+        truth = _join_classes(predictions.classes, predictions.targets[row])
+        p = predictions.probabilities[row]
+        predicted = p >= 0.5 if predictions.kind == "multilabel" else p == p.max()
+        votes[_join_classes(predictions.classes, predicted)] += 1
+    most_frequent = min(votes, key=lambda name: (-votes[name], name))
+    return f"{truth}, predicted: {most_frequent}"
 
 
-def _names(classes: object, chosen: np.ndarray) -> str:
+def _join_classes(classes: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     return ", ".join(np.asarray(classes)[chosen]).replace("_", " ") or "none"
-
-
-def _most(votes: Mapping[str, int]) -> str:
-    return min(votes, key=lambda name: (-votes[name], name))

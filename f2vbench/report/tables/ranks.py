@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2vbench.report.figures.ranks import task_scores
-from f2vbench.report.figures.source import MAIN_METRICS, Source
+from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
+from f2vbench.report.figures.source import Source
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.wording import METRIC_NAMES, NONE, Names
 from f2vbench.stats.ranks import Friedman, PostHoc, friedman_test, nemenyi, wilcoxon_holm, win_tie_loss
@@ -34,7 +34,7 @@ def across_tasks(results: Results, names: Names) -> AcrossTasks:
     Models that lack a task are left out, and named. Places without training are no part.
     """
     source = Source(results)
-    scores = task_scores(source)
+    scores = compute_task_scores(source.frame, source.families, source.encoders)
     tasks, models = list(scores.index), list(scores.columns)
     if len(models) < _LEAST_MODELS or len(tasks) < _LEAST_TASKS:
         return AcrossTasks(
@@ -57,7 +57,7 @@ def across_tasks(results: Results, names: Names) -> AcrossTasks:
     order = np.argsort(gaps.average_ranks, kind="stable")
     first = int(order[0])
     rows = [_row(int(place), first, values, source, gaps, pairs) for place in order]
-    left_out = [name for name in source.looks if name not in models]
+    left_out = [name for name in source.encoders if name not in models]
     table = Table(
         "ranks",
         "Average ranks across tasks",
@@ -72,10 +72,10 @@ def across_tasks(results: Results, names: Names) -> AcrossTasks:
 
 
 def _row(place: int, first: int, values: np.ndarray, source: Source, gaps: PostHoc, pairs: PostHoc) -> list[Cell]:
-    look = source.looks[gaps.models[place]]
+    encoder = source.encoders[gaps.models[place]]
     rank = gaps.average_ranks[place]
-    kind = "baseline" if look.baseline else "untrained" if look.untrained else ""
-    name = Cell(look.encoder, detail=kind, muted=bool(kind))
+    kind = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
+    name = Cell(encoder.name, detail=kind, muted=bool(kind))
     shown = Cell(f"{rank:.2f}", rank, mark="best" if place == first else "")
     if place == first:
         return [name, shown, *([Cell(NONE)] * 4)]

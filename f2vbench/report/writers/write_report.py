@@ -11,8 +11,8 @@ import pandas as pd
 
 from f2vbench.errors import SettingsError
 from f2vbench.report.content import Content, content
-from f2vbench.report.figures.catalogue import draw, figure_names, missing
-from f2vbench.report.figures.figure import DrawnFigure, Format, save
+from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
+from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
 from f2vbench.report.figures.style import style_named
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.writers.html import page, page_figure
@@ -68,15 +68,15 @@ def write_report(
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
     wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    drawn = list(draw(results, wanted, settings.style))
+    drawn = list(draw_figures(results, wanted, settings.style))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if drawn and kinds:
-        yield _written(out, [path for figure in drawn for path in save(figure, out / "figures", kinds)])
+        yield _written(out, [path for figure in drawn for path in save_figure(figure, out / "figures", kinds)])
     if "md" in formats:
         shown = [_linked(figure, kinds) for figure in drawn if set(kinds) & set(_SHOWN)]
         yield _written(out, [_write(out / "report.md", as_markdown(held, shown, second=settings.second))])
     if "html" in formats:
-        lacking = missing(results, wanted)
+        lacking = missing_figures(results, wanted)
         text = page(held, [page_figure(figure) for figure in drawn], lacking)
         yield _written(out, [_write(out / "report.html", text)])
 

@@ -11,12 +11,12 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from f2vbench import Results
+from f2vbench.analysis.task_scores import compute_task_scores
 from f2vbench.errors import SettingsError
-from f2vbench.report.figures.catalogue import FIGURES, draw, figure_names, missing
-from f2vbench.report.figures.figure import save
-from f2vbench.report.figures.ranks import task_scores
-from f2vbench.report.figures.source import Source
-from f2vbench.report.figures.style import STYLES, colour_of, looks_of, style_named
+from f2vbench.report.figures.catalogue import FIGURES, draw_figures, figure_names, missing_figures
+from f2vbench.report.figures.encoder_style import encoder_colours, encoder_styles
+from f2vbench.report.figures.figure import save_figure
+from f2vbench.report.figures.style import STYLES, style_named
 from tests.helpers.made_runs import MODELS, classification_run
 
 
@@ -29,7 +29,7 @@ def results(tmp_path_factory) -> Results:
 
 
 def one(results: Results, name: str, style="nature"):
-    (drawn,) = draw(results, [name], style)
+    (drawn,) = draw_figures(results, [name], style)
     return drawn
 
 
@@ -49,22 +49,22 @@ def test_an_encoder_has_one_colour_whoever_stands_beside_it():
         "scratch",
         "mae",
     ]
-    colours = colour_of(everyone)
-    assert colour_of(everyone[::-1]) == colours
+    colours = encoder_colours(everyone)
+    assert encoder_colours(everyone[::-1]) == colours
     for name in everyone[:3]:
-        assert colour_of([name])[name] == colours[name]
+        assert encoder_colours([name])[name] == colours[name]
     models = [colours[name] for name in everyone if name not in ("tophat", "scratch")]
     assert len(set(models)) == len(models)
-    assert colour_of(["fundus2fa", "fundus2fa:untrained"])["fundus2fa"] == colours["fundus2fa:untrained"]
+    assert encoder_colours(["fundus2fa", "fundus2fa:untrained"])["fundus2fa"] == colours["fundus2fa:untrained"]
     for baseline in ("tophat", "scratch"):
         red, green, blue = (colours[baseline][place : place + 2] for place in (1, 3, 5))
         assert red == green == blue
-    many = colour_of([f"timm:m{n}" for n in range(20)])
+    many = encoder_colours([f"timm:m{n}" for n in range(20)])
     assert len(set(many.values())) == 20
 
 
 def test_colours_are_the_same_in_every_figure(results):
-    looks = looks_of(results.frame)
+    looks = encoder_styles(results.frame)
     bars, boxes, lines = (legend_of(one(results, name)) for name in ("supervised", "few-shot", "learning-curves"))
     for look in looks.values():
         for shown in (bars, boxes, lines):
@@ -74,7 +74,7 @@ def test_colours_are_the_same_in_every_figure(results):
 
 
 def test_baselines_are_hatched_untrained_models_hollow_and_each_has_a_marker_of_its_own(results):
-    looks = looks_of(results.frame)
+    looks = encoder_styles(results.frame)
     assert list(looks)[-2:] == ["colour", "random"]
     assert looks["colour"].hatch
     assert looks["colour"].hatch != looks["random"].hatch
@@ -119,7 +119,7 @@ def test_boxes_are_quartiles_and_whiskers_reach_the_last_seed_within_one_and_a_h
 def test_files_have_the_widths_of_the_style_embedded_fonts_and_equal_bytes(results, tmp_path):
     for style, millimetres in (("nature", 183), (STYLES["nature"].column, 89), ("slides", 300)):
         drawn = one(results, "critical-difference", style)
-        (path,) = save(drawn, tmp_path / str(millimetres), ["pdf"])
+        (path,) = save_figure(drawn, tmp_path / str(millimetres), ["pdf"])
         pdf = path.read_bytes()
         width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", pdf)[1])
         assert width / 72 * 25.4 == pytest.approx(millimetres, abs=0.2)
@@ -128,7 +128,7 @@ def test_files_have_the_widths_of_the_style_embedded_fonts_and_equal_bytes(resul
         sizes = {text.get_fontsize() for text in drawn.figure.findobj(match=lambda a: hasattr(a, "get_fontsize"))}
         assert sizes <= {7, 8} if style != "slides" else {14, 16}
     again = one(results, "supervised")
-    paths = save(again, tmp_path / "a"), save(one(results, "supervised"), tmp_path / "b")
+    paths = save_figure(again, tmp_path / "a"), save_figure(one(results, "supervised"), tmp_path / "b")
     for first, second in zip(*paths, strict=True):
         assert first.read_bytes() == second.read_bytes()
     svg = next(path for path in paths[0] if path.suffix == ".svg").read_text()
@@ -136,15 +136,15 @@ def test_files_have_the_widths_of_the_style_embedded_fonts_and_equal_bytes(resul
     with Image.open(next(path for path in paths[0] if path.suffix == ".png")) as png:
         assert png.width == pytest.approx(183 / 25.4 * 300, abs=2)
     with pytest.raises(SettingsError, match="jpeg"):
-        save(again, tmp_path, ["jpeg"])
+        save_figure(again, tmp_path, ["jpeg"])
 
 
 def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(results):
-    names = [drawn.name for drawn in draw(results, ["roc", "pr", "calibration", "confusion"], "lncs")]
+    names = [drawn.name for drawn in draw_figures(results, ["roc", "pr", "calibration", "confusion"], "lncs")]
     assert names == [
         f"{kind}-{task}" for kind in ("roc", "pr", "calibration", "confusion") for task in ("papila", "ukb-stroke")
     ]
-    lacking = missing(results)
+    lacking = missing_figures(results)
     assert set(lacking) == {
         "few-shot-segmentation",
         "segmentation-examples",
@@ -158,7 +158,7 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
     }
     assert lacking["retrieval"] == lacking["modality-pairs"] == lacking["retrieval-examples"] == "no retrieval units"
     assert "are not available" in lacking["embedding-map"]
-    assert not list(draw(results, ["few-shot-segmentation"]))
+    assert not list(draw_figures(results, ["few-shot-segmentation"]))
     assert figure_names(["fig5", "few-shot", "supp-fig1"]) == ["few-shot", "few-shot-aupr"]
     with pytest.raises(SettingsError, match="did you mean 'calibration'") as refused:
         figure_names(["calibratoin", "nothing"])
@@ -169,7 +169,7 @@ def test_all_figures_of_predictions_are_drawn_and_the_others_say_what_they_lack(
 
 
 def test_ranks_are_over_tasks_of_means_over_shared_places(results):
-    table = task_scores(Source(results))
+    table = compute_task_scores(results.frame, results.families, MODELS)
     frame = results.frame
     rows = frame[(frame.metric == "auroc") & (frame.protocol != "zero-shot") & (frame.encoder == "colour")]
     by_place = rows[rows.task == "papila"].groupby(["protocol", "shots"], dropna=False).value.mean()
@@ -197,11 +197,12 @@ def test_attention_is_bars_of_the_mean_with_every_seed_a_point_and_parts_have_th
     assert heights == pytest.approx([w for mean in weights.values() for w in (mean + 0.05, 0.95 - mean)])
     points = [sorted(line.get_ydata()) for line in axis.lines if line.get_linestyle() == "None"]
     assert points[0] == pytest.approx([0.7, 0.75, 0.8])
-    assert axis.get_title(loc="left").startswith("PAPILA, 1 a class")
+    assert axis.get_title(loc="left").startswith("PAPILA, few-shot, 1 a class")
     legend = legend_of(drawn)
     assert list(legend) == ["colour (baseline)", "elsewhere"]
     assert (
-        to_hex(legend["colour (baseline)"].get_edgecolor()) == looks_of(Results(records).frame)["colour"].colour.lower()
+        to_hex(legend["colour (baseline)"].get_edgecolor())
+        == encoder_styles(Results(records).frame)["colour"].colour.lower()
     )
     assert "n = 3 seeds" in drawn.caption
 
@@ -211,12 +212,12 @@ def test_one_seed_one_model_and_odd_names_are_drawn_as_they_are(tmp_path):
     results = Results.load(
         classification_run(tmp_path / "run", ("papila",), odd, [("few-shot", 1)], seeds=1, images=30)
     )
-    for drawn in draw(results):
-        save(drawn, tmp_path, ["svg"])
+    for drawn in draw_figures(results):
+        save_figure(drawn, tmp_path, ["svg"])
     shown = (tmp_path / "few-shot.svg").read_text()
     assert "&lt;b&gt;&amp;$x_1$" in shown
     assert "one seed only" in one(results, "few-shot").caption
-    assert "3 models" in missing(results)["critical-difference"]
+    assert "3 models" in missing_figures(results)["critical-difference"]
 
 
 def seen_texts(figure):
@@ -235,7 +236,7 @@ def seen_texts(figure):
 
 def test_text_stays_within_the_figure_and_labels_off_each_other(results):
     names = ["few-shot", "supervised", "cost-quality", "calibration", "confusion", "critical-difference"]
-    for drawn in draw(results, names, STYLES["nature"].column):
+    for drawn in draw_figures(results, names, STYLES["nature"].column):
         figure = drawn.figure
         figure.draw_without_rendering()
         width, height = figure.get_size_inches() * figure.dpi

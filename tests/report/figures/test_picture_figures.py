@@ -13,12 +13,13 @@ from PIL import Image
 
 from f2vbench import Benchmark, Results
 from f2vbench.data.task_data import open_task
-from f2vbench.report.figures.catalogue import draw, missing
-from f2vbench.report.figures.pictures import ERRORS, SIDE, Eye, open_eye
-from f2vbench.report.figures.pixel_curves import pixel_pairs
-from f2vbench.report.figures.predictions import GRID, roc_curve
-from f2vbench.report.figures.source import Place, Source
-from f2vbench.report.figures.style import GOOD, style_named
+from f2vbench.report.figures.catalogue import draw_figures, missing_figures
+from f2vbench.report.figures.curves import GRID, compute_roc_curve
+from f2vbench.report.figures.photographs import ERROR_COLOURS, SIDE, Photograph, load_photograph
+from f2vbench.report.figures.retrieved_images import SAME_PATIENT
+from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.style import style_named
+from f2vbench.report.figures.vessel_pixels import load_pixel_scores
 from f2vbench.report.stored_data import NotStored
 from f2vbench.utils.progress import Silent
 from tests.helpers.eyes import write_eyes
@@ -44,14 +45,14 @@ def results(run) -> Results:
 
 
 def test_examples_show_the_best_median_and_worst_image_of_the_best_model(results):
-    (drawn,) = draw(results, ["segmentation-examples"])
+    (drawn,) = draw_figures(results, ["segmentation-examples"])
     rows = results.per_image[(results.per_image.seed == 0) & (results.per_image.metric == "dice")]
     dice = rows[rows.encoder == "tophat"].sort_values("value", ascending=False).value.to_numpy()
     shown = [axis.get_xlabel() for axis in drawn.figure.axes if "Dice" in axis.get_xlabel()]
     expected = [dice[0], dice[len(dice) // 2], dice[-1]]
     assert shown[::2] == [f"Dice {value:.3f}" for value in expected]  # every other one is of the baseline beside it
     assert [axis.get_ylabel() for axis in drawn.figure.axes if axis.get_ylabel()] == ["best", "median", "worst"]
-    assert f"Of {len(dice)} test images" in drawn.caption
+    assert f"among {len(dice)} test images" in drawn.caption
 
 
 def test_errors_are_drawn_where_they_are():
@@ -59,25 +60,25 @@ def test_errors_are_drawn_where_they_are():
     fov[:, :] = True
     vessels, scores = np.zeros_like(fov), np.zeros(fov.shape)
     vessels[100:110], scores[105:120] = True, 0.9
-    picture = Eye(np.zeros((SIDE, SIDE, 3), np.uint8), fov, vessels).errors(scores, 0.5)[2:-2, 2:-2]
+    picture = Photograph(np.zeros((SIDE, SIDE, 3), np.uint8), fov, vessels).draw_errors(scores, 0.5)[2:-2, 2:-2]
     colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
     found = {f"#{red:02X}{green:02X}{blue:02X}": int(n) for (red, green, blue), n in zip(colours, counts, strict=True)}
     wide = SIDE - 4
-    assert found[ERRORS["found"]] == 5 * wide
-    assert found[ERRORS["missed"]] == 5 * wide
-    assert found[ERRORS["wrongly found"]] == 10 * wide
+    assert found[ERROR_COLOURS["true positive"]] == 5 * wide
+    assert found[ERROR_COLOURS["false negative"]] == 5 * wide
+    assert found[ERROR_COLOURS["false positive"]] == 10 * wide
 
 
 def test_areas_of_pixel_curves_are_the_auroc_of_the_record(results):
     source = Source(results)
-    for records in source.records_at(Place("folder", "few-shot", 1, "segmentation")).values():
+    for records in source.records_at(Condition("folder", "few-shot", 1, "segmentation")).values():
         for record in records:
-            areas = [np.trapezoid(roc_curve(*pair), GRID) for pair in pixel_pairs(source, record)]
+            areas = [np.trapezoid(compute_roc_curve(*pair), GRID) for pair in load_pixel_scores(source, record)]
             assert np.mean(areas) == pytest.approx(record["result"]["metrics"]["auroc"], abs=0.02)
 
 
 def test_all_pictures_are_drawn_and_worst_cases_are_the_lowest_means(results):
-    figures = {drawn.name: drawn for drawn in draw(results, WITH_PHOTOGRAPHS)}
+    figures = {drawn.name: drawn for drawn in draw_figures(results, WITH_PHOTOGRAPHS)}
     assert set(figures) == set(WITH_PHOTOGRAPHS)
     best = results.summary(["auroc"]).encoder.iloc[0]
     rows = results.per_image[(results.per_image.encoder == best) & (results.per_image.metric == "dice")]
@@ -100,22 +101,22 @@ def test_photographs_that_changed_or_went_are_not_shown(run, tmp_path, monkeypat
         return results
 
     results = load()
-    assert not set(missing(results, WITH_PHOTOGRAPHS))
+    assert not set(missing_figures(results, WITH_PHOTOGRAPHS))
     source = Source(results)
-    assert open_eye(source, "folder", "eye00").vessels is not None
+    assert load_photograph(source, "folder", "eye00").vessels is not None
     first = data / "images" / "eye00.png"
     pixels = np.array(Image.open(first))
     pixels[40:44, 40:44] ^= 7
     Image.fromarray(pixels).save(first)
     with pytest.raises(NotStored, match="changed since the run"):
-        open_eye(source, "folder", "eye00")
-    assert "have changed since the run" in missing(load())["segmentation-examples"]
+        load_photograph(source, "folder", "eye00")
+    assert "have changed since the run" in missing_figures(load())["segmentation-examples"]
     shutil.rmtree(data)
     results = load()
-    lacking = missing(results)
+    lacking = missing_figures(results)
     assert set(WITH_PHOTOGRAPHS) <= set(lacking)
     assert "are not available" in lacking["worst-cases"]
-    assert not list(draw(results, WITH_PHOTOGRAPHS))
+    assert not list(draw_figures(results, WITH_PHOTOGRAPHS))
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +144,18 @@ def test_results_draw_every_figure_of_the_catalogue(searched, monkeypatch):
 
 def test_embeddings_come_back_from_the_feature_store(searched, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(searched.sources[0].parent / "cache"))
-    assert "embedding-map" not in missing(searched)
-    (drawn,) = draw(searched, ["embedding-map"])
+    assert "embedding-map" not in missing_figures(searched)
+    (drawn,) = draw_figures(searched, ["embedding-map"])
     assert drawn.name == "embedding-map-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
-    (drawn,) = draw(searched, ["embedding-tsne"])
+    (drawn,) = draw_figures(searched, ["embedding-tsne"])
     assert drawn.name == "embedding-tsne-phantom-retrieval-modality"
     assert sum(len(dots.get_offsets()) for axis in drawn.figure.axes for dots in axis.collections) == 2 * 16
     assert "perplexity 5 (30, or a third" in drawn.caption
 
 
 def test_retrieval_examples_show_what_was_found_for_queries_that_a_rule_has_chosen(searched):
-    (drawn,) = draw(searched, ["retrieval-examples"], style_named("nature").column)
+    (drawn,) = draw_figures(searched, ["retrieval-examples"], style_named("nature").column)
     means = searched.frame[searched.frame.metric == "recall@1"].set_index("encoder").value
     encoder = means.sort_index().idxmax()
     (record,) = [r for r in searched.records if r["unit"]["encoder"] == encoder]
@@ -173,12 +174,12 @@ def test_retrieval_examples_show_what_was_found_for_queries_that_a_rule_has_chos
             hit = result["about"]["patient"][position] == result["about"]["patient"][query]
             shown.append((result["gallery"][position], hit))
         for axis, (image, hit) in zip(cells, shown, strict=True):
-            pixels = open_eye(Source(searched), "phantom-retrieval", image).photograph()
+            pixels = load_photograph(Source(searched), "phantom-retrieval", image).crop()
             assert (axis.images[0].get_array() == pixels).all()
-            assert (to_hex(axis.spines["top"].get_edgecolor()) == GOOD.lower()) == (hit is True)
+            assert (to_hex(axis.spines["top"].get_edgecolor()) == SAME_PATIENT.lower()) == (hit is True)
         for axis, similarity in zip(cells[1:], arrays["similarity"][row], strict=False):
             assert float(axis.get_xlabel().split("\n")[0]) == pytest.approx(similarity, abs=5e-4)
-    assert f"Of {len(by_map)} queries" in drawn.caption
+    assert f"among {len(by_map)} queries" in drawn.caption
 
 
 def test_a_mirrored_photograph_is_shown_as_the_encoder_saw_it(tmp_path):
@@ -192,7 +193,7 @@ def test_a_mirrored_photograph_is_shown_as_the_encoder_saw_it(tmp_path):
         rows.append(f"{number},{number}_left.png,{number}_right.png")
     (tmp_path / "full_df.csv").write_text("\n".join(rows))
     data = open_task("odir-eyes", tmp_path, Silent())
-    source = SimpleNamespace(task_data=lambda task: data)
+    source = SimpleNamespace(stored=SimpleNamespace(task_data=lambda task: data))
     for image, step in (("0_left", -1), ("0_right", 1)):
         held = np.array(Image.open(folder / f"{image}.png"))
-        assert (open_eye(source, "odir-eyes", image).photograph() == held[:, ::step]).all()
+        assert (load_photograph(source, "odir-eyes", image).crop() == held[:, ::step]).all()

@@ -11,8 +11,8 @@ from f2vbench.analysis.retrieval import compare, intervals, queries, retrieval_r
 from f2vbench.cli.report import tables
 from f2vbench.errors import StoreError
 from f2vbench.report.content import content
-from f2vbench.report.figures.catalogue import draw, missing
-from f2vbench.report.figures.retrieved_images import decimals
+from f2vbench.report.figures.catalogue import draw_figures, missing_figures
+from f2vbench.report.figures.retrieved_images import similarity_decimals
 from f2vbench.report.tables.retrieval import as_text, retrieval_tables
 from f2vbench.report.writers.html import page
 from tests.helpers.stored_runs import MACHINE, SOFTWARE
@@ -112,7 +112,7 @@ def test_tasks_of_an_older_version_are_left_out_whole_and_named(records):
 
 
 def one(results: Results, name: str):
-    (drawn,) = draw(results, [name])
+    (drawn,) = draw_figures(results, [name])
     return drawn
 
 
@@ -153,7 +153,7 @@ def test_old_units_give_bars_without_whiskers_and_the_reason(records):
     assert not [line for line in axis.lines if line.get_marker() == "_"]
     assert "No whiskers in eyes: units made by an older version" in drawn.caption
     assert "BCa" not in drawn.caption
-    assert "whose image each is" in missing(Results(old))["retrieval-examples"]
+    assert "whose image each is" in missing_figures(Results(old))["retrieval-examples"]
     text = tables(Results(old)).text
     assert "note: eyes: units made by an older version" in text
     assert not content(Results(old)).retrieval
@@ -202,9 +202,9 @@ def test_a_task_of_one_patient_has_no_interval_and_still_a_figure():
 
 
 def test_similarities_near_one_are_told_from_it():
-    assert decimals([0.5, 0.2]) == decimals([1.0]) == decimals([]) == 3
-    assert f"{0.99951:.{decimals([0.99951, 0.9])}f}" == "0.99951"
-    assert decimals([0.99999999]) == 6
+    assert similarity_decimals([0.5, 0.2]) == similarity_decimals([1.0]) == similarity_decimals([]) == 3
+    assert f"{0.99951:.{similarity_decimals([0.99951, 0.9])}f}" == "0.99951"
+    assert similarity_decimals([0.99999999]) == 6
 
 
 def test_tables_hold_the_numbers_of_intervals_and_comparisons(records):
