@@ -1,10 +1,11 @@
-"""Do intervals cover as often as they say, and do tests reject as rarely? By simulation, failures included.
+"""Coverage of confidence intervals and rejection rates of tests, by simulation.
 
     python -m benchmarks.stats_calibration [--repeats 2000] [--only delong] [--seconds 300]
 
-Every row is a study of `stats_studies.py`, in which the truth is known and the null hypothesis holds, repeated; counted
-is how often a 95 % interval holds the truth and how often p < 0.05. Right are 93–97 % and 4–6 %; "–" stands for what a
-method does not give. Prints a Markdown table; the numbers of a row depend on its name and the repeats alone.
+Each row repeats a study of `stats_studies.py`, in which the truth is known and the null hypothesis holds, and counts
+how often a 95 % interval contains the truth and how often p < 0.05. Nominal are 93–97 % and 4–6 %; "–" means that the
+method has no interval or no test. The output is a Markdown table. The numbers of a row depend only on its name and the
+number of repeats.
 """
 
 from __future__ import annotations
@@ -22,35 +23,44 @@ from benchmarks.stats_studies import STUDIES, Study
 
 @dataclass(frozen=True)
 class Rates:
-    """Percentages over ``runs`` studies; None where the method gives none."""
+    """Coverage and rejection rate over repeated studies.
 
-    covers: float | None
-    rejects: float | None
-    runs: int
+    Attributes:
+        coverage: Percentage of intervals that contain the truth; None where the method has no interval.
+        rejection: Percentage of tests with p < 0.05; None where the method has no test.
+        repeats: Number of studies.
+    """
 
-    def right(self) -> bool:
-        """Within 93–97 % and 4–6 %, allowing for two standard errors of the simulation."""
-        slack = 2 * 100 * math.sqrt(0.05 * 0.95 / self.runs)
-        covers = self.covers is None or 93 - slack <= self.covers <= 97 + slack
-        return covers and (self.rejects is None or 4 - slack <= self.rejects <= 6 + slack)
+    coverage: float | None
+    rejection: float | None
+    repeats: int
+
+    def are_nominal(self) -> bool:
+        """Whether the rates are 93–97 % and 4–6 %, within two standard errors of the simulation."""
+        tolerance = 2 * 100 * math.sqrt(0.05 * 0.95 / self.repeats)
+        covers = self.coverage is None or 93 - tolerance <= self.coverage <= 97 + tolerance
+        return covers and (self.rejection is None or 4 - tolerance <= self.rejection <= 6 + tolerance)
 
 
 def simulate(study: Study, repeats: int) -> Rates:
-    runs = max(20, round(repeats * study.share))
-    draw = np.random.default_rng([zlib.crc32(study.name.encode()), runs])
-    found = [study.run(draw) for _ in range(runs)]
-    rates = []
-    for kind in (0, 1):
-        held = [one[kind] for one in found if one[kind] is not None]
-        rates.append(100 * float(np.mean(held)) if held else None)
-    return Rates(rates[0], rates[1], runs)
+    """Repeat a study, a share of ``repeats`` times but at least 20 times."""
+    count = max(20, round(repeats * study.share))
+    draw = np.random.default_rng([zlib.crc32(study.stream.encode()), count])
+    outcomes = [study.run(draw) for _ in range(count)]
+    covered = [outcome.covers for outcome in outcomes if outcome.covers is not None]
+    rejected = [outcome.rejects for outcome in outcomes if outcome.rejects is not None]
+    return Rates(_percentage(covered), _percentage(rejected), count)
+
+
+def _percentage(decisions: list[bool]) -> float | None:
+    return 100 * float(np.mean(decisions)) if decisions else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=2_000)
-    parser.add_argument("--only", default="", help="rows whose name holds this")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="start no row after that time")
+    parser.add_argument("--only", default="", help="run only rows whose name contains this text")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start no further row after this time")
     arguments = parser.parse_args()
     started = time.monotonic()
     print("| method | situation | covers % | rejects % | studies | |\n|---|---|---|---|---|---|")
@@ -61,9 +71,11 @@ def main() -> None:
             print(f"| {study.method} | {study.situation} | not run: out of time | | | |")
             continue
         rates = simulate(study, arguments.repeats)
-        shown = ["–" if rate is None else f"{rate:.1f}" for rate in (rates.covers, rates.rejects)]
-        mark = "" if rates.right() else "off"
-        print(f"| {study.method} | {study.situation} | {shown[0]} | {shown[1]} | {rates.runs} | {mark} |", flush=True)
+        cells = ["–" if rate is None else f"{rate:.1f}" for rate in (rates.coverage, rates.rejection)]
+        mark = "" if rates.are_nominal() else "off"
+        print(
+            f"| {study.method} | {study.situation} | {cells[0]} | {cells[1]} | {rates.repeats} | {mark} |", flush=True
+        )
 
 
 if __name__ == "__main__":

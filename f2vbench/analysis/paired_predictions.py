@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from f2vbench.stats.weighted_metrics import METRICS, Metric, mean_over_classes
+from f2vbench.stats.weighted_metrics import METRICS, WeightedMetric, mean_over_classes
 from f2vbench.store.record_schema import UnitRecord
 
 Predictions = Callable[[UnitRecord], dict[str, np.ndarray]]
@@ -31,7 +31,7 @@ class Cases:
     second: np.ndarray
     labels: np.ndarray | None
     patients: np.ndarray
-    metric: Metric
+    metric: WeightedMetric
 
     def by_seed(self) -> list[np.ndarray]:
         """Rows of each seed."""

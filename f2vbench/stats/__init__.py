@@ -1,0 +1,13 @@
+"""Statistics on arrays: intervals, paired and unpaired tests, effect sizes, rankings and corrections.
+
+Start here:
+    intervals: intervals of a mean over seeds.
+    t_tests, signed_rank, permutation: tests of the difference between two models.
+    delong, bootstrap: intervals and tests over test patients, from stored predictions.
+    effect_sizes, power: size of a difference, and the sample size that would detect it.
+    multiple_testing, procedure: adjustment of p-values, and the choice of tests for a report.
+    ranks: several models on several tasks.
+
+Every function returns a frozen record (`result_classes`) that names its method and publication (`citations`).
+Supporting modules: delong_variance, noncentral_t, resampling, validation, weighted_metrics.
+"""

@@ -1,4 +1,4 @@
-"""The methods of this package and where they are published."""
+"""Names of the statistical methods and the publications that define them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Method:
-    """A statistical method by its name, as a sentence would have it, and the paper it is from."""
+    """A statistical method.
+
+    Attributes:
+        name: As it appears in a sentence.
+        citation: Publication that defines the method.
+    """
 
     name: str
     citation: str
 
 
-NORMAL_INTERVAL = Method("mean ± 1.96 standard errors", "as in the Fundus2Video papers; right only for large n")
+NORMAL_INTERVAL = Method("mean ± 1.96 standard errors", "as in the Fundus2Video papers; accurate for large n only")
 STUDENT_INTERVAL = Method("Student's interval of the mean", "Student, Biometrika 6:1–25, 1908")
 PAIRED_T = Method("paired t-test", "Student, Biometrika 6:1–25, 1908")
 WELCH_T = Method("Welch's t-test", "Welch, Biometrika 34:28–35, 1947")
@@ -23,8 +28,7 @@ SIGNED_RANK = Method(
 )
 SIGN_FLIP = Method("sign-flip permutation test", "Fisher, The Design of Experiments, 1935; interval: Hartigan, 1969")
 PAIRED_PERMUTATION = Method(
-    "permutation test swapping the models by patient",
-    "Bandos, Rockette & Gur, Statistics in Medicine 24:2873–2893, 2005",
+    "paired permutation test by patient", "Bandos, Rockette & Gur, Statistics in Medicine 24:2873–2893, 2005"
 )
 DELONG = Method(
     "DeLong's method", "DeLong et al., Biometrics 44:837–845, 1988; Sun & Xu, IEEE Signal Processing Letters 21, 2014"
@@ -43,7 +47,7 @@ BOOTSTRAP_BCA = Method(
 COHEN_D_Z = Method("Cohen's d_z", "Cohen, Statistical Power Analysis, 1988; interval by the noncentral t")
 HEDGES_G = Method("Hedges' g", "Hedges, Journal of Educational Statistics 6:107–128, 1981")
 HEDGES_G_Z = Method(
-    "Hedges' g_z", "Cohen's d_z freed of its bias as in Hedges, Journal of Educational Statistics 6:107–128, 1981"
+    "Hedges' g_z", "bias-corrected Cohen's d_z; correction: Hedges, Journal of Educational Statistics 6:107–128, 1981"
 )
 CLIFF_DELTA = Method("Cliff's delta", "Cliff, Psychological Bulletin 114:494–509, 1993")
 HOLM = Method("Holm", "Holm, Scandinavian Journal of Statistics 6:65–70, 1979")

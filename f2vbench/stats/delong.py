@@ -1,7 +1,7 @@
-"""AUROC of binary labels: DeLong's intervals and tests, also with several images a patient.
+"""AUROC of binary labels: DeLong's intervals and tests, also for patients with several images.
 
-The variances are those of `f2vbench.stats.delong_variance`. Where one patient has several images, placement values are
-summed by patient first (Obuchowski 1997); with one image each this is DeLong's formula exactly.
+For patients with several images, placement values are summed by patient first (Obuchowski 1997); with one image each
+this is DeLong's formula exactly. The variances are computed in `f2vbench.stats.delong_variance`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr, ndtri
 
-from f2vbench.stats.citations import DELONG, DELONG_CLUSTERED, DELONG_SEEDS
+from f2vbench.stats.citations import DELONG, DELONG_CLUSTERED, DELONG_SEEDS, Method
 from f2vbench.stats.delong_variance import compute_auroc_components, standard_error_of_sum
 from f2vbench.stats.power import required_cases
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation
-from f2vbench.stats.validation import binary, clusters, finite, level, pairs
+from f2vbench.stats.validation import (
+    as_binary_labels,
+    as_finite_vector,
+    as_paired_vectors,
+    encode_patients,
+    significance_level,
+)
 
 _VARIATION: Variation = ("test patients",)
 _ROUNDING = 1e-14
@@ -36,38 +42,56 @@ def delong_interval(
     """AUROC with DeLong's interval.
 
     Args:
-        scores: (n,) higher means more likely positive.
+        scores: (n,) scores; higher means more likely positive.
         labels: (n,) bool, or 0 and 1.
-        patients: (n,) whose image each is; without it every image is a patient.
-        transform: ``logit`` makes the interval on log(A ÷ (1 − A)): it stays within 0 and 1 and covers better near 1;
-            ``none`` is the plain A ± z·SE, as R's pROC has it.
+        patients: (n,) patient of each case; None counts each case as a patient.
+        transform: ``logit`` computes the interval of log(A ÷ (1 − A)), which stays in [0, 1] and has better coverage
+            near 1; ``none`` is A ± z·SE, as in R's pROC.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        AUROC, standard error and interval.
 
     Raises:
-        ValueError: arrays that don't fit or aren't finite, labels that aren't binary.
+        ValueError: Lengths do not match, a score is not finite, or labels are not binary.
+
+    Example:
+        >>> interval = delong_interval([0.1, 0.4, 0.35, 0.8, 0.7, 0.3], [0, 0, 1, 1, 1, 0])
+        >>> round(interval.value, 4), round(interval.low, 4), round(interval.high, 4)
+        (0.8889, 0.2614, 0.9945)
     """
-    alpha = level(confidence)
+    alpha = significance_level(confidence)
     if transform not in ("logit", "none"):
         raise ValueError(f"transform must be logit or none, not {transform!r}")
-    s = finite(scores, "scores")
-    y = binary(labels, s.size)
-    codes, count = clusters(patients, s.size)
-    result = Estimate(value=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = compute_auroc_components([s], y, codes, count)
-    if found.areas is None:
-        return replace(result, reason=found.reason)
-    area = float(found.areas[0])
-    result = replace(result, value=area)
-    se = found.standard_error(1.0)
+    s = as_finite_vector(scores, "scores")
+    y = as_binary_labels(labels, s.size)
+    codes, count = encode_patients(patients, s.size)
+    method, unit = _method_and_unit(patients)
+    result = Estimate(
+        method=method,
+        variation=_VARIATION,
+        n=count,
+        unit=unit,
+        value=None,
+        confidence=confidence,
+        note=_class_counts(y),
+    )
+    components = compute_auroc_components([s], y, codes, count)
+    if components.aurocs is None:
+        return replace(result, reason=components.reason)
+    auroc = float(components.aurocs[0])
+    result = replace(result, value=auroc)
+    se = components.standard_error(1.0)
     if se is None:
-        return replace(result, reason=found.reason)
+        return replace(result, reason=components.reason)
     if se <= _ROUNDING:
-        why = f"every case wins the same share of its pairs (AUROC {area:g}), so DeLong's variance is zero: no interval"
-        return replace(result, reason=why)
+        reason = f"all cases have the same placement value (AUROC {auroc:g}), so DeLong's variance is zero: no interval"
+        return replace(result, reason=reason)
     z = float(ndtri(1 - alpha / 2))
     if transform == "none":
-        return replace(result, se=se, low=area - z * se, high=area + z * se)
-    reach = z * se / (area * (1 - area))
-    return replace(result, se=se, low=float(expit(logit(area) - reach)), high=float(expit(logit(area) + reach)))
+        return replace(result, se=se, low=auroc - z * se, high=auroc + z * se)
+    margin = z * se / (auroc * (1 - auroc))
+    return replace(result, se=se, low=float(expit(logit(auroc) - margin)), high=float(expit(logit(auroc) + margin)))
 
 
 def delong_test(
@@ -78,35 +102,51 @@ def delong_test(
     patients: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """DeLong's test of two models on the same cases: difference of AUROCs, z, p, interval.
+    """DeLong's test of two models on the same cases.
 
     Args:
-        first, second: (n,) scores, each on any scale of its own.
-        labels, patients: as in `delong_interval`.
+        first: (n,) scores of the first model, on any scale.
+        second: (n,) scores of the second model, on any scale.
+        labels: (n,) bool, or 0 and 1.
+        patients: (n,) patient of each case; None counts each case as a patient.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        Difference of the AUROCs, z, p and interval.
 
     Raises:
-        ValueError: arrays that don't fit or aren't finite, labels that aren't binary.
+        ValueError: Lengths do not match, a score is not finite, or labels are not binary.
+
+    Example:
+        >>> labels = [0, 0, 1, 1, 1, 0]
+        >>> test = delong_test([0.1, 0.4, 0.35, 0.8, 0.7, 0.3], [0.2, 0.6, 0.1, 0.5, 0.7, 0.4], labels)
+        >>> round(test.difference, 4), round(test.statistic, 3), round(test.p, 4)
+        (0.3333, 1.732, 0.0833)
     """
-    alpha = level(confidence)
-    a, b = finite(first, "first"), finite(second, "second")
+    alpha = significance_level(confidence)
+    a, b = as_finite_vector(first, "first"), as_finite_vector(second, "second")
     if a.size != b.size:
-        raise ValueError(f"both models must score the same cases, not {a.size} and {b.size}")
-    y = binary(labels, a.size)
-    codes, count = clusters(patients, a.size)
-    result = Comparison(difference=None, confidence=confidence, note=_classes(y), **_basis(patients, count))
-    found = compute_auroc_components([a, b], y, codes, count)
-    if found.areas is None:
-        return replace(result, reason=found.reason)
-    difference = float(found.areas[0] - found.areas[1])
-    se = found.standard_error(1.0, -1.0)
-    if se is None:
-        return replace(result, difference=difference, reason=found.reason)
-    return _tested(
-        replace(result, difference=difference),
-        se,
-        alpha,
-        "the models order every case alike, or differ by a constant",
+        raise ValueError(f"both models need scores of the same cases, not {a.size} and {b.size}")
+    y = as_binary_labels(labels, a.size)
+    codes, count = encode_patients(patients, a.size)
+    method, unit = _method_and_unit(patients)
+    result = Comparison(
+        method=method,
+        variation=_VARIATION,
+        n=count,
+        unit=unit,
+        difference=None,
+        confidence=confidence,
+        note=_class_counts(y),
     )
+    components = compute_auroc_components([a, b], y, codes, count)
+    if components.aurocs is None:
+        return replace(result, reason=components.reason)
+    result = replace(result, difference=float(components.aurocs[0] - components.aurocs[1]))
+    se = components.standard_error(1.0, -1.0)
+    if se is None:
+        return replace(result, reason=components.reason)
+    return _z_test(result, se, alpha, "the models order all cases equally, or differ by a constant")
 
 
 def delong_test_over_seeds(
@@ -117,27 +157,41 @@ def delong_test_over_seeds(
     patients: Sequence[ArrayLike],
     confidence: float = 0.95,
 ) -> Comparison:
-    """DeLong's test of the means of two models' AUROCs over seeds, each seed with test cases of its own.
+    """DeLong's test of two models' mean AUROCs over seeds, each seed with its own test cases.
 
-    The mean difference is one contrast of the 2·seeds areas, whose covariance DeLong's paper gives where all are of
-    the same cases. Placement values are summed by patient over all seeds before they are squared, as Obuchowski sums
-    them over a patient's images, so that patients tested at several seeds are not taken for several. With one seed
-    it is `delong_test`. It speaks of other patients for the heads as they were trained, not of other seeds.
+    The mean difference is a contrast of the 2·seeds AUROCs, whose covariance follows from DeLong's paper. Placement
+    values are summed by patient over all seeds before they are squared, as Obuchowski sums them over the images of a
+    patient, so a patient who is tested at several seeds counts once. With one seed it equals `delong_test`. The test
+    generalizes to other patients for the trained heads, not to other seeds.
 
     Args:
-        first, second, labels, patients: of each seed, as in `delong_test`; names of patients hold across seeds.
+        first: Scores of the first model, an (n,) array for each seed.
+        second: Scores of the second model, likewise.
+        labels: bool, or 0 and 1, an (n,) array for each seed.
+        patients: Patient of each case, an (n,) array for each seed; a name means the same patient at all seeds.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        Difference of the mean AUROCs, z, p and interval.
 
     Raises:
-        ValueError: as `delong_test`, or another number of seeds in one of them.
+        ValueError: Numbers of seeds or lengths do not match, a score is not finite, or labels are not binary.
+
+    Example:
+        >>> labels, patients = [0, 0, 1, 1, 1, 0], list("abcdef")
+        >>> first, second = [0.1, 0.4, 0.35, 0.8, 0.7, 0.3], [0.2, 0.6, 0.1, 0.5, 0.7, 0.4]
+        >>> test = delong_test_over_seeds([first] * 2, [second] * 2, [labels] * 2, patients=[patients] * 2)
+        >>> round(test.difference, 4), round(test.p, 4), test.n
+        (0.3333, 0.0833, 6)
     """
-    alpha = level(confidence)
-    names = [np.asarray(those) for those in patients]
-    codes, count = clusters(np.concatenate(names), sum(map(len, names)))
-    ends = np.cumsum([len(those) for those in names])
+    alpha = significance_level(confidence)
+    names = [np.asarray(seed_patients) for seed_patients in patients]
+    codes, count = encode_patients(np.concatenate(names), sum(map(len, names)))
+    ends = np.cumsum([len(seed_patients) for seed_patients in names])
     parts, positives, negatives = [], 0, 0
-    for a, b, y, own in zip(first, second, labels, np.split(codes, ends[:-1]), strict=True):
-        scores, truth = pairs(a, b), binary(y, own.size)
-        parts.append(compute_auroc_components(list(scores), truth, own, count))
+    for a, b, y, seed_codes in zip(first, second, labels, np.split(codes, ends[:-1]), strict=True):
+        scores, truth = as_paired_vectors(a, b), as_binary_labels(y, seed_codes.size)
+        parts.append(compute_auroc_components(scores, truth, seed_codes, count))
         positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
     result = Comparison(
         method=DELONG_SEEDS,
@@ -150,14 +204,14 @@ def delong_test_over_seeds(
     )
     differences = []
     for part in parts:
-        if part.areas is None:
-            return replace(result, reason=f"at a seed, {part.reason}")
-        differences.append(float(part.areas[0] - part.areas[1]))
+        if part.aurocs is None:
+            return replace(result, reason=f"at one of the seeds, {part.reason}")
+        differences.append(float(part.aurocs[0] - part.aurocs[1]))
     result = replace(result, difference=float(np.mean(differences)))
     se = standard_error_of_sum(parts, (1 / len(parts), -1 / len(parts)))
     if se is None:
-        return replace(result, reason=f"at a seed, {next(part.reason for part in parts if part.reason)}")
-    return _tested(result, se, alpha, "the models order every case alike at every seed, or differ by a constant")
+        return replace(result, reason=f"at one of the seeds, {next(part.reason for part in parts if part.reason)}")
+    return _z_test(result, se, alpha, "the models order all cases equally at every seed, or differ by a constant")
 
 
 def delong_test_unpaired(
@@ -170,61 +224,85 @@ def delong_test_unpaired(
     second_patients: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """DeLong's test of AUROCs on two sets of cases that share no patient. ``n`` of the result is the smaller set's.
+    """DeLong's test of AUROCs on two sets of cases without common patients.
 
-    z is compared with the normal distribution (pROC's unpaired test takes a t distribution, for a slightly larger p).
+    z is compared with the normal distribution. (pROC's unpaired test uses a t distribution, with a slightly larger p.)
+
+    Args:
+        first: (n,) scores of the first set.
+        first_labels: (n,) bool, or 0 and 1.
+        second: (m,) scores of the second set.
+        second_labels: (m,) bool, or 0 and 1.
+        first_patients: (n,) patient of each case; None counts each case as a patient.
+        second_patients: (m,), likewise.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        Difference of the AUROCs, z, p and interval; ``n`` is the size of the smaller set.
 
     Raises:
-        ValueError: arrays that don't fit or aren't finite, labels that aren't binary.
+        ValueError: Lengths do not match, a score is not finite, or labels are not binary.
+
+    Example:
+        >>> test = delong_test_unpaired([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], [0.6, 0.2, 0.4, 0.5], [0, 0, 1, 1])
+        >>> round(test.difference, 4), round(test.p, 4)
+        (0.25, 0.6831)
     """
-    alpha = level(confidence)
+    alpha = significance_level(confidence)
     sides, counts, notes = [], [], []
     for scores, labels, patients, name in (
         (first, first_labels, first_patients, "first"),
         (second, second_labels, second_patients, "second"),
     ):
-        s = finite(scores, name)
-        y = binary(labels, s.size)
-        codes, count = clusters(patients, s.size)
+        s = as_finite_vector(scores, name)
+        y = as_binary_labels(labels, s.size)
+        codes, count = encode_patients(patients, s.size)
         sides.append(compute_auroc_components([s], y, codes, count))
         counts.append(count)
-        notes.append(f"{name}: {_classes(y)}")
-    clustered = first_patients if first_patients is not None else second_patients
-    result = Comparison(difference=None, confidence=confidence, note="; ".join(notes), **_basis(clustered, min(counts)))
+        notes.append(f"{name}: {_class_counts(y)}")
+    method, unit = _method_and_unit(first_patients if first_patients is not None else second_patients)
+    result = Comparison(
+        method=method,
+        variation=_VARIATION,
+        n=min(counts),
+        unit=unit,
+        difference=None,
+        confidence=confidence,
+        note="; ".join(notes),
+    )
     for side in sides:
-        if side.areas is None:
+        if side.aurocs is None:
             return replace(result, reason=side.reason)
     one, other = sides
-    assert one.areas is not None
-    assert other.areas is not None
-    result = replace(result, difference=float(one.areas[0] - other.areas[0]))
+    assert one.aurocs is not None
+    assert other.aurocs is not None
+    result = replace(result, difference=float(one.aurocs[0] - other.aurocs[0]))
     errors = one.standard_error(1.0), other.standard_error(1.0)
     if errors[0] is None or errors[1] is None:
         return replace(result, reason=one.reason or other.reason)
-    return _tested(result, math.hypot(errors[0], errors[1]), alpha, "DeLong's variance is zero on both sides")
+    return _z_test(result, math.hypot(errors[0], errors[1]), alpha, "DeLong's variance is zero in both sets")
 
 
-def _tested(result: Comparison, se: float, alpha: float, degenerate: str) -> Comparison:
+def _z_test(result: Comparison, se: float, alpha: float, degenerate: str) -> Comparison:
+    """Add z, p and interval of the difference; ``degenerate`` is the reason where the standard error is zero."""
     assert result.difference is not None
     if se <= _ROUNDING:
-        return replace(result, reason=f"{degenerate}: no test possible")
+        return replace(result, reason=f"{degenerate}, so there is no test")
     z = result.difference / se
-    reach = float(ndtri(1 - alpha / 2)) * se
+    margin = float(ndtri(1 - alpha / 2)) * se
     return replace(
         result,
         statistic=z,
         p=float(2 * ndtr(-abs(z))),
-        low=result.difference - reach,
-        high=result.difference + reach,
+        low=result.difference - margin,
+        high=result.difference + margin,
         required=required_cases(result.n, result.difference, se),
     )
 
 
-def _basis(patients: ArrayLike | None, count: int) -> dict:
-    if patients is None:
-        return {"method": DELONG, "variation": _VARIATION, "n": count, "unit": "images"}
-    return {"method": DELONG_CLUSTERED, "variation": _VARIATION, "n": count, "unit": "patients"}
+def _method_and_unit(patients: ArrayLike | None) -> tuple[Method, str]:
+    return (DELONG, "images") if patients is None else (DELONG_CLUSTERED, "patients")
 
 
-def _classes(labels: np.ndarray) -> str:
+def _class_counts(labels: np.ndarray) -> str:
     return f"{int(labels.sum()):,} positive and {int((~labels).sum()):,} negative images"

@@ -1,4 +1,4 @@
-"""Means and their intervals over seeds."""
+"""Confidence intervals of a mean over seeds."""
 
 from __future__ import annotations
 
@@ -11,34 +11,59 @@ from scipy.special import stdtrit
 
 from f2vbench.stats.citations import NORMAL_INTERVAL, STUDENT_INTERVAL, Method
 from f2vbench.stats.result_classes import Estimate, Variation, VariationLike, as_variation, sampling_unit
-from f2vbench.stats.validation import finite, is_constant, level, magnitude
+from f2vbench.stats.validation import as_finite_vector, is_constant, max_abs, significance_level
 
 
 def normal_interval(values: ArrayLike, *, variation: VariationLike) -> Estimate:
-    """The papers' interval over (n,) values: mean ± 1.96 standard errors.
+    """Mean ± 1.96 standard errors, the interval of the Fundus2Video papers.
 
-    With five seeds it is narrower than Student's (2.78 standard errors) and covers 88 %, not 95 %; and seeds that share
-    images are not independent: it describes these runs, and promises less than 95 % of new ones.
+    With five seeds it is narrower than Student's interval (2.78 standard errors) and covers 88 % instead of 95 %. Seeds
+    that share images are not independent, so the coverage for new runs is lower still.
+
+    Args:
+        values: (n,) values, one for each seed.
+        variation: What differs between the values.
+
+    Returns:
+        Mean, standard deviation (n − 1), standard error and 95 % interval.
 
     Raises:
-        ValueError: no values, or one that is not finite.
+        ValueError: No value, or a value that is not finite.
+
+    Example:
+        >>> interval = normal_interval([0.91, 0.93, 0.95, 0.90, 0.92], variation="split")
+        >>> round(interval.value, 4), round(interval.low, 4), round(interval.high, 4)
+        (0.922, 0.9051, 0.9389)
     """
-    return _interval(values, NORMAL_INTERVAL, as_variation(variation), 0.95, lambda freedom: 1.96)
+    return _mean_interval(values, NORMAL_INTERVAL, as_variation(variation), 0.95, lambda df: 1.96)
 
 
 def student_interval(values: ArrayLike, *, variation: VariationLike, confidence: float = 0.95) -> Estimate:
-    """Student's interval of the mean of (n,) independent, roughly normal values: it covers what it says at any n.
+    """Student's interval of a mean, with correct coverage at any n for independent, normally distributed values.
+
+    Args:
+        values: (n,) values, one for each seed.
+        variation: What differs between the values.
+        confidence: Confidence level.
+
+    Returns:
+        Mean, standard deviation (n − 1), standard error and interval.
 
     Raises:
-        ValueError: no values, or one that is not finite.
+        ValueError: No value, or a value that is not finite; a confidence outside (0, 1).
+
+    Example:
+        >>> interval = student_interval([0.91, 0.93, 0.95, 0.90, 0.92], variation="split")
+        >>> round(interval.low, 4), round(interval.high, 4)
+        (0.8981, 0.9459)
     """
-    half = level(confidence) / 2
-    return _interval(
-        values, STUDENT_INTERVAL, as_variation(variation), confidence, lambda freedom: float(stdtrit(freedom, 1 - half))
+    half = significance_level(confidence) / 2
+    return _mean_interval(
+        values, STUDENT_INTERVAL, as_variation(variation), confidence, lambda df: float(stdtrit(df, 1 - half))
     )
 
 
-def _interval(
+def _mean_interval(
     values: ArrayLike,
     method: Method,
     variation: Variation,
@@ -46,15 +71,15 @@ def _interval(
     factor: Callable[[int], float],
 ) -> Estimate:
     """Mean ± factor(degrees of freedom) standard errors."""
-    held = finite(values)
-    n, mean = held.size, float(held.mean())
+    sample = as_finite_vector(values)
+    n, mean = sample.size, float(sample.mean())
     unit = sampling_unit(variation)
-    found = Estimate(method=method, variation=variation, n=n, unit=unit, value=mean, confidence=confidence)
+    result = Estimate(method=method, variation=variation, n=n, unit=unit, value=mean, confidence=confidence)
     if n < 2:
-        return replace(found, reason=f"one of {unit} only, so there is no spread")
-    if is_constant(held, magnitude(held)):
-        return replace(found, sd=0.0, reason="all values are the same: there is no spread to make an interval of")
-    sd = float(held.std(ddof=1))
+        return replace(result, reason="a standard deviation needs at least two values")
+    if is_constant(sample, max_abs(sample)):
+        return replace(result, sd=0.0, reason="all values are equal: the standard deviation is zero")
+    sd = float(sample.std(ddof=1))
     se = sd / math.sqrt(n)
-    reach = factor(n - 1) * se
-    return replace(found, sd=sd, se=se, low=mean - reach, high=mean + reach)
+    margin = factor(n - 1) * se
+    return replace(result, sd=sd, se=se, low=mean - margin, high=mean + margin)

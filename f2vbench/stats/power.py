@@ -1,7 +1,7 @@
-"""How many seeds, splits or patients a test needs for a difference.
+"""Sample sizes that a test needs to detect a difference.
 
-The number is for the difference *seen*, taken as the true one. With few seeds that difference is itself uncertain, so
-it is an order of magnitude, no plan.
+The observed difference is taken as the true one. With few seeds it is uncertain itself, so the sample size is an order
+of magnitude, not a plan.
 """
 
 from __future__ import annotations
@@ -15,82 +15,146 @@ from scipy.special import ndtri
 from f2vbench.stats.noncentral_t import t_test_power
 from f2vbench.stats.result_classes import RequiredSampleSize
 
-_LARGE = 5_000  # above it Student's t and the normal distribution ask for the same number
-_NO_DIFFERENCE = "the difference seen is zero, which no number would tell from zero"
+_NORMAL_ABOVE = 5_000  # degrees of freedom beyond which Student's t and the normal distribution give the same number
+_NO_DIFFERENCE = "the observed difference is zero, so no sample size would detect it"
 
 
 def required_pairs(effect: float, alpha: float = 0.05, power: float = 0.8) -> RequiredSampleSize:
-    """Pairs (seeds) for a paired t-test; ``effect`` is Cohen's d_z, mean difference ÷ its standard deviation."""
-    return _smallest(effect, lambda n: (n, n - 1), alpha, power)
+    """Number of pairs (seeds) for a paired t-test.
+
+    Args:
+        effect: Cohen's d_z: mean difference ÷ standard deviation of the differences.
+        alpha: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
+
+    Returns:
+        Number of pairs, at least 2.
+
+    Example:
+        >>> required_pairs(0.5).n
+        34
+    """
+    return _smallest_n(effect, lambda n: (n, n - 1), alpha, power)
 
 
 def required_per_group(effect: float, alpha: float = 0.05, power: float = 0.8) -> RequiredSampleSize:
-    """Values on *each* side for a two-sample t-test; ``effect`` is Cohen's d, difference ÷ pooled deviation."""
-    return _smallest(effect, lambda n: (n / 2, 2 * n - 2), alpha, power)
+    """Number of values in each of two groups for an unpaired t-test.
+
+    Args:
+        effect: Cohen's d: difference of means ÷ pooled standard deviation.
+        alpha: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
+
+    Returns:
+        Number of values in each group, at least 2.
+
+    Example:
+        >>> required_per_group(0.5).n
+        64
+    """
+    return _smallest_n(effect, lambda n: (n / 2, 2 * n - 2), alpha, power)
 
 
 def required_splits(effect: float, ratio: float, alpha: float = 0.05, power: float = 0.8) -> RequiredSampleSize:
-    """Splits for the corrected resampled t-test.
+    """Number of random splits for the corrected resampled t-test.
+
+    The standard error never falls below √ratio standard deviations, so small differences cannot be detected by more
+    splits, only by more patients.
 
     Args:
-        effect: mean difference over splits ÷ its standard deviation.
-        ratio: test ÷ training images. The standard error never falls below √ratio standard deviations, so beyond
-            some difference no number of splits helps, only more images.
+        effect: Mean difference over splits ÷ its standard deviation.
+        ratio: Number of test patients ÷ number of training patients.
+        alpha: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
+
+    Returns:
+        Number of splits, at least 2; None where no number suffices.
+
+    Example:
+        >>> required_splits(2.0, 0.25).n
+        9
+        >>> required_splits(0.5, 0.25).n is None
+        True
     """
-    reach = abs(effect) / math.sqrt(ratio)
-    if effect and reach <= _both(alpha, power):
-        return RequiredSampleSize(
-            None,
-            power,
-            alpha,
-            "no number of splits of these images would tell the difference seen; more images might",
-        )
-    return _smallest(effect, lambda n: (1 / (1 / n + ratio), n - 1), alpha, power)
+    largest_shift = abs(effect) / math.sqrt(ratio)
+    if effect and largest_shift <= _normal_shift(alpha, power):
+        reason = "no number of splits of these images would detect the observed difference; more images might"
+        return RequiredSampleSize(None, power, alpha, reason)
+    return _smallest_n(effect, lambda n: (1 / (1 / n + ratio), n - 1), alpha, power)
 
 
 def required_cases(n: int, difference: float, se: float, alpha: float = 0.05, power: float = 0.8) -> RequiredSampleSize:
-    """Patients (or images) for a test whose standard error is ``se`` at ``n`` of them, and falls as 1/√n."""
+    """Number of patients (or images) for a test whose standard error decreases as 1/√n.
+
+    Args:
+        n: Number of patients of the present sample.
+        difference: Observed difference.
+        se: Standard error of the difference in the present sample.
+        alpha: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
+
+    Returns:
+        Number of patients, at least 2.
+
+    Example:
+        >>> required_cases(100, difference=0.02, se=0.014).n
+        385
+    """
     if difference == 0:
         return RequiredSampleSize(None, power, alpha, _NO_DIFFERENCE)
-    return RequiredSampleSize(max(2, math.ceil(n * (_both(alpha, power) * se / difference) ** 2)), power, alpha)
+    return RequiredSampleSize(max(2, math.ceil(n * (_normal_shift(alpha, power) * se / difference) ** 2)), power, alpha)
 
 
-def at_least(needed: RequiredSampleSize, smallest: int, factor: float = 1.0) -> RequiredSampleSize:
-    """The same for a test that needs ``factor`` times as many, and never fewer than ``smallest``."""
-    return needed if needed.n is None else replace(needed, n=max(smallest, math.ceil(needed.n * factor)))
+def scale_sample_size(required: RequiredSampleSize, factor: float = 1.0, minimum: int = 2) -> RequiredSampleSize:
+    """Convert a sample size of the t-test to that of a less efficient test.
+
+    Args:
+        required: Sample size of the t-test.
+        factor: Relative number of values that the other test needs.
+        minimum: Smallest sample size at which the other test can be significant.
+
+    Returns:
+        Sample size of the other test, at least ``minimum``.
+
+    Example:
+        >>> scale_sample_size(RequiredSampleSize(4), factor=1.5, minimum=7).n
+        7
+    """
+    return required if required.n is None else replace(required, n=max(minimum, math.ceil(required.n * factor)))
 
 
-def _both(alpha: float, power: float) -> float:
+def _normal_shift(alpha: float, power: float) -> float:
+    """Difference ÷ standard error at which a normal test has the power."""
     return float(ndtri(1 - alpha / 2) + ndtri(power))
 
 
-def _smallest(
-    effect: float, size: Callable[[int], tuple[float, int]], alpha: float, power: float
+def _smallest_n(
+    effect: float, design: Callable[[int], tuple[float, int]], alpha: float, power: float
 ) -> RequiredSampleSize:
-    """The smallest n ≥ 2 with that power; ``size`` gives the (effective n, degrees of freedom) of an n."""
+    """Smallest n ≥ 2 with the power; ``design`` maps n to (effective n, degrees of freedom)."""
     if effect == 0:
         return RequiredSampleSize(None, power, alpha, _NO_DIFFERENCE)
 
-    def enough_for_normal(n: int) -> bool:
-        return abs(effect) * math.sqrt(size(n)[0]) >= _both(alpha, power)
+    def normal_test_suffices(n: int) -> bool:
+        return abs(effect) * math.sqrt(design(n)[0]) >= _normal_shift(alpha, power)
 
-    def enough(n: int) -> bool:
-        effective, freedom = size(n)
-        return t_test_power(abs(effect) * math.sqrt(effective), freedom, alpha) >= power
+    def t_test_suffices(n: int) -> bool:
+        effective_n, df = design(n)
+        return t_test_power(abs(effect) * math.sqrt(effective_n), df, alpha) >= power
 
-    guess = _first(enough_for_normal, 2)
-    return RequiredSampleSize(guess if size(guess)[1] > _LARGE else _first(enough, guess), power, alpha)
+    n = _first_true(normal_test_suffices, 2)
+    return RequiredSampleSize(n if design(n)[1] > _NORMAL_ABOVE else _first_true(t_test_suffices, n), power, alpha)
 
 
-def _first(holds: Callable[[int], bool], start: int) -> int:
-    """The smallest n ≥ 2 for which ``holds``, which all larger do too, sought from ``start`` on."""
+def _first_true(condition: Callable[[int], bool], start: int) -> int:
+    """Smallest n ≥ 2 that fulfils a condition which all larger n fulfil too; the search begins at ``start``."""
     step, low, high = 1, 1, start
-    while not holds(high):
+    while not condition(high):
         low, high, step = high, high + step, 2 * step
     step = 1
     while high - low > 1:
-        # Downwards in growing steps while nothing below is known, by halves after that.
+        # Search downwards in growing steps until a number fails, then bisect.
         middle = max(low + 1, high - step) if low == 1 and step < (high - low) // 2 else (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
+        low, high = (low, middle) if condition(middle) else (middle, high)
         step *= 2
     return high

@@ -1,4 +1,4 @@
-"""Which t-test compares models over seeds, and how p-values are adjusted for the number of comparisons."""
+"""Choice of the t-test over seeds, and of the adjustment of p-values, for a report."""
 
 from __future__ import annotations
 
@@ -17,47 +17,67 @@ Adjustment = Literal["holm", "bh"]
 
 @dataclass(frozen=True)
 class Procedure:
-    """What a report's p-values are.
+    """Test over seeds and adjustment of its p-values.
 
     Attributes:
-        test: over seeds: ``paired`` by seed, as in the papers, or ``welch``, for seeds that are not shared.
-        adjust: ``holm``, against any false find, or ``bh`` (Benjamini–Hochberg), against too many of them.
+        test: ``paired`` by seed, as in the papers, or ``welch`` for seeds that the models do not share.
+        adjust: ``holm`` controls the family-wise error rate, ``bh`` (Benjamini–Hochberg) the false discovery rate.
 
     Raises:
-        SettingsError: another word for one of them.
+        SettingsError: Unknown value of ``test`` or ``adjust``.
+
+    Example:
+        >>> procedure = Procedure(test="welch")
+        >>> procedure.seed_test.name, procedure.effect_size.name, procedure.adjusted_label
+        ("Welch's t-test", "Hedges' g", 'Holm-adjusted')
     """
 
     test: SeedTest = "paired"
     adjust: Adjustment = "holm"
 
     def __post_init__(self) -> None:
-        given = (("test", self.test, get_args(SeedTest)), ("adjust", self.adjust, get_args(Adjustment)))
+        settings = (("test", self.test, get_args(SeedTest)), ("adjust", self.adjust, get_args(Adjustment)))
         problems = [
-            f"{name}={word}: must be one of {', '.join(known)}{did_you_mean(str(word), known)}"
-            for name, word, known in given
-            if word not in known
+            f"{name}={value}: must be one of {', '.join(known)}{did_you_mean(str(value), known)}"
+            for name, value, known in settings
+            if value not in known
         ]
         if problems:
             raise SettingsError(problems)
 
     @property
     def seed_test(self) -> Method:
+        """The t-test over seeds."""
         return PAIRED_T if self.test == "paired" else WELCH_T
 
     @property
     def effect_size(self) -> Method:
-        """The size of a difference that goes with the test."""
+        """The effect size that belongs to the test."""
         return HEDGES_G_Z if self.test == "paired" else HEDGES_G
 
     @property
     def adjustment_method(self) -> Method:
+        """The adjustment of p-values."""
         return HOLM if self.adjust == "holm" else BENJAMINI_HOCHBERG
 
     @property
     def adjusted_label(self) -> str:
-        """``Holm-adjusted``"""
+        """Label of adjusted p-values, such as ``Holm-adjusted``."""
         return f"{self.adjustment_method.name}-adjusted"
 
     def adjust_all(self, comparisons: Sequence[Comparison]) -> list[Comparison]:
-        """The same comparisons with their p adjusted over all of them."""
+        """Adjust the p-values of comparisons over all of them.
+
+        Args:
+            comparisons: The family.
+
+        Returns:
+            The comparisons in the same order, with adjusted p-values.
+
+        Example:
+            >>> from f2vbench.stats.t_tests import paired_t_test
+            >>> test = paired_t_test([0.91, 0.93, 0.95], [0.90, 0.915, 0.94], variation="split")
+            >>> [round(each.p_adjusted, 4) for each in Procedure(adjust="bh").adjust_all([test, test])]
+            [0.0198, 0.0198]
+        """
         return adjust(comparisons, "holm" if self.adjust == "holm" else "benjamini-hochberg")

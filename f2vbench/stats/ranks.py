@@ -1,4 +1,4 @@
-"""Several models over several tasks: Friedman's test, which pairs differ, average ranks, and wins."""
+"""Several models on several tasks: Friedman's test, post-hoc tests of all pairs, average ranks, wins and losses."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from f2vbench.stats.citations import FRIEDMAN, NEMENYI, WILCOXON_HOLM, Method
 from f2vbench.stats.multiple_testing import adjust
-from f2vbench.stats.result_classes import Comparison, Verdict
+from f2vbench.stats.result_classes import Verdict
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.validation import level, pairs
+from f2vbench.stats.validation import as_paired_vectors, significance_level
 from f2vbench.utils.text import p_value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Friedman:
-    """Friedman's test that k models rank alike over n tasks; tasks vary.
+class FriedmanResult:
+    """Result of Friedman's test that k models have equal ranks over n tasks.
 
     Attributes:
-        average_ranks: (k,) 1 is best, ties share theirs.
-        statistic, p: χ² with k − 1 degrees of freedom, corrected for ties.
-        f_statistic, f_p: Iman and Davenport's F of it, which is less timid; None where all tasks rank alike.
-        reason: why there is no p, or no F.
+        method: The test.
+        models: k names.
+        n: Number of tasks.
+        average_ranks: k mean ranks; 1 is best, ties have their mean rank.
+        statistic: χ² with k − 1 degrees of freedom, corrected for ties.
+        p: p-value of χ².
+        f_statistic: F of Iman and Davenport, which is less conservative; None where all tasks rank the models equally.
+        f_p: p-value of F.
+        reason: Why there is no p, or no F.
     """
 
     method: Method = FRIEDMAN
@@ -41,27 +46,43 @@ class Friedman:
     reason: str = ""
 
     def sentence(self, alpha: float = 0.05) -> str:
-        """Whether any models can be told apart, and by what."""
+        """Write the result as a sentence.
+
+        Args:
+            alpha: Significance level.
+
+        Returns:
+            A sentence without a full stop.
+
+        Example:
+            >>> scores = [[0.7, 0.8, 0.9], [0.6, 0.8, 0.7], [0.5, 0.6, 0.8], [0.6, 0.7, 0.8]]
+            >>> print(friedman_test(scores, ["a", "b", "c"]).sentence())  # doctest: +NORMALIZE_WHITESPACE
+            the models' average ranks differ significantly: χ² = 6.500, p = 0.0388 (Friedman's test, 3 models,
+            n = 4 tasks; tasks vary)
+        """
         basis = f"{self.method.name}, {len(self.models)} models, n = {self.n} tasks; tasks vary"
         if self.p is None:
-            return f"no test of ranks is possible: {self.reason} ({basis})"
-        verdict = (
-            "some models rank apart" if self.p < alpha else "the models' average ranks do not differ significantly"
-        )
-        return f"{verdict}: χ² = {self.statistic:.3f}, {p_value(self.p, equation=True)} ({basis})"
+            return f"the models' ranks cannot be tested: {self.reason} ({basis})"
+        verdict = "differ significantly" if self.p < alpha else "do not differ significantly"
+        numbers = f"χ² = {self.statistic:.3f}, {p_value(self.p, equation=True)}"
+        return f"the models' average ranks {verdict}: {numbers} ({basis})"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostHoc:
-    """Which pairs of k models differ.
+class PostHocResult:
+    """Result of a test of all pairs of k models.
 
     Attributes:
-        p: (k, k) two-sided, adjusted for all pairs; 1 on the diagonal, NaN where a pair has no test (with its reason
-            in ``reasons``).
-        critical_difference: of average ranks; None for pairwise tests, which have none.
-        groups: names, best first, of each longest run of models of which no two differ: the bars of a
+        method: The test.
+        models: k names.
+        n: Number of tasks.
+        average_ranks: k mean ranks; 1 is best.
+        p: (k, k) two-sided p-values, adjusted for all pairs; 1 on the diagonal, NaN where a pair has no test.
+        alpha: Significance level of ``groups`` and ``critical_difference``.
+        critical_difference: Smallest significant difference of average ranks; None for pairwise tests.
+        groups: Maximal runs of models, best first, in which no two models differ significantly: the bars of a
             critical-difference diagram.
-        reasons: (first, second, why) of pairs without a test.
+        reasons: (first, second, reason) of the pairs without a test.
     """
 
     method: Method
@@ -77,7 +98,14 @@ class PostHoc:
 
 @dataclass(frozen=True)
 class WinTieLoss:
-    """How often the first was better, level and worse; p of the sign test, ties left out, None where all tie."""
+    """Number of wins, ties and losses of a first model against a second.
+
+    Attributes:
+        win: Number of wins.
+        tie: Number of ties.
+        loss: Number of losses.
+        p: p-value of the two-sided sign test without ties; None where all are ties.
+    """
 
     win: int
     tie: int
@@ -85,95 +113,166 @@ class WinTieLoss:
     p: float | None
 
     @classmethod
-    def of(cls, verdicts: Iterable[Verdict]) -> WinTieLoss:
-        """From verdicts of comparisons; those without a test count as ties."""
-        held = list(verdicts)
-        win, loss = held.count("better"), held.count("worse")
-        return cls._counted(win, len(held) - win - loss, loss)
+    def from_verdicts(cls, verdicts: Iterable[Verdict]) -> WinTieLoss:
+        """Count verdicts of comparisons. Those without a test count as ties.
+
+        Args:
+            verdicts: Verdicts on the first model.
+
+        Returns:
+            The counts and the sign test.
+
+        Example:
+            >>> WinTieLoss.from_verdicts(["better", "better", "worse", "not significant"])
+            WinTieLoss(win=2, tie=1, loss=1, p=1.0)
+        """
+        counted = list(verdicts)
+        win, loss = counted.count("better"), counted.count("worse")
+        return cls._from_counts(win, len(counted) - win - loss, loss)
 
     @classmethod
-    def _counted(cls, win: int, tie: int, loss: int) -> WinTieLoss:
+    def _from_counts(cls, win: int, tie: int, loss: int) -> WinTieLoss:
         return cls(win, tie, loss, float(stats.binomtest(win, win + loss).pvalue) if win + loss else None)
 
 
 def win_tie_loss(first: ArrayLike, second: ArrayLike, margin: float = 0.0) -> WinTieLoss:
-    """Of (n,) scores on the same tasks, higher better; differences up to ``margin`` are ties.
+    """Count wins, ties and losses over tasks.
+
+    Args:
+        first: (n,) scores of the first model; higher is better.
+        second: (n,) scores of the second model on the same tasks.
+        margin: Largest difference that counts as a tie.
+
+    Returns:
+        The counts and the sign test.
 
     Raises:
-        ValueError: the two differ in length, are empty or not finite; a negative margin.
+        ValueError: The lengths differ, there is no value, a value is not finite, or the margin is negative.
+
+    Example:
+        >>> win_tie_loss([0.9, 0.8, 0.7], [0.8, 0.8, 0.5])
+        WinTieLoss(win=2, tie=1, loss=0, p=0.5)
     """
-    a, b = pairs(first, second)
+    a, b = as_paired_vectors(first, second)
     if margin < 0:
-        raise ValueError(f"margin can't be negative, as {margin} is")
-    slack = margin + 1e-12 * max(1.0, float(np.abs(a).max()))
-    win, loss = int(np.count_nonzero(a - b > slack)), int(np.count_nonzero(b - a > slack))
-    return WinTieLoss._counted(win, a.size - win - loss, loss)
+        raise ValueError(f"margin must be at least 0, not {margin}")
+    threshold = margin + 1e-12 * max(1.0, float(np.abs(a).max()))
+    win, loss = int(np.count_nonzero(a - b > threshold)), int(np.count_nonzero(b - a > threshold))
+    return WinTieLoss._from_counts(win, a.size - win - loss, loss)
 
 
-def average_ranks(scores: ArrayLike) -> np.ndarray:
-    """(k,) mean rank of each model over (tasks, k) scores, higher better, rank 1 best; ties share theirs.
+def average_ranks(scores: ArrayLike) -> NDArray[np.float64]:
+    """Mean rank of each model over tasks.
 
-    Raises:
-        ValueError: fewer than two models, no task, or a task without a model's score.
-    """
-    return stats.rankdata(-_table(scores), axis=1).mean(axis=0)
+    Args:
+        scores: (tasks, k) scores; higher is better.
 
-
-def friedman_test(scores: ArrayLike, models: Sequence[str]) -> Friedman:
-    """Friedman's test over (tasks, k) scores, higher better.
-
-    The χ² distribution is near enough from some ten tasks with five models; ``f_p`` from fewer.
+    Returns:
+        (k,) mean ranks; 1 is best, ties have their mean rank.
 
     Raises:
-        ValueError: as `average_ranks`; names that don't fit the scores.
+        ValueError: Fewer than two models, no task, or a score that is missing or not finite.
+
+    Example:
+        >>> average_ranks([[0.7, 0.8, 0.9], [0.6, 0.8, 0.7]]).tolist()
+        [3.0, 1.5, 1.5]
     """
-    table, names = _table(scores), _names(models, scores)
+    return np.asarray(stats.rankdata(-_check_scores(scores), axis=1).mean(axis=0))
+
+
+def friedman_test(scores: ArrayLike, models: Sequence[str]) -> FriedmanResult:
+    """Friedman's test that several models have equal ranks over tasks.
+
+    The χ² approximation is accurate from about ten tasks with five models, F (``f_p``) from fewer.
+
+    Args:
+        scores: (tasks, k) scores; higher is better.
+        models: k different names.
+
+    Returns:
+        Average ranks, χ², F and their p-values.
+
+    Raises:
+        ValueError: Fewer than two models, no task, a score that is missing or not finite, or names that do not match.
+
+    Example:
+        >>> result = friedman_test([[0.7, 0.8, 0.9], [0.6, 0.8, 0.7], [0.5, 0.6, 0.8]], ["a", "b", "c"])
+        >>> round(result.statistic, 3), round(result.p, 4), round(result.f_p, 4)
+        (4.667, 0.097, 0.0494)
+    """
+    table, names = _check_scores(scores), _check_names(models, scores)
     n, k = table.shape
-    result = Friedman(models=names, n=n, average_ranks=tuple(average_ranks(table).tolist()))
+    result = FriedmanResult(models=names, n=n, average_ranks=tuple(average_ranks(table).tolist()))
     if k < 3:
-        return replace(result, reason="two models only: take Wilcoxon's signed-rank test over tasks")
+        return replace(result, reason="two models only: use Wilcoxon's signed-rank test over tasks")
     if n < 2:
-        return replace(result, reason="one task only: ranks have no spread")
+        return replace(result, reason="a test needs at least two tasks")
     if (table == table[:, :1]).all():
         return replace(result, reason="all models tie on every task")
-    found = stats.friedmanchisquare(*table.T)
-    chi2 = float(found.statistic)
-    result = replace(result, statistic=chi2, p=float(found.pvalue))
-    rest = n * (k - 1) - chi2
-    if rest <= 1e-9:
-        return replace(result, reason="every task ranks the models alike, so F is infinite")
-    f = (n - 1) * chi2 / rest
+    test = stats.friedmanchisquare(*table.T)
+    chi2 = float(test.statistic)
+    result = replace(result, statistic=chi2, p=float(test.pvalue))
+    denominator = n * (k - 1) - chi2
+    if denominator <= 1e-9:
+        return replace(result, reason="every task ranks the models equally, so F is infinite")
+    f = (n - 1) * chi2 / denominator
     return replace(result, f_statistic=f, f_p=float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))))
 
 
 def critical_difference(models: int, tasks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: how far apart two average ranks must be, q·√(k(k + 1)/6n), q of the studentized range ÷ √2.
+    """Nemenyi's critical difference of average ranks, q·√(k(k + 1)/6n) (Demšar 2006).
+
+    Args:
+        models: Number k of models, at least 2.
+        tasks: Number n of tasks, at least 1.
+        alpha: Significance level.
+
+    Returns:
+        Smallest significant difference of two average ranks; q is the quantile of the studentized range ÷ √2.
 
     Raises:
-        ValueError: fewer than two models, or no task.
+        ValueError: Fewer than two models, no task, or α outside (0, 1).
+
+    Example:
+        >>> round(critical_difference(4, 14), 2)
+        1.25
     """
     if models < 2 or tasks < 1:
-        raise ValueError(f"a critical difference is between at least two models over a task, not {models}, {tasks}")
-    level(1 - alpha)
-    return float(stats.studentized_range.ppf(1 - alpha, models, np.inf)) / math.sqrt(2) * _rank_error(models, tasks)
+        raise ValueError(f"a critical difference needs at least two models and one task, not {models} and {tasks}")
+    significance_level(1 - alpha)
+    q = float(stats.studentized_range.ppf(1 - alpha, models, np.inf)) / math.sqrt(2)
+    return q * _rank_standard_error(models, tasks)
 
 
-def nemenyi(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) -> PostHoc:
-    """Nemenyi's test of all pairs of average ranks over (tasks, k) scores, higher better; to follow Friedman's.
+def nemenyi_test(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) -> PostHocResult:
+    """Nemenyi's test of all pairs of average ranks, to follow Friedman's test.
 
-    A pair's p depends on the other models in the table too; `wilcoxon_holm` has no such dependence.
+    The p-value of a pair depends on the other models too; that of `wilcoxon_holm_test` does so by the adjustment only.
+
+    Args:
+        scores: (tasks, k) scores; higher is better.
+        models: k different names.
+        alpha: Significance level of the groups.
+
+    Returns:
+        p-values, critical difference, and groups of models that do not differ significantly.
 
     Raises:
-        ValueError: as `friedman_test`.
+        ValueError: As `friedman_test`.
+
+    Example:
+        >>> scores = [[0.7, 0.8, 0.9], [0.6, 0.7, 0.8], [0.5, 0.6, 0.8], [0.6, 0.7, 0.8]]
+        >>> nemenyi_test(scores, ["a", "b", "c"]).groups
+        (('c', 'b'), ('b', 'a'))
     """
-    table, names = _table(scores), _names(models, scores)
+    table, names = _check_scores(scores), _check_names(models, scores)
     n, k = table.shape
     ranks = average_ranks(table)
-    gaps = np.abs(ranks[:, None] - ranks) / _rank_error(k, n) * math.sqrt(2)
+    gaps = np.abs(ranks[:, None] - ranks) / _rank_standard_error(k, n) * math.sqrt(2)
     p = np.ones((k, k))
     for i, j in combinations(range(k), 2):
         p[i, j] = p[j, i] = float(stats.studentized_range.sf(gaps[i, j], k, np.inf))
-    return PostHoc(
+    return PostHocResult(
         method=NEMENYI,
         models=names,
         n=n,
@@ -181,25 +280,39 @@ def nemenyi(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) -> Po
         p=p,
         alpha=alpha,
         critical_difference=critical_difference(k, n, alpha),
-        groups=_groups(names, ranks, p, alpha),
+        groups=_indistinct_groups(names, ranks, p, alpha),
     )
 
 
-def wilcoxon_holm(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) -> PostHoc:
-    """Wilcoxon's signed-rank test over tasks of each pair, Holm-adjusted over all pairs; scores (tasks, k).
+def wilcoxon_holm_test(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) -> PostHocResult:
+    """Wilcoxon's signed-rank test of each pair of models over tasks, Holm-adjusted over all pairs.
+
+    Args:
+        scores: (tasks, k) scores; higher is better.
+        models: k different names.
+        alpha: Significance level of the groups.
+
+    Returns:
+        p-values, and groups of models that do not differ significantly.
 
     Raises:
-        ValueError: as `friedman_test`.
+        ValueError: As `friedman_test`.
+
+    Example:
+        >>> scores = np.arange(8)[:, None] + np.array([0.1, 0.2, 0.4])
+        >>> result = wilcoxon_holm_test(scores, ["a", "b", "c"])
+        >>> round(float(result.p[0, 1]), 4), result.groups
+        (0.0234, ())
     """
-    table, names = _table(scores), _names(models, scores)
+    table, names = _check_scores(scores), _check_names(models, scores)
     n, k = table.shape
-    places = list(combinations(range(k), 2))
-    found: list[Comparison] = adjust([wilcoxon_test(table[:, i], table[:, j], variation="tasks") for i, j in places])
+    pairs = list(combinations(range(k), 2))
+    comparisons = adjust([wilcoxon_test(table[:, i], table[:, j], variation="tasks") for i, j in pairs])
     p = np.ones((k, k))
-    for (i, j), each in zip(places, found, strict=True):
-        p[i, j] = p[j, i] = np.nan if each.p_adjusted is None else each.p_adjusted
+    for (i, j), comparison in zip(pairs, comparisons, strict=True):
+        p[i, j] = p[j, i] = np.nan if comparison.p_adjusted is None else comparison.p_adjusted
     ranks = average_ranks(table)
-    return PostHoc(
+    return PostHocResult(
         method=WILCOXON_HOLM,
         models=names,
         n=n,
@@ -207,32 +320,36 @@ def wilcoxon_holm(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05)
         p=p,
         alpha=alpha,
         critical_difference=None,
-        groups=_groups(names, ranks, p, alpha),
+        groups=_indistinct_groups(names, ranks, p, alpha),
         reasons=tuple(
-            (names[i], names[j], each.reason) for (i, j), each in zip(places, found, strict=True) if each.p is None
+            (names[i], names[j], comparison.reason)
+            for (i, j), comparison in zip(pairs, comparisons, strict=True)
+            if comparison.p is None
         ),
     )
 
 
-def _rank_error(models: int, tasks: int) -> float:
+def _rank_standard_error(models: int, tasks: int) -> float:
     return math.sqrt(models * (models + 1) / (6 * tasks))
 
 
-def _groups(models: Sequence[str], ranks: np.ndarray, p: np.ndarray, alpha: float) -> tuple[tuple[str, ...], ...]:
-    """Longest runs, along the average ranks, of two or more models of which no two differ (or could not be tested)."""
+def _indistinct_groups(
+    models: Sequence[str], ranks: np.ndarray, p: np.ndarray, alpha: float
+) -> tuple[tuple[str, ...], ...]:
+    """Maximal runs of at least two models, in order of rank, of which no pair differs significantly (or has a test)."""
     order = np.argsort(ranks, kind="stable")
-    alike = ~(p[np.ix_(order, order)] < alpha)
+    indistinct = ~(p[np.ix_(order, order)] < alpha)
     runs: list[tuple[int, int]] = []
     for start in range(len(order)):
         end = start + 1
-        while end < len(order) and alike[start : end + 1, start : end + 1].all():
+        while end < len(order) and indistinct[start : end + 1, start : end + 1].all():
             end += 1
         if end - start > 1 and (not runs or end > runs[-1][1]):
             runs.append((start, end))
     return tuple(tuple(models[i] for i in order[start:end]) for start, end in runs)
 
 
-def _table(scores: ArrayLike) -> np.ndarray:
+def _check_scores(scores: ArrayLike) -> NDArray[np.float64]:
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
         raise ValueError(f"scores must be (tasks, models) with at least one task and two models, not {table.shape}")
@@ -241,13 +358,13 @@ def _table(scores: ArrayLike) -> np.ndarray:
         where = ", ".join(f"task {task}, model {model}" for task, model in missing[:5])
         raise ValueError(
             f"{len(missing)} scores are missing or not finite (rows and columns from 0: {where}): ranks need every "
-            "model on every task; leave those tasks or models out"
+            "model on every task; remove those tasks or models"
         )
     return table
 
 
-def _names(models: Sequence[str], scores: ArrayLike) -> tuple[str, ...]:
+def _check_names(models: Sequence[str], scores: ArrayLike) -> tuple[str, ...]:
     names, columns = tuple(models), np.shape(scores)[1]
     if len(names) != columns or len(set(names)) != columns:
-        raise ValueError(f"there are {columns} columns of scores, so there must be as many different names: {names}")
+        raise ValueError(f"models must be {columns} different names, one for each column of scores, not {names}")
     return names

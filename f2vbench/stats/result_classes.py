@@ -1,6 +1,6 @@
-"""What an interval or a test says: small frozen records, with a verdict in words.
+"""Results of intervals and tests: frozen records that can be written as a sentence.
 
-A number that can't be had is None, and ``reason`` says why; there is never a NaN.
+A number that cannot be computed is None, never NaN, and ``reason`` says why.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from f2vbench.stats.citations import Method
 from f2vbench.utils.text import p_value
 
 VariationSource = Literal["head seed", "episode", "split", "test patients", "tasks"]
+"""What differs between the values of a sample. A p-value or an interval generalizes over these sources only."""
+
 Variation = tuple[VariationSource, ...]
 VariationLike = VariationSource | Sequence[VariationSource]
 Verdict = Literal["better", "worse", "not significant", "no test"]
@@ -20,10 +22,13 @@ Verdict = Literal["better", "worse", "not significant", "no test"]
 
 @dataclass(frozen=True)
 class RequiredSampleSize:
-    """How many seeds, splits or patients a test would need for the difference seen.
+    """Number of seeds, splits or patients that a test needs to detect the observed difference.
 
     Attributes:
-        n: the smallest number; None where no number would do, and ``reason`` says why.
+        n: Smallest sufficient number; None where no number suffices.
+        power: Probability that the test detects the difference.
+        alpha: Significance level of the two-sided test.
+        reason: Why ``n`` is None.
     """
 
     n: int | None
@@ -32,25 +37,42 @@ class RequiredSampleSize:
     reason: str = ""
 
     def sentence(self, unit: str) -> str:
-        """``about 17 seeds would be needed to find the difference seen with 80 % power``"""
+        """Write the number as a clause.
+
+        Args:
+            unit: What is counted, e.g. ``seeds``.
+
+        Returns:
+            A clause without a full stop. Numbers of 1,000 and more are rounded to two digits, as they are estimates.
+
+        Example:
+            >>> RequiredSampleSize(17).sentence("seeds")
+            'about 17 seeds would be needed to detect the observed difference with 80 % power'
+        """
         if self.n is None:
             return self.reason
-        about = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))  # an estimate, not a count
-        return f"about {about:,} {unit} would be needed to find the difference seen with {100 * self.power:g} % power"
+        about = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))
+        power = f"{100 * self.power:g} % power"
+        return f"about {about:,} {unit} would be needed to detect the observed difference with {power}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One quantity with its interval.
+    """An estimate with its confidence interval.
 
     Attributes:
-        value: None where it is undefined.
-        n: how many of ``unit`` (seeds, patients, images, …) it rests on.
-        variation: what is another in each of them; the interval says nothing of anything else.
-        sd, se: standard deviation of one value and standard error of ``value``.
-        low, high: interval at ``confidence``.
-        reason: why a number is None.
-        note: what a reader should know of this result.
+        method: How the interval is computed.
+        variation: What differs between the values of the sample.
+        n: Sample size, in ``unit``.
+        unit: ``seeds``, ``splits``, ``patients``, ``images`` or ``tasks``.
+        value: The estimate; None where it is undefined.
+        sd: Standard deviation of a single value.
+        se: Standard error of ``value``.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        confidence: Confidence level of the interval.
+        reason: Why a number is None.
+        note: Details, such as the number of positive images.
     """
 
     method: Method
@@ -67,31 +89,51 @@ class Estimate:
     note: str = ""
 
     def sentence(self, name: str = "the value") -> str:
-        """``AUROC is 0.9012 [0.8811, 0.9180] (95 % interval by …; n = 200 patients; test patients vary)``"""
+        """Write the estimate as a sentence.
+
+        Args:
+            name: What is estimated, e.g. ``AUROC``.
+
+        Returns:
+            A sentence without a full stop.
+
+        Example:
+            >>> from f2vbench.stats.intervals import student_interval
+            >>> interval = student_interval([0.91, 0.93, 0.95, 0.90, 0.92], variation="split")
+            >>> print(interval.sentence("AUROC"))  # doctest: +NORMALIZE_WHITESPACE
+            AUROC is 0.9220 [0.8981, 0.9459] (95 % interval by Student's interval of the mean; n = 5 seeds;
+            split varies)
+        """
         basis = f"{self.method.name}; n = {self.n:,} {self.unit}; {describe_variation(self.variation)}"
         if self.value is None:
             return f"{name} has no value: {self.reason} ({basis})"
         if self.low is None or self.high is None:
             return f"{name} is {self.value:.4f}, without an interval: {self.reason} ({basis})"
-        shown = f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
-        return f"{name} is {shown} ({100 * self.confidence:g} % interval by {basis})"
+        interval = f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+        return f"{name} is {interval} ({100 * self.confidence:g} % interval by {basis})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A two-sided test of first against second.
+    """Result of a two-sided test of a first model against a second.
 
     Attributes:
-        n: how many of ``unit`` the test rests on.
-        variation: what is another in each of them; the p-value says nothing of anything else.
-        difference: first − second, in units of the metric (for the signed-rank test, its pseudomedian).
-        statistic: t, z or what ``method`` has.
-        p, low, high: p-value, and interval of ``difference`` at ``confidence``.
-        p_adjusted: p after the ``adjustment`` over a family of comparisons (`correction.adjust`).
-        smallest_p: the smallest p this test can give at this n, where that is no tiny number.
-        needed: for the difference seen; None where there is no test.
-        reason: why a number is None.
-        note: what a reader should know of this result.
+        method: The test.
+        variation: What differs between the values of the sample.
+        n: Sample size, in ``unit``.
+        unit: ``seeds``, ``splits``, ``patients``, ``images`` or ``tasks``.
+        difference: First − second, in units of the metric; for the signed-rank test the pseudomedian.
+        statistic: Test statistic of ``method``, e.g. t or z.
+        p: Two-sided p-value.
+        low: Lower end of the interval of ``difference``.
+        high: Upper end of the interval of ``difference``.
+        confidence: Confidence level of the interval.
+        p_adjusted: p-value adjusted over a family of comparisons, see `f2vbench.stats.multiple_testing.adjust`.
+        adjustment: Method of the adjustment.
+        smallest_p: Smallest p-value that the test can return at this sample size, for tests where it is not negligible.
+        required: Sample size that would detect ``difference``; None where there is no test.
+        reason: Why a number is None.
+        note: Details, such as the number of positive images.
     """
 
     method: Method
@@ -112,7 +154,20 @@ class Comparison:
     note: str = ""
 
     def verdict(self, alpha: float = 0.05, higher_is_better: bool = True) -> Verdict:
-        """Of the first, by the adjusted p where there is one."""
+        """Whether the first model is better or worse than the second.
+
+        Args:
+            alpha: Significance level. It is compared with the adjusted p-value where there is one.
+            higher_is_better: Direction of the metric.
+
+        Returns:
+            ``better``, ``worse``, ``not significant``, or ``no test`` where there is no p-value.
+
+        Example:
+            >>> from f2vbench.stats.t_tests import paired_t_test
+            >>> paired_t_test([0.91, 0.93, 0.95], [0.90, 0.915, 0.94], variation="split").verdict()
+            'better'
+        """
         p = self.p if self.p_adjusted is None else self.p_adjusted
         if p is None or self.difference is None:
             return "no test"
@@ -128,54 +183,105 @@ class Comparison:
         alpha: float = 0.05,
         higher_is_better: bool = True,
     ) -> str:
-        """The verdict with its numbers, what they rest on, and what more it would take."""
+        """Write the comparison as a sentence.
+
+        Args:
+            first: Name of the first model.
+            second: Name of the second model.
+            metric: Name of the metric.
+            alpha: Significance level.
+            higher_is_better: Direction of the metric.
+
+        Returns:
+            A sentence without a full stop: the verdict, the numbers, the test and its sample size. Where the difference
+            is not significant, also the sample size that would detect it.
+
+        Example:
+            >>> from f2vbench.stats.t_tests import paired_t_test
+            >>> test = paired_t_test([0.91, 0.93, 0.95], [0.90, 0.915, 0.94], variation="split")
+            >>> print(test.sentence("a", "b", "AUROC"))  # doctest: +NORMALIZE_WHITESPACE
+            a is better than b: AUROC differs by +0.0117 [+0.0045, +0.0188], p = 0.0198 (paired t-test, n = 3 seeds;
+            split varies)
+        """
         verdict = self.verdict(alpha, higher_is_better)
         basis = f"{self.method.name}, n = {self.n:,} {self.unit}; {describe_variation(self.variation)}"
         if verdict == "no test":
-            return f"{first} against {second}, {metric}: no test is possible: {self.reason} ({basis})"
+            return f"{first} and {second} cannot be compared by {metric}: {self.reason} ({basis})"
         numbers = f"{metric} differs by {_difference_text(self)}, {_p_text(self)}"
         if verdict != "not significant":
             return f"{first} is {verdict} than {second}: {numbers} ({basis})"
         parts = [f"{first} and {second} do not differ significantly at n = {self.n:,} {self.unit}: {numbers} ({basis})"]
         if self.smallest_p is not None and self.smallest_p >= alpha:
-            parts.append(f"at this n the test's smallest p is {self.smallest_p:.4g}, so it can't tell any two apart")
+            parts.append(f"at this n the smallest possible p is {self.smallest_p:.4g}, so no difference is significant")
         if self.required is not None:
             parts.append(self.required.sentence(self.unit))
         return "; ".join(parts)
 
 
 def as_variation(variation: VariationLike) -> Variation:
-    """One thing that varies, or several, as a tuple.
+    """Convert one or several sources of variation to a tuple.
+
+    Args:
+        variation: A source, or a sequence of sources.
+
+    Returns:
+        At least one source.
 
     Raises:
-        ValueError: nothing, or a word that isn't known.
+        ValueError: No source, or an unknown one.
+
+    Example:
+        >>> as_variation("split")
+        ('split',)
     """
-    names = (variation,) if isinstance(variation, str) else tuple(variation)
+    sources = (variation,) if isinstance(variation, str) else tuple(variation)
     known = get_args(VariationSource)
-    wrong = [name for name in names if name not in known]
-    if wrong or not names:
-        raise ValueError(f"say what varies by one or more of {', '.join(known)}, not {wrong or 'nothing'}")
-    return names
+    unknown = [source for source in sources if source not in known]
+    if unknown or not sources:
+        raise ValueError(f"variation must be one or more of {', '.join(known)}, not {unknown or 'nothing'}")
+    return sources
 
 
 def sampling_unit(variation: Sequence[VariationSource]) -> str:
-    """What there are n of: ``patients``, ``tasks``, or ``seeds`` where a seed draws whatever varies."""
+    """Unit in which the sample size is counted.
+
+    Args:
+        variation: Sources of variation.
+
+    Returns:
+        ``patients`` or ``tasks`` where only these differ, else ``seeds``, as a seed draws everything else.
+
+    Example:
+        >>> sampling_unit(["test patients"]), sampling_unit(["episode", "head seed"])
+        ('patients', 'seeds')
+    """
     units = {"test patients": "patients", "tasks": "tasks"}
     return units.get(variation[0], "seeds") if len(variation) == 1 else "seeds"
 
 
 def describe_variation(variation: Sequence[VariationSource]) -> str:
-    """``episode, split and head seed vary``"""
+    """Write the sources of variation as a clause.
+
+    Args:
+        variation: At least one source.
+
+    Returns:
+        A clause such as ``split varies``.
+
+    Example:
+        >>> describe_variation(["episode", "split", "head seed"])
+        'episode, split and head seed vary'
+    """
     *head, last = variation
     names = f"{', '.join(head)} and {last}" if head else last
     return f"{names} {'varies' if len(variation) == 1 and not last.endswith('s') else 'vary'}"
 
 
 def _difference_text(result: Comparison) -> str:
-    shown = f"{result.difference:+.4f}"
+    text = f"{result.difference:+.4f}"
     if result.low is None or result.high is None:
-        return shown
-    return f"{shown} [{result.low:+.4f}, {result.high:+.4f}]"
+        return text
+    return f"{text} [{result.low:+.4f}, {result.high:+.4f}]"
 
 
 def _p_text(result: Comparison) -> str:

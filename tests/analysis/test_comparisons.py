@@ -229,7 +229,7 @@ def test_pairs_are_best_and_second_model_and_baseline_and_baseline():
 def test_one_seed_gives_no_test_over_seeds_but_one_over_patients():
     each = by_pair(Results(grid({"a": 0.9, "b": 0.8}, seeds=1)))["a", "b"]
     assert each.seeds.p is None
-    assert "one shared seed" in each.seeds.reason
+    assert "at least two shared seeds" in each.seeds.reason
     assert each.patients.p < 0.05
     assert each.certainty == "over patients only"
 

@@ -114,7 +114,7 @@ def test_models_that_differ_by_chance_are_not_separable_and_it_is_said_what_woul
     told = held.told[0]
     assert not told.sure
     assert "not significant" in told.sentences[0]
-    assert "would be needed to find the difference seen" in told.sentences[0]
+    assert "would be needed to detect the observed difference" in told.sentences[0]
     assert any(cell.unsure for row in held.places[0].rows for cell in row)
     assert "n.s." in page(held)
 

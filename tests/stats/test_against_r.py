@@ -1,4 +1,4 @@
-"""The package against figures of R (tests/stats/r_reference/reference.R made them)."""
+"""Results of R, computed by tests/stats/r_reference/reference.R."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from f2vbench.stats.effect_sizes import cohens_d_z
 from f2vbench.stats.multiple_testing import benjamini_hochberg, holm
 from f2vbench.stats.permutation import sign_flip_test
 from f2vbench.stats.power import required_pairs, required_per_group
-from f2vbench.stats.ranks import critical_difference, friedman_test, nemenyi
+from f2vbench.stats.ranks import critical_difference, friedman_test, nemenyi_test
 from f2vbench.stats.signed_rank import wilcoxon_test
 from f2vbench.stats.t_tests import paired_t_test, welch_t_test
 
@@ -23,33 +23,33 @@ R = json.loads((Path(__file__).parent / "r_reference" / "reference.json").read_t
 @pytest.mark.parametrize("case", R["delong"], ids=["small", "larger", "ties"])
 def test_delong_equals_proc(case):
     labels, first, second = (np.array(case[name]) for name in ("labels", "first", "second"))
-    one = delong_interval(first, labels, transform="none")
-    other = delong_interval(second, labels, transform="none")
-    assert [one.value, other.value] == pytest.approx(case["auroc"], rel=1e-12)
-    assert [one.se**2, other.se**2] == pytest.approx(case["variance"], rel=1e-9)
-    # pROC cuts its interval off at 1.
-    assert [one.low, min(one.high, 1.0)] == pytest.approx(case["interval"], rel=1e-9)
-    found = delong_test(first, second, labels)
-    assert found.statistic == pytest.approx(case["z"], rel=1e-9)
-    assert found.p == pytest.approx(case["p"], rel=1e-9)
-    assert [found.low, found.high] == pytest.approx(case["test_interval"], rel=1e-8)
+    first_interval = delong_interval(first, labels, transform="none")
+    second_interval = delong_interval(second, labels, transform="none")
+    assert [first_interval.value, second_interval.value] == pytest.approx(case["auroc"], rel=1e-12)
+    assert [first_interval.se**2, second_interval.se**2] == pytest.approx(case["variance"], rel=1e-9)
+    # pROC truncates its interval at 1.
+    assert [first_interval.low, min(first_interval.high, 1.0)] == pytest.approx(case["interval"], rel=1e-9)
+    result = delong_test(first, second, labels)
+    assert result.statistic == pytest.approx(case["z"], rel=1e-9)
+    assert result.p == pytest.approx(case["p"], rel=1e-9)
+    assert [result.low, result.high] == pytest.approx(case["test_interval"], rel=1e-8)
     half = np.arange(1, len(labels) + 1) % 2 == 0
-    apart = delong_test_unpaired(first[half], labels[half], second[~half], labels[~half])
-    assert apart.statistic == pytest.approx(case["apart"], rel=1e-9)
+    unpaired = delong_test_unpaired(first[half], labels[half], second[~half], labels[~half])
+    assert unpaired.statistic == pytest.approx(case["apart"], rel=1e-9)
 
 
 @pytest.mark.parametrize("case", R["signed_rank"], ids=["12 pairs", "40 pairs", "ties and zeros", "5 pairs"])
 def test_signed_rank_equals_exactranktests(case):
-    found = wilcoxon_test(case["first"], case["second"], variation="split")
-    assert found.statistic == pytest.approx(case["statistic"])
-    assert found.p == pytest.approx(case["p"], rel=1e-9)
+    result = wilcoxon_test(case["first"], case["second"], variation="split")
+    assert result.statistic == pytest.approx(case["statistic"])
+    assert result.p == pytest.approx(case["p"], rel=1e-9)
     if "interval" in case:
-        assert [found.low, found.high] == pytest.approx(case["interval"], abs=1e-9)
-        assert found.difference == pytest.approx(case["pseudomedian"], abs=1e-9)
+        assert [result.low, result.high] == pytest.approx(case["interval"], abs=1e-9)
+        assert result.difference == pytest.approx(case["pseudomedian"], abs=1e-9)
 
 
 @pytest.mark.parametrize("case", R["t"], ids=["5 seeds", "12 seeds", "6 and 9"])
-def test_t_tests_signs_and_effect_equal_r(case):
+def test_t_tests_sign_flips_and_effect_size_equal_r(case):
     first, second = case["first"], case["second"]
     welch = welch_t_test(first, second, variation="head seed")
     assert welch.p == pytest.approx(case["welch"], rel=1e-9)
@@ -67,22 +67,22 @@ def test_t_tests_signs_and_effect_equal_r(case):
 
 def test_friedman_and_nemenyi_equal_r():
     scores, names = np.array(R["ranks"]["scores"]), list("abcd")
-    found = friedman_test(scores, names)
-    assert found.average_ranks == pytest.approx(R["ranks"]["average"])
-    assert found.statistic == pytest.approx(R["ranks"]["statistic"], rel=1e-9)
-    assert found.p == pytest.approx(R["ranks"]["p"], rel=1e-9)
-    np.testing.assert_allclose(nemenyi(scores, names).p, R["ranks"]["nemenyi"], atol=1e-6)
+    result = friedman_test(scores, names)
+    assert result.average_ranks == pytest.approx(R["ranks"]["average"])
+    assert result.statistic == pytest.approx(R["ranks"]["statistic"], rel=1e-9)
+    assert result.p == pytest.approx(R["ranks"]["p"], rel=1e-9)
+    np.testing.assert_allclose(nemenyi_test(scores, names).p, R["ranks"]["nemenyi"], atol=1e-6)
     differences = [critical_difference(k, 14) for k in range(2, 11)]
     assert differences == pytest.approx(R["ranks"]["critical_difference"], rel=1e-5)
 
 
 def test_corrections_equal_r():
-    held = R["corrections"]
-    np.testing.assert_allclose(holm(held["p"]), held["holm"], rtol=1e-12)
-    np.testing.assert_allclose(benjamini_hochberg(held["p"]), held["bh"], rtol=1e-12)
+    expected = R["corrections"]
+    np.testing.assert_allclose(holm(expected["p"]), expected["holm"], rtol=1e-12)
+    np.testing.assert_allclose(benjamini_hochberg(expected["p"]), expected["bh"], rtol=1e-12)
 
 
-def test_needed_numbers_equal_r():
-    held = R["power"]
-    assert [required_pairs(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["pairs"]]
-    assert [required_per_group(d).n for d in held["effect"]] == [int(np.ceil(n)) for n in held["each"]]
+def test_required_sample_sizes_equal_r():
+    expected = R["power"]
+    assert [required_pairs(d).n for d in expected["effect"]] == [int(np.ceil(n)) for n in expected["pairs"]]
+    assert [required_per_group(d).n for d in expected["effect"]] == [int(np.ceil(n)) for n in expected["each"]]

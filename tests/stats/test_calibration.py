@@ -1,4 +1,4 @@
-"""Small versions of benchmarks/stats_calibration.py: what covers and rejects as it says, and what is known not to."""
+"""Small versions of benchmarks/stats_calibration.py: coverage of intervals and rejection rates of tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from benchmarks import stats_calibration
 
 
-def _rates(name, repeats):
+def simulated_rates(name, repeats):
     (study,) = [study for study in stats_calibration.STUDIES if study.name == name]
     return stats_calibration.simulate(study, repeats)
 
@@ -31,24 +31,24 @@ def _rates(name, repeats):
         ("Friedman F: 10 tasks, 5 models", 250),
     ],
 )
-def test_covers_and_rejects_as_it_says(name, repeats):
-    found = _rates(name, repeats)
-    assert found.right(), found
+def test_coverage_and_rejection_rate_are_nominal(name, repeats):
+    rates = simulated_rates(name, repeats)
+    assert rates.are_nominal(), rates
 
 
-def test_five_seeds_with_1_96_cover_88_percent():
+def test_1_96_standard_errors_of_five_seeds_cover_88_percent():
     # P(|t₄| ≤ 1.96) = 0.878
-    assert _rates("mean ± 1.96 SE: 5 seeds, normal", 800).covers == pytest.approx(87.8, abs=3)
+    assert simulated_rates("mean ± 1.96 SE: 5 seeds, normal", 800).coverage == pytest.approx(87.8, abs=3)
 
 
-def test_what_shares_images_rejects_far_too_often():
-    plain = _rates("paired t: 5 random halves of 40 patients", 80)
-    corrected = _rates("corrected t: 5 random halves of 40 patients", 80)
-    assert plain.rejects > 15
-    assert corrected.rejects < 10
-    assert _rates("paired t: 5 head seeds, one test set of 60 patients", 60).rejects > 30
+def test_t_tests_over_seeds_that_share_images_are_anti_conservative():
+    plain = simulated_rates("paired t: 5 random halves of 40 patients", 80)
+    corrected = simulated_rates("corrected t: 5 random halves of 40 patients", 80)
+    assert plain.rejection > 15
+    assert corrected.rejection < 10
+    assert simulated_rates("paired t: 5 head seeds, one test set of 60 patients", 60).rejection > 30
 
 
 def test_rank_tests_of_five_seeds_never_reject():
     for name in ("Wilcoxon: 5 seeds", "sign flips: 5 seeds"):
-        assert _rates(name, 100).rejects == 0
+        assert simulated_rates(name, 100).rejection == 0

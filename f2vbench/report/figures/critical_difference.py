@@ -16,7 +16,7 @@ from f2vbench.report.figures.panels import describe_encoders, join_sentences
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 from f2vbench.report.text.wording import METRIC_NAMES
-from f2vbench.stats.ranks import PostHoc, friedman_test, nemenyi
+from f2vbench.stats.ranks import PostHocResult, friedman_test, nemenyi_test
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def draw_critical_difference(source: Source, style: Style) -> Iterator[DrawnFigu
 
     table = compute_task_scores(source.frame, source.families, source.encoders)
     scores, names = table.to_numpy(float), list(table.columns)
-    overall, pairs = friedman_test(scores, names), nemenyi(scores, names)
+    overall, pairs = friedman_test(scores, names), nemenyi_test(scores, names)
     encoders = source.select_encoders(names)
     with rc_context(style.settings()):
         levels = (len(names) + 1) // 2
@@ -94,7 +94,7 @@ class _Diagram:
     margin: float
 
     @classmethod
-    def create(cls, axis: Axes, pairs: PostHoc, encoders: Sequence[EncoderStyle], style: Style) -> _Diagram:
+    def create(cls, axis: Axes, pairs: PostHocResult, encoders: Sequence[EncoderStyle], style: Style) -> _Diagram:
         by_name = {encoder.name: encoder for encoder in encoders}
         ranks = sorted(zip(pairs.average_ranks, pairs.models, strict=True))
         longest = max(len(encoder.label) for encoder in encoders)
@@ -116,7 +116,7 @@ class _Diagram:
         width = self.style.width - 2 * self.margin
         return self.margin + (rank - 1) / (len(self.ranked) - 1) * width
 
-    def draw(self, pairs: PostHoc) -> None:
+    def draw(self, pairs: PostHocResult) -> None:
         """Draw the axis of ranks, the critical difference, the groups and the encoders."""
         self._draw_axis()
         if pairs.critical_difference is not None:

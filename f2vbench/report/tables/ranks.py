@@ -11,7 +11,14 @@ from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
 from f2vbench.report.figures.source import Source
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.text.wording import METRIC_NAMES, NONE, Names
-from f2vbench.stats.ranks import Friedman, PostHoc, friedman_test, nemenyi, wilcoxon_holm, win_tie_loss
+from f2vbench.stats.ranks import (
+    FriedmanResult,
+    PostHocResult,
+    friedman_test,
+    nemenyi_test,
+    wilcoxon_holm_test,
+    win_tie_loss,
+)
 from f2vbench.utils.text import p_value
 
 if TYPE_CHECKING:
@@ -44,7 +51,11 @@ def across_tasks(results: Results, names: Names) -> AcrossTasks:
             f"{len(models)} on {len(tasks)}. Places of one task share its photographs and are no tasks of their own.",
         )
     values = scores.to_numpy(float)
-    overall, gaps, pairs = friedman_test(values, models), nemenyi(values, models), wilcoxon_holm(values, models)
+    overall, gaps, pairs = (
+        friedman_test(values, models),
+        nemenyi_test(values, models),
+        wilcoxon_holm_test(values, models),
+    )
     metrics = ", ".join(dict.fromkeys(METRIC_NAMES[MAIN_METRICS[source.families[task]][0]] for task in tasks))
     columns = [
         Column("model", numeric=False),
@@ -71,7 +82,9 @@ def across_tasks(results: Results, names: Names) -> AcrossTasks:
     return AcrossTasks(table)
 
 
-def _row(place: int, first: int, values: np.ndarray, source: Source, gaps: PostHoc, pairs: PostHoc) -> list[Cell]:
+def _row(
+    place: int, first: int, values: np.ndarray, source: Source, gaps: PostHocResult, pairs: PostHocResult
+) -> list[Cell]:
     encoder = source.encoders[gaps.models[place]]
     rank = gaps.average_ranks[place]
     kind = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
@@ -92,7 +105,7 @@ def _row(place: int, first: int, values: np.ndarray, source: Source, gaps: PostH
     ]
 
 
-def _overall(found: Friedman) -> list[str]:
+def _overall(found: FriedmanResult) -> list[str]:
     told = found.sentence()
     notes = [f"{told[0].upper()}{told[1:]}."]
     if found.f_p is not None and found.f_statistic is not None:
@@ -103,7 +116,7 @@ def _overall(found: Friedman) -> list[str]:
     return notes
 
 
-def _groups(gaps: PostHoc, pairs: PostHoc) -> list[str]:
+def _groups(gaps: PostHocResult, pairs: PostHocResult) -> list[str]:
     """Which models can't be told apart, and what the least p of so few tasks is."""
     told = "; ".join(" = ".join(group) for group in gaps.groups) or "none: every two differ"
     smallest = 2 / 2**gaps.n

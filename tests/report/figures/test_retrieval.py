@@ -72,7 +72,7 @@ def test_intervals_hold_the_mean_over_seeds_and_comparisons_are_paired_by_query(
     assert compared.p_holm["recall@1"] < 0.05
     assert compared.difference["recall@5"] == 0
     assert np.isnan(compared.p["recall@5"])
-    assert "every replicate gives the same value" in compared.reason["recall@5"]
+    assert "every replicate has the same value" in compared.reason["recall@5"]
     with pytest.raises(StoreError, match="did you mean 'good'"):
         compare(records, "goood")
     text = tables(Results(records), reference="good").text
