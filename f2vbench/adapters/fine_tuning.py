@@ -97,7 +97,7 @@ class Tuning:
 
     def picture(self, image: str) -> np.ndarray:
         """What the encoder is shown of a photograph, uint8 (h, w, 3), averaged down to twice what it sees of it."""
-        shown = self.encoder.framed(self._context.photograph(image).square(0))
+        shown = self.encoder.crop_photograph(self._context.photograph(image).square(0))
         most = _FINER * max(self.encoder.embed_size)
         return reduced(shown, (min(shown.shape[0], most), min(shown.shape[1], most)))
 
@@ -106,7 +106,7 @@ class Tuning:
         unit, settings = self._unit, self._head_settings
         rates = settings.model_copy(update={"learning_rate": self._tune.learning_rate * settings.batch_size / _RATE_OF})
         encoder = dict(self.encoder.named_parameters())
-        distances = self.encoder.distances()
+        distances = self.encoder.layer_distances()
         groups = parameter_groups(encoder, distances, self._tune.layer_decay, settings.weight_decay)
         groups += parameter_groups(self.parameters, dict.fromkeys(self.parameters, 0), 1.0, settings.weight_decay)
         optimiser = torch.optim.AdamW(groups)

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,17 @@ def read_mask(path: str | Path) -> np.ndarray:
     brightest = pixels.max(axis=2) if pixels.ndim == 3 else pixels
     peak = float(brightest.max())
     return brightest > peak / 2 if peak > 0 else np.zeros(brightest.shape, bool)
+
+
+def check_rgb_images(images: Sequence[np.ndarray]) -> None:
+    """Check that images are uint8 (h, w, 3) RGB arrays with at least one pixel.
+
+    Raises:
+        DataError: an image has another shape or type; the message says which.
+    """
+    for position, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise DataError(f"image {position}: must be a uint8 (h, w, 3) RGB array, got {image.dtype} {image.shape}")
 
 
 def content_hash(pixels: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""What every encoder is: photographs in; feature vectors, feature maps or angiogram frames out."""
+"""The interface of encoders: photographs in; feature vectors, feature maps or angiogram frames out."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.data.images import check_rgb_images
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
-SMALLEST_SIDE = 32
-# On a CPU a batch is no faster than its images one by one, and alone an image's embedding can't depend, not even in
-# the last bit, on the images beside it.
+MIN_SIDE = 32
+"""Smallest side of a photograph, px."""
+
+# On a CPU a batch is no faster than single images, and the embedding of a single image can't depend, not even in the
+# last bit, on other images of its batch.
 _EMBED_BATCH = {"cpu": 1, "cuda": 8}
 
 
 class Encoder(nn.Module, ABC):
-    """A model under test. It owns its preprocessing, feature width and weights.
+    """A model under test. It defines its preprocessing, feature width and weights.
 
     Attributes:
-        spec: what it was built from.
+        spec: the specification that it was built from.
         width: length of an embedding.
-        channels, strides: of the pyramid's maps, finest first; strides are powers of two and may repeat.
-        multiple: sides that are a multiple of it are encoded without padding or resizing.
-        embed_size: (height, width) in pixels to which `prepare` brings a photograph.
+        channels: channels of the feature maps, finest first.
+        strides: strides of the feature maps, finest first: powers of two, which may repeat.
+        multiple: photographs whose sides are a multiple of it are encoded without padding or resizing.
+        embed_size: (height, width) in pixels to which `prepare` resizes a photograph.
         can_generate: whether `generate` works.
-        phase: which one it is that a generator of a single frame makes: ``arterial``, ``venous`` or ``late``.
+        phase: phase of the frame of a generator that makes one frame: `arterial`, `venous` or `late`.
     """
 
     spec: ModelSpec
@@ -46,64 +50,78 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, images: Tensor) -> Tensor:
-        """What the network sees for embedding: (n, 3, h, w) uint8 RGB, resized to ``embed_size`` and normalised.
+        """Input of the network for an embedding: photographs resized to `embed_size` and normalised.
 
         The whole photograph is kept; a photograph that is not square loses its aspect ratio.
+
+        Args:
+            images: (n, 3, h, w) uint8 RGB.
         """
 
     @abstractmethod
     def pooled(self, prepared: Tensor) -> Tensor:
-        """(n, width) embeddings of what `prepare` gave."""
+        """(n, width) embeddings of the output of `prepare`."""
 
     @abstractmethod
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """Feature maps of photographs, finest first; differentiable.
 
         Args:
-            x: (n, 3, h, w) floating point RGB in [0, 1], sides of 32 or more, of any size.
+            x: (n, 3, h, w) floating-point RGB in [0, 1], sides of 32 px or more, of any size.
 
         Returns:
             (n, channels[i], ⌈h / strides[i]⌉, ⌈w / strides[i]⌉).
 
         Raises:
-            DataError: another shape, type or a smaller side.
-            SettingsError: the model gives no feature maps.
+            DataError: another shape or type, or a smaller side.
+            SettingsError: the model has no feature maps.
         """
 
     def prepare_view(self, views: Tensor) -> Tensor:
-        """As `prepare`, of parts of photographs that were cut for training: nothing more is cut off."""
+        """Like `prepare`, for crops of photographs that are used in training; crops nothing more.
+
+        Args:
+            views: (n, 3, h, w) uint8 RGB.
+        """
         return self.prepare(views)
 
-    def distances(self) -> dict[str, int]:
-        """Layers from each parameter to the embedding, for learning rates that fall towards the photograph.
+    def layer_distances(self) -> dict[str, int]:
+        """Distance in layers from each parameter to the embedding, for learning rates that decay with depth.
 
-        1 for the last layer, most for the first; 0 is the head's own. By default the parts of the network, where it is
-        one module the parts of that, in the order in which they were registered.
+        By default the layers are the children of the network, in the order of registration; a network with a single
+        child is replaced by that child.
+
+        Returns:
+            By name of the parameter: 1 for the last layer, the largest number for the first; 0 for parameters that
+            learn as fast as the head.
         """
         module, prefix = cast(nn.Module, self), ""
         while not list(module.parameters(recurse=False)):
-            parts = [(name, part) for name, part in module.named_children() if list(part.parameters())]
-            if len(parts) != 1:
+            children = [(name, child) for name, child in module.named_children() if list(child.parameters())]
+            if len(children) != 1:
                 break
-            module, prefix = parts[0][1], f"{prefix}{parts[0][0]}."
+            module, prefix = children[0][1], f"{prefix}{children[0][0]}."
         layers = list(dict.fromkeys(_layer(name, prefix) for name, _ in self.named_parameters()))
         return {name: len(layers) - layers.index(_layer(name, prefix)) for name, _ in self.named_parameters()}
 
     def add_drop_path(self, rate: float) -> int:
-        """Let training skip residual branches (stochastic depth), ``rate`` of the last block's, of the first none.
+        """Add stochastic depth: training skips residual branches at random.
+
+        Args:
+            rate: probability for the last block; it falls linearly to 0 for the first.
 
         Returns:
-            How many blocks can be skipped; 0 where the network has none for which that is foreseen, as by default.
+            Number of blocks with stochastic depth; 0, as by default, for networks that do not support it.
         """
         return 0
 
-    def framed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The part of an (h, w, 3) photograph that `embed` shows to `prepare`: all of it, unless a model says else."""
+    def crop_photograph(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of an (h, w, 3) photograph that `embed` passes to `prepare`; by default the whole photograph."""
         return image
 
     @torch.inference_mode()
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """One feature vector a photograph.
+        """One embedding for each photograph.
 
         Args:
             images: uint8 (h, w, 3) RGB arrays, sizes may differ.
@@ -115,26 +133,32 @@ class Encoder(nn.Module, ABC):
             DataError: an image has another shape or type.
         """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
-        for position, image in enumerate(images):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")
+        check_rgb_images(images)
         rows = [np.zeros((0, self.width), np.float32)]
         batch = _EMBED_BATCH.get(device.type, 1)
         for start in range(0, len(images), batch):
-            prepared = [self.prepare(_to_tensor(self.framed(image), device)) for image in images[start : start + batch]]
-            rows.append(self.pooled(torch.cat(prepared)).float().cpu().numpy())
+            cropped = [self.crop_photograph(image) for image in images[start : start + batch]]
+            prepared = torch.cat([self.prepare(_to_tensor(image, device)) for image in cropped])
+            rows.append(self.pooled(prepared).float().cpu().numpy())
         return np.concatenate(rows)
 
     def generate(self, x: Tensor, frames: int = 12) -> Tensor:
-        """Angiogram frames of (n, 3, h, w) photographs in [0, 1]: (n, frames, h, w) in [0, 1].
+        """Angiogram frames of photographs.
+
+        Args:
+            x: (n, 3, h, w) in [0, 1].
+            frames: number of frames.
+
+        Returns:
+            (n, frames, h, w) in [0, 1].
 
         Raises:
-            SettingsError: the model generates none (``can_generate`` is False).
+            SettingsError: the model generates no frames (`can_generate` is False).
         """
-        raise SettingsError(f"{self.spec.name} gives features, it generates no angiogram; use a fundus2video model")
+        raise SettingsError(f"{self.spec.name} generates no angiogram; use a fundus2video model")
 
     def describe(self) -> dict[str, Any]:
-        """Parameters of the encoder part, embedding width, maps and weights, for listings and provenance."""
+        """Number of parameters, embedding width, feature maps and weights, for listings and provenance."""
         return {
             "model": self.spec.name,
             "architecture": self.spec.architecture,
@@ -146,7 +170,7 @@ class Encoder(nn.Module, ABC):
         }
 
     def state_sha256(self) -> str:
-        """Hex sha256 of names, types, shapes and values of the encoder's tensors as they are now."""
+        """Hex SHA-256 of names, types, shapes and current values of the encoder's tensors."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -155,28 +179,41 @@ class Encoder(nn.Module, ABC):
 
 
 def check_photographs(x: Tensor) -> None:
-    """Raise DataError unless ``x`` is a (n, 3, h, w) floating-point batch with sides of 32 or more."""
-    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < SMALLEST_SIDE:
+    """Check that `x` is a batch of photographs.
+
+    Raises:
+        DataError: it is not floating point, not (n, 3, h, w), or has a side below 32 px.
+    """
+    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < MIN_SIDE:
         raise DataError(
-            f"photographs must be floating point (n, 3, h, w) in [0, 1] with sides of at least {SMALLEST_SIDE} px, "
+            f"photographs must be floating point (n, 3, h, w) in [0, 1] with sides of at least {MIN_SIDE} px, "
             f"got {x.dtype} {tuple(x.shape)}"
         )
 
 
-def to_unit(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """(n, 3, *size) float32 in [0, 1] of uint8 images, resized with anti-aliasing (``bilinear`` or ``bicubic``)."""
-    return resized(images.float() / 255, size, mode).clamp(0, 1)
+def resize_uint8(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Photographs in [0, 1] at another size.
+
+    Args:
+        images: (n, 3, h, w) uint8.
+        size: (height, width) in pixels.
+        mode: `bilinear` or `bicubic`, both with anti-aliasing.
+
+    Returns:
+        (n, 3, *size) float32 in [0, 1].
+    """
+    return resize(images.float() / 255, size, mode).clamp(0, 1)
 
 
-def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
-    """``x`` at another size, with anti-aliasing where it shrinks; itself where the size is right already."""
+def resize(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """(n, c, *size) `x` at another size, with anti-aliasing; unchanged where it has this size."""
     if tuple(x.shape[2:]) == size:
         return x
     return functional.interpolate(x, size=size, mode=mode, align_corners=False, antialias=True)
 
 
 def _layer(parameter: str, prefix: str) -> str:
-    """The part of a network that holds a parameter; "" for the network itself."""
+    """Name of the child module that contains a parameter; "" for the network itself."""
     return parameter.removeprefix(prefix).rpartition(".")[0].partition(".")[0]
 
 

@@ -1,4 +1,4 @@
-"""How stored features are named, said without loading an encoder."""
+"""Identity of stored features: what is known about a feature set before its encoder is loaded."""
 
 from __future__ import annotations
 
@@ -9,21 +9,42 @@ from f2vbench.encoders.spec import ModelSpec
 
 
 def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict[str, Any]:
-    """What is known of a set of features without loading the encoder: model, layer, size, arithmetic asked for."""
+    """Identity of a feature set of a model: model, kind of features, image size and requested precision.
+
+    Args:
+        spec: the model.
+        what: kind of features: `embedding`, `pyramid`, `frames`, `video` or `score`.
+        settings: settings of the run.
+
+    Returns:
+        JSON-compatible values, hashed into the key of the feature set.
+    """
     return declared(spec.identity(), spec.is_network, what, settings)
 
 
 def declared(identity: dict[str, Any], is_network: bool, what: str, settings: RunSettings) -> dict[str, Any]:
-    """The same of a model whose `ModelSpec.identity` is known, such as from a unit's record."""
-    said: dict[str, Any] = {"model": identity, "what": what}
+    """`declared_features` from a stored `ModelSpec.identity`, such as that of a unit's record.
+
+    Args:
+        identity: the identity of the model.
+        is_network: whether the model is an encoder with weights.
+        what: kind of features, as for `declared_features`.
+        settings: settings of the run.
+    """
+    features: dict[str, Any] = {"model": identity, "what": what}
     if not is_network:
-        return said
-    said |= {"precision": settings.precision, "device": settings.device}
+        return features
+    features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
-        return said | {"stored": "float32"}
-    return said | {"image_size": settings.image_size, "stored": "float16"}
+        return features | {"stored": "float32"}
+    return features | {"image_size": settings.image_size, "stored": "float16"}
 
 
 def entry_size(what: str, settings: RunSettings) -> int:
-    """Side of the square that these features are made of; 0 at the photograph's own resolution."""
+    """Side in pixels of the square that features are computed from; 0 for the photograph's own resolution.
+
+    Args:
+        what: kind of features, as for `declared_features`.
+        settings: settings of the run.
+    """
     return 0 if what in ("score", "embedding") else settings.image_size

@@ -1,8 +1,8 @@
-"""Masked autoencoders of photographs (He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners"; RETFound,
-Zhou et al. 2023): the transformer that is their encoder.
+"""The transformer encoder of masked autoencoders of photographs.
 
-Keys are those of MAE's, RETFound's and timm's checkpoints: ``patch_embed.proj.*``, ``cls_token``, ``pos_embed``,
-``blocks.{i}.*``, ``norm.*``; beside them a file may hold the decoder, ``decoder_*`` and ``mask_token``.
+He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners"; RETFound, Zhou et al. 2023. Tensor names are those
+of MAE's, RETFound's and timm's checkpoints: `patch_embed.proj.*`, `cls_token`, `pos_embed`, `blocks.{i}.*`, `norm.*`. A
+file may also contain the decoder, `decoder_*` and `mask_token`.
 """
 
 from __future__ import annotations
@@ -18,29 +18,32 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
-from f2vbench.encoders.timm_models import Sight, TimmEncoder, timm
+from f2vbench.encoders.timm_encoder import Preprocessing, TimmEncoder
+from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
 
 PATCH = 16
+"""Side of a patch, px."""
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, as in MAE and RETFound: what photographs in [0, 1] are normalised with, in training too."""
+"""ImageNet's, as in MAE and RETFound: photographs in [0, 1] are normalised with them, in training too."""
 
 LayerNorm = functools.partial(nn.LayerNorm, eps=1e-6)
 
 _DECODER_KEYS = ("decoder_*", "mask_token")
-_HUGE = 1280  # ViT-H, the one published encoder whose heads are not 64 channels wide
+_HUGE_WIDTH = 1280  # ViT-H, the one published encoder whose heads do not have 64 channels
 
 
 @dataclass(frozen=True)
 class TransformerShape:
-    """A vision transformer of patches of 16 px; the defaults are the small one of ``preset=mini``.
+    """Shape of a vision transformer with patches of 16 px. The defaults are the small one of `preset=mini`.
 
     Attributes:
         width: channels, a multiple of 64.
-        depth: blocks.
-        side: of the photographs it was trained on, px.
+        depth: number of blocks.
+        side: side of the photographs in its training, px.
     """
 
     width: int = 192
@@ -49,13 +52,19 @@ class TransformerShape:
 
     @property
     def heads(self) -> int:
-        """Heads are 64 channels wide, so that a checkpoint, which does not hold their number, tells it."""
-        return 16 if self.width == _HUGE else self.width // 64
+        """Number of heads: 64 channels each, because a checkpoint does not contain their number."""
+        return 16 if self.width == _HUGE_WIDTH else self.width // 64
 
 
 def vision_transformer(shape: TransformerShape) -> Any:
-    """timm's transformer of MAE: class token, fixed position embeddings, norms before attention and MLP, and at the
-    end. Takes photographs of any size; position embeddings are interpolated (bicubic)."""
+    """timm's transformer of MAE, untrained.
+
+    It has a class token, fixed position embeddings, and norms before attention and MLP and at the end. It accepts
+    photographs of any size; position embeddings are interpolated (bicubic).
+
+    Args:
+        shape: its width, depth and image size.
+    """
     model = timm.models.VisionTransformer(
         img_size=shape.side,
         patch_size=PATCH,
@@ -72,10 +81,14 @@ def vision_transformer(shape: TransformerShape) -> Any:
 
 
 def position_embeddings(width: int, cells: int) -> Tensor:
-    """Sine and cosine of column, then of row, at ``width`` / 4 wavelengths; zeros for the class token.
+    """Fixed position embeddings: sine and cosine of the column, then of the row, at `width` / 4 wavelengths.
+
+    Args:
+        width: channels, a multiple of 4.
+        cells: rows and columns of the square grid of patches.
 
     Returns:
-        float32 (1, 1 + cells², width), rows of patches after one another.
+        float32 (1, 1 + cells², width), patches row by row; zeros for the class token.
     """
     waves = 10000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     angles = torch.arange(cells, dtype=torch.float64)[:, None] * waves
@@ -87,9 +100,15 @@ def position_embeddings(width: int, cells: int) -> Tensor:
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int = INIT_SEED) -> None:
-    """Untrained weights as in MAE: Xavier-uniform matrices (the patch embedding is one), tokens N(0, 0.02), norms 1,
-    biases 0. Each tensor has a random stream of its own name, so an encoder gets the same weights alone as with its
-    decoder; the global random state is untouched, and so are fixed position embeddings.
+    """Set untrained weights as in MAE.
+
+    Matrices and the patch embedding are Xavier-uniform, tokens N(0, 0.02), norms 1, biases 0. Each tensor has its own
+    random stream, seeded with its name, so that an encoder has the same weights alone as with its decoder. The global
+    random state and fixed position embeddings do not change.
+
+    Args:
+        module: the network.
+        seed: seed of the random streams.
     """
     for name, parameter in module.named_parameters():
         stream = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
@@ -105,32 +124,31 @@ def initialise(module: nn.Module, seed: int = INIT_SEED) -> None:
 
 
 def load_mae(spec: ModelSpec) -> TimmEncoder:
-    """The encoder of a masked autoencoder; embeddings and maps as `TimmEncoder` has them for plain transformers.
+    """The encoder of a masked autoencoder, with embeddings and feature maps as `TimmEncoder` has them.
 
-    An embedding is the mean of the patch tokens after the final norm, without the class token, of the photograph at
+    An embedding is the mean of the patch tokens after the final norm, without the class token, for the photograph at
     the size of training.
 
-    Args:
-        spec: of family ``mae``; weights ``untrained`` (the small one) or a file of `f2vbench train model=mae`, of MAE
-            or of RETFound. Every tensor of the encoder must be there; a decoder is left aside.
+    Args: spec: of family `mae`; its `weights` are `untrained` (the small encoder) or a file of `f2vbench train
+        model=mae`, of MAE or of RETFound. The file must contain every tensor of the encoder; its decoder is ignored.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no such encoder.
+        WeightsError: the file is missing, damaged, or contains no such encoder.
     """
     path = spec.weights_file
     state = None if path is None else read_state_dict(path)
     shape = TransformerShape() if state is None else _shape_in(state, str(path))
-    with torch.random.fork_rng(devices=[]):  # timm fills tensors that are overwritten below
+    with torch.random.fork_rng(devices=[]):  # timm draws tensors that are overwritten below
         model = vision_transformer(shape)
     if state is None:
         initialise(model)
     else:
         match_state_dict(model, state, str(path), ignore=_DECODER_KEYS)
-    return TimmEncoder(spec, model, Sight((shape.side, shape.side), MEAN, STD, interpolation="bicubic"))
+    return TimmEncoder(spec, model, Preprocessing((shape.side, shape.side), MEAN, STD, interpolation="bicubic"))
 
 
 def _shape_in(state: Mapping[str, Tensor], path: str) -> TransformerShape:
-    """Width, depth and size of training of the encoder in a weights file."""
+    """Width, depth and image size of the encoder in a weights file."""
     patches, positions = state.get("patch_embed.proj.weight"), state.get("pos_embed")
     depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
     if patches is None or positions is None or positions.ndim != 3 or not depth:
@@ -143,7 +161,7 @@ def _shape_in(state: Mapping[str, Tensor], path: str) -> TransformerShape:
     if tuple(patches.shape) != (width, 3, PATCH, PATCH) or cells**2 + 1 != positions.shape[1] or width % 64:
         raise WeightsError(
             f"{path}: patch_embed.proj.weight {tuple(patches.shape)} and pos_embed {tuple(positions.shape)} are not "
-            f"those of a masked autoencoder: patches of {PATCH} px of RGB, a square of them after one class token, and "
-            "a width that is a multiple of 64"
+            f"those of a masked autoencoder: RGB patches of {PATCH} px, a square grid of them after one class token, "
+            "and a width that is a multiple of 64"
         )
     return TransformerShape(width, depth, cells * PATCH)

@@ -191,7 +191,7 @@ _BUILT_IN = (
         "random",
         "baseline: an untrained network, random:resnet18 (the default) or random:pix2pixhd",
         kind="features",
-        loader="f2vbench.encoders.baselines.untrained:load_random_baseline",
+        loader="f2vbench.encoders.baselines.random_weights:load_random_baseline",
         default_weights="untrained",
         variants=("resnet18", "pix2pixhd"),
         libraries=("timm",),

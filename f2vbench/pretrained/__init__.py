@@ -1,2 +1,1 @@
-"""Pretrained weights: cards that describe them, files on this machine, downloads from the Hugging Face Hub, and safe
-reading of checkpoints."""
+"""Pretrained weights: cards that describe them, their files, downloads from the Hugging Face Hub, safe reading."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from f2vbench.encoders.global_generator import ResidualBlock
 from f2vbench.encoders.model_family import GeneratorShape
-from f2vbench.encoders.pix2pixhd import ResidualBlock
 
 ATTENTION_LAYERS = (36, 38)
 """Layers whose activation may be the attention map: the last rectified map, or the last convolution before tanh."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from f2vbench.encoders.pix2pixhd import WINDOW, roll_out
+from f2vbench.encoders.global_generator import WINDOW, roll_out
 
 __all__ = [
     "KNOWLEDGE_THRESHOLD",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from f2vbench.encoders.global_generator import WINDOW, global_generator, initialise
 from f2vbench.encoders.model_family import GeneratorShape
-from f2vbench.encoders.pix2pixhd import WINDOW, global_generator, initialise
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.training.discriminator import MultiScaleDiscriminator, ProjectionHeads, initialise_normal, nce_channels

@@ -10,9 +10,11 @@ from torch import nn
 
 from f2vbench.adapters.fine_tuning import parameter_groups
 from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.global_generator import global_generator
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.encoders.pix2pixhd import GeneratorShape, Pix2PixHDEncoder, global_generator
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
 from f2vbench.encoders.retfound import load_retfound
 from tests.helpers.retfound_files import TINY
 
@@ -29,7 +31,7 @@ def by_mae(name: str, depth: int) -> int:
 @pytest.mark.parametrize("word", ["retfound:untrained", "retfound-green:untrained"])
 def test_the_layers_of_a_transformer_are_those_of_the_published_fine_tuning(word):
     encoder = load_retfound(parse_model(word), **TINY)
-    found = encoder.distances()
+    found = encoder.layer_distances()
     assert list(found) == [name for name, _ in encoder.named_parameters()]
     assert found == {name: TINY["depth"] + 1 - by_mae(name, TINY["depth"]) for name in found}
     assert found["model.norm.weight"] == 0
@@ -38,7 +40,7 @@ def test_the_layers_of_a_transformer_are_those_of_the_published_fine_tuning(word
 def test_rates_fall_by_layer_and_matrices_alone_decay():
     encoder = load_retfound(parse_model("retfound:untrained"), **TINY)
     named = dict(encoder.named_parameters())
-    groups = parameter_groups(named, encoder.distances(), 0.65, 0.05)
+    groups = parameter_groups(named, encoder.layer_distances(), 0.65, 0.05)
     of = {id(parameter): group for group in groups for parameter in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(named) == len(of)
     for name, parameter in named.items():
@@ -49,7 +51,7 @@ def test_rates_fall_by_layer_and_matrices_alone_decay():
 
 
 def test_the_layers_of_a_generator_follow_one_another():
-    found = Pix2PixHDEncoder.distances(_Holder(global_generator(GeneratorShape(6, 3, 2))[:19]))
+    found = Pix2PixHDEncoder.layer_distances(_Holder(global_generator(GeneratorShape(6, 3, 2))[:19]))
     order = ["1", "4", "7", "10", "13", "16", "17", "18"]
     assert {name.split(".")[1]: distance for name, distance in found.items()} == {
         index: len(order) - place for place, index in enumerate(order)
@@ -70,7 +72,7 @@ def test_layers_of_an_encoder_that_tells_nothing_are_its_parts_in_order():
             self.stem, self.empty = nn.Linear(2, 2), nn.ReLU()
             self.body = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
 
-    found = Encoder.distances(_Holder(Own()))
+    found = Encoder.layer_distances(_Holder(Own()))
     assert found == {
         "model.token": 3,
         "model.stem.weight": 2,

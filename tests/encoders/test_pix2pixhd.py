@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError, WeightsError
 
 NGF = 4

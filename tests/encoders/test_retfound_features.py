@@ -8,8 +8,8 @@ from PIL import Image
 from torch.nn import functional
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.encoders.retfound import resized_positions
-from f2vbench.encoders.timm_models import square_on_field
+from f2vbench.encoders.retfound import resize_positions
+from f2vbench.encoders.timm_encoder import crop_to_field
 from tests.helpers.retfound_files import dinov2_file, load, mae_file, network_of
 
 
@@ -39,7 +39,7 @@ def _cubic(distance: float, a: float = -0.75) -> float:
 
 def test_position_embeddings_of_no_square_grid_are_left_to_the_comparison():
     odd = torch.zeros(1, 1 + 15, 8)
-    assert resized_positions(odd, (14, 14), 1) is odd
+    assert resize_positions(odd, (14, 14), 1) is odd
 
 
 def _photograph(height=300, width=420, radius=110) -> np.ndarray:
@@ -56,9 +56,9 @@ def test_a_photograph_is_cropped_to_its_field_resized_to_256_and_cropped_to_224(
     top, bottom = found[0], found[-1] + 1
     assert abs(top - 40) <= 2
     assert abs(bottom - 260) <= 2
-    square = square_on_field(photograph)
+    square = crop_to_field(photograph)
     assert square.shape == (bottom - top, bottom - top, 3)
-    assert square_on_field(square) is square
+    assert crop_to_field(square) is square
     prepared = encoder.prepare(torch.from_numpy(square).permute(2, 0, 1)[None])
     # In floating point: Pillow rounds and clips 8-bit images between its two passes.
     planes = [Image.fromarray(square[..., channel].astype(np.float32)) for channel in range(3)]
@@ -72,7 +72,7 @@ def test_a_photograph_is_cropped_to_its_field_resized_to_256_and_cropped_to_224(
 def test_what_is_no_square_keeps_its_aspect_ratio(tmp_path):
     encoder = load(tmp_path / "w.pth", mae_file(network_of("mae").state_dict()))
     ramp = np.broadcast_to(np.linspace(0, 255, 512).astype(np.uint8)[None, :, None], (256, 512, 3)).copy()
-    seen = encoder.sight.seen(torch.from_numpy(ramp).permute(2, 0, 1)[None])
+    seen = encoder.preprocessing.resize(torch.from_numpy(ramp).permute(2, 0, 1)[None])
     np.testing.assert_allclose(seen[0, 0, 0], ramp[0, 144:368, 0] / 255, atol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_an_embedding_is_the_mean_of_the_patch_tokens_after_the_norm(tmp_path):
     network = network_of("mae")
     encoder = load(tmp_path / "w.pth", mae_file(network.state_dict()))
     photograph = _photograph()
-    prepared = encoder.prepare(torch.from_numpy(square_on_field(photograph)).permute(2, 0, 1)[None])
+    prepared = encoder.prepare(torch.from_numpy(crop_to_field(photograph)).permute(2, 0, 1)[None])
     with torch.no_grad():
         x = network.patch_embed(prepared).reshape(1, 196, 32)
         x = torch.cat([network.cls_token, x], 1) + network.pos_embed
@@ -95,7 +95,7 @@ def test_an_embedding_is_the_mean_of_the_patch_tokens_after_the_norm(tmp_path):
 def test_registers_and_class_token_are_no_part_of_greens_embedding(tmp_path):
     network = network_of("green", side=392)
     encoder = load(tmp_path / "w.pth", network.state_dict(), "retfound-green")
-    square = square_on_field(_photograph())
+    square = crop_to_field(_photograph())
     x = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
     x = functional.interpolate(x, size=(392, 392), mode="bilinear", antialias=True) * 2 - 1
     with torch.no_grad():

@@ -112,7 +112,10 @@ def test_class_and_register_tokens_of_dinov3_are_no_patches():
 def test_pretrained_weights_that_are_not_on_this_machine_are_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    told = r"could not be fetched.*hf auth login.*HF_HUB_OFFLINE.*timm:vit_small_patch16_dinov3:untrained"
+    told = (
+        r"could not be downloaded.*huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m.*hf auth login.*HF_HUB_OFFLINE"
+        ".*timm:vit_small_patch16_dinov3:untrained"
+    )
     with pytest.raises(WeightsError, match=told):
         load_encoder("timm:vit_small_patch16_dinov3")
 
@@ -151,7 +154,7 @@ def test_a_local_file_needs_every_key_but_the_classifier(tmp_path):
 
 
 def test_unknown_names_are_met_with_near_ones():
-    with pytest.raises(SettingsError, match=r"near it: .*resnet18"):
+    with pytest.raises(SettingsError, match=r"similar names: .*resnet18"):
         load_encoder("timm:resnet_18:untrained")
     with pytest.raises(SettingsError, match=r"tagged 'nobody'.*resnet18\.a1_in1k"):
         load_encoder("timm:resnet18.nobody:untrained")
@@ -173,7 +176,7 @@ def test_a_model_without_maps_still_embeds(monkeypatch):
     encoder = load_encoder("timm:resnet18:untrained")
     assert encoder.channels == ()
     assert encoder.embed([np.zeros((40, 40, 3), np.uint8)]).shape == (1, 512)
-    with pytest.raises(SettingsError, match="no intermediate maps"):
+    with pytest.raises(SettingsError, match="no intermediate feature maps"):
         encoder.pyramid(_unit(32))
 
 

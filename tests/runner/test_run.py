@@ -23,7 +23,8 @@ from sklearn.metrics import roc_auc_score
 from f2vbench import Benchmark, Results
 from f2vbench.cli.main import main
 from f2vbench.data.square_crop import SquareView
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator
+from f2vbench.encoders.global_generator import global_generator
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import F2VBenchError, SettingsError, StoreError
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent

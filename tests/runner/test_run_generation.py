@@ -18,8 +18,9 @@ from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.index import build_index
 from f2vbench.data.task_cards import load_card
 from f2vbench.encoders.baselines.angiograms import MeanVideo, StillVideo
+from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.metrics.names import STAND_IN_METRIC
 from f2vbench.metrics.video import video_metrics

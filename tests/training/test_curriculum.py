@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from f2vbench.config.parsing import build
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
 from f2vbench.encoders.loading import load_encoder
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.training import losses
 from f2vbench.training.checkpoints import export_generator

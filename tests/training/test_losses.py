@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from f2vbench.config.parsing import build
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
+from f2vbench.encoders.global_generator import global_generator, initialise
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import WeightsError
 from f2vbench.training import losses
 from f2vbench.training.discriminator import (

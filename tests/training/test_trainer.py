@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 
 from f2vbench.cli.main import main
 from f2vbench.config.parsing import build
+from f2vbench.encoders.global_generator import roll_out
 from f2vbench.encoders.loading import load_encoder
-from f2vbench.encoders.pix2pixhd import roll_out
 from f2vbench.errors import DataError, F2VBenchError, StoreError
 from f2vbench.training import checkpoints, losses, trainer
 from f2vbench.training.data.batches import VideoLoader, epoch_order

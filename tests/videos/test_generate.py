@@ -17,7 +17,8 @@ from f2vbench.cli.main import main
 from f2vbench.config.parsing import build, parse
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise, roll_out
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.utils.files import write_atomically
 from f2vbench.videos import outputs

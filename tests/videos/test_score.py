@@ -13,7 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from f2vbench.cli.main import main
 from f2vbench.config.parsing import build
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator, initialise
+from f2vbench.encoders.global_generator import global_generator, initialise
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError, StoreError, WeightsError
 from f2vbench.metrics.frechet import frechet_distance, stand_in_features
 from f2vbench.metrics.video import STAND_IN_METRIC

@@ -1,6 +1,6 @@
-"""Angiograms that no network of ours makes: baselines that learn nothing, and folders of precomputed frames.
+"""Angiograms from no network: baselines without learning, and folders of precomputed frames. Imports no torch.
 
-Each has ``video(name, rgb, inside)``, uint8 (t, h, w) on the photograph's own pixels. Imports no torch.
+Each class has `video(name, rgb, fov)`, which returns uint8 (t, h, w) on the photograph's own pixels.
 """
 
 from __future__ import annotations
@@ -17,65 +17,108 @@ from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError
 
 FRAMES = 12
-_MEAN_SIDE = 256  # px: eyes lie differently, so nothing finer is left of their mean
+_MEAN_SIDE = 256  # px; eyes are not registered to each other, so their mean has no finer detail
 
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
 class StillVideo:
-    """The photograph's green channel, as it is or inverted, as each of the 12 frames."""
+    """The photograph's green channel as each of the 12 frames.
+
+    Args:
+        inverted: whether its grey levels are inverted.
+    """
 
     def __init__(self, inverted: bool):
         self._inverted = inverted
 
-    def video(self, name: str, rgb: Bytes, inside: Mask) -> Bytes:
-        """uint8 (12, h, w), black outside the field of view."""
+    def video(self, name: str, rgb: Bytes, fov: Mask) -> Bytes:
+        """Frames of a photograph.
+
+        Args:
+            name: the case, unused.
+            rgb: uint8 (h, w, 3).
+            fov: bool (h, w), True inside the field of view.
+
+        Returns:
+            uint8 (12, h, w), black outside the field of view.
+        """
         green = 255 - rgb[..., 1] if self._inverted else rgb[..., 1]
-        return np.repeat((green * inside)[None], FRAMES, axis=0)
+        return np.repeat((green * fov)[None], FRAMES, axis=0)
 
 
 class MeanVideo:
-    """The mean angiogram of other eyes, brought to the field of view of the photograph."""
+    """The mean angiogram of other eyes, resized to the field of view of the photograph."""
 
     def __init__(self) -> None:
         self._mean: NDArray[np.float32] | None = None
 
     def fit(self, angiograms: Iterable[tuple[NDArray[np.float32], Mask]]) -> None:
-        """Average frames (12, h, w) in [0, 1] over the squares around their fields of view.
+        """Average angiograms over the squares around their fields of view.
+
+        Args:
+            angiograms: frames (12, h, w) in [0, 1] and field of view, bool (h, w), of each.
 
         Raises:
             DataError: there are none.
         """
         total = np.zeros((FRAMES, _MEAN_SIDE, _MEAN_SIDE))
         count = 0
-        for frames, inside in angiograms:
-            view = SquareView.around(inside)
-            total += [view.crop(frame * inside, _MEAN_SIDE) for frame in frames]
+        for frames, fov in angiograms:
+            view = SquareView.around(fov)
+            total += [view.crop(frame * fov, _MEAN_SIDE) for frame in frames]
             count += 1
         if not count:
-            raise DataError("mean-video: there is no angiogram outside the test part to average")
+            raise DataError("mean-video: there is no angiogram outside the test set to average")
         self._mean = np.clip(total / count, 0, 1).astype(np.float32)
 
-    def video(self, name: str, rgb: Bytes, inside: Mask) -> Bytes:
-        """uint8 (12, h, w), black outside the field of view."""
+    def video(self, name: str, rgb: Bytes, fov: Mask) -> Bytes:
+        """The mean angiogram in the field of view of a photograph.
+
+        Args:
+            name: the case, unused.
+            rgb: uint8 (h, w, 3), unused.
+            fov: bool (h, w), True inside the field of view.
+
+        Returns:
+            uint8 (12, h, w), black outside the field of view.
+
+        Raises:
+            RuntimeError: `fit` was not called.
+        """
         if self._mean is None:
-            raise RuntimeError("mean-video has to be fitted first")
-        view = SquareView.around(inside)
-        return np.stack([np.rint(255 * view.restore(frame) * inside).astype(np.uint8) for frame in self._mean])
+            raise RuntimeError("mean-video: call fit first")
+        view = SquareView.around(fov)
+        return np.stack([np.rint(255 * view.restore(frame) * fov).astype(np.uint8) for frame in self._mean])
 
 
 class PrecomputedVideos:
-    """Frames that any generator has made, ``<folder>/<case>/<frame>.png``, on the photographs' own pixels."""
+    """Frames of any generator, `<folder>/<case>/<frame>.png`, on the photographs' own pixels.
+
+    Args:
+        folder: folder with one folder for each case.
+
+    Raises:
+        DataError: the folder contains no frames.
+    """
 
     def __init__(self, folder: str | Path):
         self._folder = read_video_folder(folder)
 
-    def video(self, name: str, rgb: Bytes, inside: Mask) -> Bytes:
-        """uint8 (t, h, w) of the case called ``name``.
+    def video(self, name: str, rgb: Bytes, fov: Mask) -> Bytes:
+        """Frames of a case.
+
+        Args:
+            name: the case.
+            rgb: uint8 (h, w, 3), unused.
+            fov: bool (h, w), for the size of the photograph.
+
+        Returns:
+            uint8 (t, h, w).
 
         Raises:
-            DataError: the folder has no such case, or frames that can't be read or have not the photograph's size.
+            DataError: the folder has no such case, or its frames are unreadable or not of the photograph's size.
         """
         if name not in self._folder.cases:
             raise DataError(f"{self._folder.path}: has no case {name}")
@@ -83,10 +126,10 @@ class PrecomputedVideos:
         frames = []
         for file in files:
             frame = read_grey(file)
-            if frame.shape != inside.shape:
+            if frame.shape != fov.shape:
                 raise DataError(
-                    f"{file}: {frame.shape[1]} × {frame.shape[0]} pixels, but the photograph has {inside.shape[1]} × "
-                    f"{inside.shape[0]}: frames must lie on its own pixels (f2vbench generate … restore=yes)"
+                    f"{file}: {frame.shape[1]} × {frame.shape[0]} pixels, but the photograph has {fov.shape[1]} × "
+                    f"{fov.shape[0]}: frames must have its own pixels (f2vbench generate … restore=yes)"
                 )
             frames.append(np.rint(255 * frame).astype(np.uint8))
         return np.stack(frames)
@@ -102,7 +145,10 @@ _BASELINES: dict[str, Callable[[], StillVideo | MeanVideo]] = {
 def load_videos(spec: ModelSpec) -> StillVideo | MeanVideo | PrecomputedVideos:
     """The frames of a folder, or the baseline of a family.
 
+    Args:
+        spec: of kind `video`.
+
     Raises:
-        DataError: the folder holds no frames.
+        DataError: the folder contains no frames.
     """
     return _BASELINES[spec.family]() if spec.folder is None else PrecomputedVideos(spec.folder)

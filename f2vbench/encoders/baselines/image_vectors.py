@@ -1,4 +1,4 @@
-"""Embeddings that learn nothing: what an encoder's have to beat. Imports no torch."""
+"""Embeddings without training: pixels of a thumbnail, or colour and simple texture. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.encoders.baselines.colour_texture import colour_and_texture
+from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.images import check_rgb_images
+from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
 
 _THUMBNAIL_SIDE = 32
+_SIDE = 256
+_BINS = 16
+_LAB_RANGES = ((0.0, 100.0), (-20.0, 60.0), (-20.0, 80.0))  # CIELAB values of fundus photographs
+_SCALES = (1, 2, 4)
+_NEIGHBOURS, _PATTERNS = 8, 10
+_QUANTILES = (0.5, 0.9, 0.99)
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -22,10 +30,10 @@ class VectorBaseline:
     """A training-free embedding.
 
     Args:
-        name: ``thumbnail`` or ``colour``.
+        name: `thumbnail` or `colour`.
 
     Raises:
-        SettingsError: there is no such baseline.
+        SettingsError: no baseline has this name.
     """
 
     def __init__(self, name: str):
@@ -35,31 +43,87 @@ class VectorBaseline:
         self._vector = _VECTORS[name]
 
     def embed(self, images: Sequence[Image]) -> Vector:
-        """One vector a photograph, as `f2vbench.encoders.base.Encoder.embed`: float32 (n, width).
+        """One embedding for each photograph, like `f2vbench.encoders.base.Encoder.embed`.
 
         Args:
             images: uint8 (h, w, 3) RGB arrays, sizes may differ.
 
+        Returns:
+            float32 (n, width).
+
         Raises:
-            DataError: there is none, or one has another shape or type.
+            DataError: there is no image, or an image has another shape or type.
         """
         if not len(images):
             raise DataError("a baseline needs at least one photograph to embed")
-        for position, image in enumerate(images):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise DataError(f"image {position}: embed needs uint8 (h, w, 3) RGB, got {image.dtype} {image.shape}")
+        check_rgb_images(images)
         return np.stack([self._vector(image) for image in images])
 
 
 def load_vector_baseline(spec: ModelSpec) -> VectorBaseline:
-    """The embeddings of a baseline family."""
+    """The embedding of a baseline family."""
     return VectorBaseline(spec.family)
 
 
-def _thumbnail(image: Image) -> Vector:
-    """RGB pixels in [0, 1] of a copy of 32 × 32 (averaged over areas where it shrinks), 3,072 numbers."""
+def thumbnail(image: Image) -> Vector:
+    """RGB pixels of a 32 × 32 copy of a photograph (area averages where it shrinks).
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+
+    Returns:
+        (3072,) in [0, 1].
+    """
     small = cv2.resize(image, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32).ravel() / np.float32(255)
 
 
-_VECTORS: dict[str, Callable[[Image], Vector]] = {"thumbnail": _thumbnail, "colour": colour_and_texture}
+def colour_and_texture(image: Image) -> Vector:
+    """Colour histograms and simple texture inside the field of view, on a square of 256 px.
+
+    54 numbers on colour: for L*, a* and b* (CIELAB, D65) the shares of 16 bins each (L* 0 to 100, a* −20 to 60, b* −20
+    to 80; the first and last bin include values beyond), then the three means and the three standard deviations,
+    divided by 100. 39 numbers on texture: for the green channel at 256, 128 and 64 px the shares of the 10 uniform
+    rotation-invariant local binary patterns (Ojala et al. 2002; 8 neighbours, radius 1), and the median, 90th and 99th
+    percentile of the gradient magnitude (central differences, full scale 1), both away from the border of the field.
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+
+    Returns:
+        (93,).
+    """
+    from skimage.color import rgb2lab
+
+    square = SquareView.around(field_of_view(image)).crop(image, _SIDE)
+    fov = field_of_view(square)
+    lab = rgb2lab(square)[fov]
+    parts = [_histogram(lab[:, channel], *limits) for channel, limits in enumerate(_LAB_RANGES)]
+    parts += [lab.mean(0) / 100, lab.std(0) / 100]
+    for scale in _SCALES:
+        size = (_SIDE // scale, _SIDE // scale)
+        green = cv2.resize(square[..., 1], size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        parts.append(_texture(green, fov[scale // 2 :: scale, scale // 2 :: scale]))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _histogram(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Share of the values in each bin; the first and last bin include values beyond."""
+    bins = np.floor((values - low) / (high - low) * _BINS)
+    return np.bincount(np.clip(bins, 0, _BINS - 1).astype(np.int64), minlength=_BINS) / len(values)
+
+
+def _texture(green: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Shares of local binary patterns, and quantiles of the gradient, away from the border of the field of view."""
+    inside = cv2.erode(fov.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) > 0
+    if not inside.any():  # a field of a few pixels has no inside
+        inside = fov
+    from skimage.feature import local_binary_pattern
+
+    codes = local_binary_pattern(green, _NEIGHBOURS, 1, method="uniform")[inside].astype(np.int64)
+    rows, columns = np.gradient(green.astype(np.float64) / 255)
+    shares = np.bincount(codes, minlength=_PATTERNS) / len(codes)
+    return np.concatenate([shares, np.quantile(np.hypot(rows, columns)[inside], _QUANTILES)])
+
+
+_VECTORS: dict[str, Callable[[Image], Vector]] = {"thumbnail": thumbnail, "colour": colour_and_texture}

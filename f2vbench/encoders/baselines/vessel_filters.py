@@ -1,12 +1,12 @@
-"""Vessel scores that learn nothing: what a model has to beat. Imports no torch.
+"""Vessel scores without training. Imports no torch.
 
-One rule for all baselines. A photograph whose field of view is more than 1.25 × 540 px wide (the longer side of the
-field's box; DRIVE and RITE have 540) is first reduced to a field of 540 px by area averaging, filtered there, and
-the score map brought back bilinearly; smaller ones are filtered as they are. The alternative, filters scaled up at
-native resolution, costs far more time and was better on one set of three only. AUROC of the top-hat, reduced against
-native: CHASE_DB1 0.930 and 0.927, LES-AV 0.928 and 0.923, HRF (at a third of its size) 0.916 and 0.918; Sato and
-Frangi behave alike. Nothing is filled in outside the field of view: painting it with the field's mean makes the
-dimmed rim look like a vessel (top-hat on RITE 0.92 instead of 0.93), while the black surround does not.
+All filters use the same working resolution. A photograph whose field of view is more than 1.25 × 540 px wide (the
+longer side of its bounding box; DRIVE and RITE have 540) is first reduced to a field of 540 px by area averaging,
+filtered there, and the score map is enlarged bilinearly; smaller photographs are filtered at their own resolution. The
+alternative, filters enlarged to the photograph's resolution, takes far more time and was better on one data set only.
+AUROC of the top-hat, reduced and at full resolution: CHASE_DB1 0.930 and 0.927, LES-AV 0.928 and 0.923, HRF (at a third
+of its size) 0.916 and 0.918; Sato and Frangi behave alike. Pixels outside the field of view stay black: replacing them
+by the mean of the field makes the dark rim look like a vessel (top-hat on RITE 0.92 instead of 0.93).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from f2vbench.errors import DataError, SettingsError
 
 _TOPHAT_RADIUS = 7
 _SATO_SIGMAS = (1.0, 2.0, 3.0)
-# Frangi's structureness answers to noise at one pixel: AUROC on RITE 0.85 with sigma 1 among the scales, 0.90 without.
+# Frangi's structureness responds to noise at a scale of one pixel: AUROC on RITE 0.85 with sigma 1, 0.90 without.
 _FRANGI_SIGMAS = (2.0, 3.0)
 
 ByteMap = NDArray[np.uint8]
@@ -34,10 +34,10 @@ class ScoreBaseline:
     """A training-free vessel score.
 
     Args:
-        name: one of ``tophat``, ``frangi``, ``sato``, ``green``.
+        name: `tophat`, `frangi`, `sato` or `green`.
 
     Raises:
-        SettingsError: there is no such baseline.
+        SettingsError: no baseline has this name.
     """
 
     def __init__(self, name: str):
@@ -47,14 +47,14 @@ class ScoreBaseline:
         self._filter = _FILTERS[name]
 
     def score(self, rgb: ByteMap, fov: NDArray[np.bool_]) -> ScoreMap:
-        """Vessel score of every pixel; only its order matters.
+        """Vessel score of each pixel; only the order of scores is meaningful.
 
         Args:
             rgb: uint8 (H, W, 3) colour photograph.
             fov: bool (H, W), True inside the field of view.
 
         Returns:
-            float32 (H, W), 0 or more inside the field of view, higher for more vessel, exactly 0 outside.
+            float32 (H, W), at least 0 inside the field of view and higher for vessels, exactly 0 outside.
 
         Raises:
             DataError: wrong shapes or types, or an empty field of view.
@@ -71,7 +71,7 @@ def load_vessel_filter(spec: ModelSpec) -> ScoreBaseline:
 
 
 def _check(rgb: ByteMap, fov: NDArray[np.bool_]) -> None:
-    """Refuse arguments of ``score`` of a wrong shape or type."""
+    """Check shapes and types of the arguments of `score`."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise DataError(f"a baseline needs a uint8 (H, W, 3) photograph, got {rgb.dtype} {rgb.shape}")
     if fov.dtype != np.bool_ or fov.shape != rgb.shape[:2]:
@@ -81,15 +81,15 @@ def _check(rgb: ByteMap, fov: NDArray[np.bool_]) -> None:
 def _tophat(green: ByteMap) -> ScoreMap:
     """Gaussian smoothing (sigma 1, 5 × 5, rounded to 8 bits), then black top-hat with a disk of radius 7.
 
-    In this order and rounding it has the AUROC 0.934 that is quoted for RITE's training half (unrounded: 0.935;
-    top-hat first, then the Gaussian: 0.938).
+    In this order and with this rounding the AUROC on RITE's training half is 0.934 (without rounding 0.935; with the
+    top-hat before the Gaussian 0.938).
     """
     smooth = cv2.GaussianBlur(green, (5, 5), 1.0)
     return cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, _disk(_TOPHAT_RADIUS)).astype(np.float32)
 
 
 def _disk(radius: int) -> ByteMap:
-    """Pixels at most ``radius`` from the middle one, uint8 (2·radius + 1)²."""
+    """uint8 (2·radius + 1)², 1 for pixels at most `radius` from the centre."""
     offset = np.arange(-radius, radius + 1)
     return (offset[:, None] ** 2 + offset**2 <= radius**2).astype(np.uint8)
 
@@ -109,7 +109,7 @@ def _frangi(green: ByteMap) -> ScoreMap:
 
 
 def _darkness(green: ByteMap) -> ScoreMap:
-    """255 − green: blood absorbs green light, so a vessel is darker than its surroundings."""
+    """255 − green: blood absorbs green light, so vessels are darker than their surroundings."""
     return 255.0 - green.astype(np.float32)
 
 

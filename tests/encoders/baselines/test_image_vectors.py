@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.encoders.baselines.colour_texture import colour_and_texture
+from f2vbench.encoders.baselines.image_vectors import colour_and_texture
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.errors import DataError
 
@@ -117,7 +117,7 @@ def test_photographs_without_light_or_of_few_pixels_get_finite_numbers():
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)])
 def test_what_is_no_photograph_is_refused(image):
-    with pytest.raises(DataError, match="image 1: embed needs uint8"):
+    with pytest.raises(DataError, match="image 1: must be a uint8"):
         load_encoder("colour").embed([np.zeros((8, 8, 3), np.uint8), image])
 
 

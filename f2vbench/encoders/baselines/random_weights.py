@@ -1,4 +1,4 @@
-"""Features of networks that were never trained: what training has to add to."""
+"""Untrained networks: features that training must improve on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from f2vbench.encoders.spec import ModelSpec
 
 
 def load_random_baseline(spec: ModelSpec) -> Encoder:
-    """An untrained ResNet-18 or pix2pixHD generator, drawn from the fixed seed; it has embeddings and maps.
+    """An untrained ResNet-18 or pix2pixHD generator, drawn with the fixed seed; it has embeddings and feature maps.
 
     Args:
-        spec: of family ``random``; architecture ``resnet18`` or ``pix2pixhd``.
+        spec: of family `random`, with architecture `resnet18` or `pix2pixhd`.
     """
     if spec.architecture == "pix2pixhd":
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
@@ -21,7 +21,7 @@ def load_random_baseline(spec: ModelSpec) -> Encoder:
     else:
         from f2vbench.encoders.timm_models import load_timm
 
-        # timm starts the last normalisation of every residual branch at zero, which would shut all of them off.
+        # timm initialises the last normalisation of each residual branch with zero, which would switch the branch off.
         encoder = load_timm(replace(spec, family="timm"), zero_init_last=False)
     encoder.spec = spec
     return encoder
