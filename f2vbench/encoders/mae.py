@@ -57,7 +57,7 @@ class TransformerShape:
 
 
 def vision_transformer(shape: TransformerShape) -> Any:
-    """timm's transformer of MAE, untrained.
+    """Untrained timm transformer of MAE.
 
     It has a class token, fixed position embeddings, and norms before attention and MLP and at the end. It accepts
     photographs of any size; position embeddings are interpolated (bicubic).

@@ -145,7 +145,7 @@ def _with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
 
 
 def _mlp_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """timm's options for the MLP in a file: none for a plain MLP, a SwiGLU where the first layer is twice as wide."""
+    """Options of timm for the MLP in a file: none for a plain MLP, a SwiGLU where the first layer is twice as wide."""
     first, last = state.get("blocks.0.mlp.fc1.weight"), state.get("blocks.0.mlp.fc2.weight")
     if first is None or last is None or first.ndim != 2 or last.ndim != 2 or len(first) != 2 * last.shape[1]:
         return {}

@@ -255,7 +255,7 @@ def _cells(side: int, stride: int) -> int:
 
 
 def _stages(model: Any) -> list[dict[str, Any]]:
-    """timm's list of stages with `num_chs` and `reduction`; empty for networks without intermediate feature maps."""
+    """List of stages with `num_chs` and `reduction`; empty for networks without intermediate feature maps."""
     info = getattr(model, "feature_info", None)
     if info is None or not hasattr(model, "forward_intermediates"):
         return []

@@ -113,8 +113,8 @@ def test_pretrained_weights_that_are_not_on_this_machine_are_told_so(tmp_path, m
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     told = (
-        r"could not be downloaded.*huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m.*hf auth login.*HF_HUB_OFFLINE"
-        ".*timm:vit_small_patch16_dinov3:untrained"
+        r"could not be downloaded.*huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m.*hf auth login"
+        ".*HF_HUB_OFFLINE.*timm:vit_small_patch16_dinov3:untrained"
     )
     with pytest.raises(WeightsError, match=told):
         load_encoder("timm:vit_small_patch16_dinov3")
