@@ -1,13 +1,13 @@
-"""The mask techniques of Fundus2Video alone and together, at mini size: the ablation of the MICCAI paper's Table 1.
+"""The mask techniques of Fundus2Video alone and together, at mini size: the ablation of Table 1 of the MICCAI paper.
 
     python -m benchmarks.generator_ablation --start GENERATOR --out FOLDER [--seeds 3] [--eyes 40] [--epochs 1]
         [--tested 8] [--jobs 2]
 
-All rows begin with the same generator (`--start`: one after its pixel epochs, whose losses have no mask), train on the
-same videos with the losses of their row, and are tested on the same unseen eyes, whole squares of 512 px: PSNR, SSIM,
-LPIPS where its weights are on this machine, the stand-in Fréchet distance (no FVD), and how well the brightness of the
-venous frames tells vessels (AUROC inside the field of view, mean over eyes). Each number is the mean over seeds of
-training, with its standard deviation. What is finished is kept in FOLDER and not done again.
+All rows start from the same generator (`--start`: one after its pixel epochs, whose losses use no mask), train on the
+same videos with the losses of their row, and are tested on the same unseen eyes, whole squares of 512 pixels: PSNR,
+SSIM, LPIPS where its weights are installed, the stand-in Fréchet distance (no FVD), and how well the brightness of the
+venous frames separates vessels from background (AUROC inside the field of view, mean over eyes). Each value is the
+mean over training seeds with its standard deviation. Completed trainings are stored in FOLDER and not repeated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -45,77 +46,99 @@ TEST_COHORT = 770_001
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", STAND_IN_METRIC: "stand-in", "auroc": "vessels"}
 
 
+@dataclass(frozen=True)
+class Ablation:
+    """What all rows share.
+
+    Attributes:
+        start: Generator that all rows start from.
+        out: Folder of the trainings and their scores.
+        eyes: Training videos in an epoch.
+        epochs: Of each training.
+        tested: Number of unseen eyes.
+    """
+
+    start: Path
+    out: Path
+    eyes: int
+    epochs: int
+    tested: int
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--start", type=Path, required=True, help="generator that all rows begin with")
+    parser.add_argument("--start", type=Path, required=True, help="generator that all rows start from")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--eyes", type=int, default=40, help="training videos an epoch")
+    parser.add_argument("--eyes", type=int, default=40, help="training videos in an epoch")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--tested", type=int, default=8, help="unseen eyes")
     parser.add_argument("--jobs", type=int, default=2)
-    words = parser.parse_args()
-    jobs = [(row, seed) for seed in range(words.seeds) for row in ABLATIONS]
-    work = partial(_row, words.start, words.out, words.eyes, words.epochs, words.tested)
-    with multiprocessing.get_context("spawn").Pool(words.jobs) as workers:
-        for done, (row, seed, scores) in enumerate(workers.imap_unordered(work, jobs), 1):
-            print(f"{done} of {len(jobs)}: {row}, seed {seed}: {_told(scores)}", file=sys.stderr, flush=True)
-    print(f"{words.seeds} seeds, {words.epochs} × {words.eyes} videos after the start, {words.tested} unseen eyes")
-    print(table(words.out, range(words.seeds)))
+    arguments = parser.parse_args()
+    ablation = Ablation(arguments.start, arguments.out, arguments.eyes, arguments.epochs, arguments.tested)
+    jobs = [(row, seed) for seed in range(arguments.seeds) for row in ABLATIONS]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as workers:
+        results = workers.imap_unordered(partial(_train_row, ablation), jobs)
+        for done, (row, seed, scores) in enumerate(results, 1):
+            print(f"{done} of {len(jobs)}: {row}, seed {seed}: {_scores_text(scores)}", file=sys.stderr, flush=True)
+    videos = f"{ablation.epochs} × {ablation.eyes} videos after the start"
+    print(f"{arguments.seeds} seeds, {videos}, {ablation.tested} unseen eyes")
+    print(table(ablation.out, range(arguments.seeds)))
     return 0
 
 
 def table(out: Path, seeds: range) -> str:
-    """Mean ± standard deviation over seeds, one line a row of the ablation."""
+    """Mean ± standard deviation over seeds, one line for each row of the ablation."""
     lines = [f"{'ablation':<18}" + "".join(f"{title:>18}" for title in COLUMNS.values())]
     for row in ABLATIONS:
-        told = pd.DataFrame([json.loads((out / f"{row}-{seed}.json").read_text()) for seed in seeds]).astype(float)
+        scores = pd.DataFrame([json.loads((out / f"{row}-{seed}.json").read_text()) for seed in seeds]).astype(float)
         cells = [
-            f"{told[key].mean():.4f} ± {told[key].std():.4f}" if told[key].notna().all() else "–" for key in COLUMNS
+            f"{scores[key].mean():.4f} ± {scores[key].std():.4f}" if scores[key].notna().all() else "–"
+            for key in COLUMNS
         ]
         lines.append(f"{row:<18}" + "".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
 
 
-def _row(
-    start: Path, out: Path, eyes: int, epochs: int, tested: int, job: tuple[str, int]
-) -> tuple[str, int, dict[str, float | None]]:
+def _train_row(ablation: Ablation, job: tuple[str, int]) -> tuple[str, int, dict[str, float | None]]:
+    """Train and score one row with one seed, or read its stored scores."""
     row, seed = job
-    kept = out / f"{row}-{seed}.json"
-    if not kept.is_file():
+    folder = ablation.out / f"{row}-{seed}"
+    stored = ablation.out / f"{row}-{seed}.json"
+    if not stored.is_file():
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        words = {"preset": "mini", "ablation": row, "seed": seed, "start": start, "out": out / f"{row}-{seed}"}
-        words |= {"eyes": eyes, "epochs": epochs, "flat_epochs": epochs, "pixel_epochs": 0, "late_epochs": 0}
-        words |= {"split": [eyes, 1, 0], "renew": 1, "samples": 1, "validate_videos": 1, "device": "cpu"}
-        generator = train(build(TrainSettings, words), Silent())
-        write_atomically(kept, json.dumps(_scores(generator, tested)).encode())
-    return row, seed, json.loads(kept.read_text())
+        values = {"preset": "mini", "ablation": row, "seed": seed, "start": ablation.start, "out": folder}
+        values |= {"eyes": ablation.eyes, "epochs": ablation.epochs, "flat_epochs": ablation.epochs}
+        values |= {"pixel_epochs": 0, "late_epochs": 0, "split": [ablation.eyes, 1, 0], "renew": 1}
+        values |= {"samples": 1, "validate_videos": 1, "device": "cpu"}
+        generator = train(build(TrainSettings, values), Silent())
+        write_atomically(stored, json.dumps(_scores(generator, ablation.tested)).encode())
+    return row, seed, json.loads(stored.read_text())
 
 
 def _scores(generator: Path, tested: int) -> dict[str, float | None]:
     encoder = load_encoder("fundus2video", str(generator))
     cohort = Cohort(TEST_COHORT, tested, size=SIDE)
-    real, fake, fields, vessels = [], [], [], []
+    real, fake, fov_masks, vessel_aurocs = [], [], [], []
     for number in range(0, 2 * tested, 2):
         eye = cohort[number]
-        taken, film = eye.photograph(), eye.angiogram().frames
-        view = SquareView.around(taken.truth.field_of_view)
-        photograph = torch.from_numpy(view.crop(taken.image, SIDE)).permute(2, 0, 1)[None].float() / 255
-        inside = view.crop(taken.truth.field_of_view, SIDE)
-        made = encoder.generate(photograph)[0].numpy().clip(0, 1)
-        chosen = np.linspace(0, len(film) - 1, len(made)).round().astype(int)
-        real.append(np.stack([view.crop(film[at], SIDE) for at in chosen]).astype(np.float32) / 255 * inside)
-        fake.append(made * inside)
-        fields.append(inside)
-        label = view.crop(taken.truth.vessels, SIDE)
-        vessels.append(tally(read_angiogram(made, "venous")[inside], label[inside]).auroc())
-    scores = video_metrics(real, fake, inside=fields)
-    told = {score.metric: score.value for score in scores if score.case == ALL}
-    return {key: told.get(key) for key in COLUMNS} | {"auroc": float(np.mean(vessels))}
+        acquired, video = eye.photograph(), eye.angiogram().frames
+        view = SquareView.around(acquired.truth.field_of_view)
+        photograph = torch.from_numpy(view.crop(acquired.image, SIDE)).permute(2, 0, 1)[None].float() / 255
+        fov_mask = view.crop(acquired.truth.field_of_view, SIDE)
+        generated = encoder.generate(photograph)[0].numpy().clip(0, 1)
+        times = np.linspace(0, len(video) - 1, len(generated)).round().astype(int)
+        real.append(np.stack([view.crop(video[time], SIDE) for time in times]).astype(np.float32) / 255 * fov_mask)
+        fake.append(generated * fov_mask)
+        fov_masks.append(fov_mask)
+        vessels = view.crop(acquired.truth.vessels, SIDE)
+        vessel_aurocs.append(tally(read_angiogram(generated, "venous")[fov_mask], vessels[fov_mask]).auroc())
+    means = {score.metric: score.value for score in video_metrics(real, fake, inside=fov_masks) if score.case == ALL}
+    return {key: means.get(key) for key in COLUMNS} | {"auroc": float(np.mean(vessel_aurocs))}
 
 
-def _told(scores: dict[str, float | None]) -> str:
+def _scores_text(scores: dict[str, float | None]) -> str:
     return ", ".join(f"{COLUMNS[key]} {value:.4f}" for key, value in scores.items() if value is not None)
 
 

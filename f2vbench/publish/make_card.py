@@ -21,7 +21,7 @@ from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.weights_cards import Measure, Training, WeightsCard, defaults_in
 from f2vbench.publish.settings import MakeSettings
 from f2vbench.training.repro_command import training_command
-from f2vbench.training.settings import NOT_DECISIVE, TrainSettings
+from f2vbench.training.settings import NOT_IN_IDENTITY, TrainSettings
 from f2vbench.utils.files import canonical_json, sha256, write_atomically
 
 _OUR_CITATION = "f2vbench; CITATION.cff of its repository"
@@ -181,7 +181,7 @@ def _sentences(error: ValidationError) -> list[str]:
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flatten(settings).items() if key not in NOT_DECISIVE}
+    return {key: value for key, value in flatten(settings).items() if key not in NOT_IN_IDENTITY}
 
 
 def _title(name: str, family: str, facts: Mapping[str, Any]) -> str:

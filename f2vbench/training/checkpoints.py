@@ -1,111 +1,144 @@
-"""Checkpoints of a training, and the generator it exports."""
+"""Checkpoints: the state from which a training resumes."""
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor, nn
 
 from f2vbench.errors import StoreError
-from f2vbench.utils.files import canonical_json, sha256, write_atomically
+from f2vbench.utils.files import write_atomically
 
-_LISTED = 5
+CHECKPOINT = "checkpoint.pt"
+"""File name in a run folder."""
+
+_MAX_LISTED = 5
+_REQUIRED_KEYS = {"settings", "data", "place", "networks", "optimisers"}
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all: after a full disk the file before is still there.
+@dataclass
+class TrainingPosition:
+    """How far a training has progressed.
 
-    Raises:
-        StoreError: it can't be written.
+    Attributes:
+        epoch: The current epoch, counted from 0.
+        batch: The next batch of the epoch, counted from 0.
+        videos: Number of videos trained on so far, over all processes.
+        seconds: Training time so far.
     """
-    content = io.BytesIO()
-    torch.save(dict(state), content)
-    write_atomically(path, content.getvalue(), durable=True)
+
+    epoch: int = 0
+    batch: int = 0
+    videos: int = 0
+    seconds: float = 0.0
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save_checkpoint` wrote; no code in it is run.
+@dataclass(frozen=True)
+class TrainingStatus:
+    """Progress and provenance of a training.
 
-    Raises:
-        StoreError: damaged, or no checkpoint of a training.
+    Attributes:
+        position: How far it has progressed.
+        data: What identifies the training data, and the initial weights where they come from a file.
+        validation: Scores of the last validation, by metric.
+        environment: Device, number of processes, software and machine.
     """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        if not {"settings", "data", "place", "networks", "optimisers"} <= set(state):
-            raise ValueError("it holds something else")
-    except Exception as error:  # what a damaged file makes the reader stumble over has no common class
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+    position: TrainingPosition
+    data: Mapping[str, Any]
+    validation: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training.
+
+    Attributes:
+        settings: `TrainSettings.identity` of the training.
+        status: Progress and provenance.
+        networks: State dictionaries by name.
+        optimisers: State dictionaries by the name of the network.
+    """
+
+    settings: Mapping[str, Any]
+    status: TrainingStatus
+    networks: Mapping[str, Any]
+    optimisers: Mapping[str, Any]
+
+    def check_same_training(self, path: Path, settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """Check that a training with these settings and data may resume from the checkpoint.
+
+        Args:
+            path: Of the checkpoint, for the message.
+            settings: `TrainSettings.identity`.
+            data: As in `TrainingStatus`.
+
+        Raises:
+            StoreError: Settings or data differ; the message has the keys and both values.
+        """
+        stored, current = {**self.settings, **self.status.data}, {**settings, **data}
+        keys = [key for key in {**stored, **current} if stored.get(key) != current.get(key)]
+        if not keys:
+            return
+        differences = "; ".join(f"{key} was {stored.get(key)}, is {current.get(key)}" for key in keys[:_MAX_LISTED])
+        more = f"; and {len(keys) - _MAX_LISTED} more" if len(keys) > _MAX_LISTED else ""
         raise StoreError(
-            f"{path}: no checkpoint of a training, or damaged ({reason}); remove it to begin again, or choose another "
-            "folder with out="
-        ) from error
-    return state
-
-
-def check_same_training(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with a checkpoint of other settings or data.
-
-    Raises:
-        StoreError: with the keys that differ and both values.
-    """
-    keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-    if keys:
-        told = "; ".join(f"{key} was {then.get(key)}, is {now.get(key)}" for key in keys[:_LISTED])
-        more = f"; and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-        raise StoreError(
-            f"{path}: a training with other settings ({told}{more}); choose another folder with out=, or give the same "
-            "settings to go on"
+            f"{path}: a training with other settings ({differences}{more}); choose another folder with out=, or use "
+            "the same settings to resume it"
         )
 
 
-def export_generator(
-    generator: nn.Module,
-    path: Path,
-    card: Mapping[str, Any],
-    *,
-    seen: Mapping[str, str] | None = None,
-    half: bool = False,
-    prefix: str = "model.",
-) -> Path:
-    """Write a generator as safetensors, and its card beside it as JSON.
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint completely or not at all; on a full disk the previous file stays.
 
     Args:
-        path: ends on ``.safetensors``; the card gets ``.json``.
-        card: anything JSON can hold; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
-        seen: how photographs were shown to it and what it makes of them: ``enlarge``, ``photograph`` and, of a
-            generator of a single frame, ``phase``, as in the settings; kept in the file's metadata, where the encoder
-            finds it.
-        half: store float16.
-        prefix: of all keys; with the default those of a generator are pix2pixHD's, ``model.{i}.*``.
-
-    Returns:
-        the path of the card.
+        path: Of the file.
+        checkpoint: Its tensors and plain values are stored.
 
     Raises:
-        StoreError: a weight is not finite (in half precision), or the file can't be written.
+        StoreError: The file can't be written.
     """
-    kind = torch.float16 if half else torch.float32
-    tensors: dict[str, Tensor] = {}
-    for key, value in generator.state_dict().items():
-        stored = value.detach().to("cpu", kind).contiguous()
-        if not stored.isfinite().all():
-            raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
-        tensors[f"{prefix}{key}"] = stored
-    # One note, because several would be written in any order.
-    content = save(tensors, {"seen": canonical_json(dict(seen)).decode()} if seen else None)
-    facts = {
-        "file": path.name,
-        "sha256": sha256(content),
-        "bytes": len(content),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+    status = checkpoint.status
+    content = io.BytesIO()
+    state = {
+        "networks": checkpoint.networks,
+        "optimisers": checkpoint.optimisers,
+        "settings": dict(checkpoint.settings),
+        "data": dict(status.data),
+        "place": asdict(status.position),
+        "quality": dict(status.validation),
+        "made_on": dict(status.environment),
     }
-    write_atomically(path, content)
-    written = path.with_suffix(".json")
-    write_atomically(written, json.dumps({**facts, **card}, indent=1, ensure_ascii=False).encode() + b"\n")
-    return written
+    torch.save(state, content)
+    write_atomically(path, content.getvalue(), durable=True)
+
+
+def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
+    """Read a checkpoint; code in the file is never executed.
+
+    Args:
+        path: Of the file.
+        device: Of the tensors.
+
+    Raises:
+        StoreError: The file is damaged, or not a checkpoint of a training.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not set(state) >= _REQUIRED_KEYS:
+            raise ValueError("it has other content")
+        status = TrainingStatus(
+            TrainingPosition(**state["place"]), state["data"], state.get("quality", {}), state.get("made_on", {})
+        )
+    except Exception as error:  # damaged files raise errors without a common class
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise StoreError(
+            f"{path}: not a checkpoint of a training, or damaged ({reason}); remove it to start again, or choose "
+            "another folder with out="
+        ) from error
+    return Checkpoint(state["settings"], status, state["networks"], state["optimisers"])

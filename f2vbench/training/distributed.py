@@ -1,4 +1,4 @@
-"""Several processes that train one generator, as started by ``torchrun``."""
+"""Data-parallel training in several processes that ``torchrun`` starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import distributed, nn
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did: NCCL between GPUs, gloo between CPUs."""
+    """Join the process group of torchrun, if there is one: NCCL for GPUs, gloo for CPUs."""
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield
         return
@@ -24,41 +24,42 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The GPU of this process's number on its machine, where torchrun started one for each."""
+    """The GPU of this process where torchrun started several on a machine; otherwise ``device``."""
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
 
 
 def rank() -> int:
-    """This process's number; 0 when it is alone."""
+    """Number of this process; 0 for a single process."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes train together; 1 when this one is alone."""
+    """Number of processes that train together; 1 for a single process."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace gradients by their mean over all processes; each process holds an equal share of the batch."""
+    """Replace gradients by their mean over all processes, which have equal shares of the batch."""
     if world_size() == 1:
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    average(gradients)
+    average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 def average(tensors: list[torch.Tensor]) -> None:
-    """Replace tensors, of any shapes but one type, by their mean over all processes, in one exchange."""
+    """Replace tensors of one dtype by their mean over all processes, in one exchange."""
     if world_size() == 1 or not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     distributed.all_reduce(flat)
     flat /= world_size()
-    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+    means = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, mean in zip(tensors, means, strict=True):
         tensor.copy_(mean.view_as(tensor))
 
 
 def wait_for_all() -> None:
+    """Wait until all processes have arrived here."""
     if world_size() > 1:
         distributed.barrier()

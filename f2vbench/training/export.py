@@ -1,113 +1,156 @@
-"""A training's generator as a weights file with its card, at its end or from its newest checkpoint."""
+"""Export of a trained network with its card, at the end of a training or from its newest checkpoint."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from f2vbench.config.parsing import build
 from f2vbench.errors import StoreError
-from f2vbench.training.checkpoints import check_same_training, export_generator, load_checkpoint
+from f2vbench.training.checkpoints import CHECKPOINT, TrainingStatus, load_checkpoint
 from f2vbench.training.distributed import world_size
-from f2vbench.training.learners import Learner, learner_of
+from f2vbench.training.methods import TrainingMethod, build_method
 from f2vbench.training.repro_command import training_command
 from f2vbench.training.settings import TrainSettings
+from f2vbench.utils.files import canonical_json, sha256, write_atomically
 from f2vbench.utils.system import machine, software
 
-CHECKPOINT = "checkpoint.pt"
 SETTINGS = "settings.yaml"
 EXPORT = "generator.safetensors"
 
 
-def made_on(device: torch.device) -> dict[str, Any]:
-    """What a training runs on, JSON-able: device, processes, software, machine."""
+def training_environment(device: torch.device) -> dict[str, Any]:
+    """Device, number of processes, software and machine of this training, JSON-serialisable."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {"device": name, "processes": world_size(), "software": software(), "machine": machine()}
 
 
-def export(
-    learner: Learner,
-    settings: TrainSettings,
-    path: Path,
-    state: Mapping[str, Any],
-    *,
-    half: bool,
-) -> Path:
-    """Write what a training exports, its moving average where there is one, and its card.
+def export_training(
+    method: TrainingMethod, settings: TrainSettings, path: Path, status: TrainingStatus, *, half: bool
+) -> None:
+    """Write the trained network (its moving average, where there is one) and its card.
 
     Args:
-        learner: whose networks are exported.
-        path: the weights file; the card gets ``.json``.
-        state: as a checkpoint holds it: ``place`` (``epoch``, ``videos``, ``seconds``), ``data`` (what identifies the
-            data set), ``quality`` (of the last validation, by metric), ``made_on``.
-        half: store float16.
+        method: ``method.networks.best`` is exported.
+        settings: Of the training.
+        path: The weights file; the card has the suffix ``.json``.
+        status: Progress and provenance, for the card.
+        half: Store float16.
 
     Raises:
-        StoreError: weights that are not finite, or a file that can't be written.
+        StoreError: A weight is not finite, or a file can't be written.
     """
-    place = state["place"]
     card = {
         "model": settings.model,
-        "architecture": dict(learner.architecture()),
+        "architecture": dict(method.architecture()),
         "weights": "moving average" if settings.ema else "last step",
         "command": training_command(settings),
-        "settings": settings.in_use(),
-        "data": dict(state["data"]),
-        "epochs": place["epoch"],
-        "videos": place["videos"],
-        "seconds": round(place["seconds"], 1),
-        "validation": dict(state["quality"]),
-        **state.get("made_on", {}),
+        "settings": settings.used(),
+        "data": dict(status.data),
+        "epochs": status.position.epoch,
+        "videos": status.position.videos,
+        "seconds": round(status.position.seconds, 1),
+        "validation": dict(status.validation),
+        **status.environment,
     }
-    export_generator(learner.networks.best, path, card, seen=settings.seen(), half=half, prefix=learner.prefix)
-    return path
+    network, metadata = method.networks.best, settings.input_metadata()
+    export_network(network, path, card, input_metadata=metadata, half=half, prefix=method.prefix)
 
 
 def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = False) -> Path:
-    """Export from the newest checkpoint in a run folder.
+    """Export the network of the newest checkpoint in a run folder.
 
     Args:
-        out: the file to write (by default ``generator.safetensors`` in the run folder); its card goes beside it.
-        half: store float16.
+        folder: The run folder.
+        out: The weights file (default: ``generator.safetensors`` in the run folder); the card is written beside it.
+        half: Store float16.
 
     Returns:
-        the weights file. Its card tells the whole epochs that the generator has seen.
+        The weights file. Its card has the number of complete epochs.
 
     Raises:
-        StoreError: no checkpoint there, a damaged one, one of other settings than the folder's, weights that are not
-            finite, or a file that can't be written.
-        SettingsError: the settings file of the folder can't be read.
+        StoreError: There is no checkpoint, it is damaged, it has other settings than the folder, a weight is not
+            finite, or a file can't be written.
+        SettingsError: The settings file of the folder is invalid.
     """
-    settings = _settings_of(folder)
-    checkpoint = folder / CHECKPOINT
-    state = load_checkpoint(checkpoint, torch.device("cpu"))
-    check_same_training(checkpoint, state["settings"], settings.decisive())
-    learner = learner_of(settings, torch.device("cpu"), bf16=False)
-    learner.networks.load_state(state)
-    return export(learner, settings, out if out is not None else folder / EXPORT, state, half=half)
+    settings = _read_settings(folder)
+    path = folder / CHECKPOINT
+    checkpoint = load_checkpoint(path, torch.device("cpu"))
+    checkpoint.check_same_training(path, settings.identity(), checkpoint.status.data)
+    method = build_method(settings, torch.device("cpu"), bf16=False)
+    method.networks.load(checkpoint)
+    exported = out if out is not None else folder / EXPORT
+    export_training(method, settings, exported, checkpoint.status, half=half)
+    return exported
 
 
-def _settings_of(folder: Path) -> TrainSettings:
-    """The settings that a run folder holds.
+def export_network(
+    network: nn.Module,
+    path: Path,
+    card: Mapping[str, Any],
+    *,
+    input_metadata: Mapping[str, str] | None = None,
+    half: bool = False,
+    prefix: str = "model.",
+) -> None:
+    """Write a network as safetensors, and its card beside it as JSON.
+
+    Args:
+        network: Its state dictionary is written.
+        path: Ends with ``.safetensors``; the card has the suffix ``.json``.
+        card: Any JSON-serialisable content; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
+        input_metadata: `TrainSettings.input_metadata`. It is stored in the metadata of the file, where the encoder
+            reads it.
+        half: Store float16.
+        prefix: Of all keys; with the default, a generator has pix2pixHD's keys ``model.{i}.*``.
 
     Raises:
-        StoreError: it holds no training.
-        SettingsError: they are not ones of this version.
+        StoreError: A weight is not finite (in half precision), or a file can't be written.
+    """
+    dtype = torch.float16 if half else torch.float32
+    tensors: dict[str, Tensor] = {}
+    for key, value in network.state_dict().items():
+        stored = value.detach().to("cpu", dtype).contiguous()
+        if not stored.isfinite().all():
+            raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
+        tensors[f"{prefix}{key}"] = stored
+    # A single metadata entry, because safetensors writes several in random order.
+    content = save(tensors, {"seen": canonical_json(dict(input_metadata)).decode()} if input_metadata else None)
+    facts = {
+        "file": path.name,
+        "sha256": sha256(content),
+        "bytes": len(content),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+    }
+    write_atomically(path, content)
+    card_text = json.dumps({**facts, **card}, indent=1, ensure_ascii=False)
+    write_atomically(path.with_suffix(".json"), card_text.encode() + b"\n")
+
+
+def _read_settings(folder: Path) -> TrainSettings:
+    """The settings of a run folder.
+
+    Raises:
+        StoreError: The folder is not a run folder with a checkpoint, or the settings can't be read.
+        SettingsError: The settings are invalid in this version.
     """
     missing = [name for name in (SETTINGS, CHECKPOINT) if not (folder / name).is_file()]
     if missing:
         raise StoreError(
-            f"{folder}: no run folder of a training with a checkpoint ({' and '.join(missing)} missing); a checkpoint "
-            "is written after each epoch and every save_minutes"
+            f"{folder}: not a run folder with a checkpoint ({' and '.join(missing)} missing); a training writes a "
+            "checkpoint after each epoch and every save_minutes"
         )
     try:
         values = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
         if not isinstance(values, dict):
-            raise ValueError("it holds no keys")
+            raise ValueError("it has no keys")
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise StoreError(f"{folder / SETTINGS}: can't be read ({' '.join(str(error).split())})") from error
     return build(TrainSettings, values)

@@ -1,34 +1,25 @@
-"""The chain of windows that makes a video: what each one sees, what it has to predict, and the knowledge mask."""
+"""Windows of three frames, by which a video is predicted autoregressively, and the knowledge mask of a video."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from f2vbench.encoders.global_generator import WINDOW, roll_out
-
-__all__ = [
-    "KNOWLEDGE_THRESHOLD",
-    "WINDOW",
-    "knowledge_mask",
-    "roll_out",
-    "truth_probability",
-    "window_input",
-    "window_target",
-]
+from f2vbench.encoders.global_generator import WINDOW
 
 KNOWLEDGE_THRESHOLD = 45
-"""Grey levels (of 255) by which first and last frame have to differ, strictly (MICCAI paper, section 3.0.2)."""
+"""Grey levels (of 255) by which first and last frame must differ, strictly (MICCAI paper, section 3.0.2)."""
 
 _STAGES = 10
 
 
 def window_input(photograph: Tensor, previous: Tensor | None) -> Tensor:
-    """What the generator sees: the photograph and the three frames before; in window 0 the photograph twice.
+    """The generator's input of a window: the photograph and the three preceding frames.
 
     Args:
         photograph: (n, 3, h, w) in [−1, 1].
-        previous: (n, 3, h, w), predictions of the window before (or the true frames they stand for); None at the start.
+        previous: (n, 3, h, w), the prediction of the preceding window, or the true frames in its place (teacher
+            forcing). None for window 0, where the photograph replaces the frames.
 
     Returns:
         (n, 6, h, w).
@@ -37,25 +28,35 @@ def window_input(photograph: Tensor, previous: Tensor | None) -> Tensor:
 
 
 def window_target(frames: Tensor, window: int) -> Tensor:
-    """The true frames that window n (from 0) predicts: n + 1, n + 2 and n + 3, counted from 1, the last one repeated.
+    """The true frames of window n (from 0): n + 1, n + 2 and n + 3, counted from 1; the last frame is repeated.
 
     Args:
         frames: (n, t, h, w).
+        window: 0 to t − 1.
 
     Returns:
         (n, 3, h, w).
+
+    Raises:
+        ValueError: The video has no such window.
     """
     last = frames.shape[1] - 1
     if not 0 <= window <= last:
         raise ValueError(f"window={window}: a video of {last + 1} frames has windows 0 to {last}")
-    return frames[:, [min(window + ahead, last) for ahead in range(WINDOW)]]
+    return frames[:, [min(window + offset, last) for offset in range(WINDOW)]]
 
 
-def truth_probability(videos: int, start: float, end: float, over: int | None) -> float:
-    """How probably a window sees true frames in place of its predecessor's, after so many training videos.
+def teacher_forcing_probability(videos: int, start: float, end: float, over: int | None) -> float:
+    """Probability that a window receives true frames instead of the prediction of the preceding window.
 
-    1/P rises in ten equal stages from 1/start to 1/end during ``over`` videos, then P is 0: with 1/2, 1/11 and 1000,
-    the released code's 1/2, 1/3, …, 1/11, a hundred videos each. With ``over`` None it stays ``start``.
+    Scheduled sampling: 1/P rises in ten equal stages from 1/start to 1/end during ``over`` videos; then P is 0. With
+    1/2, 1/11 and 1000 these are the released code's 1/2, 1/3, …, 1/11, for a hundred videos each.
+
+    Args:
+        videos: Number of videos that the network was trained on so far.
+        start: Probability of the first stage.
+        end: Probability of the last stage.
+        over: Number of videos in all stages; None for ``start`` in the whole training.
     """
     if over is None:
         return start
@@ -66,15 +67,17 @@ def truth_probability(videos: int, start: float, end: float, over: int | None) -
 
 
 def knowledge_mask(frames: Tensor, threshold: float = KNOWLEDGE_THRESHOLD) -> Tensor:
-    """Where first and last frame differ by more than ``threshold`` of 255 grey levels: vessels that fill, lesions
-    that leak (MICCAI paper, section 2.2).
+    """Mask of the pixels that change during the angiogram: vessels that fill and lesions that leak.
+
+    MICCAI paper, section 2.2.
 
     Args:
         frames: (n, t, h, w) in [−1, 1].
+        threshold: Grey levels of 255 by which first and last frame must differ, strictly.
 
     Returns:
-        (n, 1, h, w), float32 of 0 and 1.
+        float32 (n, 1, h, w), 1 inside and 0 outside.
     """
-    # Whole grey levels, so that "strictly more" means the same as on 8-bit images.
+    # Whole grey levels, so that "strictly more" means the same as for 8-bit images.
     first, last = ((frames[:, [index]].float() + 1) * 127.5 for index in (0, -1))
     return ((first.round() - last.round()).abs() > threshold).float()

@@ -1,9 +1,10 @@
-"""The optimiser steps on a batch of videos: one a window, as in the released code, without gradients through time."""
+"""The training step of angiogram generators: one optimiser step for each window, without gradients through time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,29 +12,56 @@ from torch import Tensor, nn
 
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE
 from f2vbench.training import losses
-from f2vbench.training.data.batches import VideoBatch
-from f2vbench.training.discriminator import forward_layers
+from f2vbench.training.data.video_loader import VideoBatch
 from f2vbench.training.distributed import average, average_gradients
-from f2vbench.training.frame_windows import truth_probability, window_input, window_target
+from f2vbench.training.frame_windows import teacher_forcing_probability, window_input, window_target
+from f2vbench.training.generator_features import forward_layers
 from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.settings import TrainSettings
-from f2vbench.training.trained_networks import Networks
+from f2vbench.training.trained_networks import GeneratorNetworks
 
-Terms = dict[str, Tensor]
+Losses = dict[str, Tensor]
 
 
-class VideoStep:
-    """Trains networks on one batch of videos at a time.
+@dataclass(frozen=True)
+class _Window:
+    """One window of a batch.
 
-    Nothing is computed twice that can be shared: a discriminator sees fake and real, whole and masked, in one pass
-    that serves its own loss, the generator's and feature matching; the generated frames are encoded once for both
-    PatchNCE losses, and the keys of both in one pass without gradients.
-
-    All chance comes from (seed, epoch, index of the video, window), so a training that goes on is the same training,
-    and videos can be shared out between processes in any way.
+    Attributes:
+        batch: Photographs and masks.
+        inputs: (n, inputs, h, w), what the generator receives.
+        real: (n, outputs, h, w), the true frames.
+        sampler: Draws the patches of PatchNCE.
+        rngs: The random numbers of each video in this window.
+        pixel_losses_only: Leave out all other losses.
     """
 
-    def __init__(self, settings: TrainSettings, networks: Networks, device: torch.device, bf16: bool):
+    batch: VideoBatch
+    inputs: Tensor
+    real: Tensor
+    sampler: PatchSampler
+    rngs: Sequence[np.random.Generator]
+    pixel_losses_only: bool
+
+
+class GeneratorStep:
+    """Trains the networks on one batch of videos at a time.
+
+    Shared computations are made once. A discriminator receives generated and true frames, whole and masked, in one
+    pass, which serves its own loss, the generator's loss and feature matching. The generated frames are encoded once
+    for both PatchNCE losses, and the keys of both in one pass without gradients.
+
+    All random numbers depend on (seed, epoch, index of the video, window). A resumed training is therefore the same
+    training, and the videos of a batch may be distributed over processes in any way.
+
+    Args:
+        settings: Of the training.
+        networks: Trained in place.
+        device: Of the networks.
+        bf16: Autocast to bfloat16.
+    """
+
+    def __init__(self, settings: TrainSettings, networks: GeneratorNetworks, device: torch.device, bf16: bool):
         self._settings = settings
         self._networks = networks
         self._device = device
@@ -44,42 +72,44 @@ class VideoStep:
         )
 
     def __call__(self, batch: VideoBatch, epoch: int, videos: int) -> dict[str, float]:
-        """One pass over a batch.
+        """Train on the windows of a batch.
 
         Args:
-            epoch: part of the random numbers' seed.
-            videos: how many training videos went before, for the share of true frames as input.
+            batch: Photographs and frames.
+            epoch: Part of the seed of all random numbers.
+            videos: Number of videos trained on so far, for the probability of teacher forcing.
 
         Returns:
-            the losses, unweighted, averaged over windows and videos, and ``contrast``, the generated
-            frames' mean standard deviation over space. A value that is not finite means that training diverged.
+            The losses without their weights, averaged over windows and videos, and ``contrast``, the mean standard
+            deviation of the generated frames over space. A value that is not finite means divergence.
         """
         batch = batch.to(self._device)
-        told: list[Terms] = []
-        everything = epoch >= self._settings.pixel_epochs
-        windows = self._windows(batch, epoch, videos)
+        window_losses: list[Losses] = []
+        pixel_losses_only = epoch < self._settings.pixel_epochs
+        windows = self._draw_windows(batch, epoch, videos)
         previous = window_target(batch.frames, windows[0] - 1) if windows[0] else None
         sampler = PatchSampler(batch.mask if self._settings.loss.nce_patches == "in-mask" else None)
         for window in windows:
             rngs = [np.random.default_rng([self._settings.seed, epoch, index, window]) for index in batch.indices]
             if previous is not None and window > windows[0]:
-                previous = self._sometimes_truth(previous, batch, window, videos, rngs)
-            target = self._target(batch, window)
-            previous, terms = self._window(self._input(batch, previous), target, batch, sampler, rngs, everything)
-            told.append(terms)
-        table = torch.stack([torch.stack([terms[name] for name in told[0]]) for terms in told]).mean(0)
-        average([table])
-        return dict(zip(told[0], table.tolist(), strict=True))
+                previous = self._teacher_forcing(previous, batch, window, videos, rngs)
+            inputs, real = self._input(batch, previous), self._target(batch, window)
+            previous, terms = self._train_window(_Window(batch, inputs, real, sampler, rngs, pixel_losses_only))
+            window_losses.append(terms)
+        names = list(window_losses[0])
+        means = torch.stack([torch.stack([terms[name] for name in names]) for terms in window_losses]).mean(0)
+        average([means])
+        return dict(zip(names, means.tolist(), strict=True))
 
-    def _windows(self, batch: VideoBatch, epoch: int, videos: int) -> range:
-        """The windows that a batch is trained on: all, or one of the videos' equal parts, which begins with true
-        frames; the same for all processes."""
+    def _draw_windows(self, batch: VideoBatch, epoch: int, videos: int) -> range:
+        """The windows to train on: all, or one of the equal parts of the videos; the same for all processes."""
         if not self._is_video:
             return range(1)
-        frames, taken = batch.frames.shape[1], min(self._settings.windows, batch.frames.shape[1])
-        draw = np.random.default_rng([self._settings.seed, epoch, videos, frames])
-        start = int(draw.integers(frames // taken)) * taken
-        return range(start, start + taken)
+        frames = batch.frames.shape[1]
+        count = min(self._settings.windows, frames)
+        rng = np.random.default_rng([self._settings.seed, epoch, videos, frames])
+        start = int(rng.integers(frames // count)) * count
+        return range(start, start + count)
 
     @property
     def _is_video(self) -> bool:
@@ -93,92 +123,99 @@ class VideoStep:
             return window_target(batch.frames, window)
         return batch.frames[:, [LAST_FRAME_OF_PHASE[self._settings.phase]]]
 
-    def _sometimes_truth(
+    def _teacher_forcing(
         self, previous: Tensor, batch: VideoBatch, window: int, videos: int, rngs: Sequence[np.random.Generator]
     ) -> Tensor:
-        """The frames before a window: as generated, or now and then the true ones."""
-        chosen = self._settings
-        probability = truth_probability(videos, chosen.truth_start, chosen.truth_end, chosen.truth_videos)
-        truth = torch.tensor([rng.random() < probability for rng in rngs], device=previous.device)
-        return torch.where(truth[:, None, None, None], window_target(batch.frames, window - 1), previous)
+        """The frames that precede a window: the generated ones, or at random the true ones."""
+        settings = self._settings
+        probability = teacher_forcing_probability(
+            videos, settings.truth_start, settings.truth_end, settings.truth_videos
+        )
+        forced = torch.tensor([rng.random() < probability for rng in rngs], device=previous.device)
+        return torch.where(forced[:, None, None, None], window_target(batch.frames, window - 1), previous)
 
-    def _window(
-        self,
-        seen: Tensor,
-        real: Tensor,
-        batch: VideoBatch,
-        sampler: PatchSampler,
-        rngs: Sequence[np.random.Generator],
-        everything: bool,
-    ) -> tuple[Tensor, Terms]:
-        """One step of all networks (or, without ``everything``, of the generator on its pixel losses); returns the
-        generated frames without gradients, and the losses."""
-        settings, networks, weights = self._settings, self._networks, self._settings.loss
-        wanted = (weights.attention_layer,) if weights.attention and everything else ()
-        with self._arithmetic():
-            out, kept = self._forward(networks.generator, seen, wanted, checkpointing=settings.checkpointing)
-        fake = out.float()
-        terms: Terms = {}
-        if networks.discriminator is not None and everything:
-            terms |= self._judge(networks.discriminator, batch, fake, real)
-        if weights.attention and everything:
-            activation = kept[weights.attention_layer]
-            terms["attention"] = losses.attention_loss(activation, batch.mask, weights.attention_variant)
-        if networks.heads is not None and everything:
-            with self._arithmetic():
-                keys = (batch.photograph, real)
-                multiply = batch.mask if weights.nce_patches == "masked-input" else None
-                up, sp = patch_nce_losses(networks.generator, networks.heads, fake, keys, sampler, rngs, multiply)
-            terms |= {"nce_photograph": up, "nce_truth": sp}
-        if weights.gradient_variance and everything:
-            terms["gradient_variance"] = losses.gradient_variance_loss(fake, real)
+    def _train_window(self, window: _Window) -> tuple[Tensor, Losses]:
+        """One step of all networks; returns the generated frames without gradients, and the losses."""
+        settings, weights = self._settings, self._settings.loss
+        layers = (weights.attention_layer,) if weights.attention and not window.pixel_losses_only else ()
+        with self._autocast():
+            output, maps = self._forward(
+                self._networks.generator, window.inputs, layers, checkpointing=settings.checkpointing
+            )
+        fake = output.float()
+        terms: Losses = {}
+        if not window.pixel_losses_only:
+            terms |= self._adversarial_losses(window, fake)
+            if weights.attention:
+                activation = maps[weights.attention_layer]
+                terms["attention"] = losses.attention_loss(activation, window.batch.mask, weights.attention_variant)
+            terms |= self._nce_losses(window, fake)
+            if weights.gradient_variance:
+                terms["gradient_variance"] = losses.gradient_variance_loss(fake, window.real)
         if weights.pixel:
-            terms["pixel"] = losses.pixel_loss(fake, real, batch.inside)
+            terms["pixel"] = losses.pixel_loss(fake, window.real, window.batch.fov_mask)
         if weights.squared:
-            terms["squared"] = losses.squared_loss(fake, real, batch.inside)
-        if weights.perceptual and self._vgg is not None and everything:
-            with self._arithmetic():
-                terms["perceptual"] = losses.perceptual_loss(fake, real, self._vgg)
+            terms["squared"] = losses.squared_loss(fake, window.real, window.batch.fov_mask)
+        if weights.perceptual and self._vgg is not None and not window.pixel_losses_only:
+            with self._autocast():
+                terms["perceptual"] = losses.perceptual_loss(fake, window.real, self._vgg)
         self._optimise(terms)
         terms["contrast"] = fake.detach().std((2, 3)).mean()
         return fake.detach(), {name: value.detach() for name, value in terms.items()}
 
-    def _judge(self, discriminator: nn.Module, batch: VideoBatch, fake: Tensor, real: Tensor) -> Terms:
-        """Losses from the discriminators' verdicts on fake and real, whole and, if so set, masked."""
+    def _adversarial_losses(self, window: _Window, fake: Tensor) -> Losses:
+        """Losses from the discriminators' maps of generated and true frames, whole and, if set, masked."""
+        discriminator = self._networks.discriminator
+        if discriminator is None:
+            return {}
+        batch, real = window.batch, window.real
         views = [fake, real]
         if self._settings.loss.masked_discriminators:
             views += [fake * batch.mask, real * batch.mask]
         pairs = torch.cat([torch.cat([batch.photograph, view], 1) for view in views])
-        with self._arithmetic():
-            judged = discriminator(pairs)
-        parts = [[[layer.chunk(len(views))[view] for layer in scale] for scale in judged] for view in range(len(views))]
+        with self._autocast():
+            maps = discriminator(pairs)
+        by_view = [[[layer.chunk(len(views))[view] for layer in scale] for scale in maps] for view in range(len(views))]
         terms: dict[str, list[Tensor]] = {"discriminator": [], "gan": []}
-        for of_fake, of_real in zip(parts[0::2], parts[1::2], strict=True):
-            terms["discriminator"].append(losses.lsgan_discriminator_loss(of_fake, of_real))
-            terms["gan"].append(losses.lsgan_generator_loss(of_fake))
+        for fake_maps, real_maps in zip(by_view[0::2], by_view[1::2], strict=True):
+            terms["discriminator"].append(losses.lsgan_discriminator_loss(fake_maps, real_maps))
+            terms["gan"].append(losses.lsgan_generator_loss(fake_maps))
             if self._settings.loss.feature_matching:
-                matching = losses.feature_matching_loss(of_fake, of_real)
+                matching = losses.feature_matching_loss(fake_maps, real_maps)
                 terms.setdefault("feature_matching", []).append(matching)
         return {name: torch.stack(values).sum() for name, values in terms.items()}
 
-    def _optimise(self, terms: Terms) -> None:
-        """Gradients of both sides from the one graph, each for its own parameters, then the steps."""
+    def _nce_losses(self, window: _Window, fake: Tensor) -> Losses:
+        networks, batch = self._networks, window.batch
+        if networks.heads is None:
+            return {}
+        multiply = batch.mask if self._settings.loss.nce_patches == "masked-input" else None
+        keys = (batch.photograph, window.real)
+        with self._autocast():
+            photograph, truth = patch_nce_losses(
+                networks.generator, networks.heads, fake, keys, window.sampler, window.rngs, multiply
+            )
+        return {"nce_photograph": photograph, "nce_truth": truth}
+
+    def _optimise(self, terms: Losses) -> None:
+        """Compute the gradients of generator and discriminators from one graph, then take all optimiser steps."""
         networks, weights = self._networks, self._settings.loss
         for optimiser in networks.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         if networks.discriminator is not None and "discriminator" in terms:
-            own = list(networks.discriminator.parameters())
-            terms["discriminator"].backward(retain_graph=True, inputs=own)
+            parameters: list[nn.Parameter] = list(networks.discriminator.parameters())
+            torch.autograd.backward(terms["discriminator"], retain_graph=True, inputs=parameters)
         total = torch.stack(
             [getattr(weights, name) * value for name, value in terms.items() if name != "discriminator"]
         ).sum()
-        joined = networks.heads is not None and {"nce_photograph", "nce_truth"} & terms.keys()
-        heads = list(networks.heads.parameters()) if networks.heads is not None and joined else []
-        total.backward(inputs=[*networks.generator.parameters(), *heads])
+        parameters = list(networks.generator.parameters())
+        if networks.heads is not None and {"nce_photograph", "nce_truth"} & terms.keys():
+            parameters += networks.heads.parameters()
+        torch.autograd.backward(total, inputs=parameters)
         average_gradients(networks.parameters())
         for optimiser in networks.optimisers.values():
             optimiser.step()
         networks.update_average()
 
-    def _arithmetic(self) -> AbstractContextManager[object]:
+    def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)

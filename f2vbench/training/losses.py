@@ -1,7 +1,6 @@
-"""The losses of Fundus2Video and its relatives, each a function of tensors.
+"""The losses of Fundus2Video, Fundus2FA and pix2pixHD, except PatchNCE.
 
-``judged`` is what a `MultiScaleDiscriminator` gives: maps by scale and layer, the last one its verdict. Frames are
-(n, c, h, w) in [−1, 1], masks (n, 1, h, w) of 0 and 1. All are computed in float32 and return a scalar.
+Frames are (n, c, h, w) in [−1, 1], masks (n, 1, h, w) of 0 and 1. All losses are computed in float32 and are scalars.
 """
 
 from __future__ import annotations
@@ -19,41 +18,56 @@ from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
-Judged = Sequence[Sequence[Tensor]]
+DiscriminatorMaps = Sequence[Sequence[Tensor]]
+"""The output of `MultiScaleDiscriminator`: maps by scale and layer, the last one of a scale is its prediction."""
 
 _VGG_LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 _VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
-def lsgan_generator_loss(fake: Judged) -> Tensor:
-    """Least-squares GAN: mean (D(fake) − 1)², summed over scales (Mao et al. 2017)."""
+def lsgan_generator_loss(fake: DiscriminatorMaps) -> Tensor:
+    """Least-squares GAN loss of the generator: mean (D(fake) − 1)², summed over scales (Mao et al. 2017).
+
+    Args:
+        fake: Discriminator maps of generated frames.
+    """
     return torch.stack([(scale[-1].float() - 1).square().mean() for scale in fake]).sum()
 
 
-def lsgan_discriminator_loss(fake: Judged, real: Judged) -> Tensor:
-    """Half of mean D(fake)² + mean (D(real) − 1)², summed over scales."""
-    of_fake = torch.stack([scale[-1].float().square().mean() for scale in fake]).sum()
-    return (of_fake + lsgan_generator_loss(real)) / 2
+def lsgan_discriminator_loss(fake: DiscriminatorMaps, real: DiscriminatorMaps) -> Tensor:
+    """Least-squares GAN loss of the discriminators: half of mean D(fake)² + mean (D(real) − 1)², summed over scales.
+
+    Args:
+        fake: Discriminator maps of generated frames.
+        real: Discriminator maps of true frames.
+    """
+    fake_loss = torch.stack([scale[-1].float().square().mean() for scale in fake]).sum()
+    return (fake_loss + lsgan_generator_loss(real)) / 2
 
 
-def feature_matching_loss(fake: Judged, real: Judged) -> Tensor:
-    """L1 between a discriminator's inner maps of fake and real, both masked or neither: summed over layers, mean over
-    scales (pix2pixHD, eq. 4). The real maps get no gradient."""
+def feature_matching_loss(fake: DiscriminatorMaps, real: DiscriminatorMaps) -> Tensor:
+    """L1 distance of the discriminators' inner maps, summed over layers, mean over scales (pix2pixHD, eq. 4).
+
+    Args:
+        fake: Discriminator maps of generated frames.
+        real: Discriminator maps of true frames, with the same mask; they receive no gradient.
+    """
     terms = [
-        (mine.float() - other.detach().float()).abs().mean()
+        (fake_map.float() - real_map.detach().float()).abs().mean()
         for fake_scale, real_scale in zip(fake, real, strict=True)
-        for mine, other in zip(fake_scale[:-1], real_scale[:-1], strict=True)
+        for fake_map, real_map in zip(fake_scale[:-1], real_scale[:-1], strict=True)
     ]
     return torch.stack(terms).sum() / len(fake)
 
 
 def attention_loss(activation: Tensor, mask: Tensor, variant: Literal["masked", "full"] = "masked") -> Tensor:
-    """Mean (A − m)², A the rectified mean over channels of the generator's last activation (MICCAI paper, eq. 1).
+    """Mean (A − m)², where A is the rectified mean over channels of a late activation (MICCAI paper, eq. 1).
 
     Args:
-        activation: (n, c, h, w), of the layer `forward_layers` kept.
-        variant: ``masked`` multiplies by the mask first, as in the MICCAI paper: attention outside costs nothing.
-            ``full`` penalises it too.
+        activation: (n, c, h, w), a map that `forward_layers` returns.
+        mask: The mask m.
+        variant: ``masked`` multiplies A by the mask first, as in the MICCAI paper, so that attention outside is not
+            penalised. ``full`` penalises it too.
     """
     attention = activation.float().mean(1, keepdim=True)
     if variant == "masked":
@@ -62,45 +76,61 @@ def attention_loss(activation: Tensor, mask: Tensor, variant: Literal["masked", 
 
 
 def gradient_variance_loss(fake: Tensor, real: Tensor, patch: int = 12) -> Tensor:
-    """Mean squared difference of the gradients' variances in patches (Abrahamyan et al. 2022), x and y added.
+    """Mean squared difference of the variances of Sobel gradients in patches, x plus y (Abrahamyan et al. 2022).
 
-    Sobel gradients of every frame; patches of ``patch`` × ``patch`` pixels side by side from the upper left corner,
-    what remains at the far edges is left out; variances with n − 1.
+    Patches do not overlap and start at the upper left corner; incomplete ones at the far edges are left out. Variances
+    have the divisor n − 1.
+
+    Args:
+        fake: Generated frames.
+        real: True frames.
+        patch: Side of the patches in pixels.
 
     Raises:
-        ValueError: the frames are smaller than a patch.
+        ValueError: The frames are smaller than a patch.
     """
     if min(fake.shape[-2:]) < patch:
-        raise ValueError(f"frames of {tuple(fake.shape[-2:])} pixels hold no {patch} × {patch} patch")
-    mine, other = (_patch_variances(frames.float(), patch) for frames in (fake, real))
-    return (mine - other).square().mean(0).sum()
+        raise ValueError(f"frames of {tuple(fake.shape[-2:])} pixels are smaller than a patch of {patch} × {patch}")
+    fake_variances, real_variances = (_patch_variances(frames.float(), patch) for frames in (fake, real))
+    return (fake_variances - real_variances).square().mean(0).sum()
 
 
 def _patch_variances(frames: Tensor, patch: int) -> Tensor:
-    """(patches of all frames, 2): variance of the horizontal and the vertical Sobel gradient."""
+    """Variance of the horizontal and the vertical Sobel gradient, (patches of all frames, 2)."""
     sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=frames.device)
-    single = frames.reshape(-1, 1, *frames.shape[-2:])
-    gradients = functional.conv2d(single, torch.stack([sobel, sobel.T])[:, None], padding=1)
+    single_channel = frames.reshape(-1, 1, *frames.shape[-2:])
+    gradients = functional.conv2d(single_channel, torch.stack([sobel, sobel.T])[:, None], padding=1)
     patches = gradients.unfold(2, patch, patch).unfold(3, patch, patch).flatten(4)
     return patches.var(-1).movedim(1, -1).reshape(-1, 2)
 
 
-def pixel_loss(fake: Tensor, real: Tensor, inside: Tensor) -> Tensor:
-    """Mean absolute difference inside each image's field of view, in the frames' units; 0 where there is no field."""
-    return _mean_inside((fake.float() - real).abs(), inside)
+def pixel_loss(fake: Tensor, real: Tensor, fov_mask: Tensor) -> Tensor:
+    """Mean absolute error inside the field of view of each image, mean over images; 0 for an empty field of view.
 
-
-def squared_loss(fake: Tensor, real: Tensor, inside: Tensor) -> Tensor:
-    """Mean squared difference inside each image's field of view; 0 where there is no field.
-
-    Its least is the expected frame, so that a vessel which may be there is shown as bright as it is probable; the
-    absolute difference is least without it, where it is rather not there than there.
+    Args:
+        fake: Generated frames.
+        real: True frames.
+        fov_mask: The field of view.
     """
-    return _mean_inside((fake.float() - real).square(), inside)
+    return _masked_mean((fake.float() - real).abs(), fov_mask)
 
 
-def _mean_inside(difference: Tensor, inside: Tensor) -> Tensor:
-    weight = inside.float().expand_as(difference)
+def squared_loss(fake: Tensor, real: Tensor, fov_mask: Tensor) -> Tensor:
+    """Mean squared error inside the field of view of each image, mean over images; 0 for an empty field of view.
+
+    The squared error is minimal for the expected frame: an uncertain vessel is as bright as it is probable. The
+    absolute error is minimal for the median frame, which lacks every vessel with a probability below one half.
+
+    Args:
+        fake: Generated frames.
+        real: True frames.
+        fov_mask: The field of view.
+    """
+    return _masked_mean((fake.float() - real).square(), fov_mask)
+
+
+def _masked_mean(difference: Tensor, mask: Tensor) -> Tensor:
+    weight = mask.float().expand_as(difference)
     return ((difference * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
@@ -110,35 +140,37 @@ def perceptual_loss(
     extractor: Callable[[Tensor], Sequence[Tensor]],
     weights: Sequence[float] = _VGG_WEIGHTS,
 ) -> Tensor:
-    """Weighted L1 between feature maps of fake and real (Johnson et al. 2016; weights of pix2pixHD).
+    """Weighted L1 distance of feature maps (Johnson et al. 2016; default weights of pix2pixHD).
 
     Args:
-        extractor: (n, 3, h, w) in [−1, 1] → feature maps. Three frames go in as one image's channels; a single one
-            three times.
+        fake: Generated frames, three or one. Three frames are the channels of one image; a single one is repeated.
+        real: True frames; they receive no gradient.
+        extractor: (n, 3, h, w) in [−1, 1] → feature maps.
+        weights: Of the maps.
     """
-    mine = extractor(fake if fake.shape[1] == 3 else fake.expand(-1, 3, -1, -1))
+    fake_maps = extractor(fake if fake.shape[1] == 3 else fake.expand(-1, 3, -1, -1))
     with torch.no_grad():
-        other = extractor(real if real.shape[1] == 3 else real.expand(-1, 3, -1, -1))
-    pairs = zip(weights, mine, other, strict=True)
+        real_maps = extractor(real if real.shape[1] == 3 else real.expand(-1, 3, -1, -1))
+    pairs = zip(weights, fake_maps, real_maps, strict=True)
     return torch.stack([weight * (a.float() - b.float()).abs().mean() for weight, a, b in pairs]).sum()
 
 
 class Vgg19Features(nn.Module):
-    """ReLU maps 1_1, 2_1, 3_1, 4_1 and 5_1 of VGG19, (n, 3, h, w) in [−1, 1] → five maps, without gradients of its own.
+    """Feature extractor of the perceptual loss: the maps relu1_1, 2_1, 3_1, 4_1 and 5_1 of VGG19, with fixed weights.
 
     Args:
-        path: torchvision's ImageNet weights, ``vgg19-dcbb9e9d.pth`` (or ``features.*`` of it as safetensors).
+        path: torchvision's ImageNet weights, ``vgg19-dcbb9e9d.pth`` (or its ``features.*`` as safetensors).
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no VGG19.
+        WeightsError: The file is missing or damaged, or is not a VGG19.
     """
 
     def __init__(self, path: Path):
         super().__init__()
         if not path.is_file():
             raise WeightsError(
-                f"loss.vgg={path}: no such file; download torchvision's vgg19-dcbb9e9d.pth and give "
-                "its path, or switch the perceptual loss off with loss.perceptual=0"
+                f"loss.vgg={path}: no such file; download torchvision's vgg19-dcbb9e9d.pth and set loss.vgg to its "
+                "path, or switch the perceptual loss off with loss.perceptual=0"
             )
         allow_missing_torchvision_ops()
         from torchvision.models.vgg import cfgs, make_layers
@@ -156,6 +188,7 @@ class Vgg19Features(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (n, 3, h, w) in [−1, 1] to five feature maps."""
         maps = []
         x = ((x + 1) / 2 - self.mean) / self.std
         for index, layer in enumerate(self.features):

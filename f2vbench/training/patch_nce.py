@@ -1,12 +1,14 @@
-"""PatchNCE with a knowledge mask: a patch of the generated frames and the patch at the same place of the photograph
-(UP) or of the true frames (SP) are to look alike to the generator's own encoder, other places of the image are not.
+"""PatchNCE with a knowledge mask.
 
-Park et al. 2020 (CUT), eq. 2; MICCAI paper, eqs. 2 to 4. Three ways of using the mask, by the words of the settings:
+The generator's own encoder is trained to give similar features to a patch of the generated frames and the patch at
+the same position of the photograph (UP) or of the true frames (SP), and different features to other positions.
 
-- ``masked-input``: images are multiplied by it first (the papers). Patches outside it become nearly the same, so that
-  negatives equal positives there; an all-zero mask gives ln 256 and no gradient of use.
-- ``in-mask``: images stay whole, and patches are drawn inside the mask.
-- ``everywhere``: no mask, the plain PatchNCE.
+Park et al. 2020 (CUT), eq. 2; MICCAI paper, eqs. 2 to 4. The setting ``loss.nce_patches`` has three uses of the mask:
+
+- ``masked-input``: images are multiplied by the mask first (the papers). Patches outside it become nearly equal, so
+  that negatives equal positives there; an all-zero mask gives ln 256 and no useful gradient.
+- ``in-mask``: images are not changed, and patches are drawn inside the mask.
+- ``everywhere``: no mask, plain PatchNCE.
 """
 
 from __future__ import annotations
@@ -19,32 +21,70 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.training.discriminator import NCE_LAYERS, ProjectionHeads, forward_layers
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.training.generator_features import NCE_LAYERS, forward_layers
 
 TEMPERATURE = 0.07
 PATCHES = 256
-_FEW = 16  # with fewer patches inside the mask, there are hardly any negatives
+_MINIMUM_PATCHES = 16  # fewer patches inside the mask give hardly any negatives
+
+
+class ProjectionHeads(nn.Module):
+    """A two-layer MLP for each compared layer, which projects patch features (Park et al. 2020, CUT).
+
+    Args:
+        channels: Of each compared map.
+        width: Of the projections.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 256):
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(count, width), nn.ReLU(), nn.Linear(width, width)) for count in channels
+        )
+
+    def forward(self, layer: int, patches: Tensor) -> Tensor:
+        """Project patch features to unit length.
+
+        Args:
+            layer: Position of the map among the compared ones, from 0.
+            patches: (n, channels).
+
+        Returns:
+            float32 (n, width), each row of length 1.
+        """
+        return functional.normalize(self.heads[layer](patches).float(), dim=1)
+
+
+def nce_channels(shape: GeneratorShape) -> list[int]:
+    """Channels of the maps of `NCE_LAYERS`."""
+    return [shape.inputs, *(shape.ngf * factor for factor in (2, 4, 8, 16))]
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Cross-entropy of telling a patch's counterpart from the other patches of the same image.
+    """Cross-entropy of identifying the key of each query among all keys of the same image.
 
     Args:
-        query, key: (patches, width), of length 1; row i of both is the same place. The key gets no gradient.
+        query: (patches, width), rows of length 1.
+        key: As ``query``; row i is the same position. It receives no gradient.
+        temperature: Of the softmax.
+
+    Returns:
+        A scalar.
     """
     with torch.autocast(query.device.type, enabled=False):
-        likeness = query @ key.detach().T / temperature
-    return functional.cross_entropy(likeness, torch.arange(len(query), device=query.device))
+        similarity = query @ key.detach().T / temperature
+    return functional.cross_entropy(similarity, torch.arange(len(query), device=query.device))
 
 
 class PatchSampler:
-    """Draws the places where images' patches are compared, without repetition.
+    """Draws positions of patches without replacement.
 
     Args:
-        mask: (n, 1, h, w); where to draw, or None for everywhere. In a smaller map a place counts as inside when any of
-            its pixels is; in the padded map of layer 0 the padding counts as outside. An image with fewer than 16
-            places inside is drawn from everywhere.
-        patches: how many places of an image, at most.
+        mask: (n, 1, h, w), where to draw, or None for everywhere. In a smaller map a position is inside if any of its
+            pixels is; in the padded map of layer 0 the padding is outside. Positions of an image with fewer than 16
+            of them inside are drawn everywhere.
+        patches: Largest number of positions in an image.
     """
 
     def __init__(self, mask: Tensor | None = None, patches: int = PATCHES):
@@ -53,26 +93,36 @@ class PatchSampler:
         self._inside: dict[tuple[int, int], list[np.ndarray]] = {}
 
     def draw(self, height: int, width: int, rngs: Sequence[np.random.Generator]) -> list[np.ndarray]:
-        """Flat indices into a map of this size, for each image with its own random numbers."""
-        chosen = []
-        for image, rng in enumerate(rngs):
-            places = None if self._mask is None else self._places(self._mask, height, width)[image]
-            if places is None or len(places) < _FEW:
-                chosen.append(rng.choice(height * width, min(self._patches, height * width), replace=False))
-            else:
-                chosen.append(rng.choice(places, min(self._patches, len(places)), replace=False))
-        return chosen
+        """Flat indices into maps of a size.
 
-    def _places(self, mask: Tensor, height: int, width: int) -> list[np.ndarray]:
-        """Flat indices of the places inside, for each image; kept, because a video's windows share its mask."""
-        if (height, width) not in self._inside:
-            tall, wide = mask.shape[-2:]
-            if height >= tall and width >= wide:
-                top, left = (height - tall) // 2, (width - wide) // 2
-                fitted = functional.pad(mask, (left, width - wide - left, top, height - tall - top))
+        Args:
+            height: Of the map.
+            width: Of the map.
+            rngs: The random numbers of each image.
+
+        Returns:
+            For each image an int64 array of its positions.
+        """
+        drawn = []
+        for image, rng in enumerate(rngs):
+            inside = None if self._mask is None else self._positions_inside(self._mask, height, width)[image]
+            if inside is None or len(inside) < _MINIMUM_PATCHES:
+                drawn.append(rng.choice(height * width, min(self._patches, height * width), replace=False))
             else:
-                fitted = functional.adaptive_max_pool2d(mask, (height, width))
-            self._inside[height, width] = [np.flatnonzero(image) for image in fitted.flatten(1).cpu().numpy()]
+                drawn.append(rng.choice(inside, min(self._patches, len(inside)), replace=False))
+        return drawn
+
+    def _positions_inside(self, mask: Tensor, height: int, width: int) -> list[np.ndarray]:
+        """Flat indices inside the mask, for each image; stored, because the windows of a video share its mask."""
+        if (height, width) not in self._inside:
+            mask_height, mask_width = mask.shape[-2:]
+            if height >= mask_height and width >= mask_width:
+                top, left = (height - mask_height) // 2, (width - mask_width) // 2
+                padding = (left, width - mask_width - left, top, height - mask_height - top)
+                resized = functional.pad(mask, padding)
+            else:
+                resized = functional.adaptive_max_pool2d(mask, (height, width))
+            self._inside[height, width] = [np.flatnonzero(image) for image in resized.flatten(1).cpu().numpy()]
         return self._inside[height, width]
 
 
@@ -87,44 +137,49 @@ def patch_nce_losses(
 ) -> list[Tensor]:
     """Mean PatchNCE over layers and images, for each kind of key.
 
-    The generated frames are encoded once, with gradients; all keys in one batch, without. Every layer and image draws
-    the same places for all kinds of key.
+    The generated frames are encoded once, with gradients; all keys are encoded in one batch, without. Each layer and
+    image draws the same positions for all kinds of key.
 
     Args:
-        generator: whose front part encodes; images fill its six channels by being given twice.
-        fake: (n, c, h, w), the queries.
-        keys: images of the same size: the photograph for UP, the true frames for SP.
-        rngs: one an image.
-        multiply: (n, 1, h, w), the mask of ``masked-input``.
+        generator: Its first layers encode the images, which are repeated to fill its input channels.
+        heads: Projection heads of the compared layers.
+        fake: (n, c, h, w), the generated frames.
+        keys: Images of the same size: the photograph for UP, the true frames for SP.
+        sampler: Draws the positions.
+        rngs: The random numbers of each image.
+        multiply: (n, 1, h, w), the mask of ``masked-input``, or None.
+
+    Returns:
+        A scalar for each kind of key.
     """
     encoder = cast(nn.Sequential, generator[: NCE_LAYERS[-1] + 1])
     channels = next(layer.in_channels for layer in encoder if isinstance(layer, nn.Conv2d))
-    images = [_to_channels(image, channels) for image in (fake, *keys)]
+    images = [_fill_channels(image, channels) for image in (fake, *keys)]
     if multiply is not None:
         images = [image * multiply for image in images]
-    # With gradients first: autocast keeps the weights it has cast, and those cast without gradients would have none.
-    _, maps = forward_layers(encoder, images[0], NCE_LAYERS)
+    # With gradients first: autocast caches cast weights, and those cast without gradients would have none.
+    _, query_maps = forward_layers(encoder, images[0], NCE_LAYERS)
     with torch.no_grad():
         _, key_maps = forward_layers(encoder, torch.cat(images[1:]), NCE_LAYERS)
     count = len(fake)
     losses: list[list[Tensor]] = [[] for _ in keys]
     for position, layer in enumerate(NCE_LAYERS):
-        height, width = maps[layer].shape[-2:]
-        for image, chosen in enumerate(sampler.draw(height, width, rngs)):
-            places = torch.from_numpy(chosen).to(fake.device)
-            query = heads(position, _patches(maps[layer][image], places))
-            for kind, told in enumerate(losses):
+        height, width = query_maps[layer].shape[-2:]
+        for image, drawn in enumerate(sampler.draw(height, width, rngs)):
+            indices = torch.from_numpy(drawn).to(fake.device)
+            query = heads(position, _patch_features(query_maps[layer][image], indices))
+            for kind, kind_losses in enumerate(losses):
                 with torch.no_grad():
-                    key = heads(position, _patches(key_maps[layer][kind * count + image], places))
-                told.append(patch_nce(query, key))
-    return [torch.stack(told).mean() for told in losses]
+                    key = heads(position, _patch_features(key_maps[layer][kind * count + image], indices))
+                kind_losses.append(patch_nce(query, key))
+    return [torch.stack(kind_losses).mean() for kind_losses in losses]
 
 
-def _patches(features: Tensor, places: Tensor) -> Tensor:
-    """(c, h, w) at flat indices → (places, c)."""
-    return features.flatten(1).index_select(1, places).T
+def _patch_features(features: Tensor, indices: Tensor) -> Tensor:
+    """(c, h, w) at flat indices → (indices, c)."""
+    return features.flatten(1).index_select(1, indices).T
 
 
-def _to_channels(image: Tensor, channels: int) -> Tensor:
-    """A photograph or frames, repeated until they fill the generator's input."""
+def _fill_channels(image: Tensor, channels: int) -> Tensor:
+    """A photograph or frames, repeated to the number of input channels."""
     return image.repeat(1, channels // image.shape[1], 1, 1)

@@ -1,4 +1,4 @@
-"""What presets, models and ablations set, unless the user says otherwise: keys of `TrainSettings`."""
+"""Values of `TrainSettings` that presets, models and ablations set; keys that the user sets have priority."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 PRESETS["mini"] = overlay(
     PRESETS["f2v"],
     {
-        # Twice as large, thin vessels are wide enough to pass the generator's narrow bottleneck of stride 16.
-        "photograph": "normalised",  # else crops of darker or brighter parts are not what whole squares have there
+        # At twice their size, thin vessels pass the generator's narrow bottleneck of stride 16.
+        "photograph": "normalised",  # otherwise crops of dark or bright regions differ from whole squares
         "enlarge": 2,
         "crop": 256,
         "ngf": 10,
@@ -115,7 +115,7 @@ PRESETS["mini"] = overlay(
         "scales": 2,
         "epochs": 31,
         "flat_epochs": 21,
-        "pixel_epochs": 26,  # a small generator learns where vessels are four times as fast without an adversary
+        "pixel_epochs": 26,  # a small generator learns vessels four times as fast without discriminators
         "windows": 6,
         "eyes": 50,
         "renew": 8,
@@ -127,9 +127,9 @@ PRESETS["mini"] = overlay(
         "loss": {"gan": 0.5, "feature_matching": 5.0, "gradient_variance": 1.0, "pixel": 0.0, "squared": 20.0},
     },
 )
-"""What a preset sets unless the user says otherwise. `paper`: as the MICCAI paper has it (its losses and weights, its
-learning rate of 2e-3, read as falling to zero in steps of 50 iterations). `released`: as the released code, with its
-defects corrected. `f2v`: ours. `mini`: ours, small enough for a CPU."""
+"""Presets of the angiogram generators. `paper`: losses, weights and learning rate of the MICCAI paper; its rate of 2e-3
+is read as decaying to zero in steps of 50 iterations. `released`: the released code with its defects corrected. `f2v`:
+the default of f2vbench. `mini`: small enough for a CPU."""
 
 MAE_PRESETS: dict[str, dict[str, Any]] = {
     "f2v": {
@@ -167,8 +167,9 @@ MAE_PRESETS["mini"] = overlay(
         "mae": {"width": 192, "depth": 12, "decoder_width": 96, "decoder_depth": 2},
     },
 )
-"""The same for `model=mae`. `f2v`: ViT-B with the decoder, optimiser, rate and augmentation of He et al. 2022; half
-their epochs. `mini`: 5.4 M parameters; its steps are few, so its rate is higher than their 1.5e-4 × batch / 256."""
+"""Presets of `model=mae`. `f2v`: ViT-B with the decoder, optimiser, learning rate and augmentation of He et al. 2022,
+for half of their epochs. `mini`: 5.4 M parameters; it has few steps and therefore a higher learning rate than their
+1.5e-4 × batch / 256."""
 
 _PIX2PIXHD = {**_NO_MASK, "gan": 1.0, "feature_matching": 10.0}
 MODELS: dict[str, dict[str, Any]] = {
@@ -177,7 +178,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "pix2pixhd": {"pixel_epochs": 0, "loss": {**_PIX2PIXHD, "gradient_variance": 0.0, "pixel": 0.0, "squared": 0.0}},
     "mae": {},
 }
-"""What a model changes of a preset. fundus2fa is pix2pixHD with the gradient-variance loss (Shi et al. 2023);
+"""Changes of a model to its preset. fundus2fa is pix2pixHD with the gradient-variance loss (Shi et al. 2023);
 pix2pixhd has the losses of Wang et al. 2018."""
 
 _NO_NCE = {"nce_photograph": 0.0, "nce_truth": 0.0}
@@ -190,10 +191,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "lesion-mask": {"mask": "lesions"},
     "all": {},
 }
-"""Rows of the ablation in the MICCAI paper's Table 1: what they take from a preset. No mask technique, each one alone,
-all of them with lesion labels in place of the knowledge mask, all."""
+"""Rows of the ablation in Table 1 of the MICCAI paper, as changes to a preset: no mask technique, each technique alone,
+all of them with lesion labels instead of the knowledge mask, and all of them."""
 
 
 def presets_of(model: object) -> dict[str, dict[str, Any]]:
-    """The presets that a model has."""
+    """The presets of a model, by name."""
     return MAE_PRESETS if model == "mae" else PRESETS

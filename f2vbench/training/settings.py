@@ -1,4 +1,4 @@
-"""Keys of the verb that trains generators."""
+"""Keys of `f2vbench train`. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,56 +13,62 @@ from f2vbench.training.presets import ABLATIONS, MODELS, PRESETS, presets_of
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
+Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
+
 FRAMES = 12
 """Frames of a video."""
-NOT_DECISIVE = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
-NOT_DECISIVE |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
-"""Keys, dotted, that do not decide what is learnt; data are identified by their content."""
 
-Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
+NOT_IN_IDENTITY = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
+NOT_IN_IDENTITY |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
+"""Dotted keys that do not affect the trained weights, or (``data``, ``start``) are identified by file content."""
 
 
 class LossSettings(Settings):
     """Weights of the losses, 0 for off, and their variants."""
 
     gan: float = Field(2.0, ge=0, description="weight of the least-squares GAN loss, summed over scales")
-    feature_matching: float = Field(0.0, ge=0, description="weight of the discriminators' feature matching")
-    masked_discriminators: bool = Field(True, description="discriminators judge the frames times the mask as well")
-    attention: float = Field(4.0, ge=0, description="weight of the knowledge-boosted attention")
+    feature_matching: float = Field(0.0, ge=0, description="weight of the discriminators' feature-matching loss")
+    masked_discriminators: bool = Field(
+        True, description="the discriminators also receive the frames multiplied by the mask"
+    )
+    attention: float = Field(4.0, ge=0, description="weight of the knowledge-boosted attention loss")
     attention_variant: Literal["masked", "full"] = Field(
-        "masked", description="masked: attention outside the mask costs nothing (MICCAI paper); full: it costs too"
+        "masked",
+        description="masked: attention outside the mask is not penalised (MICCAI paper); full: it is penalised too",
     )
     attention_layer: Literal[36, 38] = Field(
-        38, description="generator layer that is the attention: 38, the last convolution, or 36, the map it reads"
+        38,
+        description="generator layer whose activation is the attention: 38, the last convolution, or 36, its input",
     )
     nce_photograph: float = Field(1.0, ge=0, description="weight of PatchNCE between photograph and frames (UP)")
     nce_truth: float = Field(1.0, ge=0, description="weight of PatchNCE between true and generated frames (SP)")
     nce_patches: Literal["masked-input", "in-mask", "everywhere"] = Field(
-        "masked-input", description="use of the mask: multiplied into the images, patches drawn inside it, or none"
+        "masked-input",
+        description="use of the mask in PatchNCE: images are multiplied by it, patches are drawn inside it, or no mask",
     )
     perceptual: float = Field(0.0, ge=0, description="weight of the VGG19 perceptual loss; needs loss.vgg")
     vgg: Path | None = Field(None, description="VGG19 weights of torchvision, vgg19-dcbb9e9d.pth")
     gradient_variance: float = Field(0.0, ge=0, description="weight of the gradient-variance loss, 12 × 12 patches")
-    pixel: float = Field(0.0, ge=0, description="weight of the mean absolute difference inside the field of view")
-    squared: float = Field(0.0, ge=0, description="weight of the mean squared difference inside the field of view")
+    pixel: float = Field(0.0, ge=0, description="weight of the mean absolute error inside the field of view")
+    squared: float = Field(0.0, ge=0, description="weight of the mean squared error inside the field of view")
 
 
 class MaeSettings(Settings):
-    """The masked autoencoder. Heads are 64 channels wide in the encoder and 32 in the decoder."""
+    """The masked autoencoder. Attention heads have 64 channels in the encoder and 32 in the decoder."""
 
     width: int = Field(768, ge=64, multiple_of=64, description="model=mae: channels of the encoder (mini: 192)")
     depth: int = Field(12, ge=1, description="model=mae: blocks of the encoder")
     decoder_width: int = Field(512, ge=32, multiple_of=32, description="model=mae: channels of the decoder (mini: 96)")
     decoder_depth: int = Field(8, ge=1, description="model=mae: blocks of the decoder (mini: 2)")
-    mask: float = Field(0.75, gt=0, lt=1, description="model=mae: share of the patches that the encoder does not see")
+    mask: float = Field(0.75, gt=0, lt=1, description="model=mae: share of the patches that are masked")
 
 
-_OF_ANGIOGRAMS = frozenset(
+_ANGIOGRAM_KEYS = frozenset(
     {"ablation", "crop", "frames", "phase", "mask", "loss", "ngf", "ndf", "scales", "photograph", "enlarge"}
     | {"late_crop", "late_epochs", "pixel_epochs", "windows"}
     | {"truth_start", "truth_end", "truth_videos"}
 )
-_OF_MAE = frozenset({"mae"})
+_MAE_KEYS = frozenset({"mae"})
 
 
 class TrainSettings(Settings):
@@ -72,114 +78,137 @@ class TrainSettings(Settings):
 
     model: Model = Field(
         "fundus2video",
-        description="fundus2video: 12 frames in windows of 3; fundus2fa: one frame of the phase `phase`; pix2pixhd: "
-        "one frame with pix2pixHD's own losses; mae: a masked autoencoder of the photographs alone",
+        description="fundus2video: 12 frames, predicted in windows of 3; fundus2fa: one frame of the phase `phase`; "
+        "pix2pixhd: one frame with the losses of pix2pixHD; mae: a masked autoencoder of the photographs alone",
     )
     preset: Preset = Field(
         "f2v",
-        description="paper, released (its defects corrected), f2v (ours) or mini (CPU); model=mae has the last two",
+        description="paper, released (the released code, corrected), f2v (the default) or mini (for a CPU); model=mae "
+        "has f2v and mini",
     )
     ablation: Ablation = Field(
-        "all", description="the mask techniques alone or together, as in the ablation of the MICCAI paper"
+        "all", description="which mask techniques are used, as in the ablation of the MICCAI paper"
     )
     data: str = Field("phantom", description="phantom, a table in the released format, or a folder of cases")
-    out: Path | None = Field(None, description="run folder (default runs/<model>-<preset>); an unfinished one goes on")
+    out: Path | None = Field(
+        None, description="run folder (default runs/<model>-<preset>); an unfinished training in it is resumed"
+    )
     start: Path | None = Field(
         None,
-        description="weights to begin with, a file or a card's name, of the same model and widths, instead of random "
-        "ones; fundus2video takes those of a model of one frame as well",
+        description="initial weights, a file or the name of a weights card, of the same model and widths; by default "
+        "random weights. fundus2video also accepts a single-frame model",
     )
-    seed: int = Field(0, ge=0, description="initial weights, order, augmentation and sampling")
+    seed: int = Field(0, ge=0, description="of initial weights, order, augmentation and sampling")
     image_size: int = Field(512, ge=64, le=2048, multiple_of=16, description="side of the training images, pixels")
     photograph: Literal["plain", "normalised"] = Field(
-        "plain", description="normalised: the generator sees photographs less their local mean, over local contrast"
+        "plain",
+        description="input of the generator; normalised: photographs minus their local mean, divided by their local "
+        "contrast",
     )
     enlarge: Literal[1, 2, 4] = Field(
-        1, description="the generator sees squares enlarged so many times, so that thin vessels pass its bottleneck"
+        1, description="magnification of the squares for the generator, so that thin vessels pass its bottleneck"
     )
     crop: int | None = Field(
-        None, ge=64, multiple_of=16, description="side of random crops of the enlarged squares to train on; none: all"
+        None,
+        ge=64,
+        multiple_of=16,
+        description="side of random training crops of the magnified squares, pixels; none: whole squares",
     )
-    late_crop: int | None = Field(None, ge=64, multiple_of=16, description="side of the crops in the last epochs")
-    late_epochs: int = Field(0, ge=0, description="last epochs that see crops of late_crop, nearer to whole squares")
-    eyes: int = Field(200, ge=1, description="data=phantom: simulated eyes in an epoch, new ones in each")
+    late_crop: int | None = Field(
+        None, ge=64, multiple_of=16, description="side of the crops in the last epochs, pixels"
+    )
+    late_epochs: int = Field(0, ge=0, description="number of last epochs with crops of late_crop")
+    eyes: int = Field(200, ge=1, description="data=phantom: simulated eyes in an epoch")
     renew: int = Field(1, ge=1, description="data=phantom: epochs after which new eyes are simulated")
     split: list[float] = Field(
         [70, 15, 15], min_length=3, max_length=3, description="shares of patients for training, validation and test"
     )
     frames: Literal["uniform", "random"] = Field(
-        "random", description="how 4 frames are taken from each phase's: at equal distances, or by chance"
+        "random", description="selection of 4 training frames from each phase: at equal distances, or at random"
     )
     augment: Literal["none", "paper", "released", "f2v", "mae"] = Field(
         "f2v",
-        description="of training videos: crops, scales and flips of photograph and frames alike, colours of the "
-        "photograph alone; how much of each, by the preset's name; mae: crops of 20 to 100 % of the area, and flips",
+        description="augmentation of training videos, by the name of a preset: crops, scales and flips of photograph "
+        "and frames alike, colour changes of the photograph; mae: crops of 20 to 100 % of the area, and flips",
     )
     phase: Literal["arterial", "venous", "late"] = Field(
-        "venous", description="models of one frame: the last of the phase's four frames is the target"
+        "venous", description="single-frame models: the last of the phase's four frames is the target"
     )
     mask: Literal["knowledge", "lesions"] = Field("knowledge", description="the mask of all mask-guided losses")
     ngf: int = Field(64, ge=1, description="channels of the generator's first layer")
     ndf: int = Field(64, ge=1, description="channels of the discriminators' first layer")
-    scales: int = Field(3, ge=1, le=4, description="discriminators: at full size, half, a quarter, …")
+    scales: int = Field(3, ge=1, le=4, description="discriminators: at full resolution, half, a quarter, …")
     epochs: int = Field(50, ge=1, description="passes over the training videos")
     pixel_epochs: int = Field(
-        0, ge=0, description="first epochs with loss.pixel and loss.squared alone, before all others join"
+        0, ge=0, description="number of first epochs with loss.pixel and loss.squared alone, without the other losses"
     )
     windows: int = Field(
         12,
         ge=1,
         le=12,
-        description="windows in a row of a video that are trained on: one of its equal parts, by chance",
+        description="consecutive windows of a video in an epoch: all 12, or a random one of its equal parts",
     )
-    warmup_epochs: int = Field(0, ge=0, description="epochs in which the learning rate rises from zero, linearly")
-    flat_epochs: int = Field(0, ge=0, description="epochs at the full learning rate; then it falls to zero")
+    warmup_epochs: int = Field(0, ge=0, description="epochs in which the learning rate rises linearly from zero")
+    flat_epochs: int = Field(0, ge=0, description="epochs at the full learning rate, before it decays to zero")
     fall: Literal["linear", "cosine"] = Field(
-        "linear", description="how the learning rate falls: on a line, or as half a cosine"
+        "linear", description="decay of the learning rate: linear, or half a cosine"
     )
-    update_every: int | None = Field(None, ge=1, description="iterations between changes of the rate; default an epoch")
+    update_every: int | None = Field(
+        None, ge=1, description="iterations between changes of the learning rate; default an epoch"
+    )
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, for all networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="of Adam")
     beta2: float = Field(0.999, ge=0, lt=1, description="of Adam")
-    weight_decay: float = Field(0.0, ge=0, description="as in AdamW; not of biases and norms")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW, without biases and norms")
     batch_size: int = Field(1, ge=1, description="videos in a step, over all processes together")
-    truth_start: float = Field(0.5, gt=0, le=1, description="probability of true frames as a window's input, at first")
-    truth_end: float = Field(0.5, gt=0, le=1, description="and in the last of ten stages, after which it is 0")
-    truth_videos: int | None = Field(None, ge=10, description="videos the ten stages take; none: truth_start for ever")
+    truth_start: float = Field(
+        0.5, gt=0, le=1, description="initial probability of teacher forcing (true frames as the input of a window)"
+    )
+    truth_end: float = Field(
+        0.5, gt=0, le=1, description="probability of teacher forcing in the last of ten stages, after which it is 0"
+    )
+    truth_videos: int | None = Field(
+        None, ge=10, description="training videos in the ten stages; none: truth_start in the whole training"
+    )
     ema: float = Field(
-        0.0, ge=0, lt=1, description="decay of the averaged generator that is tested and exported; 0: off"
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, which is validated and exported; 0: no average",
     )
     loss: LossSettings = Field(LossSettings(), description="weights and variants of the losses")
     mae: MaeSettings = Field(MaeSettings(), description="the masked autoencoder")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="arithmetic of the networks: auto is bf16 on a GPU or CPU that has it, else float32"
+        "auto", description="arithmetic of the networks; auto: bf16 where the GPU or CPU supports it, else float32"
     )
-    threads: int = Field(1, ge=1, description="of a CPU; with one, going on gives the same bits, more are faster")
-    checkpointing: bool = Field(False, description="compute residual blocks twice and save the memory of their maps")
-    compile: bool = Field(False, description="torch.compile the networks: minutes at the start, faster steps")
-    workers: int = Field(0, ge=0, description="processes that prepare videos; 0: the training itself")
+    threads: int = Field(1, ge=1, description="CPU threads; with 1, a resumed training gives identical weights")
+    checkpointing: bool = Field(
+        False, description="recompute residual blocks in the backward pass, which saves memory and costs time"
+    )
+    compile: bool = Field(False, description="torch.compile the networks: a start of minutes, then faster steps")
+    workers: int = Field(0, ge=0, description="processes that prepare videos; 0: the training process itself")
     save_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints within an epoch")
-    validate_videos: int = Field(32, ge=1, description="validation videos that are measured after an epoch, at most")
+    validate_videos: int = Field(32, ge=1, description="largest number of validation videos after an epoch")
     validate_every: int = Field(1, ge=1, description="epochs between validations; the last epoch always has one")
-    samples: int = Field(4, ge=0, description="validation videos whose strips are drawn after an epoch")
+    samples: int = Field(4, ge=0, description="validation videos that are drawn after an epoch")
     export_half: bool = Field(False, description="export the generator in half precision")
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, values: Any) -> Any:
-        """The user's words over the ablation's, over the model's, over the preset's."""
+        """Fill in the preset, then the model, then the ablation, then the values of the user."""
         if not isinstance(values, dict):
             return values
         model = values.get("model", "fundus2video")
-        idle = sorted(key for key in flatten(values) if key.partition(".")[0] in _idle(model))
-        if idle:
-            raise ValueError(f"model={model} does not use {', '.join(idle)}: leave it out")
+        unused = sorted(key for key in flatten(values) if key.partition(".")[0] in _unused_keys(model))
+        if unused:
+            raise ValueError(f"model={model} does not use {', '.join(unused)}: leave it out")
         filled: dict[str, Any] = {}
         tables = (("preset", presets_of(model), "f2v"), ("model", MODELS, ""), ("ablation", ABLATIONS, ""))
-        for key, known, usual in tables:
-            name = values.get(key, usual)
-            filled = overlay(filled, known.get(name, {}) if isinstance(name, str) else {})
+        for key, table, default in tables:
+            name = values.get(key, default)
+            filled = overlay(filled, table.get(name, {}) if isinstance(name, str) else {})
         for key in ("truth_videos", "update_every", "crop", "late_crop"):
             if values.get(key) == "none":
                 values = {**values, key: None}
@@ -187,7 +216,7 @@ class TrainSettings(Settings):
             values = {**values, "split": re.split(r"[,/]", values["split"])}
         if values.get("crop", "") is None:
             filled |= {"late_crop": None, "late_epochs": 0}
-        filled |= _scaled_epochs(filled, values.get("epochs"))
+        filled |= _scaled_epoch_counts(filled, values.get("epochs"))
         return overlay(filled, values)
 
     @model_validator(mode="after")
@@ -210,90 +239,91 @@ class TrainSettings(Settings):
         return self
 
     def _check_mae(self) -> None:
-        """What a masked autoencoder can't be trained with."""
         patches = (self.image_size // 16) ** 2
         if not 1 <= round(patches * (1 - self.mae.mask)) < patches:
             raise ValueError(
-                f"mae.mask={self.mae.mask}: of {patches} patches at least one has to be seen and one hidden"
+                f"mae.mask={self.mae.mask}: of {patches} patches at least one must be visible and one masked"
             )
 
     def _check_generator(self) -> None:
-        """What the losses of a generator need, and which of them its model can have."""
+        """Check that the losses fit the model, and that crops and windows fit the videos."""
         if self.pixel_epochs and not (self.loss.pixel or self.loss.squared):
-            raise ValueError(f"pixel_epochs={self.pixel_epochs} needs loss.pixel or loss.squared above 0: give one")
+            raise ValueError(f"pixel_epochs={self.pixel_epochs} needs loss.pixel or loss.squared above 0: set one")
         if FRAMES % self.windows:
-            raise ValueError(f"windows={self.windows}: equal parts of {FRAMES} frames are of 1, 2, 3, 4, 6 or 12")
+            raise ValueError(f"windows={self.windows}: must divide {FRAMES} frames equally: 1, 2, 3, 4, 6 or 12")
         if self.late_epochs and not self.late_crop:
-            raise ValueError(f"late_epochs={self.late_epochs} needs late_crop=<side>, or leave it out")
+            raise ValueError(f"late_epochs={self.late_epochs} needs late_crop=<side>: set it, or leave late_epochs out")
         if self.late_crop and self.crop is None:
-            raise ValueError(f"late_crop={self.late_crop}: without crop= all epochs see whole squares; leave it out")
+            raise ValueError(f"late_crop={self.late_crop}: without crop= all epochs use whole squares; leave it out")
         for name in ("crop", "late_crop"):
-            side, most = getattr(self, name), self.image_size * self.enlarge
-            if side is not None and side > most:
-                raise ValueError(f"{name}={side} is larger than image_size × enlarge = {most}: lower it")
+            side, largest = getattr(self, name), self.image_size * self.enlarge
+            if side is not None and side > largest:
+                raise ValueError(f"{name}={side} is larger than image_size × enlarge = {largest}: lower it")
         if self.loss.perceptual and self.loss.vgg is None:
             raise ValueError(
-                f"loss.perceptual={self.loss.perceptual:g} needs weights of VGG19: download "
-                "torchvision's vgg19-dcbb9e9d.pth and give loss.vgg=<its path>, or leave it out: loss.perceptual=0"
+                f"loss.perceptual={self.loss.perceptual:g} needs weights of VGG19: download torchvision's "
+                "vgg19-dcbb9e9d.pth and set loss.vgg=<its path>, or switch the loss off with loss.perceptual=0"
             )
         if self.model != "fundus2video" and self.ablation != "all":
-            raise ValueError(f"ablation={self.ablation}: only model=fundus2video has mask techniques to leave out")
+            raise ValueError(f"ablation={self.ablation}: only model=fundus2video has mask techniques")
         if self.model != "fundus2video" and self.uses_mask():
             raise ValueError(
-                f"model={self.model} has one frame and no mask: leave the attention, PatchNCE and "
-                "masked discriminators off"
+                f"model={self.model} has one frame and no mask: switch attention, PatchNCE and masked discriminators "
+                "off"
             )
         if self.ablation == "attention" and not self.loss.attention:
-            raise ValueError(f"ablation=attention: preset={self.preset} has no attention loss; give loss.attention=4")
-        enough = ("gan", "pixel", "squared", "perceptual", "feature_matching")
-        if not any(getattr(self.loss, name) for name in enough):
-            raise ValueError(f"nothing to learn from: one of {', '.join('loss.' + n for n in enough)} must be above 0")
+            raise ValueError(f"ablation=attention: preset={self.preset} has no attention loss; set loss.attention=4")
+        main_losses = ("gan", "pixel", "squared", "perceptual", "feature_matching")
+        if not any(getattr(self.loss, name) for name in main_losses):
+            keys = ", ".join(f"loss.{name}" for name in main_losses)
+            raise ValueError(f"no loss compares frames with the truth: set one of {keys} above 0")
 
     @property
-    def phase_of_frame(self) -> str | None:
-        """Which phase the frame of a model of one frame is of; None for others."""
+    def single_frame_phase(self) -> str | None:
+        """The phase of a single-frame model; None for other models."""
         return self.phase if self.model in ("fundus2fa", "pix2pixhd") else None
 
     def uses_mask(self) -> bool:
-        """Whether any loss needs the mask."""
+        """Whether a loss uses the mask."""
         loss = self.loss
         needs = loss.attention or (self.uses_nce() and loss.nce_patches != "everywhere")
         return bool(needs or (self.uses_discriminators() and loss.masked_discriminators))
 
     def uses_nce(self) -> bool:
+        """Whether a PatchNCE loss is on."""
         return bool(self.loss.nce_photograph or self.loss.nce_truth)
 
     def uses_discriminators(self) -> bool:
+        """Whether a loss needs the discriminators."""
         return bool(self.loss.gan or self.loss.feature_matching)
 
-    def seen(self) -> dict[str, str]:
-        """How photographs are shown to the generator, and the phase of a single frame, as its file's metadata tell."""
-        phase = {} if self.phase_of_frame is None else {"phase": self.phase_of_frame}
+    def input_metadata(self) -> dict[str, str]:
+        """Preprocessing of the photographs, and the phase of a single-frame model, for the metadata of the export."""
+        phase = {} if self.single_frame_phase is None else {"phase": self.single_frame_phase}
         return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase}
 
     def folder(self) -> Path:
-        """The run folder: ``out``, or one named by model, preset and ablation."""
+        """The run folder: ``out``, or a name made of model, preset and ablation."""
         ablation = "" if self.ablation == "all" else f"-{self.ablation}"
         return self.out if self.out is not None else Path("runs") / f"{self.model}-{self.preset}{ablation}"
 
-    def in_use(self) -> dict[str, Any]:
-        """The settings without those that the model does not use, ready for JSON and YAML."""
-        return self.model_dump(mode="json", exclude=set(_idle(self.model)))
+    def used(self) -> dict[str, Any]:
+        """The settings that the model uses, nested, for JSON and YAML."""
+        return self.model_dump(mode="json", exclude=set(_unused_keys(self.model)))
 
-    def decisive(self) -> dict[str, Any]:
-        """The settings that decide what is learnt, flat; a training can go on only under the same."""
-        return {key: value for key, value in flatten(self.in_use()).items() if key not in NOT_DECISIVE}
+    def identity(self) -> dict[str, Any]:
+        """The settings that affect the trained weights, by dotted key; a training resumes only with equal ones."""
+        return {key: value for key, value in flatten(self.used()).items() if key not in NOT_IN_IDENTITY}
 
 
-def _scaled_epochs(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
-    """The preset's numbers of epochs of one kind, for another number of epochs in all."""
-    usual = preset.get("epochs")
-    if usual is None or not str(epochs).isdecimal():
+def _scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
+    """The preset's flat, pixel and late epochs, in proportion to another total number of epochs."""
+    total = preset.get("epochs")
+    if total is None or not str(epochs).isdecimal():
         return {}
-    kinds = ("flat_epochs", "pixel_epochs", "late_epochs")
-    return {kind: round(preset[kind] * int(epochs) / usual) for kind in kinds if kind in preset}
+    keys = ("flat_epochs", "pixel_epochs", "late_epochs")
+    return {key: round(preset[key] * int(epochs) / total) for key in keys if key in preset}
 
 
-def _idle(model: object) -> frozenset[str]:
-    """Keys that a model has no use for."""
-    return _OF_ANGIOGRAMS if model == "mae" else _OF_MAE
+def _unused_keys(model: object) -> frozenset[str]:
+    return _ANGIOGRAM_KEYS if model == "mae" else _MAE_KEYS

@@ -1,4 +1,4 @@
-"""From settings to a trained generator."""
+"""Training of a model from its settings."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ import torch
 
 from f2vbench.config.base import flatten
 from f2vbench.errors import SettingsError
-from f2vbench.training.data.dataset import CaseSet, open_cases
+from f2vbench.training.data.angiogram_dataset import LateCrop
+from f2vbench.training.data.augmentation import AUGMENTATIONS
+from f2vbench.training.data.dataset import DatasetSplits, open_dataset
+from f2vbench.training.data.options import ImageOptions, SamplingOptions, SimulationOptions, SplitShares
 from f2vbench.training.distributed import local_device, process_group, rank, world_size
-from f2vbench.training.settings import TrainSettings
+from f2vbench.training.settings import FRAMES, TrainSettings
 from f2vbench.training.trainer import Trainer
 from f2vbench.utils.device import torch_device, training_arithmetic
 from f2vbench.utils.progress import Progress, Silent
 
 
 def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
-    """Train a generator, or go on with its training, in this process or as one of those that torchrun started.
+    """Train a model, or resume its training, in this process or as one of the processes of torchrun.
+
+    Args:
+        settings: Of the training.
+        progress: Receives notes and the progress of the training.
 
     Returns:
-        the exported generator, in the run folder that `f2vbench.training.trainer` describes.
+        The exported weights file in the run folder (see `f2vbench.training.trainer`).
 
     Raises:
-        SettingsError: a GPU that is not there; a batch that the processes can't share equally.
-        DataError: data missing or not usable.
-        StoreError: the folder holds another training, or can't be written.
-        WeightsError: the perceptual loss has no weights.
-        TrainingError: training diverged or collapsed.
+        SettingsError: The GPU does not exist, or the processes can't share a batch equally.
+        DataError: Data is missing or unusable.
+        StoreError: The run folder holds another training, or can't be written.
+        WeightsError: The initial weights or those of the perceptual loss are missing or unusable.
+        TrainingError: The training diverged or collapsed.
     """
     device = local_device(torch_device(settings.device))
     if device.type == "cuda":
@@ -37,36 +44,47 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
     with process_group(device):
         if settings.batch_size % world_size():
             raise SettingsError(
-                f"batch_size={settings.batch_size}: {world_size()} processes share a step's videos equally; give a "
-                f"multiple of {world_size()}"
+                f"batch_size={settings.batch_size}: {world_size()} processes share a batch equally; use a multiple of "
+                f"{world_size()}"
             )
-        told = progress if progress is not None and rank() == 0 else Silent()
-        told.note(f"run folder: {settings.folder()}")
-        cases = open_training_cases(settings, told)
-        for note in cases.notes:
-            told.note(note)
+        reporter = progress if progress is not None and rank() == 0 else Silent()
+        reporter.note(f"run folder: {settings.folder()}")
+        datasets = open_training_data(settings, reporter)
+        for note in datasets.notes:
+            reporter.note(note)
         bf16 = training_arithmetic(settings.precision, device) == "bf16"
-        data = flatten({"data": cases.identity()})
-        return Trainer(settings, cases, device, bf16=bf16, data=data, progress=told).run()
+        identity = flatten({"data": datasets.identity()})
+        return Trainer(settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter).run()
 
 
-def open_training_cases(settings: TrainSettings, progress: Progress | None = None) -> CaseSet:
-    """The data set that settings name."""
+def open_training_data(settings: TrainSettings, progress: Progress | None = None) -> DatasetSplits:
+    """Open the data set of a training.
+
+    Args:
+        settings: Of the training.
+        progress: Receives the progress of the image checks.
+
+    Raises:
+        DataError: Data is missing or unusable.
+    """
+    late_crop = None
+    if settings.late_crop:
+        late_crop = LateCrop(settings.epochs - settings.late_epochs, settings.late_crop)
+    _, validation, test = settings.split
     whole = sum(settings.split)
-    return open_cases(
+    return open_dataset(
         settings.data,
-        size=settings.image_size,
+        ImageOptions(
+            size=settings.image_size,
+            enlarge=settings.enlarge,
+            crop=settings.crop,
+            late_crop=late_crop,
+            augmentation=AUGMENTATIONS[settings.augment],
+            shading_correction=settings.photograph == "normalised",
+        ),
         seed=settings.seed,
-        validation=settings.split[1] / whole,
-        test=settings.split[2] / whole,
-        augment=settings.augment,
-        sampling=settings.frames,
-        model_frames=0 if settings.model == "mae" else 12,
-        crop=settings.crop,
-        late_crop=(settings.epochs - settings.late_epochs, settings.late_crop) if settings.late_crop else None,
-        enlarge=settings.enlarge,
-        normalised=settings.photograph == "normalised",
-        eyes=settings.eyes,
-        renew=settings.renew,
+        sampling=SamplingOptions(frames=0 if settings.model == "mae" else FRAMES, training=settings.frames),
+        shares=SplitShares(validation / whole, test / whole),
+        simulation=SimulationOptions(settings.eyes, settings.renew),
         progress=progress,
     )

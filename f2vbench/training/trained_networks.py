@@ -1,4 +1,4 @@
-"""All networks of a training with their optimisers and the averaged generator."""
+"""The networks of a training with their optimisers and the moving average of the generator."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from f2vbench.encoders.global_generator import WINDOW, global_generator, initial
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
-from f2vbench.training.discriminator import MultiScaleDiscriminator, ProjectionHeads, initialise_normal, nce_channels
+from f2vbench.training.checkpoints import Checkpoint
+from f2vbench.training.discriminator import MultiScaleDiscriminator, initialise_normal
+from f2vbench.training.patch_nce import ProjectionHeads, nce_channels
 from f2vbench.training.settings import TrainSettings
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
-_FRONT, _OUTPUT = "1.weight", ("38.weight", "38.bias")
+_FIRST_WEIGHT, _LAST_LAYER = "1.weight", ("38.weight", "38.bias")
 
 
 def generator_shape(settings: TrainSettings) -> GeneratorShape:
-    """Three frames from photograph and three frames, or one frame from a photograph."""
+    """Channels of the generator: three frames from photograph and three frames, or one frame from a photograph."""
     inputs, outputs = (6, 3) if settings.model == "fundus2video" else (3, 1)
     return GeneratorShape(inputs, outputs, settings.ngf)
 
@@ -32,95 +34,110 @@ class TrainedNetworks:
     """Networks with their optimisers.
 
     Args:
-        networks: initialised, on the CPU, by name; ``generator`` is the one that is averaged, tested and exported.
+        networks: By name, initialised, on the CPU. The network ``generator`` is averaged, validated and exported.
+        settings: Of optimiser and moving average.
+        device: The networks are moved to it.
 
     Attributes:
-        average: the exponential moving average of the generator; None when ``ema`` is 0.
-        optimisers: AdamW (Adam when ``weight_decay`` is 0), by the network's name.
+        average: Exponential moving average of the generator; None where ``ema`` is 0.
+        optimisers: AdamW (Adam where ``weight_decay`` is 0) by the name of the network.
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], settings: TrainSettings, device: torch.device):
-        self._trained = dict(networks)
-        for network in self._trained.values():
+        self._networks = dict(networks)
+        for network in self._networks.values():
             network.to(device).train()
             for layer in network.modules():
-                # Not the transposed ones: with their weights in channels_last PyTorch 2.13 gives wrong gradients on a
-                # CPU (seen against float64 and finite differences).
+                # Transposed convolutions are left out: with channels_last weights PyTorch 2.13 computes wrong
+                # gradients on a CPU (compared with float64 and finite differences).
                 if isinstance(layer, nn.Conv2d):
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:
-            averaging = _averaging(settings.ema)
-            self.average = AveragedModel(networks["generator"], multi_avg_fn=averaging).requires_grad_(False)
+            update = _moving_average_update(settings.ema)
+            self.average = AveragedModel(networks["generator"], multi_avg_fn=update).requires_grad_(False)
         self.optimisers = {
             name: torch.optim.AdamW(
-                _decaying(network, settings.weight_decay),
+                _parameter_groups(network, settings.weight_decay),
                 settings.learning_rate,
                 (settings.beta1, settings.beta2),
                 weight_decay=settings.weight_decay,
                 fused=True,
             )
-            for name, network in self._trained.items()
+            for name, network in self._networks.items()
         }
 
     @property
     def best(self) -> nn.Module:
-        """The generator to test and export: the average where there is one."""
-        return self._trained["generator"] if self.average is None else self.average.module
+        """The generator to validate and export: the moving average, where there is one."""
+        return self._networks["generator"] if self.average is None else self.average.module
 
     def start_from(self, path: Path, prefix: str) -> None:
-        """Put a weights file into the generator and its average; all else stays as initialised.
+        """Load a weights file into the generator and its average; other networks keep their initialisation.
+
+        Fundus2Video also accepts a single-frame generator (`expand_to_windows`).
 
         Args:
-            prefix: of the file's keys, as exported.
-
-        Fundus2Video takes a generator of one frame as well (`for_windows`).
+            path: The weights file.
+            prefix: Of the keys in the file, as exported.
 
         Raises:
-            WeightsError: missing, damaged, or of a generator of another shape.
+            WeightsError: The file is missing or damaged, or has a generator of another shape.
         """
-        generator = self._trained["generator"]
+        generator = self._networks["generator"]
         state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
-        state = for_windows(state, generator.state_dict())
+        state = expand_to_windows(state, generator.state_dict())
         match_state_dict(generator, state, path)
         if self.average is not None:
             self.average.module.load_state_dict(generator.state_dict())
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        for network in self._trained.values():
+        """The parameters of all networks."""
+        for network in self._networks.values():
             yield from network.parameters()
 
-    def set_learning_rate(self, rate: float) -> None:
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Set the learning rate of all optimisers."""
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = learning_rate
 
     def update_average(self) -> None:
+        """Add the current generator to the moving average, where there is one."""
         if self.average is not None:
-            self.average.update_parameters(self._trained["generator"])
+            self.average.update_parameters(self._networks["generator"])
 
-    def state(self) -> dict[str, Any]:
-        """All that training needs to go on, except its place."""
-        held = {name: network.state_dict() for name, network in self._trained.items()}
+    def network_states(self) -> dict[str, Any]:
+        """State dictionaries of the networks, and of ``average``, by name."""
+        states = {name: network.state_dict() for name, network in self._networks.items()}
         if self.average is not None:
-            held["average"] = self.average.state_dict()
-        return {"networks": held, "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()}}
+            states["average"] = self.average.state_dict()
+        return states
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state`; the settings have to be the same."""
-        for name, network in self._trained.items():
-            network.load_state_dict(state["networks"][name])
-            self.optimisers[name].load_state_dict(state["optimisers"][name])
+    def optimiser_states(self) -> dict[str, Any]:
+        """State dictionaries of the optimisers, by name."""
+        return {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Load networks and optimisers of a training with the same settings."""
+        for name, network in self._networks.items():
+            network.load_state_dict(checkpoint.networks[name])
+            self.optimisers[name].load_state_dict(checkpoint.optimisers[name])
         if self.average is not None:
-            self.average.load_state_dict(state["networks"]["average"])
+            self.average.load_state_dict(checkpoint.networks["average"])
 
 
-class Networks(TrainedNetworks):
+class GeneratorNetworks(TrainedNetworks):
     """Generator, discriminators and projection heads, as far as the losses need them.
 
+    Args:
+        settings: Of the training.
+        device: The networks are moved to it.
+
     Attributes:
-        generator: with gradients.
-        discriminator, heads: None where no loss needs them.
+        generator: The network that is trained.
+        discriminator: None where no loss needs it.
+        heads: Projection heads of PatchNCE; None where no loss needs them.
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device):
@@ -141,43 +158,48 @@ class Networks(TrainedNetworks):
         super().__init__(networks, settings, device)
 
 
-def for_windows(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A generator of one frame as one of Fundus2Video's windows: every frame is the one, whatever the frames before.
+def expand_to_windows(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a single-frame generator to one of Fundus2Video's windows of three frames.
 
-    The photograph's weights stay, those of the three frames before begin at zero (and learn from there), and the last
-    layer is there three times. Any other state comes back as it is.
+    Each frame of the converted generator equals the single frame, independently of the preceding frames: the
+    photograph's weights are kept, those of the preceding frames are zero, and the last layer is repeated three times.
+
+    Args:
+        state: State dictionary of a generator. Other shapes than a single-frame generator are returned unchanged.
+        target: State dictionary of the generator to load into.
     """
-    made = dict(state)
-    if _channels(state) == (3, 1) and _channels(wanted) == (6, WINDOW):
-        made[_FRONT] = torch.cat([state[_FRONT], torch.zeros_like(state[_FRONT])], 1)
-        for key in _OUTPUT:
-            made[key] = torch.cat([state[key]] * WINDOW)
-    return made
+    converted = dict(state)
+    if _channels(state) == (3, 1) and _channels(target) == (6, WINDOW):
+        converted[_FIRST_WEIGHT] = torch.cat([state[_FIRST_WEIGHT], torch.zeros_like(state[_FIRST_WEIGHT])], 1)
+        for key in _LAST_LAYER:
+            converted[key] = torch.cat([state[key]] * WINDOW)
+    return converted
 
 
 def _channels(state: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """In and out, of a global generator's state."""
-    if not {_FRONT, *_OUTPUT} <= state.keys():
+    """Input and output channels of a global generator, by its state dictionary; None for other networks."""
+    if not {_FIRST_WEIGHT, *_LAST_LAYER} <= state.keys():
         return None
-    return state[_FRONT].shape[1], state[_OUTPUT[0]].shape[0]
+    return state[_FIRST_WEIGHT].shape[1], state[_LAST_LAYER[0]].shape[0]
 
 
-def _decaying(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: biases and norms do not decay; one group where nothing does."""
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if not decay:
-        return [{"params": learnt}]
-    groups = {ndim: [each for each in learnt if (each.ndim > 1) is ndim] for ndim in (True, False)}
-    return [{"params": groups[True]}, {"params": groups[False], "weight_decay": 0.0}]
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of AdamW: biases and norms have no weight decay; one group where nothing decays."""
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not weight_decay:
+        return [{"params": trainable}]
+    matrices = [parameter for parameter in trainable if parameter.ndim > 1]
+    vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
+    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential averaging whose decay rises with the steps, so that early weights are soon forgotten."""
+def _moving_average_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Exponential averaging whose decay rises with the number of steps, so that early weights soon lose influence."""
 
     @torch.no_grad()
     def update(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
         share = 1 - min(decay, (1 + int(steps)) / (10 + int(steps)))
-        for held, now in zip(averaged, current, strict=True):
-            held.lerp_(now.detach(), share)
+        for average, value in zip(averaged, current, strict=True):
+            average.lerp_(value.detach(), share)
 
     return update

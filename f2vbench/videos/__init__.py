@@ -1,1 +1,1 @@
-"""Using generators: angiograms from photographs as GIF, MP4 or frames, and scores of such videos against real ones."""
+"""Angiogram videos: generation from photographs as GIF, MP4 or frames, and scores against real videos."""

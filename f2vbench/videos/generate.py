@@ -1,9 +1,9 @@
-"""Angiograms from photographs: what a trained generator is for."""
+"""Generation of angiograms from photographs with a trained generator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,134 +23,142 @@ from f2vbench.utils.device import torch_device
 from f2vbench.utils.png import encode_png
 from f2vbench.utils.progress import Progress, Silent
 from f2vbench.utils.system import software
-from f2vbench.videos.inputs import find_photographs, is_one_file
+from f2vbench.videos.inputs import find_photographs, is_single_file
 from f2vbench.videos.outputs import Result, check_writable, plan_results
 from f2vbench.videos.settings import GenerateSettings
-from f2vbench.videos.strip import StripText, strip
+from f2vbench.videos.strip import StripText, draw_strip
 
 if TYPE_CHECKING:
     from f2vbench.encoders.base import Encoder
 
 VERSION = 1
-"""Raised when the same photograph, weights and settings give other frames."""
+"""Version of the generation code. Increase it when the frames of the same photograph, weights and settings change."""
 
 FRAMES = 12
 
 
 @dataclass(frozen=True)
 class Angiogram:
-    """Frames made from a photograph, black outside its field of view.
+    """Frames generated from a photograph, black outside its field of view.
 
     Attributes:
-        square: uint8 (s, s, 3), the photograph as the model saw it: the square around the field of view.
+        square: uint8 (s, s, 3), the input of the model: the photograph's square around the field of view.
         frames: uint8 (t, s, s), on the same square.
-        view: where that square lies.
-        inside: bool (height, width), the field of view on the photograph.
+        view: Position of the square on the photograph.
+        fov_mask: bool (height, width), the field of view on the photograph.
     """
 
     square: np.ndarray
     frames: np.ndarray
     view: SquareView
-    inside: np.ndarray
+    fov_mask: np.ndarray
 
     def restored(self) -> np.ndarray:
-        """uint8 (t, height, width): the frames on the photograph's own pixels."""
+        """The frames on the photograph's own pixels, uint8 (t, height, width)."""
         return np.stack(
-            [_grey_levels(self.view.restore(frame / np.float32(255))) * self.inside for frame in self.frames]
+            [_to_grey_levels(self.view.restore(frame / np.float32(255))) * self.fov_mask for frame in self.frames]
         )
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What a call has done: results made, and results that were there already, as it would have made them."""
+    """The results of a call.
+
+    Attributes:
+        made: Results that this call generated.
+        kept: Complete results of an earlier call with the same settings.
+    """
 
     made: tuple[Path, ...]
     kept: tuple[Path, ...]
 
 
-def generate(settings: GenerateSettings, progress: Progress | None = None) -> Generated:
-    """Make the results that are missing.
+@dataclass
+class _Plan:
+    """The results of a call by what has to be done.
 
-    Raises:
-        SettingsError: a model that makes no frames, or a format that does not suit it.
-        WeightsError: weights missing or not the model's.
-        DataError: photographs not there; or, after all others are done, those that can't be read.
-        StoreError: something else stands where a result should lie, or it can't be written.
+    Attributes:
+        missing: Results to generate, with their requests.
+        kept: Complete results.
+        unreadable: Messages of photographs that can't be read.
     """
-    told = progress or Silent()
-    spec = parse_model(settings.model, settings.weights)
-    frames = _frames(settings, spec)
-    photographs = find_photographs(settings.image)
-    results = plan_results(settings, photographs, is_one_file(settings.image), frames)
-    check_writable(results)
-    device = torch_device(settings.device)
-    unreadable: list[str] = []
-    missing: list[tuple[Result, dict[str, Any]]] = []
-    kept: list[Path] = []
-    problems: list[str] = []
-    for result in results:
-        try:
-            request = _request(settings, spec, frames, result)
-        except DataError as error:
-            unreadable += error.problems
-            continue
-        if result.is_finished(request):
-            kept.append(result.path)
-        elif problem := result.problem(request, settings.overwrite):
-            problems.append(problem)
-        else:
-            missing.append((result, request))
-    if problems:
-        raise StoreError(problems)
-    if kept:
-        told.note(f"{len(kept)} of {len(results)} there already, as this call would make them: left as they are")
-    if missing:
-        encoder = build(spec).to(device)
-        told.begin("generating", len(missing))
-        for result, request in missing:
-            try:
-                _make(encoder, result, request, settings, frames)
-            except DataError as error:
-                unreadable += error.problems
-            told.advance(result.path.name)
-        told.end()
-    if unreadable:
-        told.note(f"{len(results) - len(unreadable)} of {len(results)} photographs are done, the others can't be")
-        raise DataError(unreadable)
-    return Generated(tuple(result.path for result, _ in missing), tuple(kept))
+
+    missing: list[tuple[Result, dict[str, Any]]] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
-def angiogram(encoder: Encoder, rgb: np.ndarray, size: int = 512, frames: int = FRAMES) -> Angiogram:
-    """Frames for one photograph, which is shown to the model as in training: cropped, and black outside the field.
+def generate(settings: GenerateSettings, progress: Progress | None = None) -> Generated:
+    """Generate the missing results.
 
     Args:
-        encoder: one that can generate.
-        rgb: uint8 (height, width, 3).
-        size: side of the square, px.
+        settings: Photographs, model and output.
+        progress: Receives notes and the progress.
 
     Raises:
-        DataError: the photograph has no light.
-        SettingsError: the model generates nothing, or another number of frames.
+        SettingsError: The model generates no frames, or the format does not fit it.
+        WeightsError: Weights are missing, or of another model.
+        DataError: A photograph does not exist; or, after all others are generated, photographs that can't be read.
+        StoreError: A file that is not a result has the path of a result, or a result can't be written.
     """
-    inside = field_of_view(rgb)
-    view = SquareView.around(inside)
-    field = view.crop(inside, size)
-    square = view.crop(rgb * inside[..., None], size) * field[..., None]
+    reporter = progress or Silent()
+    spec = parse_model(settings.model, settings.weights)
+    frames = _frame_count(settings, spec)
+    results = plan_results(settings, find_photographs(settings.image), is_single_file(settings.image), frames)
+    check_writable(results)
+    device = torch_device(settings.device)
+    plan = _compare_with_stored(settings, spec, frames, results)
+    if plan.kept:
+        reporter.note(f"{len(plan.kept)} of {len(results)} results exist already, with the same settings, and are kept")
+    unreadable = plan.unreadable
+    if plan.missing:
+        encoder = build(spec).to(device)
+        reporter.begin("generating", len(plan.missing))
+        for result, request in plan.missing:
+            try:
+                _generate_result(encoder, result, request, settings, frames)
+            except DataError as error:
+                unreadable += error.problems
+            reporter.advance(result.path.name)
+        reporter.end()
+    if unreadable:
+        reporter.note(f"{len(results) - len(unreadable)} of {len(results)} results are complete, the others failed")
+        raise DataError(unreadable)
+    return Generated(tuple(result.path for result, _ in plan.missing), tuple(plan.kept))
+
+
+def generate_angiogram(encoder: Encoder, rgb: np.ndarray, size: int = 512, frames: int = FRAMES) -> Angiogram:
+    """Generate the frames of one photograph, cropped and masked as in training.
+
+    Args:
+        encoder: An encoder with ``can_generate``.
+        rgb: uint8 (height, width, 3).
+        size: Side of the square in pixels.
+        frames: Number of frames.
+
+    Raises:
+        DataError: The photograph is black.
+        SettingsError: The model generates no frames, or another number of frames.
+    """
+    fov_mask = field_of_view(rgb)
+    view = SquareView.around(fov_mask)
+    square_fov = view.crop(fov_mask, size)
+    square = view.crop(rgb * fov_mask[..., None], size) * square_fov[..., None]
     device = next(encoder.parameters()).device
     x = torch.from_numpy(square).to(device).permute(2, 0, 1)[None].float() / 255
-    made = encoder.generate(x, frames)[0].cpu().numpy()
-    if len(made) != frames:
-        raise SettingsError(f"frames={frames}: {encoder.spec.name} makes {len(made)}; ask for so many")
-    return Angiogram(square, _grey_levels(made) * field, view, inside)
+    generated = encoder.generate(x, frames)[0].cpu().numpy()
+    if len(generated) != frames:
+        raise SettingsError(f"frames={frames}: {encoder.spec.name} generates {len(generated)}; use this number")
+    return Angiogram(square, _to_grey_levels(generated) * square_fov, view, fov_mask)
 
 
-def _frames(settings: GenerateSettings, spec: ModelSpec) -> int:
+def _frame_count(settings: GenerateSettings, spec: ModelSpec) -> int:
     if (spec.family in FAMILIES or spec.kind == "fusion") and not spec.can_generate:
-        generators = [family.name for family in FAMILIES.values() if family.frames]
-        raise SettingsError(f"model={settings.model}: makes no frames; there are {', '.join(generators)}")
+        generators = ", ".join(family.name for family in FAMILIES.values() if family.frames)
+        raise SettingsError(f"model={settings.model}: generates no frames; models that do are {generators}")
     if spec.can_generate and FAMILIES[spec.family].frames == 1:
         if settings.frames not in (None, 1):
-            raise SettingsError(f"frames={settings.frames}: {spec.family} makes one; leave frames out")
+            raise SettingsError(f"frames={settings.frames}: {spec.family} generates one; leave frames out")
         return 1
     return settings.frames or FRAMES
 
@@ -160,11 +168,35 @@ def _is_video(spec: ModelSpec) -> bool:
     return spec.can_generate and FAMILIES[spec.family].frames > 1
 
 
-def _request(settings: GenerateSettings, spec: ModelSpec, frames: int, result: Result) -> dict[str, Any]:
-    """Everything that decides a result, without device and versions of libraries.
+def _compare_with_stored(settings: GenerateSettings, spec: ModelSpec, frames: int, results: list[Result]) -> _Plan:
+    """Compare each request with the stored result.
 
     Raises:
-        DataError: the photograph can't be read.
+        StoreError: A result must not be written.
+    """
+    plan, problems = _Plan(), []
+    for result in results:
+        try:
+            request = _request(settings, spec, frames, result)
+        except DataError as error:
+            plan.unreadable += error.problems
+            continue
+        if result.is_complete(request):
+            plan.kept.append(result.path)
+        elif problem := result.problem(request, settings.overwrite):
+            problems.append(problem)
+        else:
+            plan.missing.append((result, request))
+    if problems:
+        raise StoreError(problems)
+    return plan
+
+
+def _request(settings: GenerateSettings, spec: ModelSpec, frames: int, result: Result) -> dict[str, Any]:
+    """Everything that determines a result, except device and library versions.
+
+    Raises:
+        DataError: The photograph can't be read.
     """
     pixels = content_hash(read_rgb(result.photograph))
     weights = {key: value for key, value in spec.identity().items() if key != "cut" and value is not None}
@@ -173,19 +205,21 @@ def _request(settings: GenerateSettings, spec: ModelSpec, frames: int, result: R
     return request | ({"fps": settings.fps} if result.format in ("gif", "mp4") else {})
 
 
-def _make(
+def _generate_result(
     encoder: Encoder, result: Result, request: Mapping[str, Any], settings: GenerateSettings, frames: int
 ) -> None:
-    made = angiogram(encoder, read_rgb(result.photograph), settings.size, frames)
+    angiogram = generate_angiogram(encoder, read_rgb(result.photograph), settings.size, frames)
     source = f"{encoder.spec.name} ({encoder.spec.weights_label})"
     footer = f"Generated by {source} from {result.photograph.name}; not an acquired angiogram"
-    files = _encoded(result, made.restored() if settings.restore else made.frames, settings.fps, footer)
-    files[result.strip.name] = strip(made.square, made.frames, StripText(_is_video(encoder.spec), footer))
-    told = {"photograph": result.photograph.name, "weights": encoder.spec.weights_label, "software": software()}
-    result.write(request, files, told)
+    files = _encode(result, angiogram.restored() if settings.restore else angiogram.frames, settings.fps, footer)
+    text = StripText(_is_video(encoder.spec), footer)
+    files[result.strip.name] = draw_strip(angiogram.square, angiogram.frames, text)
+    details = {"photograph": result.photograph.name, "weights": encoder.spec.weights_label, "software": software()}
+    result.write(request, files, details)
 
 
-def _encoded(result: Result, frames: np.ndarray, fps: float, comment: str) -> dict[str, bytes]:
+def _encode(result: Result, frames: np.ndarray, fps: float, comment: str) -> dict[str, bytes]:
+    """The result's files by name."""
     name = result.path.name
     if result.format == "frames":
         digits = max(2, len(str(len(frames))))
@@ -195,6 +229,6 @@ def _encoded(result: Result, frames: np.ndarray, fps: float, comment: str) -> di
     return {name: encode_gif(frames, fps, comment) if result.format == "gif" else encode_mp4(frames, fps)}
 
 
-def _grey_levels(frames: np.ndarray) -> np.ndarray:
-    """[0, 1] → uint8; rounding may have left the range by a little."""
-    return np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
+def _to_grey_levels(frames: np.ndarray) -> np.ndarray:
+    """[0, 1] → uint8; clipped, because rounding may exceed the range slightly."""
+    return np.asarray(np.rint(np.clip(frames, 0, 1) * 255), np.uint8)

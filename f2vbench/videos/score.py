@@ -22,22 +22,26 @@ _COLUMNS = ["protocol", "case", "metric", "value", "unit", "videos", "low", "hig
 
 
 def score(settings: ScoreSettings) -> pd.DataFrame:
-    """A row a protocol, video and metric, and the rows of all videos (case ``all``), also written to ``out``.
+    """Score generated videos against real ones, and write the table to ``out``.
+
+    Args:
+        settings: Folders, protocol and weights of the metrics.
 
     Returns:
-        the columns of `f2vbench.metrics.video.VideoScore`; a value that is missing has its reason in ``note``.
+        A row for each protocol, video and metric, and rows for all videos together (case ``all``), with the columns of
+        `f2vbench.metrics.video.VideoScore`. A missing value has its reason in ``note``.
 
     Raises:
-        DataError: a folder is missing or empty, cases or frames that only one of them has, or sizes that differ.
-        WeightsError: weights that were named are not there, or are other files.
-        StoreError: ``out`` is another file's place, or can't be written.
+        DataError: A folder is missing or empty, only one folder has a case or frame, or sizes differ.
+        WeightsError: A weights file is missing or has other content.
+        StoreError: ``out`` is another file, or can't be written.
     """
     _check_out(settings)
     real, generated = matched_video_folders(settings.real, settings.generated)
     protocols: tuple[VideoProtocol, ...] = ("standard", "paper-compat")
     rows: list[VideoScore] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # too few videos for a covariance: the row's note tells
+        warnings.simplefilter("ignore", UserWarning)  # too few videos for a covariance: the note says so
         for protocol in protocols if settings.protocol == "both" else (settings.protocol,):
             rows += video_metrics(
                 real,
@@ -56,11 +60,14 @@ def score(settings: ScoreSettings) -> pd.DataFrame:
 
 
 def score_text(table: pd.DataFrame) -> str:
-    """The rows of all videos for the terminal, and below them why values are missing and what to know of others."""
-    whole = table[table.case == ALL]
+    """The scores over all videos as text, with their notes below.
+
+    Args:
+        table: As `score` returns it.
+    """
     cells: list[list[str]] = []
     notes: dict[str, list[str]] = {}
-    for row in whole.itertuples():
+    for row in table[table.case == ALL].itertuples():
         digits = _DIGITS[row.metric]
         value = "–" if pd.isna(row.value) else f"{row.value:.{digits}f}{' ' + row.unit if row.unit else ''}"
         interval = "" if pd.isna(row.low) else f"{row.low:.{digits}f} to {row.high:.{digits}f}"
@@ -68,15 +75,15 @@ def score_text(table: pd.DataFrame) -> str:
         if row.note:
             notes.setdefault(f"{_NAMES[row.metric]}: {row.note}", []).append(row.protocol)
     text = layout(["protocol", "metric", "value", "95 % interval", "N"], cells)
-    told = []
-    for note, protocols in notes.items():  # addresses and commands in notes are copied: they stay whole
+    lines = []
+    for note, protocols in notes.items():  # URLs and commands in notes are not broken, so that they can be copied
         line = f"{' and '.join(protocols)}, {note}"
-        told.append(fill(line, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-    return "\n".join([text, "", *told]) if told else text
+        lines.append(fill(line, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return "\n".join([text, "", *lines]) if lines else text
 
 
 def _check_out(settings: ScoreSettings) -> None:
-    """Don't write over a file that holds something else."""
+    """Refuse to overwrite a file with other content."""
     out = settings.out
     if out is None or not out.exists():
         return
@@ -86,4 +93,4 @@ def _check_out(settings: ScoreSettings) -> None:
     except (OSError, UnicodeDecodeError):
         first = ""
     if first != ",".join(_COLUMNS):
-        raise StoreError(f"{out}: there already, and not written by f2vbench score; choose another out, or remove it")
+        raise StoreError(f"{out}: exists and was not written by f2vbench score; choose another out, or remove it")

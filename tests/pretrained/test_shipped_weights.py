@@ -165,7 +165,7 @@ def test_the_command_of_a_card_gives_the_settings_that_were_trained_with(words):
     assert "private" not in command
     program, verb, *told = shlex.split(command)
     assert (program, verb) == ("f2vbench", "train")
-    assert parse(TrainSettings, told).decisive() == settings.decisive()
+    assert parse(TrainSettings, told).identity() == settings.identity()
 
 
 def test_a_command_tells_private_folders_by_their_last_name_and_only_what_differs():

@@ -1,4 +1,4 @@
-"""`f2vbench score` gives what the metrics give, by hand, for the same frames."""
+"""`f2vbench score`: scores equal independent computations, its table and text, and refused inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from f2vbench.videos.settings import ScoreSettings
 CASES = ("a", "b", "c")
 
 
-def _write(folder: Path, seed: int, cases=CASES, frames: int = 12, side: int = 48) -> dict[str, np.ndarray]:
+def write_videos(folder: Path, seed: int, cases=CASES, frames: int = 12, side: int = 48) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
     base = np.random.default_rng(0).integers(40, 200, (frames, side, side))
     videos = {}
@@ -38,21 +38,21 @@ def _write(folder: Path, seed: int, cases=CASES, frames: int = 12, side: int = 4
 
 @pytest.fixture
 def folders(tmp_path):
-    return _write(tmp_path / "real", 1), _write(tmp_path / "made", 2)
+    return write_videos(tmp_path / "real", 1), write_videos(tmp_path / "generated", 2)
 
 
 def run(tmp_path, **changes) -> pd.DataFrame:
-    settings = {"real": tmp_path / "real", "generated": tmp_path / "made", "resamples": 20, **changes}
+    settings = {"real": tmp_path / "real", "generated": tmp_path / "generated", "resamples": 20, **changes}
     return score(build(ScoreSettings, settings))
 
 
 @pytest.mark.filterwarnings("ignore:N = 3")
-def test_scores_are_those_of_the_frames(folders, tmp_path):
+def test_scores_equal_independent_computations(folders, tmp_path):
     table = run(tmp_path, protocol="both").set_index(["protocol", "case", "metric"])
-    real, made = folders
+    real, generated = folders
     psnrs, ssims = [], []
     for case in CASES:
-        pairs = list(zip(real[case], made[case], strict=True))
+        pairs = list(zip(real[case], generated[case], strict=True))
         psnrs.append(np.mean([peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs]))
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
         ssims.append(np.mean([structural_similarity(a / 255, b / 255, **options) for a, b in pairs]))
@@ -62,54 +62,60 @@ def test_scores_are_those_of_the_frames(folders, tmp_path):
         )
         assert table.loc[("standard", case, "ssim"), "value"] == pytest.approx(ssims[-1], abs=2e-3)
     assert table.loc[("standard", "all", "psnr"), "value"] == pytest.approx(np.mean(psnrs), abs=1e-4)
-    features = [np.stack([stand_in_features(v[c].astype(np.float32) / 255) for c in CASES]) for v in (real, made)]
+    features = [np.stack([stand_in_features(v[c].astype(np.float32) / 255) for c in CASES]) for v in (real, generated)]
     row = table.loc[("standard", "all", STAND_IN_METRIC)]
     assert row.value == pytest.approx(frechet_distance(*features).value, rel=1e-3)
     assert row.low <= row.value <= row.high
     assert row.videos == 3
-    for metric in ("lpips", "fvd"):  # no weights on this machine: missing, with the reason
+    for metric in ("lpips", "fvd"):  # without weights: a missing value with its reason
         row = table.loc[("standard", "all", metric)]
         assert pd.isna(row.value)
         assert "not on this machine" in row.note
 
 
-def test_the_table_on_the_terminal_and_the_file(folders, tmp_path, capsys):
+def test_the_command_prints_the_scores_and_writes_a_table(folders, tmp_path, capsys):
     out = tmp_path / "scores.csv"
-    words = ["score", f"real={tmp_path / 'real'}", f"generated={tmp_path / 'made'}", f"out={out}", "resamples=10"]
-    assert main(words) == 0
-    told = capsys.readouterr().out
+    arguments = [
+        "score",
+        f"real={tmp_path / 'real'}",
+        f"generated={tmp_path / 'generated'}",
+        f"out={out}",
+        "resamples=10",
+    ]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
     table = pd.read_csv(out)
     assert set(table.case) == {*CASES, "all"}
     for name in ("PSNR", "SSIM", "LPIPS", "FVD", "Fréchet, stand-in"):
-        assert name in told
+        assert name in printed
     psnr = table[(table.case == "all") & (table.metric == "psnr")].value.item()
-    assert f"{psnr:.2f} dB" in told
-    assert "no FVD" in told
-    assert main(words) == 0  # its own file may be written again
+    assert f"{psnr:.2f} dB" in printed
+    assert "no FVD" in printed
+    assert main(arguments) == 0  # its own file may be replaced
     out.write_text("mine\n")
-    assert main(words) == 2
+    assert main(arguments) == 2
     assert "not written by f2vbench score" in capsys.readouterr().err
     assert out.read_text() == "mine\n"
 
 
-def test_a_reason_that_both_protocols_share_is_told_once(folders, tmp_path):
+def test_a_note_of_both_protocols_is_printed_once(folders, tmp_path):
     text = score_text(run(tmp_path, protocol="both"))
     assert text.count("AlexNet trunk of LPIPS") == 1
     assert "standard and paper-compat, LPIPS" in text
 
 
 def test_cases_that_only_one_folder_has_are_named(tmp_path):
-    _write(tmp_path / "real", 1, ("a", "b"), frames=3)
-    _write(tmp_path / "made", 2, ("b", "extra"), frames=2)
+    write_videos(tmp_path / "real", 1, ("a", "b"), frames=3)
+    write_videos(tmp_path / "generated", 2, ("b", "extra"), frames=2)
     with pytest.raises(DataError) as error:
         run(tmp_path)
-    told = str(error.value)
-    assert "lacks 1 case (a)" in told
-    assert "lacks 1 case (extra)" in told
-    assert "2 frames, but" in told
+    text = str(error.value)
+    assert "lacks 1 case (a)" in text
+    assert "lacks 1 case (extra)" in text
+    assert "2 frames, but" in text
 
 
-def test_what_can_not_be_scored(folders, tmp_path):
+def test_missing_folders_missing_weights_and_foreign_files_are_refused(folders, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         run(tmp_path, real=tmp_path / "nothing")
     with pytest.raises(WeightsError, match="no such weights file"):
@@ -119,7 +125,7 @@ def test_what_can_not_be_scored(folders, tmp_path):
         run(tmp_path, out=tmp_path / "scores.csv")
 
 
-def test_a_generator_is_scored_on_unseen_phantoms_by_the_documented_commands(tmp_path, monkeypatch, capsys):
+def test_the_documented_commands_score_a_generator_on_phantoms(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     generator = global_generator(GeneratorShape(6, 3, 2))
     initialise(generator, 0)

@@ -1,0 +1,58 @@
+"""Folders of cases: frames, patients, and problems; and the frames that a phase contributes."""
+
+from __future__ import annotations
+
+import pytest
+
+from f2vbench.data.cases import PHASES, evenly_spaced, read_folder
+from f2vbench.errors import DataError
+from tests.helpers.case_files import colour_eye, save, write_case_folder
+
+
+def test_frames_are_in_order_of_their_numbers_and_a_third_is_of_each_phase(tmp_path):
+    write_case_folder(tmp_path / "a", 13, ".jpg")
+    case = read_folder(tmp_path).cases[0]
+    assert [frame.path.stem for frame in case.frames] == [f"f{number}" for number in range(1, 14)]
+    assert [len(case.in_phase(phase)) for phase in PHASES] == [5, 4, 4]
+    assert [frame.path.stem for frame in case.in_phase("venous")] == ["f6", "f7", "f8", "f9"]
+
+
+def test_patients_come_from_a_table_or_are_the_cases_with_a_note(tmp_path):
+    for name in ("a_left", "a_right", "b"):
+        write_case_folder(tmp_path / name, 12)
+    assert "every case counts as a patient of its own" in read_folder(tmp_path).notes[0]
+    table = tmp_path / "patients.csv"
+    table.write_text("case,patient\na_left,a\na_right,a\nb,b\n")
+    assert [case.patient for case in read_folder(tmp_path).cases] == ["a", "a", "b"]
+    table.write_text("case,patient\na_left,a\na_rigth,a\n")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert "no patient for the case 'b'" in str(caught.value)
+    assert "no folder of the case 'a_rigth'; did you mean 'a_right'?" in str(caught.value)
+
+
+def test_folders_that_are_not_cases_are_refused(tmp_path):
+    (tmp_path / "stray").mkdir()
+    with pytest.raises(DataError, match=r"expected a table video.csv, or a folder a case"):
+        read_folder(tmp_path)
+    write_case_folder(tmp_path / "a", 12)
+    save(tmp_path / "b" / "fundus.png", colour_eye())
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert "b: no photograph.png or photograph.jpg; found fundus.png" in str(caught.value)
+    assert "b: no images in a folder named frames" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "positions"),
+    [
+        (1, [0, 0, 0, 0]),
+        (2, [0, 0, 1, 1]),
+        (3, [0, 1, 1, 2]),
+        (4, [0, 1, 2, 3]),
+        (7, [0, 2, 4, 6]),
+        (10, [0, 3, 6, 9]),
+    ],
+)
+def test_spread_positions_go_from_first_to_last_and_repeat_the_nearest(count, positions):
+    assert evenly_spaced(count, 4) == positions

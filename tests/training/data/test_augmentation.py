@@ -1,0 +1,124 @@
+"""Augmentation: one geometry for photograph, frames and masks; colour changes; resized crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation, change_colours, draw_geometry, warp
+from f2vbench.training.data.registered_eye import RegisteredEye
+from tests.helpers.case_files import disc
+
+
+def patterned_eye(size: int = 64) -> RegisteredEye:
+    """Photograph and frames have the same smooth pattern without symmetry."""
+    rows, columns = np.mgrid[:size, :size] / size
+    pattern = np.rint(60 + 60 * np.sin(5 * columns + 2 * rows) + 70 * columns * rows).astype(np.uint8)
+    fov_mask = disc(size * 0.48, size)
+    pattern = pattern * fov_mask
+    return RegisteredEye(np.stack([pattern] * 3, axis=-1), np.stack([pattern] * 2), fov_mask, pattern > 130)
+
+
+def photograph_of(square: np.ndarray) -> RegisteredEye:
+    """A photograph without frames, with the whole square as its field of view."""
+    frames = np.zeros((0, *square.shape), np.uint8)
+    return RegisteredEye(np.stack([square] * 3, -1), frames, np.ones(square.shape, bool))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_photograph_frames_and_masks_have_the_same_geometry(seed):
+    eye = patterned_eye()
+    matrix = draw_geometry(AUGMENTATIONS["f2v"], eye.fov_mask, 64, np.random.default_rng(seed))
+    view = warp(eye, matrix, 64)
+    assert (view.photograph[..., 1] == view.frames[0]).all()
+    assert (view.frames[0] == view.frames[1]).all()
+    # SciPy uses (row, column) and its own interpolation.
+    linear, shift = matrix[::-1, 1::-1], matrix[::-1, 2]
+    expected = ndimage.affine_transform(eye.frames[0].astype(float), linear, shift, (64, 64), order=1)
+    interior = ndimage.binary_erosion(view.fov_mask, iterations=3)
+    assert np.abs(expected - view.frames[0])[interior].max() < 6
+    lesions = ndimage.affine_transform(eye.lesion_mask.astype(float), linear, shift, (64, 64), order=1) >= 0.5
+    assert (lesions != view.lesion_mask)[interior].mean() < 0.01
+    assert not view.frames[:, ~view.fov_mask].any()
+
+
+def test_a_flip_mirrors_photograph_and_frames():
+    eye = patterned_eye()
+    matrix = draw_geometry(Augmentation(flip=1.0), eye.fov_mask, 64, np.random.default_rng(0))
+    view = warp(eye, matrix, 64)
+    assert (view.photograph == eye.photograph[:, ::-1]).all()
+    assert (view.frames == eye.frames[:, :, ::-1]).all()
+
+
+def test_a_crop_has_the_exact_pixels_of_the_square_and_is_mostly_inside_the_field_of_view():
+    rng = np.random.default_rng(0)
+    size, side = 97, 32
+    fov_mask = disc(46, size)
+    square = rng.integers(1, 256, (size, size)).astype(np.uint8) * fov_mask
+    eye = RegisteredEye(np.stack([square] * 3, axis=-1), square[None], fov_mask)
+    windows = np.lib.stride_tricks.sliding_window_view(square, (side, side)).reshape(-1, side * side)
+    for seed in range(20):
+        crop = warp(eye, draw_geometry(Augmentation(), fov_mask, side, np.random.default_rng(seed)), side)
+        assert (windows == crop.frames[0].ravel()).all(axis=1).any()
+        assert (crop.photograph == crop.frames[0][..., None]).all()
+        assert crop.fov_mask.mean() >= 0.5
+
+
+def test_brightness_multiplies_all_channels_by_one_factor():
+    photograph = np.full((8, 8, 3), [0.4, 0.2, 0.1], np.float32)
+    fov_mask = np.ones((8, 8), bool)
+    changed = change_colours(photograph, fov_mask, 8, Augmentation(brightness=0.5), np.random.default_rng(1))
+    factor = changed[0, 0] / photograph[0, 0]
+    assert factor == pytest.approx([factor[0]] * 3, rel=1e-5)
+    assert 0.5 <= factor[0] <= 1.5
+    assert factor[0] != pytest.approx(1)
+
+
+def test_a_resized_crop_covers_20_to_100_percent_of_the_square():
+    size, side = 96, 64
+    fov_mask = np.ones((size, size), bool)
+    rows, columns = np.mgrid[:size, :size] / size
+    eye = photograph_of(np.rint(255 * (0.5 + 0.2 * np.sin(6 * rows) + 0.25 * columns)).astype(np.uint8))
+    shares, ratios, flips = [], [], []
+    for seed in range(60):
+        matrix = draw_geometry(AUGMENTATIONS["mae"], fov_mask, side, np.random.default_rng(seed))
+        width, height = side * np.abs(matrix[0, 0]), side * matrix[1, 1]
+        shares.append(width * height / size**2)
+        ratios.append(width / height)
+        flips.append(matrix[0, 0] < 0)
+        corner = zip(first_corner(matrix), matrix.diagonal(), strict=True)
+        left, top = (min(start, start + side * step) for start, step in corner)
+        assert left >= -1e-6
+        assert top >= -1e-6
+        assert left + width <= size + 1e-6
+        assert top + height <= size + 1e-6
+        view = warp(eye, matrix, side).photograph[..., 0].astype(float)
+        across = (left + (np.arange(side) + 0.5) * width / side - 0.5) / size
+        across = across[::-1] if flips[-1] else across
+        down = (top + (np.arange(side) + 0.5) * height / side - 0.5) / size
+        expected = 255 * (0.5 + 0.2 * np.sin(6 * down)[:, None] + 0.25 * across[None])
+        interior = slice(2, -2)  # at the edge the interpolation uses pixels outside the square
+        assert np.abs(view - expected)[interior, interior].max() < 3
+    assert 0.19 < min(shares) < 0.3
+    assert 0.85 < max(shares) <= 1
+    assert max(ratios) <= 4 / 3 + 1e-6
+    assert min(ratios) >= 3 / 4 - 1e-6
+    assert 15 < sum(flips) < 45
+
+
+def first_corner(matrix: np.ndarray) -> np.ndarray:
+    """Position of the outer corner of the first pixel, with pixel edges (not centres) at integer coordinates."""
+    return matrix @ [-0.5, -0.5, 1] + 0.5
+
+
+def test_a_view_that_shrinks_averages_pixels():
+    size, side = 96, 64
+    lines = np.full((size, size), 100, np.uint8)
+    lines[:, ::3] = 160  # sampling every 1.5th pixel without averaging gives a moiré pattern
+    eye = photograph_of(lines)
+    matrix = draw_geometry(Augmentation(area=(1.0, 1.0)), eye.fov_mask, side, np.random.default_rng(0))
+    view = warp(eye, matrix, side).photograph[4:-4, 4:-4, 0].astype(float)
+    assert view.mean() == pytest.approx(120, abs=1)
+    pairs = view[:, ::2] + view[:, 1::2]  # a pair covers a line and its two gaps
+    assert pairs.std() < 2

@@ -1,0 +1,101 @@
+"""Checkpoints: a killed training resumes exactly, other trainings are refused, and files are never half-written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from f2vbench.errors import StoreError
+from f2vbench.training.checkpoints import (
+    CHECKPOINT,
+    Checkpoint,
+    TrainingPosition,
+    TrainingStatus,
+    load_checkpoint,
+    save_checkpoint,
+)
+from f2vbench.training.export import EXPORT
+from tests.helpers.training import (
+    CPU,
+    logged_batches,
+    mae_settings,
+    photograph_data,
+    run_training,
+    train_batches,
+    video_data,
+    video_settings,
+)
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_a_killed_training_resumes_to_the_same_losses_and_weights(trained_video, tmp_path, batches):
+    settings = video_settings(tmp_path, save_minutes=1e-9)
+    train_batches(settings, video_data(), batches)
+    resumed = run_training(settings)
+    assert logged_batches(tmp_path) == logged_batches(trained_video.folder)
+    found, expected = (trainer.method.networks.network_states() for trainer in (resumed, trained_video))
+    for network in expected:
+        assert all(torch.equal(found[network][key], expected[network][key]) for key in expected[network])
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_a_killed_masked_autoencoder_resumes_to_the_same_losses_and_weights(trained_mae, tmp_path, batches):
+    settings = mae_settings(tmp_path, save_minutes=1e-9)
+    train_batches(settings, photograph_data(), batches)
+    run_training(settings)
+    assert logged_batches(tmp_path) == logged_batches(trained_mae.folder)
+    found, expected = (
+        load_checkpoint(folder / CHECKPOINT, CPU).networks["generator"] for folder in (tmp_path, trained_mae.folder)
+    )
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_a_checkpoint_has_the_stored_keys_of_earlier_versions(trained_video):
+    state = torch.load(trained_video.folder / CHECKPOINT, weights_only=True)
+    assert set(state) == {"networks", "optimisers", "settings", "data", "place", "quality", "made_on"}
+    assert set(state["networks"]) == {"generator", "discriminator", "heads", "average"}
+    assert set(state["optimisers"]) == {"generator", "discriminator", "heads"}
+    assert set(state["place"]) == {"epoch", "batch", "videos", "seconds"}
+    assert state["settings"]["loss.nce_truth"] == 0.5
+
+
+def test_a_finished_training_is_not_trained_again(trained_video):
+    before = (trained_video.folder / EXPORT).read_bytes()
+    run_training(trained_video.settings)
+    assert (trained_video.folder / EXPORT).read_bytes() == before
+    assert len(logged_batches(trained_video.folder)) == 6
+
+
+def test_a_folder_with_another_training_is_refused_with_the_keys_that_differ(trained_video):
+    settings = video_settings(trained_video.folder, scales=1, learning_rate=1e-3)
+    with pytest.raises(StoreError, match=r"scales was 2, is 1.*learning_rate was 0.0002, is 0.001"):
+        run_training(settings)
+
+
+def test_other_data_is_refused(trained_video):
+    with pytest.raises(StoreError, match="training_videos was 3, is 4"):
+        run_training(trained_video.settings, video_data(4))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(StoreError, match=r"checkpoint\.pt: not a checkpoint of a training, or damaged"):
+        run_training(video_settings(tmp_path))
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / CHECKPOINT
+    first, second = (
+        Checkpoint({}, TrainingStatus(TrainingPosition(epoch=epoch), {}), networks={}, optimisers={})
+        for epoch in (0, 1)
+    )
+    save_checkpoint(path, first)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        save_checkpoint(path, second)
+    assert load_checkpoint(path, CPU) == first
+    assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]

@@ -1,0 +1,93 @@
+"""Training settings: presets, derived values, refused combinations, and the command that repeats a training."""
+
+from __future__ import annotations
+
+import pytest
+
+from f2vbench.config.parsing import build, parse
+from f2vbench.encoders.mae import TransformerShape
+from f2vbench.errors import SettingsError
+from f2vbench.training.masked_autoencoder import MaskedAutoencoder
+from f2vbench.training.repro_command import training_command
+from f2vbench.training.settings import TrainSettings
+
+
+def test_presets_are_the_published_tables():
+    paper = build(TrainSettings, {"preset": "paper"})
+    released = build(TrainSettings, {"preset": "released", "loss": {"vgg": "vgg19.pth"}})
+    loss = paper.loss
+    assert (loss.nce_photograph, loss.nce_truth, loss.attention, loss.gan) == (1, 1, 4, 2)
+    assert (loss.feature_matching, loss.perceptual, loss.gradient_variance, loss.pixel) == (0, 0, 0, 0)
+    assert (paper.scales, paper.learning_rate, paper.update_every, paper.split) == (3, 2e-3, 50, [70, 15, 15])
+    loss = released.loss
+    assert (loss.nce_photograph, loss.nce_truth, loss.attention, loss.gan) == (0.5, 0.5, 0, 1)
+    assert (loss.feature_matching, loss.perceptual, loss.gradient_variance) == (10, 10, 5)
+    assert (released.scales, released.learning_rate, released.epochs, released.flat_epochs) == (2, 2e-4, 50, 10)
+    assert (released.split, released.beta1, released.beta2) == ([90, 5, 5], 0.5, 0.999)
+
+
+def test_numbers_of_epochs_keep_their_share_of_the_total():
+    default, short = (build(TrainSettings, {"preset": "mini", **changes}) for changes in ({}, {"epochs": 7}))
+    assert short.flat_epochs == pytest.approx(7 * default.flat_epochs / default.epochs, abs=0.5)
+    assert short.pixel_epochs == pytest.approx(7 * default.pixel_epochs / default.epochs, abs=0.5)
+    assert build(TrainSettings, {"preset": "mini", "epochs": 7, "pixel_epochs": 2}).pixel_epochs == 2
+    whole_squares = build(TrainSettings, {"preset": "mini", "crop": None})
+    assert (whole_squares.crop, whole_squares.late_crop, whole_squares.late_epochs) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "released"}, r"vgg19-dcbb9e9d\.pth .* loss\.perceptual=0"),
+        ({"loss": {"gann": 1}}, "unknown key 'loss.gann'.*did you mean 'loss.gan'"),
+        ({"image_size": 100}, "image_size"),
+        ({"model": "pix2pixhd", "loss": {"attention": 4}}, "has one frame and no mask"),
+        ({"model": "fundus2fa", "ablation": "none"}, "only model=fundus2video"),
+        ({"flat_epochs": 60}, "flat_epochs=60 is more than epochs=50"),
+        ({"preset": "minni"}, "did you mean 'mini'"),
+        ({"augment": "f3v"}, "did you mean 'f2v'"),
+        ({"windows": 5}, "windows=5: must divide 12"),
+        ({"pixel_epochs": 60}, "pixel_epochs=60 is more than epochs=50"),
+        ({"pixel_epochs": 1, "loss": {"pixel": 0}}, "loss.pixel or loss.squared above 0"),
+        ({"late_epochs": 2}, "needs late_crop"),
+        ({"late_epochs": 2, "late_crop": 256}, "without crop="),
+        ({"late_epochs": 60, "late_crop": 256, "crop": 64}, "late_epochs=60 is more"),
+        ({"crop": 1040, "enlarge": 2}, "crop=1040 is larger than image_size × enlarge = 1024"),
+        ({"enlarge": 3}, "enlarge"),
+    ],
+)
+def test_invalid_settings_of_generators_are_refused_with_the_remedy(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(TrainSettings, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"loss": {"gan": 1}, "crop": 64, "ngf": 8}, r"model=mae does not use crop, loss\.gan, ngf"),
+        ({"ablation": "none"}, "model=mae does not use ablation"),
+        ({"preset": "paper"}, "preset=paper: model=mae has the presets f2v and mini"),
+        ({"model": "fundus2fa", "mae": {"depth": 3}}, r"model=fundus2fa does not use mae\.depth"),
+        ({"mae": {"width": 100}}, r"mae\.width"),
+        ({"image_size": 64, "mae": {"mask": 0.99}}, "of 16 patches at least one must be visible"),
+        ({"warmup_epochs": 1000}, "warmup_epochs=1000 is more than epochs"),
+    ],
+)
+def test_invalid_settings_of_masked_autoencoders_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(TrainSettings, {"model": "mae", "preset": "mini", **values})
+
+
+def test_the_mini_masked_autoencoder_has_less_than_12_megabytes_in_half_precision():
+    settings = build(TrainSettings, {"model": "mae", "preset": "mini"})
+    shape = TransformerShape(settings.mae.width, settings.mae.depth, settings.image_size)
+    assert shape == TransformerShape()  # the shape of mae:untrained
+    network = MaskedAutoencoder(shape, settings.mae.decoder_width, settings.mae.decoder_depth)
+    assert 2 * sum(parameter.numel() for parameter in network.parameters()) < 11.9e6
+
+
+def test_the_command_of_a_training_gives_the_same_settings():
+    settings = build(TrainSettings, {"model": "mae", "preset": "mini", "seed": 4, "mae": {"mask": 0.5}})
+    command = training_command(settings)
+    assert command == "f2vbench train model=mae preset=mini seed=4 mae.mask=0.5"
+    assert parse(TrainSettings, command.split()[2:]) == settings

@@ -1,0 +1,59 @@
+"""Trainings that start from the weights of another training or of a weights card."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from f2vbench.config.parsing import build
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
+from f2vbench.encoders.loading import load_encoder
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.errors import WeightsError
+from f2vbench.training.export import EXPORT, export_network
+from f2vbench.training.settings import TrainSettings
+from f2vbench.training.trainer import Trainer
+from tests.helpers.training import CPU, video_data, video_settings
+
+
+def started_trainer(settings: TrainSettings) -> Trainer:
+    trainer = Trainer(settings, video_data(1), CPU)
+    trainer.start_or_resume()
+    return trainer
+
+
+def test_generator_and_average_start_from_an_exported_file(trained_video, tmp_path):
+    exported = trained_video.folder / EXPORT
+    networks = started_trainer(video_settings(tmp_path, start=exported, seed=5, export_half=False)).method.networks
+    for name, tensor in trained_video.method.networks.best.state_dict().items():
+        assert torch.equal(networks.generator.state_dict()[name], tensor)
+        assert torch.equal(networks.best.state_dict()[name], tensor)
+
+
+def test_files_of_another_width_and_missing_files_are_refused_by_name(trained_video, tmp_path):
+    with pytest.raises(WeightsError, match=r"generator\.safetensors"):
+        started_trainer(video_settings(tmp_path / "wider", start=trained_video.folder / EXPORT, ngf=3))
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors: can.t be read"):
+        started_trainer(video_settings(tmp_path / "missing", start=tmp_path / "nothing.safetensors"))
+
+
+def test_a_video_generator_that_starts_from_a_single_frame_model_generates_that_frame_twelve_times(tmp_path):
+    single = global_generator(GeneratorShape(3, 1, 2))
+    initialise(single, seed=3)
+    export_network(single, tmp_path / "single.safetensors", {})
+    networks = started_trainer(
+        video_settings(tmp_path / "video", start=tmp_path / "single.safetensors")
+    ).method.networks
+    photograph = 2 * torch.rand(1, 3, 32, 32) - 1
+    # In the memory format of the other network, so that sums have the same order.
+    generator = networks.best.eval().to(memory_format=torch.contiguous_format)
+    video = roll_out(generator, photograph, 12)
+    torch.testing.assert_close(video, single(photograph).expand_as(video))
+
+
+def test_a_training_starts_from_the_file_of_a_weights_card(tmp_path):
+    values = {"model": "fundus2fa", "preset": "mini", "start": "fundus2fa-mini", "out": tmp_path, "eyes": 2}
+    networks = started_trainer(build(TrainSettings, values)).method.networks
+    encoder = load_encoder("fundus2fa-mini")
+    for found, expected in zip(networks.generator[:19].parameters(), encoder.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
