@@ -90,7 +90,7 @@ def test_a_soft_edge_of_the_field_of_view_is_not_dark_after_the_shading_correcti
     ("metadata", "message"),
     [
         ({"enlarge": "7"}, "enlarge=7 in its metadata"),
-        ({"phase": "choroidal"}, "phase=choroidal in its metadata; arterial or venous or late"),
+        ({"phase": "choroidal"}, "phase=choroidal in its metadata"),
     ],
 )
 def test_invalid_metadata_is_refused(tmp_path, metadata, message):
