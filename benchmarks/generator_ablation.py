@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from f2vbench.adapters.segmenters import read_angiogram
+from f2vbench.adapters.segmenters import angiogram_vessel_score
 from f2vbench.config.parsing import build
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.loading import load_encoder
@@ -133,7 +133,7 @@ def _scores(generator: Path, tested: int) -> dict[str, float | None]:
         fake.append(generated * fov_mask)
         fov_masks.append(fov_mask)
         vessels = view.crop(acquired.truth.vessels, SIDE)
-        vessel_aurocs.append(tally(read_angiogram(generated, "venous")[fov_mask], vessels[fov_mask]).auroc())
+        vessel_aurocs.append(tally(angiogram_vessel_score(generated, "venous")[fov_mask], vessels[fov_mask]).auroc())
     means = {score.metric: score.value for score in video_metrics(real, fake, inside=fov_masks) if score.case == ALL}
     return {key: means.get(key) for key in COLUMNS} | {"auroc": float(np.mean(vessel_aurocs))}
 

@@ -1,11 +1,11 @@
-"""How often is an encoder called different from itself, when only the random numbers of its heads differ?
+"""False-positive rate of the comparison of an encoder with itself, when only the seeds of the heads differ.
 
     python -m benchmarks.head_seeds [--comparisons 400] [--shots 4] [--select val] [--width 48] [--images 200]
 
-Every comparison has simulated data of its own: patients with two images, five classes, embeddings that tell the classes
-in part. Both sides have the same embeddings, the same support, validation and test images (five seeds, drawn as in a
-run) and the same settings; the start, the order of images and the dropout of their heads differ. They are compared by
-the test of `Results.compare`: with a right one about 5 % of the comparisons have p < 0.05. Prints a Markdown table,
+Each comparison simulates its own data: patients with two images, five classes, and embeddings with overlapping classes.
+Both sides have the same embeddings, the same support, validation and test images (five seeds, drawn as in a run) and
+the same settings. Initial parameters, order of the images and dropout of their heads differ. The test of
+`Results.compare` compares the two sides; p < 0.05 is expected in about 5 % of the comparisons. Prints a Markdown table
 with the standard error of each percentage.
 """
 
@@ -21,10 +21,10 @@ from pandas import DataFrame
 
 from f2vbench import load_task
 from f2vbench.adapters.classification import Classification
-from f2vbench.adapters.probes import Scale
+from f2vbench.adapters.probes import FeatureScaler
 from f2vbench.config.run import HeadSettings
 from f2vbench.data.episodes import draw_classification_episode
-from f2vbench.heads.batched_training import Lesson, predict, train
+from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.mlp import Mlp
 from f2vbench.metrics.classification import evaluate
 from f2vbench.stats.t_tests import paired_t_test
@@ -35,14 +35,14 @@ SEEDS = 5
 SIDES = 2
 CARD = load_task("phantom-dr").model_copy(update={"split": "random"})
 CLASSES = [one.name for one in CARD.classes]
-STACK = 10  # comparisons whose heads are trained together
+COMPARISONS_PER_STACK = 10  # comparisons whose heads are trained as one stack
 
-Tested = tuple[torch.Tensor, np.ndarray]
+TestData = tuple[torch.Tensor, np.ndarray]
 """(n, width) test vectors and (n, classes) targets."""
 
 
-def simulated(comparison: int, images: int, width: int) -> tuple[DataFrame, dict[str, np.ndarray]]:
-    """An index and the embedding of every image: a mean by class, noise by patient and noise by eye."""
+def simulate(comparison: int, images: int, width: int) -> tuple[DataFrame, dict[str, np.ndarray]]:
+    """Return an index and the embedding of each image: a mean per class, noise per patient and noise per eye."""
     draw = np.random.default_rng([comparison, images, width])
     means = draw.normal(scale=0.35, size=(len(CLASSES), width))
     patients = np.repeat(np.arange(images // 2), 2)
@@ -55,61 +55,65 @@ def simulated(comparison: int, images: int, width: int) -> tuple[DataFrame, dict
     return index, dict(zip(names, vectors.astype(np.float32), strict=True))
 
 
-def lessons(comparison: int, chosen: argparse.Namespace) -> tuple[list[Lesson], list[Tested]]:
-    """What the ten heads of a comparison learn, and what each is tested on; seed by seed, side by side."""
-    index, vectors = simulated(comparison, chosen.images, chosen.width)
+def head_data(comparison: int, arguments: argparse.Namespace) -> tuple[list[HeadData], list[TestData]]:
+    """Return training and test data of the ten heads of a comparison, ordered by seed, then side."""
+    index, vectors = simulate(comparison, arguments.images, arguments.width)
     label = dict(zip(index.image, index.label, strict=True))
-    learnt, tested = [], []
+    training, test_data = [], []
     for seed in range(SEEDS):
-        episode = draw_classification_episode(index, CARD, "few-shot", chosen.shots, seed)
-        scale = Scale.of(np.stack([vectors[image] for image in episode.support]))
-        parts = []
+        episode = draw_classification_episode(index, CARD, "few-shot", arguments.shots, seed)
+        scaler = FeatureScaler.fit(np.stack([vectors[image] for image in episode.support]))
+        splits = []
         for images in (episode.support, episode.val, episode.test):
-            scaled = torch.from_numpy(scale.apply(np.stack([vectors[image] for image in images])))
-            parts.append((scaled, torch.tensor([[label[image] == one for one in CLASSES] for image in images])))
-        (x, y), (seen, held), (test, truth) = parts
-        val = ([seen], held) if chosen.select == "val" else (None, None)
+            scaled = torch.from_numpy(scaler.transform(np.stack([vectors[image] for image in images])))
+            targets = torch.tensor([[label[image] == name for name in CLASSES] for image in images])
+            splits.append((scaled, targets))
+        (x, y), (x_val, y_val), (x_test, y_test) = splits
+        val = ([x_val], y_val) if arguments.select == "val" else (None, None)
         for side in range(SIDES):
-            start = int(sha256(canonical_json([comparison, seed, side]))[:15], 16)
-            learnt.append(Lesson([x], y, *val, seed=start))
-            tested.append((test, truth.numpy()))
-    return learnt, tested
+            head_seed = int(sha256(canonical_json([comparison, seed, side]))[:15], 16)
+            training.append(HeadData([x], y, *val, seed=head_seed))
+            test_data.append((x_test, y_test.numpy()))
+    return training, test_data
 
 
 def main() -> None:
+    """Run the comparisons and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparisons", type=int, default=400)
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--select", choices=["val", "last"], default="val")
     parser.add_argument("--width", type=int, default=48)
-    parser.add_argument("--images", type=int, default=200, help="in all parts together")
-    chosen = parser.parse_args()
+    parser.add_argument("--images", type=int, default=200, help="number of images in all splits")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     settings = HeadSettings()
-    head = Mlp(chosen.width, settings.widths, len(CLASSES), settings.dropout)
+    head = Mlp(arguments.width, settings.widths, len(CLASSES), settings.dropout)
     p_values: dict[str, list[float]] = defaultdict(list)
-    levels: dict[str, list[float]] = defaultdict(list)
-    for first in range(0, chosen.comparisons, STACK):
-        held = [lessons(number, chosen) for number in range(first, min(first + STACK, chosen.comparisons))]
-        trained = train(head, [lesson for learnt, _ in held for lesson in learnt], settings, CPU)
-        tests = [one for _, tested in held for one in tested]
-        found: dict[str, list[float]] = defaultdict(list)
-        for own, (test, truth) in zip(trained, tests, strict=True):
-            metrics, _ = evaluate(predict(head, own.parameters, [test], False, CPU), truth, "nominal", CLASSES)
+    values_by_metric: dict[str, list[float]] = defaultdict(list)
+    for first in range(0, arguments.comparisons, COMPARISONS_PER_STACK):
+        numbers = range(first, min(first + COMPARISONS_PER_STACK, arguments.comparisons))
+        data = [head_data(number, arguments) for number in numbers]
+        trained = train_heads(head, [each for training, _ in data for each in training], settings, CPU)
+        test_data = [each for _, of_comparison in data for each in of_comparison]
+        by_metric: dict[str, list[float]] = defaultdict(list)
+        for result, (x_test, y_test) in zip(trained, test_data, strict=True):
+            probabilities = predict_probabilities(head, result.parameters, [x_test], False, CPU)
+            metrics, _ = evaluate(probabilities, y_test, "nominal", CLASSES)
             for name in Classification.main_metrics:
                 value = metrics[name]
                 assert value is not None, f"{name} has no value"
-                found[name].append(value)
-        for name, values in found.items():
-            for sides in np.array(values).reshape(len(held), SEEDS, SIDES):
+                by_metric[name].append(value)
+        for name, values in by_metric.items():
+            for sides in np.array(values).reshape(len(numbers), SEEDS, SIDES):
                 p = paired_t_test(sides[:, 0], sides[:, 1], variation=("head seed",)).p
-                p_values[name].append(1.0 if p is None else p)  # no difference at all
-            levels[name] += values
-    print("| metric | mean | called different, % | standard error |\n|---|---|---|---|")
+                p_values[name].append(1.0 if p is None else p)  # both sides are equal
+            values_by_metric[name] += values
+    print("| metric | mean | p < 0.05, % | standard error |\n|---|---|---|---|")
     for name, values in p_values.items():
         rate = np.mean(np.array(values) < 0.05)
         error = math.sqrt(rate * (1 - rate) / len(values))
-        print(f"| {name} | {np.mean(levels[name]):.3f} | {100 * rate:.1f} | {100 * error:.1f} |")
+        print(f"| {name} | {np.mean(values_by_metric[name]):.3f} | {100 * rate:.1f} | {100 * error:.1f} |")
 
 
 if __name__ == "__main__":

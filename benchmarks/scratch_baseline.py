@@ -1,13 +1,13 @@
-"""The `scratch` baseline against the plain from-scratch recipe, at the same wall-clock budget.
+"""The baseline `scratch` against a standard U-Net recipe, with the same training time.
 
-Both learn vessels from one RITE photograph in the same number of seconds, in one process, with the same
-threads and supports, and are scored inside the field of view on the other photographs:
+Both learn vessels from one RITE photograph in the same number of seconds, in one process, with the same number of
+threads and the same support photographs. They are evaluated inside the field of view of the other photographs:
 
     python -m benchmarks.scratch_baseline --data FOLDER/rite --seconds 75 --seeds 4
 
-`FOLDER/rite` has RITE's own layout (`AV_groundTruth/training/{images,vessel}`) and DRIVE's field-of-view
-masks beside it (`drive_fov/training`). The plain recipe standardises each channel of a photograph: without
-that it fails on some supports, and the comparison would flatter ours.
+`FOLDER/rite` has RITE's layout (`AV_groundTruth/training/{images,vessel}`), and DRIVE's field-of-view masks in
+`drive_fov/training`. The standard recipe standardises each channel of a photograph: without this, it fails on some
+support photographs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from f2vbench.heads.scratch_unet import score_scratch, train_scratch
+from f2vbench.heads.scratch_unet import score_scratch_unet, train_scratch_unet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLAIN_CROP = 192
@@ -39,7 +39,7 @@ CALIBRATION_STEPS = (2, 14)
 
 @dataclass(frozen=True)
 class Eye:
-    """One photograph: uint8 (h, w, 3) RGB, and bool (h, w) vessels and field of view."""
+    """One photograph, (h, w, 3) uint8 RGB, with vessels and field of view, (h, w) bool."""
 
     name: str
     photograph: np.ndarray
@@ -48,7 +48,7 @@ class Eye:
 
 
 class PlainUNet(nn.Module):
-    """The reference: 118,000 parameters, 16-32-64 channels from full resolution down."""
+    """The standard U-Net: 118,000 parameters, 16, 32 and 64 channels from full resolution downwards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class PlainUNet(nn.Module):
         self.head = nn.Conv2d(16, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, 1, h, w) of standardised RGB (n, 3, h, w); h and w are multiples of 4."""
+        """Compute (n, 1, h, w) logits of (n, 3, h, w) standardised RGB; h and w are multiples of 4."""
         full = self.down_1(images)
         half = self.down_2(F.max_pool2d(full, 2))
         quarter = self.down_4(F.max_pool2d(half, 2))
@@ -77,10 +77,10 @@ def _plain_block(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def train_plain(eye: Eye, steps: int, seed: int) -> PlainUNet:
-    """Cross-entropy on 192² crops, flipped, rotated, brightened; Adam in batches of 8, cosine over the steps."""
+    """Train with cross-entropy on augmented crops of 192 × 192 pixels, Adam, batches of 8 and a cosine schedule."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    planes = np.dstack([standardised(eye), eye.vessels.astype(np.float32)])
+    planes = np.dstack([standardise(eye), eye.vessels.astype(np.float32)])
     model = PlainUNet().train()
     optimiser = torch.optim.Adam(model.parameters(), lr=PLAIN_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -94,15 +94,15 @@ def train_plain(eye: Eye, steps: int, seed: int) -> PlainUNet:
     return model.eval()
 
 
-def standardised(eye: Eye) -> np.ndarray:
-    """Float32 (h, w, 3): each channel with mean 0 and deviation 1 inside the field of view, 0 outside."""
+def standardise(eye: Eye) -> np.ndarray:
+    """Return (h, w, 3) float32: mean 0 and standard deviation 1 inside the field of view, 0 outside."""
     inside = eye.photograph[eye.field_of_view].astype(np.float32)
     image = (eye.photograph - inside.mean(axis=0)) / (inside.std(axis=0) + 1e-3)
     return image.astype(np.float32) * eye.field_of_view[..., None]
 
 
 def _plain_crop(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Float32 (192, 192, 4) of planes (h, w, 4): three channels and the vessels."""
+    """Draw a (192, 192, 4) float32 crop of (h, w, 4) planes: three channels and the vessels."""
     height, width = planes.shape[:2]
     centre = (rng.uniform(PLAIN_CROP / 2, width - PLAIN_CROP / 2), rng.uniform(PLAIN_CROP / 2, height - PLAIN_CROP / 2))
     matrix: np.ndarray = cv2.getRotationMatrix2D(centre, rng.uniform(0, 360), 1.0)
@@ -117,16 +117,16 @@ def _plain_crop(planes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @torch.no_grad()
 def score_plain(model: nn.Module, eye: Eye) -> np.ndarray:
-    """Vessel probability, float32 (h, w)."""
+    """Compute the vessel probability, (h, w) float32."""
     height, width = eye.vessels.shape
-    padded = np.pad(standardised(eye), ((0, -height % 4), (0, -width % 4), (0, 0)))
+    padded = np.pad(standardise(eye), ((0, -height % 4), (0, -width % 4), (0, 0)))
     logits = model(torch.from_numpy(padded).permute(2, 0, 1)[None])
     return torch.sigmoid(logits)[0, 0, :height, :width].numpy()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to learn vessels from one photograph, and to score another with what was learnt."""
+    """Training on one photograph, and scoring of another."""
 
     name: str
     train: Callable[[Eye, int, int], nn.Module]  # eye, steps, seed
@@ -135,7 +135,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one recipe reached from one support photograph."""
+    """Result of one recipe with one support photograph."""
 
     seconds: float
     auroc: float
@@ -146,23 +146,23 @@ class Outcome:
 
 
 def plain_recipe() -> Recipe:
-    """The reference."""
+    """Return the standard recipe."""
     return Recipe("plain", train_plain, score_plain)
 
 
 def our_recipe(batch_size: int) -> Recipe:
-    """The baseline that f2vbench ships."""
+    """Return the recipe of the baseline `scratch`."""
 
     def train(eye: Eye, steps: int, seed: int) -> nn.Module:
         support = ([eye.photograph], [eye.vessels], [eye.field_of_view])
-        return train_scratch(*support, steps=steps, batch_size=batch_size, seed=seed)
+        return train_scratch_unet(*support, steps=steps, batch_size=batch_size, seed=seed)
 
-    return Recipe("ours", train, lambda model, eye: score_scratch(model, eye.photograph, eye.field_of_view))
+    return Recipe("ours", train, lambda model, eye: score_scratch_unet(model, eye.photograph, eye.field_of_view))
 
 
 def steps_that_fit(recipe: Recipe, eye: Eye, seconds: float) -> int:
-    """Training steps that fit in `seconds`, preparing the photograph included."""
-    recipe.train(eye, 1, 0)  # the first run is slower
+    """Estimate the number of training steps in ``seconds``, with preparation of the photograph."""
+    recipe.train(eye, 1, 0)  # warm-up
     few, many = (_seconds_of(recipe, eye, steps) for steps in CALIBRATION_STEPS)
     step = (many - few) / (CALIBRATION_STEPS[1] - CALIBRATION_STEPS[0])
     return max(1, round((seconds - (few - step * CALIBRATION_STEPS[0])) / step))
@@ -175,7 +175,7 @@ def _seconds_of(recipe: Recipe, eye: Eye, steps: int) -> float:
 
 
 def measure(recipe: Recipe, support: Eye, queries: list[Eye], steps: int, seed: int) -> Outcome:
-    """Train, timing it by the wall clock, and score the other photographs."""
+    """Train, measure the wall-clock time, and evaluate the other photographs."""
     start = time.perf_counter()
     model = recipe.train(support, steps, seed)
     seconds = time.perf_counter() - start
@@ -183,11 +183,11 @@ def measure(recipe: Recipe, support: Eye, queries: list[Eye], steps: int, seed: 
 
 
 def read_rite(folder: Path) -> list[Eye]:
-    """The photographs of `folder`, in the order of their names; exits with a message when there are none."""
+    """Read the photographs of a folder, ordered by name; exit with a message if there are none."""
     images = sorted((folder / "AV_groundTruth" / "training" / "images").glob("*.tif"))
     if len(images) < 2:
         wanted = "AV_groundTruth/training/images/*.tif, …/vessel/*.png and drive_fov/training/*_mask.gif"
-        sys.exit(f"no RITE photographs in {folder}: give --data a folder with {wanted}, or set F2VBENCH_TEST_DATA")
+        sys.exit(f"no RITE photographs in {folder}: set --data to a folder with {wanted}, or set F2VBENCH_TEST_DATA")
     return [_read_eye(folder, image) for image in images]
 
 
@@ -203,24 +203,25 @@ def _read_eye(folder: Path, image: Path) -> Eye:
 
 
 def auroc_and_dice(score: Callable[[Eye], np.ndarray], queries: list[Eye]) -> tuple[float, float]:
-    """Mean over the photographs of AUROC and of Dice at threshold 0.5, both inside the field of view."""
-    figures = []
+    """Return the mean AUROC and Dice (threshold 0.5) over the photographs, inside the field of view."""
+    pairs = []
     for eye in queries:
         scores, truth = score(eye)[eye.field_of_view], eye.vessels[eye.field_of_view]
-        found = scores > 0.5
-        dice = 2 * np.count_nonzero(found & truth) / (np.count_nonzero(found) + np.count_nonzero(truth))
-        figures.append((roc_auc_score(truth, scores), dice))
-    auroc, dice = np.mean(figures, axis=0)
+        predicted = scores > 0.5
+        overlap = np.count_nonzero(predicted & truth)
+        dice = 2 * overlap / (np.count_nonzero(predicted) + np.count_nonzero(truth))
+        pairs.append((roc_auc_score(truth, scores), dice))
+    auroc, dice = np.mean(pairs, axis=0)
     return float(auroc), float(dice)
 
 
 def mean_outcome(outcomes: list[Outcome]) -> Outcome:
-    """The mean of each figure."""
+    """Return the mean of each number."""
     return Outcome(*np.mean([(each.seconds, each.auroc, each.dice) for each in outcomes], axis=0).tolist())
 
 
 def main() -> None:
-    """Read the command line, run both recipes on every support, print the comparison."""
+    """Run both recipes on each support photograph and print the comparison."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
@@ -242,7 +243,7 @@ def main() -> None:
 
 
 def _print_summary(ours: Outcome, plain: Outcome) -> None:
-    print(f"mean of the seeds\n  ours   {ours}\n  plain  {plain}")
+    print(f"mean over the seeds\n  ours   {ours}\n  plain  {plain}")
     print(
         f"ours over plain: seconds {ours.seconds / plain.seconds:.2f} x, "
         f"AUROC {ours.auroc - plain.auroc:+.4f}, Dice {ours.dice - plain.dice:+.4f}"
@@ -253,11 +254,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     photographs = Path(os.environ.get("F2VBENCH_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=photographs / "rite", help="folder in RITE's layout")
-    parser.add_argument("--seconds", type=float, default=75.0, help="training budget of each recipe (default: 75)")
-    parser.add_argument("--plain-seconds", type=float, help="another budget for the plain recipe")
-    parser.add_argument("--seeds", type=int, default=4, help="supports, each with its own seed (default: 4)")
+    parser.add_argument("--seconds", type=float, default=75.0, help="training time of each recipe (default: 75)")
+    parser.add_argument("--plain-seconds", type=float, help="training time of the standard recipe, if different")
+    parser.add_argument("--seeds", type=int, default=4, help="support photographs, each with its own seed (default: 4)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument("--batch-size", type=int, default=4, help="crops a step of ours (default: 4)")
+    parser.add_argument("--batch-size", type=int, default=4, help="crops per step of the baseline (default: 4)")
     arguments = parser.parse_args()
     arguments.plain_seconds = arguments.plain_seconds or arguments.seconds
     return arguments

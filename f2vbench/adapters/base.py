@@ -22,6 +22,7 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.errors import DataError
 from f2vbench.store.record_schema import Solution, StoredFile
 
 if TYPE_CHECKING:
@@ -263,3 +264,19 @@ class TaskAdapter(ABC):
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         """Return notes for the plan on how units of these models and protocols are run."""
         return []
+
+
+def check_finite(model: str, images: Sequence[str], embeddings: np.ndarray) -> None:
+    """Check that embeddings have no NaN and no infinite value.
+
+    Args:
+        model: Name of the model, for the message.
+        images: n image ids.
+        embeddings: (n, width).
+
+    Raises:
+        DataError: An embedding contains a value that is not finite; the message names the images.
+    """
+    bad = [image for image, vector in zip(images, embeddings, strict=True) if not np.isfinite(vector).all()]
+    if bad:
+        raise DataError(f"{model}: the embedding of {', '.join(bad)} contains values that are not finite")

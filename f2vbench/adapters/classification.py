@@ -1,7 +1,7 @@
-"""Classification as a task family: heads and read-outs on embeddings, of encoders frozen or trained along.
+"""Task adapter for classification: heads and other classifiers on embeddings, with frozen or trained encoders.
 
-Everything learnt comes from the support images: the scale of the features, the head, and, where `select` or the
-supervised protocol asks for it, the epoch from the validation part. What is measured are the probabilities as stored.
+Everything that is fitted uses the support images: the scale of the features, the head, and the encoder where it is
+trained. Under the supervised protocol, and with ``select=val``, validation images select the epoch.
 """
 
 from __future__ import annotations
@@ -9,29 +9,36 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, CompletedUnit, FeatureKind, TaskAdapter, UnitContext
-from f2vbench.adapters.classification_data import Material, Prediction, gather, labelled, passes
-from f2vbench.adapters.probes import logistic_regression, nearest_neighbours, prototype
+from f2vbench.adapters.classification_data import (
+    ClassificationData,
+    Prediction,
+    count_passes,
+    load_classification_data,
+    load_labels,
+)
+from f2vbench.adapters.probes import predict_by_logistic_regression, predict_by_neighbours, predict_by_prototype
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.metrics.classification import Kind, Values, evaluate
 from f2vbench.metrics.names import CHANCE
+from f2vbench.metrics.retrieval import chance_average_precision
 from f2vbench.store.record_schema import Solution
 from f2vbench.utils.system import has_gpu
 
-_READ = ("prototype", "knn", "probe")
-_TRAINED = ("few-shot", "supervised")
+_PROBE_PROTOCOLS = ("prototype", "knn", "probe")
+_HEAD_PROTOCOLS = ("few-shot", "supervised")
 
 
 class Classification(TaskAdapter):
-    """An MLP on embeddings, with its encoder frozen or trained; fusions of frozen ones; read-outs without training."""
+    """MLP heads on embeddings of frozen or trained encoders, heads on fusions of encoders, and probes."""
 
     name = "classification"
     version = 1
@@ -41,165 +48,198 @@ class Classification(TaskAdapter):
     shots_suffix = " a class"
 
     def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
+        """Refuse models without embeddings, and fusions where no head is trained or where encoders are trained."""
         if model.kind == "fusion":
-            if settings.finetune == "full" and protocol in _TRAINED:
-                return "finetune=full trains one encoder, and a fusion joins frozen ones: run it without"
-            return "a fusion has to be trained" if protocol in _READ else None
-        return None if model.kind in ("features", "vector") else "it gives no embedding to tell classes by"
+            if settings.finetune == "full" and protocol in _HEAD_PROTOCOLS:
+                return "finetune=full trains one encoder, and a fusion joins frozen encoders: omit finetune=full"
+            return "a fusion needs a trained head" if protocol in _PROBE_PROTOCOLS else None
+        return None if model.kind in ("features", "vector") else "has no embedding for classification"
 
     def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
-        return None if _tunes(model, protocol, settings) else "embedding"
+        """Return ``embedding``, or None where the encoder is trained."""
+        return None if _trains_encoder(model, protocol, settings) else "embedding"
 
     def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        """Return the settings of the head, of its training and of the encoder, as far as they are used."""
         names: tuple[str, ...] = () if model.kind == "vector" else ("precision",)
         if protocol == "few-shot":
             names += ("select",)
-        if protocol in ("zero-shot", *_TRAINED):
+        if protocol in ("zero-shot", *_HEAD_PROTOCOLS):
             names += ("head",)
-        if _tunes(model, protocol, settings):
+        if _trains_encoder(model, protocol, settings):
             names += ("finetune", "augment", "tune")
         return (*names, "neighbours") if protocol == "knn" else names
 
     def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
-        return protocol in _TRAINED and not _tunes(model, protocol, settings)
+        """Return True for heads on frozen embeddings, which are trained as one stack."""
+        return protocol in _HEAD_PROTOCOLS and not _trains_encoder(model, protocol, settings)
 
     def uses_torch(self, protocol: Protocol) -> bool:
-        return protocol not in _READ
+        """Return True for protocols with a head."""
+        return protocol not in _PROBE_PROTOCOLS
 
     def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
-        chooses = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
-        return (*episode.support, *(episode.val if chooses else ()), *episode.test)
+        """Return the support and test images, and the validation images where they select the epoch."""
+        selects_epoch = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
+        return (*episode.support, *(episode.val if selects_epoch else ()), *episode.test)
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
-        """Of the optimiser; where an encoder is trained, passes of a photograph: they take the time."""
+        """Return the number of optimiser steps; where the encoder is trained, of passes of an image through it."""
         support = len(episode.support)
-        if _tunes(model, protocol, settings):
+        if _trains_encoder(model, protocol, settings):
             val = len(self.required_images(episode, protocol, settings)) - support - len(episode.test)
-            return passes(support, val, settings.head)
-        return settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _TRAINED else 0
+            return count_passes(support, val, settings.head)
+        return (
+            settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _HEAD_PROTOCOLS else 0
+        )
 
     def timing_trial(
         self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
-        """Of two images; an encoder is trained on a batch, for one epoch."""
+        """Return a unit of two images and ``steps`` epochs; where the encoder is trained, of a batch and one epoch."""
         first = str(index.image.iloc[0])
-        other = index[index.label != index.label.iloc[0]]
-        last = str(other.image.iloc[-1] if len(other) else index.image.iloc[-1])
+        other_class = index[index.label != index.label.iloc[0]]
+        last = str(other_class.image.iloc[-1] if len(other_class) else index.image.iloc[-1])
         epochs, support = steps, () if protocol == "zero-shot" else (first, last)
-        if _tunes(model, protocol, settings):
+        if _trains_encoder(model, protocol, settings):
             others = [name for name in index.image.astype(str) if name not in support]
             epochs, support = 1, (*support, *others[: max(0, min(2 * steps, settings.head.batch_size) - 2)])
         head = settings.head.model_copy(update={"epochs": epochs, "warmup_epochs": 0})
         return Episode(support, (first, last), seed=0), settings.model_copy(update={"head": head})
 
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
-        solved = list(units)
-        protocols = {protocol for _, protocol in solved}
+        """Explain fine-tuning, zero-shot heads and the selection of the epoch, where they occur."""
+        pairs = list(units)
+        protocols = {protocol for _, protocol in pairs}
         notes = []
-        if any(_tunes(model, protocol, settings) for model, protocol in solved):
+        if any(_trains_encoder(model, protocol, settings) for model, protocol in pairs):
             notes.append(
-                "finetune=full: few-shot and supervised train every network with its head, random from random weights; "
-                "baselines without a network, and protocols that train none, are as with frozen encoders"
+                "finetune=full: few-shot and supervised train each network together with its head, the model random "
+                "from random weights. Baselines without a network, and the other protocols, do not change."
             )
             if settings.device in ("auto", "cpu") and not has_gpu():
-                notes.append("no GPU here: to train encoders can take days; f2vbench plan says how long")
+                notes.append("No GPU: the training of encoders can take days; `f2vbench plan` estimates the time.")
         if "zero-shot" in protocols:
             notes.append(
-                "zero-shot classification is a head with random weights that nobody trained: chance in expectation, as "
-                "the paper has it; prototype and knn are what embeddings give without training"
+                "Zero-shot classification uses an untrained head with random weights, as in the paper: its expected "
+                "performance is chance. prototype and knn classify embeddings without training a network."
             )
         if "few-shot" in protocols and settings.select == "val":
             notes.append(
-                "few-shot heads are trained on the support images, but the epoch is chosen on the labelled images of "
-                "the validation part (select=val, as in the paper); select=last takes the last epoch and uses no others"
+                "Few-shot heads are trained on the support images, but the epoch is selected on the labelled "
+                "validation images (select=val, as in the paper). With select=last, the last epoch is kept and "
+                "validation images are not used."
             )
         return notes
 
     def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
+        """Fit a classifier on the support images, or train the encoder, and predict the test images."""
         return next(self.run_units([context], [episode]))
 
-    def run_units(self, context: Sequence[UnitContext], episodes: Sequence[Episode]) -> Iterator[CompletedUnit]:
-        """Solve units of one protocol and shots; heads of one shape are trained as one stack, encoders one by one."""
-        if _tunes(context[0].model, context[0].unit.protocol, context[0].settings):
-            for own, episode in zip(context, episodes, strict=True):
-                yield self._with_encoder(own, episode)
+    def run_units(self, contexts: Sequence[UnitContext], episodes: Sequence[Episode]) -> Iterator[CompletedUnit]:
+        """Run units; heads of one shape are trained as one stack, encoders one after another.
+
+        Yields:
+            The results, in the order of the units.
+        """
+        first = contexts[0]
+        if _trains_encoder(first.model, first.unit.protocol, first.settings):
+            for context, episode in zip(contexts, episodes, strict=True):
+                yield self._fine_tune(context, episode)
             return
         started = time.perf_counter()
-        material = [
-            gather(own, episode, self.required_images(episode, own.unit.protocol, own.settings))
-            for own, episode in zip(context, episodes, strict=True)
+        data = [
+            load_classification_data(context, episode, self._images_of(context, episode))
+            for context, episode in zip(contexts, episodes, strict=True)
         ]
         prepared = time.perf_counter()
-        found = _probabilities(context, material)
-        share = {
-            "prepare_seconds": (prepared - started) / len(material),
-            "fit_seconds": (time.perf_counter() - prepared) / len(material),
+        predictions = _predict(contexts, data)
+        seconds_per_unit = {
+            "prepare_seconds": (prepared - started) / len(data),
+            "fit_seconds": (time.perf_counter() - prepared) / len(data),
         }
-        for own, episode, unit, predicted in zip(context, episodes, material, found, strict=True):
-            yield _measured(own, episode, unit, predicted, share)
+        for context, episode, unit_data, prediction in zip(contexts, episodes, data, predictions, strict=True):
+            yield _complete(context, episode, unit_data, prediction, seconds_per_unit)
 
-    def _with_encoder(self, context: UnitContext, episode: Episode) -> CompletedUnit:
-        from f2vbench.adapters.fine_tuning import tuned_prediction
+    def _fine_tune(self, context: UnitContext, episode: Episode) -> CompletedUnit:
+        from f2vbench.adapters.fine_tuning import fine_tune_and_predict
 
-        unit = labelled(context, episode, self.required_images(episode, context.unit.protocol, context.settings))
-        return _measured(context, episode, unit, *tuned_prediction(context, unit))
+        data = load_labels(context, episode, self._images_of(context, episode))
+        return _complete(context, episode, data, *fine_tune_and_predict(context, data))
 
-
-def _tunes(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
-    """Whether the encoder is trained with the head."""
-    return settings.finetune == "full" and model.kind == "features" and protocol in _TRAINED
+    def _images_of(self, context: UnitContext, episode: Episode) -> tuple[str, ...]:
+        return self.required_images(episode, context.unit.protocol, context.settings)
 
 
-def _probabilities(context: Sequence[UnitContext], material: Sequence[Material]) -> list[Prediction]:
-    protocol, settings = context[0].unit.protocol, context[0].settings
-    if protocol not in _READ:
-        from f2vbench.adapters.head_training import predictions
+def _trains_encoder(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+    """Return whether the encoder is trained together with the head."""
+    return settings.finetune == "full" and model.kind == "features" and protocol in _HEAD_PROTOCOLS
 
-        return predictions(context, material)
-    found = []
-    for unit in material:
-        (support,), (test,) = unit.support.vectors.values(), unit.test.vectors.values()
-        targets = unit.support.targets
+
+def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]) -> list[Prediction]:
+    """Predict the test images of units of one protocol from embeddings."""
+    protocol, settings = contexts[0].unit.protocol, contexts[0].settings
+    if protocol not in _PROBE_PROTOCOLS:
+        from f2vbench.adapters.head_training import predict_with_heads
+
+        return predict_with_heads(contexts, data)
+    predictions = []
+    for unit_data in data:
+        (support,), (test,) = unit_data.support.vectors.values(), unit_data.test.vectors.values()
+        targets = unit_data.support.targets
         if protocol == "prototype":
-            read = prototype(support, targets, test, unit.several)
+            probabilities = predict_by_prototype(support, targets, test, unit_data.multi_label)
         elif protocol == "knn":
-            read = nearest_neighbours(support, targets, test, settings.neighbours)
+            probabilities = predict_by_neighbours(support, targets, test, settings.neighbours)
         else:
-            read = logistic_regression(support, targets, test, unit.several)
-        found.append(Prediction(read))
-    return found
+            probabilities = predict_by_logistic_regression(support, targets, test, unit_data.multi_label)
+        predictions.append(Prediction(probabilities))
+    return predictions
 
 
-def _measured(
-    context: UnitContext, episode: Episode, unit: Material, predicted: Prediction, share: Mapping[str, float]
+def _complete(
+    context: UnitContext,
+    episode: Episode,
+    data: ClassificationData,
+    prediction: Prediction,
+    seconds: Mapping[str, float],
 ) -> CompletedUnit:
+    """Compute the metrics of a prediction and store it."""
     started = time.perf_counter()
-    targets = unit.test.targets
-    metrics, reasons = evaluate(predicted.probabilities, targets, unit.kind, unit.classes)
-    metrics |= _chance(targets, unit.kind, metrics)
-    stored: dict[str, NDArray[Any]] = {"probabilities": predicted.probabilities, "targets": targets.astype(np.uint8)}
-    result: dict[str, Any] = {
-        "classes": unit.classes,
-        "label_kind": unit.kind,
-        "images": list(episode.test),
-        "support_by_class": dict(zip(unit.classes, unit.support.targets.sum(axis=0).tolist(), strict=True)),
-        **predicted.training,
+    targets, training = data.test.targets, prediction.training
+    metrics, reasons = evaluate(prediction.probabilities, targets, data.kind, data.classes)
+    metrics |= _chance_levels(targets, data.kind, metrics)
+    arrays: dict[str, NDArray[Any]] = {
+        "probabilities": prediction.probabilities,
+        "targets": targets.astype(np.uint8),
     }
-    if predicted.attention is not None:
-        stored["attention"] = predicted.attention
-        result["attention"] = _by_class(predicted.attention, targets, unit.classes, list(unit.test.vectors))
-    result |= {"metrics": metrics, "reasons": reasons, "per_image": _per_image(episode.test, predicted, targets, unit)}
-    result["predictions"] = context.store_predictions(stored)
-    timing = {**TIMING, **share, "fit_steps": predicted.steps, "scored": len(targets)}
-    timing["map_bytes"] = result["predictions"].get("bytes", 0)
+    if prediction.attention is not None:
+        arrays["attention"] = prediction.attention
+    stored = context.store_predictions(arrays)
+    result: Solution = {
+        "classes": data.classes,
+        "label_kind": data.kind,
+        "images": list(episode.test),
+        "support_by_class": dict(zip(data.classes, data.support.targets.sum(axis=0).tolist(), strict=True)),
+        "metrics": metrics,
+        "reasons": reasons,
+        "per_image": _per_image(episode.test, prediction.probabilities, targets, data.multi_label),
+        "predictions": stored,
+    }
+    if training is not None:
+        result["epoch"], result["validation_auroc"] = training.epoch, training.validation_auroc
+        if training.skipped_blocks is not None:
+            result["skipped_blocks"] = training.skipped_blocks
+    if prediction.attention is not None:
+        result["attention"] = _attention_by_class(prediction.attention, targets, data.classes, list(data.test.vectors))
+    timing = {**TIMING, **seconds, "scored": len(targets), "map_bytes": stored["bytes"]}
+    timing["fit_steps"] = 0 if training is None else training.steps
     timing["measure_seconds"] = time.perf_counter() - started
-    return CompletedUnit(cast(Solution, result), timing)
+    return CompletedUnit(result, timing)
 
 
-def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
-    """What a random order of the test images is expected to give, or a class guessed at random."""
-    from f2vbench.metrics.retrieval import chance_average_precision
-
+def _chance_levels(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
+    """Return the expected value of each defined metric for random predictions."""
     positives = targets.sum(axis=0)[1:] if kind == "binary" else targets.sum(axis=0)
     precisions = [chance_average_precision(int(count), len(targets)) for count in positives]
     levels = {
@@ -212,26 +252,29 @@ def _chance(targets: NDArray[np.bool_], kind: Kind, metrics: Values) -> Values:
 
 
 def _per_image(
-    images: Sequence[str], predicted: Prediction, targets: NDArray[np.bool_], unit: Material
+    images: Sequence[str], probabilities: NDArray[np.float32], targets: NDArray[np.bool_], multi_label: bool
 ) -> dict[str, Values]:
-    """``correct`` (with several classes the part of them told right) and the ``probability`` of the true class."""
-    p = predicted.probabilities
-    if unit.several:
-        right = ((p >= 0.5) == targets).mean(axis=1)
-        return {image: {"correct": float(value)} for image, value in zip(images, right, strict=True)}
+    """Return for each image ``correct``, and the ``probability`` of its class.
+
+    In the multi-label case, ``correct`` is the fraction of classes that are predicted correctly, and there is no
+    ``probability``.
+    """
+    if multi_label:
+        fractions = ((probabilities >= 0.5) == targets).mean(axis=1)
+        return {image: {"correct": float(fraction)} for image, fraction in zip(images, fractions, strict=True)}
     truth = targets.argmax(axis=1)
     return {
-        image: {"correct": float(row.argmax() == own), "probability": float(row[own])}
-        for image, row, own in zip(images, p, truth, strict=True)
+        image: {"correct": float(row.argmax() == label), "probability": float(row[label])}
+        for image, row, label in zip(images, probabilities, truth, strict=True)
     }
 
 
-def _by_class(
+def _attention_by_class(
     attention: NDArray[np.float32], targets: NDArray[np.bool_], classes: Sequence[str], encoders: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Mean weight of each encoder over the test images of each class that has some."""
+    """Return the mean weight of each encoder over the test images of each class that has any."""
     return {
-        name: dict(zip(encoders, attention[mine].mean(axis=0, dtype=np.float64).tolist(), strict=True))
-        for name, mine in zip(classes, targets.T, strict=True)
-        if mine.any()
+        name: dict(zip(encoders, attention[members].mean(axis=0, dtype=np.float64).tolist(), strict=True))
+        for name, members in zip(classes, targets.T, strict=True)
+        if members.any()
     }

@@ -1,30 +1,34 @@
-"""What a classification unit learns from and is tested on, and what it predicts."""
+"""Data and predictions of a classification unit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.adapters.base import EmbeddingReader, UnitContext
-from f2vbench.adapters.probes import Scale, unit_scale
+from f2vbench.adapters.base import UnitContext, check_finite
+from f2vbench.adapters.probes import FeatureScaler, scale_to_unit_rms
 from f2vbench.config.run import HeadSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.task_data import TaskData
-from f2vbench.errors import DataError
 from f2vbench.metrics.classification import Kind
 
 Vectors = dict[str, NDArray[np.float32]]
-"""(n, width) of each encoder, by its name."""
+"""Encoder name → (n, width) embeddings."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Images of one part of an episode: their ids, (n, classes) targets, and scaled vectors unless only labelled."""
+class LabelledImages:
+    """Images of one split of an episode.
+
+    Attributes:
+        images: Image ids.
+        targets: (n, classes) bool.
+        vectors: Scaled embeddings; empty when only the labels are loaded.
+    """
 
     images: tuple[str, ...]
     targets: NDArray[np.bool_]
@@ -35,95 +39,124 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Material:
-    """A unit's images; ``val`` is empty where no epoch is chosen, ``support`` where nothing is learnt."""
+class ClassificationData:
+    """Images and labels of a unit.
+
+    Attributes:
+        kind: Kind of the labels.
+        classes: Class names, in the order of the columns of targets.
+        seed: Seed of the episode.
+        support: Support images; empty for zero-shot.
+        val: Validation images; empty when no epoch is selected.
+        test: Test images.
+    """
 
     kind: Kind
     classes: list[str]
     seed: int
-    support: Part
-    val: Part
-    test: Part
+    support: LabelledImages
+    val: LabelledImages
+    test: LabelledImages
 
     @property
-    def several(self) -> bool:
-        """Whether an image may have several classes."""
+    def multi_label(self) -> bool:
+        """Whether an image can have several classes."""
         return self.kind == "multilabel"
 
 
 @dataclass(frozen=True)
+class Training:
+    """Training of a head.
+
+    Attributes:
+        epoch: The epoch that is kept, from 1.
+        validation_auroc: AUROC on the validation images after each epoch; None where it is undefined.
+        steps: Number of steps as `f2vbench.adapters.classification.Classification.fit_steps` counts them.
+        skipped_blocks: When the encoder is trained too, number of its blocks with stochastic depth.
+    """
+
+    epoch: int
+    validation_auroc: list[float | None]
+    steps: int
+    skipped_blocks: int | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """What a unit says of its test images.
+    """Prediction of a unit for its test images.
 
     Attributes:
         probabilities: (n, classes) float32.
-        training: how the head came about, for the record.
-        steps: as `Classification.fit_steps` counts them.
-        attention: (n, encoders) float32 of an attention fusion.
+        training: How the head was trained; None if it was not.
+        attention: (n, encoders) float32 weights of an attention fusion.
     """
 
     probabilities: NDArray[np.float32]
-    training: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
+    training: Training | None = None
     attention: NDArray[np.float32] | None = None
 
 
 def label_kind(task: TaskData) -> Kind:
-    """As the card says; without classes on the card two labels are binary, the second the positive one."""
+    """Return the kind of labels on the task card; by default binary for two classes, else nominal."""
     return task.card.label_kind or ("binary" if len(task.classes) == 2 else "nominal")
 
 
-def passes(support: int, val: int, settings: HeadSettings) -> int:
-    """Passes of a photograph through a network that is trained: training counts three, forward and twice back."""
+def count_passes(support: int, val: int, settings: HeadSettings) -> int:
+    """Count the passes of an image through a network that is trained, all epochs together.
+
+    A training image counts as three passes: one forward, and a backward pass that costs about two.
+
+    Args:
+        support: Number of support images.
+        val: Number of validation images.
+        settings: Number of epochs.
+    """
     return settings.epochs * (3 * support + val)
 
 
-def labelled(context: UnitContext, episode: Episode, read: Sequence[str]) -> Material:
-    """The images and targets of a unit, without vectors.
+def load_labels(context: UnitContext, episode: Episode, required_images: Sequence[str]) -> ClassificationData:
+    """Load the images and targets of a unit, without embeddings.
 
     Args:
-        read: ids of the images whose pixels or embeddings may be asked for; validation images not among them are left
-            out.
+        context: Context of the unit.
+        episode: Its episode.
+        required_images: Images that the unit may read; validation images that are not among them are left out.
     """
     classes = context.task.classes
     label = dict(zip(context.index.image, context.index.label, strict=True))
 
-    def part(images: Sequence[str]) -> Part:
+    def split(images: Sequence[str]) -> LabelledImages:
         rows = [[name in label[image].split(SEPARATOR) for name in classes] for image in images]
-        return Part(tuple(images), np.array(rows, bool).reshape(len(images), len(classes)))
+        return LabelledImages(tuple(images), np.array(rows, bool).reshape(len(images), len(classes)))
 
-    val = [image for image in episode.val if image in set(read)]
-    return Material(
-        label_kind(context.task), classes, episode.seed, part(episode.support), part(val), part(episode.test)
-    )
+    val = [image for image in episode.val if image in set(required_images)]
+    splits = split(episode.support), split(val), split(episode.test)
+    return ClassificationData(label_kind(context.task), classes, episode.seed, *splits)
 
 
-def gather(context: UnitContext, episode: Episode, read: Sequence[str]) -> Material:
-    """The material of a unit, its vectors scaled by those of its support images.
+def load_classification_data(
+    context: UnitContext, episode: Episode, required_images: Sequence[str]
+) -> ClassificationData:
+    """Load the images, targets and embeddings of a unit; embeddings are scaled with those of the support images.
 
     Args:
-        read: as of `labelled`.
+        context: Context of the unit.
+        episode: Its episode.
+        required_images: As for `load_labels`.
 
     Raises:
-        DataError: an embedding holds a number that is not finite; names the images.
+        DataError: An embedding contains a value that is not finite.
     """
-    unit = labelled(context, episode, read)
-    parts = [unit.support, unit.val, unit.test]
-    vectors: list[Vectors] = [{} for _ in parts]
-    for model, embeddings in context.embedding_readers().items():
-        found = [finite(model, embeddings, part.images) if len(part) else None for part in parts]
-        scale = Scale.of(found[0]).apply if found[0] is not None else unit_scale
-        for own, held in zip(vectors, found, strict=True):
-            if held is not None:
-                own[model] = scale(held)
-    support, val, test = (replace(part, vectors=own) for part, own in zip(parts, vectors, strict=True))
-    return replace(unit, support=support, val=val, test=test)
-
-
-def finite(model: str, embeddings: EmbeddingReader, images: Sequence[str]) -> NDArray[np.float32]:
-    """Embeddings of images by a model, or a DataError that names those that hold numbers that are not finite."""
-    vectors = embeddings(images)
-    bad = [image for image, row in zip(images, vectors, strict=True) if not np.isfinite(row).all()]
-    if bad:
-        raise DataError(f"{model}: the embedding of {', '.join(bad)} holds numbers that are not finite")
-    return vectors
+    data = load_labels(context, episode, required_images)
+    splits = [data.support, data.val, data.test]
+    vectors_by_split: list[Vectors] = [{} for _ in splits]
+    for encoder, read in context.embedding_readers().items():
+        embeddings = [read(split.images) if len(split) else None for split in splits]
+        support = embeddings[0]
+        scale = scale_to_unit_rms if support is None else FeatureScaler.fit(support).transform
+        for split, vectors, of_split in zip(splits, vectors_by_split, embeddings, strict=True):
+            if of_split is not None:
+                check_finite(encoder, split.images, of_split)
+                vectors[encoder] = scale(of_split)
+    with_vectors = [replace(split, vectors=vectors) for split, vectors in zip(splits, vectors_by_split, strict=True)]
+    return replace(data, support=with_vectors[0], val=with_vectors[1], test=with_vectors[2])

@@ -1,96 +1,101 @@
-"""Heads of classification units: those of one shape trained as one stack, and what they say of the test images."""
+"""Training of classification heads on stored embeddings: heads of one shape as one stack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext
-from f2vbench.adapters.classification_data import Material, Prediction
-from f2vbench.config.run import HeadSettings
-from f2vbench.heads.batched_training import Lesson, predict, train
+from f2vbench.adapters.classification_data import ClassificationData, Prediction, Training
+from f2vbench.heads.base import Head, Parameters
+from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.fusion import Fusion
-from f2vbench.heads.mlp import Head, Mlp, Parameters
+from f2vbench.heads.mlp import Mlp
 
 
-def predictions(context: Sequence[UnitContext], material: Sequence[Material]) -> list[Prediction]:
-    """What heads say of the test images: trained on the support images, or as drawn where there are none."""
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for position, (own, unit) in enumerate(zip(context, material, strict=True)):
-        fused = own.model.architecture if own.model.kind == "fusion" else ""
-        inputs = tuple(vectors.shape[1] for vectors in unit.test.vectors.values())
-        alike.setdefault((fused, inputs, len(unit.classes), unit.several), []).append(position)
-    found: dict[int, Prediction] = {}
-    for positions in alike.values():
-        found |= zip(positions, _of_one_shape(context[positions[0]], [material[p] for p in positions]), strict=True)
-    return [found[position] for position in range(len(material))]
+def predict_with_heads(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]) -> list[Prediction]:
+    """Predict the test images of several units with heads.
+
+    Heads are trained on the support images; without support images they keep their random initial parameters.
+
+    Args:
+        contexts: Contexts of the units.
+        data: Data of the units.
+
+    Returns:
+        The predictions, in the order of the units.
+    """
+    by_shape: dict[tuple[object, ...], list[int]] = {}
+    for position, (context, unit_data) in enumerate(zip(contexts, data, strict=True)):
+        fusion = context.model.architecture if context.model.kind == "fusion" else ""
+        widths = tuple(vectors.shape[1] for vectors in unit_data.test.vectors.values())
+        shape = (fusion, widths, len(unit_data.classes), unit_data.multi_label)
+        by_shape.setdefault(shape, []).append(position)
+    predictions: dict[int, Prediction] = {}
+    for positions in by_shape.values():
+        of_shape = _predict_with_stack(contexts[positions[0]], [data[position] for position in positions])
+        predictions |= zip(positions, of_shape, strict=True)
+    return [predictions[position] for position in range(len(data))]
 
 
-def _of_one_shape(context: UnitContext, material: Sequence[Material]) -> list[Prediction]:
-    head = _head(context, material[0])
-    if not len(material[0].support):
-        return [_prediction(context, head, unit, _drawn(head, unit.seed)) for unit in material]
-    trained = train(head, [_lesson(unit) for unit in material], context.settings.head, context.device)
+def torch_seed(seed: int) -> int:
+    """Reduce a 64-bit seed to 63 bits, which torch generators accept on every platform."""
+    return seed % 2**63
+
+
+def _predict_with_stack(context: UnitContext, data: Sequence[ClassificationData]) -> list[Prediction]:
+    """Predict with heads of one shape."""
+    head = _head(context, data[0])
+    if not len(data[0].support):
+        initial = [head.initial_parameters(torch.Generator().manual_seed(torch_seed(each.seed))) for each in data]
+        return [_prediction(context, head, *each) for each in zip(data, initial, strict=True)]
+    trained = train_heads(head, [_head_data(each) for each in data], context.settings.head, context.device)
     return [
-        _prediction(
-            context, head, unit, own.parameters, {"epoch": own.epoch, "validation_auroc": own.validation}, own.steps
-        )
-        for unit, own in zip(material, trained, strict=True)
+        _prediction(context, head, each, result.parameters, Training(result.epoch, result.validation, result.steps))
+        for each, result in zip(data, trained, strict=True)
     ]
 
 
-def _head(context: UnitContext, unit: Material) -> Head:
-    settings: HeadSettings = context.settings.head
-    inputs = [vectors.shape[1] for vectors in unit.test.vectors.values()]
-    classes = len(unit.classes)
+def _head(context: UnitContext, data: ClassificationData) -> Head:
+    settings = context.settings.head
+    inputs = [vectors.shape[1] for vectors in data.test.vectors.values()]
+    classes = len(data.classes)
     if context.model.kind == "fusion":
-        how, width = context.model.architecture, settings.fusion_width
-        return Fusion(inputs, how, width, settings.widths, classes, settings.dropout)
+        method, width = context.model.architecture, settings.fusion_width
+        return Fusion(inputs, method, width, settings.widths, classes, settings.dropout)
     return Mlp(inputs[0], settings.widths, classes, settings.dropout)
 
 
-def _drawn(head: Head, seed: int) -> Parameters:
-    return head.initial(torch.Generator().manual_seed(_torch_seed(seed)))
-
-
-def _lesson(unit: Material) -> Lesson:
-    return Lesson(
-        _tensors(unit.support.vectors),
-        torch.from_numpy(unit.support.targets),
-        _tensors(unit.val.vectors) if len(unit.val) else None,
-        torch.from_numpy(unit.val.targets) if len(unit.val) else None,
-        seed=_torch_seed(unit.seed),
-        several=unit.several,
+def _head_data(data: ClassificationData) -> HeadData:
+    return HeadData(
+        _tensors(data.support.vectors),
+        torch.from_numpy(data.support.targets),
+        _tensors(data.val.vectors) if len(data.val) else None,
+        torch.from_numpy(data.val.targets) if len(data.val) else None,
+        seed=torch_seed(data.seed),
+        multi_label=data.multi_label,
     )
 
 
 def _prediction(
     context: UnitContext,
     head: Head,
-    unit: Material,
+    data: ClassificationData,
     parameters: Parameters,
-    training: dict[str, Any] | None = None,
-    steps: int = 0,
+    training: Training | None = None,
 ) -> Prediction:
-    features = _tensors(unit.test.vectors)
+    features = _tensors(data.test.vectors)
     attention = None
-    if isinstance(head, Fusion) and head.how == "attention":
+    if isinstance(head, Fusion) and head.method == "attention":
         with torch.inference_mode():
-            mine = {name: tensor[None] for name, tensor in parameters.items()}
-            attention = head.attention(mine, [each[None] for each in features])[0].numpy()
-    return Prediction(
-        predict(head, parameters, features, unit.several, context.device), training or {}, steps, attention
-    )
+            stacked = {name: tensor[None] for name, tensor in parameters.items()}
+            attention = head.attention(stacked, [each[None] for each in features])[0].numpy()
+    probabilities = predict_probabilities(head, parameters, features, data.multi_label, context.device)
+    return Prediction(probabilities, training, attention)
 
 
 def _tensors(vectors: Mapping[str, NDArray[np.float32]]) -> list[torch.Tensor]:
     return [torch.from_numpy(each) for each in vectors.values()]
-
-
-def _torch_seed(seed: int) -> int:
-    """A unit's seed has 64 bits, PyTorch's generators take those below 2⁶³ on every platform."""
-    return seed % 2**63

@@ -1,4 +1,4 @@
-"""Reading classes off embeddings: how vectors are brought to scale, and the read-outs that train no network."""
+"""Classifiers on embeddings that need no network training: class prototypes, k-NN and logistic regression."""
 
 from __future__ import annotations
 
@@ -10,113 +10,152 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Targets = NDArray[np.bool_]
 
-# A feature's variance among few images says little: it counts as if the mean variance of all features had been seen
-# in so many images more.
+# Weight of the mean variance of all features, in images, in the estimate of each feature's variance. It matters when
+# there are few images.
 _PRIOR_IMAGES = 10
-# Sharpness of votes by cosine similarity, as in the nearest-neighbour test of DINO (Caron et al., ICCV 2021).
+# Temperature of the softmax over cosine similarities, as in the k-NN evaluation of DINO (Caron et al., ICCV 2021).
 _TEMPERATURE = 0.07
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Mean and standard deviation of each feature, (width,) float64."""
+class FeatureScaler:
+    """Standardisation of features.
+
+    Attributes:
+        mean: (width,) float64.
+        deviation: Standard deviation, (width,) float64.
+    """
 
     mean: Floats
     deviation: Floats
 
     @classmethod
-    def of(cls, support: Floats) -> Scale:
-        """Of (n, width) support vectors, the variances drawn towards their mean as if by ten images more."""
-        wide = support.astype(np.float64)
+    def fit(cls, vectors: Floats) -> FeatureScaler:
+        """Estimate mean and standard deviation of (n, width) vectors.
+
+        Variances are shrunk towards their mean, which has the weight of ten images.
+        """
+        wide = vectors.astype(np.float64)
         variance = wide.var(axis=0)
-        drawn = (len(wide) * variance + _PRIOR_IMAGES * variance.mean()) / (len(wide) + _PRIOR_IMAGES)
-        deviation = np.sqrt(drawn)
+        shrunk = (len(wide) * variance + _PRIOR_IMAGES * variance.mean()) / (len(wide) + _PRIOR_IMAGES)
+        deviation = np.sqrt(shrunk)
         return cls(wide.mean(axis=0), np.where(deviation > 0, deviation, 1))
 
-    def apply(self, vectors: Floats) -> NDArray[np.float32]:
-        """(n, width) float32, centred and scaled."""
+    def transform(self, vectors: Floats) -> NDArray[np.float32]:
+        """Centre and scale (n, width) vectors."""
         return ((vectors - self.mean) / self.deviation).astype(np.float32)
 
 
-def unit_scale(vectors: Floats) -> NDArray[np.float32]:
-    """(n, width) float32 vectors, each divided by its root mean square: what can be done without support images."""
+def scale_to_unit_rms(vectors: Floats) -> NDArray[np.float32]:
+    """Divide each of (n, width) vectors by its root mean square; for zero-shot, where there are no support images."""
     wide = vectors.astype(np.float64)
-    size = np.sqrt((wide**2).mean(axis=1, keepdims=True))
-    return (wide / np.where(size > 0, size, 1)).astype(np.float32)
+    rms = np.sqrt((wide**2).mean(axis=1, keepdims=True))
+    scaled: NDArray[np.float32] = (wide / np.where(rms > 0, rms, 1)).astype(np.float32)
+    return scaled
 
 
-def prototype(support: Floats, targets: Targets, test: Floats, several: bool) -> NDArray[np.float32]:
-    """(n, classes) probabilities by cosine similarity to the mean vector of each class's support images.
+def predict_by_prototype(support: Floats, targets: Targets, test: Floats, multi_label: bool) -> NDArray[np.float32]:
+    """Predict classes by the cosine similarity to the mean support vector of each class.
 
-    With several classes an image, each class is weighed against the mean of the images that have it not. A class
-    without support images gets 0.
+    In the multi-label case, the score of a class is relative to the similarity to the mean of the images without the
+    class. A class without support images has the probability 0.
 
     Args:
-        support, test: (m, width) and (n, width), scaled.
+        support: (m, width) scaled embeddings.
         targets: (m, classes).
+        test: (n, width) scaled embeddings.
+        multi_label: Whether an image can have several classes.
+
+    Returns:
+        (n, classes) probabilities.
     """
-    near = _cosines(test, np.stack([_mean(support[mine]) for mine in targets.T])) / _TEMPERATURE
-    known = targets.any(axis=0)
-    if several:
-        far = _cosines(test, np.stack([_mean(support[~mine]) for mine in targets.T])) / _TEMPERATURE
-        return np.where(known, 1 / (1 + np.exp(far - near)), 0).astype(np.float32)
-    return _softmax(np.where(known, near, -np.inf))
+    similarity = _cosine_similarity(test, np.stack([_mean(support[members]) for members in targets.T])) / _TEMPERATURE
+    has_support = targets.any(axis=0)
+    if multi_label:
+        others = np.stack([_mean(support[~members]) for members in targets.T])
+        to_others = _cosine_similarity(test, others) / _TEMPERATURE
+        return np.where(has_support, 1 / (1 + np.exp(to_others - similarity)), 0).astype(np.float32)
+    return _softmax(np.where(has_support, similarity, -np.inf))
 
 
-def nearest_neighbours(support: Floats, targets: Targets, test: Floats, neighbours: int) -> NDArray[np.float32]:
-    """(n, classes) probabilities: the votes of the nearest support images by cosine similarity s, weight exp(s / 0.07).
+def predict_by_neighbours(support: Floats, targets: Targets, test: Floats, neighbours: int) -> NDArray[np.float32]:
+    """Predict classes by a vote of the nearest support images, weighted by exp(cosine similarity / 0.07).
 
-    Of equally near images the earlier in the support set counts; all vote where there are fewer than ``neighbours``.
+    Ties are broken by the order of the support set. If there are fewer support images than ``neighbours``, all vote.
+
+    Args:
+        support: (m, width) scaled embeddings.
+        targets: (m, classes).
+        test: (n, width) scaled embeddings.
+        neighbours: Number of neighbours.
+
+    Returns:
+        (n, classes) probabilities.
     """
-    similarity = _cosines(test, support)
-    found = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
-    weights = _softmax(np.take_along_axis(similarity, found, axis=1) / _TEMPERATURE)
-    return np.einsum("nk,nkc->nc", weights, targets[found]).astype(np.float32)
+    similarity = _cosine_similarity(test, support)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
+    weights = _softmax(np.take_along_axis(similarity, nearest, axis=1) / _TEMPERATURE)
+    votes: NDArray[np.float32] = np.einsum("nk,nkc->nc", weights, targets[nearest]).astype(np.float32)
+    return votes
 
 
-def logistic_regression(support: Floats, targets: Targets, test: Floats, several: bool) -> NDArray[np.float32]:
-    """(n, classes) probabilities of scikit-learn's logistic regression with its defaults (L2, C = 1).
+def predict_by_logistic_regression(
+    support: Floats, targets: Targets, test: Floats, multi_label: bool
+) -> NDArray[np.float32]:
+    """Predict classes with scikit-learn's logistic regression and its defaults (L2 penalty, C = 1).
 
-    One for each class where an image may have several. A class that all support images have, or none, gets 1 or 0. The
-    order of the support images does not matter: the solver stops where it is near enough, and with another order it
-    would stop elsewhere, which tests over seeds would take for a spread.
+    In the multi-label case, there is one regression per class. A class of all support images, or of none, has the
+    probability 1 or 0. The order of the support images does not matter: they are sorted first, because the solution of
+    the solver depends on their order, and would vary between seeds with the same support set.
+
+    Args:
+        support: (m, width) scaled embeddings.
+        targets: (m, classes).
+        test: (n, width) scaled embeddings.
+        multi_label: Whether an image can have several classes.
+
+    Returns:
+        (n, classes) probabilities.
     """
     from sklearn.linear_model import LogisticRegression
 
     order = np.lexsort(support.T)
     wide, targets = support[order].astype(np.float64), targets[order]
-    found = np.zeros((len(test), targets.shape[1]))
-    if several:
-        for column, mine in enumerate(targets.T):
-            if mine.any() and not mine.all():
-                fitted = LogisticRegression(max_iter=2000).fit(wide, mine)
-                found[:, column] = fitted.predict_proba(test.astype(np.float64))[:, 1]
+    probabilities = np.zeros((len(test), targets.shape[1]))
+    if multi_label:
+        for column, members in enumerate(targets.T):
+            if members.any() and not members.all():
+                fitted = LogisticRegression(max_iter=2000).fit(wide, members)
+                probabilities[:, column] = fitted.predict_proba(test.astype(np.float64))[:, 1]
             else:
-                found[:, column] = mine.all()
-        return found.astype(np.float32)
+                probabilities[:, column] = members.all()
+        return probabilities.astype(np.float32)
     truth = targets.argmax(axis=1)
     if len(set(truth)) == 1:
-        found[:, truth[0]] = 1
-        return found.astype(np.float32)
+        probabilities[:, truth[0]] = 1
+        return probabilities.astype(np.float32)
     fitted = LogisticRegression(max_iter=2000).fit(wide, truth)
-    found[:, fitted.classes_] = fitted.predict_proba(test.astype(np.float64))
-    return found.astype(np.float32)
+    probabilities[:, fitted.classes_] = fitted.predict_proba(test.astype(np.float64))
+    return probabilities.astype(np.float32)
 
 
 def _mean(vectors: Floats) -> Floats:
     return vectors.mean(axis=0, dtype=np.float64) if len(vectors) else np.zeros(vectors.shape[1])
 
 
-def _cosines(a: Floats, b: Floats) -> NDArray[np.float64]:
-    return _normalised(a) @ _normalised(b).T
+def _cosine_similarity(a: Floats, b: Floats) -> NDArray[np.float64]:
+    similarity: NDArray[np.float64] = _normalise(a) @ _normalise(b).T
+    return similarity
 
 
-def _normalised(vectors: Floats) -> NDArray[np.float64]:
+def _normalise(vectors: Floats) -> NDArray[np.float64]:
+    """Divide vectors by their length, in float64; zero vectors stay zero."""
     wide = vectors.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
     return wide / np.where(length > 0, length, 1)
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float32]:
-    grown = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return (grown / grown.sum(axis=1, keepdims=True)).astype(np.float32)
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities

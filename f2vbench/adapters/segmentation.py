@@ -1,31 +1,28 @@
-"""Segmentation as a task family: which models, protocols and features it takes, and how a unit is solved."""
+"""Task adapter for vessel segmentation: which models, protocols and features it supports, and how a unit runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import partial
-from typing import Any, cast
 
 import numpy as np
 from pandas import DataFrame
 
 from f2vbench.adapters.base import CompletedUnit, FeatureKind, TaskAdapter, UnitContext
 from f2vbench.adapters.segmenters import (
-    ADAPTER_VERSION,
     ScoreMap,
     Segmenter,
-    TrainingFree,
-    measure,
-    read_angiogram,
-    solve,
+    TrainingFreeSegmenter,
+    angiogram_vessel_score,
+    evaluate_score_maps,
+    fit_and_score,
 )
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.store.record_schema import Solution
+from f2vbench.store.record_schema import MapEntry, Solution
 from f2vbench.store.score_maps import decode, encode
 
 _READINGS = {
@@ -40,28 +37,30 @@ _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", 
 
 
 class VesselSegmentation(TaskAdapter):
-    """A vessel decoder on an encoder's maps, generated angiograms, filters, and a network from scratch."""
+    """Vessel decoders on feature maps, generated angiograms, training-free filters, and a network from scratch."""
 
     name = "segmentation"
-    version = ADAPTER_VERSION
+    version = 1
     protocols = ("zero-shot", "few-shot", "supervised")
     main_metrics = ("auroc", "dice")
     slow_on_cpu = True
 
     def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
+        """Refuse models without maps, and under zero-shot models that generate no angiogram."""
         if model.kind == "fusion":
-            return "fusions join embeddings, and have no map to find vessels in"
+            return "a fusion joins embeddings and has no feature maps for segmentation"
         if model.kind == "vector":
-            return "it gives one vector a photograph, and no map to find vessels in"
+            return "has one vector per photograph, and no feature maps for segmentation"
         if model.kind == "video":
-            return "its frames are only compared with true ones"
+            return "has video frames, which only generation tasks use"
         if protocol != "zero-shot" or model.kind == "score":
             return None
         if model.kind == "scratch":
-            return "it learns from the support images alone, and there are none"
-        return None if model.can_generate else "it generates no angiogram to read vessels from"
+            return "is trained on support images, and zero-shot has none"
+        return None if model.can_generate else "generates no angiogram"
 
     def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
+        """Return ``score`` for filters, ``frames`` under zero-shot, ``pyramid`` for frozen encoders, else None."""
         if model.kind == "score":
             return "score"
         if model.kind == "scratch":
@@ -71,6 +70,7 @@ class VesselSegmentation(TaskAdapter):
         return "pyramid" if settings.finetune == "frozen" else None
 
     def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
+        """Return the settings of the threshold, and of the decoder, the angiogram or the scratch network."""
         names: tuple[str, ...] = ("threshold",)
         if model.kind == "scratch":
             names += ("scratch",)
@@ -79,6 +79,7 @@ class VesselSegmentation(TaskAdapter):
         return names
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
+        """Return the number of optimiser steps."""
         if model.kind == "score" or protocol == "zero-shot":
             return 0
         return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(len(episode.support))
@@ -86,55 +87,73 @@ class VesselSegmentation(TaskAdapter):
     def timing_trial(
         self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
     ) -> tuple[Episode, RunSettings]:
+        """Return a unit of one support and one test image with ``steps`` optimiser steps."""
         episode, _ = super().timing_trial(model, index, protocol, settings, steps)
-        few = settings.scratch.model_copy(update={"steps": steps})
-        return episode, settings.model_copy(update={"steps": steps, "scratch": few})
+        scratch = settings.scratch.model_copy(update={"steps": steps})
+        return episode, settings.model_copy(update={"steps": steps, "scratch": scratch})
 
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
+        """Explain the zero-shot score."""
         generating = sorted({model.name for model, protocol in units if protocol == "zero-shot" and model.can_generate})
         if not generating:
             return []
         return [
-            f"zero-shot score of {', '.join(generating)}: brightness of {_READINGS[settings.reading]} of the generated "
-            "angiogram (of the one frame, where a model makes one)"
+            f"The zero-shot vessel score of {', '.join(generating)} is the brightness of {_READINGS[settings.reading]} "
+            "of the generated angiogram (of the only frame, if the model generates one)."
         ]
 
     def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
-        """Solve and measure. What is measured are the score maps as stored, so that anyone can measure them again."""
-        solution = solve(_segmenter(context), episode, context.photograph, context.settings)
-        stored: dict[str, dict[str, Any]] = {}
+        """Fit on the support images, store the score map of each test image, and evaluate the maps as stored."""
+        predictions = fit_and_score(_segmenter(context), episode, context.photograph, context.settings)
+        entries: dict[str, MapEntry] = {}
 
-        def as_stored() -> Iterator[tuple[Photograph, ScoreMap]]:
-            for photograph, score_map in solution.maps:
-                png, meta = encode(score_map.values, probability=solution.probability)
-                solution.timing["map_bytes"] += len(png)
+        def stored_maps() -> Iterator[tuple[Photograph, ScoreMap]]:
+            for photograph, score_map in predictions.maps:
+                png, encoding = encode(score_map.values, probability=predictions.probability)
+                predictions.timing["map_bytes"] += len(png)
                 view = None if score_map.view is None else asdict(score_map.view)
-                stored[photograph.name] = {**context.store_map(png), **meta, "view": view}
-                yield photograph, ScoreMap(decode(png, meta), score_map.view)
+                stored = context.store_map(png)
+                entries[photograph.name] = {
+                    "sha256": stored["sha256"],
+                    "bytes": stored["bytes"],
+                    "scale": encoding["scale"],
+                    "low": encoding["low"],
+                    "high": encoding["high"],
+                    "steps": encoding["steps"],
+                    "view": view,
+                }
+                yield photograph, ScoreMap(decode(png, encoding), score_map.view)
 
         started = time.perf_counter()
-        measured = measure(as_stored(), solution.threshold, solution.threshold_rule)
-        timing = dict(solution.timing)
+        evaluation = evaluate_score_maps(stored_maps(), predictions.threshold, predictions.threshold_rule)
+        timing = dict(predictions.timing)
         timing["measure_seconds"] = time.perf_counter() - started - timing["score_seconds"]
-        threshold = {"value": solution.threshold, "rule": solution.threshold_rule}
-        return CompletedUnit(cast(Solution, {"threshold": threshold, **measured, "maps": stored}), timing)
+        result: Solution = {
+            "threshold": {"value": predictions.threshold, "rule": predictions.threshold_rule},
+            "metrics": evaluation.metrics,
+            "reasons": evaluation.reasons,
+            "per_image": evaluation.per_image,
+            "maps": entries,
+        }
+        return CompletedUnit(result, timing)
 
 
 def _segmenter(context: UnitContext) -> Segmenter:
+    """Return the segmenter of a unit's model and protocol."""
+    settings = context.settings
     if context.model.kind == "score":
-        return TrainingFree(lambda photograph: ScoreMap(context.score_map(photograph)), threshold=None)
+        return TrainingFreeSegmenter(lambda photograph: ScoreMap(context.score_map(photograph)), threshold=None)
     from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
 
     if context.model.kind == "scratch":
-        return ScratchSegmenter(context.settings, context.device)
+        return ScratchSegmenter(settings, context.device)
     if context.unit.protocol == "zero-shot":
-        return TrainingFree(partial(_generated, context.feature_reader("frames"), context.settings), threshold=0.5)
-    return DecoderSegmenter(
-        context.encoder(), context.feature_reader("pyramid"), context.settings, context.device, context.precision
-    )
+        read_frames = context.feature_reader("frames")
 
+        def score_generated(photograph: Photograph) -> ScoreMap:
+            frames = read_frames(photograph)[0].astype(np.float32)
+            return ScoreMap(angiogram_vessel_score(frames, settings.reading), photograph.view)
 
-def _generated(
-    frames: Callable[[Photograph], list[np.ndarray]], settings: RunSettings, photograph: Photograph
-) -> ScoreMap:
-    return ScoreMap(read_angiogram(frames(photograph)[0].astype(np.float32), settings.reading), photograph.view)
+        return TrainingFreeSegmenter(score_generated, threshold=0.5)
+    read_pyramid = context.feature_reader("pyramid")
+    return DecoderSegmenter(context.encoder(), read_pyramid, settings, context.device, context.precision)

@@ -1,100 +1,105 @@
-"""Few-shot vessel segmentation: fit a segmenter on the support images, score the test images.
+"""Vessel segmenters, and their evaluation: fit on the support images, score and evaluate the test images.
 
-A *segmenter* is anything with `fit` and `score`; an encoder with a decoder is one, a top-hat filter another.
-Where a score is no probability, the threshold for Dice is chosen on the support set; it never sees the test set.
+A *segmenter* has the methods `fit` and `score`: for example an encoder with a decoder, or a top-hat filter. If its
+scores are not probabilities, the threshold for Dice is chosen on the support images, never on the test images.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 
+from f2vbench.adapters.base import TIMING
 from f2vbench.config.run import Reading, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Loader, Photograph
 from f2vbench.data.square_crop import SquareView
 from f2vbench.metrics.segmentation import OVERLAP, RANKING, Pool, best_dice_threshold, evaluate
 
-# Raised by one whenever results of the same settings change; part of every unit's fingerprint.
-ADAPTER_VERSION = 1
-
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """Scores of one photograph, higher where a vessel is more likely.
+    """Vessel scores of one photograph; higher is more vessel-like.
 
     Attributes:
-        values: (h, w) float32, at the photograph's resolution or, with ``view``, on the encoder's square.
-        view: how to bring the values back to the photograph; None when they are there already.
+        values: (h, w) float32, at the photograph's resolution or, with ``view``, on the square crop.
+        view: The square crop of the values; None if they have the photograph's resolution.
     """
 
     values: np.ndarray
     view: SquareView | None = None
 
     def restored(self) -> np.ndarray:
-        """(height, width) float32 at the photograph's resolution; zero outside the encoder's square."""
+        """Return the scores at the photograph's resolution, (height, width) float32; 0 outside the square crop."""
         return self.values if self.view is None else self.view.restore(self.values)
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How a fit went: optimiser steps, and the seconds before the first, spent on encoding views."""
+class FitSummary:
+    """Number of optimiser steps of a fit, and seconds before the first step, for encoding augmented views."""
 
     steps: int = 0
     preparation_seconds: float = 0.0
 
 
-class Segmenter(Protocol):
-    """What the adapter asks of a model.
+class Segmenter(ABC):
+    """A model that learns from support photographs and scores the pixels of other photographs.
 
     Attributes:
-        probability: scores are probabilities from a trained model, kept with a fine scale near 0 and 1.
-        threshold: the score that means "as likely vessel as not", or None where scores have no such meaning.
+        probability: Whether scores are probabilities of a trained model; they are stored with a fine scale near 0
+            and 1.
+        threshold: Score at which vessel and background are equally likely; None if scores have no such meaning.
     """
 
     probability: bool
     threshold: float | None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        """Learn from the support set."""
-        ...
+    @abstractmethod
+    def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
+        """Learn from the support photographs."""
 
-    def score(self, photograph: Photograph) -> ScoreMap: ...
+    @abstractmethod
+    def score(self, photograph: Photograph) -> ScoreMap:
+        """Score the pixels of a photograph."""
 
 
-class TrainingFree:
-    """A segmenter whose scores need no support set: a baseline's filter, or a generated angiogram.
+class TrainingFreeSegmenter(Segmenter):
+    """A segmenter that does not learn: a filter, or a generated angiogram.
 
     Args:
-        scores: photograph → its score map.
-        threshold: see `Segmenter`.
+        score: Photograph → score map.
+        threshold: As for `Segmenter`.
     """
 
     probability = False
 
-    def __init__(self, scores: Callable[[Photograph], ScoreMap], threshold: float | None):
-        self._scores = scores
+    def __init__(self, score: Callable[[Photograph], ScoreMap], threshold: float | None):
+        self._score = score
         self.threshold = threshold
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        return Fit()
+    def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
+        """Do nothing."""
+        return FitSummary()
 
     def score(self, photograph: Photograph) -> ScoreMap:
-        return self._scores(photograph)
+        """Score the pixels of a photograph."""
+        return self._score(photograph)
 
 
 @dataclass(frozen=True)
-class Solution:
-    """What one unit gave, before it is measured.
+class SegmentationPredictions:
+    """Predictions of a unit for its test images.
 
     Attributes:
-        maps: image id → score map of each test image, made one by one.
-        threshold: for the overlap metrics, or None with ``threshold_rule`` saying why.
-        timing: seconds and counts of the parts; filled while ``maps`` is consumed.
+        maps: Test photographs with their score maps, computed one by one.
+        probability: As for `Segmenter`.
+        threshold: Threshold for the overlap metrics; None if there is none.
+        threshold_rule: How the threshold was chosen, or why there is none.
+        timing: Values for the keys of `f2vbench.adapters.base.TIMING`; updated while ``maps`` is consumed.
     """
 
     maps: Iterator[tuple[Photograph, ScoreMap]]
@@ -104,27 +109,42 @@ class Solution:
     timing: dict[str, float]
 
 
-def solve(segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSettings) -> Solution:
-    """Fit on the episode's support set and score its test set.
+@dataclass(frozen=True)
+class SegmentationMetrics:
+    """Metrics of a test set.
+
+    Attributes:
+        metrics: Name → value or None.
+        reasons: Name → why the value is None.
+        per_image: Image id → metrics of this image.
+    """
+
+    metrics: dict[str, float | None]
+    reasons: dict[str, str]
+    per_image: dict[str, dict[str, float | None]]
+
+
+def fit_and_score(
+    segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSettings
+) -> SegmentationPredictions:
+    """Fit a segmenter on the support images of an episode, and score the test images.
 
     Args:
-        segmenter: is fitted here.
-        load: image id → photograph.
+        segmenter: The segmenter to fit.
+        episode: Ids of the support and test images.
+        load: Image id → photograph.
+        settings: Rule of the threshold.
     """
     support = [load(name) for name in episode.support]
     started = time.perf_counter()
-    fit = segmenter.fit(support, episode.seed) if support else Fit()
-    timing = {
-        "prepare_seconds": fit.preparation_seconds,
-        "fit_seconds": time.perf_counter() - started - fit.preparation_seconds,
-        "fit_steps": fit.steps,
-        "score_seconds": 0.0,
-        "scored": 0,
-        "map_bytes": 0,
-    }
+    fit = segmenter.fit(support, episode.seed) if support else FitSummary()
+    timing = dict(TIMING)
+    timing["prepare_seconds"] = fit.preparation_seconds
+    timing["fit_seconds"] = time.perf_counter() - started - fit.preparation_seconds
+    timing["fit_steps"] = fit.steps
     threshold, rule = _threshold(segmenter, support, settings)
     maps = _timed_scores(segmenter, (load(name) for name in episode.test), timing)
-    return Solution(maps, segmenter.probability, threshold, rule, timing)
+    return SegmentationPredictions(maps, segmenter.probability, threshold, rule, timing)
 
 
 def _timed_scores(
@@ -139,9 +159,9 @@ def _timed_scores(
 
 
 def _threshold(segmenter: Segmenter, support: Sequence[Photograph], settings: RunSettings) -> tuple[float | None, str]:
-    """The cut for the overlap metrics and, in words, where it comes from."""
-    by_meaning = settings.threshold == "0.5" or (settings.threshold == "auto" and segmenter.threshold is not None)
-    if by_meaning:
+    """Return the threshold for the overlap metrics, and the rule that chose it."""
+    fixed = settings.threshold == "0.5" or (settings.threshold == "auto" and segmenter.threshold is not None)
+    if fixed:
         if segmenter.threshold is None:
             return None, "none: threshold=0.5 means nothing for scores that are no probabilities"
         return segmenter.threshold, f"fixed at {segmenter.threshold:g}"
@@ -155,17 +175,19 @@ def _threshold(segmenter: Segmenter, support: Sequence[Photograph], settings: Ru
     return best, "best Dice on the support set"
 
 
-def measure(
+def evaluate_score_maps(
     scored: Iterable[tuple[Photograph, ScoreMap]], threshold: float | None, threshold_rule: str
-) -> dict[str, Any]:
-    """All metrics of a test set.
+) -> SegmentationMetrics:
+    """Compute all metrics of a test set.
 
-    A name alone is the mean over photographs inside the field of view; ``_pooled`` takes all pixels as one
-    set, ``_frame`` counts the whole frame, ``_frame_pooled`` both. Outside the field of view every pixel counts with
-    the lowest score of its map: no model is asked, or trained, to say anything there.
+    A metric without suffix is the mean over photographs, inside the field of view. ``_pooled`` pools the pixels of all
+    photographs; ``_frame`` uses the whole image frame; ``_frame_pooled`` both. Pixels outside the field of view have
+    the lowest score of their map, because models are neither trained nor queried there.
 
-    Returns:
-        ``metrics`` (name → value or None), ``reasons`` (why a value is None), ``per_image`` (image → metrics).
+    Args:
+        scored: Photographs with their score maps.
+        threshold: Threshold for the overlap metrics; None if there is none.
+        threshold_rule: Why there is no threshold.
     """
     pools = {"": Pool(), "_frame": Pool()}
     per_image: dict[str, dict[str, float | None]] = {}
@@ -183,33 +205,44 @@ def measure(
         for name in (*RANKING, *OVERLAP):
             metrics[name + suffix] = _mean([row[name + suffix] for row in per_image.values()])
         metrics.update({f"{name}{suffix}_pooled": value for name, value in pool.metrics(threshold).items()})
-    return {"metrics": metrics, "reasons": _reasons(metrics, threshold, threshold_rule), "per_image": per_image}
+    return SegmentationMetrics(metrics, _reasons(metrics, threshold, threshold_rule), per_image)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    held = [value for value in values if value is not None]
-    return float(np.mean(held)) if held and len(held) == len(values) else None
+    """Return the mean, or None if a value is missing."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined and len(defined) == len(values) else None
 
 
-def _reasons(metrics: dict[str, float | None], threshold: float | None, rule: str) -> dict[str, str]:
+def _reasons(metrics: dict[str, float | None], threshold: float | None, threshold_rule: str) -> dict[str, str]:
     reasons = {}
     for name, value in metrics.items():
         if value is None:
             lacks_threshold = threshold is None and name.startswith(OVERLAP)
-            reasons[name] = f"threshold {rule}" if lacks_threshold else "a class is absent from a test image"
+            reasons[name] = f"threshold {threshold_rule}" if lacks_threshold else "a class is absent from a test image"
     return reasons
 
 
-def read_angiogram(frames: np.ndarray, reading: Reading) -> np.ndarray:
-    """(h, w) vessel score from (n, h, w) generated frames in [0, 1].
+def angiogram_vessel_score(frames: np.ndarray, reading: Reading) -> np.ndarray:
+    """Compute a vessel score map from the brightness of a generated angiogram.
 
-    Twelve frames are four arterial, four venous and four late ones; a generator of one frame is read as it is.
+    Args:
+        frames: (n, h, w) in [0, 1]. Twelve frames are four arterial, four venous and four late frames; a single frame
+            is returned unchanged.
+        reading: Phase whose frames are averaged (``arterial``, ``venous``, ``late``), or ``mean`` or ``maximum`` of
+            all frames, or ``last`` frame.
+
+    Returns:
+        (h, w) in [0, 1].
     """
+    score: np.ndarray
     if reading == "mean":
-        return frames.mean(axis=0)
-    if reading == "maximum":
-        return frames.max(axis=0)
-    if reading == "last" or len(frames) == 1:
-        return frames[-1]
-    phase = {"arterial": 0, "venous": 1, "late": 2}[reading]
-    return np.array_split(frames, 3)[phase].mean(axis=0)
+        score = frames.mean(axis=0)
+    elif reading == "maximum":
+        score = frames.max(axis=0)
+    elif reading == "last" or len(frames) == 1:
+        score = frames[-1]
+    else:
+        phase = {"arterial": 0, "venous": 1, "late": 2}[reading]
+        score = np.array_split(frames, 3)[phase].mean(axis=0)
+    return score

@@ -1,8 +1,8 @@
-"""Segmenters that are trained: a decoder on an encoder's feature maps, and the `scratch` network.
+"""Segmenters that are trained: a decoder on an encoder's feature maps, and the network of the baseline ``scratch``.
 
-With a frozen encoder the decoder trains on aligned crops of maps that were made beforehand: those in the
-feature store (``augment=none``), or these and a few augmented views of the support images (``pool``). With
-``live`` augmentation, or when the encoder is fine-tuned, every step encodes fresh crops.
+With a frozen encoder, the decoder is trained on aligned crops of feature maps that are computed once: the stored maps
+of the support images (``augment=none``), or these and the maps of a few augmented views (``pool``). With
+``augment=live``, or when the encoder is trained too, each step encodes new crops.
 """
 
 from __future__ import annotations
@@ -12,36 +12,63 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from f2vbench.adapters.segmenters import Fit, ScoreMap
+from f2vbench.adapters.base import FeatureReader
+from f2vbench.adapters.segmenters import FitSummary, ScoreMap, Segmenter
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.working_resolution import enlarged, reduced, reduced_mask, working_size
-from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch, train_scratch
+from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
 from f2vbench.store.features import halved
 
-Maps = Callable[[Photograph], list[np.ndarray]]
-Batch = tuple[list[Tensor], Tensor, Tensor]
-Square = tuple[np.ndarray, np.ndarray, np.ndarray]
-WARM_UP = 0.05
+_WARM_UP = 0.05  # fraction of the steps
 
 
-class DecoderSegmenter:
+class LabelledImage(NamedTuple):
+    """Image and masks of a square crop or a part of it.
+
+    Attributes:
+        image: (h, w, 3) uint8.
+        vessels: (h, w) float32, vessel fraction of each pixel.
+        inside: (h, w) float32, 1 inside the field of view.
+    """
+
+    image: np.ndarray
+    vessels: np.ndarray
+    inside: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Input and target of the decoder for one step.
+
+    Attributes:
+        pyramid: Feature maps, (n, channels, height, width) each.
+        target: (n, 1, h, w) vessel fraction of each pixel.
+        valid: (n, 1, h, w), 1 inside the field of view.
+    """
+
+    pyramid: list[Tensor]
+    target: Tensor
+    valid: Tensor
+
+
+class DecoderSegmenter(Segmenter):
     """A vessel decoder on an encoder.
 
     Args:
-        encoder: gives ``pyramid``, ``channels`` and ``strides``; not changed here (full fine-tuning works on a copy).
-        stored_maps: photograph → the frozen encoder's maps of its whole square.
-        settings: image size, steps, augmentation, fine-tuning.
-        device: where to train.
-        precision: of the encoder, ``float32`` or ``bf16``; the decoder computes in float32.
+        encoder: An encoder with ``pyramid``, ``channels`` and ``strides``. It does not change: fine-tuning trains a
+            copy.
+        stored_maps: Photograph → the frozen encoder's feature maps of the square crop.
+        settings: Image size, steps, augmentation and fine-tuning.
+        device: Device for the training.
+        precision: Arithmetic of the encoder, ``float32`` or ``bf16``; the decoder computes in float32.
     """
 
     probability = True
@@ -50,7 +77,7 @@ class DecoderSegmenter:
     def __init__(
         self,
         encoder: Any,
-        stored_maps: Maps,
+        stored_maps: FeatureReader,
         settings: RunSettings,
         device: torch.device,
         precision: str = "float32",
@@ -59,201 +86,211 @@ class DecoderSegmenter:
         self._settings, self._device, self._precision = settings, device, precision
         self._decoder: VesselDecoder | None = None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        """Train a fresh decoder; the same seed gives the same bits on the same machine and thread count."""
+    def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
+        """Train a new decoder; the same seed gives the same bits on one machine and number of threads."""
         started = time.perf_counter()
-        settings, full = self._settings, self._settings.finetune == "full"
-        with torch.random.fork_rng(devices=_cuda(self._device)):
+        settings, fine_tune = self._settings, self._settings.finetune == "full"
+        cuda_devices = [self._device.index or 0] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed % 2**63)
             decoder = VesselDecoder(self._encoder.channels, self._encoder.strides).to(self._device)
             groups = [{"params": list(decoder.parameters()), "lr": settings.decoder.learning_rate}]
-            if full:
+            if fine_tune:
                 self._encoder = copy.deepcopy(self._encoder).requires_grad_(True).train()
-                rate = settings.decoder.encoder_learning_rate
-                groups.append({"params": list(self._encoder.parameters()), "lr": rate})
+                learning_rate = settings.decoder.encoder_learning_rate
+                groups.append({"params": list(self._encoder.parameters()), "lr": learning_rate})
             steps = settings.decoder_steps(len(support))
-            draw = np.random.default_rng(seed)
-            live = full or settings.augment == "live"
-            batches = self._live_batches(support, draw, full) if live else self._pooled_batches(support, draw)
-            prepared = time.perf_counter() - started
-            _train(decoder.train(), groups, batches, steps, settings)
-        if full:
+            rng = np.random.default_rng(seed)
+            live = fine_tune or settings.augment == "live"
+            draw_batch = self.live_batches(support, rng) if live else self.pooled_batches(support, rng)
+            preparation_seconds = time.perf_counter() - started
+            _train(decoder.train(), groups, draw_batch, steps, settings)
+        if fine_tune:
             self._encoder.eval()
         self._decoder = decoder.eval()
-        return Fit(steps, prepared)
+        return FitSummary(steps, preparation_seconds)
 
     @torch.inference_mode()
     def score(self, photograph: Photograph) -> ScoreMap:
-        """Probabilities on the encoder's square."""
-        assert self._decoder is not None, "fit comes first"
+        """Compute vessel probabilities on the square crop."""
+        assert self._decoder is not None, "call fit first"
         size = self._settings.image_size
         if self._settings.finetune == "full":
-            pyramid = self._encoded(photograph.square(size)[None])
+            pyramid = self._encode(photograph.square(size)[None])
         else:
             pyramid = [torch.from_numpy(m[None]).to(self._device).float() for m in self._stored_maps(photograph)]
         logits = self._decoder(pyramid, (size, size))
         return ScoreMap(torch.sigmoid(logits)[0, 0].float().cpu().numpy(), photograph.view)
 
-    def _pooled_batches(self, support: Sequence[Photograph], draw: np.random.Generator) -> Callable[[], Batch]:
-        """Crops of maps made beforehand, aligned to the coarsest stride so that all levels are cut at whole pixels."""
+    def pooled_batches(self, support: Sequence[Photograph], rng: np.random.Generator) -> Callable[[], Batch]:
+        """Return a function that draws crops of stored feature maps.
+
+        Crops are aligned to the coarsest stride, so that the corners are at whole pixels of each map.
+        """
         strides = self._encoder.strides
         grid = max(strides)
         crop = max(grid, self._settings.decoder.crop // grid * grid)
-        maps, targets = self._pool(support, draw)
+        maps, targets = self._pool(support, rng)
 
-        def batch() -> Batch:
-            chosen = draw.integers(len(maps), size=self._settings.batch_size)
-            corners = [_corner(draw, targets[i][1], crop, grid) for i in chosen]
+        def draw_batch() -> Batch:
+            chosen = rng.integers(len(maps), size=self._settings.batch_size)
+            corners = [_crop_corner(rng, targets[i][1], crop, grid) for i in chosen]
             pyramid = []
             for level, stride in enumerate(strides):
                 side = crop // stride
-                cuts = [
-                    maps[i][level][:, top // stride : top // stride + side, left // stride : left // stride + side]
+                crops = [
+                    _cut(maps[i][level], top // stride, left // stride, side)
                     for i, (top, left) in zip(chosen, corners, strict=True)
                 ]
-                pyramid.append(torch.from_numpy(np.stack(cuts)).to(self._device).float())
-            wanted = [
-                np.stack(
-                    [targets[i][part][t : t + crop, x : x + crop] for i, (t, x) in zip(chosen, corners, strict=True)]
-                )
-                for part in (0, 1)
-            ]
-            return pyramid, *(torch.from_numpy(array[:, None]).to(self._device) for array in wanted)  # type: ignore[return-value]
+                pyramid.append(torch.from_numpy(np.stack(crops)).to(self._device).float())
+            target, valid = (
+                np.stack([_cut(targets[i][mask], *corner, crop) for i, corner in zip(chosen, corners, strict=True)])
+                for mask in (0, 1)
+            )
+            return self._batch(pyramid, target, valid)
 
-        return batch
+        return draw_batch
+
+    def live_batches(self, support: Sequence[Photograph], rng: np.random.Generator) -> Callable[[], Batch]:
+        """Return a function that draws and encodes crops, with gradients when the encoder is trained."""
+        size, settings = self._settings.image_size, self._settings
+        squares = [LabelledImage(photograph.square(size), *photograph.square_targets(size)) for photograph in support]
+
+        def draw_batch() -> Batch:
+            chosen = rng.integers(len(support), size=settings.batch_size)
+            augment = settings.augment == "live"
+            views = [_random_view(rng, squares[i], settings.decoder.crop, augment) for i in chosen]
+            images, vessels, inside = (np.stack(arrays) for arrays in zip(*views, strict=True))
+            with nullcontext() if settings.finetune == "full" else torch.no_grad():
+                pyramid = self._encode(images)
+            return self._batch(pyramid, vessels, inside)
+
+        return draw_batch
 
     def _pool(
-        self, support: Sequence[Photograph], draw: np.random.Generator
+        self, support: Sequence[Photograph], rng: np.random.Generator
     ) -> tuple[list[list[np.ndarray]], list[tuple[np.ndarray, np.ndarray]]]:
-        """Maps and targets of each support image as it is and, with augment=pool, of augmented views of it."""
+        """Return maps and targets of each support image and, with ``augment=pool``, of augmented views."""
         size, settings = self._settings.image_size, self._settings
         maps = [self._stored_maps(photograph) for photograph in support]
         targets = [photograph.square_targets(size) for photograph in support]
         if settings.augment == "pool":
             for number in range(settings.decoder.pool - len(support)):
                 photograph = support[number % len(support)]
-                square = (photograph.square(size), *photograph.square_targets(size))
-                image, vessels, inside = _random_view(draw, square, size, augment=True)
+                square = LabelledImage(photograph.square(size), *photograph.square_targets(size))
+                view = _random_view(rng, square, size, augment=True)
                 with torch.inference_mode():
-                    pyramid = self._encoded(image[None])
+                    pyramid = self._encode(view.image[None])
                 maps.append([halved(level[0].cpu().numpy()) for level in pyramid])
-                targets.append((vessels, inside))
+                targets.append((view.vessels, view.inside))
         return maps, targets
 
-    def _live_batches(
-        self, support: Sequence[Photograph], draw: np.random.Generator, full: bool
-    ) -> Callable[[], Batch]:
-        """Fresh crops through the encoder, with gradients where it is fine-tuned."""
-        size, settings = self._settings.image_size, self._settings
-        squares = [(photograph.square(size), *photograph.square_targets(size)) for photograph in support]
+    def _batch(self, pyramid: list[Tensor], vessels: np.ndarray, inside: np.ndarray) -> Batch:
+        target, valid = (torch.from_numpy(mask[:, None]).to(self._device) for mask in (vessels, inside))
+        return Batch(pyramid, target, valid)
 
-        def batch() -> Batch:
-            chosen = draw.integers(len(support), size=settings.batch_size)
-            views = [_random_view(draw, squares[i], settings.decoder.crop, settings.augment == "live") for i in chosen]
-            images, vessels, inside = (np.stack(part) for part in zip(*views, strict=True))
-            with nullcontext() if full else torch.no_grad():
-                pyramid = self._encoded(images)
-            return pyramid, *(torch.from_numpy(part[:, None]).to(self._device) for part in (vessels, inside))  # type: ignore[return-value]
-
-        return batch
-
-    def _encoded(self, images: np.ndarray) -> list[Tensor]:
-        """float32 maps of (n, size, size, 3) uint8 squares."""
+    def _encode(self, images: np.ndarray) -> list[Tensor]:
+        """Compute the float32 feature maps of (n, size, size, 3) uint8 images."""
+        channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        inputs = torch.from_numpy(channels_first).to(self._device).float() / 255
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            maps = self._encoder.pyramid(_to_unit(images, self._device))
+            maps = self._encoder.pyramid(inputs)
         return [each.float() for each in maps]
 
 
-class ScratchSegmenter:
-    """The `scratch` baseline: a small U-Net trained on the support images alone, at the baselines' resolution."""
+class ScratchSegmenter(Segmenter):
+    """The baseline ``scratch``: a small U-Net that is trained on the support images only, at a fixed resolution.
+
+    Args:
+        settings: Steps and batch size.
+        device: Device for the training.
+    """
 
     probability = True
     threshold: float | None = 0.5
 
     def __init__(self, settings: RunSettings, device: torch.device):
-        self._settings, self._device = settings, device
+        self._settings, self._device = settings.scratch, device
         self._model: ScratchUNet | None = None
 
-    def fit(self, support: Sequence[Photograph], seed: int) -> Fit:
-        chosen = self._settings.scratch
-        sizes = [working_size(photograph.fov) for photograph in support]
-        self._model = train_scratch(
-            [reduced(photograph.rgb, size) for photograph, size in zip(support, sizes, strict=True)],
-            [
-                reduced(photograph.vessels.astype(np.float32), size)
-                for photograph, size in zip(support, sizes, strict=True)
-            ],
-            [reduced_mask(photograph.fov, size) for photograph, size in zip(support, sizes, strict=True)],
-            steps=chosen.steps,
-            batch_size=chosen.batch_size,
+    def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
+        """Train a new U-Net."""
+        sizes = [(photograph, working_size(photograph.fov)) for photograph in support]
+        self._model = train_scratch_unet(
+            [reduced(photograph.rgb, size) for photograph, size in sizes],
+            [reduced(photograph.vessels.astype(np.float32), size) for photograph, size in sizes],
+            [reduced_mask(photograph.fov, size) for photograph, size in sizes],
+            steps=self._settings.steps,
+            batch_size=self._settings.batch_size,
             seed=seed,
             device=self._device,
         )
-        return Fit(chosen.steps)
+        return FitSummary(self._settings.steps)
 
     def score(self, photograph: Photograph) -> ScoreMap:
-        assert self._model is not None, "fit comes first"
+        """Compute vessel probabilities at the photograph's resolution."""
+        assert self._model is not None, "call fit first"
         size = working_size(photograph.fov)
-        score = score_scratch(self._model, reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
+        score = score_scratch_unet(self._model, reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
         return ScoreMap(enlarged(score, photograph.fov.shape))
 
 
 def _train(
-    decoder: nn.Module, groups: list[dict[str, Any]], batch: Callable[[], Batch], steps: int, settings: RunSettings
+    decoder: nn.Module, groups: list[dict[str, Any]], draw_batch: Callable[[], Batch], steps: int, settings: RunSettings
 ) -> None:
-    """AdamW with a short linear warm-up and a cosine to zero."""
+    """Train with AdamW, a short linear warm-up and a cosine decay to zero."""
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.decoder.weight_decay)
-    warm = max(1, round(WARM_UP * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * max(0, step - warm) / max(1, steps - warm)))),
-    )
+    warm_up = max(1, round(_WARM_UP * steps))
+
+    def factor(step: int) -> float:
+        progress = max(0, step - warm_up) / max(1, steps - warm_up)
+        return min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * progress)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     for _ in range(steps):
-        pyramid, target, valid = batch()
+        pyramid, target, valid = draw_batch()
         loss = segmentation_loss(decoder(pyramid, tuple(target.shape[-2:])), target, valid)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
 
 
-def _corner(draw: np.random.Generator, inside: np.ndarray, crop: int, grid: int) -> tuple[int, int]:
-    """Top-left corner of a crop on the grid whose centre lies in the field of view (any, where none does)."""
+def _crop_corner(rng: np.random.Generator, inside: np.ndarray, crop: int, grid: int) -> tuple[int, int]:
+    """Draw the top left corner of a crop, on a grid, with its centre in the field of view if that is possible."""
     rows, columns = ((side - crop) // grid + 1 for side in inside.shape)
     centres = inside[crop // 2 :: grid, crop // 2 :: grid][:rows, :columns]
     allowed = np.flatnonzero(centres)
-    place = int(allowed[draw.integers(len(allowed))]) if len(allowed) else int(draw.integers(rows * columns))
-    return place // columns * grid, place % columns * grid
+    position = int(allowed[rng.integers(len(allowed))]) if len(allowed) else int(rng.integers(rows * columns))
+    return position // columns * grid, position % columns * grid
 
 
-def _random_view(
-    draw: np.random.Generator, square: Square, crop: int, augment: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A crop of ``crop`` pixels; augmented: of 70 to 100 % of the side, resized, flipped, brighter or darker."""
-    image, vessels, inside = square
-    size = image.shape[0]
-    side = round(size * float(draw.uniform(0.7, 1.0))) if augment else crop
-    top, left = _corner(draw, inside, side, 1)
-    parts = [part[top : top + side, left : left + side] for part in (image, vessels, inside)]
+def _cut(array: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
+    """Return a square of the last two axes."""
+    return array[..., top : top + side, left : left + side]
+
+
+def _random_view(rng: np.random.Generator, square: LabelledImage, crop: int, augment: bool) -> LabelledImage:
+    """Draw a view of ``crop`` × ``crop`` pixels.
+
+    With ``augment``, the view shows 70 to 100 % of the side of the square; it is resized, flipped, and changed in
+    contrast and brightness.
+    """
+    size = square.image.shape[0]
+    side = round(size * float(rng.uniform(0.7, 1.0))) if augment else crop
+    top, left = _crop_corner(rng, square.inside, side, 1)
+    arrays = [each[top : top + side, left : left + side] for each in square]
     if not augment:
-        return parts[0], parts[1], parts[2]
-    resized = [
-        cv2.resize(part, (crop, crop), interpolation=how)
-        for part, how in zip(parts, (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_NEAREST), strict=True)
+        return LabelledImage(*arrays)
+    resized: list[np.ndarray] = [
+        cv2.resize(each, (crop, crop), interpolation=interpolation)
+        for each, interpolation in zip(arrays, (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_NEAREST), strict=True)
     ]
     for axis in (0, 1):
-        if draw.random() < 0.5:
-            resized = [np.flip(part, axis) for part in resized]
-    contrast, brightness = draw.uniform(0.8, 1.2), draw.uniform(-0.2, 0.2)
+        if rng.random() < 0.5:
+            resized = [np.flip(each, axis) for each in resized]
+    contrast, brightness = rng.uniform(0.8, 1.2), rng.uniform(-0.2, 0.2)
     pixels = resized[0].astype(np.float32)
-    shown = np.clip((pixels - pixels.mean()) * contrast + pixels.mean() * (1 + brightness), 0, 255).astype(np.uint8)
-    return shown, np.ascontiguousarray(resized[1]), np.ascontiguousarray(resized[2])
-
-
-def _to_unit(images: np.ndarray, device: torch.device) -> Tensor:
-    """(n, h, w, 3) uint8 → (n, 3, h, w) float in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device).float() / 255
-
-
-def _cuda(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []
+    jittered = (pixels - pixels.mean()) * contrast + pixels.mean() * (1 + brightness)
+    image = np.clip(jittered, 0, 255).astype(np.uint8)
+    return LabelledImage(image, np.ascontiguousarray(resized[1]), np.ascontiguousarray(resized[2]))

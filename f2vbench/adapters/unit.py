@@ -1,4 +1,4 @@
-"""The unit: encoder × task × protocol × shots × seed, the smallest thing that is run, stored and resumed."""
+"""The unit: encoder × task × protocol × shots × seed, the smallest piece of work that is run, stored and resumed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from f2vbench.store.record_schema import Identity, UnitCoordinates
 
 @dataclass(frozen=True)
 class Unit:
-    """A place in the grid, and the fingerprint of everything that decides its result.
+    """One unit of a run.
 
     Attributes:
-        shots: number of support images (in classification of each class); 0 for zero-shot, None for all there are.
-        identity: data, task, model and settings, JSON-able; its hash with the place is the fingerprint.
+        encoder: Name of the model.
+        task: Name of the task.
+        protocol: Evaluation protocol.
+        shots: Number of support images, for classification per class; 0 for zero-shot, None for all.
+        seed: Index of the seed.
+        fingerprint: SHA-256 of everything that affects the result: ``identity``, protocol, shots and seed.
+        identity: Data, task, model, settings and version of the adapter.
     """
 
     encoder: str
@@ -27,19 +32,19 @@ class Unit:
 
     @property
     def label(self) -> str:
-        """How the unit is called in messages: ``tophat · rite · few-shot 1 · seed 0``."""
+        """Name of the unit in messages: ``tophat · rite · few-shot 1 · seed 0``."""
         shots = f" {self.shots}" if self.shots else ""
         return f"{self.encoder} · {self.task} · {self.protocol}{shots} · seed {self.seed}"
 
     @property
     def name(self) -> str:
-        """The record's file name, without extension."""
+        """File name of the unit's record, without extension."""
         shots = f"-{self.shots}" if self.shots else ""
-        where = f"{self.encoder}.{self.task}.{self.protocol}{shots}.seed-{self.seed}"
-        return f"{where}.{self.fingerprint[:12]}"
+        coordinates = f"{self.encoder}.{self.task}.{self.protocol}{shots}.seed-{self.seed}"
+        return f"{coordinates}.{self.fingerprint[:12]}"
 
     def coordinates(self) -> UnitCoordinates:
-        """The unit's place in the grid, as stored in its record."""
+        """Return encoder, task, protocol, shots and seed, as stored in the unit's record."""
         return {
             "encoder": self.encoder,
             "task": self.task,

@@ -1,0 +1,5 @@
+"""Networks that are trained on support images.
+
+Classification heads on embeddings (`mlp`, `fusion`), trained many at a time (`batched_training`); a vessel decoder on
+the feature maps of an encoder (`vessel_decoder`); and the small U-Net of the baseline ``scratch`` (`scratch_unet`).
+"""

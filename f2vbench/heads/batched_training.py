@@ -1,10 +1,12 @@
-"""Training of many small heads at once: as one batch of parameters, each as if it were alone.
+"""Training of many small heads as one batch of parameters.
 
-Heads of one kind differ in their data and their random numbers only. Those that take the same number of steps in an
-epoch share every forward and backward pass; what a head becomes does not depend on which others are beside it, because
-each has a random stream of its own, its own sums, and steps of the optimiser element by element. On a CPU this holds to
-the last bit: a matrix product's rounding follows its shape and where its operands begin in memory, so all widths are
-filled up with zeros to whole cache lines, and batches with rows of weight 0 to a size that follows from the head's own.
+Heads of one shape differ in their data and random numbers only. Heads with the same number of steps per epoch share
+each forward and backward pass. The result of a head does not depend on the other heads in the stack: each has its own
+random stream and its own sums, and the optimiser works element by element.
+
+On a CPU, the results are equal to the last bit. For this, widths are padded to whole cache lines
+(`f2vbench.heads.stacked_layers`), and batches are padded with rows of weight 0 to a size that depends on the head's own
+number of images.
 """
 
 from __future__ import annotations
@@ -19,25 +21,25 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from f2vbench.config.run import HeadSettings
-from f2vbench.heads.epoch_selection import Choice, Look
-from f2vbench.heads.losses import class_probabilities, loss_by_row, smoothed
-from f2vbench.heads.mlp import Head, Parameters
-from f2vbench.heads.padding import LINE, filled, filled_mask, filled_parameter, table
+from f2vbench.heads.base import Head, Parameters, class_probabilities, cross_entropy_by_row, smooth_targets
+from f2vbench.heads.epoch_selection import EpochSelection, ValidationScore, ValidationStack
+from f2vbench.heads.stacked_layers import CACHE_LINE, pad_features, pad_mask, pad_parameter, stack_padded
 
-_ROWS = 8
-"""A single batch is filled up to a multiple of these."""
+_ROW_MULTIPLE = 8
+"""A single batch is padded to a multiple of this number of rows."""
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one head learns from.
+class HeadData:
+    """Training data of one head.
 
     Attributes:
-        features: of each encoder (n, width) float32.
+        features: (n, width) float32 for each encoder.
         targets: (n, classes) bool.
-        val_features, val_targets: of the validation images, on which the epoch is chosen; None takes the last epoch.
-        seed: of the head's random stream.
-        several: whether an image may have several classes (sigmoid), or has one (softmax).
+        val_features: Features of the validation images that select the epoch; None to keep the last epoch.
+        val_targets: Targets of the validation images, or None.
+        seed: Seed of the head's random stream.
+        multi_label: Whether an image can have several classes (sigmoid) or exactly one (softmax).
     """
 
     features: Sequence[Tensor]
@@ -45,18 +47,18 @@ class Lesson:
     val_features: Sequence[Tensor] | None
     val_targets: Tensor | None
     seed: int
-    several: bool = False
+    multi_label: bool = False
 
 
 @dataclass
-class Trained:
+class TrainedHead:
     """A trained head.
 
     Attributes:
-        parameters: of this head alone.
-        epoch: the one that was kept, from 1.
-        validation: AUROC on the validation images after each epoch, None where no class can be ranked.
-        steps: of the optimiser.
+        parameters: Parameters of this head, without stack axis.
+        epoch: The selected epoch, from 1.
+        steps: Number of optimiser steps.
+        validation: AUROC on the validation images after each epoch; None where it is undefined.
     """
 
     parameters: Parameters
@@ -65,148 +67,178 @@ class Trained:
     validation: list[float | None] = field(default_factory=list)
 
 
-def train(head: Head, lessons: Sequence[Lesson], settings: HeadSettings, device: torch.device) -> list[Trained]:
-    """Train a head for every lesson: AdamW, cross-entropy with label smoothing, warm-up and cosine.
+def train_heads(
+    head: Head, data: Sequence[HeadData], settings: HeadSettings, device: torch.device
+) -> list[TrainedHead]:
+    """Train one head for each data set: AdamW, cross-entropy with label smoothing, linear warm-up and cosine decay.
 
-    With validation images the epoch is kept whose macro AUROC there is best, of equal ones that with the smaller
-    cross-entropy, then the earlier. Classes that no validation image has, or all have, are left out of this choice;
-    where none is left the last epoch is kept.
+    With validation images, the epoch with the best macro AUROC is kept (`EpochSelection`). Classes that no validation
+    image has, or that all have, do not count.
+
+    Args:
+        head: Shape of the heads.
+        data: Data of each head.
+        settings: Settings of the training.
+        device: Device for the training.
+
+    Returns:
+        The trained heads, in the order of ``data``.
     """
-    by_length: dict[tuple[int, int], list[int]] = {}
-    for position, lesson in enumerate(lessons):
-        by_length.setdefault(_batches(len(lesson.targets), settings), []).append(position)
-    trained: dict[int, Trained] = {}
-    for batches, positions in by_length.items():
-        stack = _Stack(head, [lessons[position] for position in positions], batches, settings, device)
+    by_batches: dict[tuple[int, int], list[int]] = {}
+    for position, each in enumerate(data):
+        by_batches.setdefault(_batches_and_rows(len(each.targets), settings), []).append(position)
+    trained: dict[int, TrainedHead] = {}
+    for (batches, rows), positions in by_batches.items():
+        stack = _HeadStack(head, [data[position] for position in positions], batches, rows, settings, device)
         trained.update(zip(positions, stack.train(), strict=True))
-    return [trained[position] for position in range(len(lessons))]
+    return [trained[position] for position in range(len(data))]
 
 
-def steps_an_epoch(images: int, settings: HeadSettings) -> int:
-    """How many batches so many images make."""
+def steps_per_epoch(images: int, settings: HeadSettings) -> int:
+    """Return the number of batches in an epoch."""
     return math.ceil(images / settings.batch_size)
 
 
-def _batches(images: int, settings: HeadSettings) -> tuple[int, int]:
-    """How many batches so many images make, and the rows of each, filled up; fewer where there is but one batch."""
-    steps = steps_an_epoch(images, settings)
-    return steps, min(settings.batch_size, images + -images % _ROWS) if steps == 1 else settings.batch_size
+def _batches_and_rows(images: int, settings: HeadSettings) -> tuple[int, int]:
+    """Return the number of batches in an epoch, and of rows in each, padding included."""
+    batches = steps_per_epoch(images, settings)
+    if batches > 1:
+        return batches, settings.batch_size
+    return batches, min(settings.batch_size, images + -images % _ROW_MULTIPLE)
 
 
-def learning_rate(settings: HeadSettings, epoch: float) -> float:
-    """Linear from 0 to the peak over the warm-up, then half a cosine to the lowest at the end.
+def learning_rate_at(settings: HeadSettings, epoch: float) -> float:
+    """Return the learning rate: linear from 0 to the peak during the warm-up, then a half cosine to the minimum.
 
     Args:
-        epoch: epochs done, with the fraction of the one in work.
+        settings: Peak and minimum, and the numbers of epochs.
+        epoch: Completed epochs, with the fraction of the current one.
     """
     if epoch < settings.warmup_epochs:
         return settings.learning_rate * epoch / settings.warmup_epochs
-    done = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1)
+    progress = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1)
     span = settings.learning_rate - settings.min_learning_rate
-    return settings.min_learning_rate + span * (1 + math.cos(math.pi * done)) / 2
+    return settings.min_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2
 
 
-def predict(
-    head: Head, parameters: Parameters, features: Sequence[Tensor], several: bool, device: torch.device
+def predict_probabilities(
+    head: Head, parameters: Parameters, features: Sequence[Tensor], multi_label: bool, device: torch.device
 ) -> NDArray[np.float32]:
-    """(n, classes) probabilities of one head."""
+    """Predict with one head.
+
+    Args:
+        head: Shape of the head.
+        parameters: Its parameters, without stack axis.
+        features: (n, width) for each encoder.
+        multi_label: Whether an image can have several classes.
+        device: Device for computation.
+
+    Returns:
+        (n, classes) probabilities.
+    """
     with torch.inference_mode():
-        mine = {name: tensor[None].to(device) for name, tensor in parameters.items()}
-        logits = head.logits(mine, [each[None].to(device) for each in features])[0]
-        return class_probabilities(logits, several).cpu().numpy()
+        stacked = {name: tensor[None].to(device) for name, tensor in parameters.items()}
+        logits = head.logits(stacked, [each[None].to(device) for each in features])[0]
+        probabilities: NDArray[np.float32] = class_probabilities(logits, multi_label).cpu().numpy()
+        return probabilities
 
 
-class _Stack:
-    """Heads that take the same number of steps in an epoch, with batches filled up to the same number of rows."""
+class _HeadStack:
+    """Heads with the same number of batches in an epoch, and the same number of rows in a batch."""
 
     def __init__(
         self,
         head: Head,
-        lessons: Sequence[Lesson],
-        batches: tuple[int, int],
+        data: Sequence[HeadData],
+        batches: int,
+        rows: int,
         settings: HeadSettings,
         device: torch.device,
     ):
         self._head, self._settings, self._device = head, settings, device
-        self._several = lessons[0].several
-        self._steps, self._rows = batches
-        self._random = [Generator().manual_seed(lesson.seed) for lesson in lessons]
-        drawn = [head.initial(random) for random in self._random]
-        self._shapes = {name: tensor.shape for name, tensor in drawn[0].items()}
+        self._multi_label = data[0].multi_label
+        self._batches, self._rows = batches, rows
+        self._generators = [Generator().manual_seed(each.seed) for each in data]
+        initial = [head.initial_parameters(generator) for generator in self._generators]
+        self._shapes = {name: tensor.shape for name, tensor in initial[0].items()}
         self._parameters = {
-            name: torch.stack([filled_parameter(name, each[name]) for each in drawn]).to(device).requires_grad_()
-            for name in drawn[0]
+            name: torch.stack([pad_parameter(name, each[name]) for each in initial]).to(device).requires_grad_()
+            for name in initial[0]
         }
-        # One tensor for all heads: each begins at a whole cache line, so its step does not depend on where it lies.
+        # One tensor for all heads: each head starts at a whole cache line, so its step does not depend on its position.
         self._optimiser = torch.optim.AdamW(
             self._parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self._sizes = [len(lesson.targets) for lesson in lessons]
+        self._sizes = [len(each.targets) for each in data]
         self._features = [
-            table([filled(lesson.features[encoder]) for lesson in lessons], max(self._sizes)).to(device)
-            for encoder in range(len(lessons[0].features))
+            stack_padded([pad_features(each.features[encoder]) for each in data], max(self._sizes)).to(device)
+            for encoder in range(len(data[0].features))
         ]
-        targets = [smoothed(lesson.targets, settings.label_smoothing, self._several) for lesson in lessons]
-        self._targets = table(targets, max(self._sizes)).to(device)
-        self._lengths = [
-            [min(self._rows, size - step * self._rows) for size in self._sizes] for step in range(self._steps)
-        ]
-        rows = torch.arange(self._rows)
+        targets = [smooth_targets(each.targets, settings.label_smoothing, self._multi_label) for each in data]
+        self._targets = stack_padded(targets, max(self._sizes)).to(device)
+        self._lengths = [[min(rows, size - batch * rows) for size in self._sizes] for batch in range(batches)]
+        row = torch.arange(rows)
         self._weights = [
-            torch.stack([(rows < length) / length for length in lengths]).to(device) for lengths in self._lengths
+            torch.stack([(row < length) / length for length in lengths]).to(device) for lengths in self._lengths
         ]
-        self._choices = [Choice() for _ in lessons]
-        self._looks = _looks(head, lessons, device)
+        self._selections = [EpochSelection() for _ in data]
+        self._validation = _validation_stacks(head, data, device)
 
-    def train(self) -> list[Trained]:
-        settings = self._settings
-        own = torch.arange(len(self._choices), device=self._device)[:, None]
-        for epoch in range(settings.epochs):
-            orders = [torch.randperm(size, generator=r) for size, r in zip(self._sizes, self._random, strict=True)]
-            order = table(orders, self._steps * self._rows).to(self._device)
-            for step, places in enumerate(order.split(self._rows, 1)):
-                self._step(own, places, step, learning_rate(settings, epoch + step / self._steps))
-            seen: dict[int, tuple[float | None, float]] = {}
-            for look in self._looks:
-                seen.update(look.at(self._parameters))
-            for position, choice in enumerate(self._choices):
-                area, loss = seen.get(position, (None, math.nan))
-                if choice.takes(area, loss, last=epoch + 1 == settings.epochs):
-                    choice.kept = {name: p.detach()[position].cpu().clone() for name, p in self._parameters.items()}
+    def train(self) -> list[TrainedHead]:
+        """Train all heads."""
+        epochs = self._settings.epochs
+        for epoch in range(epochs):
+            self._train_epoch(epoch)
+            scores: dict[int, ValidationScore] = {}
+            for stack in self._validation:
+                scores.update(stack.evaluate(self._parameters))
+            for position, selection in enumerate(self._selections):
+                if selection.select(scores.get(position, ValidationScore()), last=epoch + 1 == epochs):
+                    selection.parameters = self._parameters_of(position)
         return [
-            Trained(self._cut(choice.kept), choice.epoch, self._steps * settings.epochs, choice.validation)
-            for choice in self._choices
+            TrainedHead(self._unpadded(each.parameters), each.epoch, self._batches * epochs, each.validation)
+            for each in self._selections
         ]
 
-    def _cut(self, parameters: Parameters) -> Parameters:
-        """Without what they were filled up with."""
+    def _train_epoch(self, epoch: int) -> None:
+        orders = [torch.randperm(size, generator=g) for size, g in zip(self._sizes, self._generators, strict=True)]
+        order = stack_padded(orders, self._batches * self._rows).to(self._device)
+        for batch, rows in enumerate(torch.split(order, self._rows, 1)):
+            self._step(rows, batch, learning_rate_at(self._settings, epoch + batch / self._batches))
+
+    def _parameters_of(self, position: int) -> Parameters:
+        """Return a copy of one head's parameters, on the CPU."""
+        return {name: tensor.detach()[position].cpu().clone() for name, tensor in self._parameters.items()}
+
+    def _unpadded(self, parameters: Parameters) -> Parameters:
         return {name: tensor[: self._shapes[name][0], : self._shapes[name][1]] for name, tensor in parameters.items()}
 
-    def _step(self, own: Tensor, places: Tensor, step: int, rate: float) -> None:
-        """One step of every head, on the rows ``places`` (stack, batch) of its own data."""
-        drawn = [
-            [filled_mask(mask, self._rows) for mask in self._head.masks(random, length)]
-            for length, random in zip(self._lengths[step], self._random, strict=True)
+    def _step(self, rows: Tensor, batch: int, learning_rate: float) -> None:
+        """Take one step with every head, on the rows (stack, batch size) of its own data."""
+        heads = torch.arange(len(rows), device=self._device)[:, None]
+        masks_by_head = [
+            [pad_mask(mask, self._rows) for mask in self._head.dropout_masks(generator, length)]
+            for length, generator in zip(self._lengths[batch], self._generators, strict=True)
         ]
-        masks = [torch.stack(layer).to(self._device) for layer in zip(*drawn, strict=True)]
-        logits = self._head.logits(self._parameters, [each[own, places] for each in self._features], masks)
-        losses = loss_by_row(logits, self._targets[own, places], self._several)
-        gradients = torch.autograd.grad((losses * self._weights[step]).sum(), list(self._parameters.values()))
+        masks = [torch.stack(of_layer).to(self._device) for of_layer in zip(*masks_by_head, strict=True)]
+        logits = self._head.logits(self._parameters, [each[heads, rows] for each in self._features], masks)
+        losses = cross_entropy_by_row(logits, self._targets[heads, rows], self._multi_label)
+        gradients = torch.autograd.grad((losses * self._weights[batch]).sum(), list(self._parameters.values()))
         for parameter, gradient in zip(self._parameters.values(), gradients, strict=True):
             parameter.grad = gradient
-        self._optimiser.param_groups[0]["lr"] = rate
+        self._optimiser.param_groups[0]["lr"] = learning_rate
         self._optimiser.step()
 
 
-def _looks(head: Head, lessons: Sequence[Lesson], device: torch.device) -> list[Look]:
-    """Those of heads with about as many validation images taken together; no head's rows depend on another's."""
-    by_rows: dict[int, list[int]] = {}
-    for position, lesson in enumerate(lessons):
-        if lesson.val_targets is not None and len(lesson.val_targets):
-            by_rows.setdefault(math.ceil(len(lesson.val_targets) / LINE), []).append(position)
-    found = []
-    for positions in by_rows.values():
-        features = [lessons[position].val_features or () for position in positions]
-        targets = [held for position in positions if (held := lessons[position].val_targets) is not None]
-        found.append(Look(head, features, targets, positions, lessons[0].several, device))
-    return found
+def _validation_stacks(head: Head, data: Sequence[HeadData], device: torch.device) -> list[ValidationStack]:
+    """Group the heads with validation images by their number of cache lines of images."""
+    by_lines: dict[int, list[int]] = {}
+    for position, each in enumerate(data):
+        if each.val_targets is not None and len(each.val_targets):
+            by_lines.setdefault(math.ceil(len(each.val_targets) / CACHE_LINE), []).append(position)
+    stacks = []
+    for positions in by_lines.values():
+        features = [data[position].val_features or () for position in positions]
+        targets = [targets for position in positions if (targets := data[position].val_targets) is not None]
+        stacks.append(ValidationStack(head, features, targets, positions, data[0].multi_label, device))
+    return stacks

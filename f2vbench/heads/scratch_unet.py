@@ -1,12 +1,12 @@
-"""The ``scratch`` baseline: a small U-Net that learns vessels from the support photographs alone.
+"""The baseline ``scratch``: a small U-Net that learns vessel segmentation from the support photographs only.
 
-No pre-training and no hand-made vesselness: the input is the photograph after photometric normalisation,
-everything else is learnt from 1 to 16 photographs with vessel masks, in about a minute on one CPU core.
-A pre-trained encoder that can't beat this has not earned its weights.
+There is no pre-training and no hand-crafted filter. The input is the photograph after shading correction; the network
+is trained on 1 to 16 photographs with vessel masks, in about a minute on one CPU core. A pre-trained encoder should do
+better than this baseline.
 
-Where the time goes decides the shape. Convolutions and normalisations at full resolution cost more than
-the rest of a U-Net together and run with too few channels to be efficient, so there are none: a stride-2
-stem folds 2 × 2 pixels into channels, and a sub-pixel head (Shi et al. 2016, arXiv:1609.05158) unfolds them.
+The architecture is chosen for speed on a CPU. Convolutions and normalisations at full resolution would cost more than
+the rest of the U-Net, with too few channels to be efficient. Instead, the input is rearranged from 2 × 2 pixels to
+channels, and the output from channels to pixels (sub-pixel convolution; Shi et al., CVPR 2016).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CROP = 128
 WIDTHS = (32, 48, 64)
 PEAK_LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-3
-WARM_UP = 0.1  # share of the steps
+WARM_UP = 0.1  # fraction of the steps
 STRIDE = 2 ** len(WIDTHS)
 
 
@@ -49,7 +49,7 @@ class ScratchUNet(nn.Module):
     """U-Net from half resolution downwards.
 
     Args:
-        widths: channels at 1/2, 1/4, 1/8, … of the resolution.
+        widths: Number of channels at 1/2, 1/4, 1/8, … of the resolution.
     """
 
     def __init__(self, widths: Sequence[int] = WIDTHS):
@@ -60,8 +60,15 @@ class ScratchUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 4, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Vessel logits (n, 1, h, w) of normalised images (n, 3, h, w); h and w are multiples of `STRIDE`."""
-        x = F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)  # the CPU's fastest order
+        """Compute vessel logits.
+
+        Args:
+            images: (n, 3, h, w), shading-corrected; h and w are multiples of `STRIDE`.
+
+        Returns:
+            (n, 1, h, w).
+        """
+        x = F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)  # fastest on a CPU
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else F.max_pool2d(x, 2))
@@ -71,7 +78,7 @@ class ScratchUNet(nn.Module):
         return F.pixel_shuffle(self.head(x), 2)
 
 
-def train_scratch(
+def train_scratch_unet(
     photographs: Sequence[np.ndarray],
     vessels: Sequence[np.ndarray],
     fields_of_view: Sequence[np.ndarray],
@@ -82,26 +89,26 @@ def train_scratch(
     device: torch.device | str = "cpu",
     on_step: Callable[[int, int], None] | None = None,
 ) -> ScratchUNet:
-    """Train a new U-Net on the support photographs alone.
+    """Train a new U-Net on the support photographs.
 
-    The same arguments give the same weights to the last bit on a CPU with one thread, whatever ran before;
-    the global random generators are neither read nor changed.
+    On a CPU with one thread, the same arguments give the same weights to the last bit. The global random generators are
+    neither used nor changed.
 
     Args:
-        photographs: uint8 (h, w, 3) RGB each, FOV diameter up to about 700 px; sizes may differ.
-        vessels: (h, w) each, bool, or float32 where a pixel is partly vessel.
-        fields_of_view: bool (h, w) each; nothing outside is learnt from.
-        steps: optimiser steps; the learning rate rises and falls once over them.
-        batch_size: crops a step.
-        seed: of the weights and the crops.
-        device: where to train.
-        on_step: called with (steps done, steps in all) after each step.
+        photographs: (h, w, 3) uint8 RGB each, with a field of view of up to about 700 px in diameter; sizes can differ.
+        vessels: Vessel masks, (h, w) each, bool, or float32 with the vessel fraction of each pixel.
+        fields_of_view: (h, w) bool each; pixels outside do not contribute to the loss.
+        steps: Number of optimiser steps.
+        batch_size: Number of crops per step.
+        seed: Seed of the weights and the crops.
+        device: Device for the training.
+        on_step: Called after each step with the number of completed steps and of all steps.
 
     Returns:
-        The model on `device`, in evaluation mode.
+        The network on ``device``, in evaluation mode.
 
     Raises:
-        ValueError: no photographs, lists or sizes that don't match, or an empty field of view.
+        ValueError: There are no photographs, numbers or sizes of the arrays differ, or a field of view is empty.
     """
     samples = _samples(photographs, vessels, fields_of_view)
     rng = np.random.default_rng(seed)
@@ -110,11 +117,11 @@ def train_scratch(
     model.train()
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = PEAK_LEARNING_RATE * _schedule((step + 0.5) / steps)
+            group["lr"] = PEAK_LEARNING_RATE * _learning_rate_factor((step + 0.5) / steps)
         images, targets, weights = (part.to(device) for part in _batch(samples, batch_size, rng))
         loss = _loss(model(images), targets, weights)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if on_step is not None:
             on_step(step + 1, steps)
@@ -122,16 +129,16 @@ def train_scratch(
 
 
 @torch.no_grad()
-def score_scratch(model: nn.Module, photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """Vessel probability of every pixel, the mean over the four flips.
+def score_scratch_unet(model: nn.Module, photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
+    """Compute the vessel probability of each pixel, as the mean over the four flips of the photograph.
 
     Args:
-        model: as `train_scratch` returns it.
-        photograph: uint8 (h, w, 3) RGB, any size.
-        field_of_view: bool (h, w).
+        model: A network from `train_scratch_unet`.
+        photograph: (h, w, 3) uint8 RGB, of any size.
+        field_of_view: (h, w) bool.
 
     Returns:
-        float32 (h, w) in [0, 1]; 0 outside the field of view.
+        (h, w) float32 in [0, 1]; 0 outside the field of view.
     """
     height, width = field_of_view.shape
     image = normalise(photograph, field_of_view)
@@ -147,24 +154,29 @@ def score_scratch(model: nn.Module, photograph: np.ndarray, field_of_view: np.nd
 
 @dataclass(frozen=True)
 class _Sample:
-    """One support photograph, ready for crops."""
+    """One support photograph.
 
-    planes: np.ndarray  # float32 (h, w, 5): three normalised channels, vessels, field of view
-    inside: np.ndarray  # int (n, 2): row and column of every pixel inside the field of view
+    Attributes:
+        planes: (h, w, 5) float32: three shading-corrected channels, vessels, field of view.
+        inside: (n, 2) row and column of each pixel inside the field of view.
+    """
+
+    planes: np.ndarray
+    inside: np.ndarray
 
 
 def _samples(
     photographs: Sequence[np.ndarray], vessels: Sequence[np.ndarray], fields_of_view: Sequence[np.ndarray]
 ) -> list[_Sample]:
-    """Normalise the support photographs; raises ValueError when they don't belong together."""
+    """Correct the shading of the support photographs; raise ValueError for arrays that do not match."""
     if not len(photographs) == len(vessels) == len(fields_of_view) > 0:
         counts = f"{len(photographs)} photographs, {len(vessels)} vessel masks, {len(fields_of_view)} fields of view"
-        raise ValueError(f"{counts}: give at least one photograph, and one mask of each kind for each")
+        raise ValueError(f"{counts}: at least one photograph is needed, and one mask of each kind per photograph")
     samples = []
     for index, (photograph, vessel, fov) in enumerate(zip(photographs, vessels, fields_of_view, strict=True)):
         if not photograph.shape[:2] == vessel.shape == fov.shape:
-            shapes = f"{photograph.shape[:2]}, its vessels {vessel.shape}, its field of view {fov.shape}"
-            raise ValueError(f"support photograph {index} is {shapes}: resize them to one size")
+            shapes = f"{photograph.shape[:2]}, its vessel mask {vessel.shape}, its field of view {fov.shape}"
+            raise ValueError(f"support photograph {index} has the size {shapes}: resize them to one size")
         if not fov.any():
             raise ValueError(f"support photograph {index} has an empty field of view")
         masks = np.stack([vessel, fov], axis=-1).astype(np.float32)
@@ -174,27 +186,27 @@ def _samples(
 
 
 def _initialised(seed: int) -> ScratchUNet:
-    """A model with He-normal weights drawn from a generator of its own."""
-    with torch.random.fork_rng(devices=[]):  # the constructors of the layers draw from the global generator
+    """Return a network with He-normal weights, drawn from a separate generator."""
+    with torch.random.fork_rng(devices=[]):  # layer constructors draw from the global generator
         model = ScratchUNet()
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
-                nn.init.constant_(module.bias, -2.0)  # about the share of vessels: no steps lost on finding it
+                nn.init.constant_(module.bias, -2.0)  # about the logit of the fraction of vessel pixels
     return model
 
 
-def _schedule(progress: float) -> float:
-    """Factor of the peak learning rate: a linear warm-up, then half a cosine down to 0."""
+def _learning_rate_factor(progress: float) -> float:
+    """Return the factor of the peak learning rate: a linear warm-up, then a half cosine to 0."""
     if progress < WARM_UP:
         return progress / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
 def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy, which ranks pixels, plus soft Dice, which puts the best threshold near 0.5."""
+    """Compute cross-entropy plus half the soft Dice loss, which moves the best threshold towards 0.5."""
     entropy = F.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="sum") / weights.sum()
     probabilities = torch.sigmoid(logits) * weights
     overlap = (probabilities * targets).sum()
@@ -203,23 +215,25 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def _batch(samples: Sequence[_Sample], batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Random crops: images (n, 3, CROP, CROP), vessels and loss weights (n, 1, CROP, CROP)."""
+    """Draw random crops: images (n, 3, CROP, CROP), vessels and loss weights (n, 1, CROP, CROP)."""
     crops = np.stack([_crop(samples[int(rng.integers(len(samples)))], rng) for _ in range(batch_size)])
     planes = torch.from_numpy(crops).permute(0, 3, 1, 2)
     return planes[:, :3], planes[:, 3:4], planes[:, 4:]
 
 
 def _crop(sample: _Sample, rng: np.random.Generator) -> np.ndarray:
-    """One augmented crop, float32 (CROP, CROP, 5), centred on a pixel inside the field of view."""
+    """Draw one augmented crop, (CROP, CROP, 5) float32, centred on a pixel inside the field of view."""
     row, column = sample.inside[rng.integers(len(sample.inside))]
     angle = rng.uniform(0, 2 * math.pi)
     scale = math.exp(rng.uniform(-0.25, 0.25))
     flip = rng.choice((-1.0, 1.0))
     cos, sin, middle = math.cos(angle) / scale, math.sin(angle) / scale, (CROP - 1) / 2
-    turn = np.array([[flip * cos, -sin], [flip * sin, cos]])
-    shift = np.array([column, row]) - turn @ (middle, middle)
-    matrix = np.column_stack([turn, shift])  # from the crop's pixels to the photograph's
-    crop = cv2.warpAffine(sample.planes, matrix, (CROP, CROP), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    rotation = np.array([[flip * cos, -sin], [flip * sin, cos]])
+    shift = np.array([column, row]) - rotation @ (middle, middle)
+    matrix = np.column_stack([rotation, shift])  # maps pixels of the crop to pixels of the photograph
+    crop: np.ndarray = cv2.warpAffine(
+        sample.planes, matrix, (CROP, CROP), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
     gain = math.exp(rng.uniform(-0.3, 0.3)) * np.exp(rng.uniform(-0.15, 0.15, 3))
     crop[..., :3] = (crop[..., :3] * gain + rng.uniform(-0.3, 0.3, 3)) * crop[..., 4:]
     return crop

@@ -1,9 +1,9 @@
-"""The vessel decoder: one small U-Net decoder for the feature maps of any encoder.
+"""Vessel decoder: a small U-Net decoder for the feature maps of any encoder.
 
-Each map is first projected (1 × 1) to a width that depends on its stride alone, so that encoders of 64 and
-of 2,048 channels get decoders of nearly the same size. Maps that share a stride, as all of a plain ViT's do,
-are spread over finer strides, shallow maps to the finest, as in ViTDet's simple feature pyramid (Li et al.,
-2022). The decoder sees the encoder's maps only, never the photograph.
+A 1 × 1 convolution first projects each map to a width that depends on its stride only, so that encoders of 64 and of
+2,048 channels get decoders of nearly the same size. Maps that share a stride, as all maps of a plain ViT do, are
+assigned to finer strides, the shallowest map to the finest, as in ViTDet's simple feature pyramid (Li et al., ECCV
+2022). The input of the decoder is the encoder's maps, not the photograph.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ allow_missing_torchvision_ops()
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder  # noqa: E402
 
 WIDTHS = {1: 16, 2: 24, 4: 32, 8: 48, 16: 64, 32: 96, 64: 96}
-# Whole channels are dropped in training: with one support image, a decoder else learns that image by heart.
+"""Stride of a map → its number of channels after the projection."""
+
+# Dropout of whole channels: with one support image, a decoder without it memorises that image.
 CHANNEL_DROPOUT = 0.2
 
 
 class VesselDecoder(nn.Module):
-    """Decoder from a pyramid to one logit a pixel.
+    """Decoder from a pyramid of feature maps to one vessel logit per pixel.
 
     Args:
-        channels: of the maps, in the order the encoder gives them.
-        strides: of the maps, ascending, powers of two up to 64; repeats allowed.
+        channels: Number of channels of each map.
+        strides: Stride of each map, ascending, powers of two up to 64; repeats are allowed.
+
+    Raises:
+        ValueError: As for `spread_strides`.
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int]):
@@ -45,56 +50,71 @@ class VesselDecoder(nn.Module):
             )
             for count, stride in zip(channels, self.targets, strict=True)
         )
-        # smp's U-Net drops the first entry (an input-sized map); a level without a map joins with no channels.
+        # smp's U-Net ignores the first entry (a map of the input's size); a level without a map has 0 channels.
         widths = [WIDTHS[stride] if stride in self.targets else 0 for stride in self.levels]
         self.unet = UnetDecoder([0, *widths], [WIDTHS[s] for s in self.levels[-2::-1]], n_blocks=len(self.levels) - 1)
         self.head = nn.Conv2d(WIDTHS[1], 1, 3, padding=1)
 
     def forward(self, pyramid: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """(n, 1, *size) logits from maps of (n, cᵢ, ⌈height/strideᵢ⌉, ⌈width/strideᵢ⌉)."""
-        given: dict[int, Tensor] = {}
+        """Compute vessel logits.
+
+        Args:
+            pyramid: Maps of (n, channelsᵢ, ⌈height/strideᵢ⌉, ⌈width/strideᵢ⌉).
+            size: Height and width of the output.
+
+        Returns:
+            (n, 1, *size).
+        """
+        by_stride: dict[int, Tensor] = {}
         for project, stride, features in zip(self.project, self.targets, pyramid, strict=True):
-            given[stride] = _resize(project(features), _size_at(size, stride))
+            by_stride[stride] = _resize(project(features), _size_at(size, stride))
         batch = pyramid[0].shape[0]
         maps = [
-            given[stride] if stride in given else pyramid[0].new_zeros((batch, 0, *_size_at(size, stride)))
+            by_stride[stride] if stride in by_stride else pyramid[0].new_zeros((batch, 0, *_size_at(size, stride)))
             for stride in self.levels
         ]
-        return self.head(self.unet([maps[0], *maps]))
+        logits: Tensor = self.head(self.unet([maps[0], *maps]))
+        return logits
 
 
 def spread_strides(strides: Sequence[int]) -> list[int]:
-    """A stride of its own for every map: the deepest keeps its own, shallower ones get the next finer.
+    """Assign distinct strides to all maps: the deepest map keeps its stride, shallower ones get the next finer stride.
 
     >>> spread_strides([1, 2, 4, 8, 16]), spread_strides([16, 16, 16, 16])
     ([1, 2, 4, 8, 16], [2, 4, 8, 16])
 
+    Args:
+        strides: Stride of each map, ascending.
+
     Raises:
-        ValueError: a stride is no power of two up to 64, or there are more maps than strides.
+        ValueError: A stride is not a power of two up to 64, or there are more maps than strides.
     """
     spread: list[int] = []
     for stride in reversed(strides):
         if stride not in WIDTHS:
-            raise ValueError(f"stride {stride}: feature maps need strides among {sorted(WIDTHS)}")
-        free = stride if not spread else min(stride, spread[-1] // 2)
-        if free < 1:
-            raise ValueError(f"{len(strides)} maps of strides {list(strides)} do not fit on separate strides")
-        spread.append(free)
+            raise ValueError(f"stride {stride}: the strides of feature maps must be among {sorted(WIDTHS)}")
+        assigned = stride if not spread else min(stride, spread[-1] // 2)
+        if assigned < 1:
+            raise ValueError(f"{len(strides)} maps of strides {list(strides)} cannot have distinct strides")
+        spread.append(assigned)
     return spread[::-1]
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Cross-entropy plus soft Dice (Milletari et al., 2016), inside the field of view.
+    """Compute the sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016) inside the field of view.
 
     Args:
         logits: (n, 1, h, w).
-        target: (n, 1, h, w), the part of each pixel that is vessel, in [0, 1].
-        valid: (n, 1, h, w), 1 inside the field of view, else 0.
+        target: (n, 1, h, w), the vessel fraction of each pixel, in [0, 1].
+        valid: (n, 1, h, w), 1 inside the field of view, 0 outside.
+
+    Returns:
+        A scalar.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
-    chance = torch.sigmoid(logits) * valid
-    overlap = (chance * target).sum()
-    dice = (2 * overlap + 1) / (chance.sum() + (target * valid).sum() + 1)
+    probabilities = torch.sigmoid(logits) * valid
+    overlap = (probabilities * target).sum()
+    dice = (2 * overlap + 1) / (probabilities.sum() + (target * valid).sum() + 1)
     return entropy / valid.sum().clamp(min=1) + 1 - dice
 
 

@@ -110,6 +110,7 @@ class Solution(TypedDict):
     support_by_class: NotRequired[dict[str, int]]
     epoch: NotRequired[int]
     validation_auroc: NotRequired[list[float | None]]
+    skipped_blocks: NotRequired[int]
     attention: NotRequired[dict[str, dict[str, float]]]
     # Retrieval
     counts: NotRequired[dict[str, int]]

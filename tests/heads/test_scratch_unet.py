@@ -1,4 +1,4 @@
-"""The `scratch` baseline learns from one photograph, repeats itself exactly, and leaves the process as it was."""
+"""The baseline `scratch` learns from one photograph, is reproducible, and does not change global state."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch, train_scratch
+from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
 
 SIZE = 192
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Exact repetition is promised for one thread."""
+    """Bits are reproducible with one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -23,7 +23,7 @@ def _one_thread():
 
 
 def synthetic_eye(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A shaded, noisy disc with dark curved vessels on black: photograph, vessels, field of view."""
+    """Return photograph, vessels and field of view: a noisy disc with dark curves on a black background."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size]
     field_of_view = np.hypot(rows - size / 2, columns - size / 2) < 0.47 * size
@@ -42,20 +42,20 @@ def synthetic_eye(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, 
 
 
 def train(seed: int = 0, steps: int = 3, batch_size: int = 2, **options) -> ScratchUNet:
-    """Train on the synthetic eye number 1."""
+    """Train on synthetic eye 1."""
     photograph, vessels, field_of_view = synthetic_eye(1)
     parts = ([photograph], [vessels], [field_of_view])
-    return train_scratch(*parts, steps=steps, batch_size=batch_size, seed=seed, **options)
+    return train_scratch_unet(*parts, steps=steps, batch_size=batch_size, seed=seed, **options)
 
 
 def weight_bytes(model: ScratchUNet) -> bytes:
-    """Every parameter and running statistic."""
+    """Return all parameters and running statistics as bytes."""
     return b"".join(value.numpy().tobytes() for value in model.state_dict().values())
 
 
 @pytest.fixture(scope="module")
-def learnt() -> ScratchUNet:
-    """A model trained for a few seconds."""
+def trained() -> ScratchUNet:
+    """A network after 30 steps."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model = train(steps=30, batch_size=4)
@@ -63,7 +63,7 @@ def learnt() -> ScratchUNet:
     return model
 
 
-def test_same_seed_gives_the_same_bytes_whatever_ran_before():
+def test_the_same_seed_gives_the_same_bytes():
     first = weight_bytes(train(seed=3))
     torch.manual_seed(99)
     np.random.seed(99)
@@ -76,7 +76,7 @@ def test_another_seed_gives_other_weights():
     assert weight_bytes(train(seed=3, steps=1)) != weight_bytes(train(seed=4, steps=1))
 
 
-def test_global_generators_are_untouched():
+def test_global_generators_do_not_change():
     torch.manual_seed(5)
     np.random.seed(5)
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -85,33 +85,33 @@ def test_global_generators_are_untouched():
     assert np.array_equal(np.random.get_state()[1], numpy_before)
 
 
-def test_finds_the_vessels_of_an_eye_it_has_not_seen(learnt):
+def test_finds_the_vessels_of_a_new_photograph(trained):
     photograph, vessels, field_of_view = synthetic_eye(2)
-    scores = score_scratch(learnt, photograph, field_of_view)
+    scores = score_scratch_unet(trained, photograph, field_of_view)
     assert roc_auc_score(vessels[field_of_view], scores[field_of_view]) > 0.95
 
 
-def test_a_brighter_and_bluer_camera_changes_little(learnt):
+def test_brightness_and_colour_have_little_effect(trained):
     photograph, vessels, field_of_view = synthetic_eye(2)
     other = np.clip(photograph * np.array([0.7, 1.1, 1.3]) + 10 * field_of_view[..., None], 0, 255).astype(np.uint8)
-    scores = score_scratch(learnt, other, field_of_view)
+    scores = score_scratch_unet(trained, other, field_of_view)
     assert roc_auc_score(vessels[field_of_view], scores[field_of_view]) > 0.94
 
 
-def test_rim_of_the_field_of_view_does_not_light_up(learnt):
+def test_the_rim_of_the_field_of_view_has_low_scores(trained):
     _, _, field_of_view = synthetic_eye(3)
     blank = np.where(field_of_view[..., None], np.uint8([168, 96, 48]), np.uint8(0))
-    scores = score_scratch(learnt, blank, field_of_view)
+    scores = score_scratch_unet(trained, blank, field_of_view)
     rim = field_of_view & ~cv2.erode(field_of_view.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
     assert scores[rim].max() < 0.5
 
 
 @pytest.mark.parametrize("shape", [(97, 130), (33, 17), (16, 16)])
-def test_scores_are_probabilities_of_the_photographs_own_size(learnt, shape):
+def test_scores_are_probabilities_at_the_resolution_of_the_photograph(trained, shape):
     photograph = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     field_of_view = np.ones(shape, bool)
     field_of_view[:3] = False
-    scores = score_scratch(learnt, photograph, field_of_view)
+    scores = score_scratch_unet(trained, photograph, field_of_view)
     assert scores.shape == shape
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
@@ -120,24 +120,24 @@ def test_scores_are_probabilities_of_the_photographs_own_size(learnt, shape):
     assert not scores[:3].any()
 
 
-def test_reports_each_step():
-    seen = []
-    train(steps=2, on_step=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+def test_the_callback_receives_each_step():
+    calls = []
+    train(steps=2, on_step=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 2), (2, 2)]
 
 
-def test_several_photographs_of_different_sizes():
+def test_photographs_can_have_different_sizes():
     eyes = [synthetic_eye(1), synthetic_eye(2, size=150)]
     photographs, vessels, fields_of_view = (list(part) for part in zip(*eyes, strict=True))
-    model = train_scratch(photographs, vessels, fields_of_view, steps=1, batch_size=4, seed=0)
+    model = train_scratch_unet(photographs, vessels, fields_of_view, steps=1, batch_size=4, seed=0)
     assert not model.training
 
 
-def test_masks_that_do_not_fit_are_refused():
+def test_masks_that_do_not_match_are_errors():
     photograph, vessels, field_of_view = synthetic_eye(1)
     with pytest.raises(ValueError, match="1 photographs, 0 vessel masks"):
-        train_scratch([photograph], [], [field_of_view], steps=1, batch_size=1, seed=0)
-    with pytest.raises(ValueError, match="support photograph 0 is"):
-        train_scratch([photograph], [vessels[1:]], [field_of_view], steps=1, batch_size=1, seed=0)
+        train_scratch_unet([photograph], [], [field_of_view], steps=1, batch_size=1, seed=0)
+    with pytest.raises(ValueError, match="support photograph 0 has the size"):
+        train_scratch_unet([photograph], [vessels[1:]], [field_of_view], steps=1, batch_size=1, seed=0)
     with pytest.raises(ValueError, match="empty field of view"):
-        train_scratch([photograph], [vessels], [np.zeros_like(field_of_view)], steps=1, batch_size=1, seed=0)
+        train_scratch_unet([photograph], [vessels], [np.zeros_like(field_of_view)], steps=1, batch_size=1, seed=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from f2vbench.adapters.retrieval_gallery import measure
+from f2vbench.adapters.gallery_evaluation import evaluate_gallery
 from f2vbench.metrics import bf16_candidates
 from f2vbench.metrics.exact_neighbours import find_nearest, normalise, rank_relevant
 from f2vbench.metrics.ragged_array import RaggedArray
@@ -135,25 +135,25 @@ def test_metrics_of_a_hand_made_gallery():
     """Patients a and b on two rays, c alone; a3 lies nearer to b's images than to its own."""
     angles = np.deg2rad([0, 2, 47, 44, 50, 120])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    found = measure(vectors, np.array(list("aaabbc")), ["a1", "a2", "a3", "b1", "b2", "c1"])
-    assert found["counts"] == {"gallery": 6, "patients": 3, "queries": 5, "queries left out": 1}
-    rows = found["per_image"]
+    found = evaluate_gallery(vectors, np.array(list("aaabbc")), ["a1", "a2", "a3", "b1", "b2", "c1"])
+    assert found.counts == {"gallery": 6, "patients": 3, "queries": 5, "queries left out": 1}
+    rows = found.per_image
     assert "c1" not in rows
     assert [rows[name]["recall@1"] for name in ("a1", "a2", "a3", "b1", "b2")] == [1, 1, 0, 0, 0]
     assert rows["a1"]["map"] == pytest.approx((1 / 1 + 2 / 3) / 2)  # a2, b1, a3
     assert rows["a3"]["map"] == pytest.approx((1 / 3 + 2 / 4) / 2)  # b1, b2 as near, then a2, a1
     assert rows["a1"]["precision@5"] == pytest.approx(2 / 5)
-    assert found["metrics"]["recall@1"] == pytest.approx(2 / 5)
-    recalls = [found["metrics"][f"recall@{k}"] for k in (1, 5, 10)]
-    assert found["metrics"]["mean_recall"] == pytest.approx(np.mean(recalls))
-    assert found["metrics"]["recall@1_chance"] == pytest.approx((3 * 2 / 5 + 2 * 1 / 5) / 5)
+    assert found.metrics["recall@1"] == pytest.approx(2 / 5)
+    recalls = [found.metrics[f"recall@{k}"] for k in (1, 5, 10)]
+    assert found.metrics["mean_recall"] == pytest.approx(np.mean(recalls))
+    assert found.metrics["recall@1_chance"] == pytest.approx((3 * 2 / 5 + 2 * 1 / 5) / 5)
 
 
 def test_without_any_query_values_are_missing_with_the_reason():
-    found = measure(np.eye(3), np.array(list("abc")), ["a", "b", "c"])
-    assert set(found["metrics"].values()) == {None}
-    assert set(found["reasons"]) == set(found["metrics"])
-    assert "second image" in found["reasons"]["recall@1"]
+    found = evaluate_gallery(np.eye(3), np.array(list("abc")), ["a", "b", "c"])
+    assert set(found.metrics.values()) == {None}
+    assert set(found.reasons) == set(found.metrics)
+    assert "second image" in found.reasons["recall@1"]
 
 
 @pytest.mark.parametrize(("relevant", "gallery"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6)])

@@ -212,7 +212,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(eyes, tmp_pa
     with pytest.raises(SettingsError, match="in it twice"):
         Benchmark(**{**words, "model": "thumbnail+thumbnail"}).plan()
     plan = Benchmark(**{**words, "model": [f"{MODEL}+thumbnail", "sato"]}, protocol=["knn", "few-shot"]).make_plan()
-    assert any("a fusion has to be trained" in line for line in plan.left_out)
+    assert any("a fusion needs a trained head" in line for line in plan.left_out)
     assert any("sato" in line and "no embedding" in line for line in plan.left_out)
     assert not (tmp_path / "run").exists()
 

@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
 from f2vbench import Benchmark
 from f2vbench.adapters.classification import Classification
-from f2vbench.adapters.classification_data import labelled
-from f2vbench.adapters.fine_tuning import Tuning
+from f2vbench.adapters.classification_data import load_labels
+from f2vbench.adapters.fine_tuning import FineTuning
 from f2vbench.encoders.mae import TransformerShape, initialise, vision_transformer
 from f2vbench.errors import SettingsError, StoreError
-from f2vbench.heads.epoch_selection import look_at
+from f2vbench.heads.epoch_selection import validation_score
 from f2vbench.report.content import content
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker import Worker
@@ -74,17 +73,17 @@ def records(out: Path) -> dict[str, dict]:
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
 
-def tuning_of(words: dict) -> tuple[Tuning, Worker]:
+def tuning_of(words: dict) -> tuple[FineTuning, Worker]:
     """A unit's tuning, before it is fitted."""
     plan = Benchmark(**words).make_plan()
     worker = Worker(Context(plan.settings, plan.tasks, plan.models, plan.folder.path))
     (unit,) = (unit for unit in plan.units if unit.seed == 0)
     episode = plan.tasks["tiny"].episode(unit.protocol, unit.shots, unit.seed)
-    tools = worker._unit_context(unit, plan.settings, folder=None)
+    context = worker._unit_context(unit, plan.settings, folder=None)
     read = Classification().required_images(episode, unit.protocol, plan.settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Tuning(tools, labelled(tools, episode, read)), worker
+        return FineTuning(context, load_labels(context, episode, read)), worker
 
 
 def test_an_encoder_learns_and_the_loaded_one_stays_as_it_is(words):
@@ -92,17 +91,17 @@ def test_an_encoder_learns_and_the_loaded_one_stays_as_it_is(words):
     tuning, worker = tuning_of({**words, "shots": ["all"], "tune": easy, "head": {**HEAD, "epochs": 10}})
     loaded = worker._resources.encoder(MODEL)
     before = loaded.state_sha256()
-    targets = torch.from_numpy(tuning._unit.support.targets)
+    targets = torch.from_numpy(tuning._data.support.targets)
 
     def loss() -> float:
-        return look_at(tuning.logits_of(tuning._support), targets, several=False)[1]
+        return validation_score(tuning.logits(tuning.support_images), targets, multi_label=False)[1]
 
     at_first, weights = loss(), {name: p.detach().clone() for name, p in tuning.encoder.named_parameters()}
     choice = tuning.fit()
     assert loss() < 0.7 * at_first
     assert choice.validation[-1] > 0.9
-    test = tuning.logits_of(tuning.picture(image) for image in tuning._unit.test.images)
-    assert look_at(test, torch.from_numpy(tuning._unit.test.targets), several=False)[0] > 0.9
+    test = tuning.logits(tuning.load_image(image) for image in tuning._data.test.images)
+    assert validation_score(test, torch.from_numpy(tuning._data.test.targets), multi_label=False)[0] > 0.9
     for name, parameter in tuning.encoder.named_parameters():
         assert not torch.equal(parameter, weights[name]), f"{name} was trained"
     assert loaded.state_sha256() == before == worker._resources.weights[MODEL]
@@ -116,17 +115,17 @@ def test_one_step_is_that_of_a_plain_loop(words):
     head = {"epochs": 1, "warmup_epochs": 0, "widths": [], "dropout": 0.0, "batch_size": 16}
     tuning, worker = tuning_of({**words, "augment": "none", "tune": still, "head": head, "select": "last"})
     encoder = worker._resources.encoder(MODEL)
-    pictures = np.stack(tuning._support)
+    pictures = np.stack(tuning.support_images)
     prepared = encoder.prepare(torch.from_numpy(pictures).permute(0, 3, 1, 2))
     embedding = encoder.pooled(prepared).numpy().astype(np.float64)
-    start = {name: p.detach().clone() for name, p in tuning.parameters.items()}
+    start = {name: p.detach().clone() for name, p in tuning.head_parameters.items()}
     variance = embedding.var(axis=0)
     drawn = np.sqrt((4 * variance + 10 * variance.mean()) / 14)
     copied = copy.deepcopy(encoder).requires_grad_(True)
     line = nn.Linear(64, 2)
     line.weight.data, line.bias.data = start["layer0.weight"].T.clone(), start["layer0.bias"][0].clone()
     scaled = (copied.pooled(prepared) - torch.tensor(embedding.mean(axis=0))) / torch.tensor(drawn)
-    truth = torch.from_numpy(tuning._unit.support.targets.argmax(axis=1))
+    truth = torch.from_numpy(tuning._data.support.targets.argmax(axis=1))
     nn.CrossEntropyLoss(label_smoothing=0.1)(line(scaled.float()), truth).backward()
     tuning.fit()
     peak = 0.2 * 16 / 256
@@ -139,7 +138,7 @@ def test_one_step_is_that_of_a_plain_loop(words):
         found = dict(tuning.encoder.named_parameters())[name]
         torch.testing.assert_close(found, expected.detach(), atol=2e-4, rtol=1e-3)
     expected = line.weight * (1 - peak * 0.05) - peak * line.weight.grad.sign()
-    torch.testing.assert_close(tuning.parameters["layer0.weight"].T, expected.detach(), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(tuning.head_parameters["layer0.weight"].T, expected.detach(), atol=1e-4, rtol=1e-3)
 
 
 def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_path):
@@ -229,19 +228,3 @@ def test_training_that_breaks_says_so(words, tmp_path):
     assert not list((tmp_path / "run" / "units").glob("*.json"))
     with pytest.raises(SettingsError, match=r"tune\.layer_decay"):
         Benchmark(**{**words, "tune": {"layer_decay": 1.5}})
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_the_look_at_validation_images_is_scikit_learns(several):
-    draw = np.random.default_rng(2)
-    logits = draw.normal(size=(30, 3))
-    targets = draw.random((30, 3)) < 0.4 if several else np.eye(3, dtype=bool)[draw.integers(0, 3, 30)]
-    area, loss = look_at(torch.tensor(logits, dtype=torch.float32), torch.from_numpy(targets), several)
-    if several:
-        p = 1 / (1 + np.exp(-logits))
-        expected = np.mean([log_loss(own, column, labels=[0, 1]) for own, column in zip(targets.T, p.T, strict=True)])
-    else:
-        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        expected = log_loss(targets.argmax(axis=1), p)
-    assert loss == pytest.approx(expected, abs=1e-6)
-    assert area == pytest.approx(roc_auc_score(targets, p, average="macro"), abs=1e-12)

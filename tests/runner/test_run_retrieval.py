@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from f2vbench import Benchmark, Results, load_encoder
-from f2vbench.adapters.retrieval_gallery import measure
+from f2vbench.adapters.gallery_evaluation import evaluate_gallery
 from f2vbench.cli.main import main
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
@@ -158,15 +158,17 @@ def test_variants_and_components_of_a_run(cohort, tmp_path):
     rows = index.loc[list(gallery)]
     about = {"modality": rows.modality.to_numpy(str), "view": rows.view.to_numpy(str)}
     patients = rows.patient.to_numpy(str)
-    expected = measure(fitted.transform(vectors[0]), patients, list(gallery), about, ["cross-modal", "other-view"])
-    for name, value in expected["metrics"].items():
+    expected = evaluate_gallery(
+        fitted.transform(vectors[0]), patients, list(gallery), about, ["cross-modal", "other-view"]
+    )
+    for name, value in expected.metrics.items():
         assert frame[name] == pytest.approx(value, abs=1e-9), name
     assert "recall@1:cross-modal_chance" in frame
     with pytest.raises(DataError, match="pca=500, but the 12 images of patients outside"):
         Benchmark(**words, pca=500, out=tmp_path / "large").run(Silent())
-    with pytest.raises(SettingsError, match="index=Flit: no FAISS index"):
+    with pytest.raises(SettingsError, match="index=Flit: not a FAISS factory string"):
         Benchmark(**words, index="Flit", out=tmp_path / "index").plan()
-    with pytest.raises(DataError, match="IVF500,Flat: FAISS can't index 24 embeddings"):
+    with pytest.raises(DataError, match="IVF500,Flat: FAISS cannot index 24 embeddings"):
         Benchmark(**words, index="IVF500,Flat", out=tmp_path / "index").run(Silent())
 
 
@@ -244,7 +246,7 @@ def test_families_keep_their_baselines_protocols_and_metrics_apart(cohort, tmp_p
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
     asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
-    assert any("tophat · zero-shot: it gives no embedding" in line for line in asked.left_out)
+    assert any("tophat · zero-shot: has no embedding" in line for line in asked.left_out)
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
     with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
