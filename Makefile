@@ -29,4 +29,4 @@ docs:
 	@echo "The documentation: docs/_build/html/index.html"
 
 notebooks:
-	$(PYTHON) -m pytest --nbmake --nbmake-timeout=300 --no-header -p no:doctest examples
+	$(PYTHON) -m pytest -n 2 --nbmake --nbmake-timeout=300 --no-header -p no:doctest examples
