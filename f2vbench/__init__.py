@@ -1,6 +1,6 @@
-"""f2vbench: how good are a retinal encoder's features, with how few labels, and is the difference real?
+"""f2vbench: benchmark of retinal image encoders with few labels and paired significance tests.
 
-Importing the package is cheap: what needs torch is loaded when it is first used.
+`import f2vbench` does not import torch; the names below are imported at their first use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Benchmark", "Results", "load_encoder", "load_task"]
 
-_HOMES = {
+_IMPORTS = {
     "Benchmark": ("f2vbench.benchmark", "Benchmark"),
     "Results": ("f2vbench.results", "Results"),
     "load_encoder": ("f2vbench.encoders.loading", "load_encoder"),
@@ -24,9 +24,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _IMPORTS:
         raise AttributeError(f"module 'f2vbench' has no attribute '{name}'")
     from importlib import import_module
 
-    module, attribute = _HOMES[name]
+    module, attribute = _IMPORTS[name]
     return getattr(import_module(module), attribute)

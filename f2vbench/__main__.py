@@ -1,4 +1,4 @@
-"""``python -m f2vbench``"""
+"""Runs the command line with ``python -m f2vbench``."""
 
 from f2vbench.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The programmatic face of f2vbench: `Benchmark` plans and runs, and gives `Results`."""
+"""`Benchmark`: plans and runs a benchmark from Python."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from f2vbench.data.episodes import Episode
 from f2vbench.results import Results
 from f2vbench.runner.context import Context
 from f2vbench.runner.costs import record_costs
-from f2vbench.runner.estimate import Estimate, estimate, learn_rates
+from f2vbench.runner.estimate import Estimate, estimate_cost, store_item_rates
 from f2vbench.runner.executor import execute
 from f2vbench.runner.plan import Plan, make_plan
-from f2vbench.runner.work_items import items_of, workers
-from f2vbench.runner.worker import Extract, Item, Solve
+from f2vbench.runner.scheduling import make_work_items, worker_count
+from f2vbench.runner.work_items import Phase, PhaseProgress
 from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.progress import Progress, Silent, for_this_terminal
 from f2vbench.utils.system import machine, software
@@ -26,25 +26,32 @@ from f2vbench.utils.system import machine, software
 class Benchmark:
     """A grid of encoders × tasks × protocols × shots × seeds.
 
-    Takes the keys of `f2vbench run` as keyword arguments, or ready settings:
+    Takes the keys of `f2vbench run` as keyword arguments, or a settings object:
 
         bench = Benchmark(task="rite", model=["fundus2video:untrained", "timm:resnet18"], shots=[1, 2, 4], seeds=5)
         bench.plan()
         results = bench.run()
 
+    Args:
+        settings: Settings of the run; replaces all keyword arguments.
+        **arguments: Keys of `f2vbench run`.
+
     Raises:
-        SettingsError: all problems of the arguments at once.
+        SettingsError: Arguments are invalid; lists all problems.
     """
 
-    def __init__(self, settings: RunSettings | None = None, **words: Any):
-        self.settings = settings if settings is not None else build(RunSettings, words)
+    def __init__(self, settings: RunSettings | None = None, **arguments: Any):
+        self.settings = settings if settings is not None else build(RunSettings, arguments)
         self._plan: Plan | None = None
 
     def plan(self) -> pd.DataFrame:
-        """One row a (model, task, protocol, shots): ``units``, ``done``, ``missing``.
+        """Count the units that are done and missing.
+
+        Returns:
+            One row per model, task, protocol and shots, with the columns ``units``, ``done`` and ``missing``.
 
         Raises:
-            F2VBenchError: the data, a model or the run folder can't be used; nothing has been written.
+            F2VBenchError: The data, a model or the run folder is unusable. Nothing is written.
         """
         plan = self.make_plan()
         rows = [
@@ -63,41 +70,49 @@ class Benchmark:
         return table.assign(missing=table.units - table.done)
 
     def make_plan(self, progress: Progress | None = None) -> Plan:
-        """The plan as it stands in the run folder now.
+        """Plan the run from the present state of the run folder.
 
         Args:
-            progress: told of while simulated data are made, on their first use.
+            progress: Receives messages while simulated data is generated.
+
+        Raises:
+            F2VBenchError: The data, a model or the run folder is unusable. Nothing is written.
         """
         self._plan = make_plan(self.settings, progress)
         return self._plan
 
     def estimate(self, progress: Progress | None = None, rehearse: bool = True) -> Estimate | None:
-        """Time and disk that the missing units will take.
+        """Estimate time and disk of the missing units.
 
         Args:
-            rehearse: time kinds of work that were never done on this machine, briefly; else None is returned
-                when there are such.
+            progress: Receives a message before each rehearsal.
+            rehearse: Time kinds of work that were never done on this machine. If False, the result is None where
+                there are such kinds.
         """
         plan = self._plan or self.make_plan()
-        return estimate(plan, _context(plan), (progress or Silent()).note, rehearse)
+        return estimate_cost(plan, _make_context(plan), (progress or Silent()).note, rehearse)
 
     def run(self, progress: Progress | None = None) -> Results:
-        """Do what is missing, and load the results of the whole folder.
+        """Run the missing units, and load the results of the whole run folder.
 
-        Can be interrupted and killed at any moment; the next call goes on from the last finished unit.
+        The run can be interrupted or killed at any time. The next call continues after the last completed unit.
 
         Args:
-            progress: by default a bar on a terminal and plain lines elsewhere.
+            progress: Receives the progress; by default a bar on a terminal, and lines elsewhere.
+
+        Returns:
+            Results of all units in the run folder; ``results.csv`` is written there as well.
+
+        Raises:
+            F2VBenchError: The data, a model or the run folder is unusable, or a worker process died.
         """
         progress = progress or for_this_terminal()
         plan = self.make_plan(progress)
         plan.folder.open_for_writing()
-        context = _context(plan)
-        units = plan.missing
-        if units:
-            plan.folder.log_call(_call(self.settings, plan))
+        if plan.missing:
+            plan.folder.log_call(_call_record(self.settings, plan))
             try:
-                self._work(plan, items_of(units, context), context, progress)
+                self._run_missing(plan, progress)
             finally:
                 progress.end()
         for note in plan.folder.set_aside:
@@ -107,47 +122,47 @@ class Benchmark:
         return results
 
     def results(self) -> Results:
-        """The results in the run folder, whole or unfinished."""
+        """Load the results in the run folder, complete or not.
+
+        Raises:
+            StoreError: The folder is no run folder, or has no completed unit.
+        """
         return Results.load(self.settings.folder())
 
-    def _work(self, plan: Plan, items: list[Item], context: Context, progress: Progress) -> None:
-        encoding = to_encode = sum(isinstance(item, Extract) for item in items)
-        elsewhere = 0
-        if not encoding:
+    def _run_missing(self, plan: Plan, progress: Progress) -> None:
+        context = _make_context(plan)
+        items = make_work_items(plan.missing, context)
+        phases = PhaseProgress(items, progress)
+        to_encode = sum(item.phase is Phase.ENCODE for item in items)
+        if not to_encode:
             record_costs(plan, context)
-        if encoding:
-            progress.begin("preparing photographs, groups of up to 8", encoding)
-        phase = "encoding" if encoding else ""
-        for item, outcome in execute(context, items, workers(self.settings)):
+        claimed_elsewhere = 0
+        for item, outcome in execute(context, items, worker_count(self.settings)):
             for note in outcome.notes:
                 progress.note(note)
-            learn_rates(context, item, outcome)
-            if isinstance(item, Extract):
+            store_item_rates(context, item, outcome)
+            claimed_elsewhere += outcome.claimed_elsewhere
+            if item.phase is Phase.ENCODE:
                 to_encode -= 1
                 if not to_encode:
                     record_costs(plan, context)
-            if not isinstance(item, Extract) and phase != "units":
-                phase = "units"
-                progress.begin("units", sum(len(each.units) for each in items if isinstance(each, Solve)))
-            if isinstance(item, Extract) == (phase == "encoding"):
-                for label in [item.label] if isinstance(item, Extract) else [unit.label for unit in item.units]:
-                    progress.advance(label)
-            elsewhere += outcome.elsewhere
-        if elsewhere:
-            progress.note(f"{elsewhere} units are in the hands of another process; run again to see them")
+            phases.advance(item)
+        if claimed_elsewhere:
+            progress.note(f"Another process works on {claimed_elsewhere} units; run again later to include them.")
 
 
-def _context(plan: Plan) -> Context:
+def _make_context(plan: Plan) -> Context:
     parts = {part.name: part for spec in plan.models.values() for part in spec.parts}
     return Context(plan.settings, plan.tasks, parts | plan.models, plan.folder.path, plan.weights)
 
 
 def _episodes(plan: Plan, task: str) -> list[Episode]:
-    places = dict.fromkeys((unit.protocol, unit.shots, unit.seed) for unit in plan.units if unit.task == task)
-    return [plan.tasks[task].episode(*place) for place in places]
+    """Episodes of the units of a task, each once."""
+    draws = dict.fromkeys((unit.protocol, unit.shots, unit.seed) for unit in plan.units if unit.task == task)
+    return [plan.tasks[task].episode(*draw) for draw in draws]
 
 
-def _call(settings: RunSettings, plan: Plan) -> CallRecord:
+def _call_record(settings: RunSettings, plan: Plan) -> CallRecord:
     return {
         "settings": settings.model_dump(mode="json"),
         "models": {name: spec.identity() for name, spec in plan.models.items()},

@@ -1,7 +1,7 @@
-"""Errors meant for the person at the keyboard.
+"""Errors that the user can fix.
 
-Every message says what is wrong, where (file, row or key), and what to do next. The command line prints
-them without a traceback and exits with status 2; anything else that is raised is a defect of f2vbench.
+Each message says what is wrong, where (file, row or key), and what to do. The command line prints it without a
+traceback and exits with code 2. Any other exception is a defect of f2vbench.
 """
 
 from __future__ import annotations
@@ -11,29 +11,32 @@ from collections.abc import Iterable
 
 
 class F2VBenchError(Exception):
-    """Base of all errors a user can mend; holds one or several problems.
+    """Base class of all errors that the user can fix.
 
     Args:
-        problems: one message, or several that are all listed.
+        problems: One message, or several, which are all listed.
+
+    Attributes:
+        problems: The messages.
     """
 
     def __init__(self, problems: str | Iterable[str]):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__(self.problems)  # as given, so that the error survives the way between processes
+        super().__init__(self.problems)  # the only argument, so that the error can be pickled
 
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return self.problems[0]
-        listed = "\n".join(f"  - {problem}" for problem in self.problems)
-        return f"{len(self.problems)} problems:\n{listed}"
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"{len(self.problems)} problems:\n{lines}"
 
 
 class SettingsError(F2VBenchError):
-    """A word of the command line, a YAML file or an API argument can't be used."""
+    """A command-line argument, a value in a YAML file or an argument of the Python API is invalid."""
 
 
 class DataError(F2VBenchError):
-    """An image, a label or a folder is missing, unreadable or contradicts another."""
+    """An image, label or folder is missing, unreadable, or contradicts another."""
 
 
 class WeightsError(F2VBenchError):
@@ -41,10 +44,18 @@ class WeightsError(F2VBenchError):
 
 
 class StoreError(F2VBenchError):
-    """A run folder or cache can't be written, or holds something that doesn't belong together."""
+    """A run folder or the cache is not writable, or has results that are not comparable."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest known word, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the most similar known name.
+
+    Args:
+        name: An unknown name.
+        known: Known names.
+
+    Returns:
+        ``"; did you mean 'x'?"``, or an empty string if no name is similar.
+    """
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

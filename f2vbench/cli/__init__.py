@@ -1,1 +1,1 @@
-"""The command line of f2vbench: one module for each verb, and `main`, which dispatches to them."""
+"""The command line: `main`, the table of verbs, and one module for each larger verb."""

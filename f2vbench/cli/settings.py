@@ -12,10 +12,10 @@ from f2vbench.config.base import Settings
 class ListSettings(Settings):
     """Keys of `f2vbench list`."""
 
-    root: Path = Field(Path("runs"), description="folder below which `list runs` looks")
+    root: Path = Field(Path("runs"), description="folder that `list runs` searches")
 
 
 class DoctorSettings(Settings):
     """Keys of `f2vbench doctor`."""
 
-    out: Path = Field(Path("runs"), description="folder whose writability is tested")
+    out: Path = Field(Path("runs"), description="folder for run folders, tested for write access")

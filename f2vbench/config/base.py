@@ -1,4 +1,4 @@
-"""What settings are made of: their base, how lists and numbers in words are read, and settings laid over each other."""
+"""Base class of all settings, types for lists and numbers, and helpers that merge and flatten nested settings."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def split_list(value: Any) -> list[Any]:
-    """``"a,b"``, ``"a"`` or a list → a list; numbers become lists of one."""
+    """Convert ``"a,b"``, ``"a"``, a sequence or a single value to a list."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return list(value) if isinstance(value, list | tuple | set | range) else [value]
 
 
 def expand_integers(value: Any) -> list[Any]:
-    """``"0-4"`` and ``"1,2,8-10"`` → integers; what is no integer is left for the error message."""
+    """Expand ``"0-4"`` and ``"1,2,8-10"`` to integers; other parts are unchanged, and fail in the validation."""
     expanded: list[Any] = []
     for part in split_list(value):
-        found = re.fullmatch(r"(\d+)-(\d+)", part) if isinstance(part, str) else None
-        expanded.extend(range(int(found[1]), int(found[2]) + 1) if found else [part])
+        bounds = re.fullmatch(r"(\d+)-(\d+)", part) if isinstance(part, str) else None
+        expanded.extend(range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [part])
     return expanded
 
 
+def unique(values: list[Any]) -> list[Any]:
+    """Remove repeated values; the first of each is kept."""
+    return list(dict.fromkeys(values))
+
+
 def _expand_seeds(value: Any) -> list[Any]:
-    """A single number n means n seeds (0 … n−1); lists and ranges name them."""
+    """A single number n means the seeds 0 to n − 1; lists and ranges are the seeds themselves."""
     if isinstance(value, int) and not isinstance(value, bool):
         return list(range(value))
     if isinstance(value, str) and value.strip().isdigit():
@@ -34,46 +39,45 @@ def _expand_seeds(value: Any) -> list[Any]:
     return expand_integers(value)
 
 
-def unique(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
 Names = Annotated[list[str], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
+"""Distinct names: a list, or text with commas."""
 Shots = Annotated[
     list[Annotated[int, Field(ge=0)] | Literal["all"]],
     BeforeValidator(lambda value: unique(expand_integers(value))),
     Field(min_length=1),
 ]
+"""Distinct numbers of support images, or ``all``."""
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0)]], BeforeValidator(lambda value: unique(_expand_seeds(value))), Field(min_length=1)
 ]
+"""Distinct seeds: how many, or a list or range."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused and values can't be changed afterwards."""
+    """Base class of all settings; unknown keys are errors, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What each ``preset=`` sets unless the user says otherwise, for help texts."""
+    """Values that each ``preset=`` sets unless the user sets them; for help texts."""
 
-    bare_words: ClassVar[str | None] = None
-    """The key that words without a key belong to, where the verb takes such words: ``generate eye.jpg``."""
+    positional_key: ClassVar[str | None] = None
+    """Key of arguments without a key, such as the image in ``generate eye.jpg``; None where there are none."""
 
 
-def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, nested mappings merged; settings objects count as mappings."""
-    merged = dict(below)
-    for key, value in above.items():
+def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two nested mappings; values of ``changes`` win. Settings objects count as mappings."""
+    merged = dict(base)
+    for key, value in changes.items():
         if isinstance(value, Settings):
             value = value.model_dump(exclude_unset=True)
-        under = merged.get(key)
-        merged[key] = overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+        inner = merged.get(key)
+        merged[key] = overlay(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` → ``{"a.b": 1}``"""
+    """Flatten nested mappings: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})

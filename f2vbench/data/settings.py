@@ -8,8 +8,6 @@ from pydantic import Field
 
 from f2vbench.config.base import Names, Settings
 
-VERBS = ("list", "where", "check", "split")
-
 
 class DataSettings(Settings):
     """Keys of `f2vbench data list`, `where`, `check` and `split`."""

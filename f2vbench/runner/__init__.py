@@ -1,0 +1,1 @@
+"""Runs a benchmark: plan, resume, cost estimate, work items, workers and their execution."""

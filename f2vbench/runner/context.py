@@ -1,4 +1,4 @@
-"""What all workers of a run share."""
+"""Tasks, models and settings that all workers of a run share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from f2vbench.encoders.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Context:
-    """What all workers of a run share; picklable.
+    """Tasks, models and settings that all workers of a run share; picklable.
 
     Attributes:
-        weights: model → SHA-256 of the tensors that its units in the run folder were made with.
+        settings: Settings of the run.
+        tasks: Tasks by name.
+        models: Models by name, including the parts of fusions.
+        folder: The run folder.
+        weights: Model → SHA-256 of the tensors that produced its units in the run folder.
     """
 
     settings: RunSettings
@@ -28,13 +32,13 @@ class Context:
     weights: dict[str, str] = field(default_factory=dict)
 
     def adapter(self, task: str) -> TaskAdapter:
-        """Return the adapter of a task's family."""
+        """Adapter that runs the units of a task."""
         return adapter_for(self.tasks[task].card.family)
 
     def uses_torch(self, unit: Unit) -> bool:
-        """Whether a unit needs torch, for its model or for what is trained on it."""
+        """Whether the model of a unit or its training needs torch."""
         return self.models[unit.encoder].uses_torch or self.adapter(unit.task).uses_torch(unit.protocol)
 
     def feature(self, unit: Unit) -> str | None:
-        """What a unit reads from the feature store, or None."""
+        """Kind of features that a unit reads from the feature store, or None."""
         return self.adapter(unit.task).feature_kind(self.models[unit.encoder], unit.protocol, self.settings)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def encode_group(
-    resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]
+    resources: Resources, model: str, kind: str, openers: Sequence[Callable[[], Photograph]]
 ) -> dict[str, float]:
     """Store the features that photographs lack.
 
@@ -28,28 +28,28 @@ def encode_group(
     Args:
         resources: Models and feature sets of the worker.
         model: Name of the model.
-        what: Kind of features.
+        kind: Kind of features.
         openers: One function per photograph, which reads it.
 
     Returns:
         ``extract_seconds``, ``extracted`` (number of photographs) and ``bytes`` of their features.
     """
-    features, size = resources.feature_set(model, what), entry_size(what, resources.settings)
+    features, size = resources.feature_set(model, kind), entry_size(kind, resources.settings)
     device = None
     if resources.context.models[model].is_network:
-        from f2vbench.runner.extraction import extract, shown
-        from f2vbench.runner.model_size import operations
+        from f2vbench.runner.extraction import extract, input_square, measure_network_size
 
         encoder, device, precision = resources.encoder(model), resources.device, resources.precision
         if read_network_size(features.folder) is None:
-            square = shown(openers[0](), what, size)
-            write_network_size(features.folder, operations(encoder, what, square, device, precision))
+            square = input_square(openers[0](), kind, size)
+            network_size = measure_network_size(encoder, kind, square, device, precision)
+            write_network_size(features.folder, network_size)
     started, processor = time.perf_counter(), time.process_time()
     with peak_memory(device) as peak:
         if device is None:
-            done = _encode_with_baseline(resources, model, what, openers)
+            done = _encode_with_baseline(resources, model, kind, openers)
         else:
-            done = extract(encoder, what, features, openers, size, device, precision)
+            done = extract(encoder, kind, features, openers, size, device, precision)
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     if done.images:
         append_work(
@@ -83,16 +83,16 @@ def hardware(device: torch.device | None, threads: int) -> MeasuredOn:
 
 
 def _encode_with_baseline(
-    resources: Resources, model: str, what: str, openers: Sequence[Callable[[], Photograph]]
+    resources: Resources, model: str, kind: str, openers: Sequence[Callable[[], Photograph]]
 ) -> EncodedCounts:
-    features, size = resources.feature_set(model, what), entry_size(what, resources.settings)
+    features, size = resources.feature_set(model, kind), entry_size(kind, resources.settings)
     done = EncodedCounts()
     for opener in openers:
         photograph = opener()
         entry = photograph.entry(size)
         if not features.has(entry):
             started = time.perf_counter()
-            arrays = resources.by_baseline(model, what, photograph)
+            arrays = resources.compute_baseline(model, kind, photograph)
             done.seconds += time.perf_counter() - started
             done.images += 1
             done.bytes += features.put(entry, arrays)

@@ -1,8 +1,8 @@
-"""What a plan will cost: rates from earlier work, or from a short rehearsal of one unit of each kind."""
+"""Estimate of time and disk for a plan, from earlier work or from a short rehearsal of each kind of unit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,13 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import entry_name
 from f2vbench.encoders.feature_identity import declared_features, entry_size
 from f2vbench.runner.context import Context
-from f2vbench.runner.executor import threads_for
+from f2vbench.runner.executor import thread_limit
 from f2vbench.runner.plan import Plan
-from f2vbench.runner.work_items import images_to_encode, workers
-from f2vbench.runner.worker import Extract, Item, Outcome, Solve, Worker
+from f2vbench.runner.scheduling import encoding_work, worker_count
+from f2vbench.runner.work_items import Extract, Item, Outcome
+from f2vbench.runner.worker import Worker
 from f2vbench.store.features import FeatureSet
-from f2vbench.store.timings import Rates, kind_of_work, remember_rates, remembered_rates
+from f2vbench.store.timings import Rates, kind_of_work, read_rates, store_rates
 from f2vbench.utils.system import machine
 
 _REHEARSED_STEPS = 8
@@ -25,10 +26,13 @@ _REHEARSED_STEPS = 8
 
 @dataclass
 class ModelCost:
-    """What the missing units of one model will take of one worker.
+    """Cost of the missing units of one model.
 
     Attributes:
-        images, stored: how many images have to be encoded in all, and how many are in the feature store already.
+        seconds: Time of one worker.
+        disk_bytes: Size of new features and score maps.
+        images: Number of images that the units read.
+        stored: Number of these images whose features are stored.
         source: ``earlier work`` or ``rehearsal``.
     """
 
@@ -41,90 +45,104 @@ class ModelCost:
 
 @dataclass
 class Estimate:
-    """Cost of a plan's missing units."""
+    """Cost of the missing units of a plan.
+
+    Attributes:
+        models: Cost by model.
+        workers: Number of workers.
+    """
 
     models: dict[str, ModelCost] = field(default_factory=dict)
     workers: int = 1
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, with its workers."""
+        """Time of the whole run with its workers."""
         return sum(cost.seconds for cost in self.models.values()) / self.workers
 
     @property
     def disk_bytes(self) -> float:
-        """That features and score maps will take."""
+        """Size of new features and score maps."""
         return sum(cost.disk_bytes for cost in self.models.values())
 
 
-def estimate(plan: Plan, context: Context, tell: Callable[[str], None], rehearse: bool = True) -> Estimate | None:
-    """Cost of the missing units.
+def estimate_cost(
+    plan: Plan, context: Context, report: Callable[[str], None], rehearse: bool = True
+) -> Estimate | None:
+    """Estimate the cost of the missing units.
 
-    Kinds of work that were never done on this machine are rehearsed: two photographs are encoded (and kept),
-    and a unit of eight optimiser steps and one or two test images is timed.
+    Kinds of work without earlier measurements on this machine are rehearsed: two photographs are encoded (and their
+    features stored), and a unit with eight optimiser steps and one or two test images is timed.
 
     Args:
-        tell: is told what is being rehearsed.
-        rehearse: if False, None is returned where a rehearsal would be needed.
+        plan: The plan.
+        context: Tasks, models and settings of the run.
+        report: Receives a message before each rehearsal.
+        rehearse: If False, the result is None where a rehearsal would be needed.
+
+    Returns:
+        The estimate, or None.
     """
-    known = remembered_rates()
-    found = Estimate(workers=workers(plan.settings))
+    rates = read_rates()
+    estimate = Estimate(workers=worker_count(plan.settings))
     worker = Worker(context)
-    items: list[Item] = [Solve((unit,)) for unit in plan.missing]
-    with threads_for(context, items):
-        encoding = images_to_encode(plan.missing, context)
+    with thread_limit(context, any(context.uses_torch(unit) for unit in plan.missing)):
+        encoding = encoding_work(plan.missing, context)
         for unit in plan.missing:
-            cost = found.models.setdefault(unit.encoder, ModelCost())
+            cost = estimate.models.setdefault(unit.encoder, ModelCost())
             key = kind_of_work(unit_work(unit, plan.settings))
-            if key not in known and not rehearse:
+            if key not in rates and not rehearse:
                 return None
-            if key not in known:
-                tell(f"timing {unit.encoder} on {unit.task}, {unit.protocol}")
-                known |= _rehearse(worker, unit, plan.settings, context)
+            if key not in rates:
+                report(f"timing {unit.encoder} on {unit.task}, {unit.protocol}")
+                rates |= _rehearse(worker, unit, plan.settings, context)
                 cost.source = "rehearsal"
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
-            steps = _steps(unit, context, episode)
-            rates = known[key]
-            cost.seconds += rates["prepare"] + rates["fit_step"] * steps + rates["test_image"] * len(episode.test)
-            cost.disk_bytes += rates["map_bytes"] * len(episode.test)
-        for (model, task_name, what), images in encoding.items():
-            cost = found.models.setdefault(model, ModelCost())  # a part of a fusion has no units of its own
-            rates = known.get(kind_of_work(extraction_work(context, model, what)), {"image": 0.0, "image_bytes": 0.0})
-            stored = _stored(context, model, task_name, what, images)
-            cost.images, cost.stored = cost.images + len(images), cost.stored + stored
-            cost.seconds += rates["image"] * (len(images) - stored)
-            cost.disk_bytes += rates["image_bytes"] * (len(images) - stored)
-    return found
+            of_unit = rates[key]
+            fit_seconds = of_unit["fit_step"] * _steps(unit, context, episode)
+            cost.seconds += of_unit["prepare"] + fit_seconds + of_unit["test_image"] * len(episode.test)
+            cost.disk_bytes += of_unit["map_bytes"] * len(episode.test)
+        for work in encoding:
+            cost = estimate.models.setdefault(work.model, ModelCost())  # a part of a fusion has no units of its own
+            key = kind_of_work(extraction_work(context, work.model, work.feature))
+            of_image = rates.get(key, {"image": 0.0, "image_bytes": 0.0})
+            stored = _count_stored(context, work)
+            cost.images, cost.stored = cost.images + len(work.images), cost.stored + stored
+            cost.seconds += of_image["image"] * (len(work.images) - stored)
+            cost.disk_bytes += of_image["image_bytes"] * (len(work.images) - stored)
+    return estimate
 
 
-def learn_rates(context: Context, item: Item, outcome: Outcome) -> None:
-    """Remember how long an item took, for the next plan."""
+def store_item_rates(context: Context, item: Item, outcome: Outcome) -> None:
+    """Store how long an item took, for the estimates of later plans."""
     timing = outcome.timing
-    if isinstance(item, Extract) and timing.get("extracted"):
-        count = timing["extracted"]
-        rates = {"image": timing["extract_seconds"] / count, "image_bytes": timing["bytes"] / count}
-        remember_rates(extraction_work(context, item.model, item.what), rates)
-    elif isinstance(item, Solve) and timing.get("scored"):
-        remember_rates(unit_work(item.unit, context.settings), _unit_rates(timing))
+    if isinstance(item, Extract):
+        count = timing.get("extracted")
+        if count:
+            rates = {"image": timing["extract_seconds"] / count, "image_bytes": timing["bytes"] / count}
+            store_rates(extraction_work(context, item.model, item.feature), rates)
+    elif timing.get("scored"):
+        store_rates(unit_work(item.units[0], context.settings), _unit_rates(timing))
 
 
 def unit_work(unit: Unit, settings: RunSettings) -> dict[str, Any]:
-    """The kind of work of a unit: units of one kind differ in length by steps and test images alone."""
-    held = unit.identity
-    return {"unit": [held["model"], held["settings"], unit.task, unit.protocol == "zero-shot"], **_where(settings)}
+    """Kind of work of a unit; units of one kind differ in time only by their numbers of steps and test images."""
+    identity = unit.identity
+    kind = [identity["model"], identity["settings"], unit.task, unit.protocol == "zero-shot"]
+    return {"unit": kind, **_hardware(settings)}
 
 
-def extraction_work(context: Context, model: str, what: str) -> dict[str, Any]:
-    """The kind of work of encoding one image."""
-    declared = declared_features(context.models[model], what, context.settings)
-    return {"extract": declared, **_where(context.settings)}
+def extraction_work(context: Context, model: str, feature: str) -> dict[str, Any]:
+    """Kind of work of encoding one image."""
+    declared = declared_features(context.models[model], feature, context.settings)
+    return {"extract": declared, **_hardware(context.settings)}
 
 
-def _where(settings: RunSettings) -> dict[str, Any]:
+def _hardware(settings: RunSettings) -> dict[str, Any]:
     return {"device": settings.device, "threads": settings.threads, "processor": machine()["processor"]}
 
 
-def _unit_rates(timing: Rates) -> Rates:
+def _unit_rates(timing: Mapping[str, float]) -> Rates:
     per_image = (timing["score_seconds"] + timing["measure_seconds"]) / timing["scored"]
     per_step = timing["fit_seconds"] / timing["fit_steps"] if timing["fit_steps"] else 0.0
     return {
@@ -136,16 +154,16 @@ def _unit_rates(timing: Rates) -> Rates:
 
 
 def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Context) -> dict[str, Rates]:
-    """Rates of a unit's kind and of its encoding, measured now and remembered."""
-    what = context.feature(unit)
-    if what is not None:
+    """Measure and store the rates of a unit and of its encoding; returns all stored rates."""
+    feature = context.feature(unit)
+    if feature is not None:
         names = context.adapter(unit.task).input_images(context.tasks[unit.task].index).image.astype(str)
         for model in context.models[unit.encoder].part_names:
-            item = Extract(model, unit.task, what, (names.iloc[0], names.iloc[-1]))
-            learn_rates(context, item, worker.do(item))
+            item = Extract(model, unit.task, feature, (names.iloc[0], names.iloc[-1]))
+            store_item_rates(context, item, worker.do(item))
     worker.rehearse(unit, steps=1)  # the first step of a network also prepares its kernels
-    remember_rates(unit_work(unit, settings), _unit_rates(worker.rehearse(unit, steps=_REHEARSED_STEPS)))
-    return remembered_rates()
+    store_rates(unit_work(unit, settings), _unit_rates(worker.rehearse(unit, steps=_REHEARSED_STEPS)))
+    return read_rates()
 
 
 def _steps(unit: Unit, context: Context, episode: Episode) -> int:
@@ -153,11 +171,11 @@ def _steps(unit: Unit, context: Context, episode: Episode) -> int:
     return adapter.fit_steps(context.models[unit.encoder], unit.protocol, context.settings, episode)
 
 
-def _stored(context: Context, model: str, task: str, what: str, images: tuple[str, ...]) -> int:
-    """How many of the images have their features in the store."""
-    features = FeatureSet.planned(declared_features(context.models[model], what, context.settings))
+def _count_stored(context: Context, work: Extract) -> int:
+    """Number of images of a work item whose features are stored."""
+    features = FeatureSet.planned(declared_features(context.models[work.model], work.feature, context.settings))
     if features is None:
         return 0
-    index = context.tasks[task].index.set_index("image", drop=False)
-    size = entry_size(what, context.settings)
-    return sum(features.has(entry_name(index.loc[name], size)) for name in images)
+    index = context.tasks[work.task].index.set_index("image", drop=False)
+    size = entry_size(work.feature, context.settings)
+    return sum(features.has(entry_name(index.loc[name], size)) for name in work.images)

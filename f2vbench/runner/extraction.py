@@ -1,4 +1,4 @@
-"""Encoding photographs once: into the feature store, streaming, with reading and writing beside the encoder."""
+"""Encodes photographs with a network into the feature store, and reads the features back."""
 
 from __future__ import annotations
 
@@ -6,133 +6,202 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.flop_counter import FlopCounterMode
 
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
-from f2vbench.store.extraction_log import EncodedCounts
+from f2vbench.store.extraction_log import EncodedCounts, NetworkSize
 from f2vbench.store.features import FeatureSet, halved
 
-# One photograph a forward pass on a CPU: it is as fast as a batch, and what a photograph gets can't depend, not
-# even in the last bit, on the photographs beside it.
+# On a CPU one photograph per forward pass is as fast as a batch. The features of a photograph then can't depend, not
+# even in the last bit, on the other photographs of a batch.
 _BATCH = {"cpu": 1, "cuda": 8}
 
+_Prepared = list[tuple[str, NDArray[np.uint8] | None]]
+"""Entry name and square of photographs; no square where the features are stored."""
 
-def encode(
-    encoder: Encoder, what: str, squares: Sequence[np.ndarray] | np.ndarray, device: torch.device, precision: str
-) -> list[dict[str, np.ndarray]]:
-    """Features of uint8 squares (side, side, 3), one dict of float32 arrays each.
+
+def encode_squares(
+    encoder: Encoder,
+    kind: str,
+    squares: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    device: torch.device,
+    precision: str,
+) -> list[dict[str, NDArray[np.float32]]]:
+    """Encode squares of photographs.
 
     Args:
-        what: ``embedding``, one vector of a square of any size, or ``pyramid``, ``frames`` or ``video`` of squares of
-            one size.
+        encoder: The encoder, on the device.
+        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``frames`` or ``video`` for squares
+            of one size.
+        squares: n squares, (side, side, 3) uint8.
+        device: Device to compute on.
+        precision: ``float32`` or ``bf16``.
+
+    Returns:
+        For each square its float32 arrays by name: ``embedding``, ``level0``, ``level1``, …, or ``frames0``.
     """
-    if what == "embedding":
+    if kind == "embedding":
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return [{what: vector} for vector in encoder.embed(list(squares))]
-    squares = np.stack(list(squares))
-    images = torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))).to(device).float() / 255
+            return [{kind: vector} for vector in encoder.embed(list(squares))]
+    stacked = np.stack(list(squares))
+    images = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))).to(device).float() / 255
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        maps = encoder.pyramid(images) if what == "pyramid" else [encoder.generate(images)]
+        maps = encoder.pyramid(images) if kind == "pyramid" else [encoder.generate(images)]
     arrays = [each.float().cpu().numpy() for each in maps]
-    name = "level" if what == "pyramid" else "frames"
-    return [{f"{name}{depth}": array[i] for depth, array in enumerate(arrays)} for i in range(len(squares))]
+    name = "level" if kind == "pyramid" else "frames"
+    return [{f"{name}{depth}": array[i] for depth, array in enumerate(arrays)} for i in range(len(stacked))]
 
 
 def extract(
     encoder: Encoder,
-    what: str,
+    kind: str,
     features: FeatureSet,
     photographs: Iterable[Callable[[], Photograph]],
     size: int,
     device: torch.device,
     precision: str,
 ) -> EncodedCounts:
-    """Store the features of those photographs that lack them.
+    """Store the features that photographs lack.
 
-    Memory holds a few photographs at a time, however many there are: the next is read and the last is
-    written while the encoder works.
+    Only a few photographs are in memory at a time: while the encoder works, the next photograph is read and the last
+    features are written.
+
+    Args:
+        encoder: The encoder, on the device.
+        kind: Kind of features.
+        features: Feature set to write to.
+        photographs: One function per photograph, which reads it.
+        size: Side of the squares in pixels; 0 for the resolution of the photograph.
+        device: Device to compute on.
+        precision: ``float32`` or ``bf16``.
+
+    Returns:
+        Counts of the photographs that were encoded.
     """
-    done = EncodedCounts()
+    counts = EncodedCounts()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        waiting: list[Future[int]] = []
-        for batch in _ahead(reader, photographs, what, features, size, _BATCH[device.type]):
+        writes: list[Future[int]] = []
+        for batch in _prepare_ahead(reader, photographs, kind, features, size, _BATCH[device.type]):
             missing = [(entry, square) for entry, square in batch if square is not None]
             if missing:
                 started = time.perf_counter()
-                encoded = encode(encoder, what, [square for _, square in missing], device, precision)
-                done.seconds += time.perf_counter() - started
-                done.images += len(missing)
+                encoded = encode_squares(encoder, kind, [square for _, square in missing], device, precision)
+                counts.seconds += time.perf_counter() - started
+                counts.images += len(missing)
                 for (entry, _), arrays in zip(missing, encoded, strict=True):
-                    waiting.append(writer.submit(_store, features, entry, arrays))
-            while len(waiting) > 2 * _BATCH[device.type]:
-                done.bytes += waiting.pop(0).result()
-        done.bytes += sum(future.result() for future in waiting)
-    return done
+                    writes.append(writer.submit(_store, features, entry, arrays))
+            while len(writes) > 2 * _BATCH[device.type]:
+                counts.bytes += writes.pop(0).result()
+        counts.bytes += sum(write.result() for write in writes)
+    return counts
 
 
-def stored_maps(
+def feature_reader(
     features: FeatureSet, encoder: Encoder, size: int, device: torch.device, precision: str
-) -> Callable[[Photograph], list[np.ndarray]]:
-    """A function that gives a photograph's maps from the store, making them where they are absent or damaged."""
+) -> Callable[[Photograph], list[NDArray[np.float32]]]:
+    """Return a function that reads the features of a photograph, or computes them where absent or damaged.
 
-    def maps(photograph: Photograph) -> list[np.ndarray]:
+    Args:
+        features: The feature set.
+        encoder: The encoder, on the device.
+        size: Side of the squares in pixels; 0 for the resolution of the photograph.
+        device: Device to compute on.
+        precision: ``float32`` or ``bf16``.
+    """
+    kind = features.identity["what"]
+
+    def read(photograph: Photograph) -> list[NDArray[np.float32]]:
         entry = photograph.entry(size)
-        found = features.get(entry)
-        if found is None:
-            made = encode(
-                encoder,
-                features.identity["what"],
-                shown(photograph, features.identity["what"], size)[None],
-                device,
-                precision,
-            )[0]
-            _store(features, entry, made)
-            found = features.get(entry)
-        if found is None:
+        arrays = features.get(entry)
+        if arrays is None:
+            square = input_square(photograph, kind, size)
+            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision)[0])
+            arrays = features.get(entry)
+        if arrays is None:
             raise RuntimeError(f"features of {photograph.name} could not be read back from {features.folder}")
-        return [found[name] for name in sorted(found, key=lambda name: (len(name), name))]
+        return [arrays[name] for name in sorted(arrays, key=lambda name: (len(name), name))]
 
-    return maps
+    return read
 
 
-def _ahead(
+def measure_network_size(
+    encoder: Encoder, kind: str, square: NDArray[np.uint8], device: torch.device, precision: str
+) -> NetworkSize:
+    """Count the parameters, and the multiply-adds of encoding one photograph.
+
+    ``parameters`` includes the decoder where frames are generated. ``macs`` counts the products of convolutions, linear
+    layers and attention, half of what PyTorch's counter of floating-point operations gives; element-wise operations,
+    norms and resizing are not counted.
+
+    Args:
+        encoder: The encoder, on the device.
+        kind: Kind of features.
+        square: Square of the photograph, (side, side, 3) uint8.
+        device: Device to compute on.
+        precision: ``float32`` or ``bf16``.
+    """
+    sizes = {id(parameter): parameter.numel() for parameter in encoder.parameters()}
+
+    def add_parameters(module: nn.Module, _: Any, __: Any) -> None:
+        sizes.update({id(parameter): parameter.numel() for parameter in module.parameters(recurse=False)})
+
+    hook = register_module_forward_hook(add_parameters)
+    try:
+        # The counter does not know fused attention kernels on every device; it knows the plain form.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            encode_squares(encoder, kind, [square], device, precision)
+    finally:
+        hook.remove()
+    return {"parameters": sum(sizes.values()), "macs": counter.get_total_flops() // 2}
+
+
+def input_square(photograph: Photograph, kind: str, size: int) -> NDArray[np.uint8]:
+    """Square of a photograph that the encoder receives, (size, size, 3) uint8.
+
+    For ``video`` it is black outside the field of view, as in the training of generators.
+    """
+    return photograph.square_of_field(size) if kind == "video" else photograph.square(size)
+
+
+def _prepare_ahead(
     reader: ThreadPoolExecutor,
     photographs: Iterable[Callable[[], Photograph]],
-    what: str,
+    kind: str,
     features: FeatureSet,
     size: int,
     batch: int,
-) -> Iterator[list[tuple[str, np.ndarray | None]]]:
-    """Batches of (entry, square), read one batch ahead; the square is None where the features are there."""
+) -> Iterator[_Prepared]:
+    """Batches of entry names and squares, read one batch ahead."""
 
-    def prepare(openers: list[Callable[[], Photograph]]) -> list[tuple[str, np.ndarray | None]]:
-        prepared = []
+    def prepare(openers: list[Callable[[], Photograph]]) -> _Prepared:
+        prepared: _Prepared = []
         for opener in openers:
             photograph = opener()
             entry = photograph.entry(size)
-            prepared.append((entry, None if features.has(entry) else shown(photograph, what, size)))
+            prepared.append((entry, None if features.has(entry) else input_square(photograph, kind, size)))
         return prepared
 
     source = iter(photographs)
-    upcoming: Future[list[tuple[str, np.ndarray | None]]] | None = None
+    current: Future[_Prepared] | None = None
     while True:
         group = list(islice(source, batch))
         following = reader.submit(prepare, group) if group else None
-        if upcoming is not None:
-            yield upcoming.result()
+        if current is not None:
+            yield current.result()
         if following is None:
             return
-        upcoming = following
+        current = following
 
 
-def shown(photograph: Photograph, what: str, size: int) -> np.ndarray:
-    """The square as the model sees it; for a video black outside the field of view, as generators are trained."""
-    return photograph.square_of_field(size) if what == "video" else photograph.square(size)
-
-
-def _store(features: FeatureSet, entry: str, arrays: dict[str, np.ndarray]) -> int:
-    """Maps are kept in half precision, vectors, which are small, as they are."""
+def _store(features: FeatureSet, entry: str, arrays: dict[str, NDArray[np.float32]]) -> int:
+    """Store maps in half precision, and vectors, which are small, in single precision."""
     return features.put(entry, {name: halved(array) if array.ndim > 1 else array for name, array in arrays.items()})

@@ -1,4 +1,4 @@
-"""Opening the tasks of a run: their cards, their folders, splits from files, and data sets joined for validation."""
+"""Opens the tasks of a run: cards, data folders, split files, and pairs of data sets for external validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from f2vbench.utils.progress import Progress
 
 
 def read_cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
-    """The cards of the run's tasks, those that can be read."""
+    """Read the task cards of a run.
+
+    Args:
+        settings: Settings of the run.
+        problems: Receives one message for each card that is not readable.
+    """
     cards = []
     for name in settings.task if settings.train is None else [settings.train, *(settings.test or [])]:
         try:
@@ -26,7 +31,17 @@ def read_cards(settings: RunSettings, problems: list[str]) -> list[TaskCard]:
 def open_tasks(
     settings: RunSettings, cards: list[TaskCard], problems: list[str], progress: Progress | None
 ) -> dict[str, TaskData]:
-    """The tasks of a run by name, those that can be opened; why others can't is added to the problems."""
+    """Open the tasks of a run.
+
+    Args:
+        settings: Settings of the run.
+        cards: Task cards of `read_cards`.
+        problems: Receives one message for each task that can't be opened.
+        progress: Receives messages while simulated data is generated.
+
+    Returns:
+        Tasks by name.
+    """
     if isinstance(settings.data, str) and len(cards) > 1:
         problems.append("data: one folder for several tasks; write data.<task>=folder for each")
         return {}
@@ -34,37 +49,37 @@ def open_tasks(
         problems.append("split: one file for several tasks; write split.<task>=file.csv for each")
         return {}
     known = [*settings.task, *filter(None, [settings.train]), *(settings.test or [])]
-    for key, given in (("data", settings.data), ("split", settings.split)):
-        for name in given if isinstance(given, dict) else []:
+    for key, value in (("data", settings.data), ("split", settings.split)):
+        for name in value if isinstance(value, dict) else []:
             if name not in known:
                 problems.append(f"{key}.{name}: no such task in this run{did_you_mean(name, known)}")
     tasks: dict[str, TaskData] = {}
     for card in cards:
-        folder, split = _of_task(settings.data, card.name), _of_task(settings.split, card.name)
+        folder, split = _value_for(settings.data, card.name), _value_for(settings.split, card.name)
         if split is not None and card.family != "classification":
-            problems.append(f"split: {card.name} is {card.family}, whose test images are drawn with every unit")
+            problems.append(f"split: {card.name} is a {card.family} task, whose seeds draw the test images")
         if problems and card.phantom and folder is None:
-            continue  # simulating takes a minute: not for nothing
+            continue  # simulation takes a minute, and the run is refused anyway
         try:
             tasks[card.name] = open_task(card.name, folder, progress, split)
         except F2VBenchError as error:
             problems.extend(error.problems)
-    return tasks if settings.train is None else _joined(settings, tasks, problems)
+    return tasks if settings.train is None else _join_tasks(settings, tasks, problems)
 
 
-def _of_task(given: str | dict[str, str] | None, task: str) -> str | None:
-    """What is said for one task, where one value is for all or each has its own."""
-    return given.get(task) if isinstance(given, dict) else given
+def _value_for(setting: str | dict[str, str] | None, task: str) -> str | None:
+    """Value of a setting for one task; a setting has one value for all tasks, or one for each."""
+    return setting.get(task) if isinstance(setting, dict) else setting
 
 
-def _joined(settings: RunSettings, tasks: dict[str, TaskData], problems: list[str]) -> dict[str, TaskData]:
-    """The tasks of an external validation, made of those it names."""
-    found: dict[str, TaskData] = {}
+def _join_tasks(settings: RunSettings, tasks: dict[str, TaskData], problems: list[str]) -> dict[str, TaskData]:
+    """Tasks of an external validation, each joined from a training and a test data set."""
+    joined: dict[str, TaskData] = {}
     for name, test in zip(settings.task, settings.test or [], strict=True):
         if settings.train not in tasks or test not in tasks:
-            continue  # told already
+            continue  # the problem is listed already
         try:
-            found[name] = join_tasks(tasks[settings.train], tasks[test])
+            joined[name] = join_tasks(tasks[settings.train], tasks[test])
         except F2VBenchError as error:
             problems.extend(error.problems)
-    return found
+    return joined

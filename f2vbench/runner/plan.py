@@ -1,6 +1,6 @@
-"""The plan of a run: the grid expanded to units, each with a fingerprint, sorted into done and missing.
+"""Plan of a run: all units of the grid with their fingerprints, and which of them are done.
 
-Nothing here imports torch: a finished run is planned and reported without it.
+Nothing in this module imports torch, so that a completed run is planned and reported without it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
 from f2vbench.runner.open_tasks import open_tasks, read_cards
-from f2vbench.runner.resume import done_units, identity_of
+from f2vbench.runner.resume import find_done_units, unit_identity
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.progress import Progress
@@ -27,14 +27,18 @@ from f2vbench.utils.progress import Progress
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run needs to know before it starts.
+    """Units of a run, and the tasks, models and run folder that they need.
 
     Attributes:
-        units: of this call, after sharding.
-        done: names of the units whose records are in the folder.
-        left_out: (model, protocol) pairs that make no sense, with the reason.
-        notes: what the user should know about data and settings.
-        weights: model → SHA-256 of the tensors of its units in the folder.
+        settings: Settings of the run.
+        tasks: Tasks by name.
+        models: Models by name.
+        units: Units of this call, after sharding.
+        done: Names of the units whose records are stored.
+        left_out: Combinations of model and protocol that are not possible, with the reason.
+        notes: Notes for the user about data and settings.
+        folder: The run folder.
+        weights: Model → SHA-256 of the tensors that produced its units in the run folder.
     """
 
     settings: RunSettings
@@ -49,47 +53,58 @@ class Plan:
 
     @property
     def missing(self) -> list[Unit]:
+        """Units without a stored record."""
         return [unit for unit in self.units if unit.name not in self.done]
 
 
 def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
-    """Read the cards and the data, expand the grid, and see what is done.
+    """Read task cards and data, list the units of the grid, and find those that are done.
 
     Args:
-        progress: told of while simulated data are made, on their first use.
+        settings: Settings of the run.
+        progress: Receives messages while simulated data is generated.
+
+    Returns:
+        The plan. Nothing is written to the run folder.
 
     Raises:
-        SettingsError, DataError, WeightsError: all unusable tasks and models together.
-        StoreError: the run folder holds units of other data, settings or weights.
+        SettingsError: Tasks, models or baselines are unusable; one problem each.
+        DataError: The data of a task is unusable for a model, or has too few images.
+        StoreError: The run folder has units of other data, settings or weights.
     """
     problems: list[str] = []
     cards = read_cards(settings, problems)
-    models = _models(settings, cards, problems)
+    models = _parse_models(settings, cards, problems)
     tasks = open_tasks(settings, cards, problems, progress)
     if problems:
         raise SettingsError(problems)
-    left_out: list[str] = []
-    units = _expand(settings, tasks, models, left_out)
-    left_out = list(dict.fromkeys(left_out))  # a protocol comes with several numbers of shots
-    _refuse_unfit(units, tasks, models)
+    units, left_out = _expand_grid(settings, tasks, models)
+    _check_data(units, tasks, models)
     if not units:
-        raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: no unit in the grid")
-    for unit in units:  # refuses too few images before anything is computed
+        raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: the grid has no unit")
+    for unit in units:  # too few images raise an error before anything is computed
         tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
     folder = RunFolder(settings.folder())
-    done, weights = done_units(folder, units)
-    position = settings.shard_position()
-    mine = units if position is None else units[position[0] - 1 :: position[1]]
+    done, weights = find_done_units(folder, units)
+    shard = settings.shard_position()
+    if shard is not None:
+        units = units[shard[0] - 1 :: shard[1]]
+    notes = _notes(settings, tasks, models, units)
+    return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, weights)
+
+
+def _notes(
+    settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], units: list[Unit]
+) -> list[str]:
     notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
-        solved = [(models[unit.encoder], unit.protocol) for unit in mine if tasks[unit.task].card.family == family]
-        notes += adapter_for(family).notes(solved, settings)
-    notes += [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
-    return Plan(settings, tasks, models, mine, frozenset(done), left_out, notes, folder, weights)
+        of_family = [unit for unit in units if tasks[unit.task].card.family == family]
+        notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)
+    return notes + [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
 
 
-def _baselines(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
-    """Names of the baselines asked for; all is those of the tasks' families."""
+def _baseline_names(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
+    """Names of the requested baselines; ``all`` means those of the task families in the run."""
     families = dict.fromkeys(card.family for card in cards) or ADAPTERS
     known = list(dict.fromkeys(name for family in families for name in baseline_names(family)))
     if settings.baselines in (["all"], ["none"]):
@@ -97,66 +112,69 @@ def _baselines(settings: RunSettings, cards: list[TaskCard], problems: list[str]
     for name in settings.baselines:
         if name not in known:
             hint = did_you_mean(name, known)
-            problems.append(f"baselines={name}: no such baseline; there are {', '.join(known)}, and all or none{hint}")
+            problems.append(f"baselines={name}: no such baseline; choose from {', '.join(known)}, all or none{hint}")
     return [name for name in settings.baselines if name in known]
 
 
-def _models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
-    baselines = _baselines(settings, cards, problems)
+def _parse_models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
+    """Models and baselines of the run by name; problems are appended to ``problems``."""
+    baselines = _baseline_names(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for place, text in enumerate([*settings.model, *baselines]):
+    for position, argument in enumerate([*settings.model, *baselines]):
         try:
-            spec = parse_model(text, settings.weights, settings.cut)
+            spec = parse_model(argument, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
-            if place >= len(settings.model):
-                continue  # a baseline that is among the models as well
+            if position >= len(settings.model):
+                continue  # the baseline is also listed as a model
             problems.append(
-                f"model={text}: two models would both be called '{spec.name}'; leave one out, or rename its file"
+                f"model={argument}: two models have the name '{spec.name}'; leave one out, or rename its weights file"
             )
         models[spec.name] = spec
-    named: dict[str, ModelSpec] = {}
-    for spec in [alone for model in models.values() for alone in model.parts or (model,)]:
-        if named.setdefault(spec.name, spec) != spec:
-            problems.append(f"two different models would both be called '{spec.name}'; rename the file of one")
+    encoders: dict[str, ModelSpec] = {}
+    for spec in [encoder for model in models.values() for encoder in model.parts or (model,)]:
+        if encoders.setdefault(spec.name, spec) != spec:
+            problems.append(f"two different models have the name '{spec.name}'; rename the weights file of one")
     if isinstance(settings.weights, str):
-        users = [spec.name for spec in named.values() if spec.weights == str(Path(settings.weights).absolute())]
+        users = [spec.name for spec in encoders.values() if spec.weights == str(Path(settings.weights).absolute())]
         if len(users) > 1:
             problems.append(
-                f"weights={settings.weights} would serve {', '.join(users)}: say whose they are with weights.<model>=…"
+                f"weights={settings.weights} applies to several models, {', '.join(users)}: write weights.<model>=file"
             )
     return models
 
 
-def _expand(
-    settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], left_out: list[str]
-) -> list[Unit]:
-    units = []
+def _expand_grid(
+    settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec]
+) -> tuple[list[Unit], list[str]]:
+    """All units of the grid, and why others are left out, each reason once."""
+    units: list[Unit] = []
+    left_out: list[str] = []
     for task in tasks.values():
         adapter = adapter_for(task.card.family)
-        places = adapter.conditions(settings)
-        if not places:
-            left_out.append(f"{task.card.name}: {adapter.name} knows the protocol {', '.join(adapter.protocols)} only")
-        for protocol, shots in places:
+        conditions = adapter.conditions(settings)
+        if not conditions:
+            left_out.append(f"{task.card.name}: {adapter.name} supports only protocol={','.join(adapter.protocols)}")
+        for protocol, shots in conditions:
             for spec in models.values():
-                if _belongs_elsewhere(settings, spec, adapter.name):
+                if _is_for_other_family(settings, spec, adapter.name):
                     continue
                 reason = adapter.unsupported_reason(spec, protocol, settings)
                 if reason:
                     left_out.append(f"{spec.name} · {protocol}: {reason}")
                     continue
-                identity = identity_of(settings, task, spec, protocol)
+                identity = unit_identity(settings, task, spec, protocol)
                 for seed in settings.seeds:
-                    place = {"protocol": protocol, "shots": shots, "seed": seed}
-                    fingerprint = sha256(canonical_json({**identity, **place}))
+                    condition = {"protocol": protocol, "shots": shots, "seed": seed}
+                    fingerprint = sha256(canonical_json({**identity, **condition}))
                     units.append(Unit(spec.name, task.card.name, protocol, shots, seed, fingerprint, identity))
-    return units
+    return units, list(dict.fromkeys(left_out))
 
 
-def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec]) -> None:
-    """Raise DataError with all that makes a task's data unfit for one of its models."""
+def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec]) -> None:
+    """Raise a DataError that lists why the data of tasks is unusable for models."""
     problems: dict[str, None] = {}
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
         found = adapter_for(tasks[task].card.family).data_problems(models[model], tasks[task].index)
@@ -165,7 +183,7 @@ def _refuse_unfit(units: Iterable[Unit], tasks: dict[str, TaskData], models: dic
         raise DataError(list(problems))
 
 
-def _belongs_elsewhere(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
-    """Whether a baseline is in the run for tasks of another family, and nobody asked for it here."""
-    words = {spec.name, f"{spec.family}:{spec.architecture}"}
-    return spec.is_baseline and not words & {*settings.model, *baseline_names(family)}
+def _is_for_other_family(settings: RunSettings, spec: ModelSpec, family: str) -> bool:
+    """Whether a model is a baseline of another task family and not requested with ``model=``."""
+    names = {spec.name, f"{spec.family}:{spec.architecture}"}
+    return spec.is_baseline and not names & {*settings.model, *baseline_names(family)}

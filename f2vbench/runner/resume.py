@@ -1,4 +1,4 @@
-"""Which units of a plan a run folder already holds, and whether its records may share a table with them."""
+"""Units of a plan that a run folder has already, and whether its other records are comparable with them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from f2vbench.store.record_schema import Identity
 from f2vbench.store.runs import RunFolder
 
 
-def identity_of(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
-    """Everything that decides a unit's result, apart from its place in the grid."""
+def unit_identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
+    """Everything that decides the result of a unit except its protocol, shots and seed."""
     values = settings.model_dump(mode="json")
     adapter = adapter_for(task.card.family)
     return {
@@ -30,43 +30,49 @@ def identity_of(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol
     }
 
 
-def done_units(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str, str]]:
-    """Names of the units that are stored whole, and the hash of each model's tensors in the folder.
+def find_done_units(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str, str]]:
+    """Find the units whose records and prediction files are stored.
+
+    Args:
+        folder: The run folder.
+        units: Units of the plan.
+
+    Returns:
+        The names of these units, and model → SHA-256 of the tensors that produced its units.
 
     Raises:
-        StoreError: the folder holds results of other data, settings or weights, which may not share a table
-            with these.
+        StoreError: The folder has results of other data, settings or weights, which are not comparable.
     """
     if not folder.exists():
         return set(), {}
     by_name = {unit.name: unit for unit in units}
-    expected = {key: unit.identity for unit in by_name.values() for key in _compared(unit)}
+    planned = {key: unit.identity for unit in by_name.values() for key in _comparison_keys(unit)}
     done: set[str] = set()
     weights: dict[str, str] = {}
-    clashes: dict[str, None] = {}
+    differences: dict[str, None] = {}
     for record in folder.records():
-        there = record["identity"]
-        unit = Unit(**record["unit"], fingerprint=record["fingerprint"], identity=there)
-        for part, key in zip(("data", "settings", "model"), _compared(unit), strict=True):
-            if key in expected:
-                clashes.update(dict.fromkeys(_differences(unit, part, there, expected[key])))
-        if record["provenance"]["weights_sha256"]:
-            weights[unit.encoder] = record["provenance"]["weights_sha256"]
-        weights |= {name: held for name, held in record["provenance"].get("parts_sha256", {}).items() if held}
+        stored = record["identity"]
+        unit = Unit(**record["unit"], fingerprint=record["fingerprint"], identity=stored)
+        for aspect, key in zip(("data", "settings", "model"), _comparison_keys(unit), strict=True):
+            if key in planned:
+                differences.update(dict.fromkeys(_differences(unit, aspect, stored, planned[key])))
+        hashes = {unit.encoder: record["provenance"]["weights_sha256"]}
+        hashes |= record["provenance"].get("parts_sha256", {})
+        weights |= {model: sha256 for model, sha256 in hashes.items() if sha256}
         if unit.name in by_name and not folder.files_are_whole(record):
-            folder.discard(unit.name, "a file of its predictions is gone or damaged")
+            folder.discard(unit.name, "a file of its predictions is missing or damaged")
         elif unit.name in by_name:
             done.add(unit.name)
-    if clashes:
+    if differences:
         raise StoreError(
-            f"out={folder.path} holds results that may not share a table with this run's; choose another folder "
-            f"with out=, or undo the change: {'; '.join(clashes)}"
+            f"out={folder.path}: the run folder has results of other data, settings or weights, which can't share a "
+            f"table with these; choose another folder with out=, or undo the change: {'; '.join(differences)}"
         )
     return done, weights
 
 
-def _compared(unit: Unit) -> tuple[tuple[str, ...], ...]:
-    """Which units must agree with this one in data, in settings, and in the model."""
+def _comparison_keys(unit: Unit) -> tuple[tuple[str, ...], ...]:
+    """Keys of the units whose data, settings and model have to be the same as those of this unit."""
     return (
         ("data", unit.task),
         ("settings", unit.task, unit.protocol, unit.identity["kind"]),
@@ -74,23 +80,25 @@ def _compared(unit: Unit) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _differences(unit: Unit, part: str, stored: Identity, planned: Identity) -> list[str]:
-    """What differs in one part of two identities, a phrase each."""
-    if part == "data":
+def _differences(unit: Unit, aspect: str, stored: Identity, planned: Identity) -> list[str]:
+    """Differences between two identities in one aspect, one phrase each."""
+    if aspect == "data":
         versions = {
             "images or labels": (stored["data"], planned["data"]),
             "task card": (stored["task"], planned["task"]),
-            "version of the adapter's code": (stored["adapter"], planned["adapter"]),
+            "version of the adapter": (stored["adapter"], planned["adapter"]),
         }
         return [
             f"{name} of {unit.task} (stored: {old!s:.8}, now: {new!s:.8})"
             for name, (old, new) in versions.items()
             if old != new
         ]
-    old, new = (stored["model"], planned["model"]) if part == "model" else (stored["settings"], planned["settings"])
-    prefix = f"{unit.encoder}: " if part == "model" else ""
+    before, after = stored["settings"], planned["settings"]
+    if aspect == "model":
+        before, after = stored["model"], planned["model"]
+    prefix = f"{unit.encoder}: " if aspect == "model" else ""
     return [
-        f"{prefix}{key} (stored: {old.get(key)}, now: {new.get(key)})"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        f"{prefix}{key} (stored: {before.get(key)}, now: {after.get(key)})"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from f2vbench.adapters.base import EmbeddingReader, FeatureKind, FeatureReader, UnitContext
 from f2vbench.adapters.unit import Unit
@@ -47,37 +47,46 @@ class WorkerUnitContext(UnitContext):
 
     @property
     def model(self) -> ModelSpec:
+        """Description of the unit's model."""
         return self._resources.context.models[self.unit.encoder]
 
     @property
     def task(self) -> TaskData:
+        """The task with its card, classes and index."""
         return self._resources.context.tasks[self.unit.task]
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self._resources.device
-        return device
+        """Device for computation."""
+        return self._resources.device
 
     @property
     def precision(self) -> str:
+        """Arithmetic of the encoder."""
         return self._resources.precision
 
     def photograph(self, image: str) -> Photograph:
+        """Load the photograph of an image id."""
         return self._resources.photograph(self.unit.task, image)
 
     def encoder(self) -> Any:
+        """Load the model."""
         return self._resources.encoder(self.unit.encoder)
 
     def feature_reader(self, kind: FeatureKind) -> FeatureReader:
-        return self._resources.maps(self.unit.encoder, kind)
+        """Return a reader of one kind of features of the unit's model."""
+        return self._resources.feature_reader(self.unit.encoder, kind)
 
     def embedding_readers(self) -> dict[str, EmbeddingReader]:
+        """Return embedding readers by encoder."""
         return dict(self._embeddings)
 
     def store_map(self, png: bytes) -> StoredFile:
+        """Store an image in the run folder."""
         if self._folder is None:
             return _NOT_STORED.copy()
         return {"sha256": self._folder.put_map(png), "bytes": len(png)}
 
-    def store_predictions(self, arrays: Mapping[str, np.ndarray]) -> StoredFile:
+    def store_predictions(self, arrays: Mapping[str, NDArray[Any]]) -> StoredFile:
+        """Store arrays in the run folder."""
         return _NOT_STORED.copy() if self._folder is None else self._folder.put_predictions(arrays)

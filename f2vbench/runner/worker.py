@@ -1,12 +1,10 @@
-"""What a worker does: encode photographs into the feature store, and solve units into the run folder."""
+"""A worker: encodes photographs into the feature store, and solves units into the run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
@@ -15,6 +13,7 @@ from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.encoding import encode_group
 from f2vbench.runner.unit_context import WorkerUnitContext
+from f2vbench.runner.work_items import Extract, Item, Outcome
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.record_schema import EpisodeRecord, Provenance, UnitRecord, UnitResult
@@ -22,60 +21,12 @@ from f2vbench.store.runs import RunFolder
 from f2vbench.utils.system import machine, software
 
 
-@dataclass(frozen=True)
-class Extract:
-    """Encode some images of a task with one model."""
-
-    model: str
-    task: str
-    what: str
-    images: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        return f"encoding {self.task} with {self.model}"
-
-
-@dataclass(frozen=True)
-class Solve:
-    """Solve a unit, or several of one family, protocol and number of shots that are solved together."""
-
-    units: tuple[Unit, ...]
-
-    @property
-    def unit(self) -> Unit:
-        """The first one."""
-        return self.units[0]
-
-    @property
-    def model(self) -> str:
-        return self.unit.encoder
-
-    @property
-    def label(self) -> str:
-        return self.unit.label
-
-
-Item = Extract | Solve
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an item.
-
-    Attributes:
-        elsewhere: how many units another process holds.
-        timing: seconds and counts of its parts; of units solved together, of one of them.
-        notes: what the user should know, such as damaged files set aside.
-    """
-
-    elsewhere: int = 0
-    timing: dict[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
 class Worker:
-    """Does items one after another; keeps the last encoder, the last photographs and the last model's embeddings."""
+    """Executes work items one after another, and keeps the models, photographs and embeddings of recent items.
+
+    Args:
+        context: Tasks, models and settings of the run.
+    """
 
     def __init__(self, context: Context):
         self._context = context
@@ -85,12 +36,17 @@ class Worker:
         self._embeddings: dict[tuple[str, str], StoredEmbeddings] = {}
 
     def do(self, item: Item) -> Outcome:
-        """Do one item, unless its result is there already."""
+        """Execute one item; results that are stored already are not computed again."""
         outcome = self._extract(item) if isinstance(item, Extract) else self._solve(item.units)
-        return Outcome(outcome.elsewhere, outcome.timing, outcome.notes + self._collect_notes())
+        return Outcome(outcome.claimed_elsewhere, outcome.timing, outcome.notes + self._collect_notes())
 
     def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
-        """Timing of a unit cut down to a few optimiser steps and images; nothing is recorded."""
+        """Timing of a unit with few optimiser steps and images; nothing is recorded.
+
+        Args:
+            unit: The unit to time.
+            steps: Number of optimiser steps.
+        """
         index = self._context.tasks[unit.task].index
         adapter = self._context.adapter(unit.task)
         model = self._context.models[unit.encoder]
@@ -99,26 +55,28 @@ class Worker:
 
     def _extract(self, item: Extract) -> Outcome:
         openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
-        return Outcome(timing=encode_group(self._resources, item.model, item.what, openers))
+        return Outcome(timing=encode_group(self._resources, item.model, item.feature, openers))
 
     def _solve(self, units: Sequence[Unit]) -> Outcome:
-        """Solve those of the units that nobody has solved or holds; each is recorded the moment it is there."""
+        """Solve the units that are neither stored nor claimed by another process."""
         with ExitStack() as claims:
-            mine = [unit for unit in units if claims.enter_context(self._run.claim(unit.name))]
-            todo = [unit for unit in mine if not self._run.has(unit.name)]  # another process may have been faster
-            timings = list(self._recorded(todo)) if todo else []
+            claimed = [unit for unit in units if claims.enter_context(self._run.claim(unit.name))]
+            # Another process may have completed a unit in the meantime.
+            missing = [unit for unit in claimed if not self._run.has(unit.name)]
+            timings = list(self._solve_and_record(missing)) if missing else []
         names = timings[0] if timings else {}
         mean = {name: sum(timing[name] for timing in timings) / len(timings) for name in names}
-        return Outcome(len(units) - len(mine), mean)
+        return Outcome(len(units) - len(claimed), mean)
 
-    def _recorded(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
+    def _solve_and_record(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
+        """Solve units together and store each record as soon as it is complete; yields their timing."""
         episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
         contexts = [self._unit_context(unit, self._settings, self._run) for unit in units]
-        solutions = self._context.adapter(units[0].task).run_units(contexts, episodes)
-        for unit, episode, solved in zip(units, episodes, solutions, strict=True):
-            result = cast(UnitResult, {"episode": self._episode_record(unit.task, episode), **solved.result})
-            self._run.write(unit.name, self._record(unit, result, solved.timing))
-            yield solved.timing
+        completed_units = self._context.adapter(units[0].task).run_units(contexts, episodes)
+        for unit, episode, completed in zip(units, episodes, completed_units, strict=True):
+            result: UnitResult = {"episode": self._episode_record(unit.task, episode), **completed.result}
+            self._run.write(unit.name, self._record(unit, result, completed.timing))
+            yield completed.timing
 
     def _episode_record(self, task: str, episode: Episode) -> EpisodeRecord:
         """An episode with the patient of each test image; statistical tests resample patients."""
@@ -136,13 +94,13 @@ class Worker:
         return record
 
     def _unit_context(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> WorkerUnitContext:
-        embeddings = self._embeddings_of(self._context.models[unit.encoder].part_names, unit.task)
+        embeddings = self._embeddings_by_model(self._context.models[unit.encoder].part_names, unit.task)
         return WorkerUnitContext(unit, settings, self._resources, embeddings, folder)
 
-    def _embeddings_of(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
-        """Embeddings of a task by model, kept until other models' turn."""
-        for held in [held for held in self._embeddings if held[0] not in models]:
-            del self._embeddings[held]
+    def _embeddings_by_model(self, models: Sequence[str], task: str) -> dict[str, StoredEmbeddings]:
+        """Embeddings of a task by model; those of other models are released."""
+        for key in [key for key in self._embeddings if key[0] not in models]:
+            del self._embeddings[key]
         for model in models:
             if (model, task) not in self._embeddings:
                 self._embeddings[model, task] = StoredEmbeddings(self._context, model, task, self._resources)
@@ -150,6 +108,7 @@ class Worker:
 
     def _record(self, unit: Unit, result: UnitResult, timing: dict[str, float]) -> UnitRecord:
         spec = self._context.models[unit.encoder]
+        adapter = self._context.adapter(unit.task)
         uses_torch = self._context.uses_torch(unit)
         hashes = self._resources.weights
         provenance: Provenance = {
@@ -165,8 +124,8 @@ class Worker:
         return {
             "unit": unit.coordinates(),
             "family": self._context.tasks[unit.task].card.family,
-            "main_metrics": list(self._context.adapter(unit.task).main_metrics),
-            "lower_is_better": list(self._context.adapter(unit.task).lower_is_better),
+            "main_metrics": list(adapter.main_metrics),
+            "lower_is_better": list(adapter.lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,
             "weights": spec.weights_label,

@@ -1,11 +1,12 @@
-"""What a worker keeps between items: the last encoder, the last photographs, and the feature sets in use."""
+"""`Resources`: the models, photographs and feature sets that a worker keeps between work items."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.encoders.feature_identity import declared_features, entry_size
@@ -14,14 +15,20 @@ from f2vbench.errors import StoreError
 from f2vbench.runner.context import Context
 from f2vbench.store.features import FeatureSet
 
-_KEPT_BYTES = 1 << 29
+if TYPE_CHECKING:
+    import torch
+
+_PHOTOGRAPH_BYTES = 1 << 29
 
 
 class Resources:
-    """Models, photographs and features of a run, each loaded when it is first needed.
+    """Models, photographs and features of a run, each loaded at its first use.
+
+    Args:
+        context: Tasks, models and settings of the run.
 
     Attributes:
-        weights: model → SHA-256 of its tensors, of the encoders that were loaded.
+        weights: Model → SHA-256 of its tensors, for the encoders that were loaded.
     """
 
     def __init__(self, context: Context):
@@ -29,87 +36,121 @@ class Resources:
         self.settings = context.settings
         self.weights: dict[str, str] = {}
         self._photographs: dict[tuple[str, str], Photograph] = {}
-        self._model: tuple[str, Any] | None = None
+        self._loaded: tuple[str, Any] | None = None
         self._features: dict[tuple[str, str], FeatureSet] = {}
 
     def encoder(self, model: str) -> Any:
-        """The model, ready; only the last one is kept, and units come sorted by model.
+        """Load a model: an encoder on its device, frozen, or a baseline.
+
+        Only the last model is kept; work items are sorted by model.
+
+        Args:
+            model: Name of the model.
 
         Raises:
-            StoreError: the run folder holds units of this model made with other weights (those on a Hub may change).
+            StoreError: The run folder has units of this model with other weights (weights on a Hub may change).
         """
-        if self._model is None or self._model[0] != model:
-            self._model = None
-            built = build(self.context.models[model])
+        if self._loaded is None or self._loaded[0] != model:
+            self._loaded = None
+            encoder = build(self.context.models[model])
             if self.context.models[model].kind == "features":
-                built = built.to(self.device).eval().requires_grad_(False)
-                self.weights[model] = built.state_sha256()
+                encoder = encoder.to(self.device).eval().requires_grad_(False)
+                self.weights[model] = encoder.state_sha256()
                 if self.context.weights.get(model, self.weights[model]) != self.weights[model]:
                     raise StoreError(
-                        f"out={self.context.folder}: the weights of {model} are not those of its earlier units there "
-                        f"({self.weights[model]:.8} now, {self.context.weights[model]:.8} then); use another out="
+                        f"out={self.context.folder}: the weights of {model} are not those of its earlier units in this "
+                        f"folder (stored: {self.context.weights[model]:.8}, now: {self.weights[model]:.8}); choose "
+                        "another folder with out="
                     )
-            self._model = (model, built)
-        return self._model[1]
+            self._loaded = (model, encoder)
+        return self._loaded[1]
 
-    def photograph(self, task: str, name: str) -> Photograph:
-        """A photograph, the last ones kept in memory up to half a GiB."""
-        if (task, name) not in self._photographs:
-            while sum(kept.rgb.nbytes for kept in self._photographs.values()) > _KEPT_BYTES:
+    def photograph(self, task: str, image: str) -> Photograph:
+        """Load a photograph; recent ones are kept in memory, up to half a GiB.
+
+        Args:
+            task: Name of the task.
+            image: Id of the image.
+        """
+        if (task, image) not in self._photographs:
+            while sum(photograph.rgb.nbytes for photograph in self._photographs.values()) > _PHOTOGRAPH_BYTES:
                 self._photographs.pop(next(iter(self._photographs)))
             index = self.context.tasks[task].index
-            self._photographs[task, name] = open_photograph(index[index.image == name].iloc[0])
-        return self._photographs[task, name]
+            self._photographs[task, image] = open_photograph(index[index.image == image].iloc[0])
+        return self._photographs[task, image]
 
-    def feature_set(self, model: str, what: str) -> FeatureSet:
-        """The store of one kind of features of a model; an encoder is loaded, so that its tensors name the set."""
-        if (model, what) not in self._features:
+    def feature_set(self, model: str, kind: str) -> FeatureSet:
+        """Feature set of a model; a network is loaded first, because its tensors are part of the key.
+
+        Args:
+            model: Name of the model.
+            kind: Kind of features.
+        """
+        if (model, kind) not in self._features:
             spec = self.context.models[model]
             loaded = {}
             if spec.is_network:
                 self.encoder(model)
                 loaded = {"weights_sha256": self.weights[model], "arithmetic": self.precision}
-            self._features[model, what] = FeatureSet(declared_features(spec, what, self.settings), loaded)
-        return self._features[model, what]
+            self._features[model, kind] = FeatureSet(declared_features(spec, kind, self.settings), loaded)
+        return self._features[model, kind]
 
     def feature_sets(self) -> list[FeatureSet]:
-        """Those that were used."""
+        """All feature sets in use."""
         return list(self._features.values())
 
-    def maps(self, model: str, what: str) -> Callable[[Photograph], list[np.ndarray]]:
-        """A photograph's features from the store, made now where they are absent or damaged."""
-        features = self.feature_set(model, what)
+    def feature_reader(self, model: str, kind: str) -> Callable[[Photograph], list[NDArray[np.float32]]]:
+        """Return a function that reads stored features, or computes them where they are absent or damaged.
+
+        Args:
+            model: Name of the model.
+            kind: Kind of features.
+        """
+        features = self.feature_set(model, kind)
         if not self.context.models[model].is_network:
-            return lambda photograph: [self._of_baseline(model, what, features, photograph)]
-        from f2vbench.runner.extraction import stored_maps
+            return lambda photograph: [self._baseline_feature(model, kind, features, photograph)]
+        from f2vbench.runner.extraction import feature_reader
 
-        size = entry_size(what, self.settings)
-        return stored_maps(features, self.encoder(model), size, self.device, self.precision)
+        size = entry_size(kind, self.settings)
+        return feature_reader(features, self.encoder(model), size, self.device, self.precision)
 
-    def _of_baseline(self, model: str, what: str, features: FeatureSet, photograph: Photograph) -> np.ndarray:
-        """What a baseline gives, computed once and kept exactly."""
-        entry = photograph.entry(entry_size(what, self.settings))
-        found = features.get(entry)
-        if found is None:
-            found = self.by_baseline(model, what, photograph)
-            features.put(entry, found)
-        return found[what]
+    def compute_baseline(self, model: str, kind: str, photograph: Photograph) -> dict[str, NDArray[np.float32]]:
+        """Compute the features of a baseline for a photograph.
 
-    def by_baseline(self, model: str, what: str, photograph: Photograph) -> dict[str, np.ndarray]:
-        """What a baseline gives for a photograph, computed now."""
+        Args:
+            model: Name of the baseline.
+            kind: ``score`` or ``embedding``.
+            photograph: The photograph.
+
+        Returns:
+            The array under the key ``kind``.
+        """
         baseline = self.encoder(model)
-        if what == "score":
-            return {what: baseline.score(photograph.rgb, photograph.fov)}
-        return {what: baseline.embed([photograph.square(0)])[0]}
+        if kind == "score":
+            return {kind: baseline.score(photograph.rgb, photograph.fov)}
+        return {kind: baseline.embed([photograph.square(0)])[0]}
 
     @property
-    def device(self) -> Any:
+    def device(self) -> torch.device:
+        """Device to compute on; imports torch."""
         from f2vbench.utils.device import torch_device
 
         return torch_device(self.settings.device)
 
     @property
     def precision(self) -> str:
+        """Arithmetic of encoders, ``float32`` or ``bf16``; imports torch."""
         from f2vbench.utils.device import arithmetic
 
         return arithmetic(self.settings.precision, self.device)
+
+    def _baseline_feature(
+        self, model: str, kind: str, features: FeatureSet, photograph: Photograph
+    ) -> NDArray[np.float32]:
+        """Feature of a baseline, computed once and stored without loss."""
+        entry = photograph.entry(entry_size(kind, self.settings))
+        stored = features.get(entry)
+        if stored is None:
+            stored = self.compute_baseline(model, kind, photograph)
+            features.put(entry, stored)
+        return stored[kind]

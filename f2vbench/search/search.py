@@ -85,7 +85,7 @@ def search(settings: SearchSettings, progress: Progress) -> Searched:
     resources = Resources(context)
     vectors = vectors_of(source, word, context, resources, settings.rebuild, progress)
     photograph = open_photograph(pd.Series(query._asdict()))
-    vector = normalise(np.stack([resources.maps(spec.name, "embedding")(photograph)[0]]))
+    vector = normalise(np.stack([resources.feature_reader(spec.name, "embedding")(photograph)[0]]))
     found, similarity = find_nearest(
         vector, vectors, settings.k, np.zeros(1, np.int64), np.where(same, 0, 1 + np.arange(len(same)))
     )

@@ -22,7 +22,7 @@ def _only(value: Any) -> Any:
 class SearchSettings(Settings):
     """Keys of `f2vbench search`, and the arguments of `f2vbench.search.search.search`."""
 
-    bare_words: ClassVar[str | None] = "image"
+    positional_key: ClassVar[str | None] = "image"
 
     image: Annotated[Path, BeforeValidator(_only)] = Field(
         description="the image whose like is looked for; its key may be left out"

@@ -18,8 +18,8 @@ from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.executor import execute
-from f2vbench.runner.work_items import workers
-from f2vbench.runner.worker import Extract, Item
+from f2vbench.runner.scheduling import worker_count
+from f2vbench.runner.work_items import Extract, Item
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.sources import NAME, Source
 from f2vbench.utils.files import cache_folder, sealed, sha256, unseal, write_atomically
@@ -122,10 +122,10 @@ def _built(source: Source, name: str, context: Context, resources: Resources, pr
     ]
     progress.begin(f"encoding {source.folder.name} with {name}, groups of up to {_CHUNK}", len(items))
     try:
-        for item, outcome in execute(context, items, workers(context.settings)):
+        for item, outcome in execute(context, items, worker_count(context.settings)):
             for note in outcome.notes:
                 progress.note(note)
-            progress.advance(item.label)
+            progress.advance(item.labels[0])
     finally:
         progress.end()
     vectors = StoredEmbeddings(context, name, NAME, resources)(names)

@@ -47,7 +47,7 @@ from f2vbench.training.log import TrainingLog
 from f2vbench.training.lr_schedule import learning_rate_factor
 from f2vbench.training.methods import ValidationResult, build_method
 from f2vbench.training.settings import TrainSettings
-from f2vbench.utils.files import sweep, write_atomically
+from f2vbench.utils.files import remove_stale_parts, write_atomically
 from f2vbench.utils.png import encode_png
 from f2vbench.utils.progress import Progress, Silent
 
@@ -160,7 +160,7 @@ class Trainer:
         elif self.settings.start is not None:
             self.method.networks.start_from(_weights_file(self.settings.start), self.method.prefix)
         if rank() == 0:
-            sweep(self.folder)
+            remove_stale_parts(self.folder)
             settings_text = yaml.safe_dump(self.settings.used(), sort_keys=False)
             write_atomically(self.folder / SETTINGS, settings_text.encode())
             self._log = TrainingLog(self.folder, self.position.videos)

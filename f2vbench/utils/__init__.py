@@ -1,0 +1,1 @@
+"""Utilities for files, worker processes, progress, devices, system information and text."""

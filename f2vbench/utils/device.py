@@ -1,4 +1,4 @@
-"""Device, arithmetic and threads of a worker."""
+"""Device, arithmetic and number of threads of computations with torch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from f2vbench.errors import SettingsError
 
 
 def torch_device(name: str) -> torch.device:
-    """The device that ``device=`` asks for; auto is the first GPU, or else the CPU.
+    """Return the device for a value of ``device=``.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:<n>``, or ``auto`` for the first GPU, or the CPU if there is none.
 
     Raises:
-        SettingsError: a GPU is asked for that isn't there.
+        SettingsError: This machine has no such GPU.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,16 +28,26 @@ def torch_device(name: str) -> torch.device:
 
 
 def arithmetic(precision: str, device: torch.device) -> str:
-    """``bf16`` or ``float32``; auto takes bf16 where a GPU gains from it."""
+    """Return the arithmetic of encoders, ``bf16`` or ``float32``.
+
+    Args:
+        precision: One of these, or ``auto``: bf16 on a GPU that supports it.
+        device: Device to compute on.
+    """
     if precision != "auto":
         return precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 def training_arithmetic(precision: str, device: torch.device) -> str:
-    """As `arithmetic`; auto takes bf16 also where a CPU has instructions for it, which features do not get.
+    """Return the arithmetic of training, ``bf16`` or ``float32``.
 
-    Gradients bear the rounding (the weights stay in float32); stored features are to be the same on every machine.
+    As `arithmetic`, but ``auto`` is bf16 also on a CPU with instructions for it. Training tolerates the rounding,
+    because the weights stay in float32. Stored features, in contrast, are the same on every machine.
+
+    Args:
+        precision: ``bf16``, ``float32`` or ``auto``.
+        device: Device to compute on.
     """
     if precision == "auto" and device.type == "cpu":
         return "bf16" if has_bf16() else "float32"
@@ -42,16 +55,20 @@ def training_arithmetic(precision: str, device: torch.device) -> str:
 
 
 def has_bf16() -> bool:
-    """Whether it multiplies bfloat16 by itself (AVX-512 BF16, AMX); False where PyTorch, before 2.9, does not tell."""
+    """Whether the CPU has bfloat16 instructions (AVX-512 BF16, AMX); False where PyTorch does not know, before 2.9."""
     if not hasattr(torch.cpu, "get_capabilities"):
         return False
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @contextmanager
 def limited_threads(count: int) -> Iterator[None]:
-    """Compute with so many threads, and leave the caller's own number as it was."""
+    """Compute with a number of threads in the block, and restore the previous number afterwards.
+
+    Args:
+        count: Number of threads.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

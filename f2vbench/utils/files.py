@@ -1,4 +1,4 @@
-"""The few disk primitives that the stores, the data layer and the reports share."""
+"""Files that are written atomically and verified when read, and facts about files that are cached between calls."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from f2vbench.errors import StoreError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_STALE_SECONDS = 86_400
+
 
 def cache_folder() -> Path:
-    """Where features, file hashes and timings are kept: ``F2VBENCH_CACHE``, or ``~/.cache/f2vbench``."""
-    given = os.environ.get("F2VBENCH_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "f2vbench"
+    """Folder of features, file hashes and timings: ``F2VBENCH_CACHE``, or ``~/.cache/f2vbench``."""
+    folder = os.environ.get("F2VBENCH_CACHE")
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "f2vbench"
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
+    """Write a file completely or not at all; missing folders are created.
 
     Args:
-        durable: also wait until the disk has it (for the records of finished work).
+        path: The file.
+        content: Its content.
+        durable: Wait until the content is on the disk.
 
     Raises:
-        StoreError: the disk is full or the folder can't be written; an older file of that name is untouched.
+        StoreError: The disk is full or the folder is not writable. An older file of this name is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -46,73 +50,93 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
             temporary.unlink()
         reason = error.strerror or str(error)
         raise StoreError(
-            f"{path}: can't be written ({reason}); free some space or choose another folder, then run again – "
-            "what was finished is kept"
+            f"{path}: can't be written ({reason}); free some space or choose another folder, then run again. Completed "
+            "work is stored"
         ) from error
 
 
 def write_csv(table: DataFrame, path: Path) -> Path:
-    """Write a table in one step, numbers in full; equal tables give equal bytes. Returns the path."""
+    """Write a table as CSV with full precision; equal tables give equal bytes.
+
+    Args:
+        table: The table; its index is not written.
+        path: The file.
+
+    Returns:
+        The path.
+
+    Raises:
+        StoreError: The file is not writable.
+    """
     write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
     return path
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed more than a day ago left half-written in a folder."""
+def remove_stale_parts(folder: Path) -> None:
+    """Remove the partial files that processes left behind when they were killed more than a day ago."""
     with contextlib.suppress(OSError):
-        for rest in folder.glob(".*.part"):
-            if time.time() - rest.stat().st_mtime > 86_400:
-                rest.unlink()
+        for part in folder.glob(".*.part"):
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
 
 
 def canonical_json(value: Any) -> bytes:
-    """One byte string for equal values: sorted keys, no spaces, exact floats, no NaN."""
+    """JSON that is the same for equal values: sorted keys, no spaces, exact floats, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def sha256(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sealed(payload: Any) -> bytes:
-    """JSON of ``payload`` with the checksum that `unseal` verifies."""
+    """JSON of a payload with the checksum that `unseal` verifies."""
     text = json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False)
     return f'{{"sha256": "{sha256(canonical_json(payload))}",\n"payload": {text}}}\n'.encode()
 
 
 def unseal(content: bytes) -> Any:
-    """The payload of a sealed file.
+    """Verify the checksum of a sealed file, and return its payload.
 
     Raises:
-        ValueError: truncated, damaged, or not sealed at all.
+        ValueError: The file is truncated, damaged, or not sealed.
     """
     try:
-        held = json.loads(content)
-        payload, expected = held["payload"], held["sha256"]
+        document = json.loads(content)
+        payload, expected = document["payload"], document["sha256"]
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError("truncated or not a sealed file") from error
+        raise ValueError("it is truncated or not a sealed file") from error
     if sha256(canonical_json(payload)) != expected:
-        raise ValueError("its checksum does not fit its content")
+        raise ValueError("its checksum does not match its content")
     return payload
 
 
 class Memo:
-    """Facts about files, remembered between calls by path, size and time of change.
+    """Facts about files, cached between calls by path, size and modification time.
 
-    A file of JSON lines in the cache folder, appended to; damaged lines are ignored, and where the cache
-    can't be written the facts are computed again each time.
+    The cache is a file of JSON lines. Damaged lines are ignored. If the cache is not writable, facts are computed again
+    in each call.
+
+    Args:
+        name: Name of the cache file.
     """
 
     def __init__(self, name: str):
         self._path = cache_folder() / name
-        self._known: dict[str, Any] | None = None
+        self._facts: dict[str, Any] | None = None
 
     def get(self, file: Path) -> Any | None:
-        """The remembered fact, or None when there is none or the file has changed."""
+        """The cached fact about a file, or None if there is none or the file has changed."""
         return self._load().get(_stamp(file))
 
     def put(self, file: Path, fact: Any) -> None:
-        """Remember a JSON-able fact about the file as it is now."""
+        """Cache a fact about a file in its present state.
+
+        Args:
+            file: The file.
+            fact: The fact; JSON-serialisable.
+        """
         stamp = _stamp(file)
         self._load()[stamp] = fact
         line = canonical_json({"file": stamp, "fact": fact}) + b"\n"
@@ -122,14 +146,14 @@ class Memo:
                 lines.write(line)
 
     def _load(self) -> dict[str, Any]:
-        if self._known is None:
-            self._known = {}
+        if self._facts is None:
+            self._facts = {}
             with contextlib.suppress(OSError):
                 for line in self._path.read_bytes().splitlines():
                     with contextlib.suppress(ValueError, KeyError, TypeError):
-                        held = json.loads(line)
-                        self._known[held["file"]] = held["fact"]
-        return self._known
+                        entry = json.loads(line)
+                        self._facts[entry["file"]] = entry["fact"]
+        return self._facts
 
 
 def _stamp(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""PNG files in memory."""
+"""Encoding of PNG files in memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import numpy as np
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 (h, w) or (h, w, 3) RGB, encoded fast rather than small: noise does not compress much anyway."""
+    """Encode an image as PNG with fast compression, because noise hardly compresses anyway.
+
+    Args:
+        pixels: (height, width) grey or (height, width, 3) RGB, uint8.
+
+    Raises:
+        ValueError: Another shape or dtype.
+    """
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    done, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise ValueError(f"pixels of {pixels.dtype} {pixels.shape} can't be encoded as PNG")
+    encoded, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not encoded:
+        raise ValueError(f"an array of {pixels.dtype} {pixels.shape} can't be encoded as PNG")
     return content.tobytes()

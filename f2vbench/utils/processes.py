@@ -1,66 +1,164 @@
-"""Worker processes: started afresh, unharmed by the user's script, ended with their parent."""
+"""A pool of worker processes that end with their parent, and control over memory and threads of a process."""
 
 from __future__ import annotations
 
 import ctypes
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from f2vbench.errors import F2VBenchError
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
+START_METHOD: Final = "spawn"
+"""How worker processes start: as new interpreters, so that no state is inherited."""
+_POLL_SECONDS = 1.0
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def do_all(function: Callable[[Item], None], items: Sequence[Item], jobs: int) -> Iterator[Item]:
-    """Call a function for every item in ``jobs`` processes of one thread each; yields each item as it ends.
+def run_in_workers(
+    make_worker: Callable[[], AbstractContextManager[Callable[[Item], Result]]],
+    items: Sequence[Item],
+    jobs: int,
+    *,
+    one_thread: bool = False,
+) -> Iterator[tuple[Item, Result]]:
+    """Process items in worker processes, or in this process if there is one job or one item.
+
+    Each worker takes the next item as soon as it is free, so the order of the results is not fixed.
 
     Args:
-        function: can be pickled; called here where there is one job or one item.
+        make_worker: Returns a context manager whose value processes one item. Each worker process calls it once, so it
+            has to be picklable.
+        items: Items to process; picklable.
+        jobs: Maximum number of worker processes.
+        one_thread: Limit the numerical libraries of a worker process to one thread.
+
+    Yields:
+        Each item with its result, as it completes.
 
     Raises:
-        F2VBenchError: what a call raised for the user, or that a worker died; items that were begun are finished.
+        F2VBenchError: A worker raised it, or a worker process died.
+        RuntimeError: A worker raised another exception; the message contains its traceback.
     """
-    if min(jobs, len(items)) <= 1:
-        for item in items:
-            function(item)
-            yield item
+    jobs = min(jobs, len(items))
+    if jobs <= 1:
+        with make_worker() as process:
+            for item in items:
+                yield item, process(item)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), context, initializer=_begin) as pool:
+    context = multiprocessing.get_context(START_METHOD)
+    tasks: Any = context.Queue()
+    results: Any = context.Queue()
+    for number in [*range(len(items)), *([None] * jobs)]:
+        tasks.put(number)
+    arguments = (make_worker, items, tasks, results, one_thread)
+    workers: list[BaseProcess] = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(jobs)]
+    try:
+        with _main_module_hidden(), _environment(_ONE_THREAD if one_thread else {}):
+            for worker in workers:
+                worker.start()
+        for _ in range(len(items)):
+            number, result = _next_result(results, workers)
+            yield items[number], result
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        for channel in (tasks, results):
+            channel.cancel_join_thread()
+            channel.close()
+
+
+def keep_freed_memory() -> None:
+    """Let the C library of this process keep freed memory for later arrays, where it is glibc.
+
+    By default glibc returns arrays of megabytes to the system at once, and the system clears the pages of each new
+    array. This takes 10–20 % of the time of encoding, and half of the time of the figures of a report. The process
+    then holds the most memory that it ever needed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # absent in other C libraries
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _next_result(results: Any, workers: Sequence[BaseProcess]) -> tuple[int, Any]:
+    """Wait for the next result; a worker process that died without one raises an error."""
+    while True:
         try:
-            with main_module_hidden(), _environment(_ONE_THREAD):
-                done = {pool.submit(function, item): item for item in items}
-            for future in as_completed(done):
-                future.result()
-                yield done[future]
-        except BrokenProcessPool:
-            raise F2VBenchError(
-                "a worker process died, perhaps for want of memory; what was finished is kept: run again, with fewer "
-                "jobs= if it happens again"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+            number, result, error = results.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            for worker in workers:
+                if worker.exitcode not in (None, 0):
+                    raise F2VBenchError(
+                        f"A worker process exited with code {worker.exitcode}, possibly because memory ran out. "
+                        "Completed work is stored; run the command again, with fewer jobs= if it recurs."
+                    ) from None
+            continue
+        if isinstance(error, F2VBenchError):
+            raise error
+        if error is not None:
+            raise RuntimeError(f"A worker process failed:\n{error}")
+        return number, result
+
+
+def _work(
+    make_worker: Callable[[], AbstractContextManager[Callable[[Any], Any]]],
+    items: Sequence[Any],
+    tasks: Any,
+    results: Any,
+    one_thread: bool,
+) -> None:
+    """Main function of a worker process: process items until the queue says None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    keep_freed_memory()
+    if one_thread:
+        import cv2
+
+        cv2.setNumThreads(1)
+    with make_worker() as process:
+        while (number := tasks.get()) is not None:
+            result: Any = None
+            error: F2VBenchError | str | None = None
+            try:
+                result = process(items[number])
+            except F2VBenchError as raised:
+                error = raised
+            except Exception:
+                error = traceback.format_exc()
+            results.put((number, result, error))
+
+
+def _exit_with_parent() -> None:
+    """End this process when its parent ends, even if the parent is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager
-def main_module_hidden() -> Iterator[None]:
-    """Start workers without running the user's script again in each of them.
+def _main_module_hidden() -> Iterator[None]:
+    """Start processes without running the user's script again in each of them.
 
-    A spawned process imports the parent's main module, so that a script without an ``if __name__ == "__main__"``
-    would start itself over and over. Workers need nothing from it.
+    A spawned process imports the main module of its parent. A script without ``if __name__ == "__main__"`` would
+    therefore start itself again and again. Workers need nothing from it.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -70,41 +168,9 @@ def main_module_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def end_with_parent() -> None:
-    """In a worker: leave the answer to ctrl-C to the parent, and end when it does, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_parent, daemon=True).start()
-
-
-def keep_freed_memory() -> None:
-    """Let the C library of this process keep freed memory for the next array, where it is glibc.
-
-    It would give arrays of megabytes back at once, and the system clears the pages of each new one: a tenth to a fifth
-    of the time of encoding, a half of that of a report's figures. What the process holds is then the most that it ever
-    needed.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # other C libraries have none
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _begin() -> None:
-    end_with_parent()
-    import cv2
-
-    cv2.setNumThreads(1)
-
-
-def _watch_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that processes started meanwhile inherit."""
     before = {key: os.environ.get(key) for key in values}
     os.environ.update(values)
     try:

@@ -1,10 +1,10 @@
-"""Progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work on standard error: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -14,80 +14,105 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress(Protocol):
-    """What a run tells while it works."""
+    """Receives the progress of work that has one or more phases."""
 
-    def begin(self, title: str, total: int) -> None: ...
+    def begin(self, title: str, total: int) -> None:
+        """Begin a phase.
 
-    def advance(self, label: str) -> None: ...
+        Args:
+            title: Title of the phase.
+            total: Number of steps.
+        """
 
-    def note(self, text: str) -> None: ...
+    def advance(self, label: str) -> None:
+        """Report one completed step.
 
-    def end(self) -> None: ...
+        Args:
+            label: Name of the step.
+        """
+
+    def note(self, text: str) -> None:
+        """Show a message."""
+
+    def end(self) -> None:
+        """End the last phase."""
 
 
 class Silent:
-    """Says nothing."""
+    """Progress that shows nothing."""
 
-    def begin(self, title: str, total: int) -> None: ...
+    def begin(self, title: str, total: int) -> None:
+        """Ignore the phase."""
 
-    def advance(self, label: str) -> None: ...
+    def advance(self, label: str) -> None:
+        """Ignore the step."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Ignore the message."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Do nothing."""
 
 
 class Bar:
-    """A bar with rate and time left."""
+    """Progress as a bar with rate and remaining time."""
 
     def __init__(self) -> None:
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
 
     def begin(self, title: str, total: int) -> None:
+        """Show a new bar."""
         self.end()
         self._bar = tqdm(total=total, desc=title, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, label: str) -> None:
+        """Advance the bar by one step."""
         if self._bar is not None:
             self._bar.set_postfix_str(label, refresh=False)
             self._bar.update()
 
     def note(self, text: str) -> None:
+        """Print a message above the bar."""
         tqdm.write(text, file=sys.stderr)
 
     def end(self) -> None:
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 class Lines:
-    """A line now and then, for log files."""
+    """Progress as a line every 15 seconds, for log files."""
 
     def __init__(self) -> None:
         self._title, self._total, self._count = "", 0, 0
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
 
     def begin(self, title: str, total: int) -> None:
+        """Print the title."""
         self._title, self._total, self._count = title, total, 0
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._print(f"{title}: 0 of {total}")
 
     def advance(self, label: str) -> None:
+        """Count a step, and print a line if the last is old or the phase is complete."""
         self._count += 1
         now = time.monotonic()
-        if now - self._said < _SECONDS_BETWEEN_LINES and self._count < self._total:
+        if now - self._printed < _SECONDS_BETWEEN_LINES and self._count < self._total:
             return
-        self._said = now
+        self._printed = now
         rate = self._count / max(now - self._started, 1e-9)
-        pace = f", {60 * rate:.1f} a minute" if now - self._started > 1 else ""  # less than a second tells no rate
+        pace = f", {60 * rate:.1f} per minute" if now - self._started > 1 else ""  # too short to know the rate
         left = f", {duration((self._total - self._count) / rate)} left" if self._count < self._total else ""
         self._print(f"{self._title}: {self._count} of {self._total}{pace}{left} ({label})")
 
     def note(self, text: str) -> None:
+        """Print a message."""
         self._print(text)
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Do nothing."""
 
     @staticmethod
     def _print(text: str) -> None:
@@ -95,5 +120,5 @@ class Lines:
 
 
 def for_this_terminal() -> Progress:
-    """A bar where somebody watches, lines where not."""
+    """A bar if standard error is a terminal, otherwise lines."""
     return Bar() if sys.stderr.isatty() else Lines()

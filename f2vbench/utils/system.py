@@ -1,4 +1,4 @@
-"""Where a result comes from: package and library versions, git state, machine."""
+"""Provenance of results: versions, git state and machine; and measurements of memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ LIBRARIES = (
 
 
 class Software(TypedDict):
-    """Versions that decide a result; ``git`` is the commit, None when installed from a wheel."""
+    """Versions that affect results.
+
+    ``git`` is the commit of a checkout, with the suffix ``+changes`` if files are modified; None for a wheel.
+    """
 
     f2vbench: str
     git: str | None
@@ -50,7 +53,7 @@ class Machine(TypedDict):
 
 @cache
 def software() -> Software:
-    """Versions of f2vbench, Python and the libraries that decide a result, and the git state of a checkout."""
+    """Versions of f2vbench, Python and the libraries that affect results."""
     return {
         "f2vbench": metadata.version("f2vbench"),
         "git": _git_state(),
@@ -61,17 +64,17 @@ def software() -> Software:
 
 @cache
 def machine() -> Machine:
-    """System, processor and the cores this process may use."""
+    """Operating system, processor, and number of cores that this process may use."""
     return {"system": platform.platform(), "processor": _processor(), "cores": cores()}
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes() -> int | None:
-    """Physical memory, or None where the system does not tell."""
+    """Physical memory in bytes, or None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -79,7 +82,7 @@ def memory_bytes() -> int | None:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU seems to be there, asked without importing torch."""
+    """Whether the machine seems to have an NVIDIA GPU; does not import torch."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and shutil.which("nvidia-smi") is not None
 
@@ -101,7 +104,7 @@ def _processor() -> str:
 
 
 def _git_state() -> str | None:
-    """``<commit>`` or ``<commit>+changes`` of the checkout this package lives in; None when installed from a wheel."""
+    """Commit of the checkout that contains this package, or None for an installed wheel."""
     folder = Path(__file__).resolve().parent
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
@@ -109,15 +112,15 @@ def _git_state() -> str | None:
     return commit + ("+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+        process = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None
 
 
-_RESET_PEAK = "5"  # proc(5): the peak becomes what is in use now
+_RESET_PEAK = "5"  # see clear_refs in proc(5)
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
@@ -130,16 +133,19 @@ class MemoryPeaks(TypedDict, total=False):
 
 @contextmanager
 def peak_memory(device: torch.device | None = None) -> Iterator[MemoryPeaks]:
-    """Peaks while the block runs, in bytes, filled in at its end.
+    """Measure the peak memory of the block.
 
-    ``process_bytes`` is the resident memory of this process, with all that it holds; absent where the system does not
-    let a process set its peak back (Linux does). ``device_bytes`` is what PyTorch had allocated on a GPU; absent
-    without one.
+    ``process_bytes`` is the resident memory of this process, including what it had before; absent if the system does
+    not let a process reset its peak (Linux does). ``device_bytes`` is the memory that PyTorch allocated on a GPU;
+    absent without one.
 
     Args:
-        device: a ``torch.device``, or None for work without torch.
+        device: Device of the computation, or None for work without torch.
+
+    Yields:
+        The peaks, filled in at the end of the block.
     """
-    found: MemoryPeaks = {}
+    peaks: MemoryPeaks = {}
     is_gpu = device is not None and device.type == "cuda"
     if is_gpu:
         import torch
@@ -147,12 +153,12 @@ def peak_memory(device: torch.device | None = None) -> Iterator[MemoryPeaks]:
         torch.cuda.reset_peak_memory_stats(device)
     try:
         _CLEAR.write_text(_RESET_PEAK)
-        can_tell = True
+        can_reset = True
     except OSError:
-        can_tell = False
-    yield found
-    if can_tell:
+        can_reset = False
+    yield peaks
+    if can_reset:
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        found["process_bytes"] = 1024 * int(line.split()[1])
+        peaks["process_bytes"] = 1024 * int(line.split()[1])
     if is_gpu:
-        found["device_bytes"] = torch.cuda.max_memory_allocated(device)
+        peaks["device_bytes"] = torch.cuda.max_memory_allocated(device)

@@ -1,4 +1,4 @@
-"""Aligned columns of plain text, for the terminal."""
+"""Text for the terminal: aligned columns, shortened lists, durations, counts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ _NUMBER = re.compile(r"–|[<+-]?\d[\d.]*( .*)?|")
 
 
 def layout(header: Sequence[str], rows: Iterable[Sequence[str]], wrap: int | None = None) -> str:
-    """Aligned columns: text to the left, columns of numbers to the right.
+    """Format a table with aligned columns: text to the left, numbers to the right.
 
     Args:
-        wrap: the last column is broken into lines of at most so many characters.
+        header: Column titles.
+        rows: Cells of each row.
+        wrap: Maximum number of characters in the last column; longer text is wrapped.
     """
     cells = [list(map(str, row)) for row in rows]
     right = [bool(cells) and all(_NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(header))]
     if wrap is not None:
-        cells = [[*line] for row in cells for line in _broken(row, wrap)]
+        cells = [[*line] for row in cells for line in _wrap_last(row, wrap)]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     lines = [
         "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)).rstrip()
@@ -28,20 +30,19 @@ def layout(header: Sequence[str], rows: Iterable[Sequence[str]], wrap: int | Non
     return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
 
 
-def _broken(row: list[str], width: int) -> list[list[str]]:
-    """One row as several, the last cell broken at spaces and the others empty after the first."""
+def _wrap_last(row: list[str], width: int) -> list[list[str]]:
+    """Wrap the last cell of a row; the other cells of the additional rows are empty."""
     first, *more = textwrap.wrap(row[-1], width, break_long_words=False, break_on_hyphens=False) or [""]
     return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
 
 
-# Of names in one sentence; `f2vbench data check out=…` writes all.
-_NAMED = 5
+_NAMES_IN_SENTENCE = 5
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Some names for a sentence: ``a, b, c, d, e and 7 more``."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    """Join names for a sentence, at most five of them: ``a, b, c, d, e and 7 more``."""
+    more = f" and {len(names) - _NAMES_IN_SENTENCE} more" if len(names) > _NAMES_IN_SENTENCE else ""
+    return ", ".join(names[:_NAMES_IN_SENTENCE]) + more
 
 
 def p_value(p: float | None, *, equation: bool = False) -> str:
@@ -58,7 +59,7 @@ def p_value(p: float | None, *, equation: bool = False) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``40 s``, ``12 min``, ``3 h 05 min``"""
+    """Format a duration: ``40 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -66,5 +67,5 @@ def duration(seconds: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 image``, ``1,200 images``"""
+    """Format a count with its noun: ``1 image``, ``1,200 images``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,8 +1,8 @@
-"""Lets timm and segmentation-models-pytorch import where torchvision's compiled part can't be loaded.
+"""Makes timm and segmentation-models-pytorch importable if the compiled library of torchvision can't be loaded.
 
-Both import torchvision, which at import registers fake kernels for ``torchvision::nms``. A torchvision whose
-compiled library doesn't load (a build for CUDA beside a CPU-only torch is the usual case) never defines that
-operator, so the import fails although neither library ever calls it. Declaring the operators' schemas is enough.
+Both import torchvision, which registers fake kernels for ``torchvision::nms``. If its compiled library can't be loaded
+(usually a build for CUDA beside a CPU build of torch), this operator is not defined and the import fails, although
+neither library calls it. It is enough to declare the schemas of the operators.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFin
 import torch
 
 _OPERATORS = ("nms", "qnms")
-# Operators live only as long as the Library object that declared them.
+# Operators exist as long as the Library object that declared them.
 _declared: list[torch.library.Library] = []
 
 
 def allow_missing_torchvision_ops() -> None:
-    """Call before the first import of timm or segmentation_models_pytorch; a working torchvision is untouched.
+    """Declare missing operators of torchvision; a working torchvision is unchanged.
 
-    May be called any number of times, in any process. Where the schemas had to be declared,
-    ``torchvision.ops.nms`` and ``torchvision.io`` stay unusable.
+    Call this before the first import of timm or segmentation_models_pytorch; repeated calls have no effect. Where
+    operators had to be declared, ``torchvision.ops.nms`` and ``torchvision.io`` remain unusable.
     """
     if _declared or hasattr(torch.ops.torchvision, "nms") or _load_compiled_library():
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch has no annotations
     for operator in _OPERATORS:
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]  # torch has no annotations
     _declared.append(library)
 
 
 def _load_compiled_library() -> bool:
-    """Try to load torchvision's ``_C`` library, found without importing torchvision itself."""
+    """Try to load the library ``_C`` of torchvision, without importing torchvision."""
     package = importlib.util.find_spec("torchvision")
     if package is None or not package.submodule_search_locations:
         return False
@@ -41,7 +41,7 @@ def _load_compiled_library() -> bool:
     if library is None or library.origin is None:
         return False
     try:
-        torch.ops.load_library(library.origin)
+        torch.ops.load_library(library.origin)  # type: ignore[no-untyped-call]  # torch has no annotations
     except OSError:
         return False
     return True

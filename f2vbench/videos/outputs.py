@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
-from f2vbench.utils.files import sha256, sweep, write_atomically
+from f2vbench.utils.files import remove_stale_parts, sha256, write_atomically
 from f2vbench.videos.settings import Format, GenerateSettings
 
 FORMATS: tuple[Format, ...] = ("frames", "gif", "mp4", "png")
@@ -109,7 +109,7 @@ class Result:
         for name, content in files.items():
             write_atomically(folder / name, content)
         for written in {(folder / name).parent for name in files}:
-            sweep(written)
+            remove_stale_parts(written)
 
     def _existing_files(self) -> Iterator[Path]:
         """Files at the paths of this result."""

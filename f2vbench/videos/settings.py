@@ -23,7 +23,7 @@ def _paths(value: object) -> object:
 class GenerateSettings(Settings):
     """Keys of `f2vbench generate`."""
 
-    bare_words: ClassVar[str | None] = "image"
+    positional_key: ClassVar[str | None] = "image"
 
     image: Annotated[list[Path], BeforeValidator(_paths), Field(min_length=1)] = Field(
         description="photographs, folders of photographs, or a table in the released format (or its folder), whose "

@@ -69,10 +69,10 @@ def test_every_problem_is_listed_with_key_value_and_suggestion():
         ("shard=3/2", "shard=3/2"),
         ("cut=18", "cut=18"),
         ("image_size=8", "image_size"),
-        ("decoder.crop=600", "larger than image_size"),
+        ("decoder.crop=600", "must not be larger than image_size"),
         ("protocol=fewshot", "did you mean 'few-shot'"),
         ("epochs=@nowhere.yaml", "nowhere.yaml"),
-        ("task=drive", "task: given twice"),
+        ("task=drive", "task: set twice"),
     ],
 )
 def test_a_bad_value_is_told_by_its_key(word, message):

@@ -24,7 +24,7 @@ from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 from f2vbench.report.tables.cost import cost_table, three_digits
 from f2vbench.report.text.wording import Names
 from f2vbench.runner.costs import record_costs
-from f2vbench.runner.model_size import operations
+from f2vbench.runner.extraction import measure_network_size
 from f2vbench.store.extraction_log import append_work, read_network_size, read_work, write_network_size
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.runs import RunFolder
@@ -66,10 +66,10 @@ def test_multiply_adds_of_convolutions_are_those_counted_by_hand(precision):
     square = np.zeros((40, 40, 3), np.uint8)
     narrow, grouped, head = 20 * 20 * 8 * 3 * 9, 20 * 20 * 8 * 2 * 9, 8 * 5
     parameters = (8 * 3 * 9 + 8) + 8 * 2 * 9 + (8 * 5 + 5)
-    found = operations(Convolutions(), "embedding", square, CPU, precision)
+    found = measure_network_size(Convolutions(), "embedding", square, CPU, precision)
     assert found == {"parameters": parameters, "macs": narrow + grouped + head}
-    assert operations(Convolutions(), "pyramid", square, CPU, precision)["macs"] == narrow
-    frames = operations(Convolutions(), "frames", square, CPU, precision)
+    assert measure_network_size(Convolutions(), "pyramid", square, CPU, precision)["macs"] == narrow
+    frames = measure_network_size(Convolutions(), "frames", square, CPU, precision)
     assert frames == {"parameters": parameters + 8 * 16 + 1, "macs": narrow + 20 * 20 * 8 * 16}
 
 
@@ -77,13 +77,15 @@ def test_multiply_adds_of_a_transformer_are_those_counted_by_hand():
     encoder = load_encoder("mae:untrained")
     tokens, width, depth = 14 * 14 + 1, 192, 12
     block = tokens * (3 + 1 + 4 + 4) * width**2 + 2 * tokens**2 * width  # of which the second is attention
-    found = operations(encoder, "embedding", np.zeros((50, 70, 3), np.uint8), CPU, "float32")
+    found = measure_network_size(encoder, "embedding", np.zeros((50, 70, 3), np.uint8), CPU, "float32")
     assert found["macs"] == depth * block + 14 * 14 * width * 3 * 16 * 16
     assert found["parameters"] == encoder.describe()["parameters"]
 
 
 def test_a_resnet_18_has_the_published_parameters_and_multiply_adds():
-    found = operations(load_encoder("timm:resnet18:untrained"), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "auto")
+    found = measure_network_size(
+        load_encoder("timm:resnet18:untrained"), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "auto"
+    )
     classes = 512 * 1000
     assert found["parameters"] + classes + 1000 == 11_689_512
     assert (found["macs"] + classes) / 1e9 == pytest.approx(1.81, abs=0.005)
@@ -194,7 +196,7 @@ def results_of(folder: Path, **words) -> Results:
 def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatch, tmp_path):
     monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
     table = results_of(run, seeds=1).cost.set_index("encoder")
-    counted = operations(load_encoder(SMALL), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "float32")
+    counted = measure_network_size(load_encoder(SMALL), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "float32")
     assert {name: table[name][SMALL] for name in counted} == counted
     assert table.metric[SMALL] == "recall@1"
     assert (table.images_per_second > 0).all()

@@ -104,7 +104,7 @@ def content(out: Path) -> dict[str, bytes]:
     held |= {path.name: path.read_bytes() for path in (out / "maps").rglob("*.png")}
     for path in (out / "units").glob("*.json"):
         record = json.loads(path.read_bytes())["payload"]
-        kept = {key: record[key] for key in ("unit", "fingerprint", "identity", "result", "weights", "baseline")}
+        kept = {key: record[key] for key in ("unit", "fingerprint", "identity", "result", "weights", "floor")}
         held[path.name] = json.dumps(kept).encode()
     return held
 
@@ -192,7 +192,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(eyes, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in told
+    assert "the same command continues from there" in told
     assert "Traceback" not in told
 
 
@@ -298,7 +298,7 @@ def test_zero_shot_and_supervised_run_and_say_what_is_left_out(eyes, tmp_path):
 
 
 def test_other_settings_or_data_may_not_share_a_folder(eyes, finished, tmp_path):
-    with pytest.raises(StoreError, match=r"steps \(3 there, 4 here\)"):
+    with pytest.raises(StoreError, match=r"steps \(stored: 3, now: 4\)"):
         Benchmark(data=str(eyes), out=finished, **{**TINY, "steps": 4}).run()
     other = write_eyes(tmp_path / "other", 7)
     with pytest.raises(StoreError, match="images or labels of folder"):
@@ -401,7 +401,7 @@ def test_bad_images_and_an_unwritable_folder_are_refused(eyes, tmp_path):
     with pytest.raises(F2VBenchError, match="eye03"):
         Benchmark(data=str(broken), out=tmp_path / "run", **TINY).run()
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="can't be made"):
+    with pytest.raises(StoreError, match="can't create"):
         Benchmark(data=str(eyes), out=tmp_path / "file", **TINY).run()
 
 

@@ -15,11 +15,11 @@ from f2vbench import Benchmark, Results
 from f2vbench.cli.main import main
 from f2vbench.data.task_data import open_task
 from f2vbench.errors import DataError, SettingsError
-from f2vbench.runner import work_items as items
+from f2vbench.runner import scheduling
 from f2vbench.runner.context import Context
-from f2vbench.runner.executor import run_serially
-from f2vbench.runner.work_items import items_of
-from f2vbench.runner.worker import Solve
+from f2vbench.runner.executor import execute
+from f2vbench.runner.scheduling import make_work_items
+from f2vbench.runner.work_items import Solve
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.patients import MODEL, TINY, write_cards, write_patients
@@ -39,7 +39,7 @@ def cards(tmp_path, monkeypatch):
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without what differs between runs: timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -152,20 +152,22 @@ def test_a_stack_is_one_item_of_all_seeds_and_encoders(eyes, tmp_path, monkeypat
     bench = Benchmark(**TINY, shots=[0, 1, 2], seeds=5, data=str(eyes), out=tmp_path / "run")
     plan = bench.make_plan()
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
-    sizes = [len(item.units) for item in items_of(plan.units, context) if isinstance(item, Solve)]
+    sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, Solve)]
     assert sorted(sizes) == [1] * 10 + [10] * 2, "zero-shot trains nothing; the model and its baseline go together"
-    for limit in ({"_UNITS_TOGETHER": 9}, {"_IMAGES_TOGETHER": 100}):
+    for limit in ({"_UNITS_PER_STACK": 9}, {"_IMAGES_PER_STACK": 100}):
         with monkeypatch.context() as patched:
             for name, value in limit.items():
-                patched.setattr(items, name, value)
-            sizes = [len(item.units) for item in items_of(plan.units, context) if isinstance(item, Solve)]
+                patched.setattr(scheduling, name, value)
+            sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, Solve)]
         assert sorted(sizes) == [1] * 10 + [5] * 4, "the seeds of one encoder always"
     plan.folder.open_for_writing()
-    group = next(item for item in items_of(plan.units, context) if isinstance(item, Solve) and len(item.units) == 10)
+    group = next(
+        item for item in make_work_items(plan.units, context) if isinstance(item, Solve) and len(item.units) == 10
+    )
     with plan.folder.claim(group.units[1].name) as mine:
         assert mine
-        ((_, outcome),) = run_serially(context, [group])
-    assert outcome.elsewhere == 1
+        ((_, outcome),) = execute(context, [group], jobs=1)
+    assert outcome.claimed_elsewhere == 1
     assert len(records(tmp_path / "run")) == 9
 
 
@@ -209,7 +211,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(eyes, tmp_pa
     ):
         with pytest.raises(SettingsError, match=why):
             Benchmark(**{**words, "model": text}).plan()
-    with pytest.raises(SettingsError, match="in it twice"):
+    with pytest.raises(SettingsError, match="occurs twice"):
         Benchmark(**{**words, "model": "thumbnail+thumbnail"}).plan()
     plan = Benchmark(**{**words, "model": [f"{MODEL}+thumbnail", "sato"]}, protocol=["knn", "few-shot"]).make_plan()
     assert any("a fusion needs a trained head" in line for line in plan.left_out)
@@ -239,5 +241,5 @@ def test_heads_of_one_data_set_are_tested_on_others(eyes, tmp_path, capsys):
     bench = Benchmark(train="tiny", test="bare", model="thumbnail", data={"tiny": str(eyes), "bare": str(far)})
     with pytest.raises(SettingsError, match="bare declares no classes"):
         bench.plan()
-    with pytest.raises(SettingsError, match="give both, and no task"):
+    with pytest.raises(SettingsError, match="needs both, and no task"):
         Benchmark(train="tiny", task="tiny")

@@ -71,7 +71,7 @@ def test_splits_are_of_one_task_of_classification(sound, tmp_path):
         Benchmark(**{**words, "task": "tiny", "data": str(sound)}, split={"tinny": "a.csv"}).plan()
     with pytest.raises(SettingsError, match=r"no such file; f2vbench data split task=tiny out=split\.csv makes one"):
         Benchmark(**{**words, "data": str(sound)}, split=str(tmp_path / "a.csv")).plan()
-    with pytest.raises(SettingsError, match="phantom-retrieval is retrieval, whose test images are drawn"):
+    with pytest.raises(SettingsError, match="phantom-retrieval is a retrieval task, whose seeds draw the test images"):
         Benchmark(task="phantom-retrieval", model="thumbnail", split="a.csv", out=tmp_path / "run").plan()
 
 

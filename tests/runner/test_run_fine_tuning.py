@@ -68,7 +68,7 @@ def words(eyes, small, tmp_path) -> dict:
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -165,7 +165,7 @@ def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_p
         assert record["identity"]["settings"]["tune"]["layer_decay"] == 0.65
     with pytest.raises(StoreError, match="drop_path"):
         Benchmark(**words, tune={"drop_path": 0.1}).plan()
-    with pytest.raises(StoreError, match=r"finetune \(full there, None here\)"):
+    with pytest.raises(StoreError, match=r"finetune \(stored: full, now: None\)"):
         Benchmark(**{**words, "finetune": "frozen"}).plan()
 
 

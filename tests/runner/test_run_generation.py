@@ -151,7 +151,7 @@ def test_less_is_better_where_a_family_says_so():
         episode = {"support": [], "test": ["eye"], "seed": seed}
         result = {"episode": episode, "metrics": {"psnr": psnr, "lpips": lpips}, "reasons": {}, "per_image": {}}
         told = {"unit": unit, "family": "generation", "fingerprint": f"{encoder}{seed}", "weights": "w"}
-        return {**told, "baseline": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
+        return {**told, "floor": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
 
     values = {"a": (20, 0.3), "b": (25, 0.2), "c": (22, 0.1)}
     results = Results([record(n, s, p + s / 7, d + s * s / 99) for n, (p, d) in values.items() for s in (0, 1)])

@@ -56,7 +56,7 @@ def cards(tmp_path, monkeypatch):
 
 def records(out: Path) -> dict[str, dict]:
     """What units hold, without what differs between runs: timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "baseline")
+    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
     held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
     return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
 
@@ -216,7 +216,7 @@ def test_galleries_that_can_not_be_measured_are_refused(cohort, tmp_path):
     table = pd.read_csv(cohort / "retrieval.csv", dtype=str)
     cases = {
         "1 patient": table[table.patient == table.patient[0]],
-        "first 10 images": table.groupby("patient").head(3),
+        "more than 10 different images": table.groupby("patient").head(3),
     }
     for message, rows in cases.items():
         data = tmp_path / message.replace(" ", "-")
@@ -248,7 +248,7 @@ def test_families_keep_their_baselines_protocols_and_metrics_apart(cohort, tmp_p
     asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
     assert any("tophat · zero-shot: has no embedding" in line for line in asked.left_out)
     assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
-    with pytest.raises(SettingsError, match="retrieval knows the protocol zero-shot only"):
+    with pytest.raises(SettingsError, match="retrieval supports only protocol=zero-shot"):
         Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
 
 

@@ -92,7 +92,7 @@ def test_only_old_rests_of_killed_writers_are_swept_away(run):
 
 def test_a_folder_that_can_not_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="can't be made"):
+    with pytest.raises(StoreError, match="can't create"):
         RunFolder(tmp_path / "file" / "run").open_for_writing()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from f2vbench.phantom.export.tables import PARTS, write_tables
 from f2vbench.phantom.imaging.ground_truth import Truth
 from f2vbench.utils.files import canonical_json, sealed, sha256, unseal, write_atomically
 from f2vbench.utils.png import encode_png
-from f2vbench.utils.processes import do_all
+from f2vbench.utils.processes import run_in_workers
 from f2vbench.utils.progress import Progress, Silent
 
 HIDDEN = ".phantom"
@@ -55,14 +55,14 @@ def write_cohort(
     progress = progress or Silent()
     settings = _settings(cohort, parts, jobs)
     with _locked(_claimed(out, settings), progress):
-        write = functools.partial(_write_eye, _Task(out, cohort, frozenset(parts)))
+        open_writer = functools.partial(_open_writer, _Task(out, cohort, frozenset(parts)))
         missing = [index for index in range(len(cohort)) if _record(out, cohort[index].name) is None]
         if missing:
             for rest in out.rglob(".*.part"):  # what a killed call left half-written; nobody else writes here now
                 rest.unlink()
             progress.begin("simulating eyes", len(missing))
             try:
-                for index in do_all(write, missing, jobs):
+                for index, _ in run_in_workers(open_writer, missing, jobs, one_thread=True):
                     progress.advance(cohort[index].name)
             finally:
                 progress.end()
@@ -181,6 +181,12 @@ def _record(out: Path, name: str) -> dict[str, Any] | None:
 
 def _record_file(out: Path, name: str) -> Path:
     return out / HIDDEN / "eyes" / f"{name}.json"
+
+
+@contextlib.contextmanager
+def _open_writer(task: _Task) -> Iterator[Callable[[int], None]]:
+    """Function of a worker that writes the files of one eye."""
+    yield functools.partial(_write_eye, task)
 
 
 def _write_eye(task: _Task, index: int) -> None:

@@ -1,0 +1,308 @@
+"""Table of the verbs of the command line, and the functions that run them.
+
+Settings classes and the code of a verb are imported when the verb runs, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from f2vbench.errors import F2VBenchError, did_you_mean
+
+if TYPE_CHECKING:
+    from f2vbench.benchmark import Benchmark
+    from f2vbench.cli.settings import DoctorSettings, ListSettings
+    from f2vbench.config.run import RunSettings
+    from f2vbench.data.settings import DataSettings
+    from f2vbench.phantom.settings import PhantomSettings
+    from f2vbench.report.settings import ReportSettings
+    from f2vbench.search.settings import SearchSettings
+    from f2vbench.training.settings import TrainSettings
+    from f2vbench.videos.settings import GenerateSettings, ScoreSettings
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb whose arguments are settings, ``key=value``.
+
+    Attributes:
+        summary: Line of the help text.
+        settings: Import path of its settings class, ``module:class``.
+        function: Receives the settings, and returns the exit code.
+    """
+
+    summary: str
+    settings: str
+    function: Callable[[Any], int]
+
+    def run(self, verb: str, arguments: Sequence[str]) -> int:
+        """Parse the arguments and run the verb, or print its help text."""
+        settings = _read_settings(verb, self.settings, arguments)
+        return 0 if settings is None else self.function(settings)
+
+
+@dataclass(frozen=True)
+class VerbWithActions:
+    """A verb whose first argument names an action: ``data check key=value``.
+
+    Attributes:
+        summary: Line of the help text.
+        settings: Import path of its settings class, ``module:class``.
+        actions: Names of the actions.
+        keys: Keys in the usage line.
+        function: Receives the action and the settings, and returns the exit code.
+    """
+
+    summary: str
+    settings: str
+    actions: tuple[str, ...]
+    keys: str
+    function: Callable[[str, Any], int]
+
+    def run(self, verb: str, arguments: Sequence[str]) -> int:
+        """Parse the arguments and run the action, or print a help text."""
+        action = arguments[0] if arguments else "--help"
+        if action in ("-h", "--help"):
+            print(f"usage: f2vbench {verb} {' | '.join(self.actions)} {self.keys}")
+            return 0
+        if action not in self.actions:
+            hint = did_you_mean(action, self.actions)
+            raise F2VBenchError(f"{verb} {action}: no such action{hint}; choose from {', '.join(self.actions)}")
+        settings = _read_settings(f"{verb} {action}", self.settings, arguments[1:])
+        return 0 if settings is None else self.function(action, settings)
+
+
+@dataclass(frozen=True)
+class TextVerb:
+    """A verb that parses its own arguments.
+
+    Attributes:
+        summary: Line of the help text.
+        function: Import path of a function from arguments to the text that is printed, ``module:function``.
+    """
+
+    summary: str
+    function: str
+
+    def run(self, verb: str, arguments: Sequence[str]) -> int:
+        """Run the verb and print its text."""
+        print(_import(self.function)(arguments))
+        return 0
+
+
+def _read_settings(verb: str, settings: str, arguments: Sequence[str]) -> Any:
+    """Settings from arguments; None if they ask for help, which is printed."""
+    from f2vbench.config.parsing import parse, usage
+
+    model = _import(settings)
+    if {"-h", "--help"} & set(arguments):
+        print(usage(verb, model))
+        return None
+    return parse(model, arguments)
+
+
+def _import(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _run(settings: RunSettings) -> int:
+    from f2vbench.benchmark import Benchmark
+    from f2vbench.cli.plan_text import plan_header, remaining_text
+    from f2vbench.cli.report import tables
+    from f2vbench.utils.progress import for_this_terminal
+
+    benchmark = Benchmark(settings)
+    if settings.dry_run:
+        return _print_plan(benchmark)
+    plan = benchmark.make_plan()
+    print(plan_header(plan))
+    if plan.missing:
+        print(remaining_text(plan, benchmark.estimate(rehearse=False)))
+        print(flush=True)
+    results = benchmark.run(for_this_terminal())
+    print(tables(results, reference=next(iter(plan.models), None)).text)
+    print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
+    return 0
+
+
+def _plan(settings: RunSettings) -> int:
+    from f2vbench.benchmark import Benchmark
+
+    return _print_plan(Benchmark(settings))
+
+
+def _print_plan(benchmark: Benchmark) -> int:
+    from f2vbench.cli.plan_text import plan_header, plan_table
+    from f2vbench.utils.progress import Lines
+
+    plan = benchmark.make_plan()
+    print(plan_header(plan))
+    print(plan_table(plan, benchmark.estimate(Lines()) if plan.missing else None))
+    return 0
+
+
+def _report(settings: ReportSettings) -> int:
+    from f2vbench.cli.report import report
+
+    for text in report(settings):
+        print(text, flush=True)
+    return 0
+
+
+def _search(settings: SearchSettings) -> int:
+    from f2vbench.search.search import search
+    from f2vbench.utils.progress import for_this_terminal
+
+    print(search(settings, for_this_terminal()).text)
+    return 0
+
+
+def _train(settings: TrainSettings) -> int:
+    from f2vbench.training.train import train
+    from f2vbench.utils.progress import for_this_terminal
+
+    generator = train(settings, for_this_terminal())
+    if os.environ.get("RANK", "0") == "0":  # of several processes of torchrun only the first prints
+        print(f"generator: {generator}, for model={settings.model}:{generator}")
+    return 0
+
+
+def _generate(settings: GenerateSettings) -> int:
+    from f2vbench.utils.progress import for_this_terminal
+    from f2vbench.videos.generate import generate
+
+    generated = generate(settings, for_this_terminal())
+    print(
+        f"{len(generated.made)} generated, {len(generated.kept)} stored before: {settings.out}, each with a film strip"
+    )
+    return 0
+
+
+def _score(settings: ScoreSettings) -> int:
+    from f2vbench.videos.score import score, score_text
+
+    print(score_text(score(settings)))
+    if settings.out is not None:
+        print(f"\nwritten: {settings.out}, one row per video and metric")
+    return 0
+
+
+def _phantom(settings: PhantomSettings) -> int:
+    from f2vbench.cli.phantom import simulate
+    from f2vbench.utils.progress import for_this_terminal
+
+    for line in simulate(settings, for_this_terminal()):
+        print(line, flush=True)
+    return 0
+
+
+def _data(action: str, settings: DataSettings) -> int:
+    from f2vbench.cli.data import answer
+    from f2vbench.utils.progress import for_this_terminal
+
+    text, sound = answer(action, settings, for_this_terminal())
+    print(text)
+    return 0 if sound else 2
+
+
+def _list(action: str, settings: ListSettings) -> int:
+    from f2vbench.cli.listing import KINDS
+
+    print(KINDS[action](settings))
+    return 0
+
+
+def _doctor(settings: DoctorSettings) -> int:
+    from f2vbench.cli.doctor import examine
+    from f2vbench.utils.text import layout
+
+    for title, findings in examine(settings.out):
+        print(f"\n{title}\n{layout(['', 'item', 'found'], findings, wrap=84)}")
+    return 0
+
+
+VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
+    "run": Verb(
+        "run a benchmark, or continue one:  f2vbench run task=rite shots=1,2,4", "f2vbench.config.run:RunSettings", _run
+    ),
+    "plan": Verb(
+        "units of a run, which are done, and how long the rest takes", "f2vbench.config.run:RunSettings", _plan
+    ),
+    "report": Verb(
+        "tables, figures and one page from runs:  f2vbench report run=runs/rite format=html,latex,pdf",
+        "f2vbench.report.settings:ReportSettings",
+        _report,
+    ),
+    "search": Verb(
+        "images most similar to a query image:  f2vbench search eye.jpg index=photos model=timm:resnet18",
+        "f2vbench.search.settings:SearchSettings",
+        _search,
+    ),
+    "train": Verb(
+        "train a generator of angiograms:  f2vbench train preset=mini data=phantom",
+        "f2vbench.training.settings:TrainSettings",
+        _train,
+    ),
+    "generate": Verb(
+        "angiogram from a photograph:  f2vbench generate eye.jpg out=eye.gif model=fundus2video:<weights>",
+        "f2vbench.videos.settings:GenerateSettings",
+        _generate,
+    ),
+    "score": Verb(
+        "compare generated with real videos:  f2vbench score real=folder generated=folder",
+        "f2vbench.videos.settings:ScoreSettings",
+        _score,
+    ),
+    "phantom": Verb(
+        "simulate eyes with pixel-wise ground truth:  f2vbench phantom out=eyes sheet=eyes.png patients=20",
+        "f2vbench.phantom.settings:PhantomSettings",
+        _phantom,
+    ),
+    "data": VerbWithActions(
+        "list, find, check and split data sets:  f2vbench data check task=idrid data=folder",
+        "f2vbench.data.settings:DataSettings",
+        ("list", "where", "check", "split"),
+        "[key=value ...]",
+        _data,
+    ),
+    "export": TextVerb(
+        "export the generator of the newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes",
+        "f2vbench.cli.weights:export",
+    ),
+    "weights": TextVerb(
+        "list, show and check weights; create them from a training; push them to the Hugging Face Hub",
+        "f2vbench.cli.weights:weights",
+    ),
+    "list": VerbWithActions(
+        "list tasks, models or runs:  f2vbench list tasks",
+        "f2vbench.cli.settings:ListSettings",
+        ("tasks", "models", "runs"),
+        "[root=folder]",
+        _list,
+    ),
+    "doctor": Verb(
+        "check versions, device, folders, Hub login and data sets", "f2vbench.cli.settings:DoctorSettings", _doctor
+    ),
+}
+"""All verbs, in the order of the help text."""
+
+
+def help_text() -> str:
+    """Text of `f2vbench --help`."""
+    summaries = "\n".join(f"  {verb:<8} {entry.summary}" for verb, entry in VERBS.items())
+    return f"""\
+f2vbench: benchmark of retinal image encoders with few labels and paired significance tests
+
+usage: f2vbench <verb> [key=value ...] [@settings.yaml]
+
+{summaries}
+
+f2vbench <verb> --help lists the keys of a verb. Write lists as 1,2,4 and ranges as 0-4; key=@file.yaml reads a value
+from a file. Data sets are searched in $F2VBENCH_DATA, cards in ./tasks, ./weights and $F2VBENCH_PATH; features are
+cached in $F2VBENCH_CACHE (default ~/.cache/f2vbench).
+"""
