@@ -48,8 +48,9 @@ class TrainedNetworks:
         for network in self._networks.values():
             network.to(device).train()
             for layer in network.modules():
-                # Transposed convolutions are left out: with channels_last weights PyTorch 2.13 computes wrong
-                # gradients on a CPU (compared with float64 and finite differences).
+                # Transposed convolutions keep the default order: with channels-last weights the gradient reaches
+                # InstanceNorm in channels-last order, whose backward pass PyTorch 2.13 computes wrongly on a CPU for a
+                # batch of one (findings/instance_norm_batch_of_one.sh).
                 if isinstance(layer, nn.Conv2d):
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
