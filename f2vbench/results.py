@@ -1,4 +1,4 @@
-"""Results: the tidy table of a run folder, summaries over seeds, and comparisons."""
+"""`Results`: data frames, comparisons, tables, figures and reports of the units in one or several run folders."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.analysis.comparisons import Compared, Pairs, against_best, as_frame, compared, pairs_that_matter
+from f2vbench.analysis.comparisons import (
+    ModelComparison,
+    PairSelection,
+    compare_models,
+    comparisons_frame,
+    select_against_best,
+    select_key_pairs,
+)
 from f2vbench.analysis.cost_frame import cost_frame
 from f2vbench.analysis.frames import (
-    PLACE,
-    chance_levels,
-    in_order,
-    tidy,
-    tidy_attention,
-    tidy_images,
-    warnings_of,
+    CONDITION,
+    attention_frame,
+    chance_notes,
+    completeness_notes,
+    per_image_frame,
+    results_frame,
+    sort_rows,
 )
-from f2vbench.analysis.load_runs import merged
+from f2vbench.analysis.load_runs import load_runs
+from f2vbench.analysis.retrieval import RetrievalStatistics
+from f2vbench.analysis.significance_tests import PairTester
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
 from f2vbench.stats.intervals import normal_interval
@@ -37,26 +46,37 @@ if TYPE_CHECKING:
     from f2vbench.report.stored_data import StoredData
     from f2vbench.report.writers.rendered_table import RenderedTable
 
-_SEEDS_VARY: Variation = ("split", "episode", "head seed")
-_AS_IN_THE_PAPERS = Procedure()
-_SHOWN = 2  # where records are older than the names of main metrics
+_SEED_VARIATION: Variation = ("split", "episode", "head seed")
+_DEFAULT_PROCEDURE = Procedure()
+_DEFAULT_METRICS = 2  # of records that do not name their main metrics
+_STATISTICS = ("mean", "sd", "low", "high")
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 
 
 class Results:
-    """What one or several run folders hold, whole or unfinished.
+    """Results of the units in one or several run folders, complete or incomplete.
 
     Attributes:
-        frame: one row a (unit, metric): encoder, weights, task, protocol, shots (missing when supervised), seed,
-            metric, value (missing with a ``reason``), unit (its fingerprint), baseline.
-        families: task → its family.
-        attention: one row a (unit, class, part) of the fusions by soft attention: encoder, task, protocol, shots, seed,
-            class, part (one of the joined encoders), weight (mean over the test images of the class, 0 to 1).
-        lower_is_better: names of the metrics of which less is better, as their families say.
-        notes: damaged files that were set aside, untrained weights, missing seeds, the level of chance.
-        records: of the units, as the run folders hold them.
-        sources: the folder of each record; empty where the records were handed over.
-        calls: settings and provenance of the calls that made them.
+        frame: Data frame with one row per unit and metric: encoder, weights, task, protocol, shots (missing for
+            supervised protocols), seed, metric, value (missing with a ``reason``), unit (its fingerprint), baseline.
+        families: Task → its task family.
+        attention: Data frame with one row per unit, class and encoder of the soft-attention fusions: encoder (the
+            fusion), task, protocol, shots, seed, class, part (one of the fused encoders), weight (mean over the test
+            images of the class, 0 to 1).
+        lower_is_better: Names of the metrics of which lower values are better.
+        warnings: Damaged files that were set aside, models with random weights, missing seeds.
+        chance_levels: Chance levels of each task and protocol, as text.
+        records: Records of the units.
+        sources: Run folder of each record; empty for records that do not come from a run folder.
+        calls: Settings and provenance of the calls that made the records.
+
+    Args:
+        records: Records of the units.
+        notes: Warnings about the records, such as damaged files that were set aside.
+        sources: Run folder of each record.
+        calls: Settings and provenance of the calls that made the records, the newest of each folder first.
+        costs: Encoding costs of each model.
+        progress: Receives messages while many comparisons are computed.
     """
 
     def __init__(
@@ -70,45 +90,53 @@ class Results:
     ):
         self._progress = progress or Silent()
         self.records, self.sources, self.calls, self._costs = list(records), list(sources), list(calls), list(costs)
-        self.frame = tidy(records)
-        self.attention = tidy_attention(records)
-        # Records of the time when there was one family do not name it.
+        self.frame = results_frame(records)
+        self.attention = attention_frame(records)
+        # Records of versions with one task family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
-        self.notes = [*notes, *warnings_of(self.frame), *chance_levels(self.frame)]
+        self.warnings = [*notes, *completeness_notes(self.frame)]
+        self.chance_levels = chance_notes(self.frame)
 
     @classmethod
     def load(cls, *folders: str | Path, progress: Progress | None = None) -> Results:
-        """Read one or several run folders, whole or unfinished.
+        """Load one or several run folders, complete or incomplete.
 
         Args:
-            progress: told of comparisons where they are many; such as `f2vbench.utils.progress.for_this_terminal()`.
+            *folders: Run folders.
+            progress: Receives messages while many comparisons are computed, such as
+                `f2vbench.utils.progress.for_this_terminal()`.
+
+        Returns:
+            Results of all units in the folders.
 
         Raises:
-            StoreError: a folder is no run, none holds a finished unit, or two hold the same unit, or the same model,
-                made with other data, settings or weights; told with both folders.
+            StoreError: A folder is not a run folder, no unit is completed, or two folders contain the same unit or
+                model with different data, settings or weights.
         """
-        found = merged(folders)
-        return cls(found.records, found.notes, found.sources, found.calls, found.costs, progress)
+        runs = load_runs(folders)
+        return cls(runs.records, runs.notes, runs.sources, runs.calls, runs.costs, progress)
+
+    @property
+    def notes(self) -> list[str]:
+        """Warnings, and chance levels."""
+        return [*self.warnings, *self.chance_levels]
 
     @cached_property
     def cost(self) -> pd.DataFrame:
-        """What encoding costs beside what is reached with it: `f2vbench.analysis.cost_frame.cost_frame`."""
+        """Encoding and training costs beside the main metric; see `f2vbench.analysis.cost_frame.cost_frame`."""
         main = {task: metrics[0] for task, metrics in self.main_metrics.items() if metrics}
         return cost_frame(self.frame, self.records, self._costs, main)
 
     @cached_property
     def per_image(self) -> pd.DataFrame:
-        """One row a (unit, image, metric): encoder, task, protocol, shots, seed, image, metric, value."""
-        return tidy_images(self.records)
+        """Data frame with one row per unit, image and metric."""
+        return per_image_frame(self.records)
 
-    def predictions(self, record: UnitRecord) -> dict[str, np.ndarray]:
-        """The arrays stored with a record of these results.
-
-        Raises:
-            StoreError: its folder is not known, or the file is gone or damaged.
-        """
-        return self.stored.predictions(record)
+    @cached_property
+    def retrieval(self) -> RetrievalStatistics:
+        """Intervals over patients and comparisons of the retrieval units."""
+        return RetrievalStatistics(self.records)
 
     @cached_property
     def stored(self) -> StoredData:
@@ -117,11 +145,27 @@ class Results:
 
         return StoredData(self.records, self.sources, self.calls)
 
-    @property
+    def predictions(self, record: UnitRecord) -> dict[str, np.ndarray]:
+        """Load the arrays that are stored with a record of these results.
+
+        Args:
+            record: One of ``records``.
+
+        Returns:
+            Arrays by name, such as ``probabilities`` and ``targets``.
+
+        Raises:
+            StoreError: The run folder of the record is unknown, or the file is missing or damaged.
+        """
+        return self.stored.predictions(record)
+
+    @cached_property
     def main_metrics(self) -> dict[str, list[str]]:
-        """Task → the metrics that its family shows where nobody names others, the main one first."""
+        """Task → the metrics that its task family reports by default, the main metric first."""
         return {
-            record["unit"]["task"]: list(record.get("main_metrics") or list(record["result"]["metrics"])[:_SHOWN])
+            record["unit"]["task"]: list(
+                record.get("main_metrics") or list(record["result"]["metrics"])[:_DEFAULT_METRICS]
+            )
             for record in self.records
         }
 
@@ -131,142 +175,200 @@ class Results:
         return list(dict.fromkeys(self.frame.metric))
 
     def summary(self, metrics: Metrics = None) -> pd.DataFrame:
-        """Mean over seeds of each (task, protocol, shots, encoder, metric).
+        """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
         Args:
-            metrics: names, or names by task; by default all.
+            metrics: Names of metrics, or names by task; by default all.
 
         Returns:
-            with ``better`` (``higher`` or ``lower``), ``n``, ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %: 1.96
-            standard errors) and ``reason`` where there is no value; the best mean of each place first.
+            Data frame with the columns task, protocol, shots, encoder, weights, baseline, metric, ``better``
+            (``higher`` or ``lower``), ``n`` (seeds with a value), ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %:
+            mean ± 1.96 standard errors) and ``reason`` (why seeds have no value); the best mean of each condition and
+            metric first.
+
+        Raises:
+            StoreError: A metric is not in these results.
         """
         rows = []
-        chosen = self._chosen(metrics)
-        for key, group in chosen.groupby([*PLACE, "encoder", "metric"], dropna=False, sort=False):
-            *place, encoder, metric = key
+        selected = self._select(metrics)
+        for (*condition, encoder, metric), group in selected.groupby(
+            [*CONDITION, "encoder", "metric"], dropna=False, sort=False
+        ):
             values = group.value.dropna().to_numpy(float)
-            row = dict(zip(PLACE, place, strict=True)) | {"encoder": encoder, "weights": group.weights.iloc[0]}
-            row |= {"baseline": bool(group.baseline.iloc[0]), "metric": metric, "better": self._better(metric)}
-            row |= {"n": len(values), "reason": ""}
+            row = {
+                **dict(zip(CONDITION, condition, strict=True)),
+                "encoder": encoder,
+                "weights": group.weights.iloc[0],
+                "baseline": bool(group.baseline.iloc[0]),
+                "metric": metric,
+                "better": "lower" if metric in self.lower_is_better else "higher",
+                "n": len(values),
+                "reason": _missing_text(group),
+            }
             if len(values):
-                found = normal_interval(values, variation=_SEEDS_VARY)
-                row |= {"mean": found.value, "sd": found.sd, "low": found.low, "high": found.high}
-            if len(values) < len(group):
-                row["reason"] = f"{len(group) - len(values)} of {len(group)} seeds without a value: " + "; ".join(
-                    sorted(set(group.reason[group.value.isna()]))
-                )
+                interval = normal_interval(values, variation=_SEED_VARIATION)
+                row |= {"mean": interval.value, "sd": interval.sd, "low": interval.low, "high": interval.high}
             rows.append(row)
-        numbers = ("n", "mean", "sd", "low", "high")
-        columns = [*PLACE, "encoder", "weights", "baseline", "metric", "better", *numbers, "reason"]
+        columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
         table = pd.DataFrame(rows, columns=columns)
         table["shots"] = table.shots.astype("Int64")
-        table = table.astype(dict.fromkeys(numbers[1:], float))
+        table = table.astype(dict.fromkeys(_STATISTICS, float))
         table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
-        return in_order(table, [*PLACE, "metric", "rank"]).drop(columns="rank")
+        return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
 
     def compare(
         self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
     ) -> pd.DataFrame:
-        """An encoder against the best other model at each place, asked three questions, and by other tests.
+        """Compare an encoder with the best other model at each condition.
 
-        ``p`` is the papers' two-sided t-test, paired over the ``n`` shared seeds; where seeds share images it is too
-        sure of itself. ``p_corrected`` is Nadeau and Bengio's for seeds that are overlapping splits. ``p_patients``,
-        ``low`` and ``high`` (95 %, of the difference) are of a bootstrap over the ``patients`` tested, for the heads as
-        they were trained. Beside them are ``p_paired``, ``p_welch``, ``p_wilcoxon`` (which can't be below
-        ``wilcoxon_smallest_p``), ``p_delong`` (AUROC of two classes), ``p_permutation`` (models swapped by patient)
-        and ``effect`` with its interval, which ``effect_is`` names. Each ``…_adjusted`` is adjusted over the rows
-        returned. Where a number can't be had, ``reason…`` says why. The best other has the highest mean, or the
-        lowest where ``better`` says so; ``difference`` is encoder − other in either case. Levels of chance are not
+        The best other model has the highest mean, or the lowest where ``better`` is ``lower``. Chance levels are not
         compared.
 
         Args:
-            test: what ``p`` is, ``paired`` or ``welch``.
-            adjust: ``holm``, or ``bh`` for Benjamini–Hochberg.
+            encoder: Name of the encoder, the reference of the comparisons.
+            metrics: Names of metrics, or names by task; by default all.
+            test: t-test over seeds of the columns ``p`` and ``t``: ``paired`` or ``welch``.
+            adjust: Adjustment of p-values: ``holm``, or ``bh`` for Benjamini–Hochberg.
+
+        Returns:
+            Data frame with one row per condition and metric. ``difference`` is encoder − ``best_other``; ``p`` is the
+            two-sided t-test over the ``n`` shared seeds, as in the papers, which is anti-conservative where seeds share
+            images; ``p_corrected`` is the test of Nadeau and Bengio for seeds that are overlapping splits;
+            ``p_patients``, ``low`` and ``high`` (95 %, of the difference) come from a bootstrap over the test
+            ``patients``, with the heads as trained. Further tests are ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at
+            least ``wilcoxon_smallest_p``), ``p_delong`` (binary AUROC) and ``p_permutation`` (paired permutation by
+            patient). ``effect`` is the effect size that ``effect_is`` names. Columns that end in ``_adjusted`` are
+            adjusted over the returned rows. ``certainty`` is ``significant`` where the difference is significant after
+            adjustment both over seeds and over patients. Columns that start with ``reason`` explain missing numbers.
 
         Raises:
-            StoreError: the encoder isn't in these results.
-            SettingsError: another test or adjustment.
+            StoreError: The encoder or a metric is not in these results.
+            SettingsError: ``test`` or ``adjust`` has an unknown value.
         """
         procedure = Procedure(test, adjust)
-        known = sorted(set(self._chosen(metrics).encoder))
+        known = sorted(set(self._select(metrics).encoder))
         if encoder not in known:
-            raise StoreError(
-                f"no results of '{encoder}' here{did_you_mean(encoder, known)}; there are {', '.join(known)}"
-            )
-        return in_order(as_frame(self.comparisons(metrics, against_best(encoder), procedure)), [*PLACE, "metric"])
+            raise StoreError(f"no results of '{encoder}'{did_you_mean(encoder, known)}; available: {', '.join(known)}")
+        comparisons = self.comparisons(metrics, select_against_best(encoder), procedure)
+        return sort_rows(comparisons_frame(comparisons), [*CONDITION, "metric"])
 
     def comparisons(
-        self, metrics: Metrics = None, pairs: Pairs | None = None, procedure: Procedure = _AS_IN_THE_PAPERS
-    ) -> list[Compared]:
-        """Pairs of models at each place, tested; by default the best with the second, and with the best baseline."""
+        self, metrics: Metrics = None, select: PairSelection | None = None, procedure: Procedure = _DEFAULT_PROCEDURE
+    ) -> list[ModelComparison]:
+        """Compare pairs of models at each condition.
+
+        Args:
+            metrics: Names of metrics, or names by task; by default all.
+            select: Selects the pairs; by default the best with the second model, and the best trained model with the
+                best baseline.
+            procedure: t-test over seeds and adjustment of p-values.
+
+        Returns:
+            Comparisons, with p-values adjusted over all of them.
+        """
         summary = self.summary(metrics)
-        real = summary[~summary.metric.str.endswith(CHANCE)]
-        return compared(self.records, real, self.predictions, pairs or pairs_that_matter(), procedure, self._progress)
+        measured = summary[~summary.metric.str.endswith(CHANCE)]
+        return compare_models(measured, select or select_key_pairs(), self._tester, procedure, self._progress)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the tidy frame; equal results give equal bytes."""
+        """Write ``frame`` as CSV; equal results give equal bytes."""
         write_csv(self.frame, Path(path))
 
     def table(self, name: str) -> RenderedTable:
-        """One of the papers' tables: ``supp-1`` to ``supp-7``, or ``table-1`` of videos.
+        """Make one of the papers' tables.
+
+        Args:
+            name: ``supp-1`` to ``supp-7``, or ``table-1`` (angiogram videos).
+
+        Returns:
+            A table with ``frame``, ``to_latex()`` and ``to_markdown()``.
 
         Raises:
-            StoreError: no such table, or nothing in these results for it.
+            StoreError: The name is unknown, or these results have nothing for the table.
         """
-        from f2vbench.report.content import table_named
+        from f2vbench.report.content import paper_table
 
-        return table_named(self, name)
+        return paper_table(self, name)
 
     def figure(self, name: str, style: str = "nature") -> Figure:
-        """A figure by its name, such as ``few-shot-segmentation``, or the paper's number, ``fig3``.
+        """Draw a figure of the catalogue.
 
-        Where a kind has several (one a task), the first. Its ``savefig`` writes in the style, with fonts embedded.
+        Args:
+            name: Name such as ``few-shot-segmentation``, or the number in the paper such as ``fig3``.
+            style: Style of fonts and sizes.
+
+        Returns:
+            The figure; where a kind has several figures (one per task), the first. Its ``savefig`` embeds fonts.
 
         Raises:
-            SettingsError: no such figure or style.
-            StoreError: nothing in these results for it.
+            SettingsError: The name or style is unknown.
+            StoreError: These results have nothing for the figure.
         """
         from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 
         reasons = missing_figures(self, [name])
         if reasons:
-            raise StoreError(f"nothing for figure {name}: {'; '.join(reasons.values())}")
+            raise StoreError(f"figure {name} cannot be drawn: {'; '.join(reasons.values())}")
         return next(draw_figures(self, [name], style)).figure
 
     def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
-        """Write all tables as a LaTeX document with booktabs, which compiles alone."""
-        from f2vbench.report.content import content
+        """Write all tables as a LaTeX document that compiles without other files.
+
+        Args:
+            path: File to write.
+            metrics: Names of metrics; by default the main ones of each task.
+            second: Underline the second best value of each column.
+        """
+        from f2vbench.report.content import report_content
         from f2vbench.report.writers.latex import document
 
-        write_atomically(Path(path), document(content(self, metrics).tables, second=second).encode())
+        write_atomically(Path(path), document(report_content(self, metrics).tables, second=second).encode())
 
-    def report(self, out: str | Path, **words: Any) -> list[Path]:
-        """Write a report; ``words`` are the keys of `f2vbench report` but ``run`` and ``out``. Returns its files.
+    def report(self, out: str | Path, **arguments: Any) -> list[Path]:
+        """Write a report.
+
+        Args:
+            out: Folder to write to.
+            **arguments: Keys of `f2vbench report`, except ``run`` and ``out``.
+
+        Returns:
+            Paths of the written files.
 
         Raises:
-            SettingsError: all problems of the arguments at once.
-            StoreError: a file can't be written.
+            SettingsError: Arguments are invalid; all problems are listed.
+            StoreError: A file cannot be written.
         """
         from f2vbench.config.parsing import build
         from f2vbench.report.settings import ReportSettings
         from f2vbench.report.writers.write_report import write_report
 
-        settings = build(ReportSettings, words)
+        settings = build(ReportSettings, arguments)
         metrics = self.metrics if settings.metric == ["all"] else settings.metric
         parts = write_report(self, Path(out), settings, metrics, settings.baseline)
-        return [path for _, paths in parts for path in paths]
+        return [path for part in parts for path in part.paths]
 
-    def _better(self, metric: str) -> str:
-        return "lower" if metric in self.lower_is_better else "higher"
+    @cached_property
+    def _tester(self) -> PairTester:
+        return PairTester(self.records, self.predictions)
 
-    def _chosen(self, metrics: Metrics) -> pd.DataFrame:
+    def _select(self, metrics: Metrics) -> pd.DataFrame:
+        """Rows of ``frame`` of some metrics."""
         if metrics is None:
             return self.frame
         if isinstance(metrics, Mapping):
-            wanted = {(task, name) for task, names in metrics.items() for name in names}
-            return self.frame[[pair in wanted for pair in zip(self.frame.task, self.frame.metric, strict=True)]]
+            pairs = {(task, name) for task, names in metrics.items() for name in names}
+            return self.frame[[pair in pairs for pair in zip(self.frame.task, self.frame.metric, strict=True)]]
         for name in metrics:
             if name not in self.metrics:
                 hint = did_you_mean(name, self.metrics)
-                raise StoreError(f"metric '{name}' is not in these results{hint}; there are {', '.join(self.metrics)}")
+                raise StoreError(f"metric '{name}' is not in these results{hint}; available: {', '.join(self.metrics)}")
         return self.frame[self.frame.metric.isin(list(metrics))]
+
+
+def _missing_text(group: pd.DataFrame) -> str:
+    """Number of seeds without a value, and why; empty where all have one."""
+    missing = group.value.isna()
+    if not missing.any():
+        return ""
+    reasons = "; ".join(sorted(set(group.reason[missing])))
+    return f"{missing.sum()} of {len(group)} seeds without a value: {reasons}"

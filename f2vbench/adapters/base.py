@@ -164,7 +164,6 @@ class TaskAdapter(ABC):
             chance level of ``<name>``; tables state it in a note.
         lower_is_better: Metrics for which lower is better; for all others higher is better.
         slow_on_cpu: Whether training with the settings of the paper takes days on a CPU.
-        shots_suffix: Text after "4 support images" in titles, when ``shots`` does not count the whole support set.
     """
 
     name: ClassVar[str]
@@ -173,7 +172,6 @@ class TaskAdapter(ABC):
     main_metrics: ClassVar[tuple[str, ...]]
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     slow_on_cpu: ClassVar[bool] = False
-    shots_suffix: ClassVar[str] = ""
 
     def conditions(self, settings: RunSettings) -> list[tuple[Protocol, int | None]]:
         """Return the (protocol, shots) pairs of a run; by default those that the settings request."""

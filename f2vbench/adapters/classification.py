@@ -45,7 +45,6 @@ class Classification(TaskAdapter):
     protocols = ("zero-shot", "prototype", "knn", "few-shot", "supervised", "probe")
     main_metrics = ("auroc", "average_precision", "balanced_accuracy", "brier")
     lower_is_better = ("brier", "calibration_error")
-    shots_suffix = " a class"
 
     def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         """Refuse models without embeddings, and fusions where no head is trained or where encoders are trained."""

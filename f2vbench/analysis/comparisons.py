@@ -1,227 +1,283 @@
-"""Comparisons between models as a report shows them: the pairs that matter at each place, each asked three questions.
+"""Comparisons of pairs of models at each condition, and their data frame.
 
-Over seeds as the papers do; over seeds with the overlap of their splits accounted for; over test patients, for the
-heads as they were trained. The statistics are those of `f2vbench.stats`; nothing is computed here.
+Each pair is tested over seeds, as in the papers; over seeds with a correction for overlapping splits; and over test
+patients, with the heads as trained. The tests are those of `f2vbench.analysis.significance_tests`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
-from f2vbench.analysis.frames import PLACE
-from f2vbench.analysis.paired_predictions import Predictions
-from f2vbench.analysis.significance_tests import Further, Tests, tests_of
+from f2vbench.analysis.frames import CONDITION, Condition
+from f2vbench.analysis.significance_tests import PairKey, PairTester, TestName
 from f2vbench.stats.multiple_testing import bootstrap_replicates
 from f2vbench.stats.procedure import Procedure
-from f2vbench.stats.result_classes import Comparison, Verdict
-from f2vbench.store.record_schema import UnitRecord
+from f2vbench.stats.result_classes import Comparison, Estimate, Verdict
 from f2vbench.utils.progress import Progress, Silent
 
-Units = dict[tuple[str, str, int | None], dict[str, dict[int, UnitRecord]]]
-Pairs = Callable[[pd.DataFrame], dict[tuple[str, str], tuple[str, ...]]]
-_WORTH_TELLING = 100
-Certainty = Literal["sure", "over seeds only", "over patients only", "contradictory", "not significant", "no test"]
+Significance = Literal[
+    "significant", "over seeds only", "over patients only", "contradictory", "not significant", "no test"
+]
+BEST_AND_SECOND = "best and second"
+BEST_AND_BASELINE = "best model and best baseline"
+REFERENCE_AND_BEST = "reference and best other"
+_LEAST_FOR_PROGRESS = 100  # comparisons
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Two models in one metric at one place.
+class ModelPair:
+    """Two models that are compared, and the roles in which they are.
 
     Attributes:
-        better: ``higher`` or ``lower``.
-        means: over the seeds of each model.
-        roles: why these two: ``best and second``, ``best model and best baseline``, ``reference and best other``.
-        seeds, splits, patients, further: as in `significance_tests.Tests`, adjusted over all comparisons.
+        first: Name of the first model.
+        second: Name of the second model.
+        roles: `BEST_AND_SECOND`, `BEST_AND_BASELINE`, `REFERENCE_AND_BEST`, or several of them.
     """
 
-    task: str
-    protocol: str
-    shots: int | None
-    metric: str
-    better: str
     first: str
     second: str
+    roles: tuple[str, ...]
+
+
+PairSelection = Callable[[pd.DataFrame], list[ModelPair]]
+"""Rows of `Results.summary` of one condition and metric, best first → the pairs to compare."""
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Comparison of two models at one condition in one metric.
+
+    Attributes:
+        key: Condition, metric, and names of the first and second model.
+        better: Whether ``higher`` or ``lower`` values of the metric are better.
+        means: Means of the first and the second model over their seeds.
+        roles: Why the two are compared, as in `ModelPair`.
+        tests: Result of each test, p-values adjusted over all comparisons; see `significance_tests.PairTests`.
+        effect_size: Effect size of the procedure.
+        procedure: t-test over seeds and adjustment of p-values.
+    """
+
+    key: PairKey
+    better: str
     means: tuple[float, float]
     roles: tuple[str, ...]
-    seeds: Comparison
-    splits: Comparison
-    patients: Comparison
-    further: Further
+    tests: Mapping[TestName, Comparison]
+    effect_size: Estimate
     procedure: Procedure
 
     @property
-    def place(self) -> tuple[str, str, int | None]:
-        """Task, protocol, shots."""
-        return self.task, self.protocol, self.shots
+    def condition(self) -> Condition:
+        """Task, protocol and number of shots."""
+        return self.key.condition
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return self.key.metric
+
+    @property
+    def first(self) -> str:
+        """Name of the first model."""
+        return self.key.first
+
+    @property
+    def second(self) -> str:
+        """Name of the second model."""
+        return self.key.second
+
+    @property
+    def t_test(self) -> Comparison:
+        """t-test over seeds of the procedure, paired or Welch's."""
+        return self.tests[self.procedure.test]
 
     @property
     def over_seeds(self) -> Comparison:
-        """The corrected test where seeds are splits, else the plain one."""
-        return self.splits if self.splits.p is not None else self.seeds
-
-    def verdicts(self) -> tuple[Verdict, Verdict]:
-        """Of the first, over seeds and over patients."""
-        higher = self.better == "higher"
-        return self.over_seeds.verdict(higher_is_better=higher), self.patients.verdict(higher_is_better=higher)
+        """Test over seeds that decides: the corrected one where seeds are splits, else `t_test`."""
+        corrected = self.tests["corrected"]
+        return corrected if corrected.p is not None else self.t_test
 
     @property
-    def certainty(self) -> Certainty:
-        """Whether the difference would stay with other seeds *and* other patients of the same kind."""
+    def over_patients(self) -> Comparison:
+        """Paired bootstrap over test patients."""
+        return self.tests["bootstrap"]
+
+    def verdicts(self) -> tuple[Verdict, Verdict]:
+        """Verdicts on the first model, over seeds and over patients."""
+        higher = self.better == "higher"
+        return self.over_seeds.verdict(higher_is_better=higher), self.over_patients.verdict(higher_is_better=higher)
+
+    @property
+    def significance(self) -> Significance:
+        """Whether the difference is significant after adjustment, both over seeds and over patients."""
         seeds, patients = self.verdicts()
         decided = [verdict for verdict in (seeds, patients) if verdict in ("better", "worse")]
         if len(decided) == 2:
-            return "sure" if seeds == patients else "contradictory"
+            return "significant" if seeds == patients else "contradictory"
         if decided:
             return "over seeds only" if seeds in decided else "over patients only"
         return "no test" if seeds == patients == "no test" else "not significant"
 
 
-def units_of(records: Iterable[UnitRecord]) -> Units:
-    """Records by place, encoder and seed."""
-    units: Units = {}
-    for record in records:
-        unit = record["unit"]
-        place = unit["task"], unit["protocol"], unit["shots"]
-        units.setdefault(place, {}).setdefault(unit["encoder"], {})[unit["seed"]] = record
-    return units
-
-
-def compared(
-    records: Sequence[UnitRecord],
+def compare_models(
     summary: pd.DataFrame,
-    predictions: Predictions,
-    pairs: Pairs,
+    select: PairSelection,
+    tester: PairTester,
     procedure: Procedure,
     progress: Progress,
-) -> list[Compared]:
-    """Pairs of models at each place and metric of a summary, tested, and adjusted over all of them.
+) -> list[ModelComparison]:
+    """Compare pairs of models at each condition and metric of a summary.
 
     Args:
-        summary: of `Results.summary`, the best of each place and metric first.
-        predictions: reads the stored arrays of a record, for metrics that are no mean over images.
-        pairs: the summary's rows of one place and metric → which models are compared, and why.
+        summary: `Results.summary`, the best model of each condition and metric first.
+        select: Selects the pairs of each condition and metric.
+        tester: Runs the tests.
+        procedure: t-test over seeds and adjustment of p-values.
+        progress: Receives messages where comparisons are many.
+
+    Returns:
+        Comparisons, with p-values of each test adjusted over all of them.
     """
-    units = units_of(records)
-    wanted = [
-        (key, group, pair, roles)
-        for key, group in summary.groupby([*PLACE, "metric"], dropna=False, sort=False)
-        for pair, roles in pairs(group).items()
+    selected = [
+        (Condition.from_values(*key[:3]), key[3], group, pair)
+        for key, group in summary.groupby([*CONDITION, "metric"], dropna=False, sort=False)
+        for pair in select(group)
     ]
-    replicates = bootstrap_replicates(len(wanted))
-    found, tested = [], []
-    told = progress if len(wanted) >= _WORTH_TELLING else Silent()
-    told.begin("comparing models", len(wanted))
-    for (task, protocol, shots, metric), group, (first, second), roles in wanted:
-        place = (task, protocol, None if pd.isna(shots) else int(shots))
-        means = [float(group.loc[group.encoder == name, "mean"].iloc[0]) for name in (first, second)]
-        better = str(group.better.iloc[0])
-        sides = units[place][first], units[place][second]
-        tested.append(tests_of(*sides, metric, protocol, predictions, replicates, procedure))
-        found.append((*place, metric, better, first, second, (means[0], means[1]), roles))
-        told.advance(f"{task} · {metric}")
-    told.end()
-    return [
-        Compared(*about, each.seeds, each.splits, each.patients, each.further, procedure)
-        for about, each in zip(found, _adjusted(tested, procedure), strict=True)
-    ]
+    replicates = bootstrap_replicates(len(selected))
+    if len(selected) < _LEAST_FOR_PROGRESS:
+        progress = Silent()
+    comparisons = []
+    progress.begin("comparing models", len(selected))
+    for condition, metric, group, pair in selected:
+        key = PairKey(condition, metric, pair.first, pair.second)
+        means = group.set_index("encoder")["mean"]
+        results = tester.run(key, replicates, procedure.test)
+        comparisons.append(
+            ModelComparison(
+                key,
+                str(group.better.iloc[0]),
+                (float(means[pair.first]), float(means[pair.second])),
+                pair.roles,
+                results.tests,
+                results.effect_size,
+                procedure,
+            )
+        )
+        progress.advance(f"{condition.task} · {metric}")
+    progress.end()
+    return list(_adjusted(comparisons, procedure))
 
 
-def _adjusted(tested: Sequence[Tests], procedure: Procedure) -> list[Tests]:
-    """Each kind of test adjusted over all comparisons."""
-
-    def over_all(test: Callable[[Tests], Comparison]) -> list[Comparison]:
-        return procedure.adjust_all([test(each) for each in tested])
-
-    main = zip(over_all(lambda t: t.seeds), over_all(lambda t: t.splits), over_all(lambda t: t.patients), strict=True)
-    of_pairs, of_sides = over_all(lambda t: t.further.paired), over_all(lambda t: t.further.welch)
-    by_ranks, of_areas = over_all(lambda t: t.further.wilcoxon), over_all(lambda t: t.further.delong)
-    by_swaps = over_all(lambda t: t.further.swap)
-    effects = [each.further.effect for each in tested]
-    further = map(Further, of_pairs, of_sides, by_ranks, of_areas, by_swaps, effects)
-    return [Tests(*three, further=others) for three, others in zip(main, further, strict=True)]
+def _adjusted(comparisons: Sequence[ModelComparison], procedure: Procedure) -> Iterator[ModelComparison]:
+    """Adjust the p-values of each test over all comparisons."""
+    names = comparisons[0].tests if comparisons else ()
+    adjusted = {name: procedure.adjust_all([each.tests[name] for each in comparisons]) for name in names}
+    for place, comparison in enumerate(comparisons):
+        yield replace(comparison, tests={name: results[place] for name, results in adjusted.items()})
 
 
-def pairs_that_matter(reference: str | None = None) -> Pairs:
-    """Pair the two best models, the best trained one with the best baseline, and the reference with the best other."""
+def select_key_pairs(reference: str | None = None) -> PairSelection:
+    """Selection of the best with the second model, the best trained model with the best baseline, and the reference.
 
-    def choose(group: pd.DataFrame) -> dict[tuple[str, str], tuple[str, ...]]:
+    Args:
+        reference: Model that is compared with the best other model, where it has results.
+
+    Returns:
+        A selection; a pair with several roles is listed once.
+    """
+
+    def select(group: pd.DataFrame) -> list[ModelPair]:
         ranked = group[group["mean"].notna()]
         names = list(ranked.encoder)
         if len(names) < 2:
-            return {}
-        wanted = [((names[0], names[1]), "best and second")]
+            return []
+        pairs = [(names[0], names[1], BEST_AND_SECOND)]
         trained = ranked[~ranked.baseline & (ranked.weights != "untrained")]
         baselines = ranked[ranked.baseline]
         if len(trained) and len(baselines):
-            wanted.append(((trained.encoder.iloc[0], baselines.encoder.iloc[0]), "best model and best baseline"))
+            pairs.append((trained.encoder.iloc[0], baselines.encoder.iloc[0], BEST_AND_BASELINE))
         if reference in names:
-            wanted.append(((reference, next(name for name in names if name != reference)), "reference and best other"))
-        found: dict[tuple[str, str], tuple[str, ...]] = {}
-        for pair, role in wanted:
-            held = pair if pair in found else pair[::-1] if pair[::-1] in found else pair
-            found[held] = (*found.get(held, ()), role)
-        return found
+            pairs.append((reference, next(name for name in names if name != reference), REFERENCE_AND_BEST))
+        roles: dict[tuple[str, str], tuple[str, ...]] = {}
+        for first, second, role in pairs:
+            pair = (second, first) if (second, first) in roles else (first, second)
+            roles[pair] = (*roles.get(pair, ()), role)
+        return [ModelPair(*pair, its_roles) for pair, its_roles in roles.items()]
 
-    return choose
+    return select
 
 
-def against_best(encoder: str) -> Pairs:
-    """One encoder with the best other, wherever it is."""
+def select_against_best(encoder: str) -> PairSelection:
+    """Selection of one model with the best other model, wherever the model has results."""
 
-    def choose(group: pd.DataFrame) -> dict[tuple[str, str], tuple[str, ...]]:
+    def select(group: pd.DataFrame) -> list[ModelPair]:
         others = [name for name in group.encoder[group["mean"].notna()] if name != encoder]
         if encoder not in set(group.encoder) or not others:
-            return {}
-        return {(encoder, others[0]): ("reference and best other",)}
+            return []
+        return [ModelPair(encoder, others[0], (REFERENCE_AND_BEST,))]
 
-    return choose
+    return select
 
 
-_TESTS: dict[str, Callable[[Compared], Comparison]] = {
-    "corrected": lambda each: each.splits,
-    "patients": lambda each: each.patients,
-    "paired": lambda each: each.further.paired,
-    "welch": lambda each: each.further.welch,
-    "wilcoxon": lambda each: each.further.wilcoxon,
-    "delong": lambda each: each.further.delong,
-    "permutation": lambda each: each.further.swap,
+_TEST_COLUMNS: dict[str, TestName] = {
+    "corrected": "corrected",
+    "patients": "bootstrap",
+    "paired": "paired",
+    "welch": "welch",
+    "wilcoxon": "wilcoxon",
+    "delong": "delong",
+    "permutation": "permutation",
 }
-"""By what its columns end in."""
+"""Suffix of the columns of each test."""
 _EFFECT = ["effect", "effect_low", "effect_high"]
 _LAST = ["certainty", "test", "adjustment", "effect_is", "wilcoxon_smallest_p", "reason", "reason_effect"]
+_P = [f"p_{suffix}{ending}" for suffix in _TEST_COLUMNS for ending in ("", "_adjusted")]
+_NUMBERS = ["difference", "t", "p", "p_adjusted", "low", "high", *_P, *_EFFECT, "wilcoxon_smallest_p"]
+COLUMNS = [
+    *(*CONDITION, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_adjusted"),
+    *("patients", "low", "high", *_EFFECT, *_P, *_LAST),
+    *(f"reason_{suffix}" for suffix in _TEST_COLUMNS),
+]
 
 
-def as_frame(comparisons: Sequence[Compared]) -> pd.DataFrame:
-    """One row a comparison; the columns are told at `Results.compare`."""
-    table = pd.DataFrame([_row(each) for each in comparisons], columns=COLUMNS)
+def comparisons_frame(comparisons: Sequence[ModelComparison]) -> pd.DataFrame:
+    """Data frame with one row per comparison and the columns `COLUMNS`, described at `Results.compare`."""
+    table = pd.DataFrame([_row(comparison) for comparison in comparisons], columns=COLUMNS)
     table["shots"] = table.shots.astype("Int64")
     return table.astype(dict.fromkeys(_NUMBERS, float))
 
 
-def _row(each: Compared) -> dict[str, Any]:
-    row: dict[str, Any] = dict(zip(PLACE, each.place, strict=True)) | {"metric": each.metric, "better": each.better}
-    row |= {"encoder": each.first, "best_other": each.second}
-    row |= {"n": each.seeds.n, "difference": each.seeds.difference, "t": each.seeds.statistic}
-    row |= {"p": each.seeds.p, "p_adjusted": each.seeds.p_adjusted, "reason": each.seeds.reason}
-    row |= {"patients": each.patients.n, "low": each.patients.low, "high": each.patients.high}
-    for suffix, test in _TESTS.items():
-        found = test(each)
-        row |= {f"p_{suffix}": found.p, f"p_{suffix}_adjusted": found.p_adjusted, f"reason_{suffix}": found.reason}
-    effect = each.further.effect
-    row |= dict(zip(_EFFECT, (effect.value, effect.low, effect.high), strict=True))
-    row |= {"certainty": each.certainty, "test": each.seeds.method.name, "effect_is": effect.method.name}
-    row |= {"adjustment": each.procedure.adjustment_method.name, "reason_effect": effect.reason}
-    return row | {"wilcoxon_smallest_p": each.further.wilcoxon.smallest_p}
-
-
-_P = [f"p_{suffix}{ending}" for suffix in _TESTS for ending in ("", "_adjusted")]
-_NUMBERS = ["difference", "t", "p", "p_adjusted", "low", "high", *_P, *_EFFECT, "wilcoxon_smallest_p"]
-COLUMNS = [
-    *(*PLACE, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_adjusted"),
-    *("patients", "low", "high", *_EFFECT, *_P, *_LAST),
-    *(f"reason_{suffix}" for suffix in _TESTS),
-]
+def _row(comparison: ModelComparison) -> dict[str, Any]:
+    seeds, patients, effect = comparison.t_test, comparison.over_patients, comparison.effect_size
+    row: dict[str, Any] = {
+        **comparison.condition._asdict(),
+        "metric": comparison.metric,
+        "better": comparison.better,
+        "encoder": comparison.first,
+        "best_other": comparison.second,
+        "n": seeds.n,
+        "difference": seeds.difference,
+        "t": seeds.statistic,
+        "p": seeds.p,
+        "p_adjusted": seeds.p_adjusted,
+        "reason": seeds.reason,
+        "patients": patients.n,
+        "low": patients.low,
+        "high": patients.high,
+        "effect": effect.value,
+        "effect_low": effect.low,
+        "effect_high": effect.high,
+        "effect_is": effect.method.name,
+        "reason_effect": effect.reason,
+        "certainty": comparison.significance,
+        "test": seeds.method.name,
+        "adjustment": comparison.procedure.adjustment_method.name,
+        "wilcoxon_smallest_p": comparison.tests["wilcoxon"].smallest_p,
+    }
+    for suffix, name in _TEST_COLUMNS.items():
+        test = comparison.tests[name]
+        row |= {f"p_{suffix}": test.p, f"p_{suffix}_adjusted": test.p_adjusted, f"reason_{suffix}": test.reason}
+    return row

@@ -1,9 +1,9 @@
-"""Records as tidy tables, and what is to be said of them as a whole."""
+"""Data frames of unit records, and notes on their completeness."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,35 @@ from f2vbench.metrics.names import CHANCE
 from f2vbench.store.record_schema import UnitRecord
 
 PROTOCOLS = get_args(Protocol)
+CONDITION = ["task", "protocol", "shots"]
+"""Columns of a data frame that identify a condition."""
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
 
 
-def tidy(records: Sequence[UnitRecord]) -> pd.DataFrame:
-    """One row a (unit, metric), with the columns of `COLUMNS`; NaN with a reason where there is no value."""
+class Condition(NamedTuple):
+    """Task, protocol and number of shots (None where the protocol has none) of an experiment."""
+
+    task: str
+    protocol: str
+    shots: int | None
+
+    @classmethod
+    def from_values(cls, task: str, protocol: str, shots: float | None) -> Condition:
+        """Condition of a data frame's row, in which a missing number of shots is NaN or NA."""
+        return cls(task, protocol, None if shots is None or pd.isna(shots) else int(shots))
+
+    @classmethod
+    def from_record(cls, record: UnitRecord) -> Condition:
+        """Condition of a unit's record."""
+        unit = record["unit"]
+        return cls(unit["task"], unit["protocol"], unit["shots"])
+
+
+def results_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
+    """Data frame with the columns `COLUMNS` and one row per unit and metric.
+
+    A missing value is NaN, with a text in ``reason``.
+    """
     rows = [
         {
             **record["unit"],
@@ -33,11 +57,36 @@ def tidy(records: Sequence[UnitRecord]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["shots"] = frame.shots.astype("Int64")
-    return in_order(frame.astype({"value": float}), [*PLACE, "encoder", "seed"])
+    return sort_rows(frame.astype({"value": float}), [*CONDITION, "encoder", "seed"])
 
 
-def in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Rows in order; protocols as they are told: zero-shot, few-shot, supervised."""
+def per_image_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
+    """Data frame with one row per unit, image and metric."""
+    rows = [
+        {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
+        for record in records
+        for image, values in record["result"]["per_image"].items()
+        for metric, value in values.items()
+    ]
+    columns = ["encoder", *CONDITION, "seed", "image", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
+    """Data frame with one row per unit, class and encoder (column ``part``) of the soft-attention fusions."""
+    rows = [
+        {**record["unit"], "class": name, "part": part, "weight": weight}
+        for record in records
+        for name, weights in record["result"].get("attention", {}).items()
+        for part, weight in weights.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["encoder", *CONDITION, "seed", "class", "part", "weight"])
+    frame["shots"] = frame.shots.astype("Int64")
+    return sort_rows(frame, [*CONDITION, "encoder", "seed"])
+
+
+def sort_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Sort by columns; protocols in the order of `PROTOCOLS` (zero-shot before few-shot before supervised)."""
 
     def key(column: pd.Series) -> pd.Series:
         return column.map(PROTOCOLS.index) if column.name == "protocol" else column
@@ -45,55 +94,30 @@ def in_order(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.sort_values(by, kind="stable", key=key).reset_index(drop=True)
 
 
-def tidy_images(records: Sequence[UnitRecord]) -> pd.DataFrame:
-    """One row a (unit, image, metric)."""
-    rows = [
-        {**record["unit"], "image": image, "metric": metric, "value": np.nan if value is None else value}
-        for record in records
-        for image, values in record["result"]["per_image"].items()
-        for metric, value in values.items()
-    ]
-    columns = ["encoder", "task", "protocol", "shots", "seed", "image", "metric", "value"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def tidy_attention(records: Sequence[UnitRecord]) -> pd.DataFrame:
-    """One row a (unit, class, part) of the fusions by soft attention."""
-    rows = [
-        {**record["unit"], "class": name, "part": part, "weight": weight}
-        for record in records
-        for name, weights in record["result"].get("attention", {}).items()
-        for part, weight in weights.items()
-    ]
-    frame = pd.DataFrame(rows, columns=["encoder", *PLACE, "seed", "class", "part", "weight"])
-    frame["shots"] = frame.shots.astype("Int64")
-    return in_order(frame, [*PLACE, "encoder", "seed"])
-
-
-def chance_levels(frame: pd.DataFrame) -> list[str]:
-    """What chance reaches at each place, a sentence each."""
-    levels = frame[frame.metric.str.endswith(CHANCE) & ~frame.metric.str.contains(":")]  # not those of variants
+def chance_notes(frame: pd.DataFrame) -> list[str]:
+    """Chance levels of each task and protocol, as one text each."""
+    levels = frame[frame.metric.str.endswith(CHANCE) & ~frame.metric.str.contains(":")]  # without retrieval variants
     notes = []
     for (task, protocol), group in levels.groupby(["task", "protocol"], sort=False):
         means = group.groupby("metric", sort=False).value.mean().dropna()
-        told = ", ".join(f"{name.removesuffix(CHANCE)} {value:.4f}" for name, value in means.items())
-        if told:
-            notes.append(f"chance in {task} · {protocol}: {told}")
+        values = ", ".join(f"{name.removesuffix(CHANCE)} {value:.4f}" for name, value in means.items())
+        if values:
+            notes.append(f"chance level in {task}, {protocol}: {values}")
     return notes
 
 
-def warnings_of(frame: pd.DataFrame) -> list[str]:
-    """Untrained weights, missing seeds and too few of them, a sentence each."""
+def completeness_notes(frame: pd.DataFrame) -> list[str]:
+    """Models with random weights, missing seeds, and results of one seed only, as one text each."""
     notes = []
     untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
     if untrained:
-        notes.append(f"untrained (random weights, not models): {', '.join(untrained)}")
-    seeds = frame.groupby([*PLACE, "encoder"], dropna=False).seed.nunique()
+        notes.append(f"random weights without training: {', '.join(untrained)}")
+    seeds = frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()
     if len(seeds) and seeds.min() < seeds.max():
-        notes.append(f"unfinished: some models have {seeds.min()} of {seeds.max()} seeds; run again to complete them")
+        notes.append(
+            f"incomplete results: some models have {seeds.min()} of {seeds.max()} seeds; run the same command again to "
+            "complete them"
+        )
     if len(seeds) and seeds.max() < 2:
-        notes.append("one seed only: no spread and no test possible")
+        notes.append("one seed only: no standard deviation and no test over seeds can be computed")
     return notes
-
-
-PLACE = ["task", "protocol", "shots"]

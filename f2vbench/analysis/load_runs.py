@@ -1,31 +1,36 @@
-"""Records of one or several run folders as one, or a refusal that names what doesn't belong together."""
+"""Load the records of one or several run folders, and refuse records that cannot share a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from f2vbench.errors import StoreError
 from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.store.runs import RunFolder
 
-_PARTS = ("unit", "fingerprint", "identity", "weights", "floor", "result", "provenance")
-_NAMED_AT_MOST = 8
-Place = tuple[Any, ...]
+_REQUIRED_KEYS = ("unit", "fingerprint", "identity", "weights", "floor", "result", "provenance")
+_MOST_CONFLICTS = 8
+_IDENTITY_NAMES = {
+    "data": "data",
+    "task": "task card",
+    "model": "weights",
+    "kind": "kind of model",
+    "adapter": "adapter version",
+}
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What run folders hold together.
+class LoadedRuns:
+    """Contents of run folders.
 
     Attributes:
-        records: each unit once.
-        sources: the folder of each record.
-        calls: settings and provenance of the calls that made them, the newest of each folder first.
-        notes: damaged files that were set aside.
-        costs: of encoding, a model and kind of features of each folder.
+        records: Unit records, each unit once.
+        sources: Run folder of each record.
+        calls: Settings and provenance of the calls that made the records, the newest of each folder first.
+        notes: Damaged files that were set aside.
+        costs: Encoding costs of each model and kind of features.
     """
 
     records: list[UnitRecord] = field(default_factory=list)
@@ -35,73 +40,87 @@ class Merged:
     costs: list[CostRecord] = field(default_factory=list)
 
 
-def merged(folders: Sequence[str | Path]) -> Merged:
-    """Read run folders.
+def load_runs(folders: Sequence[str | Path]) -> LoadedRuns:
+    """Load run folders, complete or incomplete.
+
+    Args:
+        folders: Run folders; a folder that is listed twice is read once.
+
+    Returns:
+        Their records, calls, notes and costs.
 
     Raises:
-        StoreError: a folder is no run, nothing is finished, a record lacks its parts, or two folders hold the same
-            unit, or the same model, made with other data, settings or weights. All of a kind are told at once.
+        StoreError: A folder is not a run folder, no unit is completed, a record lacks required keys, or two folders
+            contain the same unit or model with different data, settings or weights. All conflicts are listed.
     """
-    found = Merged()
-    held: dict[Place, tuple[UnitRecord, Path]] = {}
-    models: dict[str, tuple[str, Path]] = {}
-    clashes: dict[str, None] = {}
-    incomplete: list[str] = []
+    loaded = LoadedRuns()
+    units: dict[tuple[object, ...], tuple[UnitRecord, Path]] = {}
+    weights: dict[str, tuple[str, Path]] = {}
+    conflicts: dict[str, None] = {}
+    malformed: list[str] = []
     for path in dict.fromkeys(map(Path, folders)):
         run = RunFolder(path)
         if not run.exists():
-            raise StoreError(f"{path}: not a run folder; `f2vbench list runs` shows those there are")
+            raise StoreError(f"{path}: not a run folder; `f2vbench list runs` lists the run folders")
         for record in run.records():
-            lacking = [part for part in _PARTS if part not in record] if isinstance(record, dict) else _PARTS
-            if lacking:
-                incomplete.append(f"{path}: a unit's record lacks {', '.join(lacking)}; run it again in a new folder")
+            missing = _missing_keys(record)
+            if missing:
+                malformed.append(
+                    f"{path}: the record of a unit lacks {', '.join(missing)}; run the unit again in a new folder"
+                )
                 continue
-            _check_model(record, path, models, clashes)
-            place = tuple(record["unit"].values())
-            if place in held:
-                clashes.update(dict.fromkeys(_clash(place, *held[place], record, path)))
+            conflicts.update(dict.fromkeys(_weights_conflicts(record, path, weights)))
+            unit = tuple(record["unit"].values())
+            if unit in units:
+                conflicts.update(dict.fromkeys(_unit_conflicts(unit, *units[unit], record, path)))
                 continue
-            held[place] = record, path
-        found.calls.extend(run.calls())
-        found.notes.extend(run.set_aside)
-        found.costs.extend(run.costs())
-    if incomplete or clashes:
-        raise StoreError([*incomplete, *_shortened(list(clashes))])
-    if not held:
-        nothing = f"{', '.join(map(str, folders))}: no finished unit yet; start or resume it with `f2vbench run`"
-        raise StoreError([nothing, *found.notes] if found.notes else nothing)
-    for record, path in held.values():
-        found.records.append(record)
-        found.sources.append(path)
-    return found
+            units[unit] = record, path
+        loaded.calls.extend(run.calls())
+        loaded.notes.extend(run.set_aside)
+        loaded.costs.extend(run.costs())
+    if malformed or conflicts:
+        raise StoreError([*malformed, *_shortened(list(conflicts))])
+    if not units:
+        empty = f"{', '.join(map(str, folders))}: no completed unit; start or resume the run with `f2vbench run`"
+        raise StoreError([empty, *loaded.notes] if loaded.notes else empty)
+    for record, path in units.values():
+        loaded.records.append(record)
+        loaded.sources.append(path)
+    return loaded
 
 
-def _check_model(record: UnitRecord, path: Path, models: dict[str, tuple[str, Path]], clashes: dict[str, None]) -> None:
-    """One name in a table is one set of weights."""
-    name, weights = record["unit"]["encoder"], record["provenance"].get("weights_sha256")
-    if not weights:
-        return
-    known, there = models.setdefault(name, (weights, path))
-    if known != weights:
-        clashes[
-            f"{there} and {path} both have a model called {name}, with other weights ({known:.12} and {weights:.12}): "
-            "report them apart"
-        ] = None
+def _missing_keys(record: object) -> list[str]:
+    return [key for key in _REQUIRED_KEYS if not isinstance(record, dict) or key not in record]
 
 
-def _clash(place: Place, held: UnitRecord, there: Path, record: UnitRecord, path: Path) -> list[str]:
-    if held["fingerprint"] == record["fingerprint"]:
+def _weights_conflicts(record: UnitRecord, path: Path, weights: dict[str, tuple[str, Path]]) -> list[str]:
+    """Report a model name that stands for two sets of weights; new names are added to ``weights``."""
+    name, sha256 = record["unit"]["encoder"], record["provenance"].get("weights_sha256")
+    if not sha256:
         return []
-    mine, other = held["identity"], record["identity"]
-    differing = [key for key in sorted(mine.keys() | other.keys()) if mine.get(key) != other.get(key)]
-    told = ", ".join(_NAMES.get(key, key) for key in differing) or "settings"
-    where = " · ".join(str(part) for part in place if part is not None)
-    return [f"{there} and {path} both hold {where}, made with other {told}: report them apart"]
+    first_sha256, first_path = weights.setdefault(name, (sha256, path))
+    if first_sha256 == sha256:
+        return []
+    return [
+        f"{first_path} and {path} both contain a model named {name} with different weights ({first_sha256:.12} and "
+        f"{sha256:.12}); report them separately"
+    ]
 
 
-_NAMES = {"data": "data", "task": "task card", "model": "weights", "kind": "kind of model", "adapter": "adapter code"}
+def _unit_conflicts(
+    unit: tuple[object, ...], first: UnitRecord, first_path: Path, second: UnitRecord, second_path: Path
+) -> list[str]:
+    """Report a unit that two folders contain with different fingerprints."""
+    if first["fingerprint"] == second["fingerprint"]:
+        return []
+    identities = dict(first["identity"]), dict(second["identity"])
+    keys = sorted(identities[0].keys() | identities[1].keys())
+    differing = [key for key in keys if identities[0].get(key) != identities[1].get(key)]
+    names = ", ".join(_IDENTITY_NAMES.get(key, key) for key in differing) or "settings"
+    name = " · ".join(str(value) for value in unit if value is not None)
+    return [f"{first_path} and {second_path} both contain {name} with different {names}; report them separately"]
 
 
-def _shortened(clashes: list[str]) -> list[str]:
-    more = len(clashes) - _NAMED_AT_MOST
-    return clashes if more <= 0 else [*clashes[:_NAMED_AT_MOST], f"and {more} more units that clash"]
+def _shortened(conflicts: list[str]) -> list[str]:
+    more = len(conflicts) - _MOST_CONFLICTS
+    return conflicts if more <= 0 else [*conflicts[:_MOST_CONFLICTS], f"and {more} more conflicting units"]

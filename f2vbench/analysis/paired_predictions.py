@@ -1,10 +1,9 @@
-"""What two models said of the same test images at the same seeds, as tests over patients take it."""
+"""Paired results of two models on the same test images, as tests over patients need them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,19 +11,25 @@ from f2vbench.stats.weighted_metrics import METRICS, WeightedMetric, mean_over_c
 from f2vbench.store.record_schema import UnitRecord
 
 Predictions = Callable[[UnitRecord], dict[str, np.ndarray]]
-_OF_PREDICTIONS = ("auroc", "average_precision")
-NO_PATIENTS = "the records don't tell whose images were tested; an older version made them: run again in a new folder"
+"""Loads the arrays that are stored with a record."""
+NO_PATIENTS = (
+    "an older version made the records, which do not name the patient of each test image; run the command again with a "
+    "new out= folder"
+)
+_METRICS_OF_PREDICTIONS = ("auroc", "average_precision")
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Test images of all seeds one below the other.
+class PairedCases:
+    """Test images of all seeds, stacked.
 
     Attributes:
-        first, second: (n, 1 + k) number of the seed, then the image's value or the probabilities of k classes.
-        labels: (n,) or (n, k) of 0 and 1; None where the two hold values of images, which are averaged.
-        patients: (n,) whose image each is.
-        metric: of one seed's images.
+        first: (n, 1 + k) results of the first model: the index of the seed, then the value of the image or the
+            probabilities of k classes.
+        second: (n, 1 + k) results of the second model.
+        labels: (n,) or (n, k) labels of 0 and 1; None where the results are values of images, which are averaged.
+        patients: (n,) patient of each image.
+        metric: Metric of the images of one seed.
     """
 
     first: np.ndarray
@@ -33,83 +38,96 @@ class Cases:
     patients: np.ndarray
     metric: WeightedMetric
 
-    def by_seed(self) -> list[np.ndarray]:
-        """Rows of each seed."""
+    def rows_by_seed(self) -> list[np.ndarray]:
+        """Row indices of each seed."""
         return [np.flatnonzero(self.first[:, 0] == seed) for seed in np.unique(self.first[:, 0])]
 
 
-def value_of(record: UnitRecord, metric: str) -> Any:
-    """A unit's value, or None."""
+def metric_value(record: UnitRecord, metric: str) -> float | None:
+    """Value of a metric of a unit, or None where it is missing."""
     return record["result"]["metrics"].get(metric)
 
 
-def cases_of(
+def pair_cases(
     first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
-) -> Cases | str:
-    """The images of two models' units, seed by seed; or why the metric can't be made from what is stored of them.
+) -> PairedCases | str:
+    """Pair the test images of two models seed by seed.
 
     Args:
-        predictions: reads the stored arrays of a record, for metrics that are no mean over images.
+        first: Records of the first model, by seed.
+        second: Records of the second model at the same seeds.
+        metric: Name of the metric; both models have a value of it at every seed.
+        predictions: Loads the stored arrays of a record, for metrics that are not a mean over images.
+
+    Returns:
+        The paired cases, or the reason why the metric cannot be computed from the stored results.
     """
     if any("patients" not in record["result"]["episode"] for record in (*first, *second)):
         return NO_PATIENTS
     if any(
         a["result"]["episode"]["test"] != b["result"]["episode"]["test"] for a, b in zip(first, second, strict=True)
     ):
-        return "the two were tested on different images"
-    found = _by_image(first, second, metric) or _by_prediction(first, second, metric, predictions)
-    return found or "this metric is not a mean over images, and not made from stored predictions"
+        return "the two models were tested on different images"
+    cases = _cases_of_images(first, second, metric) or _cases_of_predictions(first, second, metric, predictions)
+    return cases or "this metric is not a mean over images and cannot be computed from stored predictions"
 
 
-def _by_image(first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str) -> Cases | None:
-    """Values of the single images, where their mean is the unit's value."""
+def _cases_of_images(first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str) -> PairedCases | None:
+    """Values of single images, where their mean is the value of the unit."""
     rows: list[tuple[int, float, float, str]] = []
-    for number, (one, other) in enumerate(zip(first, second, strict=True)):
-        held = [record["result"]["per_image"] for record in (one, other)]
-        images = [image for image in held[0] if image in held[1]]
-        values = [[side[image].get(metric) for image in images] for side in held]
-        known = [[value for value in side if value is not None] for side in values]
-        if not images or known != values:
-            return None
-        for record, side in zip((one, other), known, strict=True):
-            if abs(float(np.mean(side)) - value_of(record, metric)) > 1e-9 * max(1.0, abs(float(np.mean(side)))):
+    for seed, pair in enumerate(zip(first, second, strict=True)):
+        per_image = [record["result"]["per_image"] for record in pair]
+        images = [image for image in per_image[0] if image in per_image[1]]
+        sides: list[list[float]] = []
+        for record, values_of in zip(pair, per_image, strict=True):
+            values = [value for image in images if (value := values_of[image].get(metric)) is not None]
+            if not values or len(values) < len(images) or not _is_close(float(np.mean(values)), record, metric):
                 return None
-        patient_of = _patient_of(one)
-        rows += [(number, *pair, patient_of[image]) for image, *pair in zip(images, *values, strict=True)]
-    seed, a, b, patients = zip(*rows, strict=True)
-    stacked, others = (np.column_stack([seed, side]) for side in (a, b))
-    return Cases(stacked, others, None, np.array(patients), METRICS["mean"])
+            sides.append(values)
+        patients = _patient_of_image(pair[0])
+        rows += [(seed, a, b, patients[image]) for image, a, b in zip(images, *sides, strict=True)]
+    seeds, a, b, patient_ids = zip(*rows, strict=True)
+    stacked = [np.column_stack([seeds, side]) for side in (a, b)]
+    return PairedCases(stacked[0], stacked[1], None, np.array(patient_ids), METRICS["mean"])
 
 
-def _by_prediction(
+def _is_close(mean: float, record: UnitRecord, metric: str) -> bool:
+    value = metric_value(record, metric)
+    return value is not None and abs(mean - value) <= 1e-9 * max(1.0, abs(mean))
+
+
+def _cases_of_predictions(
     first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
-) -> Cases | None:
-    """Stored probabilities and labels of the test images, where the metric made from them is the unit's value."""
-    if metric not in _OF_PREDICTIONS:
+) -> PairedCases | None:
+    """Stored probabilities and labels, where the metric computed from them is the value of the unit."""
+    if metric not in _METRICS_OF_PREDICTIONS:
         return None
     sides: list[list[np.ndarray]] = [[], []]
     labels, patients = [], []
-    for number, pair in enumerate(zip(first, second, strict=True)):
+    for seed, pair in enumerate(zip(first, second, strict=True)):
         for record, side in zip(pair, sides, strict=True):
             result = record["result"]
-            if "predictions" not in result or result.get("images") != result["episode"]["test"]:
+            value = metric_value(record, metric)
+            if value is None or "predictions" not in result or result.get("images") != result["episode"]["test"]:
                 return None
-            held = predictions(record)
-            scores, targets = held["probabilities"], held["targets"].astype(int)
+            arrays = predictions(record)
+            scores, targets = arrays["probabilities"], arrays["targets"].astype(int)
             if result["label_kind"] == "binary":
                 scores, targets = scores[:, 1:], targets[:, 1:]
-            how = METRICS[metric] if scores.shape[1] == 1 else mean_over_classes(metric)
-            shaped = (scores[:, 0], targets[:, 0]) if scores.shape[1] == 1 else (scores, targets)
-            value = float(how.prepare(*shaped)(np.ones((1, len(scores))))[0])
-            if not abs(value - value_of(record, metric)) < 1e-6:
+            one_class = scores.shape[1] == 1
+            weighted = METRICS[metric] if one_class else mean_over_classes(metric)
+            inputs = (scores[:, 0], targets[:, 0]) if one_class else (scores, targets)
+            computed = float(weighted.prepare(*inputs)(np.ones((1, len(scores))))[0])
+            if not abs(computed - value) < 1e-6:
                 return None
-            side.append(np.column_stack([np.full(len(scores), number), scores]))
-        labels.append(shaped[1])
-        patients += [_patient_of(pair[0])[image] for image in pair[0]["result"]["images"]]
-    a, b = (np.concatenate(side) for side in sides)
-    return Cases(a, b, np.concatenate(labels), np.array(patients), how)
+            side.append(np.column_stack([np.full(len(scores), seed), scores]))
+        labels.append(inputs[1])
+        patient_of = _patient_of_image(pair[0])
+        patients += [patient_of[image] for image in pair[0]["result"]["images"]]
+    stacked = [np.concatenate(side) for side in sides]
+    return PairedCases(stacked[0], stacked[1], np.concatenate(labels), np.array(patients), weighted)
 
 
-def _patient_of(record: UnitRecord) -> dict[str, str]:
+def _patient_of_image(record: UnitRecord) -> dict[str, str]:
     episode = record["result"]["episode"]
     return dict(zip(episode["test"], episode["patients"], strict=True))

@@ -1,257 +1,301 @@
-"""Two models at one place, tested: over seeds as in the papers, with overlap of splits corrected, and over patients."""
+"""Significance tests of two models at one condition: over seeds, as in the papers, and over test patients."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from f2vbench.analysis.paired_predictions import NO_PATIENTS, Cases, Predictions, cases_of, value_of
+from f2vbench.analysis.frames import Condition
+from f2vbench.analysis.paired_predictions import NO_PATIENTS, PairedCases, Predictions, metric_value, pair_cases
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
     CORRECTED_T,
     DELONG_SEEDS,
+    HEDGES_G,
+    HEDGES_G_Z,
     PAIRED_PERMUTATION,
     PAIRED_T,
     SIGNED_RANK,
     WELCH_T,
+    Method,
 )
 from f2vbench.stats.delong import delong_test_over_seeds
 from f2vbench.stats.effect_sizes import hedges_g, hedges_g_z
 from f2vbench.stats.multiple_testing import run_with_adaptive_replicates
 from f2vbench.stats.permutation import paired_permutation_test
-from f2vbench.stats.procedure import Procedure
+from f2vbench.stats.procedure import SeedTest
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationSource, sampling_unit
 from f2vbench.stats.signed_rank import wilcoxon_test
 from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
 from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
+TestName = Literal["paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
-_NOTHING_SHARED = "no seed in common"
-_NO_VALUE = "no seed at which both have a value"
+
+
+class PairKey(NamedTuple):
+    """Two models at one condition in one metric."""
+
+    condition: Condition
+    metric: str
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
-class Tests:
-    """The tests of one comparison.
+class PairTests:
+    """Test results of one pair of models.
 
     Attributes:
-        seeds: the t-test of the procedure, over seeds.
-        splits: Nadeau and Bengio's, for seeds that are splits of the same images.
-        patients: paired bootstrap over test patients.
-        further: the same by other tests.
+        tests: Result of each test: the ``paired`` and ``welch`` t-tests over seeds, the ``corrected`` resampled t-test
+            for seeds that are overlapping splits, the paired ``bootstrap`` over test patients, ``wilcoxon`` signed
+            ranks over seeds, ``delong`` for binary AUROC, and the paired ``permutation`` test over test patients.
+        effect_size: Hedges' g_z of the paired differences, or Hedges' g with Welch's test.
     """
 
-    seeds: Comparison
-    splits: Comparison
-    patients: Comparison
-    further: Further
+    tests: Mapping[TestName, Comparison]
+    effect_size: Estimate
 
 
-def what_varies(records: Iterable[UnitRecord], protocol: str) -> Variation:
-    """What is another from seed to seed, as the episodes tell."""
-    episodes = [record["result"]["episode"] for record in records]
-    varies: list[VariationSource] = []
-    if len({tuple(episode["test"]) for episode in episodes}) > 1:
-        varies.append("split")
-    if len({tuple(episode["support"]) for episode in episodes}) > 1:
-        varies.append("episode")
-    if protocol not in _TRAINING_FREE or not varies:
-        varies.append("head seed")
-    return tuple(varies)
-
-
-def tests_of(
-    first: Mapping[int, UnitRecord],
-    second: Mapping[int, UnitRecord],
-    metric: str,
-    protocol: str,
-    predictions: Predictions,
-    replicates: int,
-    procedure: Procedure,
-) -> Tests:
-    """All tests of two models, whose records are given by seed; what can't be had has a reason in place of its p.
+class PairTester:
+    """Tests pairs of models, and keeps every result, so that no test is computed twice.
 
     Args:
-        predictions: reads the stored arrays of a record, for metrics that are no mean over images.
-        replicates: of the bootstrap and of the permutation test, where the verdict may hang on them.
+        records: Records of all units.
+        predictions: Loads the stored arrays of a record, for metrics that are not a mean over images.
     """
-    varies = what_varies([*first.values(), *second.values()], protocol)
-    valued = [[seed for seed in sorted(side) if value_of(side[seed], metric) is not None] for side in (first, second)]
-    seeds = [seed for seed in valued[0] if seed in valued[1]]
-    sides = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
-    reason = "" if seeds else _NO_VALUE if first.keys() & second.keys() else _NOTHING_SHARED
-    cases = cases_of(*sides, metric, predictions) if seeds else reason
-    a, b = ([value_of(record, metric) for record in side] for side in sides)
-    everything = [
-        [value_of(side[seed], metric) for seed in own] for side, own in zip((first, second), valued, strict=True)
-    ]
-    further = further_tests(
-        (a, b), (everything[0], everything[1]), cases, metric, varies, reason, procedure, replicates
-    )
-    return Tests(
-        further.paired if procedure.test == "paired" else further.welch,
-        _corrected(a, b, sides[0], varies, further.paired),
-        run_with_adaptive_replicates(lambda count: _over_patients(cases, further.paired, count), replicates),
-        further,
-    )
+
+    def __init__(self, records: Iterable[UnitRecord], predictions: Predictions):
+        self._predictions = predictions
+        self._units: dict[tuple[Condition, str], dict[int, UnitRecord]] = {}
+        for record in records:
+            key = Condition.from_record(record), record["unit"]["encoder"]
+            self._units.setdefault(key, {})[record["unit"]["seed"]] = record
+        self._results: dict[tuple[PairKey, TestName, int], Comparison] = {}
+        self._effect_sizes: dict[tuple[PairKey, SeedTest], Estimate] = {}
+
+    def run(self, key: PairKey, replicates: int, seed_test: SeedTest) -> PairTests:
+        """Run all tests of one pair of models.
+
+        Args:
+            key: The models, the condition and the metric.
+            replicates: Replicates of the bootstrap and of the permutation test where 2,000 may not suffice.
+            seed_test: t-test over seeds that the effect size belongs to.
+
+        Returns:
+            Test results; a test that is impossible has a reason in place of its p-value.
+        """
+        pair = UnitPair(
+            self._units[key.condition, key.first],
+            self._units[key.condition, key.second],
+            key.metric,
+            key.condition.protocol,
+            self._predictions,
+        )
+        fixed: dict[TestName, Callable[[], Comparison]] = {
+            "paired": pair.paired_t,
+            "welch": pair.welch_t,
+            "corrected": pair.corrected_t,
+            "wilcoxon": pair.wilcoxon,
+            "delong": pair.delong,
+        }
+        resampled: dict[TestName, Callable[[int], Comparison]] = {
+            "bootstrap": pair.bootstrap,
+            "permutation": pair.permutation,
+        }
+        tests = {name: self._once(key, name, 0, test) for name, test in fixed.items()}
+        for name, test in resampled.items():
+            tests[name] = run_with_adaptive_replicates(partial(self._resample, key, name, test), replicates)
+        if (key, seed_test) not in self._effect_sizes:
+            self._effect_sizes[key, seed_test] = pair.effect_size(seed_test)
+        return PairTests(tests, self._effect_sizes[key, seed_test])
+
+    def _resample(self, key: PairKey, name: TestName, test: Callable[[int], Comparison], replicates: int) -> Comparison:
+        return self._once(key, name, replicates, partial(test, replicates))
+
+    def _once(self, key: PairKey, name: TestName, replicates: int, test: Callable[[], Comparison]) -> Comparison:
+        if (key, name, replicates) not in self._results:
+            self._results[key, name, replicates] = test()
+        return self._results[key, name, replicates]
 
 
-def _corrected(
-    a: Sequence[float],
-    b: Sequence[float],
-    records: Sequence[UnitRecord],
-    varies: Variation,
-    paired: Comparison,
-) -> Comparison:
-    """Nadeau and Bengio's test; the size of a split is counted in patients."""
-    none = replace(
-        paired, method=CORRECTED_T, unit="splits", statistic=None, p=None, low=None, high=None, required=None
-    )
-    if not records:
-        return none
-    if "split" not in varies:
-        why = "every seed is tested on the same images, so there are no splits whose overlap could be corrected for"
-        return replace(none, reason=why)
-    episodes = [record["result"]["episode"] for record in records]
-    if any("patients_in_all" not in episode for episode in episodes):
-        return replace(none, reason=NO_PATIENTS)
-    test = round(float(np.mean([len(set(episode["patients"])) for episode in episodes])))
-    others = episodes[0]["patients_in_all"] - test
-    if others < 1:
-        return replace(none, reason="every patient is tested: there is no other part")
-    return corrected_resampled_t_test(a, b, train=others, test=test, variation=varies)
+class UnitPair:
+    """Units of two models at one condition, to be tested in one metric.
 
+    Args:
+        first: Record of the first model by seed.
+        second: Record of the second model by seed.
+        metric: Name of the metric.
+        protocol: Protocol of the condition.
+        predictions: Loads the stored arrays of a record, for metrics that are not a mean over images.
+    """
 
-def _over_patients(cases: Cases | str, paired: Comparison, replicates: int) -> Comparison:
-    """Patients drawn with all their images at all seeds; what is resampled is the mean over seeds that tables show."""
-    if isinstance(cases, str):
-        return Comparison(
-            method=BOOTSTRAP_PERCENTILE,
-            variation=("test patients",),
-            n=0,
-            unit="patients",
+    def __init__(
+        self,
+        first: Mapping[int, UnitRecord],
+        second: Mapping[int, UnitRecord],
+        metric: str,
+        protocol: str,
+        predictions: Predictions,
+    ):
+        self._first, self._second = first, second
+        self._metric, self._predictions = metric, predictions
+        self._variation = seed_variation([*first.values(), *second.values()], protocol)
+        values = [_values_by_seed(side, metric) for side in (first, second)]
+        self._all_values = [list(side.values()) for side in values]
+        self._seeds = [seed for seed in values[0] if seed in values[1]]
+        self._shared_values = [[side[seed] for seed in self._seeds] for side in values]
+
+    @cached_property
+    def cases(self) -> PairedCases | str:
+        """Paired test images of the shared seeds, or the reason why there are none."""
+        if not self._seeds:
+            return self._no_shared_seed
+        sides = [[side[seed] for seed in self._seeds] for side in (self._first, self._second)]
+        return pair_cases(sides[0], sides[1], self._metric, self._predictions)
+
+    def paired_t(self) -> Comparison:
+        """Paired t-test over the shared seeds, as in the papers."""
+        if not self._seeds:
+            return self._no_seed_test(PAIRED_T, self._no_shared_seed)
+        return paired_t_test(*self._shared_values, variation=self._variation)
+
+    def welch_t(self) -> Comparison:
+        """Welch's t-test over all seeds of each model."""
+        if not all(self._all_values):
+            return self._no_seed_test(WELCH_T, "one of the models has no value at any seed")
+        return welch_t_test(*self._all_values, variation=self._variation)
+
+    def wilcoxon(self) -> Comparison:
+        """Wilcoxon's signed-rank test over the shared seeds."""
+        if not self._seeds:
+            return self._no_seed_test(SIGNED_RANK, self._no_shared_seed)
+        return wilcoxon_test(*self._shared_values, variation=self._variation)
+
+    def corrected_t(self) -> Comparison:
+        """Corrected resampled t-test of Nadeau and Bengio; the sizes of a split are counted in patients."""
+        paired = self.paired_t()
+        none = Comparison(
+            method=CORRECTED_T,
+            variation=self._variation,
+            n=paired.n,
+            unit="splits",
             difference=paired.difference,
-            reason=cases,
+            reason=paired.reason,
         )
-    return paired_bootstrap(
-        cases.first,
-        cases.second,
-        cases.labels,
-        metric=mean_over_seeds(cases.metric),
-        patients=cases.patients,
-        replicates=replicates,
-    )
+        if not self._seeds:
+            return none
+        if "split" not in self._variation:
+            reason = "all seeds are tested on the same images, so there is no overlap of splits to correct for"
+            return replace(none, reason=reason)
+        episodes = [self._first[seed]["result"]["episode"] for seed in self._seeds]
+        if any("patients_in_all" not in episode for episode in episodes):
+            return replace(none, reason=NO_PATIENTS)
+        test = round(float(np.mean([len(set(episode["patients"])) for episode in episodes])))
+        train = episodes[0]["patients_in_all"] - test
+        if train < 1:
+            return replace(none, reason="all patients are test patients, so there is no training set")
+        return corrected_resampled_t_test(*self._shared_values, train=train, test=test, variation=self._variation)
+
+    def bootstrap(self, replicates: int) -> Comparison:
+        """Paired bootstrap over test patients of the mean over seeds; a patient is drawn with all images and seeds."""
+        cases = self.cases
+        if isinstance(cases, str):
+            none = self._no_patient_test(BOOTSTRAP_PERCENTILE, cases)
+            return replace(none, difference=self.paired_t().difference)
+        return paired_bootstrap(
+            cases.first,
+            cases.second,
+            cases.labels,
+            metric=mean_over_seeds(cases.metric),
+            patients=cases.patients,
+            replicates=replicates,
+        )
+
+    def permutation(self, replicates: int) -> Comparison:
+        """Paired permutation test over test patients, of the mean over seeds."""
+        if isinstance(self.cases, str):
+            return self._no_patient_test(PAIRED_PERMUTATION, self.cases)
+        return permute_cases(self.cases, replicates)
+
+    def delong(self) -> Comparison:
+        """DeLong's test over test patients, where the metric is a binary AUROC of stored probabilities."""
+        cases = self.cases
+        if self._metric != "auroc":
+            return self._no_patient_test(DELONG_SEEDS, "DeLong's test applies to AUROC only")
+        if isinstance(cases, str):
+            return self._no_patient_test(DELONG_SEEDS, cases)
+        if cases.labels is None:
+            reason = "this AUROC is a mean over images, each over its own pixels; DeLong's test needs independent cases"
+            return self._no_patient_test(DELONG_SEEDS, reason)
+        if cases.labels.ndim > 1:
+            reason = "this AUROC is a mean over classes; DeLong's test applies to one class"
+            return self._no_patient_test(DELONG_SEEDS, reason)
+        seeds = cases.rows_by_seed()
+        first, second = ([side[rows, 1] for rows in seeds] for side in (cases.first, cases.second))
+        labels, patients = ([values[rows] for rows in seeds] for values in (cases.labels, cases.patients))
+        return delong_test_over_seeds(first, second, labels, patients=patients)
+
+    def effect_size(self, seed_test: SeedTest) -> Estimate:
+        """Hedges' g_z of the paired differences for the paired t-test, Hedges' g for Welch's test."""
+        paired = seed_test == "paired"
+        a, b = self._shared_values if paired else self._all_values
+        if a and b:
+            return (hedges_g_z if paired else hedges_g)(a, b, variation=self._variation)
+        test = self.paired_t() if paired else self.welch_t()
+        return Estimate(
+            method=HEDGES_G_Z if paired else HEDGES_G,
+            variation=self._variation,
+            n=0,
+            unit=test.unit,
+            value=None,
+            reason=test.reason,
+        )
+
+    @property
+    def _no_shared_seed(self) -> str:
+        both = self._first.keys() & self._second.keys()
+        return "no seed at which both models have a value" if both else "no seed in common"
+
+    def _no_seed_test(self, method: Method, reason: str) -> Comparison:
+        unit = sampling_unit(self._variation)
+        return Comparison(method=method, variation=self._variation, n=0, unit=unit, difference=None, reason=reason)
+
+    def _no_patient_test(self, method: Method, reason: str) -> Comparison:
+        variation: Variation = ("test patients",)
+        return Comparison(method=method, variation=variation, n=0, unit="patients", difference=None, reason=reason)
 
 
-_NO_VALUE = "no seed at which it has a value"
+def seed_variation(records: Iterable[UnitRecord], protocol: str) -> Variation:
+    """What differs between seeds, according to the episodes: split, support images, seed of the head."""
+    episodes = [record["result"]["episode"] for record in records]
+    sources: list[VariationSource] = []
+    if len({tuple(episode["test"]) for episode in episodes}) > 1:
+        sources.append("split")
+    if len({tuple(episode["support"]) for episode in episodes}) > 1:
+        sources.append("episode")
+    if protocol not in _TRAINING_FREE or not sources:
+        sources.append("head seed")
+    return tuple(sources)
 
 
-@dataclass(frozen=True)
-class Further:
-    """Tests beside the three that decide.
+def permute_cases(cases: PairedCases, replicates: int) -> Comparison:
+    """Paired permutation test over patients, of the mean over seeds.
 
-    Attributes:
-        paired, welch: t-tests over seeds, over the shared ones and over all of each.
-        wilcoxon: signed ranks over shared seeds.
-        delong: of means over seeds of binary AUROC, over test patients.
-        swap: permutation of the two models by test patient.
-        effect: Hedges' g_z of the paired differences; with Welch's test Hedges' g.
+    Scores of different seeds come from different heads and have no common scale, so metrics that depend on ranks alone
+    are permuted by the ranks within each seed.
     """
-
-    paired: Comparison
-    welch: Comparison
-    wilcoxon: Comparison
-    delong: Comparison
-    swap: Comparison
-    effect: Estimate
-
-
-def further_tests(
-    shared: tuple[Sequence[float], Sequence[float]],
-    all_seeds: tuple[Sequence[float], Sequence[float]],
-    cases: Cases | str,
-    metric: str,
-    varies: Variation,
-    reason: str,
-    procedure: Procedure,
-    replicates: int,
-) -> Further:
-    """Every other test of two models at one place.
-
-    Args:
-        shared: values of both at the seeds at which both have one.
-        all_seeds: values of each at the seeds at which it has one.
-        cases: their test images at the shared seeds, or why there are none.
-        reason: why no seed is shared, where none is.
-        replicates: of the permutation test, where its verdict may hang on them.
-    """
-    paired = paired_over_seeds(*shared, varies, reason)
-    welch = welch_over_seeds(*all_seeds, varies)
-    ranks = wilcoxon_test(*shared, variation=varies) if paired.n else replace(paired, method=SIGNED_RANK)
-    a, b = shared if procedure.test == "paired" else all_seeds
-    size = hedges_g_z if procedure.test == "paired" else hedges_g
-    base = paired if procedure.test == "paired" else welch
-    if a and b:
-        effect = size(a, b, variation=varies)
-    else:
-        effect = Estimate(
-            method=procedure.effect_size, variation=varies, n=0, unit=base.unit, value=None, reason=base.reason
-        )
-    swap = run_with_adaptive_replicates(lambda count: swapped(cases, count), replicates)
-    return Further(paired, welch, ranks, _delong(cases, metric), swap, effect)
-
-
-def paired_over_seeds(a: Sequence[float], b: Sequence[float], varies: Variation, reason: str = "") -> Comparison:
-    """The papers' test; without a shared seed its reason."""
-    if a:
-        return paired_t_test(a, b, variation=varies)
-    return Comparison(
-        method=PAIRED_T, variation=varies, n=0, unit=sampling_unit(varies), difference=None, reason=reason
-    )
-
-
-def welch_over_seeds(a: Sequence[float], b: Sequence[float], varies: Variation) -> Comparison:
-    """Welch's test of all seeds of each."""
-    if a and b:
-        return welch_t_test(a, b, variation=varies)
-    return Comparison(
-        method=WELCH_T, variation=varies, n=0, unit=sampling_unit(varies), difference=None, reason=_NO_VALUE
-    )
-
-
-def _delong(cases: Cases | str, metric: str) -> Comparison:
-    """DeLong's test where the metric is AUROC of two classes, made from stored probabilities."""
-    none = Comparison(method=DELONG_SEEDS, variation=("test patients",), n=0, unit="patients", difference=None)
-    if metric != "auroc":
-        return replace(none, reason="DeLong's test is of AUROC")
-    if isinstance(cases, str):
-        return replace(none, reason=cases)
-    if cases.labels is None:
-        why = "this AUROC is a mean over images, each of its own pixels; DeLong's test is of independent cases"
-        return replace(none, reason=why)
-    if cases.labels.ndim > 1:
-        return replace(none, reason="this AUROC is a mean over classes; DeLong's test is of one")
-    seeds = cases.by_seed()
-    first, second = ([side[rows, 1] for rows in seeds] for side in (cases.first, cases.second))
-    labels, patients = ([held[rows] for rows in seeds] for held in (cases.labels, cases.patients))
-    return delong_test_over_seeds(first, second, labels, patients=patients)
-
-
-def swapped(cases: Cases | str, replicates: int) -> Comparison:
-    """The two models swapped patient by patient, of the mean over seeds that tables show."""
-    if isinstance(cases, str):
-        return Comparison(
-            method=PAIRED_PERMUTATION, variation=("test patients",), n=0, unit="patients", difference=None, reason=cases
-        )
     first, second = cases.first, cases.second
     if cases.metric.rank_based:
-        # A seed's heads have a scale of their own, so models can only be swapped by their ranks within a seed.
-        first, second = (_ranked(side, cases.by_seed()) for side in (first, second))
+        first, second = (_ranks_by_seed(side, cases.rows_by_seed()) for side in (first, second))
     return paired_permutation_test(
         first,
         second,
@@ -262,9 +306,14 @@ def swapped(cases: Cases | str, replicates: int) -> Comparison:
     )
 
 
-def _ranked(side: np.ndarray, seeds: Sequence[np.ndarray]) -> np.ndarray:
-    """Ranks within each seed in place of the scores."""
-    ranked = side.astype(np.float64)
+def _ranks_by_seed(scores: NDArray[np.float64], seeds: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    ranked = scores.astype(np.float64)
     for rows in seeds:
-        ranked[rows, 1:] = rankdata(side[rows, 1:], axis=0)
+        ranked[rows, 1:] = rankdata(scores[rows, 1:], axis=0)
     return ranked
+
+
+def _values_by_seed(records: Mapping[int, UnitRecord], metric: str) -> dict[int, float]:
+    """Values of a metric by seed, in the order of seeds, without missing values."""
+    values = {seed: metric_value(records[seed], metric) for seed in sorted(records)}
+    return {seed: value for seed, value in values.items() if value is not None}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from f2vbench.analysis.frames import PLACE
+from f2vbench.analysis.frames import CONDITION
 
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Metrics that figures and ranks show for a task family, the main one first."""
@@ -33,5 +33,5 @@ def compute_task_scores(frame: pd.DataFrame, families: Mapping[str, str], encode
     tasks = rows.groupby("encoder").task.nunique()
     complete = [name for name in encoders if tasks.get(name) == rows.task.nunique()]
     rows = rows[rows.encoder.isin(complete)]
-    table = rows.pivot_table(index=PLACE, columns="encoder", values="value", dropna=False)
+    table = rows.pivot_table(index=CONDITION, columns="encoder", values="value", dropna=False)
     return table.dropna().groupby(level="task").mean().reindex(columns=complete)

@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written as: sentences, tables, methods, provenance and warnings."""
+"""Content of a report, independent of its file format: sentences, tables, methods, provenance, limitations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.comparisons import Compared, as_frame, pairs_that_matter
+from f2vbench.analysis.comparisons import ModelComparison, comparisons_frame, select_key_pairs
+from f2vbench.analysis.frames import Condition
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.report.tables.attention import attention_table
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
-from f2vbench.report.tables.paper_tables import NAMED, named_table, tasks_of
+from f2vbench.report.tables.paper_tables import PAPER_TABLES, make_paper_table, tasks_of_table
 from f2vbench.report.tables.provenance import provenance_tables
-from f2vbench.report.tables.ranks import AcrossTasks, across_tasks
-from f2vbench.report.tables.results import place_tables
+from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
+from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
-from f2vbench.report.text.cautions import cautions, remarks
-from f2vbench.report.text.methods import methods_text, title_of
-from f2vbench.report.text.summary import Told, overview, told_places, verdict_sentence
-from f2vbench.report.text.wording import Names
+from f2vbench.report.text.limitations import further_notes, limitations
+from f2vbench.report.text.methods import methods_text, task_title
+from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
+from f2vbench.report.text.wording import TaskNames
 from f2vbench.report.writers.rendered_table import RenderedTable
 from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.text import plural
@@ -30,36 +31,48 @@ from f2vbench.utils.text import plural
 if TYPE_CHECKING:
     from f2vbench.results import Results
 
-_AS_IN_THE_PAPERS = Procedure()
+_DEFAULT_PROCEDURE = Procedure()
 
 
 @dataclass(frozen=True)
-class Content:
-    """A report's parts, in the order a reader meets them.
+class ReportContent:
+    """Parts of a report, in reading order.
 
     Attributes:
-        summary: of `Results.summary`, and ``comparison``, a row each: the same numbers as tidy frames.
-        places: a table a task and protocol.
-        comparisons: the tests that decide, and the same by other tests; none where nothing was compared.
-        verdicts: a sentence a comparison.
-        across: ranks of models over tasks.
-        attention: of fusions, where there are some.
-        named: name → the papers' tables that there are results for.
+        title: Title of the report.
+        about: Numbers of units, models and seeds.
+        overview: In how many conditions the best model is significantly better than the second.
+        summaries: Sentences on each condition.
+        limitations: What a reader must know before using the results.
+        notes: Chance levels and further notes.
+        conditions: One table per task and protocol.
+        comparisons: Tables of the deciding tests and of further tests; empty where nothing was compared.
+        comparison_sentences: One sentence or more per comparison.
+        ranks: Ranks of the models across tasks.
+        attention: Weights of the soft-attention fusions, where there are any.
+        retrieval: Tables of retrieval tasks.
+        paper_tables: The papers' tables that these results have values for, by name.
+        cost: Encoding and training costs, where there are results with labels.
+        methods: Paragraphs of the methods section.
+        provenance: Tables of models, data and software.
+        summary: Data frame of `Results.summary`.
+        comparison: Data frame with one row per comparison.
+        procedure: t-test over seeds and adjustment of p-values.
     """
 
     title: str
     about: str
     overview: str
-    told: list[Told]
-    warnings: list[str]
+    summaries: list[ConditionSummary]
+    limitations: list[str]
     notes: list[str]
-    places: list[Table]
+    conditions: list[Table]
     comparisons: list[Table]
-    verdicts: list[str]
-    across: AcrossTasks
+    comparison_sentences: list[str]
+    ranks: RanksAcrossTasks
     attention: Table | None
     retrieval: list[Table]
-    named: dict[str, Table]
+    paper_tables: dict[str, Table]
     cost: Table | None
     methods: list[str]
     provenance: list[Table]
@@ -68,112 +81,141 @@ class Content:
     procedure: Procedure
 
     @property
+    def significance_note(self) -> str:
+        """Definition of significance in the summary."""
+        method = self.procedure.adjustment_method.name
+        return (
+            "Significant: the best model is better than the second-best model both over seeds and over test patients, "
+            f"each at p < 0.05 after adjustment by the method of {method} over all comparisons of this report. All "
+            "p-values in the sentences are adjusted unless stated otherwise."
+        )
+
+    @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        others = [table for table in (self.across.table, self.attention) if table is not None]
+        optional = [table for table in (self.ranks.table, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
-        return [*self.places, *self.comparisons, *others, *self.retrieval, *self.named.values(), *cost]
+        return [*self.conditions, *self.comparisons, *optional, *self.retrieval, *self.paper_tables.values(), *cost]
 
 
-def content(
+def report_content(
     results: Results,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
-    procedure: Procedure = _AS_IN_THE_PAPERS,
-) -> Content:
-    """Everything that a report of these results says.
+    procedure: Procedure = _DEFAULT_PROCEDURE,
+) -> ReportContent:
+    """Compute the content of a report.
 
     Args:
-        metrics: those of the tables; by default the main ones of each task's family.
-        reference: a model that is compared with the best other everywhere, beside the comparisons always made.
-        procedure: which t-test is made over seeds, and how p-values are adjusted.
+        results: Results to report.
+        metrics: Names of the metrics in tables; by default the main ones of each task.
+        reference: Reference model, compared with the best other model at each condition in addition to the comparisons
+            that are always made.
+        procedure: t-test over seeds and adjustment of p-values.
+
+    Returns:
+        All sentences, tables and data frames of the report.
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task)
-    compared = results.comparisons(metrics or by_task, pairs_that_matter(reference), procedure)
-    comparisons = _in_order(compared, summary, by_task)
-    names = _names(results)
-    leading = {task: _first_there(shown, summary, task) for task, shown in by_task.items()}
-    told = told_places(summary, comparisons, leading, names)
+    unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure)
+    comparisons = _sort_comparisons(unsorted, summary, by_task)
+    names = _task_names(results)
+    main_metric = {task: _first_with_values(shown, summary, task) for task, shown in by_task.items()}
+    summaries = summarize_conditions(summary, comparisons, main_metric, names)
     baselines = set(summary.encoder[summary.baseline])
+    sentences = [comparison_sentence(each, names, baselines) for each in comparisons]
     counts = [plural(results.frame.unit.nunique(), "unit"), plural(results.frame.encoder.nunique(), "model")]
-    return Content(
+    return ReportContent(
         title=f"Benchmark of retinal encoders: {', '.join(names.titles.values())}",
         about=", ".join([*counts, plural(results.frame.seed.nunique(), "seed")]),
-        overview=overview(told),
-        told=told,
-        warnings=cautions(results),
-        notes=remarks(results),
-        places=place_tables(summary, by_task, comparisons, names),
+        overview=overview(summaries),
+        summaries=summaries,
+        limitations=limitations(results),
+        notes=further_notes(results),
+        conditions=condition_tables(summary, by_task, comparisons, names),
         comparisons=comparison_tables(comparisons, names, baselines),
-        verdicts=[verdict_sentence(each, names, baselines) for each in comparisons],
-        across=across_tasks(results, names),
+        comparison_sentences=sentences,
+        ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
-        retrieval=retrieval_tables(results.records, reference, names.titles.__getitem__),
-        named={name: table for name in NAMED if (table := _named(results, name, comparisons, procedure)) is not None},
+        retrieval=retrieval_tables(results, reference, names.titles),
+        paper_tables={
+            name: table
+            for name in PAPER_TABLES
+            if (table := _paper_table(results, name, comparisons, procedure)) is not None
+        },
         cost=cost_table(results.cost, names, results.lower_is_better),
         methods=methods_text(results.records, results.calls, results.families, procedure),
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
-        comparison=_tidy(comparisons, names, baselines),
+        comparison=_comparison_frame(comparisons, sentences),
         procedure=procedure,
     )
 
 
-def table_named(results: Results, name: str) -> RenderedTable:
-    """One of the papers' tables, as ``supp-2``.
+def paper_table(results: Results, name: str) -> RenderedTable:
+    """Make one of the papers' tables.
+
+    Args:
+        results: Results to report.
+        name: Name of a table in `PAPER_TABLES`, such as ``supp-2``.
+
+    Returns:
+        The table.
 
     Raises:
-        StoreError: there is no table of that name, or nothing in these results for it.
+        StoreError: The name is unknown, or these results have no values for the table.
     """
-    if name not in NAMED:
-        raise StoreError(f"there is no table '{name}'{did_you_mean(name, NAMED)}; there are {', '.join(NAMED)}")
-    found = _named(results, name, None, _AS_IN_THE_PAPERS)
-    if found is None:
-        named = NAMED[name]
-        what = f"{' or '.join(named.protocols)} units of {named.family}"
-        about = {True: ", outcomes of the whole body", False: ", diseases of the eye", None: ""}[named.systemic]
-        raise StoreError(f"nothing for {name}, {named.title.lower()}: these results hold no {what}{about}")
-    return RenderedTable.from_table(found)
+    if name not in PAPER_TABLES:
+        hint = did_you_mean(name, PAPER_TABLES)
+        raise StoreError(f"there is no table '{name}'{hint}; available: {', '.join(PAPER_TABLES)}")
+    table = _paper_table(results, name, None, _DEFAULT_PROCEDURE)
+    if table is None:
+        spec = PAPER_TABLES[name]
+        units = f"{' or '.join(spec.protocols)} units of {spec.family}"
+        about = {True: ", systemic outcomes", False: ", eye diseases", None: ""}[spec.systemic]
+        raise StoreError(f"no results for {name}, {spec.title.lower()}: they contain no {units}{about}")
+    return RenderedTable.from_table(table)
 
 
-def _named(results: Results, name: str, comparisons: Sequence[Compared] | None, procedure: Procedure) -> Table | None:
-    """One of the papers' tables; its comparisons are made, and adjusted, for it alone where none are handed over."""
-    named = NAMED[name]
-    there = {(task, metric) for task, metric in zip(results.frame.task, results.frame.metric, strict=True)}
-    tasks = tasks_of(named, results.families, results.calls)
-    wanted = {task: [metric for metric in named.metrics if (task, metric) in there] for task in tasks}
-    if not any(wanted.values()):
+def _paper_table(
+    results: Results, name: str, comparisons: Sequence[ModelComparison] | None, procedure: Procedure
+) -> Table | None:
+    """One of the papers' tables; without ``comparisons``, p-values are adjusted over the table alone."""
+    spec = PAPER_TABLES[name]
+    measured = {(task, metric) for task, metric in zip(results.frame.task, results.frame.metric, strict=True)}
+    tasks = tasks_of_table(spec, results.families, results.calls)
+    metrics = {task: [metric for metric in spec.metrics if (task, metric) in measured] for task in tasks}
+    if not any(metrics.values()):
         return None
-    summary = results.summary(wanted)
-    tested = results.comparisons(wanted, procedure=procedure) if comparisons is None else comparisons
-    return named_table(name, summary, tested, tasks, _names(results), procedure)
+    if comparisons is None:
+        comparisons = results.comparisons(metrics, procedure=procedure)
+    return make_paper_table(name, results.summary(metrics), comparisons, tasks, _task_names(results), procedure)
 
 
-def _names(results: Results) -> Names:
-    return Names({task: title_of(task, results.calls) for task in results.families}, results.families)
+def _task_names(results: Results) -> TaskNames:
+    return TaskNames({task: task_title(task, results.calls) for task in results.families}, results.families)
 
 
-def _tidy(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> pd.DataFrame:
-    """One row a comparison, with the two models, why they are compared, and the verdict as a sentence."""
-    table = as_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
+def _comparison_frame(comparisons: Sequence[ModelComparison], sentences: Sequence[str]) -> pd.DataFrame:
+    """One row per comparison: both models, why they are compared, the tests, and the sentence."""
+    table = comparisons_frame(comparisons).rename(columns={"encoder": "first", "best_other": "second"})
     table.insert(0, "why", ["; ".join(each.roles) for each in comparisons])
-    table["sentence"] = [verdict_sentence(each, names, baselines) for each in comparisons]
+    table["sentence"] = list(sentences)
     return table
 
 
-def _in_order(
-    comparisons: Sequence[Compared], summary: pd.DataFrame, metrics: Mapping[str, Sequence[str]]
-) -> list[Compared]:
-    """Places as the summary has them, and the main metric first."""
-    shots = [None if pd.isna(count) else int(count) for count in summary.shots]
-    places = {
-        place: i for i, place in enumerate(dict.fromkeys(zip(summary.task, summary.protocol, shots, strict=True)))
-    }
-    return sorted(comparisons, key=lambda each: (places[each.place], metrics[each.task].index(each.metric)))
+def _sort_comparisons(
+    comparisons: Sequence[ModelComparison], summary: pd.DataFrame, metrics: Mapping[str, Sequence[str]]
+) -> list[ModelComparison]:
+    """Sort by condition, in the order of the summary, and by metric, the main metric first."""
+    conditions = map(Condition.from_values, summary.task, summary.protocol, summary.shots)
+    order = {condition: rank for rank, condition in enumerate(dict.fromkeys(conditions))}
+    ranks = {task: {metric: rank for rank, metric in enumerate(names)} for task, names in metrics.items()}
+    return sorted(comparisons, key=lambda each: (order[each.condition], ranks[each.condition.task][each.metric]))
 
 
-def _first_there(names: Sequence[str], summary: pd.DataFrame, task: str) -> str:
-    """The first of the metrics that has a value in a task, so that sentences speak of what was measured."""
+def _first_with_values(metrics: Sequence[str], summary: pd.DataFrame, task: str) -> str:
+    """The first metric with a value in a task."""
     valued = set(summary.metric[(summary.task == task) & summary["mean"].notna()])
-    return next((name for name in names if name in valued), names[0])
+    return next((name for name in metrics if name in valued), metrics[0])

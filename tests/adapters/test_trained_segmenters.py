@@ -13,7 +13,7 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.loading import build
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.runner.extraction import encode
+from f2vbench.runner.extraction import encode_squares
 from tests.helpers.eyes import eye
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def stored_maps(encoder):
     """Feature maps as the feature store returns them."""
 
     def read(photo: Photograph) -> list[np.ndarray]:
-        arrays = encode(encoder, "pyramid", photo.square(SIZE)[None], CPU, "float32")[0]
+        arrays = encode_squares(encoder, "pyramid", photo.square(SIZE)[None], CPU, "float32")[0]
         return [array.astype(np.float16) for array in arrays.values()]
 
     return read

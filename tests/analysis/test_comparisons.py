@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from f2vbench import Results
-from f2vbench.analysis.comparisons import pairs_that_matter
-from f2vbench.analysis.paired_predictions import Cases
-from f2vbench.analysis.significance_tests import swapped
+from f2vbench.analysis.comparisons import ModelPair, select_key_pairs
+from f2vbench.analysis.paired_predictions import PairedCases
+from f2vbench.analysis.significance_tests import permute_cases
 from f2vbench.errors import SettingsError
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.delong import delong_test_over_seeds
@@ -32,10 +32,10 @@ def test_the_papers_test_is_scipys_and_the_corrected_one_is_wider_by_the_overlap
     each = by_pair(results)["a", "b"]
     values = results.frame[results.frame.metric == "auroc"].pivot(index="seed", columns="encoder", values="value")
     expected = scipy_stats.ttest_rel(values.a, values.b)
-    assert each.seeds.p == pytest.approx(expected.pvalue)
+    assert each.t_test.p == pytest.approx(expected.pvalue)
     # Half of 20 patients are tested at each seed, so test ÷ train is 1: t shrinks by √((1/5 + 1) ÷ (1/5)).
-    assert each.splits.statistic == pytest.approx(expected.statistic / np.sqrt((1 / 5 + 1) / (1 / 5)))
-    assert each.patients.difference == pytest.approx(each.means[0] - each.means[1])
+    assert each.tests["corrected"].statistic == pytest.approx(expected.statistic / np.sqrt((1 / 5 + 1) / (1 / 5)))
+    assert each.over_patients.difference == pytest.approx(each.means[0] - each.means[1])
 
 
 def test_patients_are_resampled_together_over_all_seeds():
@@ -52,11 +52,11 @@ def test_patients_are_resampled_together_over_all_seeds():
     difference = (values[each.first] - values[each.second]).mean(axis=0)
     # The standard error of a bootstrapped mean is known: population deviation ÷ √n.
     expected = difference.std() / np.sqrt(12)
-    assert (each.patients.high - each.patients.low) / (2 * 1.96) == pytest.approx(expected, rel=0.15)
-    assert each.patients.n == 12
-    assert each.seeds.variation == ("episode", "head seed")
-    assert each.splits.p is None
-    assert "same images" in each.splits.reason
+    assert (each.over_patients.high - each.over_patients.low) / (2 * 1.96) == pytest.approx(expected, rel=0.15)
+    assert each.over_patients.n == 12
+    assert each.t_test.variation == ("episode", "head seed")
+    assert each.tests["corrected"].p is None
+    assert "same images" in each.tests["corrected"].reason
 
 
 def test_two_eyes_of_a_patient_are_drawn_together():
@@ -68,8 +68,9 @@ def test_two_eyes_of_a_patient_are_drawn_together():
         one = {image: {"auroc": float(v)} for image, v in zip(images, values, strict=True)}
         records += [unit_record(name, images=one, patients=[f"p{n // 2}" for n in range(40)])]
     each = next(iter(by_pair(Results(records)).values()))
-    assert each.patients.n == 20
-    assert each.patients.high - each.patients.low == pytest.approx(2 * 1.96 * shared.std() / np.sqrt(20), rel=0.2)
+    assert each.over_patients.n == 20
+    width = each.over_patients.high - each.over_patients.low
+    assert width == pytest.approx(2 * 1.96 * shared.std() / np.sqrt(20), rel=0.2)
 
 
 def test_classification_resamples_stored_probabilities(tmp_path):
@@ -94,10 +95,10 @@ def test_classification_resamples_stored_probabilities(tmp_path):
             run.write(f"{name}-{seed}", record)
     results = Results.load(folder)
     each = by_pair(results)["a", "b"]
-    assert each.patients.n == 60
-    assert each.patients.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
-    assert each.patients.low > 0
-    assert each.patients.verdict() == "better"
+    assert each.over_patients.n == 60
+    assert each.over_patients.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
+    assert each.over_patients.low > 0
+    assert each.over_patients.verdict() == "better"
     held = [run.get_predictions(record["result"]["predictions"]["sha256"]) for record in results.records]
     scores = {
         (record["unit"]["encoder"], record["unit"]["seed"]): predicted["probabilities"][:, 1]
@@ -105,10 +106,10 @@ def test_classification_resamples_stored_probabilities(tmp_path):
     }
     sides = [[scores[name, seed] for seed in (0, 1)] for name in "ab"]
     delong = delong_test_over_seeds(*sides, [truth] * 2, patients=[images] * 2)
-    assert each.further.delong.p == pytest.approx(delong.p, rel=1e-6)
-    assert each.further.delong.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
-    assert each.further.swap.difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
-    assert each.further.swap.p < 0.05
+    assert each.tests["delong"].p == pytest.approx(delong.p, rel=1e-6)
+    assert each.tests["delong"].difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
+    assert each.tests["permutation"].difference == pytest.approx(each.means[0] - each.means[1], abs=1e-6)
+    assert each.tests["permutation"].p < 0.05
     # Heads whose scores lie elsewhere at one seed rank the same images alike, and the swap test must not see it.
     rows = np.repeat([0, 1], 60)
     for offset in (0.0, 5.0):
@@ -116,8 +117,8 @@ def test_classification_resamples_stored_probabilities(tmp_path):
             np.column_stack([rows, np.concatenate([side[0], side[1] + shift])])
             for side, shift in zip(sides, (offset, 0.0), strict=True)
         )
-        shifted = Cases(first, second, np.tile(truth, 2), np.array(images * 2), METRICS["auroc"])
-        assert swapped(shifted, 199).p == pytest.approx(1 / 200)
+        shifted = PairedCases(first, second, np.tile(truth, 2), np.array(images * 2), METRICS["auroc"])
+        assert permute_cases(shifted, 199).p == pytest.approx(1 / 200)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -152,14 +153,14 @@ def test_the_other_tests_are_scipys_and_the_effect_is_hedges():
     each = by_pair(results)["a", "b"]
     values = results.frame[results.frame.metric == "auroc"].pivot(index="seed", columns="encoder", values="value")
     difference = values.a - values.b
-    assert each.further.paired == each.seeds
-    assert each.further.welch.p == pytest.approx(scipy_stats.ttest_ind(values.a, values.b, equal_var=False).pvalue)
-    assert each.further.wilcoxon.p == pytest.approx(scipy_stats.wilcoxon(values.a, values.b).pvalue)
-    assert each.further.wilcoxon.smallest_p == 0.0625
-    assert each.further.effect.value == pytest.approx(difference.mean() / difference.std() * np.sqrt(2 / np.pi))
-    assert "mean over images" in each.further.delong.reason
+    assert each.tests["paired"] == each.t_test
+    assert each.tests["welch"].p == pytest.approx(scipy_stats.ttest_ind(values.a, values.b, equal_var=False).pvalue)
+    assert each.tests["wilcoxon"].p == pytest.approx(scipy_stats.wilcoxon(values.a, values.b).pvalue)
+    assert each.tests["wilcoxon"].smallest_p == 0.0625
+    assert each.effect_size.value == pytest.approx(difference.mean() / difference.std() * np.sqrt(2 / np.pi))
+    assert "mean over images" in each.tests["delong"].reason
     dice = by_pair(results, "dice")["a", "b"]
-    assert dice.further.delong.reason == "DeLong's test is of AUROC"
+    assert dice.tests["delong"].reason == "DeLong's test applies to AUROC only"
 
 
 def test_welchs_test_takes_all_seeds_of_each_and_bh_adjusts_as_statsmodels():
@@ -167,14 +168,14 @@ def test_welchs_test_takes_all_seeds_of_each_and_bh_adjusts_as_statsmodels():
     records = [r for r in records if (r["unit"]["encoder"], r["unit"]["seed"]) != ("b", 0)]
     results = Results(records)
     found = results.comparisons(["auroc", "dice"], procedure=Procedure("welch", "bh"))
-    one = next(each for each in found if (each.shots, each.metric) == (1, "auroc"))
+    one = next(each for each in found if (each.condition.shots, each.metric) == (1, "auroc"))
     frame = results.frame[(results.frame.metric == "auroc") & (results.frame.shots == 1)]
     sides = [frame.value[frame.encoder == name] for name in (one.first, one.second)]
-    assert one.seeds.p == pytest.approx(scipy_stats.ttest_ind(*sides, equal_var=False).pvalue)
-    assert one.seeds.method.name == "Welch's t-test"
-    assert one.further.effect.method.name == "Hedges' g"
-    assert one.further.paired.n == 4
-    for test in ("seeds", "patients"):
+    assert one.t_test.p == pytest.approx(scipy_stats.ttest_ind(*sides, equal_var=False).pvalue)
+    assert one.t_test.method.name == "Welch's t-test"
+    assert one.effect_size.method.name == "Hedges' g"
+    assert one.tests["paired"].n == 4
+    for test in ("t_test", "over_patients"):
         tested = [getattr(each, test) for each in found]
         adjusted = multipletests([t.p for t in tested], method="fdr_bh")[1]
         assert [t.p_adjusted for t in tested] == pytest.approx(adjusted)
@@ -188,9 +189,10 @@ def test_without_a_shared_seed_welch_is_what_is_left():
     records = list(grid({"a": 0.8, "b": 0.7}, seeds=4, spread=0.05))
     records = [r for r in records if (r["unit"]["encoder"] == "a") == (r["unit"]["seed"] < 2)]
     each = by_pair(Results(records))["a", "b"]
-    assert each.seeds.reason == each.further.wilcoxon.reason == each.further.swap.reason == "no seed in common"
-    assert each.further.effect.value is None
-    assert each.further.welch.p is not None
+    for name in ("paired", "wilcoxon", "permutation"):
+        assert each.tests[name].reason == "no seed in common"
+    assert each.effect_size.value is None
+    assert each.tests["welch"].p is not None
 
 
 def test_a_metric_that_is_no_mean_and_has_no_predictions_gets_a_reason():
@@ -201,17 +203,17 @@ def test_a_metric_that_is_no_mean_and_has_no_predictions_gets_a_reason():
             value = 0.9 if name == "a" else 0.8 + seed / 50
             records.append(unit_record(name, seed=seed, images=one, metrics={"dice_pooled": value}))
     each = by_pair(Results(records), "dice_pooled")["a", "b"]
-    assert each.seeds.p is not None
-    assert each.patients.p is None
-    assert "not a mean over images" in each.patients.reason
+    assert each.t_test.p is not None
+    assert each.over_patients.p is None
+    assert "not a mean over images" in each.over_patients.reason
 
 
 def test_holm_is_over_all_rows_and_the_bootstrap_is_fine_enough_for_them():
     results = Results(grid({"a": 0.9, "b": 0.8, "c": 0.7}, shots=(1, 2, 4)))
     found = results.comparisons(["auroc", "dice"])
     assert len(found) == 6
-    p = np.array([each.patients.p for each in found])
-    assert max(each.patients.p_adjusted for each in found) == pytest.approx(min(1, (p.min() * 6)), rel=1e-6)
+    p = np.array([each.over_patients.p for each in found])
+    assert max(each.over_patients.p_adjusted for each in found) == pytest.approx(min(1, (p.min() * 6)), rel=1e-6)
     for count in (1, 40, 199):
         assert 2 / (bootstrap_replicates(count) + 1) * count < 0.05
 
@@ -219,19 +221,19 @@ def test_holm_is_over_all_rows_and_the_bootstrap_is_fine_enough_for_them():
 def test_pairs_are_best_and_second_model_and_baseline_and_baseline():
     results = Results(grid({"a": 0.8, "b": 0.9, "tophat": 0.95, "scratch": 0.7}, baselines=["tophat", "scratch"]))
     summary = results.summary(["auroc"])
-    chosen = pairs_that_matter("a")(summary)
-    assert chosen == {
-        ("tophat", "b"): ("best and second", "best model and best baseline"),
-        ("a", "tophat"): ("reference and best other",),
-    }
+    chosen = select_key_pairs("a")(summary)
+    assert chosen == [
+        ModelPair("tophat", "b", ("best and second", "best model and best baseline")),
+        ModelPair("a", "tophat", ("reference and best other",)),
+    ]
 
 
 def test_one_seed_gives_no_test_over_seeds_but_one_over_patients():
     each = by_pair(Results(grid({"a": 0.9, "b": 0.8}, seeds=1)))["a", "b"]
-    assert each.seeds.p is None
-    assert "at least two shared seeds" in each.seeds.reason
-    assert each.patients.p < 0.05
-    assert each.certainty == "over patients only"
+    assert each.t_test.p is None
+    assert "at least two shared seeds" in each.t_test.reason
+    assert each.over_patients.p < 0.05
+    assert each.significance == "over patients only"
 
 
 def test_compare_tells_all_three_and_their_reasons():
@@ -257,6 +259,6 @@ def test_many_comparisons_are_told_as_they_are_made(monkeypatch):
     results = Results(grid({"a": 0.9, "b": 0.8}, shots=(1, 2)), progress=Told())
     results.comparisons(["auroc", "dice"])
     assert said == []
-    monkeypatch.setattr("f2vbench.analysis.comparisons._WORTH_TELLING", 4)
+    monkeypatch.setattr("f2vbench.analysis.comparisons._LEAST_FOR_PROGRESS", 4)
     results.comparisons(["auroc", "dice"])
     assert said == [("comparing models", 4), *["eyes · auroc", "eyes · dice"] * 2]

@@ -15,13 +15,12 @@ from matplotlib import rc_context
 from PIL import Image
 
 from f2vbench import Results
-from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.main import main
 from f2vbench.errors import SettingsError, StoreError
-from f2vbench.report.content import content
+from f2vbench.report.content import report_content
 from f2vbench.report.figures.catalogue import draw_figures
 from f2vbench.report.tables.table import Cell, Column
-from f2vbench.report.text.wording import SHOTS_OF, number
+from f2vbench.report.text.wording import number
 from f2vbench.report.writers.html import page, page_figure
 from f2vbench.report.writers.latex import document, escaped, tabular
 from f2vbench.report.writers.markdown import escaped as escaped_markdown
@@ -69,7 +68,7 @@ def run(tmp_path):
 
 
 def test_the_page_is_whole_and_nothing_in_it_comes_from_data_as_markup(run):
-    html = page(content(Results.load(run)))
+    html = page(report_content(Results.load(run)))
     parsed = Parsed(html)
     assert not parsed.open
     assert NASTY not in html
@@ -85,7 +84,7 @@ def test_the_page_is_whole_and_nothing_in_it_comes_from_data_as_markup(run):
 
 
 def test_the_browser_is_told_to_run_nothing_but_the_pages_own_script(run):
-    html = page(content(Results.load(run)))
+    html = page(report_content(Results.load(run)))
     policy = next(attrs["content"] for attrs in Parsed(html).all("meta") if "http-equiv" in attrs)
     assert "default-src 'none'" in policy
     for tag in ("script", "style"):
@@ -96,32 +95,32 @@ def test_the_browser_is_told_to_run_nothing_but_the_pages_own_script(run):
 
 
 def test_equal_runs_give_equal_pages(run):
-    assert page(content(Results.load(run))) == page(content(Results.load(run)))
+    assert page(report_content(Results.load(run))) == page(report_content(Results.load(run)))
 
 
 def test_the_summary_says_who_leads_by_how_much_and_that_a_baseline_is_ahead(run):
-    held = content(Results.load(run))
-    first = held.told[0]
-    assert first.sure
-    assert first.sentences[0].startswith("scratch (baseline) leads with AUROC 0.95")
-    assert "tophat (baseline) follows with 0.90" in first.sentences[0]
-    assert "The best trained model, mine, is behind the best baseline, scratch" in first.sentences[1]
-    assert "all 2 places" in held.overview
+    held = report_content(Results.load(run))
+    first = held.summaries[0]
+    assert first.significant
+    assert first.sentences[0].startswith("scratch (baseline) has the highest AUROC (0.95")
+    assert "followed by tophat (baseline) (0.90" in first.sentences[0]
+    assert "The best trained model, mine, has a lower AUROC than the best baseline, scratch" in first.sentences[1]
+    assert "In all 2 conditions" in held.overview
 
 
 def test_models_that_differ_by_chance_are_not_separable_and_it_is_said_what_would_be_needed():
-    held = content(Results(grid({"a": 0.8, "b": 0.8001}, seeds=3, spread=0.05)))
-    told = held.told[0]
-    assert not told.sure
-    assert "not significant" in told.sentences[0]
+    held = report_content(Results(grid({"a": 0.8, "b": 0.8001}, seeds=3, spread=0.05)))
+    told = held.summaries[0]
+    assert not told.significant
+    assert "is significant neither over seeds" in told.sentences[0]
     assert "would be needed to detect the observed difference" in told.sentences[0]
-    assert any(cell.unsure for row in held.places[0].rows for cell in row)
+    assert any(cell.not_significant for row in held.conditions[0].rows for cell in row)
     assert "n.s." in page(held)
 
 
 def test_tables_hold_the_means_of_the_frame_and_mark_the_best(run):
     results = Results.load(run)
-    table = next(table for table in content(results).places if table.name == "eyes-few-shot")
+    table = next(table for table in report_content(results).conditions if table.name == "eyes-few-shot")
     rows = {row[0].text: row for row in table.rows}
     frame = results.frame[(results.frame.metric == "auroc") & (results.frame.shots == 1)]
     for encoder, group in frame.groupby("encoder"):
@@ -133,24 +132,24 @@ def test_tables_hold_the_means_of_the_frame_and_mark_the_best(run):
 
 
 def test_warnings_come_first_and_tell_of_untrained_weights_and_few_seeds(run):
-    html = page(content(Results.load(run)))
-    assert html.index("untrained (random weights, not models): net:untrained") < html.index("Summary</h2>")
+    html = page(report_content(Results.load(run)))
+    assert html.index("random weights without training: net:untrained") < html.index("Summary</h2>")
     assert "fewer than five seeds" in html
 
 
 def test_one_seed_only_is_said_and_nothing_is_nan(tmp_path):
-    held = content(Results(grid({"a": 0.9, "b": 0.8}, seeds=1)))
+    held = report_content(Results(grid({"a": 0.9, "b": 0.8}, seeds=1)))
     html = page(held)
     assert not re.search(r">[^<]*\b(nan|NaN|None)\b", html.split("<body>")[1].split("<script>")[0])
-    assert "one seed only: no spread and no test possible" in html
-    assert "no test over seeds is possible" in html
+    assert "one seed only: no standard deviation and no test over seeds" in html
+    assert "nor tests over seeds can be computed" in html
     assert "nan" not in document(held.tables).lower()
 
 
 def test_one_model_only_has_nothing_to_compare(run):
-    held = content(Results(grid({"a": 0.9}, seeds=2)))
+    held = report_content(Results(grid({"a": 0.9}, seeds=2)))
     assert not held.comparisons
-    assert "a is the only model here: AUROC 0.9" in held.told[0].sentences[0]
+    assert "Only one model, a, has a value of AUROC (0.9" in held.summaries[0].sentences[0]
     assert 'href="#tests"' not in page(held)
 
 
@@ -161,7 +160,7 @@ def test_missing_values_are_dashes_with_their_reason():
         unit_record("a", seed=seed, images=images, metrics={"auroc": None, "dice": 0.5}, reasons={"auroc": why})
         for seed in (0, 1)
     ]
-    html = page(content(Results(records)))
+    html = page(report_content(Results(records)))
     assert "2 of 2 seeds without a value: class &lt;i&gt;absent&lt;/i&gt;" in html
     assert why not in html
 
@@ -185,7 +184,7 @@ def test_nothing_in_latex_is_a_command_that_was_data():
 
 
 def test_latex_tables_have_a_cell_for_every_column(run):
-    latex = document(content(Results.load(run)).tables)
+    latex = document(report_content(Results.load(run)).tables)
     assert latex.startswith("\\documentclass")
     assert latex.endswith("\\end{document}\n")
     assert latex.count("\\begin{table}") == latex.count("\\end{table}") == latex.count("\\toprule") == 5
@@ -202,7 +201,7 @@ def test_latex_tables_have_a_cell_for_every_column(run):
 
 def test_best_is_bold_and_second_underlined_where_asked():
     rows = [
-        [Cell("a_b"), Cell("0.9", 0.9, mark="best", unsure=True)],
+        [Cell("a_b"), Cell("0.9", 0.9, mark="best", not_significant=True)],
         [Cell("c"), Cell("0.8", 0.8, mark="second", muted=True)],
     ]
     table = RenderedTable("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows)
@@ -215,7 +214,7 @@ def test_best_is_bold_and_second_underlined_where_asked():
 
 
 def test_markdown_is_no_markup_from_data(run):
-    text = markdown(content(Results.load(run)).places[0])
+    text = markdown(report_content(Results.load(run)).conditions[0])
     assert "<script>" not in text
     assert r"&lt;script&gt;alert\('x'\)&lt;/script&gt;" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
@@ -252,7 +251,7 @@ def test_figures_are_written_and_shown_on_the_page(run, tmp_path, capsys):
 
 def test_a_large_figure_is_a_webp_on_the_page(run, monkeypatch):
     drawn = next(iter(draw_figures(Results.load(run), ["fig3"])))
-    monkeypatch.setattr("f2vbench.report.writers.html._LARGEST_DRAWING", 1000)
+    monkeypatch.setattr("f2vbench.report.writers.html._LARGEST_SVG", 1000)
     shown = page_figure(drawn)
     assert shown.source.startswith("data:image/webp;base64,")
     with Image.open(io.BytesIO(base64.b64decode(shown.source.partition(",")[2]))) as picture:
@@ -311,10 +310,10 @@ def test_the_papers_tables_sort_eye_and_body_apart(tmp_path):
     ]
     results = Results.load(*runs)
     assert set(results.table("supp-2").frame["data set"]) == {"Title of dr"}
-    assert list(results.table("supp-2").frame["images a class"]) == [2, 2]
+    assert list(results.table("supp-2").frame["images per class"]) == [2, 2]
     assert set(results.table("supp-4").frame["data set"]) == {"Title of stroke"}
-    assert set(content(results).named) == {"supp-2", "supp-4"}
-    with pytest.raises(StoreError, match="nothing for supp-7"):
+    assert set(report_content(results).paper_tables) == {"supp-2", "supp-4"}
+    with pytest.raises(StoreError, match="no results for supp-7"):
         results.table("supp-7")
     with pytest.raises(StoreError, match="did you mean 'supp-2'"):
         results.table("supp2")
@@ -348,14 +347,14 @@ def test_table_1_sets_the_published_rows_apart():
 
 def test_headings_and_methods_follow_the_test_and_the_adjustment(run, capsys):
     results = Results.load(run)
-    held = content(results, procedure=Procedure("welch", "bh"))
+    held = report_content(results, procedure=Procedure("welch", "bh"))
     assert "Welch's t-test" in held.comparisons[0].headings[6]
     assert "Benjamini–Hochberg-adjusted" in held.comparisons[0].headings[6]
     methods = " ".join(held.methods)
     assert "two-sided Welch's t-test (Welch, Biometrika" in methods
-    assert "adjusted after Benjamini–Hochberg (" in methods
+    assert "adjusted by the method of Benjamini–Hochberg (" in methods
     assert "Hedges' g (" in methods
-    assert "after Benjamini–Hochberg's adjustment" in page(held)
+    assert "adjustment by the method of Benjamini–Hochberg" in page(held)
     assert "Holm" not in " ".join([held.comparisons[0].caption, held.comparisons[1].caption, methods])
     assert main(["report", f"run={run}", "test=welsh", "adjust=bonferroni"]) == 2
     told = capsys.readouterr().err
@@ -364,19 +363,17 @@ def test_headings_and_methods_follow_the_test_and_the_adjustment(run, capsys):
 
 
 def test_one_task_has_no_ranks_and_the_reason_stands_in_their_place(run):
-    held = content(Results.load(run))
-    assert held.across.table is None
-    assert "same 2 tasks or more" in held.across.reason
-    assert held.across.reason.replace("'", "&#39;") in page(held)
+    held = report_content(Results.load(run))
+    assert held.ranks.table is None
+    assert "same 2 or more tasks" in held.ranks.reason
+    assert held.ranks.reason.replace("'", "&#39;") in page(held)
 
 
 def test_shots_of_each_class_are_told_so_and_families_agree(tmp_path):
-    held = content(Results.load(write_run(tmp_path / "run", *classified("dr", "few-shot", "aptos2019"))))
-    assert held.told[0].title == "Title of dr, few-shot, 2 a class"
-    assert held.places[0].columns[1].group == "2 a class"
-    assert held.comparisons[0].rows[0][0].text == "Title of dr, few-shot, 2 a class"
-    for name in ADAPTERS:
-        assert SHOTS_OF.get(name, "") == adapter_for(name).shots_suffix
+    held = report_content(Results.load(write_run(tmp_path / "run", *classified("dr", "few-shot", "aptos2019"))))
+    assert held.summaries[0].title == "Title of dr, few-shot, 2 per class"
+    assert held.conditions[0].columns[1].group == "2 per class"
+    assert held.comparisons[0].rows[0][0].text == "Title of dr, few-shot, 2 per class"
 
 
 def test_attention_of_classes_with_odd_names_is_a_table_everywhere():
@@ -386,13 +383,13 @@ def test_attention_of_classes_with_odd_names_is_a_table_everywhere():
         if record["unit"]["encoder"] == "a+b":
             shift = record["unit"]["seed"] / 10
             record["result"]["attention"] = {odd: {"a": 0.6 + shift, "b": 0.4 - shift}, "well": {"a": 0.5, "b": 0.5}}
-    held = content(Results(records))
+    held = report_content(Results(records))
     rows = {(row[2].text, row[3].text): row[4] for row in held.attention.rows}
     assert rows[odd, "a"].value == pytest.approx(0.65)
     assert rows[odd, "a"].detail == f"± {0.1 / np.sqrt(2):.3f}"
-    assert held.attention.rows[0][0].text == "eyes, few-shot, 1 a class"
+    assert held.attention.rows[0][0].text == "eyes, few-shot, 1 per class"
     assert odd not in page(held)
-    assert "How fusions weigh their encoders" in page(held)
+    assert "Attention weights of fusions" in page(held)
     latex = tabular(held.attention)
     assert r"\input" not in latex.replace(r"\textbackslash{}input", "")
     assert not unescaped(re.sub(r"\\(label|resizebox)[^\n]*|\\caption\{\\textbf", "", latex).replace("%\n", ""))
@@ -410,7 +407,7 @@ def test_a_damaged_unit_is_set_aside_and_told_on_the_page(run, tmp_path, capsys)
 def test_a_run_without_a_unit_is_no_report(tmp_path, capsys):
     empty = write_run(tmp_path / "run", [], call_record({"eyes": {}}))
     assert main(["report", f"run={empty}", f"out={tmp_path / 'out'}"]) == 2
-    assert "no finished unit yet" in capsys.readouterr().err
+    assert "no completed unit" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -430,7 +427,7 @@ def test_results_offer_the_same_in_python(run, tmp_path):
     results.to_latex(tmp_path / "t.tex")
     assert "\\toprule" in (tmp_path / "t.tex").read_text()
     assert results.figure("fig3").get_figwidth() > 0
-    with pytest.raises(StoreError, match="nothing for figure supervised"):
+    with pytest.raises(StoreError, match="figure supervised cannot be drawn"):
         results.figure("supervised")
     files = results.report(tmp_path / "out", format="html", figures="none", metric="dice")
     assert [path.name for path in files] == ["report.html"]
@@ -438,10 +435,10 @@ def test_results_offer_the_same_in_python(run, tmp_path):
 
 
 def test_methods_name_what_was_recorded_and_say_what_was_not(run):
-    text = " ".join(content(Results.load(run)).methods)
+    text = " ".join(report_content(Results.load(run)).methods)
     for part in (TITLE, "20 images of 20 patients", "50%", "preset quick", "Nadeau & Bengio", "torch 2.8.0", "123456"):
         assert part in text
-    assert "did not record this task's card" in " ".join(content(Results(grid({"a": 0.9}))).methods)
+    assert "did not record the card of this task" in " ".join(report_content(Results(grid({"a": 0.9}))).methods)
 
 
 @pytest.mark.parametrize(

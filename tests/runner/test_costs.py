@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from f2vbench import Benchmark, Results, load_encoder
 from f2vbench.adapters.unit import Unit
-from f2vbench.analysis.cost_frame import NOT_RECORDED, with_most_labels
+from f2vbench.analysis.cost_frame import NOT_RECORDED, select_most_labels
 from f2vbench.config.run import RunSettings
 from f2vbench.encoders.base import Encoder
 from f2vbench.encoders.feature_identity import declared_features
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 from f2vbench.report.tables.cost import cost_table, three_digits
-from f2vbench.report.text.wording import Names
+from f2vbench.report.text.wording import TaskNames
 from f2vbench.runner.costs import record_costs
 from f2vbench.runner.extraction import measure_network_size
 from f2vbench.store.extraction_log import append_work, read_network_size, read_work, write_network_size
@@ -212,8 +212,8 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
     old = Results.load(run / "run")
     assert set(old.cost.reason) == {NOT_RECORDED}
     assert "cost" in missing_figures(old)["cost-quality"]
-    note = cost_table(old.cost, Names({task: task for task in old.families}, old.families), old.lower_is_better).notes
-    assert note == [f"– {NOT_RECORDED}"]
+    names = TaskNames({task: task for task in old.families}, old.families)
+    assert cost_table(old.cost, names, old.lower_is_better).notes == [f"– {NOT_RECORDED}"]
     for unit in (run / "run" / "units").glob("*.json"):
         unit.unlink()
     resumed = results_of(run, seeds=1).cost.set_index("encoder")
@@ -222,7 +222,7 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
 
     paths = old.report(tmp_path / "old", format="csv,md,latex,html", figures="none")
     assert "cost.csv" in {path.name for path in paths}
-    for name, told in (("report.md", "Cost beside quality"), ("report.html", 'id="cost"'), ("tables.tex", "quality")):
+    for name, told in (("report.md", "Cost and quality"), ("report.html", 'id="cost"'), ("tables.tex", "quality")):
         assert told in (tmp_path / "old" / name).read_text()
 
 
@@ -249,6 +249,6 @@ def test_the_place_shown_has_most_labels_and_a_head_before_a_probe():
     places = [("few-shot", 8), ("probe", 8), ("probe", None), ("supervised", None)]
     cost = pd.DataFrame([{"task": "odir", "protocol": protocol, "shots": shots} for protocol, shots in places])
     cost["shots"] = cost.shots.astype("Int64")
-    assert list(with_most_labels(cost).protocol) == ["supervised"]
-    assert list(with_most_labels(cost.iloc[:2]).protocol) == ["few-shot"]
-    assert list(with_most_labels(cost.iloc[1:3]).shots.isna()) == [True]
+    assert list(select_most_labels(cost).protocol) == ["supervised"]
+    assert list(select_most_labels(cost.iloc[:2]).protocol) == ["few-shot"]
+    assert list(select_most_labels(cost.iloc[1:3]).shots.isna()) == [True]

@@ -52,9 +52,9 @@ def test_every_protocol_from_the_command_line_to_the_table(eyes, tmp_path, capsy
     assert main(["run", *words, "protocol=zero-shot,prototype,knn,few-shot,supervised,probe"]) == 0
     told = capsys.readouterr().out
     for part in (
-        "few-shot · 4 support images a class",
-        "knn · 1 support image a class",
-        "chance in tiny · zero-shot: auroc",
+        "few-shot · 4 support images per class",
+        "knn · 1 support image per class",
+        "chance level in tiny, zero-shot: auroc",
     ):
         assert part in told
     held = records(out)
@@ -229,7 +229,7 @@ def test_heads_of_one_data_set_are_tested_on_others(eyes, tmp_path, capsys):
         Benchmark(train="tiny", test="tiny", model="thumbnail", data={"tiny": str(eyes)}).plan()
     assert main(["run", *(word.replace("far,tiny", "far") for word in words)]) == 0
     told = capsys.readouterr().out
-    assert "tiny-to-far · few-shot · 2 support images a class" in told
+    assert "tiny-to-far · few-shot · 2 support images per class" in told
     assert "1 training images are test images as well" in told
     held = records(tmp_path / "run").values()
     for record in held:

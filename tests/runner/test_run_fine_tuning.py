@@ -20,7 +20,7 @@ from f2vbench.adapters.fine_tuning import FineTuning
 from f2vbench.encoders.mae import TransformerShape, initialise, vision_transformer
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.heads.epoch_selection import validation_score
-from f2vbench.report.content import content
+from f2vbench.report.content import report_content
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker import Worker
 from f2vbench.utils.progress import Silent
@@ -210,8 +210,8 @@ def test_a_run_with_baselines_from_plan_to_methods(words, tmp_path):
         steps = Classification().fit_steps(plan.models[MODEL], "few-shot", settings, episode)
         assert steps == 2 * (3 * 4 + val)
     results = bench.run(Silent())
-    methods = " ".join(content(results).methods)
-    assert "each encoder was trained end to end" in methods
+    methods = " ".join(report_content(results).methods)
+    assert "each encoder was fine-tuned end to end" in methods
     assert "layer-wise learning-rate decay 0.65, stochastic depth 0.2, random crops" in methods
     assert "frozen embeddings" not in methods
     held = {record["unit"]["encoder"]: record for record in records(tmp_path / "run").values()}

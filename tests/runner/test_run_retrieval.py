@@ -85,7 +85,7 @@ def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(
     assert main(["run", *words]) == 0
     told = capsys.readouterr().out
     assert "tiny · zero-shot" in told
-    assert "chance in tiny · zero-shot: recall@1 0." in told
+    assert "chance level in tiny, zero-shot: recall@1 0." in told
     assert "no GPU here" not in told
     table = pd.read_csv(cohort / "retrieval.csv", dtype=str)
     table["id"] = [Path(file).with_suffix("").as_posix().replace("/", "_") for file in table.image]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.frames import PLACE, tidy_attention
+from f2vbench.analysis.frames import CONDITION, attention_frame
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
@@ -32,12 +32,12 @@ _BARS_IN_WIDTH = 34
 
 def explain_missing_attention(source: Source) -> str | None:
     """Explain why `draw_attention` has nothing to draw; None if it has."""
-    return None if len(tidy_attention(source.records)) else "no units of a soft-attention fusion, such as model=a+b"
+    return None if len(attention_frame(source.records)) else "no units of a soft-attention fusion, such as model=a+b"
 
 
 def draw_attention(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """Draw a figure a fusion: a panel a condition, a group of bars a class, a bar an encoder."""
-    rows = tidy_attention(source.records)
+    rows = attention_frame(source.records)
     fusions = list(dict.fromkeys(rows.encoder))
     for fusion in fusions:
         name = "attention" if len(fusions) == 1 else f"attention-{fusion}"
@@ -48,7 +48,7 @@ def _draw_figure(source: Source, style: Style, name: str, fusion: str, rows: pd.
     from matplotlib import rc_context
     from matplotlib.patches import Patch
 
-    groups = [group for _, group in rows.groupby(PLACE, dropna=False, sort=False)]
+    groups = [group for _, group in rows.groupby(CONDITION, dropna=False, sort=False)]
     encoders = _joined_encoders(source, list(dict.fromkeys(rows.part)))
     bars = max(group["class"].nunique() * (len(encoders) + 1) for group in groups)
     titles = [_title(source, group) for group in groups]
@@ -62,7 +62,7 @@ def _draw_figure(source: Source, style: Style, name: str, fusion: str, rows: pd.
         figure.align_ylabels(axes)
         handles = [Patch(**encoder.bar()) for encoder in encoders]
         legend_below(figure, style, handles, [encoder.label for encoder in encoders])
-    counts = rows.groupby([*PLACE, "class", "part"], dropna=False).seed.nunique()
+    counts = rows.groupby([*CONDITION, "class", "part"], dropna=False).seed.nunique()
     title = f"Attention weights of {fusion}"
     caption = join_sentences(
         f"{title}: weight of each joined encoder, mean over the test images of a class; "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.cost_frame import with_most_labels
+from f2vbench.analysis.cost_frame import select_most_labels
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     create_sheet,
@@ -105,7 +105,7 @@ def draw_cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
 
 def _cost_table(source: Source) -> pd.DataFrame:
     """Rows of each task's condition with the most labels that have a value of a metric where higher is better."""
-    table = with_most_labels(source.cost)
+    table = select_most_labels(source.cost)
     table = table[table.value.notna() & ~table.metric.isin(source.lower_is_better)]
     without_network = table.macs.isna() & table.seconds_per_image.notna()
     return table.assign(macs=table.macs.mask(without_network, 0.0))

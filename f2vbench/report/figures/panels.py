@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from f2vbench.analysis.frames import PLACE
+from f2vbench.analysis.frames import CONDITION
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.published_results import LABEL
 from f2vbench.report.figures.style import INK, Style
@@ -147,7 +147,7 @@ def spread_points(count: int, width: float) -> NDArray[np.float64]:
 
 def describe_seeds(frames: Iterable[pd.DataFrame]) -> str:
     """Number of seeds in some tidy frames as text: ``n = 5 seeds``, or a range."""
-    counts = [n for frame in frames for n in frame.groupby([*PLACE, "encoder"], dropna=False).seed.nunique()]
+    counts = [n for frame in frames for n in frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()]
     low, high = min(counts), max(counts)
     if high == 1:
         return "one seed only, so no spread is shown"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.retrieval import METRICS, intervals, modality_pairs, retrieval_records, shown_metrics, untold
+from f2vbench.analysis.retrieval import METRICS, modality_pairs
 from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, Whiskers, draw_grouped_bars, group_slots
@@ -59,7 +59,7 @@ def draw_retrieval(source: Source, style: Style) -> Iterator[DrawnFigure]:
     frames = [group.rows for group in groups]
     encoders = source.select_encoders(pd.concat(frames).encoder)
     slots = group_slots(panels, encoders)
-    table = _interval_table(source)
+    table = source.retrieval.intervals
     titles = [panel.title for panel in panels]
     columns = style.columns(len(panels), min(style.width, max(56, 11 * len(encoders))), titles)
     with rc_context(style.settings()):
@@ -78,7 +78,7 @@ def draw_retrieval(source: Source, style: Style) -> Iterator[DrawnFigure]:
         if len(table)
         else "",
         *_describe_queries(source, table),
-        *(f"No whiskers in {reason}." for reason in untold(source.records).values()),
+        *(f"No whiskers in {reason}." for reason in source.retrieval.unavailable.values()),
         describe_encoders(encoders),
     )
     yield DrawnFigure("retrieval", "Retrieval of a patient's other images", caption, figure)
@@ -116,13 +116,6 @@ def _panel(source: Source, gallery: _Gallery) -> BarPanel:
         groups.append(BarGroup(METRIC_NAMES[name], rows, source.chance(gallery.task, metric, (_PROTOCOL,))))
     title = ", ".join(filter(None, (source.title(gallery.task), gallery.variant)))
     return BarPanel(title, _RECALLS[0], groups)
-
-
-def _interval_table(source: Source) -> pd.DataFrame:
-    """Confidence intervals of all recalls; empty if no unit stores the patient of each image."""
-    records = retrieval_records(source.records)
-    metrics = [name for name in shown_metrics(records) if name.partition(":")[0] in _RECALLS]
-    return source.cached("retrieval intervals", lambda: intervals(records, metrics))
 
 
 def _whiskers(table: pd.DataFrame, gallery: _Gallery) -> Whiskers:

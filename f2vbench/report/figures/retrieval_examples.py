@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from f2vbench.analysis.retrieval import METRICS, retrieval_records, untold
+from f2vbench.analysis.retrieval import METRICS
 from f2vbench.report.figures.example_selection import (
     explain_missing_photographs,
     named_examples,
@@ -37,7 +37,7 @@ _MIN_COLUMNS, _MAX_COLUMNS = 5, 8
 
 def explain_missing_retrieval_examples(source: Source) -> str | None:
     """Explain why `draw_retrieval_examples` has nothing to draw; None if it has."""
-    reason = explain_missing_retrieval(source) or "; ".join(untold(source.records).values())
+    reason = explain_missing_retrieval(source) or "; ".join(source.retrieval.unavailable.values())
     return explain_missing_photographs(source, _conditions(source), reason or "its units store no predictions")
 
 
@@ -49,7 +49,7 @@ def draw_retrieval_examples(source: Source, style: Style) -> Iterator[DrawnFigur
 
 def _conditions(source: Source) -> list[Condition]:
     """Conditions of tasks whose units store predictions and the patient of each image."""
-    records = retrieval_records(source.records)
+    records = source.retrieval.records
     tasks = {record["unit"]["task"] for record in records if record["result"].get("predictions")}
     return [condition for condition in source.conditions("retrieval") if condition.task in tasks]
 

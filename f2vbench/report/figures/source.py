@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import pandas as pd
 
-from f2vbench.analysis.frames import PLACE, PROTOCOLS
+from f2vbench.analysis.frames import CONDITION, PROTOCOLS
 from f2vbench.data.task_cards import load_card
 from f2vbench.errors import F2VBenchError
 from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
-from f2vbench.report.text.wording import SHOTS_OF, shots_text
+from f2vbench.report.text.wording import SHOTS_UNIT, shots_text
 from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
+    from f2vbench.analysis.retrieval import RetrievalStatistics
     from f2vbench.report.stored_data import StoredData
     from f2vbench.results import Results
 
@@ -92,6 +93,11 @@ class Source:
         """Predictions, score maps, photographs and embeddings of the units."""
         return self._results.stored
 
+    @property
+    def retrieval(self) -> RetrievalStatistics:
+        """`Results.retrieval`."""
+        return self._results.retrieval
+
     def select_encoders(self, names: Iterable[str]) -> list[EncoderStyle]:
         """Styles of the named encoders, in the order of legends."""
         selected = set(names)
@@ -111,7 +117,7 @@ class Source:
     def shots_label(self, task: str) -> str:
         """Label of an axis that shows numbers of shots of a task."""
         family = self.families[task]
-        return f"images{SHOTS_OF[family]}" if family in SHOTS_OF else "support images"
+        return f"images{SHOTS_UNIT[family]}" if family in SHOTS_UNIT else "support images"
 
     def values(self, task: str, metric: str, protocols: Sequence[str]) -> pd.DataFrame:
         """Rows of `frame` with a value of a metric for a task under some protocols."""
@@ -128,7 +134,7 @@ class Source:
 
     def conditions(self, *families: str) -> list[Condition]:
         """Conditions of all tasks of some families, sorted by task, protocol and shots."""
-        rows = self.frame[self.frame.task.isin(self.tasks(*families))][PLACE].drop_duplicates()
+        rows = self.frame[self.frame.task.isin(self.tasks(*families))][CONDITION].drop_duplicates()
         conditions = [
             Condition.from_columns(row.task, row.protocol, row.shots, self.families[row.task])
             for row in rows.itertuples()

@@ -1,140 +1,159 @@
-"""Comparisons as tables: the tests that decide, and the same comparisons by other tests."""
+"""Tables of comparisons: the deciding tests, and the same comparisons by further tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from f2vbench.analysis.comparisons import Certainty, Compared
-from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import NONE, Names, interval, metric_name, model_name, number, signed
+from f2vbench.analysis.comparisons import ModelComparison, Significance
+from f2vbench.analysis.significance_tests import TestName
+from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.wording import NONE, TaskNames, interval, metric_name, model_name, number, signed
 from f2vbench.stats.result_classes import Comparison, describe_variation
 from f2vbench.utils.text import p_value
 
-_CERTAINTY: dict[Certainty, str] = {
-    "sure": "{}",
-    "over seeds only": "{} over seeds; patients can't tell",
-    "over patients only": "{} over patients; seeds can't tell",
-    "contradictory": "seeds and patients disagree",
+_VERDICTS: dict[Significance, str] = {
+    "significant": "{}",
+    "over seeds only": "{} over seeds only",
+    "over patients only": "{} over patients only",
+    "contradictory": "contradictory",
     "not significant": "not significant",
     "no test": "no test possible",
 }
+_FURTHER_TESTS: dict[TestName, tuple[str, str]] = {
+    "paired": ("paired t", "seeds"),
+    "welch": ("Welch's t", "seeds"),
+    "wilcoxon": ("Wilcoxon", "seeds"),
+    "delong": ("DeLong", "test patients"),
+    "permutation": ("permutation", "test patients"),
+}
+"""Column title of each test, and what it is over."""
+_EFFECT_SIZES = {
+    "paired": "Effect size: Hedges' g_z, the mean difference over seeds ÷ its standard deviation, bias-corrected,",
+    "welch": "Effect size: Hedges' g, the difference of means ÷ the pooled standard deviation over seeds, "
+    "bias-corrected,",
+}
 
 
-def comparison_tables(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> list[Table]:
-    """The tests that decide, and the others; none where nothing was compared."""
+def comparison_tables(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> list[Table]:
+    """Make the tables of deciding and of further tests.
+
+    Args:
+        comparisons: Comparisons of the report.
+        names: Names of tasks and conditions.
+        baselines: Names of the baselines.
+
+    Returns:
+        Two tables, or none where nothing was compared.
+    """
     if not comparisons:
         return []
-    return [_deciding(comparisons, names, baselines), _others(comparisons, names, baselines)]
+    return [_deciding_tests(comparisons, names, baselines), _further_tests(comparisons, names, baselines)]
 
 
-def certainty_text(each: Compared) -> str:
-    """``better``, ``not significant``, ``better over patients; seeds can't tell``"""
-    verdict = next((verdict for verdict in each.verdicts() if verdict in ("better", "worse")), "")
-    return _CERTAINTY[each.certainty].format(verdict)
+def verdict_text(comparison: ModelComparison) -> str:
+    """``better``, ``not significant``, ``better over patients only``."""
+    verdict = next((verdict for verdict in comparison.verdicts() if verdict in ("better", "worse")), "")
+    return _VERDICTS[comparison.significance].format(verdict)
 
 
-def _deciding(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
+def _deciding_tests(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
     over = f"p, {procedure.adjusted_label}, over"
+    paired = procedure.test == "paired"
     columns = [
-        *_COMPARED,
+        *text_columns("condition", "metric", "first", "second"),
         Column("difference"),
         Column("verdict", numeric=False),
-        Column("as in the papers" if procedure.test == "paired" else procedure.seed_test.name, f"{over} seeds"),
+        Column("as in the papers" if paired else procedure.seed_test.name, f"{over} seeds"),
         Column("corrected for overlap", f"{over} seeds"),
         Column("bootstrap", f"{over} test patients"),
     ]
     rows = []
+    shown: list[Comparison] = []
     for each in comparisons:
-        difference, between = each.means[0] - each.means[1], each.patients
+        difference, patients = each.means[0] - each.means[1], each.over_patients
+        tests = (each.t_test, each.tests["corrected"], patients)
+        shown += tests
         rows.append(
             [
-                *_compared(each, names, baselines),
-                Cell(signed(difference), difference, interval(between.low, between.high), reason=between.reason),
-                Cell(certainty_text(each)),
-                *(_p(found, describe_variation(found.variation)) for found in (each.seeds, each.splits, each.patients)),
+                *_pair_cells(each, names, baselines),
+                Cell(signed(difference), difference, interval(patients.low, patients.high), reason=patients.reason),
+                Cell(verdict_text(each)),
+                *(_p_cell(test, describe_variation(test.variation)) for test in tests),
             ]
         )
-    seeds = "the papers' t-test" if procedure.test == "paired" else procedure.seed_test.name
+    seeds = "the papers' paired t-test" if paired else procedure.seed_test.name
     return Table(
         "comparisons",
-        "Which differences are real",
+        "Significance of differences",
         "The difference is first − second, with its 95 % interval over test patients; the verdict is on the first. "
-        f"Each p-value says what varies: {seeds} takes the seeds as "
-        "independent, which they are not where they share images; the corrected test (Nadeau and Bengio) accounts for "
-        "the overlap of their splits; the bootstrap asks for other patients, with the heads as they were trained. "
-        f"The adjustment of each, {procedure.adjustment_method.name}'s, is over all rows of this table.",
+        f"Below each p-value is what varies between its observations: {seeds} assumes independent seeds, which is "
+        "violated where seeds share images; the corrected t-test (Nadeau and Bengio) accounts for overlapping splits; "
+        "the bootstrap generalizes to new patients, with the heads as trained. "
+        f"The p-values of each test are adjusted by the method of {procedure.adjustment_method.name} over all rows of "
+        "this table.",
         columns,
         rows,
-        _reasons(found for each in comparisons for found in (each.seeds, each.splits, each.patients)),
+        _missing_notes(shown),
     )
 
 
-def _others(comparisons: Sequence[Compared], names: Names, baselines: set[str]) -> Table:
+def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
-    over = f"p, {procedure.adjusted_label}, over"
-    columns = [
-        *_COMPARED,
-        Column("effect size"),
-        Column("paired t", f"{over} seeds"),
-        Column("Welch's t", f"{over} seeds"),
-        Column("Wilcoxon", f"{over} seeds"),
-        Column("DeLong", f"{over} test patients"),
-        Column("permutation", f"{over} test patients"),
+    columns = [*text_columns("condition", "metric", "first", "second"), Column("effect size")]
+    columns += [
+        Column(title, f"p, {procedure.adjusted_label}, over {sample}") for title, sample in _FURTHER_TESTS.values()
     ]
     rows = []
     for each in comparisons:
-        further, effect = each.further, each.further.effect
+        effect = each.effect_size
         size = Cell(number(effect.value, 2), effect.value, interval(effect.low, effect.high, 2), reason=effect.reason)
-        shown = (further.paired, further.welch, further.wilcoxon, further.delong, further.swap)
-        rows.append([*_compared(each, names, baselines), size, *map(_p, shown)])
-    baselines_of = {
-        (each.further.wilcoxon.n, each.further.wilcoxon.smallest_p)
-        for each in comparisons
-        if each.further.wilcoxon.smallest_p is not None
-    }
-    notes = [
-        f"With {n} seeds Wilcoxon's p can't be below {smallest:.4f}, before any adjustment"
-        f"{', so that it can show nothing at 0.05' if smallest >= 0.05 else ''}."
-        for n, smallest in sorted(baselines_of)
-    ]
-    tests = [f for each in comparisons for f in (each.further.wilcoxon, each.further.delong, each.further.swap)]
-    reasons = [f"{NONE} {each.further.effect.reason}" for each in comparisons if each.further.effect.reason]
+        cells = [_p_cell(each.tests[name]) for name in _FURTHER_TESTS]
+        rows.append([*_pair_cells(each, names, baselines), size, *cells])
+    optional: tuple[TestName, ...] = ("wilcoxon", "delong", "permutation")
+    missing = _missing_notes(each.tests[name] for each in comparisons for name in optional)
+    missing += [f"{NONE} {each.effect_size.reason}" for each in comparisons if each.effect_size.reason]
     return Table(
         "comparisons-other-tests",
-        "The same comparisons by other tests",
-        f"{_EFFECTS[procedure.test]} with its 95 % interval, first against second. The t-tests and Wilcoxon's "
-        "signed-rank test take the seeds as independent. DeLong's test, of AUROC of two classes, and the permutation "
-        "test, which swaps the two models patient by patient, are of the means over seeds and ask for other patients, "
-        "with the heads as they were trained; a patient tested at several seeds counts once. Every test is adjusted "
-        "over all rows by itself. The verdicts do not rest on these.",
+        "Further tests of the same comparisons",
+        f"{_EFFECT_SIZES[procedure.test]} with its 95 % interval, first against second. The t-tests and Wilcoxon's "
+        "signed-rank test assume independent seeds. DeLong's test (binary AUROC) and the paired permutation test "
+        "(exchange of the two models by patient) compare means over seeds and generalize to new patients, with the "
+        "heads as trained; a patient who is tested at several seeds counts once. The p-values of each test are "
+        "adjusted over all rows. The verdicts do not depend on these tests.",
         columns,
         rows,
-        [*notes, *dict.fromkeys([*_reasons(tests), *reasons])],
+        [*_wilcoxon_notes(comparisons), *dict.fromkeys(missing)],
     )
 
 
-_EFFECTS = {
-    "paired": "Effect size: Hedges' g_z, mean difference over seeds ÷ its standard deviation, freed of its bias,",
-    "welch": "Effect size: Hedges' g, difference of means ÷ pooled standard deviation over seeds, freed of its bias,",
-}
-_COMPARED = [Column(title, numeric=False) for title in ("place", "metric", "first", "second")]
-
-
-def _compared(each: Compared, names: Names, baselines: set[str]) -> list[Cell]:
+def _wilcoxon_notes(comparisons: Sequence[ModelComparison]) -> list[str]:
+    """Smallest p-value of Wilcoxon's test at each number of seeds, where that is not small."""
+    tests = [each.tests["wilcoxon"] for each in comparisons]
+    smallest = {(test.n, test.smallest_p) for test in tests if test.smallest_p is not None}
     return [
-        Cell(names.place(*each.place)),
-        Cell(metric_name(each.metric, each.better)),
-        *(Cell(model_name(name, name in baselines)) for name in (each.first, each.second)),
+        f"With {n} seeds, the p-value of Wilcoxon's test is at least {p:.4f} before adjustment"
+        f"{', so that no difference can be significant at 0.05' if p >= 0.05 else ''}."
+        for n, p in sorted(smallest)
     ]
 
 
-def _p(found: Comparison, varies: str = "") -> Cell:
-    """The adjusted p, and below it the plain one and what it rests on."""
-    basis = f"p {p_value(found.p)}, n = {found.n:,} {found.unit}{'; ' if varies else ''}{varies}"
-    return Cell(p_value(found.p_adjusted), found.p_adjusted, basis if found.p is not None else "", reason=found.reason)
+def _pair_cells(comparison: ModelComparison, names: TaskNames, baselines: set[str]) -> list[Cell]:
+    return [
+        Cell(names.condition(comparison.condition)),
+        Cell(metric_name(comparison.metric, comparison.better)),
+        *(Cell(model_name(name, name in baselines)) for name in (comparison.first, comparison.second)),
+    ]
 
 
-def _reasons(tests: Iterable[Comparison]) -> list[str]:
-    """Why p-values are missing, once each."""
+def _p_cell(test: Comparison, variation: str = "") -> Cell:
+    """Adjusted p-value, and below it the unadjusted one with its sample size."""
+    if test.p is None:
+        return Cell(NONE, reason=test.reason)
+    detail = f"p {p_value(test.p)}, n = {test.n:,} {test.unit}{'; ' if variation else ''}{variation}"
+    return Cell(p_value(test.p_adjusted), test.p_adjusted, detail, reason=test.reason)
+
+
+def _missing_notes(tests: Iterable[Comparison]) -> list[str]:
+    """Reasons of missing p-values, each once."""
     return [f"{NONE} {reason}" for reason in dict.fromkeys(test.reason for test in tests if test.p is None)]

@@ -1,4 +1,4 @@
-"""Tables under the names they have in the papers: Supplementary Tables 1 to 7, and Table 1 for video."""
+"""The papers' tables: Supplementary Tables 1 to 7, and Table 1 of the video papers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from f2vbench.analysis.comparisons import Compared
-from f2vbench.report.tables.comparisons import certainty_text
+from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
+from f2vbench.analysis.frames import CONDITION, Condition
+from f2vbench.report.tables.comparisons import verdict_text
 from f2vbench.report.tables.results import SPREAD, model_cell
-from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.methods import card_of
-from f2vbench.report.text.wording import NONE, SHOTS_OF, Names, interval, metric_name, number
+from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.methods import task_card
+from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, interval, metric_name, number
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import p_value
 
 _SYSTEMIC_LAYOUTS = ("uk_biobank", "outcome_table")
-_TWO_AREAS = ("auroc", "average_precision")
-_ROWS_BY_PLACE = ["task", "protocol", "shots"]
+_AREAS = ("auroc", "average_precision")
 
 
 @dataclass(frozen=True)
-class Named:
-    """One of the papers' tables: what it is about.
+class PaperTable:
+    """Specification of one of the papers' tables.
 
     Attributes:
-        systemic: of classification, outcomes of the whole body (True) or diseases of the eye (False).
+        title: Title, without the number of the table.
+        family: Task family of its tasks.
+        protocols: Protocols of its rows.
+        metrics: Metrics of its columns.
+        systemic: For classification, systemic outcomes (True) or eye diseases (False).
     """
 
     title: str
@@ -41,15 +45,15 @@ class Named:
     systemic: bool | None = None
 
 
-NAMED = {
-    "table-1": Named("Generated angiogram videos", "generation", ("zero-shot",), ("fvd", "ssim", "psnr", "lpips")),
-    "supp-1": Named("Zero-shot diagnosis of eye disease", "classification", ("zero-shot",), _TWO_AREAS, False),
-    "supp-2": Named("Few-shot diagnosis of eye disease", "classification", ("few-shot",), _TWO_AREAS, False),
-    "supp-3": Named("Supervised diagnosis of eye disease", "classification", ("supervised",), _TWO_AREAS, False),
-    "supp-4": Named("Zero-shot prediction of systemic disease", "classification", ("zero-shot",), _TWO_AREAS, True),
-    "supp-5": Named("Few-shot prediction of systemic disease", "classification", ("few-shot",), _TWO_AREAS, True),
-    "supp-6": Named("Supervised prediction of systemic disease", "classification", ("supervised",), _TWO_AREAS, True),
-    "supp-7": Named(
+PAPER_TABLES = {
+    "table-1": PaperTable("Generated angiogram videos", "generation", ("zero-shot",), ("fvd", "ssim", "psnr", "lpips")),
+    "supp-1": PaperTable("Zero-shot diagnosis of eye disease", "classification", ("zero-shot",), _AREAS, False),
+    "supp-2": PaperTable("Few-shot diagnosis of eye disease", "classification", ("few-shot",), _AREAS, False),
+    "supp-3": PaperTable("Supervised diagnosis of eye disease", "classification", ("supervised",), _AREAS, False),
+    "supp-4": PaperTable("Zero-shot prediction of systemic disease", "classification", ("zero-shot",), _AREAS, True),
+    "supp-5": PaperTable("Few-shot prediction of systemic disease", "classification", ("few-shot",), _AREAS, True),
+    "supp-6": PaperTable("Supervised prediction of systemic disease", "classification", ("supervised",), _AREAS, True),
+    "supp-7": PaperTable(
         "Retrieval of a patient's images",
         "retrieval",
         ("zero-shot",),
@@ -58,96 +62,97 @@ NAMED = {
 }
 
 
-def tasks_of(named: Named, families: Mapping[str, str], calls: Sequence[CallRecord]) -> list[str]:
-    """The tasks of these results that belong into a table of the papers."""
-    found = [task for task, family in families.items() if family == named.family]
-    if named.systemic is None:
-        return found
-    return [task for task in found if _is_systemic(task, calls) == named.systemic]
+def tasks_of_table(spec: PaperTable, families: Mapping[str, str], calls: Sequence[CallRecord]) -> list[str]:
+    """Tasks of some results that belong to one of the papers' tables."""
+    tasks = [task for task, family in families.items() if family == spec.family]
+    if spec.systemic is None:
+        return tasks
+    return [task for task in tasks if (task_card(task, calls).get("layout") in _SYSTEMIC_LAYOUTS) == spec.systemic]
 
 
-def named_table(
+def make_paper_table(
     name: str,
     summary: pd.DataFrame,
-    comparisons: Sequence[Compared],
+    comparisons: Sequence[ModelComparison],
     tasks: Sequence[str],
-    names: Names,
+    names: TaskNames,
     procedure: Procedure,
 ) -> Table | None:
-    """A table of the papers, a row a task, number of support images and model; None where there is nothing for it.
+    """Make one of the papers' tables, with a row per task, number of support images and model.
 
     Args:
-        name: of `NAMED`.
-        summary: of `Results.summary`, with the table's metrics.
-        tasks: of `tasks_of`.
+        name: Name in `PAPER_TABLES`.
+        summary: `Results.summary` with the metrics of the table.
+        comparisons: Comparisons of the best with the second model.
+        tasks: Tasks of `tasks_of_table`.
+        names: Names of tasks and conditions.
+        procedure: t-test over seeds and adjustment of p-values.
+
+    Returns:
+        The table, or None where there are no results for it.
     """
-    named = NAMED[name]
-    rows_of = summary[summary.task.isin(tasks) & summary.protocol.isin(named.protocols)]
-    metrics = [metric for metric in named.metrics if metric in set(rows_of.metric)]
+    spec = PAPER_TABLES[name]
+    selected = summary[summary.task.isin(tasks) & summary.protocol.isin(spec.protocols)]
+    metrics = [metric for metric in spec.metrics if metric in set(selected.metric)]
     if not metrics:
         return None
-    few = "few-shot" in named.protocols
-    better = dict(zip(rows_of.metric, rows_of.better, strict=True))
+    few_shot = "few-shot" in spec.protocols
+    best_and_second = {
+        each.condition: each for each in comparisons if each.metric == metrics[0] and BEST_AND_SECOND in each.roles
+    }
     rows = []
-    for key, group in rows_of.groupby(_ROWS_BY_PLACE, dropna=False, sort=False):
-        rows += _place_rows(key, group, metrics, comparisons, names, few)
-    columns = [Column("data set", numeric=False), *([Column(f"images{SHOTS_OF[named.family]}")] if few else [])]
-    columns.append(Column("model", numeric=False))
+    for key, group in selected.groupby(CONDITION, dropna=False, sort=False):
+        condition = Condition.from_values(*key)
+        first = [Cell(names.titles[condition.task])]
+        first += [Cell(str(condition.shots), condition.shots)] if few_shot else []
+        rows += [[*first, *cells] for cells in _model_rows(group, metrics, best_and_second.get(condition))]
+    better = dict(zip(selected.metric, selected.better, strict=True))
+    columns = [*text_columns("data set"), *([Column(f"images{SHOTS_UNIT[spec.family]}")] if few_shot else [])]
+    columns += text_columns("model")
     columns += [Column(metric_name(metric, better[metric])) for metric in metrics]
-    columns += [Column("p"), Column("verdict", numeric=False)]
+    columns += [Column("p"), *text_columns("verdict")]
     notes = [
-        f"p: {procedure.seed_test.name} of the best against the second in {metric_name(metrics[0])}, "
-        f"{procedure.adjusted_label} over all comparisons of the report; the verdict asks for other seeds and other "
-        "patients as well."
+        f"p: {procedure.seed_test.name} of the best against the second-best model in {metric_name(metrics[0])}, "
+        f"{procedure.adjusted_label} over all comparisons of the report. The verdict requires significance over seeds "
+        "and over patients."
     ]
     if name == "table-1":
-        rows += [[*row, Cell(NONE), Cell(NONE)] for row in _published_rows(metrics)]
+        rows += _published_rows(metrics)
         notes.append(str(published_videos()["note"]))
-    return Table(name, f"{_paper_name(name)}: {named.title}", f"{SPREAD}.", columns, rows, notes)
+    return Table(name, f"{_paper_name(name)}: {spec.title}", f"{SPREAD}.", columns, rows, notes)
 
 
-def _place_rows(
-    key: tuple,
-    group: pd.DataFrame,
-    metrics: Sequence[str],
-    comparisons: Sequence[Compared],
-    names: Names,
-    few: bool,
-) -> list[list[Cell]]:
-    task, protocol, shots = key
-    place = task, protocol, None if pd.isna(shots) else int(shots)
-    held = {(row.encoder, row.metric): row for row in group.itertuples()}
-    order = {metric: list(group.encoder[(group.metric == metric) & group["mean"].notna()]) for metric in metrics}
-    models = list(dict.fromkeys([*order[metrics[0]], *group.encoder]))
-    test = next(
-        (c for c in comparisons if c.place == place and c.metric == metrics[0] and "best and second" in c.roles), None
-    )
+def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparison | None) -> list[list[Cell]]:
+    """Cells of each model: name, means, p-value and verdict; the best model of the first metric first."""
+    rows_of = {(row.encoder, row.metric): row for row in group.itertuples()}
+    ranked = {metric: list(group.encoder[(group.metric == metric) & group["mean"].notna()]) for metric in metrics}
     rows = []
-    for model in models:
-        one = next(row for (encoder, _), row in held.items() if encoder == model)
-        muted = bool(one.baseline) or one.weights == "untrained"
-        cells = [Cell(names.titles[task]), *([Cell(str(place[2]), place[2])] if few else [])]
-        cells.append(model_cell(model, one, muted))
-        cells += [_mean(held.get((model, metric)), order[metric][:1] == [model]) for metric in metrics]
-        first = test is not None and model == test.first
-        cells.append(Cell(p_value(test.seeds.p_adjusted), reason=test.seeds.reason) if test and first else Cell(""))
-        cells.append(Cell(certainty_text(test)) if test and first else Cell(""))
-        rows.append(cells)
+    for model in dict.fromkeys([*ranked[metrics[0]], *group.encoder]):
+        first = next(row for (encoder, _), row in rows_of.items() if encoder == model)
+        means = [_mean_cell(rows_of.get((model, metric)), ranked[metric][:1] == [model]) for metric in metrics]
+        tested = [Cell(""), Cell("")]
+        if test is not None and model == test.first:
+            p = Cell(p_value(test.t_test.p_adjusted), reason=test.t_test.reason)
+            tested = [p, Cell(verdict_text(test))]
+        rows.append([model_cell(model, first), *means, *tested])
     return rows
 
 
-def _mean(row: Any, best: bool) -> Cell:
+def _mean_cell(row: Any | None, best: bool) -> Cell:
     if row is None or pd.isna(row.mean):
         return Cell(NONE, reason=getattr(row, "reason", ""))
     return Cell(number(row.mean), float(row.mean), interval(row.low, row.high), mark="best" if best else "")
 
 
 def _published_rows(metrics: Sequence[str]) -> list[list[Cell]]:
+    """Published values of the video papers, without p-value and verdict."""
     return [
         [
             Cell(f"published: {paper['source']}", muted=True),
             Cell(model, detail="published", muted=True),
             *(Cell(number(values.get(metric)), values.get(metric), muted=True) for metric in metrics),
+            Cell(NONE),
+            Cell(NONE),
         ]
         for paper in published_videos()["papers"]
         for model, values in paper["models"].items()
@@ -156,12 +161,11 @@ def _published_rows(metrics: Sequence[str]) -> list[list[Cell]]:
 
 @cache
 def published_videos() -> dict[str, Any]:
-    """Table 1 of both papers, with its sources."""
-    return yaml.safe_load(files(__package__).joinpath("published_videos.yaml").read_text(encoding="utf-8"))
-
-
-def _is_systemic(task: str, calls: Sequence[CallRecord]) -> bool:
-    return card_of(task, calls).get("card", {}).get("layout") in _SYSTEMIC_LAYOUTS
+    """Published values of Table 1 of the video papers, with their sources."""
+    content: dict[str, Any] = yaml.safe_load(
+        files(__package__).joinpath("published_videos.yaml").read_text(encoding="utf-8")
+    )
+    return content
 
 
 def _paper_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the numbers come from: weights, data and software of the runs in a report."""
+"""Tables of provenance: weights, data and software of the reported runs."""
 
 from __future__ import annotations
 
@@ -6,68 +6,80 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.methods import card_of, software_text
-from f2vbench.report.text.wording import NONE, kind_of
+from f2vbench.report.tables.table import Cell, Column, Table, count_cell, text_columns
+from f2vbench.report.text.methods import software_text, task_record
+from f2vbench.report.text.wording import NONE, weights_label
 from f2vbench.store.record_schema import CallRecord, UnitRecord
 
-_SHOWN = 16
+_HASH_DIGITS = 16
 
 
 def provenance_tables(
     records: Sequence[UnitRecord], sources: Sequence[Path], calls: Sequence[CallRecord]
 ) -> list[Table]:
-    """Models with the hash of their tensors, data with their fingerprint, and the software that computed them."""
+    """Make the tables of models with their weights, of data sets, and of software and hardware.
+
+    Args:
+        records: Unit records.
+        sources: Run folder of each record; empty where unknown.
+        calls: Call records, the newest first.
+
+    Returns:
+        Three tables.
+    """
     return [_models(records), _data(records, calls), _software(records, sources)]
 
 
 def _models(records: Sequence[UnitRecord]) -> Table:
-    found: dict[tuple[str, ...], int] = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
     for record in records:
-        made = record["provenance"]
-        about = kind_of(record["floor"], record["weights"]), made.get("weights_sha256") or NONE
-        where = str(made.get("device", NONE)), str(made.get("precision", NONE))
-        key = record["unit"]["encoder"], *about, *where
-        found[key] += 1
-    columns = [
-        Column(title, numeric=False) for title in ("model", "weights", "SHA-256 of the tensors", "device", "precision")
-    ]
-    rows = [[*map(Cell, key), Cell(f"{count:,}", count)] for key, count in sorted(found.items())]
-    return Table("models", "Models", "SHA-256 over the tensors as loaded.", [*columns, Column("units")], rows)
+        provenance = record["provenance"]
+        counts[
+            record["unit"]["encoder"],
+            weights_label(record["floor"], record["weights"]),
+            provenance.get("weights_sha256") or NONE,
+            str(provenance.get("device", NONE)),
+            str(provenance.get("precision", NONE)),
+        ] += 1
+    columns = text_columns("model", "weights", "SHA-256 of the tensors", "device", "precision")
+    caption = "The SHA-256 is over the tensors as loaded."
+    return Table("models", "Models", caption, [*columns, Column("units")], _counted_rows(counts))
 
 
 def _data(records: Sequence[UnitRecord], calls: Sequence[CallRecord]) -> Table:
-    columns = [Column("task", numeric=False), Column("data set", numeric=False), Column("images"), Column("patients")]
-    columns += [Column("fingerprint of the data", numeric=False), Column("terms", numeric=False)]
+    columns = [*text_columns("task", "data set"), Column("images"), Column("patients")]
+    columns += text_columns("fingerprint of the data", "terms")
     rows = []
     for task in dict.fromkeys(record["unit"]["task"] for record in records):
-        held = card_of(task, calls)
-        card = held.get("card", {})
-        prints = dict.fromkeys(
+        recorded = task_record(task, calls)
+        card = recorded["card"] if recorded else {}
+        fingerprints = dict.fromkeys(
             str(record["identity"].get("data", NONE)) for record in records if record["unit"]["task"] == task
         )
-        counts = [held.get(name) for name in ("images", "patients")]
         rows.append(
             [
                 Cell(task),
                 Cell(str(card.get("title", NONE))),
-                *(Cell(NONE if count is None else f"{count:,}", count) for count in counts),
-                Cell(", ".join(one[:_SHOWN] for one in prints)),
+                count_cell(recorded["images"] if recorded else None),
+                count_cell(recorded["patients"] if recorded else None),
+                Cell(", ".join(fingerprint[:_HASH_DIGITS] for fingerprint in fingerprints)),
                 Cell(" ".join(str(card.get("terms", NONE)).split())),
             ]
         )
-    return Table(
-        "data", "Data", "Fingerprints are over ids, patients, splits and contents of all images.", columns, rows
-    )
+    caption = "Fingerprints are over the ids, patients, splits and contents of all images."
+    return Table("data", "Data", caption, columns, rows)
 
 
 def _software(records: Sequence[UnitRecord], sources: Sequence[Path]) -> Table:
-    found: dict[tuple[str, str, str], int] = Counter()
-    places = [str(path) for path in sources] or [NONE] * len(records)
-    for record, place in zip(records, places, strict=True):
-        machine = record["provenance"].get("machine", {})
-        what = ", ".join(str(machine[name]) for name in ("processor", "system") if machine.get(name))
-        found[Path(place).name or place, software_text(record["provenance"]["software"]), what or NONE] += 1
-    columns = [Column(title, numeric=False) for title in ("run", "software", "machine")]
-    rows = [[*map(Cell, key), Cell(f"{count:,}", count)] for key, count in sorted(found.items())]
-    return Table("software", "Software and machines", "As recorded with each unit.", [*columns, Column("units")], rows)
+    counts: Counter[tuple[str, ...]] = Counter()
+    folders = [path.name or str(path) for path in sources] or [NONE] * len(records)
+    for record, folder in zip(records, folders, strict=True):
+        machine = record["provenance"].get("machine")
+        hardware = [str(machine[name]) for name in ("processor", "system") if machine.get(name)] if machine else []
+        counts[folder, software_text(record["provenance"]["software"]), ", ".join(hardware) or NONE] += 1
+    columns = [*text_columns("run", "software", "hardware"), Column("units")]
+    return Table("software", "Software and hardware", "As recorded with each unit.", columns, _counted_rows(counts))
+
+
+def _counted_rows(counts: Counter[tuple[str, ...]]) -> list[list[Cell]]:
+    return [[*map(Cell, key), count_cell(count)] for key, count in sorted(counts.items())]

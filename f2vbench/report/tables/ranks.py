@@ -1,4 +1,4 @@
-"""Models over several tasks: average ranks, whether they differ at all, and from the first which."""
+"""Table of average ranks across tasks, with tests of their differences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
-from f2vbench.report.figures.source import Source
-from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, Names
+from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
+from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.wording import METRIC_NAMES, NONE, TaskNames, as_sentence
 from f2vbench.stats.ranks import (
     FriedmanResult,
     PostHocResult,
@@ -28,111 +29,127 @@ _LEAST_MODELS, _LEAST_TASKS = 2, 2
 
 
 @dataclass(frozen=True)
-class AcrossTasks:
-    """The table of ranks, or why there is none."""
+class RanksAcrossTasks:
+    """Table of ranks.
+
+    Attributes:
+        table: The table, or None.
+        reason: Why there is no table.
+    """
 
     table: Table | None
     reason: str = ""
 
 
-def across_tasks(results: Results, names: Names) -> AcrossTasks:
-    """Ranks over tasks by the main metric, mean over seeds and over the places that all models share.
+def rank_across_tasks(results: Results, names: TaskNames) -> RanksAcrossTasks:
+    """Rank the models across tasks by the main metric, mean over seeds and over the conditions that all models share.
 
-    Models that lack a task are left out, and named. Places without training are no part.
+    Models without results for a task are left out and named. Only conditions with labelled training count.
+
+    Args:
+        results: Results of several tasks.
+        names: Names of tasks.
+
+    Returns:
+        The table, or the reason why there is none.
     """
-    source = Source(results)
-    scores = compute_task_scores(source.frame, source.families, source.encoders)
+    encoders = encoder_styles(results.frame)
+    scores = compute_task_scores(results.frame, results.families, encoders)
     tasks, models = list(scores.index), list(scores.columns)
     if len(models) < _LEAST_MODELS or len(tasks) < _LEAST_TASKS:
-        return AcrossTasks(
+        return RanksAcrossTasks(
             None,
-            f"No comparison across tasks: average ranks need {_LEAST_MODELS} models with labelled training on the same "
-            f"{_LEAST_TASKS} tasks or more of segmentation or classification, and Friedman's test 3 models; here are "
-            f"{len(models)} on {len(tasks)}. Places of one task share its photographs and are no tasks of their own.",
+            f"No comparison across tasks: average ranks require {_LEAST_MODELS} or more models with labelled training "
+            f"on the same {_LEAST_TASKS} or more tasks of segmentation or classification, and Friedman's test requires "
+            f"3 models; these results have {len(models)} models on {len(tasks)} tasks. Conditions of the same task "
+            "share its photographs and do not count as tasks.",
         )
     values = scores.to_numpy(float)
-    overall, gaps, pairs = (
-        friedman_test(values, models),
-        nemenyi_test(values, models),
-        wilcoxon_holm_test(values, models),
-    )
-    metrics = ", ".join(dict.fromkeys(METRIC_NAMES[MAIN_METRICS[source.families[task]][0]] for task in tasks))
+    gaps, pairs = nemenyi_test(values, models), wilcoxon_holm_test(values, models)
+    order = np.argsort(gaps.average_ranks, kind="stable")
+    first = int(order[0])
+    metrics = ", ".join(dict.fromkeys(METRIC_NAMES[MAIN_METRICS[results.families[task]][0]] for task in tasks))
     columns = [
-        Column("model", numeric=False),
+        *text_columns("model"),
         Column("average rank"),
         Column("win–tie–loss", "against the first"),
         Column("sign test", "against the first: p"),
         Column("Nemenyi", "against the first: p"),
         Column("Wilcoxon, Holm-adjusted", "against the first: p"),
     ]
-    order = np.argsort(gaps.average_ranks, kind="stable")
-    first = int(order[0])
-    rows = [_row(int(place), first, values, source, gaps, pairs) for place in order]
-    left_out = [name for name in source.encoders if name not in models]
     table = Table(
         "ranks",
         "Average ranks across tasks",
-        f"Over n = {len(tasks)} tasks ({', '.join(names.titles[task] for task in tasks)}), which are what varies, by "
-        f"{metrics}, mean over seeds and over the numbers of support images that all models share; rank 1 is best. "
-        "Wins and losses are the row's model's. Nemenyi's and Wilcoxon's p are adjusted for all pairs of models.",
+        f"Ranks over n = {len(tasks)} tasks ({', '.join(names.titles[task] for task in tasks)}), the sampling units "
+        f"of the tests, by {metrics}, mean over seeds and over the numbers of support images that all models share. "
+        "Rank 1 is best. Wins and losses are those of the model in the row. The p-values of Nemenyi's and Wilcoxon's "
+        "tests are adjusted over all pairs of models.",
         columns,
-        rows,
-        [*_overall(overall), *_groups(gaps, pairs), *_left_out(left_out)],
+        [_row(int(place), first, values, encoders, gaps, pairs) for place in order],
+        [
+            *_friedman_notes(friedman_test(values, models)),
+            *_pairwise_notes(gaps, pairs),
+            *_left_out_notes([name for name in encoders if name not in models]),
+        ],
     )
-    return AcrossTasks(table)
+    return RanksAcrossTasks(table)
 
 
 def _row(
-    place: int, first: int, values: np.ndarray, source: Source, gaps: PostHocResult, pairs: PostHocResult
+    place: int,
+    first: int,
+    values: NDArray[np.float64],
+    encoders: dict[str, EncoderStyle],
+    gaps: PostHocResult,
+    pairs: PostHocResult,
 ) -> list[Cell]:
-    encoder = source.encoders[gaps.models[place]]
-    rank = gaps.average_ranks[place]
-    kind = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
-    name = Cell(encoder.name, detail=kind, muted=bool(kind))
-    shown = Cell(f"{rank:.2f}", rank, mark="best" if place == first else "")
+    """Row of one model, compared with the model of the best average rank."""
+    encoder = encoders[gaps.models[place]]
+    label = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
+    name = Cell(encoder.name, detail=label, muted=bool(label))
+    rank = Cell(f"{gaps.average_ranks[place]:.2f}", gaps.average_ranks[place], mark="best" if place == first else "")
     if place == first:
-        return [name, shown, *([Cell(NONE)] * 4)]
-    counted = win_tie_loss(values[:, place], values[:, first])
+        return [name, rank, *([Cell(NONE)] * 4)]
+    wins = win_tie_loss(values[:, place], values[:, first])
     reason = next((why for a, b, why in pairs.reasons if {a, b} == {pairs.models[place], pairs.models[first]}), "")
-    by_ranks = None if reason else float(pairs.p[place, first])
+    nemenyi_p, wilcoxon_p = float(gaps.p[place, first]), None if reason else float(pairs.p[place, first])
     return [
         name,
-        shown,
-        Cell(f"{counted.win}–{counted.tie}–{counted.loss}", float(counted.win)),
-        Cell(p_value(counted.p), counted.p, reason="" if counted.p is not None else "they tie on every task"),
-        Cell(p_value(float(gaps.p[place, first])), float(gaps.p[place, first])),
-        Cell(p_value(by_ranks), by_ranks, reason=reason),
+        rank,
+        Cell(f"{wins.win}–{wins.tie}–{wins.loss}", float(wins.win)),
+        Cell(p_value(wins.p), wins.p, reason="" if wins.p is not None else "ties on every task"),
+        Cell(p_value(nemenyi_p), nemenyi_p),
+        Cell(p_value(wilcoxon_p), wilcoxon_p, reason=reason),
     ]
 
 
-def _overall(found: FriedmanResult) -> list[str]:
-    told = found.sentence()
-    notes = [f"{told[0].upper()}{told[1:]}."]
-    if found.f_p is not None and found.f_statistic is not None:
+def _friedman_notes(friedman: FriedmanResult) -> list[str]:
+    notes = [as_sentence(friedman.sentence())]
+    if friedman.f_p is not None and friedman.f_statistic is not None:
         notes.append(
-            f"The less conservative F statistic of Iman and Davenport: F = {found.f_statistic:.3f}, "
-            f"{p_value(found.f_p, equation=True)}."
+            f"The less conservative F statistic of Iman and Davenport: F = {friedman.f_statistic:.3f}, "
+            f"{p_value(friedman.f_p, equation=True)}."
         )
     return notes
 
 
-def _groups(gaps: PostHocResult, pairs: PostHocResult) -> list[str]:
-    """Which models can't be told apart, and what the least p of so few tasks is."""
-    told = "; ".join(" = ".join(group) for group in gaps.groups) or "none: every two differ"
-    smallest = 2 / 2**gaps.n
+def _pairwise_notes(gaps: PostHocResult, pairs: PostHocResult) -> list[str]:
+    """Groups of models without significant differences, and the smallest p-value at this number of tasks."""
+    groups = "; ".join(" = ".join(group) for group in gaps.groups) or "none, all models differ significantly"
     notes = [
-        f"Not separable by Nemenyi's test at {gaps.alpha:g} "
-        f"(critical difference {gaps.critical_difference:.2f}): {told}."
+        f"Groups without significant differences by Nemenyi's test at {gaps.alpha:g} "
+        f"(critical difference {gaps.critical_difference:.2f}): {groups}."
     ]
+    smallest = 2 / 2**gaps.n
     if smallest >= pairs.alpha:
         notes.append(
-            f"With {gaps.n} tasks Wilcoxon's p can't be below {smallest:.4f}, before any adjustment, so that it can "
-            f"show nothing at {pairs.alpha:g}."
+            f"With {gaps.n} tasks, the p-value of Wilcoxon's test is at least {smallest:.4f} before adjustment, so "
+            f"that no difference can be significant at {pairs.alpha:g}."
         )
     return notes
 
 
-def _left_out(models: list[str]) -> list[str]:
-    return (
-        [f"Left out, because they lack a task or were not trained with labels: {', '.join(models)}."] if models else []
-    )
+def _left_out_notes(models: list[str]) -> list[str]:
+    if not models:
+        return []
+    return [f"Left out, because they lack a task or were not trained with labels: {', '.join(models)}."]

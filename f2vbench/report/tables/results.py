@@ -1,115 +1,137 @@
-"""Results as tables: means by task and protocol, and the comparisons between models."""
+"""Tables of means by task and protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from f2vbench.analysis.comparisons import Compared
-from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.text.wording import NONE, Names, interval, kind_of, metric_name, number
+from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
+from f2vbench.analysis.frames import Condition
+from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.wording import NONE, TaskNames, interval, metric_name, number, weights_label
 
 SPREAD = "Mean over seeds, ± standard deviation (n − 1), and the papers' 95 % interval, mean ± 1.96 standard errors"
 
 
-def place_tables(
+class _ValueColumn(NamedTuple):
+    """Column of a table: number of shots and metric."""
+
+    shots: int | None
+    metric: str
+
+
+def condition_tables(
     summary: pd.DataFrame,
     metrics: Mapping[str, Sequence[str]],
-    comparisons: Sequence[Compared],
-    names: Names,
+    comparisons: Sequence[ModelComparison],
+    names: TaskNames,
 ) -> list[Table]:
-    """One table a task and protocol: a row a model, a group of columns a number of support images.
+    """Make one table per task and protocol, with a row per model and a group of columns per number of shots.
 
     Args:
-        summary: of `Results.summary`.
-        metrics: task → its metrics in order; those that a place lacks are passed over.
-        comparisons: tell whether the best of a column is separable from the second.
+        summary: `Results.summary`.
+        metrics: Task → metrics in the order of columns; metrics without results are left out.
+        comparisons: Comparisons, which tell whether the best model of a column is significantly better than the second.
+        names: Names of tasks and conditions.
+
+    Returns:
+        Tables in the order of ``summary``.
     """
     tables = []
     for (task, protocol), group in summary.groupby(["task", "protocol"], sort=False):
-        there = set(group.metric)
-        shown = [name for name in metrics[task] if name in there]
+        measured = set(group.metric)
+        shown = [name for name in metrics[task] if name in measured]
         if shown:
-            tables.append(_place_table(task, protocol, group, shown, comparisons, names))
+            own = [each for each in comparisons if each.condition[:2] == (task, protocol)]
+            tables.append(_condition_table(task, protocol, group, shown, own, names))
     return tables
 
 
-def _place_table(
+def model_cell(model: str, row: Any) -> Cell:
+    """Cell of a model, with the label of its weights where that differs from the name.
+
+    Args:
+        model: Name of the model.
+        row: Row of `Results.summary` with ``baseline`` and ``weights``.
+
+    Returns:
+        A cell, muted for baselines and random weights.
+    """
+    label = weights_label(row.baseline, row.weights)
+    return Cell(model, detail="" if label == model else label, muted=is_muted(row))
+
+
+def is_muted(row: Any) -> bool:
+    """Whether a row with ``baseline`` and ``weights`` is of a baseline or of an encoder with random weights."""
+    return bool(row.baseline) or row.weights == "untrained"
+
+
+def _condition_table(
     task: str,
     protocol: str,
     group: pd.DataFrame,
     metrics: Sequence[str],
-    comparisons: Sequence[Compared],
-    names: Names,
+    comparisons: Sequence[ModelComparison],
+    names: TaskNames,
 ) -> Table:
-    shots = list(dict.fromkeys(None if pd.isna(value) else int(value) for value in group.shots))
-    places = [(number_of, metric) for number_of in shots for metric in metrics]
-    better = dict(zip(group.metric, group.better, strict=True))
-    unsure = {(each.shots, each.metric) for each in comparisons if _separates_best(each, group)}
-    held = {
-        (row.encoder, None if pd.isna(row.shots) else int(row.shots), row.metric): row for row in group.itertuples()
+    counts = [Condition.from_values(task, protocol, value).shots for value in group.shots]
+    shots = list(dict.fromkeys(counts))
+    keys = [_ValueColumn(count, metric) for count in shots for metric in metrics]
+    rows_of = {
+        (row.encoder, _ValueColumn(count, row.metric)): row
+        for row, count in zip(group.itertuples(), counts, strict=True)
     }
-    ranks = {place: _order(held, *place) for place in places}
-    models = list(dict.fromkeys(model for place in places for model in ranks[place]))
-    models += [model for model in dict.fromkeys(group.encoder) if model not in models]
-    rows = []
-    for model in models:
-        any_row = next(row for (encoder, *_), row in held.items() if encoder == model)
-        muted = bool(any_row.baseline) or any_row.weights == "untrained"
-        cells = [model_cell(model, any_row, muted)]
-        cells += [_mean_cell(held.get((model, *place)), ranks[place], model, place in unsure) for place in places]
-        rows.append(cells)
-    columns = [Column("model", numeric=False)]
-    columns += [Column(metric_name(metric, better[metric]), names.shots(task, count)) for count, metric in places]
-    seeds = sorted(set(group.n[group.n > 0]))
-    told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
-    notes = []
-    if any(cell.unsure for row in rows for cell in row):
-        notes.append("n.s.: the best does not differ significantly from the second over seeds and over patients both.")
-    notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
-    one = seeds[-1:] == [1]
-    caption = f"{SPREAD}; {told} seeds." if not one else "One seed: no spread and no interval."
-    return Table(f"{task}-{protocol}", names.place(task, protocol), caption, columns, rows, notes)
-
-
-def model_cell(model: str, row: Any, muted: bool) -> Cell:
-    """A model, and what it is where its name does not tell: a baseline, untrained, or whose weights."""
-    kind = kind_of(row.baseline, row.weights)
-    return Cell(model, detail="" if kind == model else kind, muted=muted)
-
-
-def _separates_best(each: Compared, group: pd.DataFrame) -> bool:
-    return (
-        "best and second" in each.roles
-        and (each.task, each.protocol) == (group.task.iloc[0], group.protocol.iloc[0])
-        and each.certainty != "sure"
-    )
-
-
-def _order(held: Mapping[tuple, Any], shots: int | None, metric: str) -> list[str]:
-    """Models of one column that have a value, as the summary has them: the best first."""
-    return [
-        encoder
-        for (encoder, count, name), row in held.items()
-        if (count, name) == (shots, metric) and pd.notna(row.mean)
+    # The summary has the best model of each condition and metric first.
+    ranked = {
+        key: [model for (model, own), row in rows_of.items() if own == key and pd.notna(row.mean)] for key in keys
+    }
+    not_significant = {
+        _ValueColumn(each.condition.shots, each.metric)
+        for each in comparisons
+        if BEST_AND_SECOND in each.roles and each.significance != "significant"
+    }
+    models = dict.fromkeys([*(model for key in keys for model in ranked[key]), *group.encoder])
+    first_row = {model: next(row for (encoder, _), row in rows_of.items() if encoder == model) for model in models}
+    rows = [
+        [
+            model_cell(model, first_row[model]),
+            *(_mean_cell(rows_of.get((model, key)), ranked[key], model, key in not_significant) for key in keys),
+        ]
+        for model in models
     ]
+    better = dict(zip(group.metric, group.better, strict=True))
+    columns = text_columns("model")
+    columns += [Column(metric_name(key.metric, better[key.metric]), names.shots(task, key.shots)) for key in keys]
+    notes = []
+    if any(cell.not_significant for row in rows for cell in row):
+        notes.append("n.s.: not significantly better than the second-best model, over seeds and over patients.")
+    notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
+    title = names.condition(Condition(task, protocol, None))
+    return Table(f"{task}-{protocol}", title, _caption(group), columns, rows, notes)
 
 
-def _mean_cell(row: Any | None, order: Sequence[str], model: str, unsure: bool) -> Cell:
+def _caption(group: pd.DataFrame) -> str:
+    seeds = sorted(set(group.n[group.n > 0]))
+    if seeds[-1:] == [1]:
+        return "One seed: no standard deviation and no interval."
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
+    return f"{SPREAD}; {count} seeds."
+
+
+def _mean_cell(row: Any | None, ranked: Sequence[str], model: str, not_significant: bool) -> Cell:
     if row is None:
         return Cell(NONE, reason="not in these runs")
-    mean, sd, low, high, reason = row.mean, row.sd, row.low, row.high, row.reason
-    if pd.isna(mean):
-        return Cell(NONE, reason=reason)
-    spread = [f"± {number(sd)}" if pd.notna(sd) else "", interval(low, high)]
-    best = model == order[0] and len(order) > 1
+    if pd.isna(row.mean):
+        return Cell(NONE, reason=row.reason)
+    spread = [f"± {number(row.sd)}" if pd.notna(row.sd) else "", interval(row.low, row.high)]
+    best = model == ranked[0] and len(ranked) > 1
     return Cell(
-        number(mean),
-        float(mean),
+        number(row.mean),
+        float(row.mean),
         " ".join(part for part in spread if part),
-        mark="best" if best else "second" if order[1:2] == [model] else "",
-        unsure=best and unsure,
-        reason=reason,
+        mark="best" if best else "second" if ranked[1:2] == [model] else "",
+        not_significant=best and not_significant,
+        reason=row.reason,
     )

@@ -1,4 +1,4 @@
-"""A table as the writers take it: HTML, LaTeX, Markdown and CSV show the same cells."""
+"""Tables as the writers receive them: HTML, LaTeX, Markdown and CSV show the same cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's title, and what stands above it and its neighbours of the same group."""
+    """Column of a table.
+
+    Attributes:
+        title: Heading.
+        group: Heading above this column and its neighbours of the same group.
+        numeric: Whether the cells are numbers, which are aligned right.
+    """
 
     title: str
     group: str = ""
@@ -21,30 +27,39 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry.
+    """Cell of a table.
 
     Attributes:
-        text: as shown.
-        value: what a reader sorts by and CSV holds; by default the text.
-        detail: shown smaller beside it: spread and interval.
-        mark: ``best``, or ``second`` of its column.
-        unsure: the best does not differ significantly from the second.
-        reason: why there is no value.
-        muted: of a baseline, or of untrained weights.
+        text: Text of the cell.
+        value: Value by which readers sort, and which CSV contains; by default the text.
+        detail: Smaller text beside it, such as the spread and the interval.
+        mark: ``best`` or ``second`` of its column.
+        not_significant: Whether the best value is not significantly better than the second.
+        reason: Why there is no value.
+        muted: Whether the row is of a baseline or of an encoder with random weights.
     """
 
     text: str
     value: float | str | None = None
     detail: str = ""
     mark: Literal["", "best", "second"] = ""
-    unsure: bool = False
+    not_significant: bool = False
     reason: str = ""
     muted: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows with a title, a caption and notes; ``name`` serves as file name and anchor."""
+    """Table with a title, a caption and notes.
+
+    Attributes:
+        name: Name of the table in files and links.
+        title: Title.
+        caption: Sentences that explain the columns.
+        columns: Columns.
+        rows: Rows of cells, one cell per column.
+        notes: Sentences below the table.
+    """
 
     name: str
     title: str
@@ -55,28 +70,39 @@ class Table:
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """(title, number of columns) of neighbours of one group, in order."""
-        found: list[tuple[str, int]] = []
+        """Title and number of columns of each group, in the order of columns."""
+        groups: list[tuple[str, int]] = []
         for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = column.group, found[-1][1] + 1
+            if groups and groups[-1][0] == column.group:
+                groups[-1] = column.group, groups[-1][1] + 1
             else:
-                found.append((column.group, 1))
-        return found
+                groups.append((column.group, 1))
+        return groups
 
     @property
     def grouped(self) -> bool:
+        """Whether any column has a group."""
         return any(column.group for column in self.columns)
 
     @property
+    def headings(self) -> list[str]:
+        """Headings on one line, the group before the title."""
+        return [f"{column.group}: {column.title}" if column.group else column.title for column in self.columns]
+
+    @property
     def frame(self) -> DataFrame:
-        """The table's values as a data frame: numbers in full where cells have some, and the text of the others."""
+        """Data frame of the values, in full precision, and of the texts of cells without a value."""
         from pandas import DataFrame
 
         rows = [[cell.text if cell.value is None else cell.value for cell in row] for row in self.rows]
         return DataFrame(rows, columns=self.headings)
 
-    @property
-    def headings(self) -> list[str]:
-        """One line of titles, the group before each."""
-        return [f"{column.group}: {column.title}" if column.group else column.title for column in self.columns]
+
+def text_columns(*titles: str) -> list[Column]:
+    """Columns of text without groups."""
+    return [Column(title, numeric=False) for title in titles]
+
+
+def count_cell(count: int | None, missing: str = "–") -> Cell:
+    """Cell of an integer with thousands separators."""
+    return Cell(missing if count is None else f"{count:,}", count)

@@ -1,100 +1,133 @@
-"""Tables for the terminal: plain text, aligned, one row a model."""
+"""Tables in the terminal: aligned plain text with one row per model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from f2vbench.utils.text import layout, p_value
+from f2vbench.analysis.frames import CONDITION, Condition
+from f2vbench.report.tables.table import Table
+from f2vbench.report.text.wording import NONE, SHOTS_UNIT, weights_label
+from f2vbench.utils.text import layout, p_value, plural
 
-PLACE = ["task", "protocol", "shots"]
-_METRICS_A_TABLE = 2
+_METRICS_PER_TABLE = 2
 
 
 def results_text(
     summary: pd.DataFrame,
     comparison: pd.DataFrame,
     metrics: Mapping[str, Sequence[str]],
-    shots_of: Mapping[str, str] | None = None,
+    families: Mapping[str, str],
 ) -> str:
-    """The summary by place, mean ± sd [95 % CI], best first by the first metric, and the tests below.
+    """Render the summary of each condition, and the comparisons below.
 
-    An arrow, as in ``lpips ↓``, says of which metrics less is better.
+    Models are sorted by the first metric, the best first. An arrow, as in ``lpips ↓``, marks metrics of which lower
+    values are better.
 
     Args:
-        summary: of `Results.summary`.
-        comparison: of `Results.compare`; may be empty.
-        metrics: task → names in their order, those that a place lacks passed over.
-        shots_of: task → what follows "4 support images", where they are not those of all.
+        summary: `Results.summary`.
+        comparison: `Results.compare`; may be empty.
+        metrics: Task → metrics in the order of columns; metrics without results are left out.
+        families: Task family of each task.
+
+    Returns:
+        Blocks of text, separated by empty lines.
     """
-    tables = []
-    for place, group in summary.groupby(PLACE, dropna=False, sort=False):
-        there = set(group.metric)
-        names = [name for name in metrics[place[0]] if name in there]
-        parts = [names[i : i + _METRICS_A_TABLE] for i in range(0, len(names), _METRICS_A_TABLE)]
-        tables += [(number, _place_text(place, group, part, shots_of or {})) for number, part in enumerate(parts)]
-    blocks = [text for _, text in sorted(tables, key=lambda table: table[0])]
+    first_tables: list[str] = []
+    further_tables: list[str] = []
+    for key, group in summary.groupby(CONDITION, dropna=False, sort=False):
+        condition = Condition.from_values(*key)
+        measured = set(group.metric)
+        names = [name for name in metrics[condition.task] if name in measured]
+        title = condition_title(condition, families[condition.task])
+        for start in range(0, len(names), _METRICS_PER_TABLE):
+            tables = further_tables if start else first_tables
+            tables.append(f"{title}\n{_means_text(group, names[start : start + _METRICS_PER_TABLE])}")
+    blocks = [*first_tables, *further_tables]
     if len(comparison):
-        blocks.append(_comparison_text(comparison, shots_of or {}))
-    reasons: dict[str, dict[str, None]] = {}
-    for row in summary.itertuples():
-        if row.reason:
-            reasons.setdefault(row.reason, {})[f"{row.encoder}, {row.metric}"] = None
-    if reasons:
-        lines = sorted(f"  {'; '.join(sorted(whose))}: {reason}" for reason, whose in reasons.items())
-        blocks.append("Missing values (–)\n" + "\n".join(lines))
+        blocks.append(_comparison_text(comparison, families))
+    missing = summary[summary.reason != ""]
+    if len(missing):
+        blocks.append(_missing_text(missing))
     return "\n\n".join(blocks)
 
 
-def _place_text(place: tuple, group: pd.DataFrame, metrics: Sequence[str], shots_of: Mapping[str, str]) -> str:
-    by_metric = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
+def attention_text(attention: pd.DataFrame, families: Mapping[str, str]) -> str:
+    """Render the attention weights of fusions: mean over the test images of each class ± sd over seeds.
+
+    Args:
+        attention: `Results.attention` with at least one row.
+        families: Task family of each task.
+
+    Returns:
+        A title and a table.
+    """
+    rows = []
+    for (*condition, encoder), group in attention.groupby([*CONDITION, "encoder"], dropna=False, sort=False):
+        key = Condition.from_values(*condition)
+        first = [condition_title(key, families[key.task]), encoder]
+        for name, of_class in group.groupby("class", sort=False):
+            weights = [f"{part} {_weight_text(own.weight)}" for part, own in of_class.groupby("part", sort=False)]
+            rows.append([*first, str(name), "; ".join(weights)])
+            first = ["", ""]
+    return (
+        "Attention weights of fusions: mean over the test images of a class ± sd over seeds\n"
+        f"{layout(['condition', 'fusion', 'class', 'weights'], rows)}"
+    )
+
+
+def table_text(table: Table) -> str:
+    """Render any table with its title and caption."""
+    rows = [[" ".join(filter(None, (cell.text, cell.detail))) for cell in row] for row in table.rows]
+    return f"{table.title}\n{table.caption}\n{layout(table.headings, rows)}"
+
+
+def condition_title(condition: Condition, family: str) -> str:
+    """``rite · few-shot · 2 support images``, ``odir · few-shot · 2 support images per class``."""
+    task, protocol, shots = condition
+    if not shots:
+        return f"{task} · {protocol}"
+    return f"{task} · {protocol} · {plural(shots, 'support image')}{SHOTS_UNIT.get(family, '')}"
+
+
+def _means_text(group: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Table of one condition: mean ± sd [95 % CI] of some metrics."""
+    means = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
     better = dict(zip(group.metric, group.better, strict=True))
-    order = list(by_metric[metrics[0]].sort_values(ascending=better[metrics[0]] == "lower", kind="stable").index)
-    cells = {(row.encoder, row.metric): row for row in group.itertuples()}
+    order = means[metrics[0]].sort_values(ascending=better[metrics[0]] == "lower", kind="stable").index
+    rows_of = {(row.encoder, row.metric): row for row in group.itertuples()}
     rows = []
     for encoder in order:
-        first = cells[encoder, metrics[0]]
-        kind = "baseline" if first.baseline else "untrained" if first.weights == "untrained" else first.weights
-        rows.append([encoder, kind, str(first.n), *(_spread_text(cells[encoder, name]) for name in metrics)])
-    header = [
-        "model",
-        "weights",
-        "seeds",
-        *(f"{_arrowed(name, better[name])}: mean ± sd [95 % CI]" for name in metrics),
-    ]
-    task, protocol, shots = place
-    return f"{place_title(task, protocol, shots, shots_of.get(task, ''))}\n{layout(header, rows)}"
+        first = rows_of[encoder, metrics[0]]
+        label = weights_label(first.baseline, first.weights)
+        rows.append([encoder, label, str(first.n), *(_mean_text(rows_of[encoder, name]) for name in metrics)])
+    header = ["model", "weights", "seeds"]
+    header += [f"{_metric_title(name, better[name])}: mean ± sd [95 % CI]" for name in metrics]
+    return layout(header, rows)
 
 
-def _arrowed(metric: str, better: str) -> str:
+def _metric_title(metric: str, better: str) -> str:
     return f"{metric} ↓" if better == "lower" else metric
 
 
-def place_title(task: str, protocol: str, shots: int | None, shots_of: str = "") -> str:
-    """``rite · few-shot · 2 support images``, ended by ``shots_of``"""
-    if pd.isna(shots) or not shots:
-        return f"{task} · {protocol}"
-    return f"{task} · {protocol} · {shots} support image{'' if shots == 1 else 's'}{shots_of}"
+def _mean_text(row: Any) -> str:
+    if pd.isna(row.mean):
+        return NONE
+    if pd.isna(row.sd):
+        return f"{row.mean:.4f}"
+    interval = "" if pd.isna(row.low) else f" [{row.low:.4f}, {row.high:.4f}]"
+    return f"{row.mean:.4f} ± {row.sd:.4f}{interval}"
 
 
-def _spread_text(row: object) -> str:
-    mean, sd, low, high = (getattr(row, name) for name in ("mean", "sd", "low", "high"))
-    if pd.isna(mean):
-        return "–"
-    if pd.isna(sd):
-        return f"{mean:.4f}"
-    interval = "" if pd.isna(low) else f" [{low:.4f}, {high:.4f}]"
-    return f"{mean:.4f} ± {sd:.4f}{interval}"
-
-
-def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> str:
+def _comparison_text(comparison: pd.DataFrame, families: Mapping[str, str]) -> str:
     rows = [
         [
-            place_title(row.task, row.protocol, row.shots, shots_of.get(row.task, "")),
-            _arrowed(row.metric, row.better),
+            condition_title(Condition.from_values(row.task, row.protocol, row.shots), families[row.task]),
+            _metric_title(row.metric, row.better),
             row.best_other,
-            "–" if pd.isna(row.difference) else f"{row.difference:+.4f}",
+            NONE if pd.isna(row.difference) else f"{row.difference:+.4f}",
             str(row.n),
             p_value(row.p),
             p_value(row.p_adjusted),
@@ -102,31 +135,18 @@ def _comparison_text(comparison: pd.DataFrame, shots_of: Mapping[str, str]) -> s
         ]
         for row in comparison.itertuples()
     ]
-    encoder = comparison.encoder.iloc[0]
-    adjustment = comparison.adjustment.iloc[0]
-    header = ["place", "metric", "best other", "difference", "n", "p", f"p ({adjustment})", ""]
-    test = comparison.test.iloc[0]
-    return f"{encoder} against the best other model (two-sided {test} over seeds)\n{layout(header, rows)}"
+    first = comparison.iloc[0]
+    header = ["condition", "metric", "best other", "difference", "n", "p", f"p ({first.adjustment})", ""]
+    return f"{first.encoder} against the best other model (two-sided {first.test} over seeds)\n{layout(header, rows)}"
 
 
-def attention_text(attention: pd.DataFrame, shots_of: Mapping[str, str]) -> str:
-    """How fusions weigh their encoders: mean weight over the test images of each class ± sd over seeds.
-
-    Args:
-        attention: of `Results.attention`, with at least one row.
-    """
-    rows = []
-    for key, group in attention.groupby([*PLACE, "encoder"], dropna=False, sort=False):
-        task, protocol, shots, encoder = key
-        first = [place_title(task, protocol, shots, shots_of.get(task, "")), encoder]
-        for name, of_class in group.groupby("class", sort=False):
-            weights = [f"{part} {_weight_text(own.weight)}" for part, own in of_class.groupby("part", sort=False)]
-            rows.append([*first, str(name), "; ".join(weights)])
-            first = ["", ""]
-    return (
-        "Attention of fusions: mean weight of each encoder over the test images of a class ± sd over seeds\n"
-        f"{layout(['place', 'fusion', 'class', 'weights'], rows)}"
-    )
+def _missing_text(rows: pd.DataFrame) -> str:
+    """Reasons of missing values, with the models and metrics that each applies to."""
+    by_reason: dict[str, dict[str, None]] = {}
+    for row in rows.itertuples():
+        by_reason.setdefault(row.reason, {})[f"{row.encoder}, {row.metric}"] = None
+    lines = sorted(f"  {'; '.join(sorted(names))}: {reason}" for reason, names in by_reason.items())
+    return f"Missing values ({NONE})\n" + "\n".join(lines)
 
 
 def _weight_text(weights: pd.Series) -> str:

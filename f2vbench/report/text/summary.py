@@ -1,172 +1,197 @@
-"""Who wins where, by how much, and whether that is sure: plain sentences for the top of a report."""
+"""Summary sentences of a report: the best model of each condition, differences, and their significance."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from f2vbench.analysis.comparisons import Compared
-from f2vbench.report.text.wording import Names, metric_name, model_name, number
+from f2vbench.analysis.comparisons import BEST_AND_BASELINE, BEST_AND_SECOND, ModelComparison
+from f2vbench.analysis.frames import CONDITION, Condition
+from f2vbench.report.text.wording import TaskNames, as_sentence, join_names, metric_name, model_name, number
 from f2vbench.stats.result_classes import Comparison
 from f2vbench.utils.text import p_value, plural
 
 
 @dataclass(frozen=True)
-class Told:
-    """Sentences about one place.
+class ConditionSummary:
+    """Sentences on one condition.
 
     Attributes:
-        sure: whether the first of them is.
+        title: Name of the condition.
+        sentences: The best models, their difference, and further comparisons.
+        significant: Whether the best model is significantly better than the second-best model.
     """
 
     title: str
     sentences: list[str]
-    sure: bool
+    significant: bool
 
 
-def overview(told: Sequence[Told]) -> str:
-    """How many of the places have a sure winner, a sentence."""
-    if not told:
-        return "There is nothing to compare: one model only, or no value at all."
-    counts = Counter(each.sure for each in told)
-    places = plural(len(told), "place")
-    if not counts[True]:
-        return f"At none of {places} the best model is surely better than the second."
-    if not counts[False]:
-        where = "the one place" if len(told) == 1 else f"all {places}"
-        return f"At {where} the best model is surely better than the second."
-    return f"At {counts[True]} of {places} the best model is surely better than the second; at the others it is not."
+def overview(summaries: Sequence[ConditionSummary]) -> str:
+    """In how many conditions the best model is significantly better than the second-best model, as a sentence."""
+    if not summaries:
+        return "The results contain no values, so no models can be compared."
+    count, total = sum(each.significant for each in summaries), len(summaries)
+    if total == 1:
+        return f"The best model is {'' if count else 'not '}significantly better than the second-best model."
+    if not count:
+        conditions = plural(total, "condition")
+        return f"In none of the {conditions} is the best model significantly better than the second-best model."
+    share = f"all {total:,}" if count == total else f"{count:,} of {total:,}"
+    return f"In {share} conditions, the best model is significantly better than the second-best model."
 
 
-def told_places(
+def summarize_conditions(
     summary: pd.DataFrame,
-    comparisons: Sequence[Compared],
+    comparisons: Sequence[ModelComparison],
     main_metric: Mapping[str, str],
-    names: Names,
-) -> list[Told]:
-    """Sentences on the main metric of each place.
+    names: TaskNames,
+) -> list[ConditionSummary]:
+    """Summarize the main metric of each condition.
 
     Args:
-        main_metric: task → the metric that decides who leads.
+        summary: `Results.summary`.
+        comparisons: Comparisons of the report.
+        main_metric: Task → metric by which models are ranked.
+        names: Names of tasks and conditions.
+
+    Returns:
+        Summaries in the order of ``summary``.
     """
     baselines = set(summary.encoder[summary.baseline])
-    found = []
-    for key, group in summary.groupby(["task", "protocol", "shots"], dropna=False, sort=False):
-        task, protocol, shots = key
-        place = (task, protocol, None if pd.isna(shots) else int(shots))
-        metric = main_metric[task]
-        rows = group[group.metric == metric]
-        mine = [each for each in comparisons if each.place == place and each.metric == metric]
-        found.append(_told(names.place(*place), metric, rows, mine, baselines))
-    return found
+    summaries = []
+    for key, group in summary.groupby(CONDITION, dropna=False, sort=False):
+        condition = Condition.from_values(*key)
+        metric = main_metric[condition.task]
+        own = [each for each in comparisons if each.condition == condition and each.metric == metric]
+        title = names.condition(condition)
+        summaries.append(_summarize(title, metric, group[group.metric == metric], own, baselines))
+    return summaries
 
 
-def verdict_sentence(each: Compared, names: Names, baselines: set[str]) -> str:
-    """One comparison whole: where, who against whom, the verdict at this n, and what it would take."""
-    first, second = (model_name(name, name in baselines) for name in (each.first, each.second))
-    verdict = next((v for v in each.verdicts() if v in ("better", "worse")), "")
-    said = {
-        "sure": f"{first} is {verdict} than {second}",
-        "over seeds only": f"{first} is {verdict} than {second} over seeds only",
-        "over patients only": f"{first} is {verdict} than {second} over test patients only",
-        "contradictory": f"{first} against {second} can't be decided",
-        "not significant": f"{first} and {second} do not differ significantly at {_at_n(each)}",
-        "no test": f"{first} and {second} can't be tested against each other",
-    }[each.certainty]
-    means = f"{number(each.means[0])} against {number(each.means[1])}"
-    return f"{names.place(*each.place)}, {metric_name(each.metric)}: {said} ({means}): {_certainty(each)}."
+def comparison_sentence(comparison: ModelComparison, names: TaskNames, baselines: set[str]) -> str:
+    """One comparison in full: condition, models, verdict, tests, and the sample size that would be required."""
+    first, second = (model_name(name, name in baselines) for name in (comparison.first, comparison.second))
+    verdict = next((v for v in comparison.verdicts() if v in ("better", "worse")), "")
+    claim = {
+        "significant": f"{first} is significantly {verdict} than {second}",
+        "over seeds only": f"{first} is {verdict} than {second}, significantly over seeds only",
+        "over patients only": f"{first} is {verdict} than {second}, significantly over patients only",
+        "contradictory": f"the tests of {first} against {second} contradict each other",
+        "not significant": f"{first} and {second} do not differ significantly at {_sample_sizes(comparison)}",
+        "no test": f"no test of {first} against {second} is possible",
+    }[comparison.significance]
+    where = f"{names.condition(comparison.condition)}, {metric_name(comparison.metric)}"
+    return " ".join([f"{where}: {claim} ({_means(comparison)}).", _tests(comparison), *_requirements(comparison)])
 
 
-def _at_n(each: Compared) -> str:
-    """``n = 5 seeds and n = 20 patients``: of those tests that there are."""
-    return " and ".join(f"n = {found.n:,} {found.unit}" for found in _both(each) if found.p is not None)
-
-
-def _told(title: str, metric: str, rows: pd.DataFrame, mine: Sequence[Compared], baselines: set[str]) -> Told:
+def _summarize(
+    title: str, metric: str, rows: pd.DataFrame, comparisons: Sequence[ModelComparison], baselines: set[str]
+) -> ConditionSummary:
+    name = metric_name(metric)
     valued = rows[rows["mean"].notna()]
     if valued.empty:
         reason = next(iter(rows.reason), "") or "it was not measured"
-        return Told(title, [f"No model has a value of {metric_name(metric)}: {reason}."], False)
-    leader = valued.iloc[0]
-    name = metric_name(metric)
+        return ConditionSummary(title, [f"No model has a value of {name}: {reason}."], False)
+    best = valued.iloc[0]
     if len(valued) == 1:
-        only = f"{model_name(leader.encoder, leader.baseline)} is the only model here: {name} {number(leader['mean'])}."
-        return Told(title, [f"{only} There is nothing to compare it with."], False)
-    sentences, sure = [], False
-    for each in mine:
-        if "best and second" in each.roles:
-            sure = each.certainty == "sure"
+        model = model_name(best.encoder, best.baseline)
+        sentence = f"Only one model, {model}, has a value of {name} ({number(best['mean'])})."
+        return ConditionSummary(title, [sentence], False)
+    sentences, significant = [], False
+    for each in comparisons:
+        if BEST_AND_SECOND in each.roles:
+            significant = each.significance == "significant"
             first, second = (model_name(model, model in baselines) for model in (each.first, each.second))
-            sentences.append(
-                f"{first} leads with {name} {number(each.means[0])}, {second} follows with {number(each.means[1])}: "
-                f"{_certainty(each)}."
-            )
+            extreme = "highest" if each.better == "higher" else "lowest"
+            means = [number(mean) for mean in each.means]
+            order = f"{first} has the {extreme} {name} ({means[0]}), followed by {second} ({means[1]})."
+            sentences.append(" ".join([order, _tests(each), *_requirements(each)]))
         else:
-            sentences.append(_other(each, name, baselines))
-    return Told(title, sentences, sure)
+            sentences.append(f"{_ranking(each, name, baselines)} {_tests(each)}")
+    return ConditionSummary(title, sentences, significant)
 
 
-def _other(each: Compared, name: str, baselines: set[str]) -> str:
-    first, second = each.first, each.second
-    means = f"{number(each.means[0])} against {number(each.means[1])}"
-    what = "The best trained model" if "best model and best baseline" in each.roles else "The reference"
-    ahead = (each.means[0] > each.means[1]) == (each.better == "higher")
-    where = "ahead of" if ahead else "behind"
-    against = (
-        f"the best baseline, {second}"
-        if "best model and best baseline" in each.roles
-        else model_name(second, second in baselines)
-    )
-    return f"{what}, {first}, is {where} {against} ({name} {means}): {_certainty(each, needed=False)}."
+def _ranking(comparison: ModelComparison, name: str, baselines: set[str]) -> str:
+    """Compare the best trained model with the best baseline, or the reference model with the best other."""
+    first, second = comparison.means
+    relation = f"a higher {name} than" if first > second else f"a lower {name} than"
+    if first == second:
+        relation = f"the same {name} as"
+    subject, other = "reference model", model_name(comparison.second, comparison.second in baselines)
+    if BEST_AND_BASELINE in comparison.roles:
+        subject, other = "best trained model", f"the best baseline, {comparison.second}"
+    return f"The {subject}, {comparison.first}, has {relation} {other} ({_means(comparison)})."
 
 
-def _certainty(each: Compared, *, needed: bool = True) -> str:
-    """By how much, whether other seeds and other patients would show it too, and what it would take."""
-    size = f"a difference of {number(abs(each.means[0] - each.means[1]))}"
-    low, high = each.patients.low, each.patients.high
+def _means(comparison: ModelComparison) -> str:
+    return f"{number(comparison.means[0])} vs {number(comparison.means[1])}"
+
+
+def _sample_sizes(comparison: ModelComparison) -> str:
+    """``n = 5 seeds and n = 20 patients``, of the tests with a p-value."""
+    tests = comparison.over_seeds, comparison.over_patients
+    return " and ".join(f"n = {test.n:,} {test.unit}" for test in tests if test.p is not None)
+
+
+def _tests(comparison: ModelComparison) -> str:
+    """Size of the difference, and its tests over seeds and over patients, as a sentence or two."""
+    low, high = comparison.over_patients.low, comparison.over_patients.high
+    difference = f"difference of {number(abs(comparison.means[0] - comparison.means[1]))}"
     if low is not None and high is not None and low * high > 0:
         low, high = sorted((abs(low), abs(high)))
-        size += f" (95 % over patients {number(low)} to {number(high)})"
-    seeds, patients = each.verdicts()
-    over = f"over seeds ({_p(each.over_seeds)})", f"over patients ({_p(each.patients)})"
-    if each.certainty == "sure":
-        return f"{size}, sure: it holds {over[0]} and {over[1]}"
-    if each.certainty == "contradictory":
-        return f"{size}, but seeds ({_p(each.over_seeds)}) and patients ({_p(each.patients)}) point to opposite sides"
-    if seeds == patients == "not significant":
-        told = [f"not significant, neither {over[0]} nor {over[1]}"]
-    else:
-        told = [
-            f"{_WAYS[verdict]} {where}" if verdict != "no test" else f"no test over {what}: {found.reason}"
-            for verdict, where, what, found in (
-                (seeds, over[0], "seeds", each.over_seeds),
-                (patients, over[1], "patients", each.patients),
-            )
-        ]
-    undecided = [found for found, v in zip(_both(each), (seeds, patients), strict=True) if v == "not significant"]
-    return "; ".join([f"{size}, {told[0]}", *told[1:], *filter(None, map(_needed, undecided if needed else ()))])
+        difference += f" (95 % CI over patients {number(low)} to {number(high)})"
+    seeds = f"over seeds ({_sample_and_p(comparison.over_seeds)})"
+    patients = f"over patients ({_sample_and_p(comparison.over_patients)})"
+    if comparison.significance == "significant":
+        return f"The {difference} is significant {seeds} and {patients}."
+    if comparison.significance == "contradictory":
+        return f"The {difference} is significant {seeds} and {patients}, with opposite signs."
+    verdicts = comparison.verdicts()
+    if verdicts == ("not significant", "not significant"):
+        return f"The {difference} is significant neither {seeds} nor {patients}."
+    tested = [
+        f"{'not ' if verdict == 'not significant' else ''}significant {where}"
+        for verdict, where in zip(verdicts, (seeds, patients), strict=True)
+        if verdict != "no test"
+    ]
+    untested = [
+        f"over {unit} ({test.reason})"
+        for verdict, unit, test in zip(
+            verdicts, ("seeds", "patients"), (comparison.over_seeds, comparison.over_patients), strict=True
+        )
+        if verdict == "no test"
+    ]
+    if not tested:
+        return f"The {difference} cannot be tested {' or '.join(untested)}."
+    sentences = [f"The {difference} is {' but '.join(tested)}."]
+    sentences += [f"No test is possible {where}." for where in untested]
+    return " ".join(sentences)
 
 
-_WAYS = {"better": "it holds", "worse": "it holds", "not significant": "not significant"}
+def _sample_and_p(test: Comparison) -> str:
+    p = test.p if test.p_adjusted is None else test.p_adjusted
+    return f"n = {test.n}, {p_value(p, equation=True)}"
 
 
-def _both(each: Compared) -> tuple[Comparison, Comparison]:
-    return each.over_seeds, each.patients
+def _requirements(comparison: ModelComparison) -> list[str]:
+    """What each test that is not significant would require, as sentences."""
+    tests = zip((comparison.over_seeds, comparison.over_patients), comparison.verdicts(), strict=True)
+    undecided = [test for test, verdict in tests if verdict == "not significant"]
+    unadjusted = [f"over {test.unit} ({p_value(test.p, equation=True)})" for test in undecided if _is_significant(test)]
+    sentences = []
+    if unadjusted:
+        sentences.append(f"Without adjustment for multiple comparisons, it is significant {join_names(unadjusted)}.")
+    sentences += [
+        as_sentence(test.required.sentence(test.unit))
+        for test in undecided
+        if test.required is not None and not _is_significant(test)
+    ]
+    return sentences
 
 
-def _needed(found: Comparison) -> str:
-    """How many seeds or patients an undecided test would need, or that it is undecided only among so many."""
-    if found.p is not None and found.p < 0.05:
-        alone = f"alone it would hold over {found.unit} ({p_value(found.p, equation=True)})"
-        return f"{alone}, but not among all comparisons of this report"
-    return "" if found.required is None else found.required.sentence(found.unit)
-
-
-def _p(found: Comparison) -> str:
-    p = found.p if found.p_adjusted is None else found.p_adjusted
-    if p is None:
-        return f"no test: {found.reason}"
-    return f"n = {found.n}, {p_value(p, equation=True)}"
+def _is_significant(test: Comparison) -> bool:
+    """Whether a test is significant without adjustment."""
+    return test.p is not None and test.p < 0.05

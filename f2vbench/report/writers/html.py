@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing but itself: no network, no other file."""
+"""HTML report as one page that needs neither the network nor other files."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from f2vbench.report.content import Content
+from f2vbench.report.content import ReportContent
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.tables.table import Cell
 
-_SHOWN_PLACES = 12
-_LARGEST_DRAWING = 400_000  # bytes of SVG; pictures with photographs in them are smaller as WebP
-_MOST_PARTS = 2_000  # lines, texts and the like; the SVG of so many is surely larger, and takes seconds to write
-_QUALITY = 90
-_DPI = 200
-_PIXELS_AN_INCH = 134  # on the page: letters of 7 pt in print are 13 px high
+_CONDITIONS_SHOWN = 12  # further ones are folded
+_LARGEST_SVG = 400_000  # bytes; larger figures, such as photographs, are smaller as WebP
+_MOST_ARTISTS = 2_000  # lines, texts and the like; the SVG of more of them is surely larger, and slow to write
+_WEBP_QUALITY = 90
+_WEBP_DPI = 200
+_PIXELS_PER_INCH = 134  # on the page, where letters of 7 pt are 13 px high
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure as the page holds it; ``source`` is a data URI, ``width`` in CSS pixels."""
+    """Figure of a page.
+
+    Attributes:
+        name: Name of the figure.
+        title: Title.
+        caption: Caption.
+        source: Image as a data URI.
+        width: Width in CSS pixels.
+    """
 
     name: str
     title: str
@@ -40,57 +47,64 @@ class PageFigure:
     width: int
 
 
-def page(content: Content, figures: Iterable[PageFigure] = (), missing_figures: Mapping[str, str] | None = None) -> str:
-    """The HTML of a report. Every string from data is escaped.
+def page(
+    content: ReportContent, figures: Iterable[PageFigure] = (), missing_figures: Mapping[str, str] | None = None
+) -> str:
+    """Render the HTML page of a report. Every string that comes from data is escaped.
 
     Args:
-        missing_figures: name → why there is no such figure.
+        content: Content of the report.
+        figures: Figures of the page.
+        missing_figures: Name of each figure that could not be drawn → reason.
+
+    Returns:
+        HTML.
     """
     style, script = _asset("page.css"), _asset("page.js")
     return _template().render(
         content=content,
         figures=list(figures),
         missing_figures=dict(missing_figures or {}),
-        shown=_SHOWN_PLACES,
+        shown=_CONDITIONS_SHOWN,
         version=version("f2vbench"),
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=_policy_hash(style),
+        script_hash=_policy_hash(script),
     )
 
 
 def page_figure(drawn: DrawnFigure) -> PageFigure:
-    """A figure as the page holds it: drawings as SVG with letters as outlines, larger pictures as WebP of 200 dpi."""
-    many = len(drawn.figure.findobj()) > _MOST_PARTS
-    drawing = None if many else _rounded(drawn.content("svg", outlines=True))
-    if drawing is None or len(drawing) > _LARGEST_DRAWING:
-        source = _data_uri("image/webp", _webp(drawn.content("png", _DPI)))
+    """Convert a figure for a page: SVG with letters as outlines, or WebP at 200 dpi where that is smaller."""
+    many_artists = len(drawn.figure.findobj()) > _MOST_ARTISTS
+    svg = None if many_artists else _round_paths(drawn.content("svg", outlines=True))
+    if svg is None or len(svg) > _LARGEST_SVG:
+        source = _data_uri("image/webp", _webp(drawn.content("png", _WEBP_DPI)))
     else:
-        source = _data_uri("image/svg+xml", drawing)
-    width = round(float(drawn.figure.get_figwidth()) * _PIXELS_AN_INCH)
+        source = _data_uri("image/svg+xml", svg)
+    width = round(float(drawn.figure.get_figwidth()) * _PIXELS_PER_INCH)
     return PageFigure(drawn.name, drawn.title, drawn.caption, source, width)
 
 
-def _rounded(drawing: bytes) -> bytes:
-    """SVG whose paths are told to 1/100 of a point: a fifth less to carry, and no difference to be seen."""
+def _round_paths(svg: bytes) -> bytes:
+    """Round the coordinates of SVG paths to 1/100 of a point: the file is a fifth smaller, without visible change."""
     digits = re.compile(rb"(\.\d\d)\d+")
-    return re.sub(rb'(?<= d=")[^"]*', lambda path: digits.sub(rb"\1", path[0]), drawing)
+    return re.sub(rb'(?<= d=")[^"]*', lambda path: digits.sub(rb"\1", path[0]), svg)
 
 
 def _webp(png: bytes) -> bytes:
-    held = io.BytesIO()
+    output = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").save(held, "WEBP", quality=_QUALITY)
-    return held.getvalue()
+        picture.convert("RGB").save(output, "WEBP", quality=_WEBP_QUALITY)
+    return output.getvalue()
 
 
 @cache
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("f2vbench", "report/writers"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"anchor": _anchor, "sort_value": _sort_value, "is_code": _is_code}
+    environment.filters |= {"anchor": _anchor, "sort_value": _sort_value, "is_code": _is_hash}
     return environment.get_template("page.html.j2")
 
 
@@ -99,8 +113,8 @@ def _asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
-    """As a Content-Security-Policy has it: no other script or style than this is run."""
+def _policy_hash(text: str) -> str:
+    """Hash for the Content-Security-Policy, which allows no other script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -113,12 +127,12 @@ def _anchor(name: str) -> str:
 
 
 def _sort_value(cell: Cell) -> str:
-    """What the page sorts by; empty for what has no value."""
+    """Value by which the page sorts; empty for cells without a value."""
     if cell.value is not None:
         return repr(float(cell.value)) if isinstance(cell.value, int | float) else cell.value
     return "" if cell.reason or cell.text == "–" else cell.text
 
 
-def _is_code(text: str) -> bool:
-    """Whether a text is a hash, which is set in a typewriter's letters."""
+def _is_hash(text: str) -> bool:
+    """Whether a text consists of hashes, which are set in a monospaced font."""
     return re.fullmatch(r"[0-9a-f]{16,64}(, [0-9a-f]{16,64})*", text) is not None

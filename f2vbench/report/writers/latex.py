@@ -1,11 +1,12 @@
-"""Tables in LaTeX, with booktabs: a file to include, and one that compiles alone."""
+"""LaTeX tables with booktabs: environments to include, and a document that compiles without other files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from f2vbench.report.tables.table import Cell, Column, Table
-from f2vbench.report.writers.latex_pages import parts_of
+from f2vbench.report.writers.latex_pages import split_table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,7 +41,7 @@ _SPECIAL = {
     "²": r"\textsuperscript{2}",
     "…": r"\dots{}",
 }
-_UNSURE = r"\textsuperscript{n.s.}"
+_NOT_SIGNIFICANT = r"\textsuperscript{n.s.}"
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -53,20 +54,40 @@ _PREAMBLE = r"""\documentclass[10pt]{article}
 
 
 def escaped(text: str) -> str:
-    """Text in which nothing is a command: specials written out, line breaks as spaces.
+    """Escape all special characters of LaTeX, and replace line breaks by spaces.
 
-    What pdflatex has no sign for (other alphabets than Latin, control characters) becomes a question mark.
+    Characters that pdflatex cannot set (alphabets other than Latin, control characters) become question marks.
     """
-    return "".join(_SPECIAL.get(sign, sign if _can_be_set(sign) else "?") for sign in " ".join(text.split()))
+    return "".join(
+        _SPECIAL.get(character, character if _can_be_set(character) else "?") for character in " ".join(text.split())
+    )
 
 
 def tabular(table: Table, *, second: bool = False) -> str:
-    """A ``table`` environment, or several where it has more rows or columns than a page; needs booktabs and graphicx.
+    """Render a table as one ``table`` environment, or several where it does not fit on a page.
 
     Args:
-        second: underline the second best of each column as well.
+        table: The table.
+        second: Underline the second best value of each column.
+
+    Returns:
+        LaTeX for a document that loads booktabs and graphicx.
     """
-    return "\\clearpage\n".join(_environment(part, second) for part in parts_of(table))
+    return "\\clearpage\n".join(_environment(part, second) for part in split_table(table))
+
+
+def document(tables: Iterable[Table], *, second: bool = False) -> str:
+    """Render tables as a document that compiles with pdflatex.
+
+    Args:
+        tables: The tables.
+        second: Underline the second best value of each column.
+
+    Returns:
+        A complete LaTeX file.
+    """
+    body = "\\clearpage\n".join(tabular(table, second=second) for table in tables)
+    return f"{_PREAMBLE}{body}\\end{{document}}\n"
 
 
 def _environment(table: Table, second: bool) -> str:
@@ -81,7 +102,7 @@ def _environment(table: Table, second: bool) -> str:
         r"\toprule",
     ]
     if table.grouped:
-        lines += _groups(table)
+        lines += _group_headings(table)
     lines.append(" & ".join(escaped(column.title) for column in table.columns) + r" \\")
     lines.append(r"\midrule")
     stacked = any(cell.detail for row in table.rows for cell in row)
@@ -93,13 +114,7 @@ def _environment(table: Table, second: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def document(tables: Iterable[Table], *, second: bool = False) -> str:
-    """A whole file of tables that compiles with pdflatex."""
-    body = "\\clearpage\n".join(tabular(table, second=second) for table in tables)
-    return f"{_PREAMBLE}{body}\\end{{document}}\n"
-
-
-def _groups(table: Table) -> list[str]:
+def _group_headings(table: Table) -> list[str]:
     cells, rules, start = [], [], 1
     for title, width in table.groups:
         cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(title)}}}" if title else " & ".join([""] * width))
@@ -110,7 +125,7 @@ def _groups(table: Table) -> list[str]:
 
 
 def _cell(cell: Cell, column: Column, second: bool) -> str:
-    """An entry, its detail small below it."""
+    """A cell with its detail in small letters below."""
     text = escaped(cell.text)
     if cell.mark == "best":
         text = rf"\textbf{{{text}}}"
@@ -118,17 +133,18 @@ def _cell(cell: Cell, column: Column, second: bool) -> str:
         text = rf"\underline{{{text}}}"
     elif cell.muted:
         text = rf"\textit{{{text}}}"
-    text += _UNSURE if cell.unsure else ""
+    text += _NOT_SIGNIFICANT if cell.not_significant else ""
     if not cell.detail:
         return text
-    side, below = "r" if column.numeric else "l", escaped(cell.detail)
-    return rf"\begin{{tabular}}[t]{{@{{}}{side}@{{}}}}{text}\\[-2pt]{{\scriptsize {below}}}\end{{tabular}}"
+    alignment, detail = "r" if column.numeric else "l", escaped(cell.detail)
+    return rf"\begin{{tabular}}[t]{{@{{}}{alignment}@{{}}}}{text}\\[-2pt]{{\scriptsize {detail}}}\end{{tabular}}"
 
 
-def _can_be_set(sign: str) -> bool:
-    """Whether inputenc and the T1 fonts have it: Latin letters with few exceptions, tried in LaTeX of 2022."""
-    return sign.isprintable() and (ord(sign) <= 0x17F or sign in "‘’“”•€") and sign not in "ĦħĸĿŀŉŦŧſ"
+def _can_be_set(character: str) -> bool:
+    """Whether inputenc and the T1 fonts have a character: Latin letters with few exceptions (LaTeX of 2022)."""
+    latin = ord(character) <= 0x17F or character in "‘’“”•€"
+    return character.isprintable() and latin and character not in "ĦħĸĿŀŉŦŧſ"
 
 
 def _label(name: str) -> str:
-    return "".join(sign if sign.isascii() and (sign.isalnum() or sign == "-") else "-" for sign in name)
+    return re.sub(r"[^A-Za-z0-9-]", "-", name)

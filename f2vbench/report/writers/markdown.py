@@ -1,4 +1,4 @@
-"""Tables in Markdown, for issues, wikis and READMEs."""
+"""Markdown tables, for issues, wikis and READMEs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$<>&])")
 
 
 def escaped(text: str) -> str:
-    """Text in which nothing is markup: specials behind a backslash, < > & as entities, on one line."""
+    """Escape all markup: a backslash before special characters, entities for < > &, no line breaks."""
     entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-    return _SPECIAL.sub(lambda found: entities.get(found[1], f"\\{found[1]}"), " ".join(text.split()))
+    return _SPECIAL.sub(lambda match: entities.get(match[1], f"\\{match[1]}"), " ".join(text.split()))
 
 
 def markdown(table: Table, *, second: bool = False) -> str:
-    """A heading, a pipe table and its notes.
+    """Render a table as a heading, a caption, a pipe table and notes.
 
     Args:
-        second: set the second best of each column in italics.
+        table: The table.
+        second: Set the second best value of each column in italics.
+
+    Returns:
+        Markdown that ends with a line break.
     """
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [f"### {escaped(table.title)}", "", escaped(table.caption), ""]
@@ -35,6 +39,6 @@ def _line(cells: list[str]) -> str:
 
 def _cell(cell: Cell, second: bool) -> str:
     text = escaped(cell.text)
-    around = "**" if cell.mark == "best" else "*" if second and cell.mark == "second" else ""
-    parts = [f"{around}{text}{around}", "n.s." if cell.unsure else "", escaped(cell.detail)]
+    emphasis = "**" if cell.mark == "best" else "*" if second and cell.mark == "second" else ""
+    parts = [f"{emphasis}{text}{emphasis}", "n.s." if cell.not_significant else "", escaped(cell.detail)]
     return " ".join(part for part in parts if part)

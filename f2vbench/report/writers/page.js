@@ -1,5 +1,5 @@
 "use strict";
-// Tables are sorted by the buttons in their headings; what has no value stays below.
+// Buttons in the headings sort the tables; rows without a value stay at the end.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.querySelectorAll("thead tr:last-child th")];
   headings.forEach((heading, column) => {

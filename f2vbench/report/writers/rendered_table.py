@@ -1,4 +1,4 @@
-"""A table with methods that render it, as `Results.table` returns it."""
+"""Table that renders itself as LaTeX or Markdown, as `Results.table` returns it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from f2vbench.report.writers.markdown import markdown
 
 @dataclass(frozen=True)
 class RenderedTable(Table):
-    """A table that renders itself as LaTeX or Markdown."""
+    """Table that renders itself as LaTeX or Markdown."""
 
     @classmethod
     def from_table(cls, table: Table) -> RenderedTable:

@@ -1,4 +1,4 @@
-"""A report's files: one page, tables in several formats, figures."""
+"""Write the files of a report: HTML page, tables in several formats, and figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import pandas as pd
 
 from f2vbench.errors import SettingsError
-from f2vbench.report.content import Content, content
+from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
 from f2vbench.report.figures.style import style_named
@@ -24,12 +24,12 @@ from f2vbench.utils.files import write_atomically, write_csv
 if TYPE_CHECKING:
     from f2vbench.results import Results
 
-_SHOWN: tuple[Format, ...] = ("png", "svg")  # by readers of Markdown
-_NO_PYARROW = "format=parquet: the package pyarrow is not installed; `pip install pyarrow`, or take format=csv"
+_MARKDOWN_FORMATS: tuple[Format, ...] = ("png", "svg")  # that viewers of Markdown display
+_NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip install pyarrow`, or use format=csv"
 
 
-class Written(NamedTuple):
-    """Files of one kind, and their names for the terminal."""
+class WrittenFiles(NamedTuple):
+    """Files of one format, and their names as text."""
 
     text: str
     paths: list[Path]
@@ -41,24 +41,30 @@ def write_report(
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
-) -> Iterator[Written]:
-    """Write what the settings ask for, kind by kind; each is told once it is there.
+) -> Iterator[WrittenFiles]:
+    """Write the files that the settings name, format by format.
 
     Args:
-        metrics: of the tables; by default the main ones of each task's family.
-        reference: a model that is compared with the best other everywhere.
+        results: Results to report.
+        out: Folder to write to.
+        settings: Formats, figures, style, and statistical procedure.
+        metrics: Names of the metrics in tables; by default the main ones of each task.
+        reference: Reference model, compared with the best other model at each condition.
+
+    Yields:
+        The files of each format, once they are written.
 
     Raises:
-        SettingsError: no such figure or style, or parquet without pyarrow; nothing has been written then.
-        StoreError: a file can't be written.
+        SettingsError: A figure or the style is unknown, or pyarrow is missing for parquet; nothing is written.
+        StoreError: A file cannot be written.
     """
     formats = settings.format
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
         raise SettingsError(_NO_PYARROW)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
-    held = content(results, metrics, reference, Procedure(settings.test, settings.adjust))
-    frames = {"results": results.frame, "summary": held.summary, "comparison": held.comparison}
+    content = report_content(results, metrics, reference, Procedure(settings.test, settings.adjust))
+    frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
         frames["attention"] = results.attention
@@ -66,54 +72,59 @@ def write_report(
         if kind in formats:
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
-        yield _written(out, [_write(out / "tables.tex", document(held.tables, second=settings.second))])
-    wanted = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    drawn = list(draw_figures(results, wanted, settings.style))
+        yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
+    names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
+    figures = list(draw_figures(results, names, settings.style))
     kinds = [kind for kind in get_args(Format) if kind in formats]
-    if drawn and kinds:
-        yield _written(out, [path for figure in drawn for path in save_figure(figure, out / "figures", kinds)])
+    if figures and kinds:
+        yield _written(out, [path for figure in figures for path in save_figure(figure, out / "figures", kinds)])
     if "md" in formats:
-        shown = [_linked(figure, kinds) for figure in drawn if set(kinds) & set(_SHOWN)]
-        yield _written(out, [_write(out / "report.md", as_markdown(held, shown, second=settings.second))])
+        links = [_figure_link(figure, kinds) for figure in figures if set(kinds) & set(_MARKDOWN_FORMATS)]
+        yield _written(out, [_write(out / "report.md", as_markdown(content, links, second=settings.second))])
     if "html" in formats:
-        lacking = missing_figures(results, wanted)
-        text = page(held, [page_figure(figure) for figure in drawn], lacking)
+        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names))
         yield _written(out, [_write(out / "report.html", text)])
 
 
-def as_markdown(held: Content, figures: Sequence[str] = (), *, second: bool = False) -> str:
-    """The whole report as Markdown.
+def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: bool = False) -> str:
+    """Render a report as Markdown.
 
     Args:
-        figures: Markdown of each, with a link to its file.
+        content: Content of the report.
+        figures: Markdown of each figure, with a link to its file.
+        second: Set the second best value of each column in italics.
+
+    Returns:
+        Markdown.
     """
-    parts = [f"# {escaped(held.title)}", f"{escaped(held.about)}.", "## Summary", escaped(held.overview)]
-    for told in held.told:
-        parts.append(f"**{escaped(told.title)}** ({'sure' if told.sure else 'not sure'})")
-        parts += [escaped(sentence) for sentence in told.sentences]
-    if held.warnings:
-        parts += ["## Before you believe a number", *(f"- {escaped(warning)}" for warning in held.warnings)]
+    parts = [f"# {escaped(content.title)}", f"{escaped(content.about)}.", "## Summary", escaped(content.overview)]
+    for summary in content.summaries:
+        parts.append(f"**{escaped(summary.title)}** ({'significant' if summary.significant else 'not significant'})")
+        parts += [escaped(sentence) for sentence in summary.sentences]
+    parts.append(escaped(content.significance_note))
+    if content.limitations:
+        parts += ["## Limitations", *(f"- {escaped(limitation)}" for limitation in content.limitations)]
     if figures:
         parts += ["## Figures", *figures]
-    parts += ["## Results", *(markdown(table, second=second) for table in held.tables), *map(escaped, held.notes)]
-    if held.across.reason:
-        parts.append(escaped(held.across.reason))
-    if held.verdicts:
-        parts += ["## Every comparison in a sentence", *(f"- {escaped(sentence)}" for sentence in held.verdicts)]
-    parts += ["## Methods", *map(escaped, held.methods)]
-    parts += ["## Provenance", *(markdown(table) for table in held.provenance)]
+    tables = [markdown(table, second=second) for table in content.tables]
+    parts += ["## Results", *tables, *map(escaped, content.notes)]
+    if content.ranks.reason:
+        parts.append(escaped(content.ranks.reason))
+    if content.comparison_sentences:
+        parts += ["## All comparisons in words", *(f"- {escaped(text)}" for text in content.comparison_sentences)]
+    parts += ["## Methods", *map(escaped, content.methods)]
+    parts += ["## Provenance", *(markdown(table) for table in content.provenance)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _linked(figure: DrawnFigure, kinds: Sequence[Format]) -> str:
-    """A figure of the ``figures`` folder beside the report, in the format that every reader of Markdown shows."""
-    kind = next(kind for kind in _SHOWN if kind in kinds)
+def _figure_link(figure: DrawnFigure, kinds: Sequence[Format]) -> str:
+    """Heading, image and caption of a figure in the folder ``figures`` beside the report."""
+    kind = next(kind for kind in _MARKDOWN_FORMATS if kind in kinds)
     title = escaped(figure.title)
     return f"### {title}\n\n![{title}](figures/{figure.name}.{kind})\n\n{escaped(figure.caption)}"
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> Path:
-    """Numbers and text in columns of their own types."""
     write_atomically(path, table.to_parquet(index=False))
     return path
 
@@ -123,7 +134,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _written(out: Path, paths: list[Path]) -> Written:
-    """``runs/rite/results.csv, summary.csv``: the folder once."""
+def _written(out: Path, paths: list[Path]) -> WrittenFiles:
+    """Paths with a text such as ``runs/rite/results.csv, summary.csv``, which names the folder once."""
     names = [str(path.relative_to(out)) for path in paths]
-    return Written(", ".join([str(out / names[0]), *names[1:]]), paths)
+    return WrittenFiles(", ".join([str(out / names[0]), *names[1:]]), paths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from f2vbench import Results
-from f2vbench.analysis.retrieval import intervals
+from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.report.figures.catalogue import missing_figures
 from f2vbench.report.figures.retrieved_images import similarity_decimals
 from tests.helpers.drawn_figures import bar_heights, draw_one, point_values
@@ -21,10 +21,12 @@ def test_bars_are_means_whiskers_intervals_and_dashed_lines_chance_levels(record
     drawn = draw_one(Results(records), "fig7")
     (axis,) = drawn.figure.axes
     recalls = ("recall@1", "recall@5", "recall@10")
-    rows = Results(records).frame.query("metric in @recalls")
+    rows = Results(records).frame
+    rows = rows[rows.metric.isin(recalls)]
     assert bar_heights(axis) == pytest.approx(sorted(rows.groupby(["metric", "encoder"]).value.mean()))
     assert point_values(axis) == pytest.approx(sorted(rows.value))
-    with_interval = intervals(records, recalls).dropna(subset=["low"])
+    intervals = RetrievalStatistics(records).intervals
+    with_interval = intervals[intervals.metric.isin(recalls)].dropna(subset=["low"])
     assert len(with_interval) == 2
     ends = {round(y, 9) for line in axis.lines if line.get_marker() == "_" for y in line.get_ydata()}
     assert ends == {round(y, 9) for y in [*with_interval.low, *with_interval.high]}
@@ -40,9 +42,9 @@ def test_units_of_an_older_version_give_bars_without_whiskers_and_the_reason(rec
     (axis,) = drawn.figure.axes
     assert bar_heights(axis) == bar_heights(draw_one(Results(records), "retrieval").figure.axes[0])
     assert not [line for line in axis.lines if line.get_marker() == "_"]
-    assert "No whiskers in eyes: units made by an older version" in drawn.caption
+    assert "No whiskers in eyes: an older version made the units" in drawn.caption
     assert "BCa" not in drawn.caption
-    assert "whose image each is" in missing_figures(old)["retrieval-examples"]
+    assert "the patient of each image" in missing_figures(old)["retrieval-examples"]
 
 
 def test_variants_have_their_own_panels():

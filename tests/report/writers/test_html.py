@@ -11,7 +11,7 @@ from html import escape, unescape
 import pytest
 
 from f2vbench import Results
-from f2vbench.report.content import content
+from f2vbench.report.content import report_content
 from f2vbench.report.writers.html import page
 from tests.helpers.stored_runs import call_record, grid, write_run
 
@@ -53,7 +53,7 @@ def seen(tmp_path_factory):
     levels = {"middle": 0.8, "best" * 12: 0.9, "<i>low</i>": 0.7}
     records = grid(levels, seeds=2, shots=(1, 2, 4, 8))
     write_run(folder / "run", records, call_record({"eyes": {"title": "A title of many words " * 4}}))
-    html = POLICY.sub("", page(content(Results.load(folder / "run")))).replace("</body>", ASK + "</body>")
+    html = POLICY.sub("", page(report_content(Results.load(folder / "run")))).replace("</body>", ASK + "</body>")
     # In a frame, because a browser's own window has a least width that is more than a phone's.
     frame = f'<title></title><iframe width="360" height="740" style="border: 0" srcdoc="{escape(html)}"></iframe>'
     (folder / "page.html").write_text(frame)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from f2vbench.report.tables.table import Cell, Column, Table
 from f2vbench.report.writers.latex import tabular
-from f2vbench.report.writers.latex_pages import parts_of
+from f2vbench.report.writers.latex_pages import split_table
 
 
 def test_a_table_longer_than_a_page_goes_on_in_the_next():
@@ -20,18 +20,18 @@ def test_a_table_longer_than_a_page_goes_on_in_the_next():
     assert [part.count("a note") for part in parts] == [0, 0, 1]
     assert r"\textbf{T (2 of 3).}" in parts[1]
     for fits in (replace(table, rows=rows[:30]), replace(table, rows=[])):
-        assert parts_of(fits) == [fits]
+        assert split_table(fits) == [fits]
 
 
 def wide(titles):
     """One row of eight groups of two columns."""
-    columns = [Column(title, group=f"{shots} a class") for shots in range(8) for title in titles(shots)]
+    columns = [Column(title, group=f"{shots} per class") for shots in range(8) for title in titles(shots)]
     row = [Cell(f"v{place}", place, detail="± 0.0360 [0.4755, 0.5387]") for place in range(16)]
     return Table("t", "T", "C", [Column("model", numeric=False), *columns], [[Cell("mine"), *row]])
 
 
 def test_groups_of_the_same_columns_are_parted_where_they_are_too_wide_for_a_page():
-    parts = parts_of(wide(lambda shots: ["AUROC", "AUPR"]))
+    parts = split_table(wide(lambda shots: ["AUROC", "AUPR"]))
     assert len(parts) == 2
     assert [cell.text for part in parts for cell in part.rows[0][1:]] == [f"v{place}" for place in range(16)]
     for part in parts:
@@ -40,11 +40,11 @@ def test_groups_of_the_same_columns_are_parted_where_they_are_too_wide_for_a_pag
 
 
 def test_columns_that_tell_different_things_of_a_row_stay_together():
-    assert len(parts_of(wide(lambda shots: [f"p{shots}", "effect"]))) == 1
+    assert len(split_table(wide(lambda shots: [f"p{shots}", "effect"]))) == 1
 
 
 def test_a_detail_stands_small_below_its_entry():
-    rows = [[Cell("a_b", detail="baseline"), Cell("0.9", 0.9, detail="± 0.1", mark="best", unsure=True)]]
+    rows = [[Cell("a_b", detail="baseline"), Cell("0.9", 0.9, detail="± 0.1", mark="best", not_significant=True)]]
     text = tabular(Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows))
     assert r"\begin{tabular}[t]{@{}l@{}}a\_b\\[-2pt]{\scriptsize baseline}\end{tabular} & " in text
     best = r"\textbf{0.9}\textsuperscript{n.s.}\\[-2pt]{\scriptsize \ensuremath{\pm} 0.1}"

@@ -1,0 +1,79 @@
+"""Limitations of the results that a reader must know, and further notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from f2vbench.report.text.methods import task_record
+from f2vbench.store.record_schema import CallRecord
+from f2vbench.utils.text import plural
+
+if TYPE_CHECKING:
+    from f2vbench.results import Results
+
+_FEW_SEEDS = 5
+
+
+def limitations(results: Results) -> list[str]:
+    """Models with random weights, few or missing seeds, damaged units, and findings of the data checks."""
+    seeds = results.frame.groupby(["task", "protocol"]).seed.nunique()
+    few = [f"{task}, {protocol} ({count})" for (task, protocol), count in seeds.items() if 1 < count < _FEW_SEEDS]
+    texts = list(results.warnings)
+    if few:
+        texts.append(f"fewer than five seeds: {'; '.join(few)}")
+    for task in results.families:
+        record = task_record(task, results.calls)
+        texts += [f"{task}: {note}" for note in (record["notes"] if record else [])]
+        texts += [f"{task}: {text}" for text in _duplicate_texts(_duplicate_counts(task, results.calls))]
+    return texts
+
+
+def further_notes(results: Results) -> list[str]:
+    """Chance levels, models and tasks that were left out, and data without duplicates."""
+    texts = list(results.chance_levels)
+    texts += [f"left out: {reason}" for call in results.calls for reason in call.get("left_out", [])]
+    for task in results.families:
+        counts = _duplicate_counts(task, results.calls)
+        if not counts:
+            texts.append(
+                f"{task}: the runs did not check the images for duplicates; use `f2vbench data check task={task}`"
+            )
+        elif not _duplicate_texts(counts):
+            texts.append(f"{task}: no exact duplicates and no near-duplicates among the images")
+    return list(dict.fromkeys([*texts, *results.retrieval.unavailable.values()]))
+
+
+def _duplicate_counts(task: str, calls: Sequence[CallRecord]) -> dict[str, int]:
+    """Counts of duplicates of a task; the largest of those across support and test images, which depend on the call."""
+    recorded = [
+        call["data"][task]["doubles"]
+        for call in calls
+        if task in call.get("data", {}) and "doubles" in call["data"][task]
+    ]
+    if not recorded:
+        return {}
+    largest = {name: max(counts[name] for counts in recorded) for name in ("pictures_across", "alike_across")}
+    return recorded[0] | largest
+
+
+def _duplicate_texts(counts: Mapping[str, int]) -> list[str]:
+    texts = []
+    if counts.get("pictures"):
+        labels = f", {counts['labels']:,} of them with different labels" if counts["labels"] else ""
+        texts.append(
+            f"{plural(counts['images'], 'image')} are exact duplicates "
+            f"({plural(counts['pictures'], 'distinct picture')}{labels}); {_across_text(counts['pictures_across'])}"
+        )
+    if counts.get("alike"):
+        texts.append(
+            f"{plural(counts['alike'], 'pair')} of photographs are near-duplicates, {counts['alike_patients']:,} of "
+            f"them of different patients; {_across_text(counts['alike_across'])}"
+        )
+    return texts
+
+
+def _across_text(count: int) -> str:
+    if not count:
+        return "none is in both the support set and the test set of an episode"
+    return f"{count:,} of them in both the support set and the test set of an episode, which biases all results upwards"
