@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -176,7 +177,10 @@ def train_in_two_processes(trainings: Mapping[str, TrainSettings], folder: Path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_train_as_one_of_two, (dict(trainings), folder, port), nprocs=2)
+    # Forked processes need not import torch again, which takes longer than these trainings.
+    start_method = "fork" if sys.platform == "linux" else "spawn"
+    arguments = (dict(trainings), folder, port)
+    torch.multiprocessing.start_processes(_train_as_one_of_two, arguments, nprocs=2, start_method=start_method)
 
 
 def _train_as_one_of_two(number: int, trainings: dict[str, TrainSettings], folder: Path, port: int) -> None:
