@@ -119,7 +119,7 @@ def export_network(
     for key, value in network.state_dict().items():
         stored = value.detach().to("cpu", dtype).contiguous()
         if not stored.isfinite().all():
-            raise StoreError(f"{path}: {prefix}{key} holds NaN or infinity; nothing was exported")
+            raise StoreError(f"{path}: {prefix}{key} contains NaN or infinity; nothing was exported")
         tensors[f"{prefix}{key}"] = stored
     # A single metadata entry, because safetensors writes several in random order.
     content = save(tensors, {"seen": canonical_json(dict(input_metadata)).decode()} if input_metadata else None)

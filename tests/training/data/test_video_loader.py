@@ -52,5 +52,5 @@ def test_images_with_nan_are_refused_by_name():
             sample.photograph[0, 0, 0] = float("nan")
             return sample
 
-    with pytest.raises(DataError, match="eye 0: its photograph or frames hold NaN"):
+    with pytest.raises(DataError, match="eye 0: its photograph or frames contain NaN"):
         next(VideoLoader(Damaged(1)).load([[0]]))
