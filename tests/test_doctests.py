@@ -11,7 +11,7 @@ import pytest
 
 import f2vbench
 
-PACKAGES = ("f2vbench.stats",)
+PACKAGES = ("f2vbench.stats", "f2vbench.metrics")
 MODULES = [
     info.name
     for package in PACKAGES

@@ -1,9 +1,8 @@
-"""Classification metrics on arrays of class probabilities.
+"""Classification metrics from class probabilities.
 
-The area under the ROC curve and the average precision are taken one class against the rest and averaged over classes
-with equal weights (macro), as in the papers; a binary outcome is measured in the binary sense, by its positive class.
-Where a class has no test image, or all of them, what it takes part in has no value: None and a reason, never a mean
-over the classes that happen to be there.
+AUROC and average precision are computed for each class against the rest and averaged over classes with equal weights
+(macro average), as in the papers; for a binary outcome they are those of the positive class. Where no test image, or
+every test image, has a class, a metric that needs the class is None with a reason, never a mean over the other classes.
 """
 
 from __future__ import annotations
@@ -16,101 +15,179 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Kind = Literal["binary", "nominal", "ordinal", "multilabel"]
-"""How the classes relate. ``binary``: two, the second is the positive one. ``ordinal``: grades in order.
-``multilabel``: an image may have several or none, and the probabilities of a row need not add up to 1."""
+"""Kind of the labels. ``binary``: two classes, the second is positive. ``nominal``: classes without order.
+``ordinal``: grades in order. ``multilabel``: an image has any number of classes, and the probabilities of an image need
+not sum to 1."""
 
 Values = dict[str, float | None]
+"""Metric → value, None where it is undefined."""
 
 CALIBRATION_BINS = 15
-_ABSENT = "the test part has no image of {}"
-_EVERYWHERE = "all images of the test part are {}"
+_ABSENT = "no test image is {}"
+_EVERYWHERE = "all test images are {}"
 
 
 def evaluate(
     probabilities: NDArray[np.floating], targets: NDArray[np.bool_], kind: Kind, classes: Sequence[str]
 ) -> tuple[Values, dict[str, str]]:
-    """All metrics of a test part, and why some have no value.
-
-    Names: ``auroc``, ``average_precision``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``brier``,
-    ``calibration_error``, for grades ``quadratic_kappa``, and but for binary outcomes ``auroc:<class>`` and
-    ``average_precision:<class>``. Of ``brier`` and ``calibration_error`` less is better.
+    """Compute all metrics of a test set.
 
     Args:
-        probabilities: (n, k) in [0, 1]; the class of the largest is what is predicted (of equal ones the first), with
-            multilabel every class of 0.5 or more.
-        targets: (n, k), the classes an image has.
+        probabilities: (n, k) in [0, 1]. The predicted class has the largest probability (the first of equal ones);
+            multi-label classes are predicted at 0.5 or more.
+        targets: (n, k) bool, the classes of each image.
+        kind: Kind of the labels.
         classes: k names.
 
+    Returns:
+        Values of ``auroc``, ``average_precision``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``brier`` and
+        ``calibration_error``; ``quadratic_kappa`` for ordinal labels; ``auroc:<class>`` and
+        ``average_precision:<class>`` except for binary labels. Lower is better for ``brier`` and ``calibration_error``.
+        And the reason of each value that is None.
+
     Raises:
-        ValueError: another shape, a probability that is not finite, or, but for multilabel, a row that has not one
-            class.
+        ValueError: Shapes do not match, a probability is not finite, or an image has not exactly one class
+            (except multi-label).
+
+    Example:
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.2, 0.8]])
+        >>> targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], dtype=bool)
+        >>> values, reasons = evaluate(probabilities, targets, "binary", ["healthy", "ill"])
+        >>> values["auroc"], values["accuracy"], round(values["brier"], 4), reasons
+        (0.75, 0.5, 0.225, {})
     """
     wide = np.asarray(probabilities, np.float64)
     if wide.shape != targets.shape or wide.shape != (len(targets), len(classes)) or not len(targets):
-        raise ValueError(f"probabilities {wide.shape} and targets {targets.shape} of {len(classes)} classes")
+        raise ValueError(
+            f"probabilities and targets must both have shape (n, {len(classes)}) for {len(classes)} classes, not "
+            f"{wide.shape} and {targets.shape}"
+        )
     if not np.isfinite(wide).all():
         raise ValueError("a probability is not finite")
     if kind != "multilabel" and not (targets.sum(axis=1) == 1).all():
-        raise ValueError("an image has not exactly one class")
+        raise ValueError("every image must have exactly one class")
     values: Values = {}
-    one_sided = _one_sided(targets, classes)
-    areas, precisions = auroc_by_class(wide, targets), average_precision_by_class(wide, targets)
+    aurocs, precisions = auroc_by_class(wide, targets), average_precision_by_class(wide, targets)
     if kind == "binary":
-        values |= {"auroc": areas[1], "average_precision": precisions[1]}
+        values |= {"auroc": aurocs[1], "average_precision": precisions[1]}
     else:
-        values |= {"auroc": _mean(areas), "average_precision": _mean(precisions)}
-        values |= {f"auroc:{name}": value for name, value in zip(classes, areas, strict=True)}
+        values |= {"auroc": _mean_if_complete(aurocs), "average_precision": _mean_if_complete(precisions)}
+        values |= {f"auroc:{name}": value for name, value in zip(classes, aurocs, strict=True)}
         values |= {f"average_precision:{name}": value for name, value in zip(classes, precisions, strict=True)}
-    values |= _decisions(wide, targets, kind)
+    values |= _decision_metrics(wide, targets, kind)
     values |= {"brier": brier(wide, targets, kind), "calibration_error": calibration_error(wide, targets, kind)}
+    one_sided = _one_sided_classes(targets, classes)
     reasons = {name: _reason(name, one_sided) for name, value in values.items() if value is None}
     return values, reasons
 
 
 def auroc_by_class(scores: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float | None]:
-    """Area under the ROC curve of each column against the rest, ties counted half; None where a side is empty."""
-    (areas,) = stacked_auroc(scores[None], targets[None])
-    return [None if np.isnan(area) else float(area) for area in areas]
+    """Area under the ROC curve of each class against the rest; ties count half.
+
+    Args:
+        scores: (n, k); higher means more likely.
+        targets: (n, k) bool.
+
+    Returns:
+        k values in [0, 1]; None where no image or every image has the class.
+
+    Example:
+        >>> scores = np.array([[0.1, 0.5], [0.4, 0.2], [0.35, 0.6], [0.8, 0.9]])
+        >>> auroc_by_class(scores, np.array([[0, 1], [0, 1], [1, 1], [1, 1]], dtype=bool))
+        [0.75, None]
+    """
+    (aurocs,) = stacked_auroc(scores[None], targets[None])
+    return [None if np.isnan(auroc) else float(auroc) for auroc in aurocs]
 
 
 def stacked_auroc(
-    scores: NDArray[np.floating], targets: NDArray[np.bool_], there: NDArray[np.bool_] | None = None
+    scores: NDArray[np.floating], targets: NDArray[np.bool_], valid: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """(s, k) areas under the ROC curve of the columns of s tables, ties counted half; NaN where a side is empty.
+    """Area under the ROC curve of each column of several tables at once; ties count half.
 
     Args:
-        scores, targets: (s, n, k).
-        there: (s, n), rows that count; all by default.
+        scores: (s, n, k) scores of s tables; higher means more likely.
+        targets: (s, n, k) bool.
+        valid: (s, n) bool, rows that count; all rows by default.
+
+    Returns:
+        (s, k) values in [0, 1]; NaN where no valid row or every valid row is positive.
+
+    Example:
+        >>> scores = np.array([[[0.1], [0.4], [0.35], [0.8]]])
+        >>> targets = np.array([[[False], [False], [True], [True]]])
+        >>> stacked_auroc(scores, targets).tolist()
+        [[0.75]]
+        >>> stacked_auroc(scores, targets, valid=np.array([[True, False, True, True]])).tolist()
+        [[1.0]]
     """
-    if there is None:
-        there = np.ones(scores.shape[:2], bool)
-    ranks = rankdata(np.where(there[..., None], scores, np.inf), axis=1)  # rows that don't count rank last
-    positive = targets & there[..., None]
-    above = positive.sum(axis=1)
-    below = there.sum(axis=1)[:, None] - above
-    wins = (ranks * positive).sum(axis=1) - above * (above + 1) / 2
-    return np.divide(wins, above * below, out=np.full(above.shape, np.nan), where=above * below > 0)
+    if valid is None:
+        valid = np.ones(scores.shape[:2], bool)
+    ranks = rankdata(np.where(valid[..., None], scores, np.inf), axis=1)  # invalid rows have the last ranks
+    positive = targets & valid[..., None]
+    positives = positive.sum(axis=1)
+    negatives = valid.sum(axis=1)[:, None] - positives
+    wins = (ranks * positive).sum(axis=1) - positives * (positives + 1) / 2
+    pairs = positives * negatives
+    return np.asarray(np.divide(wins, pairs, out=np.full(positives.shape, np.nan), where=pairs > 0))
 
 
 def average_precision_by_class(scores: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float | None]:
-    """Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores of each column; None where no image has the class, or all have."""
+    """Average precision of each class against the rest: Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores.
+
+    Args:
+        scores: (n, k); higher means more likely.
+        targets: (n, k) bool.
+
+    Returns:
+        k values in [0, 1]; None where no image or every image has the class.
+
+    Example:
+        >>> scores = np.array([[0.1], [0.4], [0.35], [0.8]])
+        >>> [round(value, 4) for value in average_precision_by_class(scores, scores > 0.36)]
+        [1.0]
+    """
     return [_average_precision(column, positive) for column, positive in zip(scores.T, targets.T, strict=True)]
 
 
 def quadratic_kappa(predicted: NDArray[np.integer], truth: NDArray[np.integer], grades: int) -> float | None:
-    """Cohen's kappa with quadratic weights (Cohen, Psychological Bulletin 70, 1968); None where chance agrees fully."""
-    table = np.zeros((grades, grades))
-    np.add.at(table, (truth, predicted), 1)
-    steps = np.arange(grades)
-    weights = (steps[:, None] - steps[None]) ** 2.0
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    disagreement = float((weights * expected).sum())
-    return 1 - float((weights * table).sum()) / disagreement if disagreement else None
+    """Cohen's kappa with quadratic weights (Cohen, Psychological Bulletin 70, 1968).
+
+    Args:
+        predicted: (n,) predicted grades, 0 … grades − 1.
+        truth: (n,) true grades.
+        grades: Number of grades.
+
+    Returns:
+        At most 1; None where all predictions and labels are one grade, so that the expected disagreement is zero.
+
+    Example:
+        >>> quadratic_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2]), 3)
+        0.8
+    """
+    from sklearn.metrics import cohen_kappa_score  # takes a second to import
+
+    if np.unique(np.concatenate([predicted, truth])).size == 1:
+        return None
+    return float(cohen_kappa_score(predicted, truth, labels=np.arange(grades), weights="quadratic"))
 
 
 def brier(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: Kind) -> float:
-    """Mean squared error (Brier, Monthly Weather Review 78, 1950): of the positive class's probability where binary, in
-    [0, 1]; summed over classes, in [0, 2]; with multilabel the mean over classes, in [0, 1]."""
+    """Brier score, the mean squared error of the probabilities (Brier, Monthly Weather Review 78, 1950).
+
+    Args:
+        probabilities: (n, k) in [0, 1].
+        targets: (n, k) bool.
+        kind: Kind of the labels.
+
+    Returns:
+        Binary: of the positive class, in [0, 1]. Multi-label: mean over classes, in [0, 1]. Otherwise: summed over
+        classes, in [0, 2]. Lower is better.
+
+    Example:
+        >>> brier(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([[True, False], [False, True]]), "binary")
+        0.125
+    """
     squares = (probabilities - targets) ** 2
     if kind == "binary":
         return float(squares[:, 1].mean())
@@ -118,19 +195,30 @@ def brier(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: 
 
 
 def calibration_error(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: Kind) -> float:
-    """Expected calibration error in 15 bins of equal width, (0, 1/15], (1/15, 2/15] …
+    """Expected calibration error in 15 bins of equal width, (0, 1/15] to (14/15, 1].
 
-    Of the predicted class's probability against how often it is right (Guo et al., ICML 2017); where binary, of the
-    positive class's probability against how often it is there; with multilabel the mean of that over classes.
+    Args:
+        probabilities: (n, k) in [0, 1].
+        targets: (n, k) bool.
+        kind: Kind of the labels.
+
+    Returns:
+        In [0, 1], lower is better. Binary: probability of the positive class against its frequency. Multi-label: mean
+        of that over classes. Otherwise: probability of the predicted class against accuracy (Guo et al., ICML 2017).
+
+    Example:
+        >>> probabilities = np.array([[0.25, 0.75], [0.25, 0.75]])
+        >>> calibration_error(probabilities, np.array([[True, False], [False, True]]), "binary")
+        0.25
     """
     if kind == "binary":
-        return _calibration(probabilities[:, 1], targets[:, 1])
+        return _calibration_error(probabilities[:, 1], targets[:, 1])
     if kind == "multilabel":
         columns = zip(probabilities.T, targets.T, strict=True)
-        return float(np.mean([_calibration(column, positive) for column, positive in columns]))
+        return float(np.mean([_calibration_error(column, positive) for column, positive in columns]))
     predicted = probabilities.argmax(axis=1)
     rows = np.arange(len(predicted))
-    return _calibration(probabilities[rows, predicted], targets[rows, predicted])
+    return _calibration_error(probabilities[rows, predicted], targets[rows, predicted])
 
 
 def _average_precision(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
@@ -139,71 +227,77 @@ def _average_precision(scores: NDArray[np.floating], positive: NDArray[np.bool_]
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last = np.append(ranked[1:] != ranked[:-1], True)  # of each run of equal scores
-    found = np.cumsum(positive[order])[last]
-    called = np.flatnonzero(last) + 1
-    return float(np.dot(np.diff(found, prepend=0), found / called) / found[-1])
+    true_positives = np.cumsum(positive[order])[last]
+    predicted = np.flatnonzero(last) + 1
+    recall_steps = np.diff(true_positives, prepend=0)
+    return float(np.dot(recall_steps, true_positives / predicted) / true_positives[-1])
 
 
-def _decisions(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: Kind) -> Values:
-    """What follows from the classes predicted."""
+def _decision_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: Kind) -> Values:
+    """Metrics of the predicted classes."""
     if kind == "multilabel":
-        called = probabilities >= 0.5
-        recalls = [_mean([_ratio(c[t]), _ratio(~c[~t])]) for c, t in zip(called.T, targets.T, strict=True)]
+        predicted = probabilities >= 0.5
+        recalls = [
+            _mean_if_complete([_true_share(p[t]), _true_share(~p[~t])])
+            for p, t in zip(predicted.T, targets.T, strict=True)
+        ]
         return {
-            "accuracy": float((called == targets).mean()),
-            "balanced_accuracy": _mean(recalls),
-            "f1": _macro_f1(called, targets),
+            "accuracy": float((predicted == targets).mean()),
+            "balanced_accuracy": _mean_if_complete(recalls),
+            "f1": _macro_f1(predicted, targets),
         }
-    predicted, truth = probabilities.argmax(axis=1), targets.argmax(axis=1)
-    called = predicted[:, None] == np.arange(targets.shape[1])
+    predicted_class, true_class = probabilities.argmax(axis=1), targets.argmax(axis=1)
+    predicted = predicted_class[:, None] == np.arange(targets.shape[1])
     values: Values = {
-        "accuracy": float((predicted == truth).mean()),
-        "balanced_accuracy": _mean([_ratio(called[mine, c]) for c, mine in enumerate(targets.T)]),
-        "f1": _f1(called[:, 1], targets[:, 1]) if kind == "binary" else _macro_f1(called, targets),
+        "accuracy": float((predicted_class == true_class).mean()),
+        "balanced_accuracy": _mean_if_complete(
+            [_true_share(predicted[positive, c]) for c, positive in enumerate(targets.T)]
+        ),
+        "f1": _f1(predicted[:, 1], targets[:, 1]) if kind == "binary" else _macro_f1(predicted, targets),
     }
     if kind == "ordinal":
-        values["quadratic_kappa"] = quadratic_kappa(predicted, truth, targets.shape[1])
+        values["quadratic_kappa"] = quadratic_kappa(predicted_class, true_class, targets.shape[1])
     return values
 
 
-def _macro_f1(called: NDArray[np.bool_], targets: NDArray[np.bool_]) -> float | None:
-    return _mean([_f1(c, t) for c, t in zip(called.T, targets.T, strict=True)])
+def _macro_f1(predicted: NDArray[np.bool_], targets: NDArray[np.bool_]) -> float | None:
+    return _mean_if_complete([_f1(p, t) for p, t in zip(predicted.T, targets.T, strict=True)])
 
 
-def _f1(called: NDArray[np.bool_], positive: NDArray[np.bool_]) -> float | None:
-    return float(2 * (called & positive).sum() / (called.sum() + positive.sum())) if positive.any() else None
+def _f1(predicted: NDArray[np.bool_], positive: NDArray[np.bool_]) -> float | None:
+    return float(2 * (predicted & positive).sum() / (predicted.sum() + positive.sum())) if positive.any() else None
 
 
-def _ratio(hits: NDArray[np.bool_]) -> float | None:
-    return float(hits.mean()) if len(hits) else None
+def _true_share(decisions: NDArray[np.bool_]) -> float | None:
+    return float(decisions.mean()) if len(decisions) else None
 
 
-def _calibration(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     bins = np.clip(np.searchsorted(edges, confidence, "left") - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, confidence - right, CALIBRATION_BINS)
+    gaps = np.bincount(bins, confidence - correct, CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None where one is missing."""
-    held = [value for value in values if value is not None]
-    return float(np.mean(held)) if held and len(held) == len(values) else None
+def _mean_if_complete(values: Sequence[float | None]) -> float | None:
+    """Mean; None where a value is missing."""
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present and len(present) == len(values) else None
 
 
-def _one_sided(targets: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, str]:
-    """Classes that no image has, or all have, with the reason that they give."""
-    found = {}
+def _one_sided_classes(targets: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, str]:
+    """Reason for each class that no image or every image has."""
+    reasons = {}
     for name, positive in zip(classes, targets.T, strict=True):
         if not positive.any():
-            found[name] = _ABSENT.format(name)
+            reasons[name] = _ABSENT.format(name)
         elif positive.all():
-            found[name] = _EVERYWHERE.format(name)
-    return found
+            reasons[name] = _EVERYWHERE.format(name)
+    return reasons
 
 
 def _reason(metric: str, one_sided: dict[str, str]) -> str:
     _, colon, name = metric.partition(":")
     if colon:
         return one_sided[name]
-    return "; ".join(one_sided.values()) or "all images are of one grade, and predicted so"
+    return "; ".join(one_sided.values()) or "all test images have one grade, and all are predicted correctly"

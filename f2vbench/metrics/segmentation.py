@@ -1,9 +1,9 @@
-"""Segmentation metrics on arrays: ranking metrics from tallies of scores, overlap metrics from counts.
+"""Segmentation metrics: ranking metrics from tallies of scores, overlap metrics from confusion counts.
 
-A *tally* counts vessel and background pixels at every distinct score, highest first; AUROC and average
-precision follow from it exactly, ties included. Tallies of one photograph are exact. Pooled ones are
-kept in 2²⁰ bins (float32 rounded to 11 bits after the leading one, relative width 5·10⁻⁴), so that memory does not
-grow with the number of photographs; on real score maps this moves a pooled AUROC by less than 10⁻⁵.
+A *tally* counts positive and negative pixels at every distinct score, highest first; AUROC and average precision
+follow from it exactly, ties included. The tally of one photograph is exact. Pooled tallies have 2²⁰ bins (float32
+rounded to 11 bits after the leading one, relative width 5·10⁻⁴), so memory does not grow with the number of
+photographs; on real score maps this changes a pooled AUROC by less than 10⁻⁵.
 """
 
 from __future__ import annotations
@@ -12,21 +12,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-RANKING = ("auroc", "average_precision")
-OVERLAP = ("dice", "sensitivity", "specificity", "accuracy")
+RANKING_METRICS = ("auroc", "average_precision")
+OVERLAP_METRICS = ("dice", "sensitivity", "specificity", "accuracy")
 _BIN_SHIFT = np.uint32(12)
 _BINS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of positive and negative pixels at each distinct score, highest score first."""
+    """Counts of pixels at each distinct score, highest score first.
+
+    Attributes:
+        positives: (scores,) number of positive pixels at each score.
+        negatives: (scores,) number of negative pixels at each score.
+    """
 
     positives: np.ndarray
     negatives: np.ndarray
 
     def auroc(self) -> float | None:
-        """Area under the ROC curve, ties counted half; None when a class is absent."""
+        """Area under the ROC curve; ties count half.
+
+        Returns:
+            In [0, 1]; None where a class is absent.
+
+        Example:
+            >>> Tally(np.array([1, 1, 0]), np.array([0, 2, 2])).auroc()
+            0.875
+        """
         positives, negatives = int(self.positives.sum()), int(self.negatives.sum())
         if not positives or not negatives:
             return None
@@ -35,30 +48,53 @@ class Tally:
         return float(wins / (positives * negatives))
 
     def average_precision(self) -> float | None:
-        """Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores; None when there is no positive."""
+        """Average precision, Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores.
+
+        Returns:
+            In [0, 1]; None where there is no positive pixel.
+
+        Example:
+            >>> Tally(np.array([1, 1, 0]), np.array([0, 2, 2])).average_precision()
+            0.75
+        """
         positives = int(self.positives.sum())
         if not positives:
             return None
-        found = np.cumsum(self.positives)
-        called = found + np.cumsum(self.negatives)
-        held = called > 0
-        return float(np.dot(self.positives[held] / positives, found[held] / called[held]))
+        true_positives = np.cumsum(self.positives)
+        predicted = true_positives + np.cumsum(self.negatives)
+        occupied = predicted > 0
+        return float(np.dot(self.positives[occupied] / positives, true_positives[occupied] / predicted[occupied]))
 
 
 def tally(scores: np.ndarray, labels: np.ndarray) -> Tally:
-    """Exact tally.
+    """Count pixels at each distinct score, exactly.
 
     Args:
-        scores: (n,) float32, finite; higher means more likely a vessel.
+        scores: (n,) float32, finite; higher means more likely positive.
         labels: (n,) bool.
+
+    Returns:
+        Counts, highest score first.
+
+    Example:
+        >>> counts = tally(np.float32([0.5, 0.9, 0.5, 0.1]), np.array([True, True, False, False]))
+        >>> counts.positives.tolist(), counts.negatives.tolist()
+        ([1, 1, 0], [0, 1, 1])
     """
-    _, called, positives = _ranked(scores, labels)
-    return Tally(np.diff(positives, prepend=0), np.diff(called - positives, prepend=0))
+    _, predicted, true_positives = _cumulative_counts(scores, labels)
+    return Tally(np.diff(true_positives, prepend=0), np.diff(predicted - true_positives, prepend=0))
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Pixel counts at one threshold."""
+    """Numbers of pixels at one threshold.
+
+    Attributes:
+        true_positive: Positive pixels that are predicted positive.
+        false_positive: Negative pixels that are predicted positive.
+        false_negative: Positive pixels that are predicted negative.
+        true_negative: Negative pixels that are predicted negative.
+    """
 
     true_positive: int
     false_positive: int
@@ -66,11 +102,23 @@ class Confusion:
     true_negative: int
 
     @classmethod
-    def of(cls, called: np.ndarray, labels: np.ndarray) -> Confusion:
-        """Counts of (n,) bool calls against (n,) bool labels."""
-        both = int(np.count_nonzero(called & labels))
-        all_called, all_vessel = int(np.count_nonzero(called)), int(np.count_nonzero(labels))
-        return cls(both, all_called - both, all_vessel - both, labels.size - all_called - all_vessel + both)
+    def from_predictions(cls, predicted: np.ndarray, labels: np.ndarray) -> Confusion:
+        """Count predictions.
+
+        Args:
+            predicted: (n,) bool.
+            labels: (n,) bool.
+
+        Returns:
+            The counts, n in total.
+
+        Example:
+            >>> Confusion.from_predictions(np.array([True, True, False]), np.array([True, False, False]))
+            Confusion(true_positive=1, false_positive=1, false_negative=0, true_negative=1)
+        """
+        both = int(np.count_nonzero(predicted & labels))
+        positive, labelled = int(np.count_nonzero(predicted)), int(np.count_nonzero(labels))
+        return cls(both, positive - both, labelled - both, labels.size - positive - labelled + both)
 
     def __add__(self, other: Confusion) -> Confusion:
         return Confusion(
@@ -80,8 +128,16 @@ class Confusion:
             self.true_negative + other.true_negative,
         )
 
-    def overlap(self) -> dict[str, float | None]:
-        """Dice, sensitivity, specificity and accuracy in [0, 1]; None where the denominator is zero."""
+    def overlap_metrics(self) -> dict[str, float | None]:
+        """Dice, sensitivity, specificity and accuracy.
+
+        Returns:
+            Metric → value in [0, 1], None where its denominator is zero.
+
+        Example:
+            >>> Confusion(3, 1, 1, 5).overlap_metrics()["dice"]
+            0.75
+        """
         tp, fp, fn, tn = self.true_positive, self.false_positive, self.false_negative, self.true_negative
         return {
             "dice": _ratio(2 * tp, 2 * tp + fp + fn),
@@ -92,77 +148,132 @@ class Confusion:
 
 
 def evaluate(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> dict[str, float | None]:
-    """All metrics of one photograph (or of any set of pixels).
+    """Compute all metrics of one photograph, or of any set of pixels.
 
     Args:
-        scores: (n,) float32.
+        scores: (n,) float32, finite; higher means more likely positive.
         labels: (n,) bool.
-        threshold: pixels with a score at or above it are called vessel; None leaves the overlap metrics None.
+        threshold: Pixels with a score at or above it are predicted positive. Without it the overlap metrics are None.
+
+    Returns:
+        The metrics of `RANKING_METRICS` and `OVERLAP_METRICS`; None where undefined.
+
+    Example:
+        >>> values = evaluate(np.float32([0.5, 0.9, 0.3, 0.1]), np.array([True, True, False, False]), threshold=0.6)
+        >>> values["auroc"], values["sensitivity"], values["specificity"]
+        (1.0, 0.5, 1.0)
     """
     counts = tally(scores, labels)
     ranking = {"auroc": counts.auroc(), "average_precision": counts.average_precision()}
     if threshold is None:
-        return {**ranking, **dict.fromkeys(OVERLAP)}
-    return {**ranking, **Confusion.of(scores >= threshold, labels).overlap()}
+        return {**ranking, **dict.fromkeys(OVERLAP_METRICS)}
+    return {**ranking, **Confusion.from_predictions(scores >= threshold, labels).overlap_metrics()}
 
 
 @dataclass
-class Pool:
-    """The pixels of many photographs as one set, in memory that does not grow with them."""
+class PixelPool:
+    """The pixels of many photographs as one set, in constant memory.
+
+    Attributes:
+        positives: (bins,) number of positive pixels in each bin of the score.
+        negatives: (bins,) number of negative pixels in each bin.
+        confusion: Counts at the threshold.
+    """
 
     positives: np.ndarray = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     negatives: np.ndarray = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     confusion: Confusion = field(default_factory=lambda: Confusion(0, 0, 0, 0))
 
     def add(self, scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> None:
-        """Take in one photograph: (n,) float32 scores and (n,) bool labels."""
-        bins = _bin_of(scores)
+        """Add the pixels of a photograph.
+
+        Args:
+            scores: (n,) float32, finite.
+            labels: (n,) bool.
+            threshold: Pixels with a score at or above it are predicted positive.
+
+        Example:
+            >>> pool = PixelPool()
+            >>> pool.add(np.float32([0.5, 0.9]), np.array([False, True]), threshold=0.6)
+            >>> pool.confusion
+            Confusion(true_positive=1, false_positive=0, false_negative=0, true_negative=1)
+        """
+        bins = _score_bins(scores)
         self.positives += np.bincount(bins[labels], minlength=_BINS)
         self.negatives += np.bincount(bins[~labels], minlength=_BINS)
         if threshold is not None:
-            self.confusion = self.confusion + Confusion.of(scores >= threshold, labels)
+            self.confusion = self.confusion + Confusion.from_predictions(scores >= threshold, labels)
 
     def metrics(self, threshold: float | None) -> dict[str, float | None]:
-        """The metrics of all pixels taken in."""
+        """Compute the metrics of all added pixels.
+
+        Args:
+            threshold: The threshold of `add`; without it the overlap metrics are None.
+
+        Returns:
+            The metrics of `RANKING_METRICS` and `OVERLAP_METRICS`; None where undefined.
+
+        Example:
+            >>> pool = PixelPool()
+            >>> pool.add(np.float32([0.5, 0.9]), np.array([False, True]), threshold=0.6)
+            >>> pool.add(np.float32([0.7, 0.8]), np.array([False, True]), threshold=0.6)
+            >>> values = pool.metrics(0.6)
+            >>> values["auroc"], values["dice"]
+            (1.0, 0.8)
+        """
         counts = Tally(self.positives[::-1], self.negatives[::-1])
         ranking = {"auroc": counts.auroc(), "average_precision": counts.average_precision()}
-        return {**ranking, **(dict.fromkeys(OVERLAP) if threshold is None else self.confusion.overlap())}
+        overlap = dict.fromkeys(OVERLAP_METRICS) if threshold is None else self.confusion.overlap_metrics()
+        return {**ranking, **overlap}
 
 
 def best_dice_threshold(scores: np.ndarray, labels: np.ndarray) -> float | None:
-    """The score at which calling everything at or above it gives the highest Dice; None without a positive."""
-    distinct, called, found = _ranked(scores, labels)
-    if not found.size or not found[-1]:
+    """Threshold with the highest Dice.
+
+    Args:
+        scores: (n,) float32, finite.
+        labels: (n,) bool.
+
+    Returns:
+        The score at or above which pixels are best predicted positive; None where there is no positive pixel.
+
+    Example:
+        >>> best_dice_threshold(np.float32([0.125, 0.5, 0.75, 0.25]), np.array([False, True, True, False]))
+        0.5
+    """
+    distinct, predicted, true_positives = _cumulative_counts(scores, labels)
+    if not true_positives.size or not true_positives[-1]:
         return None
-    return float(distinct[np.argmax(2 * found / (called + found[-1]))])
+    return float(distinct[np.argmax(2 * true_positives / (predicted + true_positives[-1]))])
 
 
-def _ranked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct scores, highest first, and how many pixels and how many positives reach each.
+def _cumulative_counts(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct scores, highest first, and the numbers of pixels and of positive pixels at or above each.
 
     Score and label are sorted as one integer, which is several times faster than sorting an index.
     """
     keys = np.sort((_ordered_bits(scores).astype(np.uint64) << np.uint64(1)) | labels.astype(np.uint64))[::-1]
     bits = (keys >> np.uint64(1)).astype(np.uint32)
     last = np.flatnonzero(np.r_[bits[1:] != bits[:-1], True]) if bits.size else np.zeros(0, np.int64)
-    found = np.cumsum(keys & np.uint64(1)).astype(np.int64)[last]
-    return _scores_of(bits[last]), last + 1, found
+    true_positives = np.cumsum(keys & np.uint64(1)).astype(np.int64)[last]
+    return _scores_from_bits(bits[last]), last + 1, true_positives
 
 
-def _bin_of(scores: np.ndarray) -> np.ndarray:
-    """Order-keeping bin of float32 scores: the ordered bit pattern without its lowest bits."""
-    return (_ordered_bits(scores) >> _BIN_SHIFT).astype(np.int64)
+def _score_bins(scores: np.ndarray) -> np.ndarray:
+    """Order-preserving bin of float32 scores: the ordered bit pattern without its lowest bits."""
+    return np.asarray(_ordered_bits(scores) >> _BIN_SHIFT).astype(np.int64)
 
 
 def _ordered_bits(scores: np.ndarray) -> np.ndarray:
-    """uint32 that order as the float32 scores do."""
+    """Map float32 scores to uint32 with the same order."""
     bits = (np.asarray(scores, dtype=np.float32) + np.float32(0)).view(np.uint32)  # −0 becomes +0
-    return np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
+    return np.asarray(np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000)))
 
 
-def _scores_of(ordered: np.ndarray) -> np.ndarray:
-    """The float32 scores of their `_ordered_bits`."""
-    return np.where(ordered >> np.uint32(31), ordered ^ np.uint32(0x80000000), ~ordered).view(np.float32)
+def _scores_from_bits(ordered: np.ndarray) -> np.ndarray:
+    """Inverse of `_ordered_bits`."""
+    bits = np.where(ordered >> np.uint32(31), ordered ^ np.uint32(0x80000000), ~ordered)
+    return np.asarray(bits.view(np.float32))
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -299,7 +299,7 @@ def _group_sums(sorted_weights: np.ndarray, starts: np.ndarray | None) -> np.nda
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 
 
 METRICS = {

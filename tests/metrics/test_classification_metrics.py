@@ -117,7 +117,7 @@ def test_an_absent_class_is_a_stated_missing_value():
         found, reasons = evaluate(p, truth[:, None] == np.arange(3), "ordinal", names)
     for name in ("auroc", "average_precision", "balanced_accuracy", "f1", "auroc:class2", "average_precision:class2"):
         assert found[name] is None
-        assert "no image of class2" in reasons[name]
+        assert "no test image is class2" in reasons[name]
     for name in ("accuracy", "brier", "calibration_error", "quadratic_kappa", "auroc:class0"):
         assert found[name] is not None
         assert name not in reasons
@@ -127,9 +127,9 @@ def test_one_class_alone_leaves_nothing_to_rank():
     p, targets = np.tile([0.3, 0.7], (5, 1)), np.tile([True, False], (5, 1))
     found, reasons = evaluate(p, targets, "binary", ["no", "yes"])
     assert (found["auroc"], found["average_precision"], found["f1"]) == (None, None, None)
-    assert "no image of yes" in reasons["auroc"]
+    assert "no test image is yes" in reasons["auroc"]
     found, reasons = evaluate(p, targets[:, ::-1], "binary", ["no", "yes"])
-    assert "all images of the test part are yes" in reasons["auroc"]
+    assert "all test images are yes" in reasons["auroc"]
     found, reasons = evaluate(p, targets[:, ::-1], "ordinal", ["no", "yes"])
     assert found["quadratic_kappa"] is None
     assert reasons["quadratic_kappa"]

@@ -71,7 +71,7 @@ def test_what_lies_outside_the_mask_has_no_influence(alexnet):
     [
         (lambda f: f * 2 - 1, r"\[0, 1\]"),
         (lambda f: np.where(f == f.max(), np.nan, f), "NaN"),
-        (lambda f: f[..., 1:], "one shape"),
+        (lambda f: f[..., 1:], "same shape"),
     ],
 )
 def test_frames_that_no_metric_can_take_are_refused(change, told):
@@ -109,7 +109,7 @@ def test_a_trunk_that_is_not_the_file_of_its_card_is_refused(alexnet, tmp_path):
     with pytest.raises(WeightsError, match=r"bytes, but alexnet-owt-7be5be79\.pth has 244,408,911"):
         load_lpips(alexnet.path)
     changed = alexnet.card.model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(WeightsError, match="sha256"):
+    with pytest.raises(WeightsError, match="SHA-256"):
         load_lpips(alexnet.path, card=changed)
     torch.save({"features.0.weight": torch.zeros(64, 3, 11, 11)}, tmp_path / "part.pth")
     part = WeightsFile(tmp_path / "part.pth", "lpips-alex")

@@ -89,7 +89,7 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
     vectors[15_000:15_100] = vectors[:100]  # ties, far from one another
     content, k = np.arange(20_000), 10
     queries = vectors[:80]
-    found = bf16_candidates.candidates(queries, vectors, k + 1)
+    found = bf16_candidates.find_candidates(queries, vectors, k + 1)
     first, similarity = find_nearest(queries, vectors, k, content[:80], content)
     if alike in ("nearly", "copies"):  # too many are too alike
         assert found is None
@@ -108,11 +108,11 @@ def test_candidates_of_bfloat16_hold_all_of_the_first_and_are_few(alike, monkeyp
 def test_candidates_leave_single_precision_what_it_does_better(monkeypatch):
     vectors = normalise(np.random.default_rng(7).normal(size=(17_000, 8)))
     monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: True)
-    assert bf16_candidates.candidates(vectors[:80], vectors, 5) is not None
-    assert bf16_candidates.candidates(vectors[:10], vectors, 5) is None
-    assert bf16_candidates.candidates(vectors[:80], vectors[:1000], 5) is None
+    assert bf16_candidates.find_candidates(vectors[:80], vectors, 5) is not None
+    assert bf16_candidates.find_candidates(vectors[:10], vectors, 5) is None
+    assert bf16_candidates.find_candidates(vectors[:80], vectors[:1000], 5) is None
     monkeypatch.setattr(bf16_candidates, "has_bf16", lambda: False)
-    assert bf16_candidates.candidates(vectors[:80], vectors, 5) is None
+    assert bf16_candidates.find_candidates(vectors[:80], vectors, 5) is None
 
 
 def test_what_a_query_gets_does_not_depend_on_the_other_queries():

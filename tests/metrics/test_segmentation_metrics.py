@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from f2vbench.metrics.segmentation import Confusion, Pool, best_dice_threshold, evaluate, tally
+from f2vbench.metrics.segmentation import Confusion, PixelPool, best_dice_threshold, evaluate, tally
 
 
 @pytest.fixture(params=["continuous", "ties", "negative"])
@@ -40,7 +40,7 @@ def test_overlap_metrics_equal_scikit_learn(pixels):
 
 
 def test_a_pixel_at_the_threshold_is_called_vessel():
-    found = Confusion.of(np.array([0.5, 0.4]) >= 0.5, np.array([True, False]))
+    found = Confusion.from_predictions(np.array([0.5, 0.4]) >= 0.5, np.array([True, False]))
     assert (found.true_positive, found.true_negative, found.false_positive) == (1, 1, 0)
 
 
@@ -57,7 +57,7 @@ def test_absent_classes_and_missing_thresholds_give_none_never_a_number():
 
 def test_pooled_metrics_equal_those_of_all_pixels_together():
     draw = np.random.default_rng(0)
-    pool, scores, labels = Pool(), [], []
+    pool, scores, labels = PixelPool(), [], []
     for _ in range(3):
         label = draw.random(4000) < 0.1
         score = (np.round(draw.normal(size=4000) * 8 + 6 * label) / 8).astype(np.float32)
@@ -74,7 +74,7 @@ def test_binning_moves_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():
     labels = draw.random(200_000) < 0.1
     logits = draw.normal(size=labels.size) * 3 - 4 + 5 * labels
     scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    pool = Pool()
+    pool = PixelPool()
     pool.add(scores, labels, None)
     assert pool.metrics(None)["auroc"] == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-5)
 

@@ -84,7 +84,7 @@ def truth(cohort: Path, cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def by_hand(real, fake, inside) -> dict[tuple[str, str], float | None]:
     """(case, metric) → value, of frames that are black outside."""
     blacked = [[video * mask for video, mask in zip(side, inside, strict=True)] for side in (real, fake)]
-    rows = video_metrics(*blacked, inside=inside, resamples=0)
+    rows = video_metrics(*blacked, masks=inside, resamples=0)
     return {(row.case, row.metric): row.value for row in rows}
 
 
