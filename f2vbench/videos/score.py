@@ -11,7 +11,7 @@ import pandas as pd
 from f2vbench.data.video_folders import matched_video_folders
 from f2vbench.errors import StoreError
 from f2vbench.metrics.names import STAND_IN_METRIC
-from f2vbench.metrics.video import ALL, VideoProtocol, VideoScore, video_metrics
+from f2vbench.metrics.video import ALL_CASES, VideoProtocol, VideoScore, video_metrics
 from f2vbench.utils.files import write_csv
 from f2vbench.utils.text import layout
 from f2vbench.videos.settings import ScoreSettings
@@ -67,7 +67,7 @@ def score_text(table: pd.DataFrame) -> str:
     """
     cells: list[list[str]] = []
     notes: dict[str, list[str]] = {}
-    for row in table[table.case == ALL].itertuples():
+    for row in table[table.case == ALL_CASES].itertuples():
         digits = _DIGITS[row.metric]
         value = "–" if pd.isna(row.value) else f"{row.value:.{digits}f}{' ' + row.unit if row.unit else ''}"
         interval = "" if pd.isna(row.low) else f"{row.low:.{digits}f} to {row.high:.{digits}f}"

@@ -90,7 +90,7 @@ def test_the_command_prints_the_scores_and_writes_a_table(folders, tmp_path, cap
         assert name in printed
     psnr = table[(table.case == "all") & (table.metric == "psnr")].value.item()
     assert f"{psnr:.2f} dB" in printed
-    assert "no FVD" in printed
+    assert "not FVD" in printed
     assert main(arguments) == 0  # its own file may be replaced
     out.write_text("mine\n")
     assert main(arguments) == 2
