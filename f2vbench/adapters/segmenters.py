@@ -18,7 +18,7 @@ from f2vbench.config.run import Reading, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Loader, Photograph
 from f2vbench.data.square_crop import SquareView
-from f2vbench.metrics.segmentation import OVERLAP, RANKING, Pool, best_dice_threshold, evaluate
+from f2vbench.metrics.segmentation import OVERLAP_METRICS, RANKING_METRICS, PixelPool, best_dice_threshold, evaluate
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def evaluate_score_maps(
         threshold: Threshold for the overlap metrics; None if there is none.
         threshold_rule: Why there is no threshold.
     """
-    pools = {"": Pool(), "_frame": Pool()}
+    pools = {"": PixelPool(), "_frame": PixelPool()}
     per_image: dict[str, dict[str, float | None]] = {}
     for photograph, score_map in scored:
         restored = score_map.restored()
@@ -202,7 +202,7 @@ def evaluate_score_maps(
         per_image[photograph.name] = row
     metrics: dict[str, float | None] = {}
     for suffix, pool in pools.items():
-        for name in (*RANKING, *OVERLAP):
+        for name in (*RANKING_METRICS, *OVERLAP_METRICS):
             metrics[name + suffix] = _mean([row[name + suffix] for row in per_image.values()])
         metrics.update({f"{name}{suffix}_pooled": value for name, value in pool.metrics(threshold).items()})
     return SegmentationMetrics(metrics, _reasons(metrics, threshold, threshold_rule), per_image)
@@ -218,7 +218,7 @@ def _reasons(metrics: dict[str, float | None], threshold: float | None, threshol
     reasons = {}
     for name, value in metrics.items():
         if value is None:
-            lacks_threshold = threshold is None and name.startswith(OVERLAP)
+            lacks_threshold = threshold is None and name.startswith(OVERLAP_METRICS)
             reasons[name] = f"threshold {threshold_rule}" if lacks_threshold else "a class is absent from a test image"
     return reasons
 

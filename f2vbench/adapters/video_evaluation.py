@@ -176,16 +176,16 @@ def _evaluate(
     seed: int,
 ) -> None:
     """Add the metrics of pairs to an evaluation, with a suffix to their names."""
-    from f2vbench.metrics.video import ALL, video_metrics  # imports torch
+    from f2vbench.metrics.video import ALL_CASES, video_metrics  # imports torch
 
     real, generated, inside = (_PairField(pairs, name) for name in VideoPair._fields)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # too few videos for a covariance: there is a remark on it
-        rows = video_metrics(real, generated, cases=names, inside=inside, frechet=frechet, seed=seed)
+        rows = video_metrics(real, generated, cases=names, masks=inside, frechet=frechet, seed=seed)
     for row in rows:
         metric = row.metric + suffix
         value = None if row.value is None or not np.isfinite(row.value) else float(row.value)
-        if row.case != ALL:
+        if row.case != ALL_CASES:
             evaluation.per_image[row.case][metric] = value
             continue
         evaluation.metrics[metric] = value
