@@ -1,38 +1,42 @@
-"""Cases to train on: a photograph with the angiogram frames registered to it, found in a table or in folders.
+"""Cases to train on: a photograph with the angiogram frames registered to it, from a table or from folders.
 
-A table is the one of the released Fundus2Video code (`f2vbench.data.case_table`). A folder of cases holds
+The table is that of the released Fundus2Video code (`f2vbench.data.case_table`). A folder of cases contains
 
     <case>/photograph.png     or .jpg, .tif, …
-    <case>/frames/*.png       in the order of their names, numbers by value (2 before 10); equal thirds of them
-                              count as arterial, venous and late, the earlier phases taking what is over
+    <case>/frames/*.png       in the order of their names, digits by value (2 before 10); equal thirds are the
+                              arterial, venous and late phase, the earlier phases have one more if needed
     <case>/lesions.png        optional: a lesion mask, for the ablation that trains with it
-    patients.csv              optional: columns case, patient; without it every case is a patient of its own
+    patients.csv              optional: columns case, patient; without it every case counts as its own patient
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from f2vbench.data.folder_scan import folders_in, images_in, layout_error, read_csv
+from f2vbench.data.folder_scan import folders_in, images_in, layout_error, natural_key
+from f2vbench.data.tables import read_csv
 from f2vbench.errors import DataError, did_you_mean
+from f2vbench.utils.text import plural
 
 PHASES = ("arterial", "venous", "late")
 """The phases of an angiogram, in order."""
 
 FRAMES_PER_PHASE = 4
-"""Of the 12 frames of a video."""
+"""Frames of each phase in a video of 12 frames."""
 
 LAST_FRAME_OF_PHASE = {"arterial": 3, "venous": 7, "late": 11}
-"""Which of the 12 frames is the target of a model of one frame: the last of its phase."""
+"""Position of each phase's last frame in the video, the target of a model that generates a single frame."""
 
 TABLE = "video.csv"
-"""The table that is looked for where ``data`` is a folder."""
+"""Name of the table in a data folder."""
 
-_LISTED = 10
+EXPECTED_FOLDERS = "one folder per case with photograph.png and frames/"
+"""Description of a folder of cases, for messages."""
+
+_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class Frame:
     """One angiogram frame.
 
     Attributes:
-        phase: one of `PHASES`.
-        seconds: the order within the phase; after injection where the source knows it, else the frame's number.
+        path: The image file.
+        phase: One of `PHASES`.
+        seconds: Time after injection, or the frame's number if the time is unknown; orders the frames of a phase.
     """
 
     path: Path
@@ -54,9 +59,12 @@ class Case:
     """One examination of one eye.
 
     Attributes:
-        frames: by phase, then by time.
-        lesions: file of a lesion mask, or None.
-        content: hash of all pixels, phases and times, once the images have been checked.
+        name: Unique name.
+        patient: Id of the patient.
+        photograph: The image file of the fundus photograph.
+        frames: Angiogram frames, sorted by phase, then by time.
+        lesions: File of a lesion mask, or None.
+        content: Hash of all pixels, phases and times, set once the images have been checked.
     """
 
     name: str
@@ -73,83 +81,93 @@ class Case:
 
 @dataclass(frozen=True)
 class FoundCases:
-    """Cases sorted by name, and a line for everything that was left out or added."""
+    """Cases of a data set.
+
+    Attributes:
+        cases: Sorted by name.
+        notes: One sentence for everything that was left out or assumed.
+    """
 
     cases: tuple[Case, ...]
     notes: tuple[str, ...] = ()
 
 
-def in_order(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Frames by phase, then by time, then by file name."""
+def sort_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
+    """Frames sorted by phase, then by time, then by file name."""
     return tuple(sorted(frames, key=lambda frame: (PHASES.index(frame.phase), frame.seconds, str(frame.path))))
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """``wanted`` places of ``count``, evenly spread from the first to the last; the nearest repeat where there are
-    fewer, and a single one is the middle."""
+    """``wanted`` positions of ``count``, evenly spaced from the first to the last.
+
+    If ``wanted`` is larger than ``count``, positions repeat; a single one is the middle.
+    """
     if wanted == 1:
         return [(count - 1) // 2]
     return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]
 
 
 def limit_problems(problems: list[str]) -> list[str]:
-    """At most ten problems and how many there are besides."""
-    more = len(problems) - _LISTED
-    return problems if more <= 0 else [*problems[:_LISTED], f"… and {more} more like these"]
+    """The first ten problems, and the number of further ones."""
+    more = len(problems) - _MAX_PROBLEMS
+    return problems if more <= 0 else [*problems[:_MAX_PROBLEMS], f"… and {more} more like these"]
 
 
 def read_folder(folder: Path) -> FoundCases:
-    """The cases of a plain folder: see the module.
+    """Read the cases of a folder with one folder per case (see the module).
 
     Raises:
-        DataError: no case, cases without photograph or frames, or a ``patients.csv`` that does not fit; all listed.
+        DataError: No case, cases without photograph or frames, or a ``patients.csv`` that does not fit; all are listed.
     """
     cases: list[Case] = []
     problems: list[str] = []
     for place in folders_in(folder):
         images = {stem.lower(): path for stem, path in images_in(place).items()}
-        frames = _frames(place / "frames")
+        frames = _read_frames(place / "frames")
         if "photograph" not in images:
-            problems.append(f"{place}: no photograph.png or photograph.jpg; found {_names(images.values())}")
+            names = ", ".join(path.name for path in images.values()) or "no image"
+            problems.append(f"{place}: photograph.png or photograph.jpg not found; found {names}")
         if not frames:
             problems.append(f"{place}: no images in a folder named frames")
         if "photograph" in images and frames:
             cases.append(Case(place.name, place.name, images["photograph"], frames, images.get("lesions")))
     if not cases and not any(images_in(place) or (place / "frames").is_dir() for place in folders_in(folder)):
-        raise layout_error(folder, f"a table {TABLE}, or a folder a case with photograph.png and frames/")
+        raise layout_error(folder, f"a table {TABLE}, or {EXPECTED_FOLDERS}")
     if problems:
         raise DataError(limit_problems(problems))
     return _with_patients(cases, folder / "patients.csv")
 
 
 def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> FoundCases:
-    """Cases that can be trained on: at least ``minimum`` frames in each phase.
+    """Keep cases with at least ``minimum`` frames in each phase.
 
-    A case with fewer is left out; one with at least ``minimum`` but fewer than ``wanted`` in a phase is kept, and
-    its nearest frames are shown more than once. Both are said in the notes.
+    The notes name the cases that are left out, and the kept cases with fewer than ``wanted`` frames in a phase, whose
+    frames are repeated.
 
     Args:
-        wanted: frames of a phase that the model is shown.
+        found: All cases.
+        wanted: Frames per phase that the model receives.
+        minimum: Frames per phase that a case needs.
 
     Raises:
-        DataError: no case is left.
+        DataError: No case is left.
     """
     kept: list[Case] = []
     notes: list[str] = []
     for case in found.cases:
         counts = {phase: len(case.in_phase(phase)) for phase in PHASES}
-        told = ", ".join(f"{count} {phase}" for phase, count in counts.items())
+        frames = ", ".join(f"{count} {phase}" for phase, count in counts.items()) + " frames"
         if min(counts.values()) < minimum:
-            notes.append(f"{case.name}: left out: {told} frames, at least {minimum} of each phase are needed")
+            notes.append(f"{case.name}: left out: {frames}, at least {minimum} of each phase are needed")
             continue
         kept.append(case)
         if min(counts.values()) < wanted:
-            notes.append(f"{case.name}: {told} frames where {wanted} a phase are shown: the nearest are repeated")
+            notes.append(f"{case.name}: {frames} for {wanted} per phase: frames are repeated")
     if not kept:
         raise DataError(
             [
-                f"none of {len(found.cases)} cases has {minimum} or more frames in each phase ({', '.join(PHASES)}): "
-                "set minimum_frames lower, or check the phases",
+                f"none of {plural(len(found.cases), 'case')} has {plural(minimum, 'frame')} or more in each phase "
+                f"({', '.join(PHASES)}): decrease minimum_frames, or check the phases",
                 *limit_problems(notes),
             ]
         )
@@ -158,43 +176,33 @@ def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> Found
 
 def _with_patients(cases: list[Case], file: Path) -> FoundCases:
     if not file.is_file():
-        note = f"{file}: not there, so every case counts as a patient of its own; both eyes of one may be parted"
+        note = f"{file} not found: every case counts as its own patient; eyes of one patient may be in different splits"
         return FoundCases(tuple(cases), (note,))
     table = read_csv(file, ("case", "patient"))
     known = {case.name for case in cases}
-    twice = [name for name, count in Counter(table["case"]).items() if count > 1]
+    repeated = [name for name, count in Counter(table["case"]).items() if count > 1]
     patients = dict(zip(table["case"], table["patient"], strict=True))
-    problems = [f"{file}: case '{name}' is there more than once" for name in twice]
-    problems += [f"{file}: no patient for the case '{name}'" for name in sorted(known) if not patients.get(name)]
+    problems = [f"{file}: case '{name}' is listed more than once" for name in repeated]
+    problems += [f"{file}: case '{name}' has no patient" for name in sorted(known) if not patients.get(name)]
     problems += [
-        f"{file}: there is no folder of the case '{name}'{did_you_mean(name, known)}"
-        for name in patients
-        if name not in known
+        f"{file}: case '{name}' has no folder{did_you_mean(name, known)}" for name in patients if name not in known
     ]
     if problems:
         raise DataError(limit_problems(problems))
     return FoundCases(tuple(replace(case, patient=patients[case.name]) for case in cases))
 
 
-def _frames(folder: Path) -> tuple[Frame, ...]:
+def _read_frames(folder: Path) -> tuple[Frame, ...]:
     if not folder.is_dir():
         return ()
-    images = sorted(images_in(folder).items(), key=lambda image: _natural(image[0]))
-    return tuple(Frame(path, _third(at, len(images)), float(at)) for at, (_, path) in enumerate(images))
+    images = sorted(images_in(folder).items(), key=lambda image: natural_key(image[0].lower()))
+    return tuple(
+        Frame(path, _phase_of(position, len(images)), float(position)) for position, (_, path) in enumerate(images)
+    )
 
 
-def _third(at: int, count: int) -> str:
-    """The phase of the frame ``at`` of ``count``: of 13, five arterial, four venous, four late."""
-    least, over = divmod(count, len(PHASES))
-    ends = [(part + 1) * least + min(part + 1, over) for part in range(len(PHASES))]
-    return next(phase for phase, end in zip(PHASES, ends, strict=True) if at < end)
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """A sort key that takes digits as numbers."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
-
-
-def _names(paths: Iterable[Path]) -> str:
-    return ", ".join(path.name for path in paths) or "no image"
+def _phase_of(position: int, count: int) -> str:
+    """The phase of one of ``count`` frames: of 13, five are arterial, four venous, four late."""
+    size, remainder = divmod(count, len(PHASES))
+    ends = [(index + 1) * size + min(index + 1, remainder) for index in range(len(PHASES))]
+    return next(phase for phase, end in zip(PHASES, ends, strict=True) if position < end)

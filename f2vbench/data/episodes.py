@@ -1,7 +1,7 @@
-"""Episodes: which images a unit learns from and which it is tested on.
+"""Episodes: the support images that a unit learns from, and the test images.
 
-The draw depends on the task, the protocol, the number of shots, the seed index and the data set's ids and
-patients; never on the encoder, the order of rows or the machine.
+The draw depends on the task, the protocol, the number of shots, the seed index, and the data set's ids, patients and
+labels; it does not depend on the encoder, the order of rows or the machine.
 """
 
 from __future__ import annotations
@@ -20,18 +20,23 @@ from f2vbench.data.splits import assign_splits
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256
+from f2vbench.utils.text import plural, shortened
 
 RECALL_CUTOFF = 10
-"""How many images of a gallery are looked at."""
+"""Number of retrieved images that count: recall@10."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One draw: ids of the support images in the order drawn, ids of the test images sorted, and its seed.
+    """Image ids of one draw.
 
-    ``val`` are the ids of the validation images, sorted: in classification those of the split, else none.
+    Attributes:
+        support: Support images, in the order drawn.
+        test: Test images, sorted.
+        seed: 64-bit seed of the draw, see `unit_seed`.
+        val: Validation images, sorted: in classification those of the split, otherwise none.
     """
 
     support: tuple[str, ...]
@@ -41,67 +46,74 @@ class Episode:
 
 
 def unit_seed(task: str, protocol: str, shots: int | None, seed_index: int) -> int:
-    """64-bit seed of a unit, the same for every encoder; ``shots`` is None where it has no meaning (supervised)."""
+    """64-bit seed of a unit, the same for every encoder; ``shots`` is None if it has no meaning (supervised)."""
     return int(sha256(canonical_json([task, protocol, shots, seed_index]))[:16], 16)
 
 
 def draw_segmentation_episode(
-    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+    index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
 ) -> Episode:
-    """Draw support and test images by patient.
+    """Draw support and test images of a segmentation task, by patient.
 
-    With ``split: random`` the patients are shuffled; the images of the first ``round(test_fraction · patients)``
-    (at least one, and never all) are the test set, and support images come from the other patients. With
-    ``split: official`` the test half is the test set and support images come from the training half. Few-shot
-    takes one image of every patient before a second of any; supervised takes all; zero-shot none.
+    With ``split: random``, the patients are shuffled. The images of the first ``round(test_fraction · patients)``
+    patients (at least one, never all) are the test set, and support images come from the other patients. With
+    ``split: official``, the test split is the test set and support images come from the training split. Few-shot
+    uses one image of every patient before a second of any; supervised uses all images; zero-shot uses none.
 
     Args:
-        described: an index with at least the columns ``image``, ``patient`` and ``split``.
-        shots: number of support images, few-shot only; the seed takes it in for the other protocols too.
+        index: One row per image, with at least the columns ``image``, ``patient`` and ``split``.
+        card: The task card.
+        protocol: Name of the protocol.
+        shots: Number of support images in few-shot; part of the seed in the other protocols as well.
+        seed_index: Seed index of the draw.
 
     Raises:
-        DataError: fewer patients or images than the protocol needs, or half of the official split is missing.
+        DataError: There are fewer patients or images than the protocol needs, or an official split is missing.
     """
     seed = unit_seed(card.name, protocol, shots, seed_index)
     bits = np.random.PCG64(seed)
     if card.split == "official":
-        pool, test = _official_halves(described, card, needs_support=protocol != "zero-shot")
+        pool, test = _official_splits(index, card, needs_support=protocol != "zero-shot")
         patients = _shuffled(sorted(set(pool["patient"])), bits)
     else:
-        patients, test = _random_test_patients(described, card, bits)
-        pool = described
+        patients, test = _random_test_patients(index, card, bits)
+        pool = index
     candidates = _one_of_each_patient_first(pool, patients, bits)
-    support = _take(candidates, len(patients), card, protocol, shots)
+    support = _select_support(candidates, len(patients), card, protocol, shots)
     return Episode(tuple(support), tuple(sorted(test["image"])), seed)
 
 
 def draw_classification_episode(
-    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+    index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
 ) -> Episode:
-    """Draw support images by class from the training part of the task's split (`f2vbench.data.splits.assign_splits`).
+    """Draw support images by class from the training split (`f2vbench.data.splits.assign_splits`).
 
-    Few-shot takes ``shots`` images of every class, of one patient each before a second of any, the rarest class
-    first; an image that has several classes counts for each of them. Supervised takes all of the training part,
-    zero-shot none; prototype, knn and probe take the images of few-shot or, without shots, of supervised. Validation
-    and test images are the same for all protocols and shots of a seed.
+    Few-shot uses ``shots`` images of every class, one per patient before a second of any, starting with the rarest
+    class; a multi-label image counts for each of its classes. Supervised uses the whole training split, zero-shot no
+    image. The protocols prototype, knn and probe use the images of few-shot or, without shots, of supervised.
+    Validation and test images are the same for all protocols and shots of a seed.
 
     Args:
-        described: an index with at least the columns ``image``, ``patient``, ``label`` and ``split``.
+        index: One row per image, with at least the columns ``image``, ``patient``, ``label`` and ``split``.
+        card: The task card.
+        protocol: Name of the protocol.
+        shots: Number of support images per class, or None for all.
+        seed_index: Seed index of the draw.
 
     Raises:
-        DataError: fewer images of a class than the protocol needs, a class that is in the test part alone, or no
-            split to be had.
+        DataError: A class has fewer images than the protocol needs or occurs in the test split only, or no split can be
+            made.
     """
-    if protocol in ("prototype", "knn", "probe"):  # read from the same images as the heads beside them
+    if protocol in ("prototype", "knn", "probe"):  # the same support images as the trained heads
         protocol = "supervised" if shots is None else "few-shot"
     seed = unit_seed(card.name, protocol, shots, seed_index)
-    parts = assign_splits(described, card, seed_index)
-    images = described.set_index("image").loc[parts.index]
-    training = images[(parts == "train") & (images["label"] != "")]
-    val, test = (tuple(parts.index[(parts == part) & (images["label"] != "")]) for part in ("val", "test"))
+    splits = assign_splits(index, card, seed_index)
+    images = index.set_index("image").loc[splits.index]
+    training = images[(splits == "train") & (images["label"] != "")]
+    val, test = (tuple(splits.index[(splits == split) & (images["label"] != "")]) for split in ("val", "test"))
     by_class = _images_by_class(training)
     if protocol != "zero-shot":
-        _refuse_untaught(by_class, images.loc[list(test)], card)
+        _check_trainable(by_class, images.loc[list(test)], card)
     bits = np.random.PCG64(seed)
     if protocol == "zero-shot":
         support: list[str] = []
@@ -115,19 +127,19 @@ def draw_classification_episode(
 def _images_by_class(images: DataFrame) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for image, label in zip(images.index, images["label"], strict=True):
-        for one in label.split(SEPARATOR):
-            found.setdefault(one, []).append(image)
+        for name in label.split(SEPARATOR):
+            found.setdefault(name, []).append(image)
     return found
 
 
-def _refuse_untaught(by_class: dict[str, list[str]], test: DataFrame, card: TaskCard) -> None:
+def _check_trainable(by_class: dict[str, list[str]], test: DataFrame, card: TaskCard) -> None:
     tested = _images_by_class(test)
-    untaught = sorted(tested.keys() - by_class.keys())
-    if untaught:
-        told = ", ".join(f"{name} ({len(tested[name])} test images)" for name in untaught)
+    untrained = sorted(tested.keys() - by_class.keys())
+    if untrained:
+        classes = ", ".join(f"{name} ({plural(len(tested[name]), 'test image')})" for name in untrained)
         raise DataError(
-            f"{card.name}: nothing can be learnt of the class {told}: it is in the test part alone; "
-            "add training images, or give another split with split=file.csv"
+            f"{card.name}: no training image of the class {classes}: add training images, or use another split with "
+            "split=file.csv"
         )
 
 
@@ -138,9 +150,9 @@ def _few_of_each_class(
         raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
     few = {name: len(images) for name, images in by_class.items() if len(images) < shots}
     if few:
-        told = ", ".join(f"{name} has {count}" for name, count in sorted(few.items()))
+        classes = ", ".join(f"{name} has {count}" for name, count in sorted(few.items()))
         raise DataError(
-            f"{card.name}: shots={shots}, but in the training part {told}: ask for shots={min(few.values())} or fewer"
+            f"{card.name}: shots={shots}, but in the training split {classes}: use shots={min(few.values())} or fewer"
         )
     chosen: list[str] = []
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
@@ -151,27 +163,36 @@ def _few_of_each_class(
     return chosen
 
 
-def draw_gallery(
-    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
-) -> Episode:
-    """Draw the sub-gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least two.
+def draw_gallery(index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int) -> Episode:
+    """Draw the gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least of two.
 
-    With ``split: official`` the patients are those of the test half, else all. There is no support set.
+    With ``split: official``, the patients are drawn from the test split. There is no support set.
+
+    Args:
+        index: One row per image, with at least the columns ``image``, ``patient``, ``split`` and ``sha256``.
+        card: The task card.
+        protocol: Name of the protocol.
+        shots: Part of the seed.
+        seed_index: Seed index of the draw.
 
     Raises:
-        DataError: an image has no patient, all are of one, or the gallery would not have ten images beside a query.
+        DataError: An image has no patient, all images are of one patient, or the gallery has at most ten different
+            images.
     """
-    nameless = list(described.loc[described["patient"] == "", "image"])
-    if nameless:
-        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: retrieval can't count hits there")
-    pool = described
+    without_patient = list(index.loc[index["patient"] == "", "image"])
+    if without_patient:
+        raise DataError(
+            f"{card.name}: images without a patient: {shortened(without_patient)}: retrieval needs to know "
+            "which images are of the same patient"
+        )
+    pool = index
     if card.split == "official":
-        _, pool = _official_halves(described, card, needs_support=False)
+        _, pool = _official_splits(index, card, needs_support=False)
     seed = unit_seed(card.name, protocol, shots, seed_index)
     patients = _shuffled(sorted(set(pool["patient"])), np.random.PCG64(seed))
     if len(patients) < 2:
         raise DataError(
-            f"{card.name}: {len(patients)} patient(s) only, so every image found would be a hit: add others"
+            f"{card.name}: {plural(len(patients), 'patient')}: every retrieved image would be a hit: add patients"
         )
     drawn = patients[: max(round(card.test_fraction * len(patients)), 2)]
     images = pool[pool["patient"].isin(drawn)]
@@ -185,28 +206,31 @@ def draw_gallery(
     return Episode((), tuple(sorted(images["image"])), seed)
 
 
-def draw_videos(
-    described: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
-) -> Episode:
-    """Draw the photographs whose angiograms are generated, by patient: ``test_fraction`` of the patients.
+def draw_videos(index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int) -> Episode:
+    """Draw the photographs whose angiograms are generated: those of ``test_fraction`` of the patients.
 
-    With ``split: official`` they are drawn from the test half, and the support images are the training half; else the
-    support images are the photographs of all other patients. Nothing but the baseline `mean-video` looks at those.
+    With ``split: official``, they are drawn from the test split, and the support images are the training split.
+    Otherwise, the support images are the photographs of all other patients. Only the baseline `mean-video` uses the
+    support images.
 
     Args:
-        described: an index whose photographs have ``modality`` CF.
+        index: One row per image; photographs have the ``modality`` CF.
+        card: The task card.
+        protocol: Name of the protocol.
+        shots: Part of the seed.
+        seed_index: Seed index of the draw.
 
     Raises:
-        DataError: a photograph has no patient, or there are too few patients.
+        DataError: A photograph has no patient, or there are too few patients.
     """
-    photographs = described[described["modality"] == "CF"]
-    nameless = list(photographs.loc[photographs["patient"] == "", "image"])
-    if nameless:
-        raise DataError(f"{card.name}: no patient is known of {', '.join(nameless)}: add the patients")
+    photographs = index[index["modality"] == "CF"]
+    without_patient = list(photographs.loc[photographs["patient"] == "", "image"])
+    if without_patient:
+        raise DataError(f"{card.name}: photographs without a patient: {shortened(without_patient)}: add the patients")
     seed = unit_seed(card.name, protocol, shots, seed_index)
     bits = np.random.PCG64(seed)
     if card.split == "official":
-        support, pool = _official_halves(photographs, card, needs_support=True)
+        support, pool = _official_splits(photographs, card, needs_support=True)
         patients = _shuffled(sorted(set(pool["patient"])), bits)
         drawn = patients[: max(round(card.test_fraction * len(patients)), 1)]
         test = pool[pool["patient"].isin(drawn)]
@@ -223,38 +247,42 @@ DRAWS: dict[str, Draw] = {
     "retrieval": draw_gallery,
     "generation": draw_videos,
 }
-"""How episodes of a family are drawn: (described index, card, protocol, shots, seed index) → episode."""
+"""The draw of each task family: (index, card, protocol, shots, seed index) → episode."""
 
 
-def _official_halves(described: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:
-    train, test = described[described["split"] == "train"], described[described["split"] == "test"]
+def _official_splits(index: DataFrame, card: TaskCard, needs_support: bool) -> tuple[DataFrame, DataFrame]:
+    train, test = index[index["split"] == "train"], index[index["split"] == "test"]
     needed = {"test": test, "training": train} if needs_support else {"test": test}
-    for half, images in needed.items():
+    for name, images in needed.items():
         if images.empty:
             raise DataError(
-                f"{card.name}: the card says `split: official`, but no image of the {half} half is there: "
-                "add it, or set `split: random`"
+                f"{card.name}: the card says `split: official`, but the {name} split has no images: add images, or set "
+                "`split: random`"
             )
     return train, test
 
 
-def _random_test_patients(described: DataFrame, card: TaskCard, bits: np.random.PCG64) -> tuple[list[str], DataFrame]:
-    """The patients left for support, in the order drawn, and the rows of the test patients."""
-    patients = _shuffled(sorted(set(described["patient"])), bits)
+def _random_test_patients(index: DataFrame, card: TaskCard, bits: np.random.PCG64) -> tuple[list[str], DataFrame]:
+    """The support patients in the order drawn, and the rows of the test patients."""
+    patients = _shuffled(sorted(set(index["patient"])), bits)
     if len(patients) < 2:
-        raise DataError(f"{card.name}: {len(patients)} patient(s) can't be divided into support and test: add images")
+        raise DataError(
+            f"{card.name}: {plural(len(patients), 'patient')} can't be divided into support and test: add patients"
+        )
     tested = min(max(round(card.test_fraction * len(patients)), 1), len(patients) - 1)
-    return patients[tested:], described[described["patient"].isin(patients[:tested])]
+    return patients[tested:], index[index["patient"].isin(patients[:tested])]
 
 
 def _one_of_each_patient_first(pool: DataFrame, patients: Sequence[str], bits: np.random.PCG64) -> list[str]:
-    """Image ids: a random one of every patient in turn, then a second of those who have one, and so on."""
+    """Image ids: a random image of every patient, then a second one of those who have more, and so on."""
     images = {patient: sorted(rows) for patient, rows in pool.groupby("patient")["image"]}
     rounds = zip_longest(*(_shuffled(images[patient], bits) for patient in patients))
-    return [image for turn in rounds for image in turn if image is not None]
+    return [image for images_of_round in rounds for image in images_of_round if image is not None]
 
 
-def _take(candidates: list[str], patients: int, card: TaskCard, protocol: str, shots: int | None) -> list[str]:
+def _select_support(
+    candidates: list[str], patients: int, card: TaskCard, protocol: str, shots: int | None
+) -> list[str]:
     if protocol == "zero-shot":
         return []
     if protocol == "supervised":
@@ -263,14 +291,14 @@ def _take(candidates: list[str], patients: int, card: TaskCard, protocol: str, s
         raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
     if shots > len(candidates):
         raise DataError(
-            f"{card.name}: shots={shots}, but beside the test set there are only {len(candidates)} images of "
-            f"{patients} patients: ask for shots={len(candidates)} or fewer, or for a smaller test set "
-            f"(test_fraction: {card.test_fraction} in the card, used with split: random)"
+            f"{card.name}: shots={shots}, but only {plural(len(candidates), 'image')} of {plural(patients, 'patient')} "
+            f"are outside the test set: use shots={len(candidates)} or fewer, or a smaller test set (test_fraction: "
+            f"{card.test_fraction} in the card, used with split: random)"
         )
     return candidates[:shots]
 
 
 def _shuffled(items: Sequence[Item], bits: np.random.PCG64) -> list[Item]:
-    """A random order from raw bits, whose stream NumPy keeps the same in all versions (shuffle's it does not)."""
+    """Shuffle with raw bits, which are the same in all NumPy versions; those of ``Generator.shuffle`` are not."""
     keys = np.atleast_1d(bits.random_raw(len(items)))
     return [items[position] for position in np.argsort(keys, kind="stable")]

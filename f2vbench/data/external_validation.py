@@ -1,4 +1,4 @@
-"""External validation: heads trained on one data set and tested on another that has the same classes."""
+"""External validation: train on one data set and test on another one with the same classes."""
 
 from __future__ import annotations
 
@@ -7,36 +7,47 @@ import pandas as pd
 from f2vbench.data.file_facts import data_fingerprint
 from f2vbench.data.task_data import TaskData
 from f2vbench.errors import DataError, SettingsError
+from f2vbench.utils.text import plural
 
 
 def external_task_name(train: str, test: str) -> str:
-    """The name of such a task, in plans, tables and files."""
+    """Name of the task in plans, tables and files: ``<train>-to-<test>``."""
     return f"{train}-to-{test}"
 
 
 def join_tasks(train: TaskData, test: TaskData) -> TaskData:
-    """A task whose training and validation images are of one data set and whose test images are all of another.
+    """A task with training and validation images from one data set and all images of another one for testing.
 
-    Where ``train`` has an official split its test part is not trained on; else all its images are. Support images,
-    validation images and heads are drawn under the name of ``train``, so that they are the same whatever is tested.
-    Training images whose pixels are a test image's are left out, with a note.
+    If ``train`` has an official split, its test images are not used for training; otherwise all its images are. Support
+    and validation images and the initial heads are drawn with the name of ``train``, so that they are the same for
+    every test set. Training images that are exact duplicates of test images are left out, with a note.
+
+    Args:
+        train: The task to train on.
+        test: The task to test on.
 
     Raises:
-        SettingsError: the cards do not declare the same classes in the same order, or are no classification.
-        DataError: nothing is left to train on.
+        SettingsError: The tasks are not classification tasks with the same classes in the same order.
+        DataError: No training image is left.
     """
-    _refuse_other_classes(train, test)
+    _check_same_classes(train, test)
     name = external_task_name(train.card.name, test.card.name)
-    taught = train.index
-    taught = taught[taught["split"] != "test"] if train.card.split == "official" else taught.assign(split="train")
-    copies = taught["sha256"].isin(set(test.index["sha256"]))
+    training = train.index
+    if train.card.split == "official":
+        training = training[training["split"] != "test"]
+    else:
+        training = training.assign(split="train")
+    duplicated = training["sha256"].isin(set(test.index["sha256"]))
     notes = [*train.notes, *test.notes]
-    if copies.any():
-        notes.append(f"{name}: {copies.sum()} training images are test images as well and left out of training")
-    if copies.all():
-        raise DataError(f"{name}: every training image is a test image as well; test on another data set")
-    taught, tested = taught[~copies], test.index.assign(split="test")
-    sides = [_owned(rows, task.card.name) for rows, task in ((taught, train), (tested, test))]
+    if duplicated.any():
+        notes.append(
+            f"{name}: {plural(int(duplicated.sum()), 'training image')} left out, because the test set contains the "
+            "same pictures"
+        )
+    if duplicated.all():
+        raise DataError(f"{name}: the test set contains every training image: test on another data set")
+    training, testing = training[~duplicated], test.index.assign(split="test")
+    sides = [_with_prefix(rows, task.card.name) for rows, task in ((training, train), (testing, test))]
     index = pd.concat(sides).sort_values("image", ignore_index=True)
     index.attrs["notes"] = notes
     card = train.card.model_copy(
@@ -45,23 +56,23 @@ def join_tasks(train: TaskData, test: TaskData) -> TaskData:
     return TaskData(card, train.folder, index, data_fingerprint(index), drawn_as=train.card.name)
 
 
-def _owned(rows: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Ids of images and patients with the data set's name before them, so that those of two never meet."""
+def _with_prefix(rows: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Image and patient ids with the name of the task as prefix, so that ids of two data sets differ."""
     return rows.assign(image=task + "_" + rows["image"], patient=task + "_" + rows["patient"])
 
 
-def _refuse_other_classes(train: TaskData, test: TaskData) -> None:
+def _check_same_classes(train: TaskData, test: TaskData) -> None:
     schemes = []
     for task in (train, test):
         if task.card.family != "classification" or not task.card.classes:
             raise SettingsError(
-                f"train=, test=: {task.card.name} declares no classes: external validation needs classification tasks "
-                "with `classes` and `label_kind` in their cards"
+                f"train=, test=: the card of {task.card.name} has no classes: external validation needs classification "
+                "tasks with `classes` and `label_kind`"
             )
         schemes.append((task.card.label_kind, task.classes))
     if schemes[0] != schemes[1]:
-        told = " and ".join(f"{kind} {', '.join(names)}" for kind, names in schemes)
+        both = " and ".join(f"{kind} {', '.join(names)}" for kind, names in schemes)
         raise SettingsError(
-            f"train={train.card.name} test={test.card.name}: their classes differ ({told}): choose tasks whose cards "
-            "declare the same classes in the same order"
+            f"train={train.card.name} test={test.card.name}: the classes differ ({both}): choose tasks with the same "
+            "classes in the same order"
         )

@@ -1,4 +1,4 @@
-"""What the files of an index hold: content hashes, sizes, and what is wrong with them."""
+"""Facts about the files of an index: content hashes, sizes, near-duplicate descriptors and problems."""
 
 from __future__ import annotations
 
@@ -19,57 +19,68 @@ from f2vbench.utils.files import Memo, cache_folder, canonical_json, sha256
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.system import cores
 
-# Raise it when `read_rgb`, `read_mask` or the facts change: what was remembered before is then not used.
+# Version of the facts. Increase it when `read_rgb`, `read_mask` or the facts change, so that cached facts are not used.
 _VERSION = 1
 _PHOTOGRAPHS = f"photographs-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 _MASKS = f"masks-{_VERSION}.jsonl"
-# Vessels cover about a tenth of a fundus; labels beyond this are inverted or something else.
-_MOST_VESSELS = 0.5
+# Vessels cover about a tenth of a fundus; masks that cover more than this are inverted or show something else.
+_MAX_VESSEL_FRACTION = 0.5
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
 _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
-# Other families than segmentation have some of these as well.
+# Columns of task families other than segmentation.
 _FAMILY_FINGERPRINT = ["label", "view", "case", "phase", "seconds"]
 
-# More threads than this don't read faster; each holds one decoded photograph.
-_MOST_THREADS = 8
-# So many files are worth a progress bar.
-_MANY = 200
+# More threads do not read faster, and each keeps one decoded photograph in memory.
+_MAX_THREADS = 8
+# Minimum number of files for a progress bar.
+_MIN_FILES_FOR_PROGRESS = 200
 
 Facts = dict[str, dict[str, Any]]
+"""Facts by role (photograph, label, fov): sha256, height, width and, of photographs, appearance."""
 
 
 def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFrame:
-    """The index with what its files hold; every file is read unless it is remembered from an earlier call.
+    """Read every file of an index, unless its facts are cached, and add the facts as columns.
 
-    Added columns: ``sha256``, ``label_sha256`` and ``fov_sha256`` (`content_hash` of the decoded pixels, "" where
-    there is no file), ``height`` and ``width`` of the photograph (0 where it can't be read), ``appearance`` (see
-    `f2vbench.data.near_duplicates`; "" where it can't be read or shows nothing), and ``problem``: "" or what is wrong
-    with the row's files – unreadable, of different sizes, no vessel (or little else) inside the field of view.
-    Nothing is raised for a bad file: `f2vbench.data.validation.check` tells all of them at once.
+    - ``sha256``, ``label_sha256``, ``fov_sha256``: `content_hash` of the decoded pixels, "" without a file;
+    - ``height``, ``width``: size of the photograph, 0 if it is unreadable;
+    - ``appearance``: see `f2vbench.data.near_duplicates`, "" if the photograph is unreadable or blank;
+    - ``problem``: "", or the problems of the row's files: unreadable, of different sizes, a vessel mask that is empty
+      or nearly full inside the field of view.
 
-    Facts are remembered in the cache folder by path, size and time of change as soon as they are known, and only for
-    rows without a problem: a call that was stopped goes on from there.
+    Problems do not raise an error here: `f2vbench.data.validation.check` lists all of them at once.
+
+    Facts of rows without a problem are cached as soon as they are known, by path, size and modification time. An
+    interrupted call therefore continues where it stopped.
 
     Args:
-        progress: told of the files that have to be read, where they are many.
+        index: One row per image, see `f2vbench.data.index.build_index`.
+        progress: Receives the files that are read, if there are many.
+
+    Returns:
+        The index with the additional columns.
     """
     rows = index.to_dict("records")
     parts = [row.get("part", "") for row in rows]
-    facts = list(_all_facts([_files(row) for row in rows], parts, progress))
-    described = index.assign(**{column: [row[column] for row in facts] for column in _columns_of({}, "")})
+    facts = list(_read_all([_files(row) for row in rows], parts, progress))
+    described = index.assign(**{column: [row[column] for row in facts] for column in _as_columns({}, "")})
     described.attrs["notes"] = list(index.attrs.get("notes", []))
     if any(not row["problem"] for row in facts) and not any(cache_folder().glob(f"*{_PHOTOGRAPHS}")):
         described.attrs["notes"].append(
-            f"the cache folder {cache_folder()} can't be written: images are read again each time; set F2VBENCH_CACHE"
+            f"the cache folder {cache_folder()} is not writable: images are read again each time; set F2VBENCH_CACHE"
         )
     return described
 
 
-def data_fingerprint(described: DataFrame) -> str:
-    """SHA-256 (hex) of all ids, patients, splits and contents, whatever their order and place on the disk."""
-    added = [column for column in _FAMILY_FINGERPRINT if column in described]
+def data_fingerprint(index: DataFrame) -> str:
+    """SHA-256 (hex) of all ids, patients, splits, labels and contents, independent of row order and file locations.
+
+    Args:
+        index: The index with the columns of `add_file_facts`.
+    """
+    added = [column for column in _FAMILY_FINGERPRINT if column in index]
     columns = [*_FINGERPRINT, *added, *(["eye", "modality"] if added else [])]
-    rows = sorted(described[columns].astype(str).to_numpy().tolist())
+    rows = sorted(index[columns].astype(str).to_numpy().tolist())
     return sha256(canonical_json(rows))
 
 
@@ -77,62 +88,64 @@ def _files(row: dict[Any, Any]) -> dict[str, Path]:
     return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
 
 
-def _all_facts(rows: list[dict[str, Path]], parts: list[str], progress: Progress | None) -> Iterator[dict[str, Any]]:
-    """The columns of every row in order; files that are not remembered are read in several threads.
+def _read_all(rows: list[dict[str, Path]], parts: list[str], progress: Progress | None) -> Iterator[dict[str, Any]]:
+    """The additional columns of every row, in order; files without cached facts are read in several threads.
 
     Args:
-        parts: of the photograph, by row.
+        rows: The files of each row by role.
+        parts: Part of the photograph's file, by row.
+        progress: Receives the files that are read, if there are many.
     """
     masks = Memo(_MASKS)
-    # A file of several images has other facts for each of its parts.
+    # Each part of a file has its own facts.
     photographs = {part: Memo(f"{part}-{_PHOTOGRAPHS}".lstrip("-")) for part in set(parts)}
     memos = [{"photograph": photographs[part], "label": masks, "fov": masks} for part in parts]
-    known = [_remembered(files, memo) for files, memo in zip(rows, memos, strict=True)]
-    unread = [row for row, facts in enumerate(known) if facts is None]
-    told = progress if progress is not None and len(unread) >= _MANY else None
-    if told is not None:
-        told.begin("reading images", len(unread))
+    cached = [_cached_facts(files, memo) for files, memo in zip(rows, memos, strict=True)]
+    unread = [row for row, facts in enumerate(cached) if facts is None]
+    shown = progress if progress is not None and len(unread) >= _MIN_FILES_FOR_PROGRESS else None
+    if shown is not None:
+        shown.begin("reading images", len(unread))
     inspected = _inspect_all([rows[row] for row in unread], [parts[row] for row in unread])
-    for files, memo, facts in zip(rows, memos, known, strict=True):
+    for files, memo, facts in zip(rows, memos, cached, strict=True):
         if facts is not None:
-            yield _columns_of(facts, "; ".join(_size_problems(files, facts)))
+            yield _as_columns(facts, "; ".join(_size_problems(files, facts)))
             continue
         found, problems = next(inspected)
         if not problems:
             for role, path in files.items():
-                with contextlib.suppress(OSError):  # moved away meanwhile: whoever reads it next will say so
+                with contextlib.suppress(OSError):  # if the file was moved, the next reader raises the error
                     memo[role].put(path, found[role])
-        if told is not None:
-            told.advance(files["photograph"].name)
-        yield _columns_of(found, "; ".join(problems))
-    if told is not None:
-        told.end()
+        if shown is not None:
+            shown.advance(files["photograph"].name)
+        yield _as_columns(found, "; ".join(problems))
+    if shown is not None:
+        shown.end()
 
 
 def _inspect_all(rows: Iterable[dict[str, Path]], parts: Iterable[str]) -> Iterator[tuple[Facts, list[str]]]:
-    pool = ThreadPoolExecutor(min(cores(), _MOST_THREADS))
+    pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS))
     try:
         yield from pool.map(_inspect, rows, parts)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # ctrl-C waits for the files in work, not for all that are queued
+        pool.shutdown(wait=True, cancel_futures=True)  # on ctrl-C, wait only for the files that are being read
 
 
-def _remembered(files: dict[str, Path], memos: dict[str, Memo]) -> Facts | None:
-    """The facts of all the row's files, or None if one is unknown, changed or gone."""
-    known: Facts = {}
+def _cached_facts(files: dict[str, Path], memos: dict[str, Memo]) -> Facts | None:
+    """Cached facts of all files of a row, or None if a file is new, changed or missing."""
+    cached: Facts = {}
     for role, path in files.items():
         try:
             fact = memos[role].get(path)
         except OSError:
             return None
-        if fact is None or not _is_sound(fact, role):
+        if fact is None or not _is_valid(fact, role):
             return None
-        known[role] = fact
-    return known
+        cached[role] = fact
+    return cached
 
 
-def _is_sound(fact: Any, role: str) -> bool:
-    """Whether a line of the cache holds what is expected (somebody may have edited it)."""
+def _is_valid(fact: Any, role: str) -> bool:
+    """Whether a line of the cache has the expected content; the file may have been edited."""
     return (
         isinstance(fact, dict)
         and isinstance(fact.get("sha256"), str)
@@ -144,7 +157,7 @@ def _is_sound(fact: Any, role: str) -> bool:
 
 
 def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
-    """Read the row's files: facts on those that can be read, and all that is wrong."""
+    """Read the files of a row: facts about the readable ones, and all problems."""
     pixels: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for role, path in files.items():
@@ -160,40 +173,40 @@ def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
         facts["photograph"]["appearance"] = appearance(pixels["photograph"])
     problems += _size_problems(files, facts)
     if not problems:
-        problems = _implausible(files, pixels)
+        problems = _implausible_masks(files, pixels)
     return facts, problems
 
 
 def _size_problems(files: dict[str, Path], facts: Facts) -> list[str]:
-    """A label or field of view of another size than its photograph; nothing is resized silently."""
+    """Masks that differ in size from their photograph; nothing is resized silently."""
     photograph = facts.get("photograph")
     if photograph is None:
         return []
     expected = (photograph["height"], photograph["width"])
     return [
-        f"{files[role]} has {fact['height']} × {fact['width']} pixels (height × width), its photograph "
-        f"{files['photograph'].name} has {expected[0]} × {expected[1]}: replace it by the one that belongs to it"
+        f"{files[role]} has {fact['height']} × {fact['width']} pixels (height × width), but its photograph "
+        f"{files['photograph'].name} has {expected[0]} × {expected[1]}: replace it by the matching file"
         for role, fact in facts.items()
         if (fact["height"], fact["width"]) != expected
     ]
 
 
-def _implausible(files: dict[str, Path], pixels: dict[str, np.ndarray]) -> list[str]:
-    """Masks that can't be right: an empty field of view, a label without vessels or of little else."""
+def _implausible_masks(files: dict[str, Path], pixels: dict[str, np.ndarray]) -> list[str]:
+    """Empty fields of view, and vessel masks that are empty or nearly full."""
     if "fov" in pixels and not pixels["fov"].any():
-        return [f"{files['fov']}: this field-of-view mask has no pixel set: mend or remove it"]
+        return [f"{files['fov']}: this mask of the field of view has no pixel set: correct or remove it"]
     if "label" not in pixels:
         return []
-    view = pixels["fov"] if "fov" in pixels else field_of_view(pixels["photograph"])
-    vessels = float(pixels["label"][view].mean())
-    if vessels == 0:
-        return [f"{files['label']}: this label has no vessel pixel inside the field of view: mend or remove it"]
-    if vessels > _MOST_VESSELS:
-        return [f"{files['label']}: {vessels:.0%} of the field of view is vessel in this label: is it inverted?"]
+    fov = pixels["fov"] if "fov" in pixels else field_of_view(pixels["photograph"])
+    fraction = float(pixels["label"][fov].mean())
+    if fraction == 0:
+        return [f"{files['label']}: this mask has no vessel pixel inside the field of view: correct or remove it"]
+    if fraction > _MAX_VESSEL_FRACTION:
+        return [f"{files['label']}: this mask marks {fraction:.0%} of the field of view as vessel: is it inverted?"]
     return []
 
 
-def _columns_of(facts: Facts, problem: str) -> dict[str, Any]:
+def _as_columns(facts: Facts, problem: str) -> dict[str, Any]:
     photograph = facts.get("photograph", {})
     return {
         "sha256": photograph.get("sha256", ""),

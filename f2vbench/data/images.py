@@ -1,6 +1,6 @@
-"""Image files as arrays: photographs, labels, and the field of view of a photograph.
+"""Read image files as arrays: photographs and masks.
 
-PNG, JPEG, TIFF, GIF, PPM/PGM and BMP are read, the last three also gzipped (``im0001.ppm.gz``).
+Supported formats are PNG, JPEG, TIFF, GIF, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped (``im0001.ppm.gz``).
 """
 
 from __future__ import annotations
@@ -15,67 +15,83 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from f2vbench.errors import DataError
 
-# No fundus camera makes more; a small file that claims more is a mistake or a decompression bomb.
 MAX_PIXELS = 80_000_000
+"""More than any fundus camera produces; a small file with more pixels is an error or a decompression bomb."""
+
 _MAX_BYTES = 6 * MAX_PIXELS
-
-
 _ORIENTATION_TAG = 0x0112
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """A photograph as uint8 (height, width, 3), RGB, upright.
+    """Read a photograph.
 
-    Palettes are replaced by their colours, grey is repeated in three channels, what is transparent is laid on
-    black, 16-bit values are divided by 257, and the orientation in EXIF is applied.
+    Palettes are converted to their colours, grey is repeated in three channels, transparent pixels are blended with
+    black, 16-bit values are divided by 257, and the EXIF orientation is applied.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        uint8 (height, width, 3), RGB, upright.
 
     Raises:
-        DataError: missing, empty, truncated or unknown file, more than `MAX_PIXELS`, or 32-bit values.
+        DataError: The file is missing, empty, truncated or of an unknown format, has more than `MAX_PIXELS` pixels, or
+            has 32-bit values.
     """
     pixels = _decode(Path(path))
     if pixels.dtype.kind == "f" or pixels.max() > 65535 or pixels.min() < 0:
-        raise DataError(f"{path}: {pixels.dtype} values can't be read as a photograph: save it with 8 or 16 bits")
+        raise DataError(f"{path}: {pixels.dtype} values are not supported in photographs: save it with 8 or 16 bits")
     if pixels.dtype != np.uint8:
         pixels = np.rint(pixels / 257).astype(np.uint8)
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 
 def read_part(path: str | Path, part: str) -> np.ndarray:
-    """A part of an image file, as `read_rgb` gives it.
+    """Read a photograph, or a part of it.
 
     Args:
-        part: "" for all of it; "mirrored", left and right swapped; "left" or "right", that half, with "-50" behind it
-            for a half without its last 50 rows.
+        path: The image file.
+        part: "" for the whole image; "mirrored" for left and right swapped; "left" or "right" for that half; "left-50"
+            for the left half without its last 50 rows.
+
+    Returns:
+        uint8 (height, width, 3), see `read_rgb`.
 
     Raises:
-        DataError: as `read_rgb`, or nothing is left of the image.
-        ValueError: there is no such part.
+        DataError: As in `read_rgb`, or the part has no pixels.
+        ValueError: Unknown part.
     """
     rgb = read_rgb(path)
     if part in ("", "mirrored"):
         return rgb if not part else np.ascontiguousarray(rgb[:, ::-1])
-    found = re.fullmatch(r"(left|right)(?:-(\d+))?", part)
-    if found is None:
-        raise ValueError(f"there is no part {part!r} of an image")
-    height, middle = rgb.shape[0] - int(found[2] or 0), rgb.shape[1] // 2
+    match = re.fullmatch(r"(left|right)(?:-(\d+))?", part)
+    if match is None:
+        raise ValueError(f"unknown part {part!r} of an image")
+    height, middle = rgb.shape[0] - int(match[2] or 0), rgb.shape[1] // 2
     if height < 1 or middle < 1:
-        raise DataError(f"{path}: {rgb.shape[1]} × {rgb.shape[0]} pixels are too few to take its {part} half")
-    return np.ascontiguousarray(rgb[:height, :middle] if found[1] == "left" else rgb[:height, -middle:])
+        raise DataError(f"{path}: {rgb.shape[1]} × {rgb.shape[0]} pixels are too few for the part {part}")
+    return np.ascontiguousarray(rgb[:height, :middle] if match[1] == "left" else rgb[:height, -middle:])
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """A mask drawn by someone as bool (height, width).
+    """Read a mask: vessels, lesions or a field of view.
 
-    Foreground is where the brightest colour channel is above half of the largest value in this very file: so
-    0/1, 0/255 and 16-bit files, masks with JPEG noise, and coloured labels (any colour at full strength, white
-    included) all read the same. A file of zeros is a mask without foreground.
+    The foreground are the pixels whose brightest colour channel exceeds half of the largest value in the file. Files
+    with 0/1, 0/255 and 16-bit values, masks with JPEG noise, and coloured labels (any colour at full strength,
+    including white) therefore give the same mask. A file of zeros is a mask without foreground.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        bool (height, width).
 
     Raises:
-        DataError: as `read_rgb`.
+        DataError: As in `read_rgb`.
     """
     pixels = _decode(Path(path))
     brightest = pixels.max(axis=2) if pixels.ndim == 3 else pixels
@@ -95,14 +111,14 @@ def check_rgb_images(images: Sequence[np.ndarray]) -> None:
 
 
 def content_hash(pixels: np.ndarray) -> str:
-    """SHA-256 (hex) of type, shape and decoded pixels: the same for a lossless copy in another format."""
+    """SHA-256 (hex) of dtype, shape and decoded pixels; lossless copies in other formats have the same hash."""
     digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
 def _decode(path: Path) -> np.ndarray:
-    """Pixels as the file holds them, (height, width) or (height, width, 3); uint8, uint16, int32 or float32."""
+    """Pixels as stored in the file, (height, width) or (height, width, 3); uint8, uint16, int32 or float32."""
     try:
         content = _content(path)
         if not content:
@@ -116,12 +132,12 @@ def _decode(path: Path) -> np.ndarray:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+        raise DataError(f"{path}: file not found") from None
     except Image.DecompressionBombError:
         raise DataError(_too_large(path, "its size")) from None
-    except Exception as error:  # decoders raise a dozen kinds of exceptions on damaged files
-        reason = "no known image format" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"{path}: can't be read as an image ({reason}): copy or download it again") from error
+    except Exception as error:  # decoders raise many kinds of exceptions on damaged files
+        reason = "unknown image format" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{path}: unreadable as an image ({reason}): copy or download it again") from error
 
 
 def _content(path: Path) -> bytes:
@@ -135,11 +151,11 @@ def _content(path: Path) -> bytes:
 
 
 def _too_large(path: Path, what: str) -> str:
-    return f"{path}: {what} is beyond the {MAX_PIXELS:,} pixels that are read: scale the image down"
+    return f"{path}: {what} exceeds the limit of {MAX_PIXELS:,} pixels: reduce the image"
 
 
 def _pixels_of(image: Image.Image) -> np.ndarray:
-    """Palette, transparency and colour spaces resolved to grey or RGB."""
+    """Pixels as grey or RGB; palettes, transparency and other colour spaces are converted."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return np.array(Image.alpha_composite(black, image.convert("RGBA")).convert("RGB"))
@@ -151,17 +167,17 @@ def _pixels_of(image: Image.Image) -> np.ndarray:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether the file has 16 bits a channel that Pillow would cut to 8 (it keeps them in grey images only)."""
+    """Whether the file has 16 bits per channel that Pillow would reduce to 8 (it keeps them in grey images only)."""
     tiles: list[Any] = getattr(image, "tile", [])
     return image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile[3]) for tile in tiles)
 
 
 def _decode_deep_colour(path: Path, content: bytes, image: Image.Image) -> np.ndarray:
     if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-        raise DataError(f"{path}: 16-bit colour with an EXIF orientation can't be read: save the image upright")
+        raise DataError(f"{path}: 16-bit colour with an EXIF orientation is not supported: save the image upright")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
-        raise DataError(f"{path}: can't be read as an image with 16-bit colour: save it as PNG or with 8 bits")
+        raise DataError(f"{path}: unreadable as an image with 16-bit colour: save it as PNG or with 8 bits")
     if pixels.ndim == 2:
         return pixels
     rgb = pixels[..., 2::-1]

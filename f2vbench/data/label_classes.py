@@ -1,4 +1,4 @@
-"""The classes of a classification task, and the many spellings in which data sets write them."""
+"""The classes of a classification task, and their spellings in label files and folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from f2vbench.errors import did_you_mean
 LabelKind = Literal["nominal", "ordinal", "binary", "multilabel"]
 
 SEPARATOR = ";"
-"""Between the classes of an image that has several (``label_kind: multilabel``)."""
+"""Separates the classes of a multi-label image."""
 
 
 class LabelClass(BaseModel):
@@ -22,55 +22,61 @@ class LabelClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name in tables and figures")
-    meaning: str = Field(min_length=1, description="what a clinician understands by it")
-    read: list[str] = Field(default_factory=list, description="how label files and folders write it, beside its name")
-    images: int | dict[str, int] | None = Field(None, description="expected number, or numbers by the owner's split")
+    meaning: str = Field(min_length=1, description="clinical meaning")
+    read: list[str] = Field(default_factory=list, description="further spellings in label files and folder names")
+    images: int | dict[str, int] | None = Field(None, description="expected number of images, in all or by split")
 
     def expected(self, split: str | None = None) -> int | None:
-        """How many images the complete set has of it, whole or in one part of the owner's split; None: not known."""
+        """Number of images in the complete data set, or in one split of the official split; None if unknown."""
         if isinstance(self.images, dict):
             return sum(self.images.values()) if split is None else self.images.get(split)
         return self.images if split is None else None
 
 
 def problems_of_classes(classes: Sequence[LabelClass], kind: LabelKind | None, family: str) -> list[str]:
-    """What is wrong with a card's classes, a sentence each."""
+    """Problems of a card's classes, one sentence each."""
     if not classes and kind is None:
         return []
     if family != "classification":
-        return [f"classes and label_kind are for the family classification, this card's is {family}"]
+        return [f"classes and label_kind are keys of the family classification; this card has the family {family}"]
     if not classes or kind is None:
-        return ["classes and label_kind go together: give both, or neither"]
+        return ["classes and label_kind go together: set both, or neither"]
     problems = []
     if len(classes) < 2:
-        problems.append("classes: a classification needs two at least")
+        problems.append("classes: at least two classes are needed")
     if kind == "binary" and len(classes) != 2:
-        problems.append(f"label_kind: binary has two classes, the card tells {len(classes)}")
+        problems.append(f"label_kind: binary needs two classes, the card has {len(classes)}")
     owners: dict[str, str] = {}
-    for one in classes:
-        for spelling in {_folded(text) for text in (one.name, *one.read)}:
+    for label_class in classes:
+        for spelling in {_folded(text) for text in (label_class.name, *label_class.read)}:
             if spelling in owners:
-                problems.append(f"classes: '{spelling}' is read as {owners[spelling]} and as {one.name}")
-            owners[spelling] = one.name
+                problems.append(f"classes: '{spelling}' stands for both {owners[spelling]} and {label_class.name}")
+            owners[spelling] = label_class.name
     return problems
 
 
 class Spellings:
-    """Finds the class that a label file or folder means: by name or spelling, in any case of letters."""
+    """Finds classes by name or spelling, ignoring case and repeated spaces.
+
+    Args:
+        classes: Classes of a task card.
+    """
 
     def __init__(self, classes: Iterable[LabelClass]):
-        self._known = {_folded(text): one.name for one in classes for text in (one.name, *one.read)}
+        self._known = {
+            _folded(text): label_class.name for label_class in classes for text in (label_class.name, *label_class.read)
+        }
 
     def find(self, text: str) -> str | None:
-        """The class's name, or None."""
+        """The name of the class, or None."""
         return self._known.get(_folded(text))
 
     def hint(self, text: str) -> str:
-        """``"; did you mean 'x'?"`` for the nearest spelling, or nothing."""
+        """``"; did you mean 'x'?"`` for the nearest spelling, or ""."""
         return did_you_mean(_folded(text), self._known)
 
 
 def _folded(text: str) -> str:
-    """Lower case, one space for runs of spaces; a whole number written as ``2.0`` is ``2``."""
+    """Lower case with single spaces; ``2.0`` becomes ``2``."""
     folded = " ".join(text.lower().split())
     return re.sub(r"^(\d+)\.0+$", r"\1", folded)

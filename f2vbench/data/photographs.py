@@ -1,4 +1,4 @@
-"""What adapters see of one image: pixels, vessels, field of view, and the encoder's square."""
+"""One image at its own resolution: pixels, field of view, vessel mask, and the square crop for encoders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Photograph:
     """One photograph at its own resolution.
 
     Attributes:
-        name: image id.
-        rgb: (height, width, 3) uint8.
-        fov: (height, width) bool, the field of view.
-        content: what decides the features of it: hashes of the pixels and of the field of view.
-        label: (height, width) bool, or the file it is read from when it is first asked for.
+        name: Image id.
+        rgb: uint8 (height, width, 3).
+        fov: bool (height, width), the field of view.
+        content: Hashes of the pixels and of the field of view, which together determine the features.
+        label: The vessel mask, bool (height, width), or the file from which `vessels` reads it.
     """
 
     name: str
@@ -38,48 +38,53 @@ class Photograph:
 
     @cached_property
     def vessels(self) -> np.ndarray:
-        """(height, width) bool, the vessels as labelled."""
+        """The annotated vessel mask, bool (height, width); read on first access."""
         return read_mask(self.label) if isinstance(self.label, Path) else self.label
 
     @cached_property
     def view(self) -> SquareView:
-        """The square around the field of view that encoders are shown."""
+        """The square around the field of view, which encoders receive."""
         return SquareView.around(self.fov)
 
     def square(self, size: int) -> np.ndarray:
-        """(size, size, 3) uint8 for encoders; at the photograph's own resolution where ``size`` is 0."""
+        """The encoder's input, uint8 (size, size, 3); at the photograph's own resolution if ``size`` is 0."""
         return self.view.crop(self.rgb, size or self.view.side)
 
     def square_of_field(self, size: int) -> np.ndarray:
-        """(size, size, 3) uint8, black outside the field of view: what generators are trained on."""
+        """The generator's input, uint8 (size, size, 3), black outside the field of view."""
         inside = self.view.crop(self.fov, size)
-        return self.view.crop(self.rgb * self.fov[..., None], size) * inside[..., None]
+        photograph: np.ndarray = self.view.crop(self.rgb * self.fov[..., None], size) * inside[..., None]
+        return photograph
 
     def square_targets(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """(size, size) float32: the part of each pixel that is vessel, and 1 inside the field of view."""
+        """Targets of a segmentation model, both float32 (size, size) in [0, 1].
+
+        Returns:
+            The vessel fraction of each pixel, and the mask of the field of view.
+        """
         inside = self.view.crop(self.fov, size)
         return self.view.crop(self.vessels.astype(np.float32), size), inside.astype(np.float32)
 
     def entry(self, size: int) -> str:
-        """Name in the feature store at a size of the square; follows the content, never the file name."""
+        """Key in the feature store at one size of the square crop; depends on the content, never on the file name."""
         return _entry(self.content, size)
 
 
 def open_photograph(row: pd.Series) -> Photograph:
-    """Read one row of a task's index; the field of view is computed where no mask is given.
+    """Read the image of one row of a task's index; without a mask, the field of view is computed.
 
     Raises:
-        DataError: the file is unreadable, or no longer what the index says.
+        DataError: The file is unreadable, or has changed since the index was built.
     """
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
-        raise DataError(f"{row.path}: the file changed while the run was going on; run again")
+        raise DataError(f"{row.path}: the file changed during the run: run again")
     fov = read_mask(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)
     return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path))
 
 
 def entry_name(row: Any, size: int) -> str:
-    """`Photograph.entry` of a row of a task's index (a series or named tuple), without opening the file."""
+    """`Photograph.entry` of a row of a task's index (a Series or a named tuple), without reading the file."""
     return _entry(_content(row), size)
 
 
@@ -92,3 +97,4 @@ def _entry(content: str, size: int) -> str:
 
 
 Loader = Callable[[str], Photograph]
+"""Image id → photograph."""

@@ -1,21 +1,39 @@
-"""Photographs without their shading: what a vessel or lesion is against its surroundings, whatever camera and lamp."""
+"""Shading correction: local contrast of vessels and lesions, independent of camera and illumination.
+
+Each channel is divided by its local contrast after its local mean is subtracted, both within the field of view.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-BACKGROUND_SIGMA = 1 / 30  # of the FOV diameter: wider than any vessel, narrower than the shading
-CONTRAST_SIGMA = 1 / 8  # of the FOV diameter: wide enough that a vessel does not lower its own contrast
+BACKGROUND_SIGMA = 1 / 30
+"""Gaussian sigma of the local mean, relative to the FOV diameter: wider than any vessel, narrower than the shading."""
+
+CONTRAST_SIGMA = 1 / 8
+"""Gaussian sigma of the local contrast, relative to the FOV diameter: so wide that a vessel hardly changes it."""
+
 SHADING_VERSION = 2
-_RIM = 0.006  # of the FOV diameter: where the light falls off to black over some pixels, which looks like a vessel
-_STEPS = 255 / 8  # grey levels of a standard deviation: ± 4 fill the range
+"""Version of the correction. Increase it when the result changes."""
+
+_RIM = 0.006  # relative to the FOV diameter: brightness falls off over some pixels there, which resembles a vessel
+_GREY_LEVELS = 255 / 8  # per standard deviation: ± 4 fill the range
+_MIN_CONTRAST = 0.005  # prevents amplification of noise
 
 
 def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """Float32 (h, w, 3): each channel minus its local mean, over its local contrast; 0 outside the FOV.
+    """Correct the shading of a photograph.
 
-    Means are taken over pixels inside the FOV only, and 0 is what a plain background gives: the rim is no edge.
+    Means are taken over pixels inside the field of view only. A uniform background is 0, as are pixels outside, so the
+    rim is no edge.
+
+    Args:
+        photograph: uint8 (height, width, 3).
+        field_of_view: bool (height, width).
+
+    Returns:
+        float32 (height, width, 3) in [-6, 6]: difference to the local mean in units of the local contrast.
     """
     rows = np.flatnonzero(field_of_view.any(axis=1))
     diameter = float(rows[-1] - rows[0] + 1) if len(rows) else 1.0
@@ -23,16 +41,24 @@ def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
     image = photograph.astype(np.float32) / 255
     detail = (image - _masked_mean(image, inside, BACKGROUND_SIGMA * diameter)) * inside
     contrast = np.sqrt(_masked_mean(detail**2, inside, CONTRAST_SIGMA * diameter))
-    return np.clip(detail / (contrast + 0.005), -6, 6).astype(np.float32)
+    corrected: np.ndarray = np.clip(detail / (contrast + _MIN_CONTRAST), -6, 6).astype(np.float32)
+    return corrected
 
 
 def normalised_picture(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """`normalise` as a picture: uint8 (h, w, 3), 128 for a plain background and outside, ± 4 of local contrast.
+    """Correct the shading of a photograph, as an 8-bit image.
 
     The rim of the field of view, 0.6 % of its diameter, counts as outside.
+
+    Args:
+        photograph: uint8 (height, width, 3).
+        field_of_view: bool (height, width).
+
+    Returns:
+        uint8 (height, width, 3): 128 for a uniform background and outside, 0 and 255 for -4 and 4 in `normalise`.
     """
-    evened = normalise(photograph, _without_rim(field_of_view))
-    return np.rint(np.clip(evened * _STEPS + 128, 0, 255)).astype(np.uint8)
+    corrected = normalise(photograph, _without_rim(field_of_view))
+    return np.rint(np.clip(corrected * _GREY_LEVELS + 128, 0, 255)).astype(np.uint8)
 
 
 def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
@@ -43,7 +69,8 @@ def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
 
 
 def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of (h, w, c) over the pixels where `inside` (h, w, 1) is 1."""
+    """Gaussian mean of (h, w, c) over the pixels where ``inside`` (h, w, 1) is 1."""
     total = cv2.GaussianBlur(image * inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    share = cv2.GaussianBlur(inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
-    return total / np.maximum(share, 1e-3)
+    weight = cv2.GaussianBlur(inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
+    mean: np.ndarray = total / np.maximum(weight, 1e-3)
+    return mean

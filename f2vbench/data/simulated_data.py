@@ -1,4 +1,4 @@
-"""Data sets that are simulated on first use, and kept in the cache folder."""
+"""Data sets that are simulated on first use and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -16,38 +16,42 @@ if TYPE_CHECKING:
 
 
 def simulated_folder(card: TaskCard) -> Path:
-    """Where a card's simulated data lie.
+    """The folder with the simulated data of a task.
 
     Raises:
-        DataError: they have not been made yet.
-        SettingsError: the card asks for what can't be simulated.
+        DataError: The data has not been simulated yet.
+        SettingsError: The card has invalid settings of the simulator.
     """
     from f2vbench.phantom.export.folders import is_complete
 
     folder = _folder(card)
     if not is_complete(folder):
-        raise DataError(f"{card.name}: simulated eyes, made on first use (f2vbench run task={card.name})")
+        raise DataError(f"{card.name}: simulated on first use (f2vbench run task={card.name})")
     return folder
 
 
 def ensure_simulated(card: TaskCard, progress: Progress) -> None:
-    """Simulate a card's data unless they are there; processes that want the same data wait for the one that does it.
+    """Simulate the data of a task unless it exists; other processes that need the same data wait.
+
+    Args:
+        card: A task card with ``phantom``.
+        progress: Receives messages while data is simulated.
 
     Raises:
-        StoreError: the cache folder can't be written.
-        SettingsError: the card asks for what can't be simulated.
+        StoreError: The cache folder is not writable.
+        SettingsError: The card has invalid settings of the simulator.
     """
     from f2vbench.phantom.export.folders import is_complete, write_cohort
 
     folder = _folder(card)
     if is_complete(folder):
         return
-    progress.note(f"{card.name}: simulating its eyes once, into {folder}")
+    progress.note(f"{card.name}: simulating the data set (only once) in {folder}")
     write_cohort(folder, _cohort(card), parts=_data(card).parts, jobs=cores(), progress=progress)
 
 
 def _folder(card: TaskCard) -> Path:
-    """Named by what is simulated, so that changed cards and simulators get folders of their own."""
+    """The folder is named after the hash of the settings, so that other settings get another folder."""
     from f2vbench.phantom.export.folders import identity_hash
 
     return cache_folder().absolute() / "phantom" / identity_hash(_cohort(card), _data(card).parts)[:16]
@@ -56,14 +60,14 @@ def _folder(card: TaskCard) -> Path:
 def _cohort(card: TaskCard) -> Cohort:
     from f2vbench.phantom.cohort import Cohort
 
-    wanted = _data(card)
+    data = _data(card)
     try:
-        return Cohort(wanted.seed, wanted.patients, size=wanted.size, diseases=wanted.diseases)
+        return Cohort(data.seed, data.patients, size=data.size, diseases=data.diseases)
     except F2VBenchError as error:
         raise SettingsError([f"task card {card.name}: phantom: {problem}" for problem in error.problems]) from None
 
 
 def _data(card: TaskCard) -> PhantomData:
     if card.phantom is None:
-        raise ValueError(f"{card.name} is no card of simulated data")
+        raise ValueError(f"{card.name} is not a task with simulated data")
     return card.phantom

@@ -1,8 +1,8 @@
-"""All that can be found out about a data set before anything is run on it, told rather than refused."""
+"""Survey of a data set before a run: all findings are collected, none raises an error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,30 +10,42 @@ from typing import Literal
 import numpy as np
 from pandas import DataFrame, Series
 
+from f2vbench.data.duplicates import exact_duplicates
 from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.index import survey_index
 from f2vbench.data.label_classes import SEPARATOR
-from f2vbench.data.near_duplicates import near_duplicate_pairs
-from f2vbench.data.splits import assign_splits, read_split, resolve_split
+from f2vbench.data.near_duplicates import MIN_CORRELATION, near_duplicate_pairs
+from f2vbench.data.splits import SPLIT_NAMES, SPLITS, assign_splits, divided_patients, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.progress import Progress
+from f2vbench.utils.text import plural
 
-Weight = Literal["error", "warning", "note"]
+Severity = Literal["error", "warning", "note"]
+SplitOrigin = Literal["official", "random", "file"]
+_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
+
+# What follows if a split has no image of a class.
+_CONSEQUENCES = {
+    "train": "models can't learn it, and only zero-shot units can run",
+    "val": "the best epoch is selected without it",
+    "test": "its scores are missing values",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
+    """One finding of a survey.
 
     Attributes:
-        weight: an error keeps the task from being run, a warning deserves a look, a note tells an assumption.
-        kind: missing, extra, label, unlabelled, unreadable, duplicate, alike, patient, class, count or assumption.
-        image: id, "" where no single image is meant; several are joined by ";".
-        detail: the sentence for the user.
+        severity: An error prevents a run, a warning should be checked, a note states an assumption.
+        kind: missing, extra, label, unlabelled, unreadable, duplicate, near-duplicate, patient, class, count or
+            assumption.
+        image: Image id, or "" if the finding is not about single images; several ids are joined by ";".
+        detail: The sentence for the user.
     """
 
-    weight: Weight
+    severity: Severity
     kind: str
     image: str
     detail: str
@@ -41,25 +53,55 @@ class Finding:
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set as found.
+    """A data set with its findings.
 
     Attributes:
-        index: described as `f2vbench.data.file_facts.describe` does.
-        parts: part of every image by id where the set is divided or can be, else None.
-        drawn: whether the parts were drawn, not given.
+        card: The task card.
+        folder: The folder of the data set.
+        index: One row per image with the columns of `f2vbench.data.file_facts.add_file_facts`.
+        findings: Errors first, then warnings and notes.
+        splits: The split of every image by id, if the data set has or needs one, else None.
+        split_origin: Whether the split is official, random (drawn), or read from a file.
     """
 
     card: TaskCard
     folder: Path
     index: DataFrame
     findings: list[Finding]
-    parts: Series | None
-    drawn: bool
+    splits: Series | None
+    split_origin: SplitOrigin
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing keeps the task from being run."""
-        return not any(finding.weight == "error" for finding in self.findings)
+    def is_usable(self) -> bool:
+        """Whether no error prevents a run."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def is_owner_structure(self) -> bool:
+        """Whether the folder has the owner's structure, not RETFound's."""
+        return bool(self.index.attrs.get("variant", "owner") == "owner")
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of the card; without classes on the card, those in the data, sorted."""
+        if self.card.classes:
+            return [label_class.name for label_class in self.card.classes]
+        return sorted(_classes_in(self.index["label"]))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of images by class (and ``all classes``), then by split (and ``all``)."""
+        in_split: dict[str, np.ndarray] = {"all": np.ones(len(self.index), bool)}
+        if self.splits is not None:
+            image_splits = self.index["image"].map(self.splits)
+            in_split |= {split: (image_splits == split).to_numpy() for split in SPLITS}
+        in_class: dict[str, np.ndarray] = {}
+        if self.card.family == "classification":
+            in_class = {name: _has_class(self.index["label"], name) for name in self.classes}
+        in_class["all classes"] = in_split["all"]
+        return {
+            name: {split: int(np.count_nonzero(rows & selected)) for split, selected in in_split.items()}
+            for name, rows in in_class.items()
+        }
 
 
 def survey(
@@ -68,165 +110,164 @@ def survey(
     *,
     split: Path | None = None,
     seed: int = 0,
-    alike: float = 0.95,
+    alike: float = MIN_CORRELATION,
     progress: Progress | None = None,
 ) -> Survey:
-    """Read all of a data set and collect what is wrong, missing, doubled or unexpected.
+    """Read a data set and collect everything that is wrong, missing, duplicated or unexpected.
 
     Args:
-        split: a file to take the parts from, in place of the card's split.
-        seed: of the split that is drawn where none is given.
-        alike: correlation above which photographs are told as alike; 1 leaves this out.
+        card: The task card.
+        folder: The folder of the data set.
+        split: A split file that replaces the card's split.
+        seed: Seed index of a random split.
+        alike: Correlation above which photographs are near-duplicates; 1 skips the search.
+        progress: Receives the files that are read, if there are many.
 
     Raises:
-        DataError, SettingsError: nothing of the layout is in the folder, or a table or the split can't be read.
+        DataError: The folder lacks the files of the layout, or a table or the split file is unreadable.
+        SettingsError: The card has options that the layout does not have.
     """
     index, problems = survey_index(card, folder)
     if index.empty:
-        raise DataError(f"{folder}: no image of {card.name} is there")
+        raise DataError(f"{folder}: no image of {card.name} found")
     index = add_file_facts(index, progress)
-    findings = [*_of_the_index(index, problems, card), *_unreadable(index)]
-    given = resolve_split(card, index).split == "official"
+    findings = [*_index_findings(index, problems, card), *_unreadable_files(index)]
+    resolved = resolve_split(card, index)
+    origin: SplitOrigin = "official" if resolved.split == "official" else "random"
     if split is not None:
         index = index.assign(split=index["image"].map(read_split(split, index, card.name)))
-        given = True
-    findings += [*_duplicates(index, card, given), *_divided_patients(index, given)]
-    findings += _alike(index, alike)
-    parts = None
+        resolved, origin = card.model_copy(update={"split": "official"}), "file"
+    findings += _duplicates(index, card, origin)
+    if origin != "random":
+        findings += _divided_patients(index)
+    findings += _near_duplicates(index, alike)
+    splits = None
     if card.family == "classification":
-        chosen = card.model_copy(update={"split": "official"}) if split is not None else card
         try:
-            parts = assign_splits(index, chosen, seed)
+            splits = assign_splits(index, resolved, seed)
         except DataError as error:
             findings += [Finding("error", "patient", "", problem) for problem in error.problems]
-    findings += [*_counts(index, card), *_unbalanced_parts(index, parts)]
-    order = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda finding: order[finding.weight])
-    return Survey(card, folder, index, findings, parts, drawn=not given)
+    findings += _unexpected_counts(index, card)
+    if splits is not None:
+        findings += _absent_classes(index, splits)
+    findings.sort(key=lambda finding: _ORDER[finding.severity])
+    return Survey(card, folder, index, findings, splits, origin)
 
 
-def classes_of(survey: Survey) -> list[str]:
-    """Names of the classes in the card's order, or as found."""
-    if survey.card.classes:
-        return [one.name for one in survey.card.classes]
-    return sorted({one for label in survey.index["label"] for one in label.split(SEPARATOR)} - {""})
+def summarize_findings(findings: list[Finding], most: int = 3) -> list[tuple[str, str, str]]:
+    """Findings for a terminal: (severity, kind, sentence).
+
+    Notes on single images are left out, because another note summarizes them.
+
+    Args:
+        findings: All findings.
+        most: Number of findings of each severity and kind; the others are counted in one more row.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        if finding.severity == "note" and finding.image:
+            continue
+        groups.setdefault((finding.severity, finding.kind), []).append(finding.detail)
+    rows = []
+    for (severity, kind), details in groups.items():
+        rows += [(severity, kind, detail) for detail in details[:most]]
+        if len(details) > most:
+            rows.append((severity, kind, f"… and {len(details) - most} more"))
+    return rows
 
 
-def has_class(labels: Series, name: str) -> Series:
-    """Which labels are, or contain, a class; bool."""
-    return labels.map({label: name in label.split(SEPARATOR) for label in labels.unique()}).astype(bool)
+def _has_class(labels: Series, name: str) -> np.ndarray:
+    """Whether each label is, or contains, a class; bool (n,)."""
+    contains: Mapping[str, bool] = {label: name in label.split(SEPARATOR) for label in labels.unique()}
+    selected: np.ndarray = labels.map(contains).to_numpy(bool)
+    return selected
 
 
-def _of_the_index(index: DataFrame, problems: list[str], card: TaskCard) -> Iterator[Finding]:
+def _classes_in(labels: Series) -> set[str]:
+    return {name for label in labels.unique() for name in label.split(SEPARATOR)} - {""}
+
+
+def _index_findings(index: DataFrame, problems: list[str], card: TaskCard) -> Iterator[Finding]:
     for sentence in index.attrs.get("missing", []):
         yield Finding("error" if card.absent == "refuse" else "warning", "missing", "", sentence)
     for problem in problems:
-        if "listed images are not there" not in problem:  # told one by one above
-            yield Finding("error", "label", "", problem)
+        yield Finding("error", "label", "", problem)
     for path in index.attrs.get("extra", []):
         yield Finding("warning", "extra", "", f"{path}: no label file lists this image")
-    refused = card.unlabelled == "refuse"
     for image in index.attrs.get("unlabelled", []):
-        yield Finding("error" if refused else "note", "unlabelled", image, f"{image} has no label")
+        yield Finding("error" if card.unlabelled == "refuse" else "note", "unlabelled", image, f"{image} has no label")
     for note in index.attrs.get("notes", []):
         yield Finding("note", "assumption", "", note)
 
 
-def _unreadable(index: DataFrame) -> Iterator[Finding]:
+def _unreadable_files(index: DataFrame) -> Iterator[Finding]:
     for row in index[index["problem"] != ""].itertuples():
         yield Finding("error", "unreadable", str(row.image), str(row.problem))
 
 
-def _duplicates(index: DataFrame, card: TaskCard, given: bool) -> Iterator[Finding]:
-    readable = index[index["sha256"] != ""]
-    for _, same in readable[readable.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
-        told = ["of different patients"] if same["patient"].nunique() > 1 else []
-        told += ["in different parts"] if given and same["split"].nunique() > 1 else []
-        serious = bool(told) and card.copies == "refuse"
-        if "label" in same and same["label"].nunique() > 1:
-            told.append(f"with different labels ({', '.join(sorted(set(same['label'])))})")
-        detail = f"the same picture {len(same)} times{', ' if told else ''}{', '.join(told)}: {', '.join(same['path'])}"
-        yield Finding("error" if serious else "warning", "duplicate", ";".join(same["image"]), detail)
+def _duplicates(index: DataFrame, card: TaskCard, origin: SplitOrigin) -> Iterator[Finding]:
+    for rows in exact_duplicates(index):
+        conflicts = ["of different patients"] if rows["patient"].nunique() > 1 else []
+        conflicts += ["in different splits"] if origin != "random" and rows["split"].nunique() > 1 else []
+        is_error = bool(conflicts) and card.copies == "refuse"
+        if "label" in rows and rows["label"].nunique() > 1:
+            conflicts.append(f"with different labels ({', '.join(sorted(set(rows['label'])))})")
+        detail = ", ".join([f"the same picture {len(rows)} times", *conflicts]) + f": {', '.join(rows['path'])}"
+        yield Finding("error" if is_error else "warning", "duplicate", ";".join(rows["image"]), detail)
 
 
-def _divided_patients(index: DataFrame, given: bool) -> Iterator[Finding]:
-    if not given:
-        return
-    divided = index[index["split"] != ""]
-    parts = divided.groupby("patient")["split"].nunique()
-    for patient, images in divided[divided["patient"].isin(parts[parts > 1].index)].groupby("patient"):
-        names = ", ".join(f"{row.image} ({row.split})" for row in images.itertuples())
-        yield Finding("error", "patient", ";".join(images["image"]), f"patient {patient} is in several parts: {names}")
+def _divided_patients(index: DataFrame) -> Iterator[Finding]:
+    for patient, rows in divided_patients(index):
+        images = ", ".join(f"{row.image} ({row.split})" for row in rows.itertuples())
+        yield Finding("error", "patient", ";".join(rows["image"]), f"patient {patient} is in several splits: {images}")
 
 
-def _alike(index: DataFrame, threshold: float) -> Iterator[Finding]:
-    """Pairs that look the same and are not the same pixels (those are duplicates already)."""
+def _near_duplicates(index: DataFrame, threshold: float) -> Iterator[Finding]:
+    """Pairs of colour photographs that are near-duplicates and not exact duplicates."""
     if threshold >= 1:
         return
-    # Of identical pictures one is enough.
-    single = index[~index.duplicated("sha256") & (index["modality"] == "CF")].to_dict("records")
-    for one, other, likeness in near_duplicate_pairs([row["appearance"] for row in single], threshold):
-        first, second = single[one], single[other]
-        told = "" if first["patient"] == second["patient"] else ", of different patients"
-        told += "" if first["split"] == second["split"] else f", in {first['split']} and {second['split']}"
+    rows = index[(index["modality"] == "CF") & ~index.duplicated("sha256")].to_dict("records")
+    for i, j, correlation in near_duplicate_pairs([row["appearance"] for row in rows], threshold):
+        first, second = rows[i], rows[j]
+        conflicts = "" if first["patient"] == second["patient"] else ", of different patients"
+        conflicts += "" if first["split"] == second["split"] else f", in {first['split']} and {second['split']}"
         if first.get("label", "") != second.get("label", ""):
-            told += f", labelled {first['label']} and {second['label']}"
-        detail = f"alike (correlation {likeness:.3f}){told}: {first['path']}, {second['path']}"
-        yield Finding("warning", "alike", f"{first['image']};{second['image']}", detail)
+            conflicts += f", with labels {first['label'] or 'none'} and {second['label'] or 'none'}"
+        detail = f"near-duplicates (correlation {correlation:.3f}){conflicts}: {first['path']}, {second['path']}"
+        yield Finding("warning", "near-duplicate", f"{first['image']};{second['image']}", detail)
 
 
-def _counts(index: DataFrame, card: TaskCard) -> Iterator[Finding]:
-    """Numbers other than the card's, by class and by part."""
-    owner = index.attrs.get("variant", "owner") == "owner"
-    for one in card.classes:
-        here = has_class(index["label"], one.name)
-        found = int(np.count_nonzero(here))
-        expected = one.expected()
+def _unexpected_counts(index: DataFrame, card: TaskCard) -> Iterator[Finding]:
+    """Numbers of images that differ from the card's, by class and by split."""
+    variant = str(index.attrs.get("variant", "owner"))
+    for label_class in card.classes:
+        in_class = _has_class(index["label"], label_class.name)
+        found, expected = int(np.count_nonzero(in_class)), label_class.expected()
         if not found:
-            yield Finding("error", "count", "", f"class {one.name} has no image")
-        elif expected is not None and owner and found != expected:
-            yield Finding("warning", "count", "", f"class {one.name} has {found} images, expected {expected}")
-        for part in sorted(one.images) if isinstance(one.images, dict) and owner else ():
-            there = int(np.count_nonzero(here & (index["split"] == part)))
-            if there != one.expected(part):
-                sentence = f"class {one.name} has {there} {part} images, expected {one.expected(part)}"
-                yield Finding("warning", "count", "", sentence)
-    for part, expected in card.parts.get(str(index.attrs.get("variant", "owner")), {}).items():
-        there = int(np.count_nonzero(index["split"] == part))
-        if there != expected:
-            yield Finding("warning", "count", "", f"the {part} part has {there} images, expected {expected}")
+            yield Finding("error", "count", "", f"class {label_class.name} has no image")
+        elif expected is not None and variant == "owner" and found != expected:
+            detail = f"class {label_class.name} has {plural(found, 'image')}, expected {expected}"
+            yield Finding("warning", "count", "", detail)
+        for split in sorted(label_class.images) if isinstance(label_class.images, dict) and variant == "owner" else ():
+            found, expected = int(np.count_nonzero(in_class & (index["split"] == split))), label_class.expected(split)
+            if found != expected:
+                detail = (
+                    f"class {label_class.name} has {plural(found, f'{SPLIT_NAMES[split]} image')}, expected {expected}"
+                )
+                yield Finding("warning", "count", "", detail)
+    for split, expected in card.parts.get(variant, {}).items():
+        found = int(np.count_nonzero(index["split"] == split))
+        if found != expected:
+            detail = f"the {SPLIT_NAMES.get(split, split)} split has {plural(found, 'image')}, expected {expected}"
+            yield Finding("warning", "count", "", detail)
 
 
-def _unbalanced_parts(index: DataFrame, parts: Series | None) -> Iterator[Finding]:
-    """Classes that a part has none of: not to be learnt, not to be chosen by, or not to be scored."""
-    if parts is None:
-        return
-    place = index["image"].map(parts)
-    consequence = {
-        "train": "nothing can be learnt of it, and units other than zero-shot are refused",
-        "val": "the best epoch is chosen without it",
-        "test": "its scores are missing values",
-    }
-    for name in sorted({one for label in index["label"].unique() for one in label.split(SEPARATOR)} - {""}):
-        here = set(place[has_class(index["label"], name)])
-        for part, what in consequence.items():
-            if part not in here and (part != "train" or "test" in here):
-                yield Finding("warning", "class", "", f"class {name} is not in the {part} part: {what}")
-
-
-def shortlist(findings: list[Finding], most: int = 3) -> list[tuple[str, str, str]]:
-    """(weight, kind, sentence) for a terminal: at most so many of a kind, then how many more there are.
-
-    Notes on single images are left out: an assumption tells of all of them.
-    """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for finding in findings:
-        if finding.weight == "note" and finding.image:
-            continue
-        groups.setdefault((finding.weight, finding.kind), []).append(finding.detail)
-    told = []
-    for (weight, kind), details in groups.items():
-        told += [(weight, kind, detail) for detail in details[:most]]
-        if len(details) > most:
-            told.append((weight, kind, f"… and {len(details) - most} more"))
-    return told
+def _absent_classes(index: DataFrame, splits: Series) -> Iterator[Finding]:
+    """Classes without an image in one of the splits."""
+    image_splits = index["image"].map(splits)
+    for name in sorted(_classes_in(index["label"])):
+        found = set(image_splits[_has_class(index["label"], name)])
+        for split, consequence in _CONSEQUENCES.items():
+            if split not in found and (split != "train" or "test" in found):
+                detail = f"class {name} is not in the {SPLIT_NAMES[split]} split: {consequence}"
+                yield Finding("warning", "class", "", detail)

@@ -1,7 +1,7 @@
-"""Task cards: one YAML file tells a task – its data set, how to read it, and what counts as its test.
+"""Task cards: one YAML file describes a task: its data set, the reader of its folders, and its split.
 
-A card is looked for in ``./tasks``, in the folders of ``F2VBENCH_PATH``, in the packages behind the entry
-points ``f2vbench.tasks``, and last among the cards that come with f2vbench; the first one found is used.
+Cards are searched in ``./tasks``, in the folders of ``F2VBENCH_PATH``, in the packages of the entry points
+``f2vbench.tasks``, and last among the cards of f2vbench; the first card with the name is used.
 """
 
 from __future__ import annotations
@@ -23,69 +23,67 @@ from f2vbench.data.layouts import LAYOUTS
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.utils.files import canonical_json, sha256
 
-# The fields that decide a result; the others are for the reader.
-_DECIDING = ("name", "family", "layout", "options", "split", "test_fraction")
-# These decide as well, where a card has them; cards without them keep the hash they always had.
-_DECIDING_IF_SET = ("label_kind", "classes", "absent", "copies")
+# Keys that influence results; the others are information for users.
+_HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
+# Hashed only if set, so that cards without these keys, which are newer, keep their hash.
+_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies")
 
 
 class PhantomData(BaseModel):
-    """A data set that is simulated when it is first used; see `f2vbench phantom`."""
+    """Settings of a data set that is simulated on first use; see `f2vbench phantom`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    patients: int = Field(ge=1, description="how many, two eyes each")
-    seed: int = Field(ge=0, description="other seeds, other eyes")
-    size: int = Field(512, ge=64, le=4096, description="edge of the images, px")
-    diseases: list[str] | None = Field(None, min_length=1, description="in equal shares; all of them by default")
-    parts: list[str] = Field(min_length=1, description="what is written")
+    patients: int = Field(ge=1, description="number of patients, with two eyes each")
+    seed: int = Field(ge=0, description="seed of the simulation")
+    size: int = Field(512, ge=64, le=4096, description="edge of the images in pixels")
+    diseases: list[str] | None = Field(None, min_length=1, description="diseases in equal shares; default: all")
+    parts: list[str] = Field(min_length=1, description="data to write: vessels, dr, video, …")
 
 
 class TaskCard(BaseModel):
-    """One task, as its card tells it; keys that are not listed here are refused."""
+    """One task card; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="the file's name without .yaml")
-    title: str = Field(min_length=1, description="name for tables and figures")
-    family: Literal["segmentation", "classification", "retrieval", "generation"] = Field(
-        description="which adapter solves it"
-    )
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="file name without .yaml")
+    title: str = Field(min_length=1, description="name in tables and figures")
+    family: Literal["segmentation", "classification", "retrieval", "generation"] = Field(description="type of the task")
     layout: str = Field(description="reader of the folder structure")
-    options: dict[str, Any] = Field(default_factory=dict, description="handed to the layout")
-    folders: list[str] = Field(default_factory=list, description="folder names looked for under the data root")
-    phantom: PhantomData | None = Field(None, description="simulated data, made on first use")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the layout")
+    folders: list[str] = Field(default_factory=list, description="folder names to search in F2VBENCH_DATA")
+    phantom: PhantomData | None = Field(None, description="data that is simulated on first use")
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
     split: Literal["random", "official", "auto"] = Field(
-        "random", description="how test images are chosen; auto: official where the folder is divided, else random"
+        "random", description="how test images are chosen; auto: official if the folder has one, else random"
     )
-    test_fraction: float = Field(0.5, gt=0, lt=1, description="part of the patients that a random draw tests on")
-    unlabelled: Literal["refuse", "leave-out"] = Field("refuse", description="images that have no label")
-    absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but not there")
+    test_fraction: float = Field(0.5, gt=0, lt=1, description="fraction of patients in a random test set")
+    unlabelled: Literal["refuse", "leave-out"] = Field(
+        "refuse", description="images without a label: refuse the data set, or leave them out"
+    )
+    absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but missing")
     copies: Literal["refuse", "join"] = Field(
-        "refuse", description="pictures that are there several times: refuse, or count the copies as one patient"
+        "refuse", description="exact duplicates: refuse the data set, or merge their patients"
     )
-    label_kind: LabelKind | None = Field(
-        None, description="how the classes relate: nominal, ordinal, binary, multilabel"
-    )
-    classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meaning")
+    label_kind: LabelKind | None = Field(None, description="type of the labels: nominal, ordinal, binary, multilabel")
+    classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meanings")
     parts: dict[str, dict[str, int]] = Field(
-        default_factory=dict, description="expected numbers of images by split, for the layouts owner and retfound"
+        default_factory=dict, description="expected number of images by split, for the structures owner and retfound"
     )
-    patients: str = Field("", description="what counts as a patient, in one sentence")
-    labels: str = Field(min_length=1, description="whose labels, in one sentence")
-    source: str = Field(min_length=1, description="who made the data set, and its page")
-    terms: str = Field(min_length=1, description="what its owners allow")
-    citation: str = Field(min_length=1, description="what to cite")
-    obtain: str = Field(min_length=1, description="how to get it")
-    path: Path = Field(Path(), exclude=True, description="the card's file; not a key of the card")
+    patients: str = Field("", description="definition of a patient, in one sentence")
+    labels: str = Field(min_length=1, description="origin of the labels, in one sentence")
+    source: str = Field(min_length=1, description="authors and page of the data set")
+    terms: str = Field(min_length=1, description="terms of use")
+    citation: str = Field(min_length=1, description="publication to cite")
+    obtain: str = Field(min_length=1, description="how to get the data set")
+    path: Path = Field(Path(), exclude=True, description="file of the card; not a key of the card")
 
     @field_validator("folders")
     @classmethod
     def _stay_below_the_root(cls, folders: list[str]) -> list[str]:
         for name in folders:
             if name in ("", ".", "..") or "/" in name or "\\" in name:
-                raise ValueError(f"'{name}' is no plain folder name: leave out slashes and dots")
+                raise ValueError(f"'{name}' is not a plain folder name: remove slashes and dots")
         return folders
 
     @model_validator(mode="after")
@@ -100,32 +98,35 @@ class TaskCard(BaseModel):
     def _has_a_reader(cls, layout: str) -> str:
         if layout not in LAYOUTS:
             hint = did_you_mean(layout, LAYOUTS)
-            raise ValueError(f"there is no layout '{layout}'{hint}; known: {', '.join(sorted(LAYOUTS))}")
+            raise ValueError(f"unknown layout '{layout}'{hint}; known: {', '.join(sorted(LAYOUTS))}")
         return layout
 
 
 def load_card(name: str) -> TaskCard:
-    """The card of a task.
+    """Load the card of a task.
+
+    Args:
+        name: Name of the task.
 
     Raises:
-        SettingsError: no card has this name, or the first that has it can't be read; told with file and key.
+        SettingsError: No card has this name, or the card is invalid; the message names file and key.
     """
-    passed_over: list[str] = []
-    for folder in _card_folders(passed_over):
+    ignored: list[str] = []
+    for folder in _card_folders(ignored):
         file = next((file for file in _yaml_files(folder) if file.stem == name), None)
         if file is not None and _is_card(file):
             return _read_card(file)
         if file is not None:
-            passed_over.append(f"{file} is no task card: it has neither a `layout` nor a `family`")
+            ignored.append(f"{file} is not a task card: it has neither a `layout` nor a `family`")
     known = [other for other, card in all_cards().items() if isinstance(card, TaskCard)]
-    sentence = f"there is no task '{name}'{did_you_mean(name, known)}; known tasks: {', '.join(known)}"
-    raise SettingsError([sentence, *passed_over])
+    unknown = f"unknown task '{name}'{did_you_mean(name, known)}; known tasks: {', '.join(known)}"
+    raise SettingsError([unknown, *ignored])
 
 
 def all_cards() -> dict[str, TaskCard | F2VBenchError]:
-    """Every card by name, sorted; in place of a card (or plug-in) that can't be read, the reason.
+    """All cards by name, sorted; invalid cards and plug-ins are replaced by their error.
 
-    Files that are no cards at all (a ``tasks`` folder may belong to another project) are passed over.
+    Other YAML files are ignored, because a ``tasks`` folder may belong to another project.
     """
     found: dict[str, TaskCard | F2VBenchError] = {}
     broken: list[str] = []
@@ -143,16 +144,16 @@ def all_cards() -> dict[str, TaskCard | F2VBenchError]:
 
 
 def card_hash(card: TaskCard) -> str:
-    """SHA-256 (hex) of what decides results: name, family, layout, options, split, test fraction, and classes."""
-    deciding = card.model_dump(mode="json", include=set(_DECIDING))
-    more = card.model_dump(mode="json", include=set(_DECIDING_IF_SET), exclude_defaults=True)
-    if "classes" in more:
-        more["classes"] = [[one.name, *one.read] for one in card.classes]
-    return sha256(canonical_json(deciding | more))
+    """SHA-256 (hex) of the keys that influence results: name, family, layout, options, split, classes and so on."""
+    hashed = card.model_dump(mode="json", include=set(_HASHED))
+    if_set = card.model_dump(mode="json", include=set(_HASHED_IF_SET), exclude_defaults=True)
+    if "classes" in if_set:
+        if_set["classes"] = [[label_class.name, *label_class.read] for label_class in card.classes]
+    return sha256(canonical_json(hashed | if_set))
 
 
 def _card_folders(broken: list[str]) -> Iterator[Path]:
-    """Folders with cards, nearest to the user first; plug-ins that fail to import are added to ``broken``."""
+    """Folders with cards in order of precedence; plug-ins that fail to import are added to ``broken``."""
     yield Path("tasks")
     for entry in filter(None, os.environ.get("F2VBENCH_PATH", "").split(os.pathsep)):
         yield Path(entry).expanduser()
@@ -165,8 +166,8 @@ def _card_folders(broken: list[str]) -> Iterator[Path]:
 def _plugin_folder(point: EntryPoint, broken: list[str]) -> list[Path]:
     try:
         return [Path(point.load().__file__).parent]
-    except Exception as error:  # other people's code may raise anything, and must not hide the other cards
-        broken.append(f"{point.name}: the entry point f2vbench.tasks → {point.value} can't be imported ({error})")
+    except Exception as error:  # a plug-in may raise any exception, and must not hide the other cards
+        broken.append(f"{point.name}: the entry point f2vbench.tasks → {point.value} failed to import ({error})")
         return []
 
 
@@ -177,7 +178,7 @@ def _yaml_files(folder: Path) -> list[Path]:
 
 
 def _is_card(file: Path) -> bool:
-    """Whether the file is meant as a card, well-formed or not: a mapping with ``layout`` or ``family``."""
+    """Whether the file is a card, valid or not: it has a key ``layout`` or ``family``."""
     try:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -186,11 +187,11 @@ def _is_card(file: Path) -> bool:
 
 
 def _read_card(file: Path) -> TaskCard:
-    """The card of a file, read again only where the file has changed: a report asks for titles hundreds of times."""
+    """The card of a file, parsed again only if the file has changed: a report loads cards hundreds of times."""
     try:
         state = file.stat()
     except OSError as error:
-        raise SettingsError(f"{file}: can't be read ({error}): make it readable, saved as UTF-8") from None
+        raise SettingsError(f"{file}: unreadable ({error}): make it readable and save it as UTF-8") from None
     return _parsed_card(file, state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
 
@@ -204,7 +205,7 @@ def _parsed_card(file: Path, *state: int) -> TaskCard:
         if key not in keys
     ]
     if isinstance(values.get("name"), str) and values["name"] != file.stem:
-        problems.append(f"{file}: name: '{values['name']}' must be the file's name, '{file.stem}': change one of them")
+        problems.append(f"{file}: name: '{values['name']}' must be the file name, '{file.stem}': change one of them")
     try:
         card = TaskCard.model_validate({key: value for key, value in values.items() if key in keys} | {"path": file})
     except ValidationError as error:
@@ -218,18 +219,18 @@ def _read_mapping(file: Path) -> dict[Any, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: can't be read ({error}): make it readable, saved as UTF-8") from None
+        raise SettingsError(f"{file}: unreadable ({error}): make it readable and save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise SettingsError(f"{file}{where}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
     if not isinstance(values, dict):
-        raise SettingsError(f"{file}: a task card is a mapping of keys to values; see tasks/rite.yaml for one")
+        raise SettingsError(f"{file}: a task card must be a mapping of keys to values; tasks/rite.yaml is an example")
     return values
 
 
 def _sentence(file: Path, item: Any) -> str:
-    if not item["loc"]:  # a check of several keys together
+    if not item["loc"]:  # a check of several keys
         return f"{file}: {item['msg'].removeprefix('Value error, ')}"
     key = ".".join(str(part) for part in item["loc"])
     field = TaskCard.model_fields[str(item["loc"][0])]

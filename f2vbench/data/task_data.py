@@ -1,4 +1,4 @@
-"""A task opened: its card, its folder, and its images, checked."""
+"""A task with its images: task card, folder, and the checked index."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from f2vbench.data.splits import assign_splits, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.data.validation import check
 from f2vbench.utils.progress import Progress, for_this_terminal
+from f2vbench.utils.text import plural
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ class TaskData:
     """A task with its images.
 
     Attributes:
-        index: one row an image, described and checked.
-        fingerprint: SHA-256 of the data's content.
-        drawn_as: name of the task under which episodes are drawn, where it is not the card's.
+        card: The task card.
+        folder: The folder of the data set.
+        index: One row per image with the columns of `f2vbench.data.index.build_index` and
+            `f2vbench.data.file_facts.add_file_facts`, checked.
+        fingerprint: SHA-256 (hex) of the data, see `f2vbench.data.file_facts.data_fingerprint`.
+        drawn_as: Task name with which episodes are drawn, if it differs from the card's name.
     """
 
     card: TaskCard
@@ -37,36 +41,44 @@ class TaskData:
     _episodes: dict[tuple[Protocol, int | None, int], Episode] = field(default_factory=dict, repr=False, compare=False)
 
     def episode(self, protocol: Protocol, shots: int | None, seed: int) -> Episode:
-        """The support and test images of a place in the grid, the same for every encoder; drawn once.
+        """The support and test images of one unit; the same for every encoder, and drawn once.
+
+        Args:
+            protocol: Name of the protocol.
+            shots: Number of support images (per class), or None for all.
+            seed: Seed index.
 
         Raises:
-            DataError: fewer images than the protocol needs.
+            DataError: The data set has fewer images than the protocol needs.
         """
-        place = (protocol, shots, seed)
-        if place not in self._episodes:
+        condition = (protocol, shots, seed)
+        if condition not in self._episodes:
             card = self.card.model_copy(update={"name": self.drawn_as}) if self.drawn_as else self.card
-            self._episodes[place] = DRAWS[card.family](self.index, card, protocol, shots, seed)
-        return self._episodes[place]
+            self._episodes[condition] = DRAWS[card.family](self.index, card, protocol, shots, seed)
+        return self._episodes[condition]
 
-    def parts(self, seed: int) -> pd.Series:
-        """Part (train, val or test) of every image id of a classification task: given, read, or drawn with the seed.
+    def splits(self, seed: int) -> pd.Series:
+        """The split of every image of a classification task, see `f2vbench.data.splits.assign_splits`.
+
+        Args:
+            seed: Seed index of a random split.
 
         Raises:
-            DataError: the data can't be divided.
+            DataError: The data set has too few patients.
         """
         return assign_splits(self.index, self.card, seed)
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes in the card's order; without classes on the card the labels found, sorted."""
+        """Class names in the order of the card; without classes on the card, the labels in the data, sorted."""
         if self.card.classes:
-            return [one.name for one in self.card.classes]
-        found = self.index.get("label", pd.Series(dtype=str))
-        return sorted(set(found) - {""})
+            return [label_class.name for label_class in self.card.classes]
+        labels = self.index.get("label", pd.Series(dtype=str))
+        return sorted(set(labels) - {""})
 
     @property
     def notes(self) -> list[str]:
-        """What the layout reader and the checks want the user to know."""
+        """Sentences on assumptions and on images that are left out."""
         return list(self.index.attrs.get("notes", []))
 
 
@@ -76,18 +88,19 @@ def open_task(
     progress: Progress | None = None,
     split: str | Path | None = None,
 ) -> TaskData:
-    """Read a task's card, find its data – or simulate them, where the card says so –, index and check them.
+    """Load a task: read its card, find or simulate its data, build the index and check it.
 
     Args:
-        data: the folder; by default the card's folder names are looked for in ``F2VBENCH_DATA``, and simulated data
-            in the cache.
-        progress: told of while data are simulated or many files are read; by default a bar on a terminal and plain
-            lines elsewhere.
-        split: a file of `f2vbench data split` (columns image and split) in place of the card's split.
+        name: Name of the task.
+        data: Folder of the data set. By default, the folder names of the card are searched in ``F2VBENCH_DATA``, and
+            simulated data in the cache.
+        progress: Receives messages while data is simulated or many files are read. By default, a progress bar on a
+            terminal and plain lines elsewhere.
+        split: A split file (columns image and split, see `f2vbench data split`) that replaces the card's split.
 
     Raises:
-        SettingsError: no such task.
-        DataError: no data, or data that can't be used; names the files.
+        SettingsError: Unknown task.
+        DataError: The data set is missing or unusable; the files are named.
     """
     card, progress = load_card(name), progress or for_this_terminal()
     if card.phantom is not None and data is None:
@@ -98,17 +111,17 @@ def open_task(
     if card.copies == "join":
         index = merge_duplicate_patients(index, official=card.split == "official")
     if split is not None:
-        index, card = _with_split(index, card, Path(split))
+        index, card = _apply_split_file(index, card, Path(split))
     check(index, card)
     return TaskData(card, folder, index, data_fingerprint(index))
 
 
-def _with_split(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[pd.DataFrame, TaskCard]:
-    """The index divided as a file says, which is then the official split; images that it leaves out are left out."""
-    found = read_split(file, index, card.name)
-    divided = index.assign(split=index["image"].map(found))
+def _apply_split_file(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[pd.DataFrame, TaskCard]:
+    """The index with the splits of the file, which become the official split; images without a split are left out."""
+    splits = read_split(file, index, card.name)
+    divided = index.assign(split=index["image"].map(splits))
     unused = divided["split"] == ""
     divided = divided[~unused].reset_index(drop=True)
-    told = f", {unused.sum()} images that it does not list are left out" if unused.any() else ""
-    divided.attrs = {**index.attrs, "notes": [*index.attrs.get("notes", []), f"split read from {file}{told}"]}
+    left_out = f"; left out, not listed: {plural(int(unused.sum()), 'image')}" if unused.any() else ""
+    divided.attrs = {**index.attrs, "notes": [*index.attrs.get("notes", []), f"split read from {file}{left_out}"]}
     return divided, card.model_copy(update={"split": "official"})

@@ -1,4 +1,4 @@
-"""Grey videos as files that a browser shows: GIF by Pillow, MP4 by OpenCV."""
+"""Encode grey videos in formats that browsers play: GIF (Pillow) and MP4 (OpenCV)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from PIL import Image
 from f2vbench.errors import StoreError
 
 CODEC = "VP9"
-"""Of MP4 files: the best one that OpenCV's wheels bring and that Chrome, Edge, Firefox and recent Safaris play."""
+"""Codec of MP4 files: the best that OpenCV's wheels include and that Chrome, Edge, Firefox and recent Safari play."""
 
 _FOURCC = "vp09"
-_TICK = 10  # ms: a GIF counts time in hundredths of a second
-_HOLD = 1000  # ms that a GIF stays on its last frame before it starts again
+_TICK_MS = 10  # a GIF counts time in hundredths of a second
+_LAST_FRAME_MS = 1000  # additional time of the last frame of a GIF before it starts again
 
 
 def encode_gif(frames: np.ndarray, fps: float, comment: str = "") -> bytes:
-    """An endless GIF with a palette of 256 greys, so that every grey level is kept as it is.
+    """Encode a video as an endless GIF with a palette of 256 greys, which is lossless.
 
-    The last frame stays a second longer. A frame that equals the one before it is written as a longer one.
+    The last frame is shown one second longer. Equal consecutive frames are written as one longer frame.
 
     Args:
-        frames: uint8 (t, h, w).
-        fps: frames a second, at most 50; the time of a frame is rounded to 10 ms.
+        frames: uint8 (t, height, width).
+        fps: Frames per second, at most 50; the duration of a frame is rounded to 10 ms.
+        comment: Text stored in the file.
+
+    Returns:
+        The file content.
     """
     pictures = [Image.fromarray(frame) for frame in _checked(frames)]
-    durations = [max(_TICK * round(1000 / fps / _TICK), 2 * _TICK)] * len(pictures)
-    durations[-1] += _HOLD
+    durations = [max(_TICK_MS * round(1000 / fps / _TICK_MS), 2 * _TICK_MS)] * len(pictures)
+    durations[-1] += _LAST_FRAME_MS
     content = io.BytesIO()
     pictures[0].save(
         content,
@@ -47,15 +51,19 @@ def encode_gif(frames: np.ndarray, fps: float, comment: str = "") -> bytes:
 
 
 def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
-    """VP9 in MP4, 4:2:0: for looking at, grey levels come back to within a few of 255.
+    """Encode a video as MP4 (VP9, 4:2:0) for viewing; decoded grey levels differ by a few of 255.
 
-    Videos of this kind have even sides, so an odd one gets a black row or column at its end.
+    The format requires even sides: an odd side is padded with one black row or column.
 
     Args:
-        frames: uint8 (t, h, w).
+        frames: uint8 (t, height, width).
+        fps: Frames per second.
+
+    Returns:
+        The file content.
 
     Raises:
-        StoreError: this OpenCV can't write such a file, or there is no room for a temporary one.
+        StoreError: This version of OpenCV does not support the codec, or the temporary folder is full.
     """
     count, height, width = _checked(frames).shape
     even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2)))
@@ -71,13 +79,13 @@ def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
         content = file.read_bytes() if file.is_file() else b""
     if not content:
         raise StoreError(
-            f"no MP4 could be made of {count} frames of {width} × {height}: this OpenCV ({cv2.__version__}) can't "
-            f"write {CODEC}, or the temporary folder is full; install opencv-python-headless, or ask for a GIF"
+            f"could not encode {count} frames of {width} × {height} as MP4: OpenCV {cv2.__version__} does not support "
+            f"{CODEC}, or the temporary folder is full: install opencv-python-headless, or write a GIF"
         )
     return content
 
 
 def _checked(frames: np.ndarray) -> np.ndarray:
     if frames.ndim != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise ValueError(f"videos are uint8 (t, h, w), not {frames.dtype} {frames.shape}")
+        raise ValueError(f"videos must be uint8 (t, height, width), not {frames.dtype} {frames.shape}")
     return frames

@@ -11,7 +11,8 @@ import pandas as pd
 from pandas import DataFrame
 
 from f2vbench.data.file_facts import add_file_facts, data_fingerprint
-from f2vbench.data.folder_scan import COLUMNS, FAMILY_COLUMNS, Row, folders_in, images_in, index_from_rows, safe_id
+from f2vbench.data.folder_scan import folders_in, images_in
+from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, Row, index_from_rows, safe_id
 from f2vbench.data.layouts import retrieval_table
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData, open_task

@@ -1,4 +1,4 @@
-"""`f2vbench data`: what is wrong with a copy of a data set is told, all of it, and nothing else."""
+"""`f2vbench data` reports everything that is wrong with a copy of a data set, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from f2vbench.data.task_data import open_task
 from f2vbench.errors import DataError
 from f2vbench.utils.progress import Silent
 from tests.helpers.small_eyes import photograph, save
-from tests.helpers.small_sets import write_parts, write_table
+from tests.helpers.small_sets import write_split_folders, write_table
 
 FOLDERS = ["1_normal", "2_cataract", "2_glaucoma", "3_retina_disease"]
 
@@ -26,39 +26,40 @@ FOLDERS = ["1_normal", "2_cataract", "2_glaucoma", "3_retina_disease"]
 @pytest.fixture
 def retina(tmp_path) -> Path:
     """Eight photographs of each of the four classes, all different."""
-    for place, folder in enumerate(FOLDERS):
+    for position, folder in enumerate(FOLDERS):
         for number in range(8):
-            save(tmp_path / "retina" / folder / f"{folder}{number}.png", photograph(100 * place + number))
+            save(tmp_path / "retina" / folder / f"{folder}{number}.png", photograph(100 * position + number))
     return tmp_path / "retina"
 
 
 def kinds(folder: Path, name: str = "retina", **changes) -> Counter:
     found = survey(load_card(name).model_copy(update=changes), folder)
-    return Counter((finding.weight, finding.kind) for finding in found.findings if finding.weight != "note")
+    return Counter((finding.severity, finding.kind) for finding in found.findings if finding.severity != "note")
 
 
-def test_a_sound_copy_has_counts_other_than_the_card_and_nothing_else(retina):
+def test_a_usable_copy_has_unexpected_counts_only(retina):
     assert kinds(retina) == {("warning", "count"): 4}
 
 
-def test_everything_wrong_is_found(retina, tmp_path):
+def test_unreadable_files_duplicates_and_near_duplicates_are_found(retina, tmp_path):
     first = retina / FOLDERS[0]
     (first / "broken.png").write_bytes(b"\x89PNG not really")
     save(retina / FOLDERS[1] / "copy.png", photograph(0))
     Image.fromarray(photograph(7)).resize((112, 96), Image.Resampling.BICUBIC).save(retina / FOLDERS[2] / "larger.png")
     found = survey(load_card("retina").model_copy(update={"copies": "refuse"}), retina)
-    by_kind = {finding.kind: finding for finding in found.findings if finding.weight != "note"}
-    assert not found.sound
+    by_kind = {finding.kind: finding for finding in found.findings if finding.severity != "note"}
+    assert not found.is_usable
     assert "broken.png" in by_kind["unreadable"].detail
-    assert by_kind["duplicate"].weight == "error"
+    assert by_kind["duplicate"].severity == "error"
     assert "with different labels (cataract, normal)" in by_kind["duplicate"].detail
-    assert "larger.png" in by_kind["alike"].detail
-    assert "1_normal7.png" in by_kind["alike"].detail
+    assert "larger.png" in by_kind["near-duplicate"].detail
+    assert "1_normal7.png" in by_kind["near-duplicate"].detail
+    assert "with labels" in by_kind["near-duplicate"].detail
     with pytest.raises(DataError, match=r"broken\.png"):
         open_task("retina", retina, Silent())
 
 
-def test_images_that_are_listed_or_there_alone(tmp_path):
+def test_missing_and_unlisted_images_are_found(tmp_path):
     write_table(tmp_path / "train.csv", [["id_code", "diagnosis"], *([f"i{n}", str(n % 5)] for n in range(12))])
     for number in range(2, 13):
         save(tmp_path / "train_images" / f"i{number}.png", photograph(number))
@@ -68,12 +69,12 @@ def test_images_that_are_listed_or_there_alone(tmp_path):
     assert kinds(tmp_path, "aptos2019", absent="leave-out")["warning", "missing"] == 2
 
 
-def test_patients_in_two_parts_are_found(tmp_path):
-    for part, eye in (("train", "right"), ("test", "left")):
-        for place, folder in enumerate(["anormal_control", "bearly_glaucoma", "cadvanced_glaucoma"]):
+def test_patients_in_two_splits_are_found(tmp_path):
+    for split, eye in (("train", "right"), ("test", "left")):
+        for position, folder in enumerate(["anormal_control", "bearly_glaucoma", "cadvanced_glaucoma"]):
             for number in range(2):
-                name = f"p{10 * place + number}_{eye if number else part}.png"
-                save(tmp_path / part / folder / name, photograph(len(list(tmp_path.rglob("*.png")))))
+                name = f"p{10 * position + number}_{eye if number else split}.png"
+                save(tmp_path / split / folder / name, photograph(len(list(tmp_path.rglob("*.png")))))
     found = survey(load_card("glaucoma_fundus"), tmp_path)
     divided = [finding.image for finding in found.findings if finding.kind == "patient"]
     assert [Counter(Path(image).name.split("_")[0] for image in ids.split(";")) for ids in divided] == [
@@ -85,11 +86,13 @@ def test_a_missing_class_is_an_error(retina):
     for file in (retina / FOLDERS[3]).iterdir():
         file.unlink()
     assert kinds(retina)["error", "count"] == 1
-    with pytest.raises(DataError, match=r"no image of the class retina_disease: the task has 4 classes, here are 3"):
+    with pytest.raises(
+        DataError, match=r"no image of the class retina_disease: the data has 3 of the 4 classes of the task"
+    ):
         open_task("retina", retina, Silent())
 
 
-def test_the_second_check_reads_no_image_and_a_stopped_one_goes_on(retina, monkeypatch):
+def test_an_interrupted_check_continues_and_a_second_one_reads_no_image(retina, monkeypatch):
     reads: list[Path] = []
     real = file_facts.read_part
 
@@ -98,18 +101,18 @@ def test_the_second_check_reads_no_image_and_a_stopped_one_goes_on(retina, monke
         return real(path, part)
 
     monkeypatch.setattr(file_facts, "read_part", counted)
-    monkeypatch.setattr(file_facts, "_MANY", 1)
+    monkeypatch.setattr(file_facts, "_MIN_FILES_FOR_PROGRESS", 1)
 
-    class Stops(Silent):
-        told = 0
+    class Interrupted(Silent):
+        files = 0
 
         def advance(self, label: str) -> None:
-            self.told += 1
-            if self.told == 10:
+            self.files += 1
+            if self.files == 10:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        survey(load_card("retina"), retina, progress=Stops())
+        survey(load_card("retina"), retina, progress=Interrupted())
     reads.clear()
     first = survey(load_card("retina"), retina)
     assert len(reads) == 32 - 10
@@ -118,64 +121,70 @@ def test_the_second_check_reads_no_image_and_a_stopped_one_goes_on(retina, monke
     assert reads == []
 
 
-def test_the_command_line_tells_counts_and_writes_findings(retina, tmp_path, capsys):
+def test_check_prints_counts_and_writes_findings(retina, tmp_path, capsys):
     out = tmp_path / "findings.csv"
     assert main(["data", "check", "task=retina", f"data={retina}", f"out={out}"]) == 0
-    told = capsys.readouterr().out
-    assert "32/601 images of 32 patients" in told
-    assert "8/300" in told
-    assert "no errors: ready to run" in told
+    printed = capsys.readouterr().out
+    assert "32/601 images of 32 patients" in printed
+    assert "8/300" in printed
+    assert "random split by patient, stratified by class" in printed
+    assert "no errors: ready to run" in printed
     with out.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == ["task", "weight", "kind", "image", "detail"]
     assert {row["task"] for row in rows} == {"retina"}
     assert "class normal has 8 images, expected 300" in [row["detail"] for row in rows]
     assert main(["data", "check", "task=retina", f"data={retina}", f"out={out.with_suffix('.json')}"]) == 0
-    held = json.loads(out.with_suffix(".json").read_text())
-    assert held["counts"]["retina"]["all classes"]["all"] == 32
-    assert sum(held["counts"]["retina"]["normal"][part] for part in ("train", "val", "test")) == 8
+    content = json.loads(out.with_suffix(".json").read_text())
+    assert content["findings"] == rows
+    assert content["counts"]["retina"]["all classes"]["all"] == 32
+    assert sum(content["counts"]["retina"]["normal"][split] for split in ("train", "val", "test")) == 8
     (retina / FOLDERS[0] / "broken.png").write_text("no image")
     assert main(["data", "check", "task=retina", f"data={retina}"]) == 2
-    assert "1 errors: mend them" in capsys.readouterr().out
+    assert "1 error: correct before a run" in capsys.readouterr().out
     assert main(["data", "check", "task=retina", f"data={retina}", "out=a.txt"]) == 2
 
 
 def test_a_split_is_written_and_used(retina, tmp_path, capsys):
     file = tmp_path / "split.csv"
     assert main(["data", "split", "task=retina", f"data={retina}", f"out={file}", "seed=3"]) == 0
-    assert "drawn by patient and class with seed 3" in capsys.readouterr().out
-    drawn = open_task("retina", retina, Silent()).parts(3)
+    printed = capsys.readouterr().out
+    assert "(random split by patient, stratified by class, seed 3)" in printed
+    drawn = open_task("retina", retina, Silent()).splits(3)
     read = open_task("retina", retina, Silent(), split=file)
-    assert read.parts(0).equals(drawn)
+    assert read.splits(0).equals(drawn)
     assert read.episode("few-shot", 2, 0).test == read.episode("supervised", None, 4).test
     assert read.classes == ["normal", "cataract", "glaucoma", "retina_disease"]
     plain = open_task("retina", retina, Silent())
     assert plain.fingerprint != read.fingerprint
     assert main(["data", "check", "task=retina", f"data={retina}", f"split={file}"]) == 0
-    assert "parts as given" in capsys.readouterr().out
+    assert "split from the file" in capsys.readouterr().out
     assert main(["data", "split", "task=retina", f"data={retina}"]) == 2
 
 
-def test_list_and_where_tell_terms_and_ways_to_get(capsys, monkeypatch, tmp_path):
+def test_list_and_where_print_terms_and_how_to_get_the_data(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert main(["data", "list"]) == 0
-    told = capsys.readouterr().out
-    assert any(line.split()[:3] == ["jsiec", "classification", "1000"] for line in told.splitlines())
-    assert "made on first use" in told
+    printed = capsys.readouterr().out
+    assert any(line.split()[:3] == ["jsiec", "classification", "1000"] for line in printed.splitlines())
+    assert "simulated on first use" in printed
     assert main(["data", "where", "task=papila,idrid"]) == 0
-    told = capsys.readouterr().out
-    for part in ("CC BY 4.0", "Kovalyk", "Porwal", "suspected glaucoma (68 images)", "IEEE DataPort"):
-        assert part in told
+    printed = capsys.readouterr().out
+    for text in ("CC BY 4.0", "Kovalyk", "Porwal", "suspected glaucoma (68 images)", "IEEE DataPort"):
+        assert text in printed
     assert main(["data", "chek"]) == 2
     assert "did you mean 'check'" in capsys.readouterr().err
 
 
-def test_phantom_folders_work_with_the_same_verb(tmp_path):
-    write_parts(tmp_path / "dr", {"train": {"anodr": 3, "eproliferativedr": 2}, "test": {"anodr": 2}}, pictures=True)
+def test_simulated_data_is_checked_in_the_same_way(tmp_path):
+    write_split_folders(
+        tmp_path / "dr", {"train": {"anodr": 3, "eproliferativedr": 2}, "test": {"anodr": 2}}, pictures=True
+    )
     found = survey(load_card("phantom-dr"), tmp_path)
     assert Counter(found.index["label"]) == {"no_dr": 5, "proliferative": 2}
-    assert not found.drawn
-    told = [finding.detail for finding in found.findings if finding.kind == "class"]
-    assert [detail.split(":")[0] for detail in told] == [
-        "class proliferative is not in the val part",
-        "class proliferative is not in the test part",
+    assert found.split_origin == "official"
+    details = [finding.detail for finding in found.findings if finding.kind == "class"]
+    assert [detail.split(":")[0] for detail in details] == [
+        "class proliferative is not in the validation split",
+        "class proliferative is not in the test split",
     ]

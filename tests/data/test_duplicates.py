@@ -1,4 +1,4 @@
-"""Pictures that are there twice, and on which side of an episode."""
+"""Exact duplicates and near-duplicates are counted, also across an episode, and their patients are merged."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import base64
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.duplicates import count_duplicates
+from f2vbench.data.duplicates import count_duplicates, merge_duplicate_patients
 from f2vbench.data.episodes import Episode
 
 
 def index_of(rows):
-    """Rows of (image, patient, picture, looks, label); equal ``looks`` look alike."""
-    looks = {
-        name: base64.b64encode(np.random.default_rng(place).integers(-99, 99, 210).astype(np.int8).tobytes()).decode()
-        for place, name in enumerate(sorted({row[3] for row in rows}))
+    """Rows of (image, patient, picture, motif, label); images with the same motif are near-duplicates."""
+    appearances = {
+        name: base64.b64encode(np.random.default_rng(seed).integers(-99, 99, 210).astype(np.int8).tobytes()).decode()
+        for seed, name in enumerate(sorted({row[3] for row in rows}))
     }
-    table = pd.DataFrame(rows, columns=["image", "patient", "sha256", "looks", "label"])
-    return table.assign(appearance=table.looks.map(looks), modality="CF").drop(columns="looks")
+    table = pd.DataFrame(rows, columns=["image", "patient", "sha256", "motif", "label"])
+    return table.assign(appearance=table.motif.map(appearances), modality="CF").drop(columns="motif")
 
 
-def test_copies_and_lookalikes_are_counted_and_those_across_an_episode():
+def test_duplicates_are_counted_in_all_and_across_an_episode():
     index = index_of(
         [
             ("a", "p1", "one", "x", "sick"),
             ("b", "p1", "one", "x", "well"),  # a's pixels, another label
-            ("c", "p2", "two", "x", "sick"),  # looks like a
+            ("c", "p2", "two", "x", "sick"),  # a near-duplicate of a
             ("d", "p3", "three", "y", "well"),
-            ("e", "p3", "four", "y", "well"),  # looks like d, the same patient
+            ("e", "p3", "four", "y", "well"),  # a near-duplicate of d, of the same patient
             ("f", "p4", "five", "z", "well"),
         ]
     )
@@ -41,6 +41,20 @@ def test_copies_and_lookalikes_are_counted_and_those_across_an_episode():
     assert (found.pictures_across, found.pairs_across) == (1, 2)
 
 
-def test_nothing_twice_is_zeros():
+def test_without_duplicates_all_counts_are_zero():
     found = count_duplicates(index_of([("a", "p1", "one", "x", "s"), ("b", "p2", "two", "y", "s")]), [])
     assert set(found.as_record().values()) == {0}
+
+
+def test_patients_with_a_common_picture_are_merged_and_leaked_copies_removed():
+    rows = [("a", "a", "normal", "train"), ("b", "b", "normal", "test"), ("c", "c", "cataract", "train")]
+    rows += [("d", "d", "normal", "val"), ("e", "c", "normal", "train"), ("f", "f", "normal", "train")]
+    images = pd.DataFrame(rows, columns=["image", "patient", "label", "split"])
+    images["sha256"] = ["1", "1", "2", "2", "3", "3"]
+    images.attrs["notes"] = []
+    merged = merge_duplicate_patients(images, official=False).set_index("image")
+    assert merged["patient"].to_dict() == {"a": "a", "b": "a", "c": "c", "d": "c", "e": "c", "f": "c"}
+    official = merge_duplicate_patients(images, official=True)
+    assert list(official["image"]) == ["b", "d", "e", "f"]
+    assert any("have different labels" in note for note in official.attrs["notes"])
+    assert any("left out, duplicates of test or validation images: a, c" in note for note in official.attrs["notes"])

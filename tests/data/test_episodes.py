@@ -1,4 +1,4 @@
-"""Draws: by patient, the same everywhere, different from seed to seed, and refused where they can't be made."""
+"""Episodes are drawn by patient and reproducible, differ between seeds, and are refused if images are missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(images: dict[str, list[str]], split: dict[str, str] | None = None) -> 
 
 SINGLES = table({f"p{number:02}": [f"i{number:02}"] for number in range(40)})
 PAIRS = table({f"{number:02}": [f"{number:02}L", f"{number:02}R"] for number in range(14)})
-HALVES = table(
+OFFICIAL = table(
     {f"{number:02}": [f"{number:02}"] for number in range(40)},
     {f"{number:02}": "test" if number < 20 else "train" for number in range(40)},
 )
@@ -41,7 +41,7 @@ def patients_of(names, images: pd.DataFrame) -> list[str]:
     return [images.set_index("image").loc[name, "patient"] for name in names]
 
 
-def test_the_seed_is_a_hash_of_the_units_words():
+def test_the_seed_is_a_hash_of_the_unit():
     text = b'["rite","few-shot",4,0]'
     assert unit_seed("rite", "few-shot", 4, 0) == int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
     units = [("rite", "few-shot", 4, 0), ("drive", "few-shot", 4, 0), ("rite", "zero-shot", 4, 0)]
@@ -51,14 +51,14 @@ def test_the_seed_is_a_hash_of_the_units_words():
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("images", [SINGLES, PAIRS])
-def test_no_patient_is_on_both_sides(images, seed):
+def test_no_patient_is_in_support_and_test(images, seed):
     for protocol, shots in (("few-shot", 6), ("supervised", None)):
         episode = draw(images, protocol, shots, seed)
         assert len(set(episode.support)) == len(episode.support)
         assert not set(patients_of(episode.support, images)) & set(patients_of(episode.test, images))
 
 
-def test_the_test_set_is_the_stated_part_of_the_patients():
+def test_the_test_set_has_the_fraction_of_the_patients():
     for fraction, patients in ((0.5, 7), (0.25, 4), (0.3, 4), (0.01, 1), (0.99, 13)):
         episode = draw(PAIRS, "supervised", None, test_fraction=fraction)
         assert len(set(patients_of(episode.test, PAIRS))) == patients
@@ -66,7 +66,7 @@ def test_the_test_set_is_the_stated_part_of_the_patients():
         assert sorted(episode.support + episode.test) == sorted(PAIRS["image"])
 
 
-def test_supports_are_of_different_patients_until_they_run_out():
+def test_support_images_are_of_different_patients_while_possible():
     for seed in range(20):
         for shots in (1, 5, 7, 10, 14):
             counts = Counter(patients_of(draw(PAIRS, shots=shots, seed=seed).support, PAIRS))
@@ -81,7 +81,7 @@ def test_the_order_of_rows_does_not_matter():
         assert draw(shuffled, seed=seed) == draw(PAIRS, seed=seed)
 
 
-def test_a_known_draw_stays_what_it_is():
+def test_a_known_draw_is_reproduced():
     """Patients sorted by raw PCG64 bits; a change here changes every published number."""
     images = table({name: [name] for name in "abcdef"})
     episode = draw(images, shots=2)
@@ -93,13 +93,13 @@ def test_a_known_draw_stays_what_it_is():
 
 
 def _raw_bits(seed: int) -> list[int]:
-    """The first numbers of PCG64 in a process of its own."""
+    """The first raw numbers of PCG64, from a separate process."""
     code = f"import numpy; print(*numpy.random.PCG64({seed}).random_raw(6))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return [int(word) for word in done.stdout.split()]
 
 
-def test_seeds_give_different_draws_and_every_image_its_turn():
+def test_seeds_give_different_draws_and_test_every_image():
     episodes = [draw(SINGLES, shots=1, seed=seed) for seed in range(200)]
     assert len({episode.support for episode in episodes}) > 30
     assert len({episode.test for episode in episodes}) == 200
@@ -110,15 +110,15 @@ def test_seeds_give_different_draws_and_every_image_its_turn():
     assert all(list(order) != sorted(order) for order in orders)
 
 
-def test_zero_shot_draws_tests_only():
+def test_zero_shot_has_no_support_images():
     episode = draw(SINGLES, "zero-shot", 0)
     assert episode.support == ()
     assert len(episode.test) == 20
 
 
-def test_the_official_split_tests_on_the_whole_test_half():
+def test_the_official_split_tests_on_the_whole_test_split():
     for protocol, shots, supports in (("few-shot", 16, 16), ("supervised", None, 20), ("zero-shot", 0, 0)):
-        episodes = [draw(HALVES, protocol, shots, seed, split="official") for seed in range(3)]
+        episodes = [draw(OFFICIAL, protocol, shots, seed, split="official") for seed in range(3)]
         for episode in episodes:
             assert episode.test == tuple(f"{number:02}" for number in range(20))
             assert len(episode.support) == supports
@@ -127,12 +127,12 @@ def test_the_official_split_tests_on_the_whole_test_half():
             assert len({episode.support for episode in episodes}) == 3
 
 
-def test_half_a_split_is_refused():
-    training = HALVES[HALVES["split"] == "train"]
-    with pytest.raises(DataError, match=r"no image of the test half.*`split: random`"):
+def test_an_incomplete_official_split_is_refused():
+    training = OFFICIAL[OFFICIAL["split"] == "train"]
+    with pytest.raises(DataError, match=r"the test split has no images.*`split: random`"):
         draw(training, split="official")
-    testing = HALVES[HALVES["split"] == "test"]
-    with pytest.raises(DataError, match="no image of the training half"):
+    testing = OFFICIAL[OFFICIAL["split"] == "test"]
+    with pytest.raises(DataError, match="the training split has no images"):
         draw(testing, split="official")
     assert len(draw(testing, "zero-shot", 0, split="official").test) == 20
 

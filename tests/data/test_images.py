@@ -1,4 +1,4 @@
-"""Image files of all kinds read the same, damaged ones are named, and the field of view is found."""
+"""Image files of all formats give the same pixels, damaged files are named, and the field of view is found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, read_mask, read_rgb
+from f2vbench.data.images import content_hash, read_mask, read_part, read_rgb
 from f2vbench.errors import DataError
 from tests.helpers.small_eyes import photograph, save
 
@@ -25,13 +25,13 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.TIF", "a.bmp", "a.ppm", "a.ppm.gz"])
-def test_lossless_formats_give_the_pixels(tmp_path, name):
+def test_lossless_formats_give_the_exact_pixels(tmp_path, name):
     read = read_rgb(save(tmp_path / name, RGB))
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, RGB)
 
 
-def test_palette_images_are_read_by_their_colours(tmp_path):
+def test_palettes_are_converted_to_colours(tmp_path):
     indices = np.array([[0, 1], [2, 1]], np.uint8)
     image = Image.fromarray(indices, "P")
     image.putpalette([10, 20, 30, 200, 100, 50, 0, 0, 255])
@@ -48,7 +48,7 @@ def test_grey_and_one_bit_images_get_three_equal_channels(tmp_path):
     np.testing.assert_array_equal(read_rgb(tmp_path / "bits.png")[..., 1], np.where(grey > 100, 255, 0))
 
 
-def test_what_is_transparent_is_laid_on_black(tmp_path):
+def test_transparent_pixels_are_blended_with_black(tmp_path):
     alpha = np.full(RGB.shape[:2], 255, np.uint8)
     alpha[:10], alpha[10:15] = 0, 128
     read = read_rgb(save(tmp_path / "a.png", np.dstack([RGB, alpha]))).astype(int)
@@ -70,11 +70,25 @@ def test_sixteen_bit_values_are_divided_by_257(tmp_path, suffix, channels):
 def test_the_exif_orientation_is_applied(tmp_path):
     image = Image.fromarray(np.repeat(np.repeat(RGB[:2, :3], 16, 0), 16, 1))
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the top row of the scene is the right column of the file
+    exif[0x0112] = 6  # rotated camera: the top row of the scene is the right column of the file
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95, subsampling=0)
     read = read_rgb(tmp_path / "turned.jpg")
     assert read.shape == (48, 32, 3)
     np.testing.assert_allclose(read[8::16, 8::16].astype(int), np.rot90(RGB[:2, :3], -1), atol=12)
+
+
+def test_parts_of_an_image_are_halves_and_mirror_images(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    path = save(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(read_part(path, ""), pixels)
+    np.testing.assert_array_equal(read_part(path, "left-50"), pixels[:70, :100])
+    np.testing.assert_array_equal(read_part(path, "right-50"), pixels[:70, 100:])
+    np.testing.assert_array_equal(read_part(path, "right"), pixels[:, 100:])
+    np.testing.assert_array_equal(read_part(path, "mirrored"), pixels[:, ::-1])
+    with pytest.raises(DataError, match="too few"):
+        read_part(path, "left-120")
+    with pytest.raises(ValueError, match="unknown part 'top'"):
+        read_part(path, "top")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.gif", "a.ppm", "a.bmp", "a.ppm.gz"])
@@ -94,9 +108,9 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
     for name, reason in (
         ("empty.png", "empty"),
-        ("page.jpg", "no known image format"),
-        ("directory.png", "can't be read"),
-        ("missing.png", "no such file"),
+        ("page.jpg", "unknown image format"),
+        ("directory.png", "unreadable"),
+        ("missing.png", "file not found"),
         ("float.tif", "8 or 16 bits"),
     ):
         with pytest.raises(DataError, match=f"{name}.*{reason}"):
@@ -114,7 +128,7 @@ def test_a_small_file_that_claims_to_be_huge_is_refused(tmp_path, side):
         read_rgb(tmp_path / "bomb.png")
 
 
-def test_labels_read_the_same_from_every_way_to_draw_them(tmp_path):
+def test_masks_in_all_encodings_read_the_same(tmp_path):
     drawn = np.zeros((40, 50), bool)
     drawn[10:20, 5:45] = True
     colours = np.zeros((40, 50, 3), np.uint8)
@@ -139,7 +153,7 @@ def test_labels_read_the_same_from_every_way_to_draw_them(tmp_path):
     assert not read_mask(save(tmp_path / "zeros.png", np.zeros((9, 9), np.uint8))).any()
 
 
-def test_rite_colours_are_its_vessels(photographs):
+def test_the_artery_vein_colours_of_rite_give_its_vessel_masks(photographs):
     half = photographs / "rite" / "AV_groundTruth" / "training"
     files = sorted((half / "av").iterdir())
     assert len(files) == 20
@@ -147,7 +161,7 @@ def test_rite_colours_are_its_vessels(photographs):
         np.testing.assert_array_equal(read_mask(file), read_mask(half / "vessel" / file.name), err_msg=file.name)
 
 
-def test_the_content_hash_is_of_pixels_and_shape(tmp_path):
+def test_the_content_hash_depends_on_pixels_and_shape(tmp_path):
     as_png, as_tif = read_rgb(save(tmp_path / "a.png", RGB)), read_rgb(save(tmp_path / "b.tif", RGB))
     assert content_hash(as_png) == content_hash(as_tif)
     assert content_hash(RGB) == hashlib.sha256(b"|u1(20, 30, 3)" + RGB.tobytes()).hexdigest()
@@ -158,7 +172,7 @@ def test_the_content_hash_is_of_pixels_and_shape(tmp_path):
     assert content_hash(RGB) != content_hash(changed)
 
 
-def _given_views(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
+def _published_masks(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
     rite = folder / "rite"
     return {
         "rite": [
@@ -179,21 +193,21 @@ def _given_views(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
 
 
 @pytest.mark.parametrize(("name", "count"), [("rite", 20), ("chase_db1", 28), ("hrf", 45), ("les_av", 22)])
-def test_the_field_of_view_is_the_given_one(photographs, name, count):
-    pairs = _given_views(photographs)[name]
+def test_the_field_of_view_agrees_with_published_masks(photographs, name, count):
+    pairs = _published_masks(photographs)[name]
     assert len(pairs) == count
-    scores = {image.name: dice(field_of_view(read_rgb(image)), read_mask(view)) for image, view in pairs}
+    scores = {image.name: dice(field_of_view(read_rgb(image)), read_mask(mask)) for image, mask in pairs}
     assert min(scores.values()) > 0.99, min(scores, key=scores.__getitem__)
 
 
 def _disc(height: int = 300, width: int = 340, radius: float = 140) -> tuple[np.ndarray, np.ndarray]:
-    """A photograph whose right side is nearly as dark as the surround, and its field of view."""
+    """A photograph whose right side is nearly as dark as the background, and its field of view."""
     y, x = np.mgrid[:height, :width]
-    view = (y - height / 2) ** 2 + (x - width / 2) ** 2 < radius**2
+    fov = (y - height / 2) ** 2 + (x - width / 2) ** 2 < radius**2
     light = 20 + 180 * np.clip(1 - (x - width / 2) / radius, 0, 1)
     noise = np.random.default_rng(3).normal(0, 3, (height, width))
-    red = np.where(view, light, 4) + noise
-    return np.clip(np.dstack([red, red / 2, red / 4]), 0, 255).astype(np.uint8), view
+    red = np.where(fov, light, 4) + noise
+    return np.clip(np.dstack([red, red / 2, red / 4]), 0, 255).astype(np.uint8), fov
 
 
 def _framed(rgb: np.ndarray) -> np.ndarray:
@@ -207,18 +221,18 @@ def _labelled(rgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("change", [lambda rgb: rgb, lambda rgb: rgb // 3, _framed, _labelled])
-def test_the_field_of_view_is_found_whatever_lies_beside_it(change):
-    rgb, view = _disc()
-    assert dice(field_of_view(change(rgb)), view) > 0.98
+def test_the_field_of_view_is_found_in_dark_framed_and_annotated_photographs(change):
+    rgb, fov = _disc()
+    assert dice(field_of_view(change(rgb)), fov) > 0.98
 
 
 @pytest.mark.parametrize("cut", [np.s_[70:], np.s_[:, 90:], np.s_[60:250, 60:]])
 def test_the_field_of_view_may_be_cut_off(cut):
-    rgb, view = _disc()
-    assert dice(field_of_view(rgb[cut]), view[cut]) > 0.98
+    rgb, fov = _disc()
+    assert dice(field_of_view(rgb[cut]), fov[cut]) > 0.98
 
 
-def test_without_a_dark_border_all_is_field_of_view(photographs):
+def test_without_a_dark_border_the_field_of_view_is_the_whole_image(photographs):
     for pixels in (RGB, photograph(0)[14:34, 18:38], np.zeros((50, 60, 3), np.uint8)):
         found = field_of_view(pixels)
         assert found.shape == pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""The same photograph in other clothes is recognised, another photograph is not."""
+"""Re-encoded, resized and cropped copies of a photograph are recognised; other photographs are not."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def rite(request) -> list[np.ndarray]:
     return [read_rgb(path) for path in sorted(folder.rglob("images/*.tif"))[:8]]
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
     pairs = list(near_duplicate_pairs([appearance(one), appearance(other)], threshold=-1))
     return pairs[0][2]
 
 
-def test_reencoded_resized_and_cropped_copies_are_alike(rite):
+def test_reencoded_resized_and_cropped_copies_are_near_duplicates(rite):
     for rgb in rite[:4]:
         height, width = rgb.shape[:2]
         half = cv2.resize(rgb, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         for copy in (jpeg(rgb, 75), half, jpeg(half, 85), SquareView.around(field_of_view(rgb)).crop(rgb, 300)):
-            assert likeness(rgb, copy) > MIN_CORRELATION
+            assert correlation(rgb, copy) > MIN_CORRELATION
 
 
-def test_other_photographs_and_mirrored_ones_are_not_alike(rite):
+def test_other_photographs_and_mirror_images_are_no_near_duplicates(rite):
     texts = [appearance(rgb) for rgb in rite] + [appearance(np.ascontiguousarray(rgb[:, ::-1])) for rgb in rite]
     assert not list(near_duplicate_pairs(texts))
     assert list(near_duplicate_pairs([*texts, texts[3]])) == [(3, len(texts), pytest.approx(1.0))]
 
 
-def test_pairs_are_those_of_the_full_comparison():
+def test_pairs_agree_with_a_slow_comparison():
     random = np.random.default_rng(0)
     smooth = [cv2.GaussianBlur(random.normal(size=(80, 80, 3)), (0, 0), 4) for _ in range(30)]
     texts = [appearance(np.uint8(128 + 90 * one / np.abs(one).max())) for one in smooth]

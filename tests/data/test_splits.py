@@ -1,4 +1,4 @@
-"""Splits keep patients together and classes in proportion; few-shot episodes are drawn from them by class."""
+"""Splits keep patients together and class proportions; few-shot episodes are drawn from them by class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from f2vbench.data.duplicates import merge_duplicate_patients
 from f2vbench.data.episodes import draw_classification_episode, unit_seed
 from f2vbench.data.splits import assign_splits, read_split, split_seed, write_split
 from f2vbench.data.task_cards import TaskCard, load_card
@@ -23,13 +22,13 @@ def table(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
 
 
 def singles(counts: dict[str, int]) -> pd.DataFrame:
-    """Every image a patient of its own."""
+    """One image per patient."""
     rows = [(f"{label}{n}", f"{label}{n}", label, "") for label, count in counts.items() for n in range(count)]
     return table(rows)
 
 
 def pairs(seed: int = 0, patients: int = 120) -> pd.DataFrame:
-    """Two eyes a patient with labels of their own, some with two classes."""
+    """Two eyes per patient, each with its own label; some are multi-label."""
     random = np.random.default_rng(seed)
     names = ["normal", "cataract", "glaucoma", "cataract;glaucoma"]
     rows = [
@@ -44,26 +43,26 @@ def test_single_images_of_one_class_are_divided_to_within_one_image():
     counts = {"normal": 300, "cataract": 100, "glaucoma": 101, "retina_disease": 7}
     for seed in range(5):
         images = singles(counts)
-        parts = assign_splits(images, CARD, seed)
-        got = Counter(zip(images["label"], images["image"].map(parts), strict=True))
+        splits = assign_splits(images, CARD, seed)
+        found = Counter(zip(images["label"], images["image"].map(splits), strict=True))
         for label, count in counts.items():
-            for part, share in (("train", 0.55), ("val", 0.15), ("test", 0.30)):
-                assert abs(got[label, part] - share * count) < 1.5, (label, part)
+            for split, fraction in (("train", 0.55), ("val", 0.15), ("test", 0.30)):
+                assert abs(found[label, split] - fraction * count) < 1.5, (label, split)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_patients_stay_together_and_every_class_is_in_every_part(seed):
+def test_patients_stay_together_and_every_class_is_in_every_split(seed):
     images = pairs(seed)
-    parts = images["image"].map(assign_splits(images, CARD, seed))
-    assert (parts.groupby(images["patient"]).nunique() == 1).all()
+    splits = images["image"].map(assign_splits(images, CARD, seed))
+    assert (splits.groupby(images["patient"]).nunique() == 1).all()
     for name in ("normal", "cataract", "glaucoma"):
-        held = images["label"].str.split(";").map(lambda found, name=name: name in found)
-        for part, share in (("train", 0.55), ("val", 0.15), ("test", 0.30)):
-            there = int((held & (parts == part)).sum())
-            assert abs(there - share * held.sum()) <= 3, (name, part)
+        in_class = images["label"].str.split(";").map(lambda classes, name=name: name in classes)
+        for split, fraction in (("train", 0.55), ("val", 0.15), ("test", 0.30)):
+            count = int((in_class & (splits == split)).sum())
+            assert abs(count - fraction * in_class.sum()) <= 3, (name, split)
 
 
-def test_a_split_depends_on_task_and_seed_alone():
+def test_a_split_depends_on_task_and_seed_only():
     images = pairs()
     first = assign_splits(images, CARD, 0)
     assert assign_splits(images.sample(frac=1, random_state=1), CARD, 0).equals(first)
@@ -72,26 +71,26 @@ def test_a_split_depends_on_task_and_seed_alone():
     assert len({split_seed("retina", 0), split_seed("retina", 1), split_seed("idrid", 0)}) == 3
 
 
-def test_a_known_split_stays_what_it_is():
-    """Patients in the order of raw PCG64 bits, each to the part that lacks most; here followed by hand."""
+def test_a_known_split_is_reproduced():
+    """Patients in the order of raw PCG64 bits, each assigned to the split that lacks most images, computed by hand."""
     images = singles({"normal": 5})
     keys = dict(zip(sorted(images["patient"]), np.random.PCG64(split_seed("retina", 3)).random_raw(5), strict=True))
     order = sorted(keys, key=keys.__getitem__)
     # Wanted 2.75, 0.75, 1.5: train (1.75 left), train (0.75 left), test (0.5 left), then val and train at 0.75 each,
-    # of which the one first on the list (train) is taken, then val.
+    # of which the first (train) is chosen, then val.
     expected = dict(zip(order, ["train", "train", "test", "train", "val"], strict=True))
     assert assign_splits(images, CARD, 3).to_dict() == expected
 
 
-def test_the_owners_parts_count_and_a_missing_val_part_comes_from_training():
-    whole = table([(f"{part}{n}", f"{part}{n}", "normal", part) for part in ("train", "val", "test") for n in range(9)])
+def test_an_official_split_without_validation_images_draws_them_from_training():
+    whole = table([(f"{name}{n}", f"{name}{n}", "normal", name) for name in ("train", "val", "test") for n in range(9)])
     official = CARD.model_copy(update={"split": "auto"})
     assert assign_splits(whole, official, 0).to_dict() == dict(zip(whole["image"], whole["split"], strict=True))
     two = whole[whole["split"] != "val"]
-    parts = assign_splits(two, official, 0)
-    assert Counter(parts) == {"train": 7, "val": 2, "test": 9}
-    assert all(image.startswith("test") == (part == "test") for image, part in parts.items())
-    with pytest.raises(DataError, match="no image of the test part"):
+    splits = assign_splits(two, official, 0)
+    assert Counter(splits) == {"train": 7, "val": 2, "test": 9}
+    assert all(image.startswith("test") == (split == "test") for image, split in splits.items())
+    with pytest.raises(DataError, match="the test split has no images"):
         assign_splits(whole[whole["split"] == "train"], CARD.model_copy(update={"split": "official"}), 0)
     with pytest.raises(DataError, match="2 patients can't be divided"):
         assign_splits(singles({"normal": 2}), CARD, 0)
@@ -99,9 +98,9 @@ def test_the_owners_parts_count_and_a_missing_val_part_comes_from_training():
 
 def test_a_written_split_is_read_back(tmp_path):
     images = pairs()
-    parts = assign_splits(images, CARD, 0)
-    write_split(tmp_path / "split.csv", images, parts)
-    assert read_split(tmp_path / "split.csv", images, "retina").equals(parts)
+    splits = assign_splits(images, CARD, 0)
+    write_split(tmp_path / "split.csv", images, splits)
+    assert read_split(tmp_path / "split.csv", images, "retina").equals(splits)
     lines = (tmp_path / "split.csv").read_text().splitlines()
     assert lines[0] == "image,patient,label,split"
     assert len(lines) == len(images) + 1
@@ -110,20 +109,19 @@ def test_a_written_split_is_read_back(tmp_path):
     assert found[found != ""].to_dict() == {"0_left": "train", "1_left": "test"}
 
 
-def test_splits_with_mistakes_are_refused_by_row(tmp_path):
+def test_errors_in_a_split_file_name_the_row(tmp_path):
     images = pairs()
     other = "normal" if images["label"][0] != "normal" else "cataract"
     file = tmp_path / "split.csv"
     file.write_text(f"image,label,split\n0_left,{other},train\n0_right,,tset\nx,,test\n1_left,{other},train\n")
     with pytest.raises(DataError) as caught:
         read_split(file, images, "retina")
-    told = str(caught.value)
-    for part in ("row 2: label of '0_left'", "row 3: split 'tset'", "1 images are not in the data of retina: x"):
-        assert part in told
+    for problem in ("row 2: label of '0_left'", "row 3: split 'tset'", "1 unknown image for retina: x"):
+        assert problem in str(caught.value)
     file.write_text("image,split\n0_left,train\n0_right,test\n0_left,train\n")
     with pytest.raises(DataError) as caught:
         read_split(file, images, "retina")
-    assert "1 patients are in several parts: p0" in str(caught.value)
+    assert "1 patient in several splits: p0" in str(caught.value)
     assert "row 4: image '0_left' is listed twice" in str(caught.value)
     with pytest.raises(DataError, match="f2vbench data split task=retina"):
         read_split(tmp_path / "none.csv", images, "retina")
@@ -134,30 +132,30 @@ def draw(images: pd.DataFrame, protocol="few-shot", shots: int | None = 4, seed:
 
 
 @pytest.mark.parametrize("shots", [1, 4, 8])
-def test_few_shot_takes_k_of_every_class_and_no_patient_of_the_others(shots):
+def test_few_shot_uses_k_images_per_class_and_keeps_patients_apart(shots):
     images = pairs(patients=200)
     images["label"] = images["label"].replace("cataract;glaucoma", "glaucoma")
-    owner = images.set_index("image")["patient"]
+    patient = images.set_index("image")["patient"]
     for seed in range(5):
         episode = draw(images, shots=shots, seed=seed)
         labels = images.set_index("image").loc[list(episode.support), "label"]
         assert labels.value_counts().to_dict() == dict.fromkeys(("normal", "cataract", "glaucoma"), shots)
-        sides = [set(owner[list(side)]) for side in (episode.support, episode.val, episode.test)]
+        sides = [set(patient[list(side)]) for side in (episode.support, episode.val, episode.test)]
         assert not sides[0] & sides[1]
         assert not sides[0] & sides[2]
         assert not sides[1] & sides[2]
         for name in ("normal", "cataract", "glaucoma"):
-            assert owner[labels.index[labels == name]].is_unique
+            assert patient[labels.index[labels == name]].is_unique
         assert episode.seed == unit_seed("retina", "few-shot", shots, seed)
 
 
-def test_images_with_several_classes_count_for_each():
+def test_multi_label_images_count_for_each_of_their_classes():
     images = pairs(patients=200)
     episode = draw(images, shots=5)
     labels = images.set_index("image").loc[list(episode.support), "label"]
     counts = Counter(one for label in labels for one in label.split(";"))
     assert all(counts[name] >= 5 for name in ("normal", "cataract", "glaucoma"))
-    assert counts["glaucoma"] == 5  # the rarest comes first, and takes just enough
+    assert counts["glaucoma"] == 5  # the rarest class is drawn first and gets exactly as many as requested
     assert len(set(episode.support)) == len(episode.support)
 
 
@@ -173,24 +171,11 @@ def test_all_protocols_of_a_seed_share_their_test_images():
     assert draw(images.sample(frac=1, random_state=2), shots=4) == more
 
 
-def test_too_few_of_a_class_and_untaught_classes_are_named():
+def test_classes_with_too_few_or_no_training_images_are_named():
     few = singles({"normal": 40, "cataract": 40, "glaucoma": 4})
-    with pytest.raises(DataError, match=r"shots=4, but in the training part glaucoma has \d: ask for shots=\d"):
+    with pytest.raises(DataError, match=r"shots=4, but in the training split glaucoma has \d: use shots=\d"):
         draw(few, shots=4)
     rows = [(f"a{n}", f"a{n}", "normal", "train") for n in range(9)]
     rows += [(f"b{n}", f"b{n}", "cataract", "test") for n in range(3)]
-    with pytest.raises(DataError, match=r"cataract \(3 test images\): it is in the test part alone"):
+    with pytest.raises(DataError, match=r"no training image of the class cataract \(3 test images\)"):
         draw(table(rows), "supervised", None, card=CARD.model_copy(update={"split": "official"}))
-
-
-def test_copies_become_one_patient_and_leave_the_learning_parts():
-    rows = [("a", "a", "normal", "train"), ("b", "b", "normal", "test"), ("c", "c", "cataract", "train")]
-    rows += [("d", "d", "normal", "val"), ("e", "c", "normal", "train"), ("f", "f", "normal", "train")]
-    images = table(rows).assign(sha256=["1", "1", "2", "2", "3", "3"])
-    images.attrs["notes"] = []
-    joined = merge_duplicate_patients(images, official=False).set_index("image")
-    assert joined["patient"].to_dict() == {"a": "a", "b": "a", "c": "c", "d": "c", "e": "c", "f": "c"}
-    divided = merge_duplicate_patients(images, official=True)
-    assert list(divided["image"]) == ["b", "d", "e", "f"]
-    assert any("have different labels" in note for note in divided.attrs["notes"])
-    assert any("left out, duplicates of test or validation images: a, c" in note for note in divided.attrs["notes"])

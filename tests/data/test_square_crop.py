@@ -1,4 +1,4 @@
-"""The square view: where it lies, and that nothing moves on the way there and back."""
+"""The square crop: its position, its resampling, and the way back to the photograph without a shift."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _box(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
 
 def test_the_square_is_centred_on_the_bounding_box():
     assert SquareView.around(_box(100, 120, slice(10, 90), slice(30, 90))) == SquareView(10, 20, 80, 100, 120)
-    # A wide field of view cut at top and bottom: the square sticks out of the photograph.
+    # A wide field of view, cut off at top and bottom: the square extends beyond the photograph.
     assert SquareView.around(_box(60, 120, slice(0, 60), slice(10, 110))) == SquareView(-20, 10, 100, 60, 120)
     single = np.zeros((9, 9), bool)
     single[4, 7] = True
@@ -30,7 +30,7 @@ def test_an_empty_field_of_view_is_refused():
         SquareView.around(np.zeros((5, 5), bool))
 
 
-def test_a_crop_at_its_own_size_copies_pixels_and_pads_with_zeros():
+def test_a_crop_of_the_same_size_copies_pixels_and_pads_with_zeros():
     view = SquareView(-20, 10, 100, 60, 120)
     rgb = np.random.default_rng(0).integers(1, 256, (60, 120, 3), dtype=np.uint8)
     crop = view.crop(rgb, 100)
@@ -41,7 +41,7 @@ def test_a_crop_at_its_own_size_copies_pixels_and_pads_with_zeros():
     np.testing.assert_array_equal(view.crop(mask, 100)[20:80], mask[:, 10:110])
 
 
-def test_shrinking_averages_areas():
+def test_reduction_averages_areas():
     rgb = np.random.default_rng(1).integers(0, 256, (80, 80, 3), dtype=np.uint8)
     crop = SquareView(0, 0, 80, 80, 80).crop(rgb, 20)
     expected = rgb.reshape(20, 4, 20, 4, 3).mean(axis=(1, 3))
@@ -49,7 +49,7 @@ def test_shrinking_averages_areas():
 
 
 @pytest.mark.parametrize("size", [17, 32, 50, 64, 111])
-def test_masks_take_the_pixel_under_the_centre(size):
+def test_masks_are_resampled_by_nearest_neighbour(size):
     mask = np.random.default_rng(2).random((51, 51)) > 0.5
     source = np.floor((np.arange(size) + 0.5) * 51 / size).astype(int)
     crop = SquareView(0, 0, 51, 51, 51).crop(mask, size)
@@ -58,7 +58,7 @@ def test_masks_take_the_pixel_under_the_centre(size):
 
 
 @pytest.mark.parametrize("size", [64, 100, 128, 256])
-def test_a_blob_stays_where_it_is(size):
+def test_a_blob_keeps_its_position(size):
     view = SquareView.around(_box(110, 140, slice(5, 105), slice(20, 120)))
     impulse = np.zeros((110, 140))
     impulse[44, 83] = 1
@@ -74,7 +74,7 @@ def test_a_blob_stays_where_it_is(size):
 
 
 @pytest.mark.parametrize("size", [64, 200])
-def test_a_smooth_map_survives_the_round_trip(size):
+def test_cropping_and_restoring_keeps_a_smooth_map(size):
     view = SquareView.around(_box(90, 150, slice(0, 90), slice(20, 140)))
     y, x = np.mgrid[:90, :150]
     smooth = (np.sin(y / 15) * np.cos(x / 20)).astype(np.float32)
@@ -95,6 +95,6 @@ def test_restoring_is_bilinear():
     np.testing.assert_allclose(restored, expected, atol=1e-4)
 
 
-def test_an_image_of_another_size_is_a_mistake():
+def test_an_image_of_another_size_is_refused():
     with pytest.raises(ValueError, match="90"):
         SquareView(0, 0, 10, 10, 10).crop(np.zeros((90, 10), bool), 5)

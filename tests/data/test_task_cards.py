@@ -1,4 +1,4 @@
-"""Task cards: found where they should be, and mistakes in them named by file and key."""
+"""Task cards are found in order of precedence, and errors in them name file and key."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ VALUES = {
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
-    """Work in an empty folder, so that ./tasks is the test's own."""
+    """Work in an empty folder, so that ./tasks contains the cards of the test only."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -87,19 +87,19 @@ def test_the_published_cards_load():
     assert rite.path.name == "rite.yaml"
 
 
-def test_the_nearest_card_shadows_the_others(tmp_path, monkeypatch):
-    given, work = tmp_path / "given", tmp_path / "work"
-    monkeypatch.setenv("F2VBENCH_PATH", f"{tmp_path / 'nowhere'}:{given}")
-    write_card(given / "tasks", name="rite", title="from F2VBENCH_PATH/tasks")
+def test_cards_of_the_user_take_precedence(tmp_path, monkeypatch):
+    user, work = tmp_path / "user", tmp_path / "work"
+    monkeypatch.setenv("F2VBENCH_PATH", f"{tmp_path / 'nowhere'}:{user}")
+    write_card(user / "tasks", name="rite", title="from F2VBENCH_PATH/tasks")
     assert load_card("rite").title == "from F2VBENCH_PATH/tasks"
-    write_card(given, name="rite", title="from F2VBENCH_PATH")
+    write_card(user, name="rite", title="from F2VBENCH_PATH")
     assert load_card("rite").title == "from F2VBENCH_PATH"
     write_card(work / "tasks", name="rite", title="from the working directory")
     assert load_card("rite").title == "from the working directory"
     assert all_cards()["rite"].title == "from the working directory"
 
 
-def test_a_card_is_parsed_again_only_where_its_file_has_changed(tmp_path, monkeypatch):
+def test_a_card_is_parsed_again_only_if_its_file_has_changed(tmp_path, monkeypatch):
     write_card(tmp_path / "work" / "tasks", name="clinic", title="first")
     first = load_card("clinic")
     assert load_card("clinic") is first
@@ -110,7 +110,7 @@ def test_a_card_is_parsed_again_only_where_its_file_has_changed(tmp_path, monkey
     assert load_card("clinic").title == "third"
 
 
-def test_a_package_brings_cards_by_an_entry_point(tmp_path, monkeypatch):
+def test_a_package_adds_cards_with_an_entry_point(tmp_path, monkeypatch):
     package = tmp_path / "site" / "clinic_tasks"
     write_card(package, name="clinic")
     (package / "__init__.py").touch()
@@ -129,7 +129,7 @@ def test_a_package_brings_cards_by_an_entry_point(tmp_path, monkeypatch):
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
     with pytest.raises(
-        SettingsError, match=r"no task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
+        SettingsError, match=r"unknown task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
     ):
         load_card("chase_db")
 
@@ -141,8 +141,8 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
         ({"path": "/elsewhere"}, "unknown key 'path'"),
         ({"test_fraction": 1.5}, "test_fraction: 1.5"),
         ({"split": "oficial"}, "split: 'oficial': must be one of random, official, auto; did you mean 'official'?"),
-        ({"layout": "chase"}, "layout: 'chase': there is no layout 'chase'; did you mean 'chase_db1'?"),
-        ({"folders": ["../up"]}, "'../up' is no plain folder name"),
+        ({"layout": "chase"}, "layout: 'chase': unknown layout 'chase'; did you mean 'chase_db1'?"),
+        ({"folders": ["../up"]}, "'../up' is not a plain folder name"),
         ({"images": "many"}, "images: 'many'"),
         ({"family": "segmentasion"}, "did you mean 'segmentation'?"),
         ({"phantom": {"patients": 0, "seed": 1, "parts": ["dr"]}}, "phantom.patients: 0"),
@@ -150,7 +150,7 @@ def test_an_unknown_name_gets_a_suggestion_and_the_list():
         ({"title": ""}, "title: ''"),
     ],
 )
-def test_mistakes_are_named_by_file_and_key(tmp_path, changes, message):
+def test_errors_name_file_and_key(tmp_path, changes, message):
     path = write_card(tmp_path / "work" / "tasks", **changes)
     with pytest.raises(SettingsError) as caught:
         load_card("mine")
@@ -159,17 +159,17 @@ def test_mistakes_are_named_by_file_and_key(tmp_path, changes, message):
     assert isinstance(all_cards()["mine"], SettingsError)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path):
+def test_all_errors_are_listed(tmp_path):
     path = write_card(tmp_path / "work" / "tasks", test_fraction=2, splitt="random")
     path.write_text(path.read_text().replace("terms: internal\n", "").replace("name: mine", "name: yours"))
     with pytest.raises(SettingsError) as caught:
         load_card("mine")
     assert len(caught.value.problems) == 4
-    for part in ("unknown key 'splitt'", "test_fraction", "terms: this key is required", "must be the file's name"):
-        assert part in str(caught.value)
+    for problem in ("unknown key 'splitt'", "test_fraction", "terms: this key is required", "must be the file name"):
+        assert problem in str(caught.value)
 
 
-def test_broken_yaml_is_named_by_line(tmp_path):
+def test_invalid_yaml_is_refused_with_its_line(tmp_path):
     path = write_card(tmp_path / "work" / "tasks")
     path.write_text("layout: folder\ntitle: [open\nname: mine\n")
     with pytest.raises(SettingsError, match=r"mine\.yaml, line \d: not valid YAML"):
@@ -182,7 +182,7 @@ def test_broken_yaml_is_named_by_line(tmp_path):
         load_card("mine")
 
 
-def test_files_of_other_projects_do_not_disturb(tmp_path):
+def test_files_of_other_projects_are_ignored(tmp_path):
     tasks = tmp_path / "work" / "tasks"
     tasks.mkdir()
     (tasks / "main.yaml").write_text("- hosts: all\n  tasks: []\n")
@@ -191,11 +191,11 @@ def test_files_of_other_projects_do_not_disturb(tmp_path):
     (tasks / "empty.yaml").touch()
     assert set(all_cards()) == set(PUBLISHED | CLASSIFIED | SIMULATED)
     assert load_card("drive").title == "DRIVE"
-    with pytest.raises(SettingsError, match=r"main\.yaml is no task card"):
+    with pytest.raises(SettingsError, match=r"main\.yaml is not a task card"):
         load_card("main")
 
 
-def test_the_hash_is_of_what_decides_results():
+def test_the_hash_depends_on_keys_that_influence_results():
     card = TaskCard(**VALUES)
     assert card_hash(card) == card_hash(card.model_copy(update={"title": "Other", "terms": "none", "folders": ["x"]}))
     changes = ({"split": "official"}, {"test_fraction": 0.3}, {"options": {"observer": 2}}, {"layout": "drive"})

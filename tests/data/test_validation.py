@@ -1,4 +1,4 @@
-"""A data set that can't carry a benchmark is refused, with every reason in one error."""
+"""An unusable data set is refused, with all problems in one error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.small_eyes import HEIGHT, WIDTH, field_of_view, label, photog
 
 
 def refusal(folder: Path, **changes) -> list[str]:
-    """What is wrong with a folder; empty when it passes."""
+    """Problems of a folder; empty if it passes."""
     card: TaskCard = load_card("folder").model_copy(update=changes)
     try:
         check(add_file_facts(build_index(card, folder)), card)
@@ -41,7 +41,7 @@ def test_the_shared_photographs_pass(photographs, name):
     check(add_file_facts(build_index(card, photographs / name)), card)
 
 
-def test_every_problem_is_told_at_once(folder):
+def test_all_problems_are_listed(folder):
     (folder / "images" / "a.png").write_bytes((folder / "images" / "a.png").read_bytes()[:200])
     save(folder / "masks" / "b.png", label(1)[:-1])
     save(folder / "masks" / "c.png", label(2) & False)
@@ -51,7 +51,7 @@ def test_every_problem_is_told_at_once(folder):
     problems = refusal(folder)
     assert len(problems) == 5
     for parts in (
-        ("a.png", "can't be read"),
+        ("a.png", "unreadable"),
         ("masks/b.png", f"{HEIGHT - 1} × {WIDTH}", f"b.png has {HEIGHT} × {WIDTH}"),
         ("masks/c.png", "no vessel pixel"),
         ("images/d.png", "without a label", "unlabelled: leave-out"),
@@ -66,10 +66,10 @@ def test_all_unreadable_files_are_listed(folder):
     (folder / "masks" / "b.png").write_text("gone")
     problems = refusal(folder)
     assert len(problems) == 4
-    assert all("can't be read" in problem for problem in problems)
+    assert all("unreadable" in problem for problem in problems)
 
 
-def test_a_label_only_outside_the_field_of_view_is_empty(folder):
+def test_a_mask_outside_the_field_of_view_counts_as_empty(folder):
     corner = np.zeros((HEIGHT, WIDTH), bool)
     corner[:3, :3] = True
     save(folder / "masks" / "a.png", corner)
@@ -78,7 +78,7 @@ def test_a_label_only_outside_the_field_of_view_is_empty(folder):
     assert refusal(folder) == []
 
 
-def test_masks_that_cannot_be_right_are_refused(folder):
+def test_implausible_masks_are_refused(folder):
     save(folder / "masks" / "a.png", ~label(0))
     save(folder / "fov" / "b.png", np.zeros((HEIGHT, WIDTH), bool))
     save(folder / "fov" / "c.png", field_of_view()[:, :-2])
@@ -95,7 +95,7 @@ def test_unlabelled_images_can_be_left_out(folder):
     assert refusal(folder, unlabelled="leave-out") == []
 
 
-def test_one_picture_may_occur_twice_for_one_patient_on_one_side(folder):
+def test_one_picture_may_occur_twice_for_the_same_patient(folder):
     save(folder / "images" / "e.bmp", photograph(0))
     save(folder / "masks" / "e.png", label(0))
     assert "same picture" in refusal(folder)[0]
@@ -103,22 +103,22 @@ def test_one_picture_may_occur_twice_for_one_patient_on_one_side(folder):
     assert refusal(folder) == []
 
 
-def test_an_official_split_keeps_pictures_and_patients_on_one_side(tmp_path):
+def test_pictures_and_patients_in_two_official_splits_are_refused(tmp_path):
     write_folder(tmp_path / "train", ("a", "b"))
     write_folder(tmp_path / "test", ("c", "d"), first_seed=1)
-    for half, rows in (("train", "a,P1\nb,P2"), ("test", "c,P2\nd,P3")):
-        (tmp_path / half / "patients.csv").write_text(f"image,patient\n{rows}\n")
+    for split, rows in (("train", "a,P1\nb,P2"), ("test", "c,P2\nd,P3")):
+        (tmp_path / split / "patients.csv").write_text(f"image,patient\n{rows}\n")
     assert refusal(tmp_path, split="random") == []
     problems = refusal(tmp_path, split="official")
     assert len(problems) == 2
-    assert "in both halves of the split" in problems[0]
+    assert "in different splits" in problems[0]
     assert "patient P2" in problems[1]
     assert "test_c (test), train_b (train)" in problems[1]
 
 
-def test_an_incomplete_set_is_noted_not_refused(tmp_path):
-    write_rite(tmp_path, halves=("training",))
+def test_an_incomplete_data_set_has_a_note_and_passes(tmp_path):
+    write_rite(tmp_path, splits=("training",))
     card = load_card("rite")
     table = add_file_facts(build_index(card, tmp_path))
     check(table, card)
-    assert "20 images are here, the complete data set has 40 with labels" in table.attrs["notes"]
+    assert "20 images found; the complete data set has 40 with labels" in table.attrs["notes"]

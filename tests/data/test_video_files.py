@@ -1,4 +1,4 @@
-"""GIF and MP4 files give back what was put in: number of frames, size, order and grey levels."""
+"""GIF and MP4 files keep the number of frames, their size, order and grey levels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from f2vbench.data.video_files import encode_gif, encode_mp4
 
 
 def _video(count: int, height: int, width: int) -> np.ndarray:
-    """All grey levels in each frame, smooth, another in each."""
+    """Smooth frames with all grey levels, each frame different."""
     rows, columns = np.mgrid[:height, :width]
     ramp = 255 * columns / (width - 1)
     return np.stack([np.abs(ramp - 20 * t + 0.2 * rows).clip(0, 255) for t in range(count)]).astype(np.uint8)
@@ -29,7 +29,7 @@ def _decoded(mp4: bytes, tmp_path) -> tuple[np.ndarray, float]:
     return np.stack(frames), reader.get(cv2.CAP_PROP_FPS)
 
 
-def test_a_gif_holds_every_grey_level_exactly_and_loops():
+def test_a_gif_is_lossless_and_loops():
     video = _video(12, 65, 260)
     assert len(np.unique(video[0])) > 240
     gif = Image.open(io.BytesIO(encode_gif(video, 4, "made of é")))
@@ -43,18 +43,18 @@ def test_a_gif_holds_every_grey_level_exactly_and_loops():
     assert durations == [250] * 11 + [1250]
 
 
-def test_a_gif_of_equal_frames_lasts_as_long():
+def test_a_gif_of_equal_frames_has_the_full_duration():
     video = np.repeat(_video(1, 32, 32), 3, 0)
     gif = Image.open(io.BytesIO(encode_gif(video, 2)))
-    lasting = 0
+    duration = 0
     for number in range(gif.n_frames):
         gif.seek(number)
-        lasting += gif.info["duration"]
-    assert lasting == 3 * 500 + 1000
+        duration += gif.info["duration"]
+    assert duration == 3 * 500 + 1000
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (65, 97)])
-def test_an_mp4_has_the_frames_in_order_nearly_as_they_were_and_even_sides(tmp_path, height, width):
+def test_an_mp4_keeps_order_and_grey_levels_and_pads_to_even_sides(tmp_path, height, width):
     video = _video(12, height, width)
     frames, fps = _decoded(encode_mp4(video, 3), tmp_path)
     assert fps == pytest.approx(3)
@@ -62,16 +62,16 @@ def test_an_mp4_has_the_frames_in_order_nearly_as_they_were_and_even_sides(tmp_p
     apart = np.abs(frames[:, :height, :width].astype(int) - video)
     assert apart.mean() < 2.5
     assert np.percentile(apart, 99) < 12
-    # Each frame is nearest to the one it was made of, so none is lost, repeated or moved.
+    # Each decoded frame is nearest to its original, so that none is lost, repeated or moved.
     distances = [[np.abs(g[:height, :width].astype(int) - f).mean() for f in video] for g in frames]
     assert np.argmin(distances, axis=1).tolist() == list(range(12))
 
 
-def test_an_mp4_is_of_the_codec_that_browsers_play():
+def test_an_mp4_has_the_codec_that_browsers_play():
     assert b"vp09" in encode_mp4(_video(2, 32, 32), 3)
 
 
-def test_what_is_no_grey_video_is_refused():
+def test_arrays_that_are_no_grey_video_are_refused():
     for wrong in (np.zeros((4, 8, 8)), np.zeros((8, 8), np.uint8), np.zeros((0, 8, 8), np.uint8)):
         for encode in (encode_gif, encode_mp4):
             with pytest.raises(ValueError, match="uint8"):

@@ -1,4 +1,4 @@
-"""Folders of frames: order, grey values, and what is told when they don't fit."""
+"""Folders of frames: order, grey levels, and messages about folders that do not match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from f2vbench.metrics.video import video_metrics
 
 
 def _write(folder: Path, cases: dict[str, int], side: int = 16) -> Path:
-    """Cases of so many frames; frame k is grey 10 k."""
+    """Write cases with the given numbers of frames; frame k has the grey level 10 k."""
     for case, count in cases.items():
         (folder / case).mkdir(parents=True)
         for number in range(1, count + 1):
@@ -24,7 +24,7 @@ def _write(folder: Path, cases: dict[str, int], side: int = 16) -> Path:
     return folder
 
 
-def test_cases_and_frames_are_sorted_with_numbers_by_value(tmp_path):
+def test_cases_and_frames_are_sorted_with_digits_by_value(tmp_path):
     folder = read_video_folder(_write(tmp_path, {"eye10": 11, "eye9": 2}))
     assert folder.cases == ("eye9", "eye10")
     video = folder[1]
@@ -32,7 +32,7 @@ def test_cases_and_frames_are_sorted_with_numbers_by_value(tmp_path):
     assert video[:, 0, 0] == pytest.approx(np.arange(1, 12) * 10 / 255)
 
 
-def test_other_files_are_passed_over_and_colours_become_grey(tmp_path):
+def test_other_files_are_ignored_and_colours_are_converted_to_grey(tmp_path):
     _write(tmp_path, {"a": 1})
     (tmp_path / "a" / "Thumbs.db").write_bytes(b"x")
     (tmp_path / "notes.txt").write_text("x")
@@ -42,17 +42,17 @@ def test_other_files_are_passed_over_and_colours_become_grey(tmp_path):
     assert read_video_folder(tmp_path)[0][1] == pytest.approx(0.587 * 200 / 255)
 
 
-@pytest.mark.parametrize(("cases", "told"), [({}, "holds no cases"), ({"a": 2, "b": 0}, r"b: holds no frames")])
-def test_folders_without_cases_or_frames_are_told(tmp_path, cases, told):
-    with pytest.raises(DataError, match=told):
+@pytest.mark.parametrize(("cases", "message"), [({}, "no cases found"), ({"a": 2, "b": 0}, r"b: no frames found")])
+def test_folders_without_cases_or_frames_are_refused(tmp_path, cases, message):
+    with pytest.raises(DataError, match=message):
         read_video_folder(_write(tmp_path, cases))
 
 
-def test_a_missing_folder_loose_frames_and_damaged_ones_are_told_with_their_names(tmp_path):
-    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+def test_missing_folders_frames_without_a_case_and_damaged_frames_are_named(tmp_path):
+    with pytest.raises(DataError, match="nowhere: folder not found"):
         read_video_folder(tmp_path / "nowhere")
     _write(tmp_path, {"a": 2})
-    with pytest.raises(DataError, match="its 2 images must lie in a folder of their own"):
+    with pytest.raises(DataError, match="move its 2 images into one folder per case"):
         read_video_folder(tmp_path / "a")
     cv2.imwrite(str(tmp_path / "a" / "frame-3.png"), np.zeros((8, 8), np.uint8))
     with pytest.raises(DataError, match=r"frame-3\.png: 8 × 8 pixels, but frame-1\.png has 20 × 16"):
@@ -69,13 +69,13 @@ def test_cases_that_only_one_folder_has_are_all_listed(tmp_path):
         matched_video_folders(real, fake)
     assert len(caught.value.problems) == 3
     missing, extra, shorter = caught.value.problems
-    assert "fake: lacks 1 case (c)" in missing
-    assert "real: lacks 1 case (d)" in extra
-    assert "2 frames" in shorter
+    assert "fake: no case c, which" in missing
+    assert "real: no case d, which" in extra
+    assert "2 frames, but" in shorter
     assert "has 3" in shorter
 
 
-def test_folders_can_be_scored_without_being_read_at_once(tmp_path):
+def test_folders_are_scored_one_video_at_a_time(tmp_path):
     real = _write(tmp_path / "real", {"a": 4, "b": 4}, side=64)
     fake = _write(tmp_path / "fake", {"a": 4, "b": 4}, side=64)
     cv2.imwrite(str(fake / "b" / "frame-2.png"), np.full((64, 68), 71, np.uint8))

@@ -1,8 +1,8 @@
-"""Readers of published folder structures, one module a layout.
+"""Readers of published folder structures, one module per layout.
 
-A layout is a function from a folder and the card's options to the raw index: a DataFrame with the columns of
-`f2vbench.data.folder_scan.Row` and, in ``attrs["notes"]``, sentences on what was left out or assumed.
-A plug-in adds its own with ``LAYOUTS["name"] = function``.
+A layout is a function from a folder and the options of the task card to the raw index: a DataFrame with the columns of
+`f2vbench.data.index_rows.Row` and, in ``attrs["notes"]``, sentences on assumptions and on images that are left out.
+A plug-in registers its own layout with ``LAYOUTS["name"] = function``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 Layout = Callable[[Path, dict[str, Any]], "DataFrame"]
 
 
-def _on_demand(name: str) -> Layout:
-    """The layout of one module, imported (with pandas) when it is first called."""
+def _lazy(name: str) -> Layout:
+    """The layout of a module, which is imported (with pandas) on the first call."""
 
     def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-        return import_module(f"{__name__}.{name}").read(folder, options)
+        layout: Layout = import_module(f"{__name__}.{name}").read
+        return layout(folder, options)
 
     return read
 
 
 LAYOUTS: dict[str, Layout] = {
-    name: _on_demand(name)
+    name: _lazy(name)
     for name in (
         "angio_report",
         "angiogram_table",

@@ -1,10 +1,11 @@
 """AngioReport: angiograms of 1,691 patients, fluorescein and indocyanine green side by side in one frame.
 
-Frames (JPEG) lie in any folders below the root. In those twice as wide as high the left half is FFA and the right half
-ICG; the last 50 rows of a frame hold the camera's text. Other frames show one modality that only a table can name.
+Frames (JPEG) are in any folders below the root. In frames twice as wide as high, the left half is FFA and the right
+half ICG; the last 50 rows contain the camera's text. Other frames show one modality, which only a table can name.
 
-angioreport.csv, if it is there: columns image (path below it), patient, and, if known, eye and modality. Without it
-the patient is read from the nearest folder's or the file's name, as 123 and the right eye of 123_R, 123-OD_05.jpg, …
+angioreport.csv (optional): columns image (path below the table's folder), patient and, if known, eye and modality.
+Without it, the patient is read from the name of the file's folder or of the file: patient 123 and the right eye from
+123_R or 123-OD_05.jpg.
 """
 
 from __future__ import annotations
@@ -18,57 +19,56 @@ from typing import Any
 from pandas import DataFrame
 from PIL import Image
 
-from f2vbench.data.folder_scan import (
-    Row,
-    find_listed_image,
-    images_in,
-    index_from_rows,
-    layout_error,
-    read_csv,
-    read_options,
-    safe_id,
-)
+from f2vbench.data.folder_scan import images_in, layout_error
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import find_listed_image, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.files import sha256
+from f2vbench.utils.text import plural, shortened
 
 PAPER_IMAGES = 387
-"""How many images the foundation-model paper used, of a random subset of patients that it doesn't name."""
+"""Number of images in the foundation-model paper, from a random subset of patients that it does not name."""
 
 _TABLE = "angioreport.csv"
 _TEXT_ROWS = 50
 _NAME = re.compile(r"(?P<patient>[A-Za-z]*\d+)[_ -]*(?P<eye>OD|OS|left|right|L|R)?(?![A-Za-z])", re.IGNORECASE)
 _EYES = {"od": "right", "r": "right", "right": "right", "os": "left", "l": "left", "left": "left"}
-# Frames of two modalities are twice as wide as high, those of one about as wide as high.
-_WIDE = 1.5
+# Frames with two modalities are twice as wide as high, frames with one are about square.
+_MIN_ASPECT_RATIO = 1.5
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index, two images of each frame that shows both modalities.
+    """The raw index, with two images for each frame that shows both modalities.
 
     Args:
-        options: ``subset``: paper (whole patients in a seeded random order, of at most 387 images in all) or all.
+        folder: The root of the frames.
+        options: ``subset``: paper (default; whole patients in a seeded random order, at most 387 images) or all.
     """
     subset = read_options(options, {"subset": ("paper", "all")})["subset"]
-    frames, notes = _of_table(folder / _TABLE) if (folder / _TABLE).is_file() else (_of_names(folder), [])
-    rows, single = _split(frames)
-    if single:
-        notes.append(f"{single} frames of one modality that no table names are left out")
+    frames = _frames_from_table(folder / _TABLE) if (folder / _TABLE).is_file() else _frames_from_names(folder)
+    rows, unnamed = _split_frames(frames)
+    notes = []
+    if unnamed:
+        notes.append(f"{plural(unnamed, 'frame')} with one modality that no table names, left out")
     if not rows:
-        raise layout_error(folder, f"frames with FFA and ICG side by side, or {_TABLE} that names modalities")
+        raise layout_error(folder, f"frames with FFA and ICG side by side, or {_TABLE} with a column modality")
     if subset == "paper":
         chosen = draw_patients([row.patient for row in rows], PAPER_IMAGES)
         rows = [row for row in rows if row.patient in chosen]
         notes.append(
-            f"the paper's {PAPER_IMAGES} images are not published: {len(rows)} of {len(chosen)} patients drawn"
+            f"the paper's {PAPER_IMAGES} images are not published: {plural(len(rows), 'image')} of "
+            f"{plural(len(chosen), 'patient')} drawn instead"
         )
     return index_from_rows(rows, notes)
 
 
 def draw_patients(patients: Sequence[str], images: int) -> set[str]:
-    """Whole patients in a random order that their names alone decide, each taken if its images still fit.
+    """Draw whole patients in a random order that depends on their names only, while their images fit.
 
     Args:
-        patients: whose each image is.
+        patients: The patient of each image.
+        images: Maximum number of images.
     """
     names = sorted(set(patients), key=lambda name: sha256(f"AngioReport subset {name}".encode()))
     chosen: set[str] = set()
@@ -81,31 +81,31 @@ def draw_patients(patients: Sequence[str], images: int) -> set[str]:
 
 
 def patient_and_eye(path: Path) -> tuple[str, str]:
-    """(patient, eye) as the nearest folder's or the file's name tells them; "" where it doesn't."""
+    """Patient and eye from the name of the file's folder or of the file; "" where neither contains them."""
     for name in (path.parent.name, path.stem):
-        found = _NAME.match(name)
-        if found is not None:
-            return found["patient"], _EYES.get((found["eye"] or "").lower(), "")
+        match = _NAME.match(name)
+        if match is not None:
+            return match["patient"], _EYES.get((match["eye"] or "").lower(), "")
     return "", ""
 
 
-def _of_names(folder: Path) -> list[Row]:
-    rows, nameless = [], []
+def _frames_from_names(folder: Path) -> list[Row]:
+    rows, unnamed = [], []
     for place in (folder, *sorted(inner for inner in folder.rglob("*") if inner.is_dir())):
         for path in images_in(place).values():
             patient, eye = patient_and_eye(path.relative_to(folder))
             if not patient:
-                nameless.append(str(path.relative_to(folder)))
+                unnamed.append(str(path.relative_to(folder)))
             rows.append(Row(_id(path, folder), path, patient=patient, eye=eye, modality=""))
-    if nameless:
+    if unnamed:
         raise DataError(
-            f"{folder}: the names of {', '.join(nameless[:5])}{' …' if len(nameless) > 5 else ''} tell no patient "
-            f"(123_R, 123-OD_05.jpg): write {_TABLE} with the columns image, patient, eye, modality"
+            f"{folder}: no patient in the names of {shortened(unnamed)} (expected 123_R or 123-OD_05.jpg): write "
+            f"{_TABLE} with the columns image, patient, eye, modality"
         )
     return rows
 
 
-def _of_table(table: Path) -> tuple[list[Row], list[str]]:
+def _frames_from_table(table: Path) -> list[Row]:
     rows: list[Row] = []
     problems: list[str] = []
     for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
@@ -113,16 +113,16 @@ def _of_table(table: Path) -> tuple[list[Row], list[str]]:
         if not row["patient"]:
             problems.append(f"{table}, row {position + 2}: image '{row['image']}' has no patient")
         if path is not None:
-            told = {"eye": row.get("eye", "").lower(), "modality": row.get("modality", "").upper()}
-            rows.append(Row(_id(path, table.parent), path, patient=row["patient"], **told))
+            eye, modality = row.get("eye", "").lower(), row.get("modality", "").upper()
+            rows.append(Row(_id(path, table.parent), path, patient=row["patient"], eye=eye, modality=modality))
     if problems:
         raise DataError(problems)
-    return rows, []
+    return rows
 
 
-def _split(frames: Iterable[Row]) -> tuple[list[Row], int]:
-    """One row an image, and how many frames show one unknown modality."""
-    rows, single = [], 0
+def _split_frames(frames: Iterable[Row]) -> tuple[list[Row], int]:
+    """One row per image, and the number of frames with one unknown modality."""
+    rows, unnamed = [], 0
     for frame in frames:
         if _is_wide(frame.path):
             for half, modality in (("left", "FFA"), ("right", "ICG")):
@@ -131,15 +131,15 @@ def _split(frames: Iterable[Row]) -> tuple[list[Row], int]:
         elif frame.modality:
             rows.append(frame)
         else:
-            single += 1
-    return rows, single
+            unnamed += 1
+    return rows, unnamed
 
 
 def _is_wide(path: Path) -> bool:
-    """From the file's header; what can't be opened counts as wide, so that the checks tell of it."""
+    """Whether the frame shows two modalities; unreadable files count as wide, so that the checks report them."""
     try:
         with Image.open(path) as image:
-            return image.width > _WIDE * image.height
+            return bool(image.width > _MIN_ASPECT_RATIO * image.height)
     except (OSError, Image.DecompressionBombError):
         return True
 

@@ -2,7 +2,7 @@
 
     Image_01L.jpg  Image_01L_1stHO.png  Image_01L_2ndHO.png  Image_01R.jpg  …
 
-``fov/Image_01L.png``, if someone has added it, is the field of view.
+Files ``fov/Image_01L.png``, which are not part of the download, are read as masks of the field of view.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_from_rows, read_options, subfolder
+from f2vbench.data.folder_scan import find_root, images_in, subfolder
+from f2vbench.data.index_rows import Row, index_from_rows
+from f2vbench.data.layouts.options import read_options
 
 _EXPECTED = "Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png, Image_01R.jpg and so on"
 _PHOTOGRAPH = re.compile(r"Image_(\d+)([LR])")
@@ -21,21 +23,22 @@ _OBSERVERS = {1: "1stHO", 2: "2ndHO"}
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of CHASE_DB1 below ``folder``; a patient is a child's number.
+    """The raw index; patients are the children's numbers.
 
     Args:
-        options: ``observer``: 1 (default) or 2, who have both drawn all images.
+        folder: The data set, or a folder around it.
+        options: ``observer``: 1 (default) or 2; both annotated all images.
     """
     observer = read_options(options, {"observer": (1, 2)})["observer"]
     root = find_root(folder, _is_root, _EXPECTED)
-    files, views = images_in(root), images_in(subfolder(root, "fov"))
+    files, fov_masks = images_in(root), images_in(subfolder(root, "fov"))
     rows = []
     for stem, path in files.items():
-        found = _PHOTOGRAPH.fullmatch(stem)
-        if found:
-            label = files.get(f"{stem}_{_OBSERVERS[observer]}")
-            eye = "left" if found[2] == "L" else "right"
-            rows.append(Row(stem, path, label, views.get(stem), patient=found[1], eye=eye))
+        match = _PHOTOGRAPH.fullmatch(stem)
+        if match:
+            mask = files.get(f"{stem}_{_OBSERVERS[observer]}")
+            eye = "left" if match[2] == "L" else "right"
+            rows.append(Row(stem, path, mask, fov_masks.get(stem), patient=match[1], eye=eye))
     return index_from_rows(rows)
 
 

@@ -1,9 +1,9 @@
-"""Photographs in one folder a class, as JSIEC, Retina and Glaucoma Fundus are downloaded; or RETFound's folders.
+"""Photographs in one folder per class, as in the downloads of JSIEC, Retina and Glaucoma Fundus; or RETFound's folders.
 
     0.0.Normal/a.JPG  0.3.DR1/b.JPG  …          (JSIEC)
     1_normal/NL_001.png  2_cataract/…           (Retina)
 
-Nothing tells patients: every photograph counts as one of its own.
+Patients are unknown: every photograph counts as its own patient.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, folders_in, images_in, index_from_rows, read_options, safe_id
-from f2vbench.data.layouts.label_tables import read_either
+from f2vbench.data.folder_scan import folders_in, images_in
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
+from f2vbench.data.layouts.label_tables import read_owner_or_retfound
+from f2vbench.data.layouts.options import read_options
 
-_FEWEST = 2
-_NOTE = "nothing tells patients: every photograph counts as a patient of its own"
+_MIN_CLASSES = 2
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index; labels are the folders' names."""
+    """The raw index; labels are the folder names."""
     read_options(options, {})
-    return read_either(folder, _is_root, "a folder of photographs for every class", _read_owner)
+    return read_owner_or_retfound(folder, _is_root, "a folder of photographs for every class", _read_owner)
 
 
 def _is_root(folder: Path) -> bool:
-    return sum(bool(images_in(place)) for place in folders_in(folder)) >= _FEWEST
+    return sum(bool(images_in(place)) for place in folders_in(folder)) >= _MIN_CLASSES
 
 
 def _read_owner(root: Path) -> DataFrame:
@@ -36,4 +37,4 @@ def _read_owner(root: Path) -> DataFrame:
         for stem, path in images_in(place).items():
             image = safe_id(f"{place.name}_{stem}")
             rows.append(Row(image, path, patient=image, label=place.name))
-    return index_from_rows(rows, [_NOTE])
+    return index_from_rows(rows, [UNKNOWN_PATIENTS])

@@ -1,10 +1,10 @@
-"""IDRiD, part B (disease grading): grades of diabetic retinopathy from 0 to 4 on the owners' two parts.
+"""IDRiD, part B (disease grading): grades of diabetic retinopathy from 0 to 4, with the owners' split.
 
     1. Original Images/a. Training Set/IDRiD_001.jpg   1. Original Images/b. Testing Set/IDRiD_001.jpg
     2. Groundtruths/a. IDRiD_Disease Grading_Training Labels.csv   2. Groundtruths/b. …Testing Labels.csv
 
-Both parts count from IDRiD_001. The training table ends in nine empty columns and the headings in spaces. Nothing
-tells patients: every photograph counts as one of its own. RETFound's folders are read as well.
+Both splits start at IDRiD_001. The training table has nine empty columns, and the headings end in spaces. Patients are
+unknown: every photograph counts as its own patient. RETFound's folders are read as well.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, images_in, index_from_rows, read_options, safe_id, subfolder
-from f2vbench.data.layouts.label_tables import match, read_either, table_rows
+from f2vbench.data.folder_scan import images_in, subfolder
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
+from f2vbench.data.layouts.label_tables import match_images, read_label_table, read_owner_or_retfound
+from f2vbench.data.layouts.options import read_options
 
 _EXPECTED = '"1. Original Images" and "2. Groundtruths"'
 _IMAGES, _TABLES = ("1. Original Images", "Original Images"), ("2. Groundtruths", "Groundtruths")
-_PARTS = {
+_SPLITS = {
     "train": (("a. Training Set", "Training Set"), "a. IDRiD_Disease Grading_Training Labels.csv"),
     "test": (("b. Testing Set", "Testing Set"), "b. IDRiD_Disease Grading_Testing Labels.csv"),
 }
@@ -30,32 +32,34 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     """The raw index; image ids are ``train_IDRiD_001`` and so on.
 
     Args:
-        options: ``label``: dr (grade of retinopathy) or macular-edema (risk 0 to 2).
+        folder: The data set, or a folder around it.
+        options: ``label``: dr (default; grade of retinopathy) or macular-edema (risk from 0 to 2).
     """
-    column = _LABELS[read_options(options, {"label": ("dr", "macular-edema")})["label"]]
-    return read_either(folder, _is_root, _EXPECTED, lambda root: _read_owner(root, column))
+    columns = _LABELS[read_options(options, {"label": ("dr", "macular-edema")})["label"]]
+    return read_owner_or_retfound(folder, _is_root, _EXPECTED, lambda root: _read_owner(root, columns))
 
 
 def _is_root(folder: Path) -> bool:
     tables = subfolder(folder, *_TABLES)
-    return tables is not None and any((tables / name).is_file() for _, name in _PARTS.values())
+    return tables is not None and any((tables / name).is_file() for _, name in _SPLITS.values())
 
 
-def _read_owner(root: Path, column: tuple[str, ...]) -> DataFrame:
-    notes = ["the owners tell no patients: every photograph counts as a patient of its own"]
+def _read_owner(root: Path, columns: tuple[str, ...]) -> DataFrame:
+    notes = [UNKNOWN_PATIENTS]
     rows: list[Row] = []
     missing: list[str] = []
     extra: list[str] = []
-    for split, (folders, table_name) in _PARTS.items():
+    for split, (folders, table_name) in _SPLITS.items():
         table = root / (subfolder(root, *_TABLES) or Path()).name / table_name
         if not table.is_file():
-            notes.append(f"{table.parent} has no table of the {split} part")
+            notes.append(f"{table.parent} has no table of the {split} split")
             continue
         place = subfolder(subfolder(root, *_IMAGES), *folders)
-        listed = [one for one, _ in table_rows(table, ("image name",), column)]
-        pairs, absent, unlisted = match(listed, images_in(place), str(place or root / _IMAGES[0] / folders[0]))
-        missing, extra = missing + absent, extra + unlisted
-        for one, path in pairs:
+        labelled = read_label_table(table, ("image name",), columns)
+        matched = match_images(labelled, images_in(place), str(place or root / _IMAGES[0] / folders[0]))
+        missing += matched.missing
+        extra += matched.extra
+        for labelled_image, path in matched.pairs:
             image = safe_id(f"{split}_{path.stem}")
-            rows.append(Row(image, path, patient=image, split=split, label=one.label))
+            rows.append(Row(image, path, patient=image, split=split, label=labelled_image.label))
     return index_from_rows(rows, notes, missing=missing, extra=extra)

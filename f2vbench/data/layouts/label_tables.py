@@ -1,47 +1,60 @@
-"""What the layouts of classification data sets share: two structures told apart, label tables matched with images."""
+"""Shared parts of the layouts of classification data sets: label tables, and the owner's or RETFound's structure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_root, images_in, read_csv, split_suffix
-from f2vbench.data.layouts.retfound_folders import EXPECTED, eye_of_name, is_retfound, read_root
+from f2vbench.data.folder_scan import find_root, images_in, split_suffix
+from f2vbench.data.layouts.retfound_folders import (
+    EXPECTED,
+    PatientAndEye,
+    has_split_folders,
+    patient_and_eye,
+    read_split_folders,
+)
+from f2vbench.data.tables import read_csv
 from f2vbench.errors import DataError
 
 
-def read_either(
+def read_owner_or_retfound(
     folder: Path,
     accept: Callable[[Path], bool],
     expected: str,
     read_owner: Callable[[Path], DataFrame],
-    who: Callable[[str], tuple[str, str] | None] = eye_of_name,
+    from_name: PatientAndEye = patient_and_eye,
 ) -> DataFrame:
-    """The raw index of the owner's structure, or of RETFound's folders, whichever is there.
+    """The raw index of the owner's structure or of RETFound's folders, whichever exists.
 
     Args:
-        accept: whether a folder is the root of the owner's structure, searched two levels deep.
-        expected: the owner's structure in words.
-        who: (patient, eye) told by the name of a file in RETFound's folders, or None.
+        folder: The data set, or a folder at most two levels above it.
+        accept: Whether a folder is the root of the owner's structure.
+        expected: The owner's structure, for the error message.
+        read_owner: Reads the owner's structure.
+        from_name: Patient and eye from the name of a file in RETFound's folders.
 
     Raises:
-        DataError: neither is there, or both are.
+        DataError: Neither structure exists, or both do.
     """
-    root = find_root(folder, lambda place: accept(place) or is_retfound(place), f"{expected}, or {EXPECTED}", depth=2)
-    return read_owner(root) if accept(root) else read_root(root, who)
+    root = find_root(
+        folder, lambda place: accept(place) or has_split_folders(place), f"{expected}, or {EXPECTED}", depth=2
+    )
+    return read_owner(root) if accept(root) else read_split_folders(root, from_name)
 
 
 @dataclass(frozen=True)
-class Listed:
+class LabelledImage:
     """One image of a label table.
 
     Attributes:
-        where: table and row, for messages.
-        name: as the table writes it, with or without a folder and a suffix.
-        label: as the table writes it.
+        where: Table and row, for messages.
+        name: Name in the table, with or without folder and suffix.
+        label: Label in the table.
+        patient: Id of the patient, or "" if unknown.
+        eye: "left", "right", or "" if unknown.
     """
 
     where: str
@@ -49,75 +62,88 @@ class Listed:
     label: str
     patient: str = ""
     eye: str = ""
-    split: str = ""
 
 
-def table_rows(table: Path, name: Sequence[str], label: Sequence[str]) -> Iterator[tuple[Listed, dict[str, str]]]:
-    """The images of a label table, each with all of its row.
+@dataclass(frozen=True)
+class MatchedImages:
+    """A label table matched with the files of a folder.
 
-    Args:
-        name: possible headings of the column with image names; the first that is there counts. ``label`` likewise.
-
-    Raises:
-        DataError: a column is missing.
+    Attributes:
+        pairs: Images of the table with their files.
+        missing: One sentence for each image of the table without a file.
+        extra: Paths of files that the table does not list, sorted.
     """
-    frame = read_csv(table, ())
-    columns = []
-    for choices in (name, label):
-        found = next((choice for choice in choices if choice in frame), None)
-        if found is None:
-            raise DataError(f"{table}: no column {' or '.join(choices)}; it has {', '.join(map(str, frame.columns))}")
-        columns.append(found)
-    for position, row in enumerate(frame.to_dict("records")):
-        if row[columns[0]]:
-            yield Listed(f"{table}, row {position + 2}", row[columns[0]], row[columns[1]]), row
+
+    pairs: list[tuple[LabelledImage, Path]]
+    missing: list[str]
+    extra: list[str]
 
 
-def match(
-    listed: Iterable[Listed], images: Mapping[str, Path], place: str
-) -> tuple[list[tuple[Listed, Path]], list[str], list[str]]:
-    """Images of a table with their files; what is listed and not there; what is there and not listed.
-
-    Names are compared without suffix and in any case of letters: some owners' tables say .png of .JPG files.
+def read_label_table(table: Path, name_columns: Sequence[str], label_columns: Sequence[str]) -> list[LabelledImage]:
+    """The images of a label table (CSV); rows without an image name are ignored.
 
     Args:
-        images: files by stem, as `images_in` gives them.
-        place: the folder they were looked for in.
+        table: The file.
+        name_columns: Possible headings of the column with image names; the first that exists is used.
+        label_columns: Possible headings of the column with labels.
 
     Raises:
-        DataError: images that are listed twice, all of them.
+        DataError: A column is missing.
+    """
+    frame = read_csv(table)
+    name, label = (_first_column(frame, columns, table) for columns in (name_columns, label_columns))
+    return [
+        LabelledImage(f"{table}, row {position + 2}", row[name], row[label])
+        for position, row in enumerate(frame.to_dict("records"))
+        if row[name]
+    ]
+
+
+def match_images(labelled: Iterable[LabelledImage], images: Mapping[str, Path], place: str) -> MatchedImages:
+    """Match the images of a table with files, by name without suffix and ignoring case.
+
+    Suffixes are ignored because some tables write .png for .JPG files.
+
+    Args:
+        labelled: Images of the table.
+        images: Files by stem, see `f2vbench.data.folder_scan.images_in`.
+        place: The folder of the files, for messages.
+
+    Raises:
+        DataError: Images are listed twice; all are named.
     """
     files = {stem.lower(): path for stem, path in images.items()}
-    first: dict[str, Listed] = {}
-    pairs: list[tuple[Listed, Path]] = []
+    first: dict[str, LabelledImage] = {}
+    pairs: list[tuple[LabelledImage, Path]] = []
     missing: list[str] = []
     problems: list[str] = []
-    for one in listed:
-        stem = stem_of(one.name)
+    for image in labelled:
+        stem = stem_of(image.name)
         if stem in first:
-            before = first[stem]
-            problems.append(f"{one.where}: image '{one.name}' is listed before, in {before.where}: remove one row")
+            problems.append(
+                f"{image.where}: image '{image.name}' is listed before, in {first[stem].where}: remove one row"
+            )
             continue
-        first[stem] = one
+        first[stem] = image
         if stem in files:
-            pairs.append((one, files[stem]))
+            pairs.append((image, files[stem]))
         else:
-            missing.append(f"{one.where}: there is no image '{one.name}' in {place}")
+            missing.append(f"{image.where}: image '{image.name}' not found in {place}")
     if problems:
         raise DataError(problems)
-    return pairs, missing, sorted(str(path) for stem, path in files.items() if stem not in first)
+    return MatchedImages(pairs, missing, sorted(str(path) for stem, path in files.items() if stem not in first))
 
 
 def stem_of(name: str) -> str:
-    """A table's name of an image, without folder and known suffix, in lower case."""
+    """An image name of a table without folder and image suffix, in lower case."""
     return split_suffix(PurePosixPath(name.replace("\\", "/")).name)[0].lower()
 
 
 def all_images(folders: Iterable[Path | None]) -> dict[str, Path]:
-    """Files by stem of several folders together.
+    """Image files of several folders by stem.
 
     Raises:
-        DataError: one name in two of them.
+        DataError: Two folders contain the same name.
     """
     found: dict[str, Path] = {}
     for folder in folders:
@@ -125,4 +151,14 @@ def all_images(folders: Iterable[Path | None]) -> dict[str, Path]:
             if stem in found:
                 raise DataError(f"{path} and {found[stem]} have the same name: remove one of them")
             found[stem] = path
+    return found
+
+
+def _first_column(frame: DataFrame, columns: Sequence[str], table: Path) -> str:
+    """The first of several possible columns that a table has."""
+    found = next((column for column in columns if column in frame), None)
+    if found is None:
+        raise DataError(
+            f"{table}: column {' or '.join(columns)} not found; columns are {', '.join(map(str, frame.columns))}"
+        )
     return found

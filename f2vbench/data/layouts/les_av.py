@@ -2,7 +2,7 @@
 
     images/111.png  vessel-segmentations/111.png  masks/111_mask.gif
 
-Copies name the folders ``1st_manual`` and ``mask``, and some masks as the photographs; those are read as well.
+Folders ``1st_manual`` and ``mask``, and masks named like their photographs, occur in copies and are read as well.
 """
 
 from __future__ import annotations
@@ -12,31 +12,24 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import (
-    Row,
-    find_root,
-    images_in,
-    index_from_rows,
-    note_unused_labels,
-    read_options,
-    subfolder,
-)
+from f2vbench.data.folder_scan import find_root, images_in, subfolder
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, note_unused_labels
+from f2vbench.data.layouts.options import read_options
 
 _EXPECTED = "images/, vessel-segmentations/ (or 1st_manual/) and masks/ (or mask/)"
 _LABELS = ("vessel-segmentations", "1st_manual")
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of LES-AV below ``folder``; every photograph counts as a patient of its own."""
+    """The raw index of LES-AV; every photograph counts as its own patient."""
     read_options(options, {})
     root = find_root(folder, _is_root, _EXPECTED)
-    labels, views = images_in(subfolder(root, *_LABELS)), images_in(subfolder(root, "masks", "mask"))
+    masks, fov_masks = images_in(subfolder(root, *_LABELS)), images_in(subfolder(root, "masks", "mask"))
     rows = [
-        Row(stem, path, labels.get(stem), views.get(f"{stem}_mask") or views.get(stem), patient=stem)
+        Row(stem, path, masks.get(stem), fov_masks.get(f"{stem}_mask") or fov_masks.get(stem), patient=stem)
         for stem, path in images_in(subfolder(root, "images")).items()
     ]
-    assumed = "the folder has no patient table that is read: every photograph counts as a patient of its own"
-    return index_from_rows(rows, [assumed, *note_unused_labels(labels, rows)])
+    return index_from_rows(rows, [UNKNOWN_PATIENTS, *note_unused_labels(masks, rows)])
 
 
 def _is_root(folder: Path) -> bool:

@@ -4,8 +4,8 @@
     messidor_data.csv    grades, by others: image_id or id_code; adjudicated_dr_grade or diagnosis
     messidor-2.csv       the owner's pairs of one examination: left;right
 
-Two photographs of one examination are one patient; without messidor-2.csv every photograph counts as one of its own.
-Photographs that the graders called ungradable have no grade. RETFound's folders are read as well.
+Two photographs of one examination are one patient; without messidor-2.csv every photograph counts as its own patient.
+Ungradable photographs have no grade. RETFound's folders are read as well.
 """
 
 from __future__ import annotations
@@ -15,20 +15,29 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, index_from_rows, read_csv, read_options, safe_id, subfolder
-from f2vbench.data.layouts.label_tables import all_images, match, read_either, stem_of, table_rows
+from f2vbench.data.folder_scan import find_file, subfolder
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts.label_tables import (
+    all_images,
+    match_images,
+    read_label_table,
+    read_owner_or_retfound,
+    stem_of,
+)
+from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import read_csv
 from f2vbench.errors import DataError
 
 _GRADES = ("messidor_data.csv", "messidor-2-grades.csv")
 _PAIRS = ("messidor-2.csv", "messidor2_pairs.csv")
 _EXPECTED = "messidor_data.csv with the photographs in IMAGES/"
-_UNPAIRED = "messidor-2.csv, which pairs the eyes of a patient, is not here: every photograph counts as a patient"
+_UNPAIRED = "messidor-2.csv, which pairs the eyes of a patient, is missing: every photograph counts as its own patient"
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index; labels are "0" to "4", "" for what could not be graded."""
+    """The raw index; labels are "0" to "4", or "" for ungradable photographs."""
     read_options(options, {})
-    return read_either(folder, _is_root, _EXPECTED, _read_owner)
+    return read_owner_or_retfound(folder, _is_root, _EXPECTED, _read_owner)
 
 
 def _is_root(folder: Path) -> bool:
@@ -38,20 +47,20 @@ def _is_root(folder: Path) -> bool:
 def _read_owner(root: Path) -> DataFrame:
     table = next(file for name in _GRADES if (file := find_file(root, name)) is not None)
     place = subfolder(root, "IMAGES", "images")
-    label = ("adjudicated_dr_grade", "diagnosis")
-    listed = [one for one, _ in table_rows(table, ("image_id", "id_code", "image"), label)]
-    pairs, missing, extra = match(listed, all_images([place or root]), str(place or root))
-    eyes = _eyes(root)
+    labelled = read_label_table(table, ("image_id", "id_code", "image"), ("adjudicated_dr_grade", "diagnosis"))
+    matched = match_images(labelled, all_images([place or root]), str(place or root))
+    pairs_of_eyes = _read_pairs(root)
     rows = []
-    for one, path in pairs:
+    for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
-        patient, eye = eyes.get(stem_of(path.name), (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, label=one.label))
-    return index_from_rows(rows, [] if eyes else [_UNPAIRED], missing=missing, extra=extra)
+        patient, eye = pairs_of_eyes.get(stem_of(path.name), (image, ""))
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+    notes = [] if pairs_of_eyes else [_UNPAIRED]
+    return index_from_rows(rows, notes, missing=matched.missing, extra=matched.extra)
 
 
-def _eyes(root: Path) -> dict[str, tuple[str, str]]:
-    """(patient, eye) by stem; a patient is called by the name of the left photograph."""
+def _read_pairs(root: Path) -> dict[str, tuple[str, str]]:
+    """Patient and eye by file stem; the id of a patient is the name of the left photograph."""
     table = next((file for name in _PAIRS if (file := find_file(root, name)) is not None), None)
     if table is None:
         return {}

@@ -1,9 +1,9 @@
-"""Photographs with outcomes of the body, told by a table.
+"""Photographs with systemic outcomes in a table.
 
-    systemic.csv: columns image (path below the table's folder), patient, one column of 0 and 1 for each outcome,
-    and, if they are known, eye (left or right) and split (train, val or test)
+    systemic.csv: columns image (path below the table's folder), patient, one column of 0 and 1 for each outcome and,
+    if known, eye (left or right) and split (train, val or test)
 
-Rows whose outcome is empty have no label.
+Images with an empty outcome have no label.
 """
 
 from __future__ import annotations
@@ -13,25 +13,22 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import (
-    Row,
-    find_listed_image,
-    find_root,
-    index_from_rows,
-    read_csv,
-    read_options,
-    safe_id,
-)
+from f2vbench.data.folder_scan import find_root
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import find_listed_image, read_csv
 from f2vbench.errors import DataError
 
 _SPLITS = ("", "train", "val", "test")
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of the table below ``folder``; labels are "0" and "1".
+    """The raw index; labels are "0" and "1".
 
     Args:
-        options: ``table``: its file name (systemic.csv); ``outcome``: the column that is the label (stroke).
+        folder: The folder of the table, or a folder around it.
+        options: ``table``: file name of the table (default systemic.csv); ``outcome``: the column with the label
+            (default stroke).
     """
     chosen = read_options(options, {"table": ("systemic.csv", str), "outcome": ("stroke", str)})
     name, outcome = chosen["table"], chosen["outcome"].lower()
@@ -43,7 +40,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         where = f"{table_file}, row {position + 2}"
         path = find_listed_image(table_file, position, row["image"], problems)
         if row[outcome] not in ("0", "1", ""):
-            problems.append(f"{where}: {outcome} is '{row[outcome]}': write 0, 1 or nothing")
+            problems.append(f"{where}: {outcome} '{row[outcome]}' must be 0, 1 or empty")
         if not row["patient"]:
             problems.append(f"{where}: image '{row['image']}' has no patient")
         if row.get("split", "") not in _SPLITS:

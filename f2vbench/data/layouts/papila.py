@@ -3,22 +3,24 @@
     FundusImages/RET002OD.jpg  FundusImages/RET002OS.jpg …
     ClinicalData/patient_data_od.xlsx  ClinicalData/patient_data_os.xlsx   (or .csv, saved from these)
 
-The tables have three heading rows (the second splits some columns, the third holds "ID" alone), patients are written
-"#002". OD is the right eye, OS the left. RETFound's folders are read as well, with patient and eye from the names.
+The tables have three rows of headings (the second divides some columns, the third contains "ID" only); patients are
+written "#002". OD is the right eye, OS the left. RETFound's folders are read as well; their file names contain patient
+and eye.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_file, images_in, index_from_rows, read_options, safe_id, subfolder
-from f2vbench.data.layouts.label_tables import Listed, match, read_either
-from f2vbench.data.xlsx import read_sheet
+from f2vbench.data.folder_scan import find_file, images_in, subfolder
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts.label_tables import LabelledImage, match_images, read_owner_or_retfound
+from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import read_cells
 from f2vbench.errors import DataError
 
 _EXPECTED = "FundusImages/ and ClinicalData/ with patient_data_od.xlsx and patient_data_os.xlsx"
@@ -29,56 +31,53 @@ _HEADING_ROWS = 4
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index; labels are "0", "1" and "2", in RETFound's folders the folders' names."""
+    """The raw index; labels are "0", "1" and "2", or the folder names in RETFound's structure."""
     read_options(options, {})
-    return read_either(folder, _is_root, _EXPECTED, _read_owner, _who)
+    return read_owner_or_retfound(folder, _is_root, _EXPECTED, _read_owner, _patient_and_eye)
 
 
 def _is_root(folder: Path) -> bool:
     return subfolder(folder, "FundusImages") is not None and subfolder(folder, "ClinicalData") is not None
 
 
-def _who(stem: str) -> tuple[str, str] | None:
-    found = _NAME.fullmatch(stem)
-    return (found[1].upper(), _EYES[found[2].lower()]) if found else None
+def _patient_and_eye(stem: str) -> tuple[str, str] | None:
+    match = _NAME.fullmatch(stem)
+    return (match[1].upper(), _EYES[match[2].lower()]) if match else None
 
 
 def _read_owner(root: Path) -> DataFrame:
     tables, place = subfolder(root, "ClinicalData"), subfolder(root, "FundusImages")
-    listed: list[Listed] = []
-    for short in _EYES:
-        file = _table(tables, short) if tables is not None else None
+    labelled: list[LabelledImage] = []
+    for side in _EYES:
+        file = _table(tables, side) if tables is not None else None
         if file is None:
-            raise DataError(f"{root}: there is no ClinicalData/patient_data_{short}.xlsx: download PAPILA again")
-        listed += _listed(file, short)
-    pairs, missing, extra = match(listed, images_in(place), str(place))
-    rows = [Row(safe_id(path.stem), path, patient=one.patient, eye=one.eye, label=one.label) for one, path in pairs]
-    return index_from_rows(rows, missing=missing, extra=extra)
+            raise DataError(f"{root}: ClinicalData/patient_data_{side}.xlsx not found: download PAPILA again")
+        labelled += _labelled_eyes(file, side)
+    matched = match_images(labelled, images_in(place), str(place))
+    rows = [
+        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
+    ]
+    return index_from_rows(rows, missing=matched.missing, extra=matched.extra)
 
 
-def _table(folder: Path, short: str) -> Path | None:
-    names = (f"patient_data_{short}.xlsx", f"patient_data_{short}.csv")
+def _table(folder: Path, side: str) -> Path | None:
+    names = (f"patient_data_{side}.xlsx", f"patient_data_{side}.csv")
     return next((file for name in names if (file := find_file(folder, name)) is not None), None)
 
 
-def _listed(file: Path, short: str) -> list[Listed]:
-    """The eyes of a table; the column Diagnosis is looked for in the heading rows, patients are in the first column."""
-    rows = read_sheet(file) if file.suffix.lower() == ".xlsx" else _read_csv(file)
-    head = [[cell.lower() for cell in row] for row in rows[:_HEADING_ROWS]]
-    column = next((row.index("diagnosis") for row in head if "diagnosis" in row), None)
+def _labelled_eyes(file: Path, side: str) -> list[LabelledImage]:
+    """The eyes of a table; the heading Diagnosis is in one of the first rows, patients are in the first column."""
+    cells = read_cells(file)
+    headings = [[cell.lower() for cell in row] for row in cells.rows[:_HEADING_ROWS]]
+    column = next((row.index("diagnosis") for row in headings if "diagnosis" in row), None)
     if column is None:
-        raise DataError(f"{file}: no column Diagnosis in its first rows; download PAPILA again")
+        raise DataError(f"{cells.source}: no column Diagnosis in the first rows: download PAPILA again")
     found = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(cells.rows, start=1):
         patient = _PATIENT.fullmatch(row[0])
         if patient:
-            name = f"RET{int(patient[1]):03}{short.upper()}"
-            found.append(Listed(f"{file}, patient {row[0]}", name, row[column], name[:-2], _EYES[short]))
-        elif number > _HEADING_ROWS and any(row):
-            raise DataError(f"{file}, row {number}: '{row[0]}' is no patient (they are written #002)")
+            name = f"RET{int(patient[1]):03}{side.upper()}"
+            found.append(LabelledImage(f"{file}, patient {row[0]}", name, row[column], name[:-2], _EYES[side]))
+        elif number > _HEADING_ROWS:
+            raise DataError(f"{cells.source}, row {number}: '{row[0]}' is not a patient (expected #002)")
     return found
-
-
-def _read_csv(file: Path) -> list[list[str]]:
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        return [[cell.strip() for cell in row] for row in csv.reader(lines) if row]

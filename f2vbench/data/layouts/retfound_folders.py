@@ -1,9 +1,9 @@
-"""RETFound's folders: photographs by part and class, as its authors release data sets and read them.
+"""RETFound's folders: photographs by split and class, as its authors publish and read data sets.
 
     train/anodr/a.png  train/bmilddr/b.png  …  val/anodr/…  test/anodr/…
 
-Classes are the folders' names; their alphabetical order is the classes' order. A file named ``<patient>_right`` or
-``<patient>_left`` tells its patient and eye; any other counts as a patient of its own.
+Classes are the folder names, in alphabetical order. The name ``<patient>_right`` or ``<patient>_left`` contains patient
+and eye; a file with any other name counts as its own patient.
 """
 
 from __future__ import annotations
@@ -15,62 +15,64 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import (
-    Row,
-    find_root,
-    folders_in,
-    images_in,
-    index_from_rows,
-    read_options,
-    safe_id,
-    subfolder,
-)
+from f2vbench.data.folder_scan import find_root, folders_in, images_in, subfolder
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
+from f2vbench.data.layouts.options import read_options
+
+PatientAndEye = Callable[[str], "tuple[str, str] | None"]
+"""Patient and eye from a file name without suffix; None if the name does not contain them."""
 
 EXPECTED = "train/, val/ and test/, each with a folder of photographs for every class"
-# The first name is RETFound's; the others are seen in copies and in owners' archives.
+
+# RETFound's name first; the others occur in copies and in owners' archives.
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _EYE = re.compile(r"(.+)_(right|left)")
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of such folders below ``folder``.
+    """The raw index; labels are the folder names.
 
     Args:
-        options: ``folder``: name of the folder inside ``folder`` to read, where there are several.
+        folder: The data set, or a folder around it.
+        options: ``folder``: name of the folder inside ``folder`` to read, if there are several.
     """
     name = read_options(options, {"folder": ("", str)})["folder"]
-    return read_root(find_root(subfolder(folder, name) or folder, is_retfound, EXPECTED))
+    return read_split_folders(find_root(subfolder(folder, name) or folder, has_split_folders, EXPECTED))
 
 
-def is_retfound(folder: Path) -> bool:
-    """Whether the folder holds parts with a folder of images for each class."""
-    parts = (subfolder(folder, *names) for names in _SPLITS.values())
-    return any(images_in(place) for part in parts if part is not None for place in folders_in(part))
+def has_split_folders(folder: Path) -> bool:
+    """Whether the folder contains a split with a folder of images for each class."""
+    splits = (subfolder(folder, *names) for names in _SPLITS.values())
+    return any(images_in(place) for split in splits if split is not None for place in folders_in(split))
 
 
-def eye_of_name(stem: str) -> tuple[str, str] | None:
-    """(patient, eye) of a file named ``<patient>_right`` or ``<patient>_left``, else None."""
-    found = _EYE.fullmatch(stem)
-    return (found[1], found[2]) if found else None
+def patient_and_eye(stem: str) -> tuple[str, str] | None:
+    """Patient and eye of a file named ``<patient>_right`` or ``<patient>_left``, else None."""
+    match = _EYE.fullmatch(stem)
+    return (match[1], match[2]) if match else None
 
 
-def read_root(root: Path, who: Callable[[str], tuple[str, str] | None] = eye_of_name) -> DataFrame:
-    """The raw index of the folder that holds the parts.
+def read_split_folders(root: Path, from_name: PatientAndEye = patient_and_eye) -> DataFrame:
+    """The raw index of the folder that contains the splits.
 
     Args:
-        who: (patient, eye) told by a file's name without suffix, or None where it tells nothing.
+        root: The folder with train/, val/ and test/.
+        from_name: Patient and eye from a file name.
     """
     rows: list[Row] = []
     notes: list[str] = []
     for split, names in _SPLITS.items():
-        part = subfolder(root, *names)
-        if part is None:
+        place = subfolder(root, *names)
+        if place is None:
             notes.append(f"{root} has no {split}/")
             continue
-        for place in folders_in(part):
-            rows += [_row(stem, path, split, place.name, who(stem)) for stem, path in images_in(place).items()]
+        for class_folder in folders_in(place):
+            rows += [
+                _row(stem, path, split, class_folder.name, from_name(stem))
+                for stem, path in images_in(class_folder).items()
+            ]
     if any(not row.eye for row in rows):
-        notes.append("file names tell no patients: every photograph counts as a patient of its own")
+        notes.append(UNKNOWN_PATIENTS)
     return index_from_rows(rows, notes, variant="retfound")
 
 

@@ -1,7 +1,7 @@
-"""Images of several modalities and views, told by a table.
+"""Images of several modalities and views in a table.
 
-retrieval.csv: columns image (path below the table's folder), patient, modality (CF, FFA, ICG, RF, AF), and, if
-they are known, eye (left or right) and view (macula or disc)
+retrieval.csv: columns image (path below the table's folder), patient, modality (CF, FFA, ICG, RF, AF) and, if known,
+eye (left or right) and view (macula or disc)
 """
 
 from __future__ import annotations
@@ -11,23 +11,19 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import (
-    Row,
-    find_listed_image,
-    find_root,
-    index_from_rows,
-    read_csv,
-    read_options,
-    safe_id,
-)
+from f2vbench.data.folder_scan import find_root
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import find_listed_image, read_csv
 from f2vbench.errors import DataError
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of the table below ``folder``.
+    """The raw index of the images in the table.
 
     Args:
-        options: ``table``: its file name (retrieval.csv).
+        folder: The folder of the table, or a folder around it.
+        options: ``table``: file name of the table (default retrieval.csv).
     """
     name = read_options(options, {"table": ("retrieval.csv", str)})["table"]
     table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
@@ -40,8 +36,8 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
                 problems.append(f"{table_file}, row {position + 2}: image '{row['image']}' has no {column}")
         if path is not None:
             image = safe_id(Path(row["image"]).with_suffix("").as_posix())
-            who = {"patient": row["patient"], "eye": row.get("eye", "")}
-            rows.append(Row(image, path, **who, modality=row["modality"], view=row.get("view", "")))
+            eye, view = row.get("eye", ""), row.get("view", "")
+            rows.append(Row(image, path, patient=row["patient"], eye=eye, modality=row["modality"], view=view))
     if problems:
         raise DataError(problems)
     return index_from_rows(rows)

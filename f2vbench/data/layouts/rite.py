@@ -1,12 +1,12 @@
 """RITE: DRIVE's 40 photographs with artery/vein labels.
 
     AV_groundTruth/{training,test}/images/21_training.tif
-                                   vessel/21_training.png   the label
+                                   vessel/21_training.png   the vessel mask
                                    av/21_training.png       red artery, blue vein, green both, white uncertain
 
-Where ``vessel`` is absent the ``av`` file is the label: each of its colours, white included, is vessel, which
-gives the same mask. The field-of-view masks are DRIVE's and no part of RITE's download; they are used where they
-lie in ``drive_fov/{training,test}`` or, as in DRIVE itself, in ``{training,test}/mask`` beside the above.
+Without ``vessel``, the ``av`` file is the label: each of its colours, white included, is vessel, which gives the same
+mask. The masks of the field of view are DRIVE's and not part of RITE's download; they are read from
+``drive_fov/{training,test}`` or, as in DRIVE itself, from ``{training,test}/mask`` beside the above.
 """
 
 from __future__ import annotations
@@ -16,58 +16,61 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import Row, find_root, images_in, index_from_rows, read_options, subfolder
+from f2vbench.data.folder_scan import find_root, images_in, subfolder
+from f2vbench.data.index_rows import Row, index_from_rows
+from f2vbench.data.layouts.options import read_options
+from f2vbench.utils.text import shortened
 
 _EXPECTED = "AV_groundTruth/training and/or AV_groundTruth/test, each with images/ and vessel/ (or av/)"
-_HALVES = {"training": "train", "test": "test"}
+_SPLITS = {"training": "train", "test": "test"}
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of RITE below ``folder``; patients are the photographs' numbers in DRIVE."""
+    """The raw index of RITE; patients are the photographs' numbers in DRIVE."""
     read_options(options, {})
     root = find_root(folder, _is_root, _EXPECTED, depth=2)
     rows: list[Row] = []
     notes: list[str] = []
-    for half, split in _HALVES.items():
-        half_folder = subfolder(root, half)
-        if half_folder is None or not _is_half(half_folder):
-            notes.append(f"RITE's {half} half is not in {root}")
+    for name, split in _SPLITS.items():
+        place = subfolder(root, name)
+        if place is None or not _has_labels(place):
+            notes.append(f"RITE's {name} images are not in {root}")
             continue
-        rows += _half_rows(root, half_folder, split)
+        rows += _read_split(root, place, split)
     from_colours = [row.image for row in rows if row.mask_path and row.mask_path.parent.name.lower() == "av"]
     if from_colours:
-        notes.append(f"labels from the artery/vein colours (no vessel file): {', '.join(from_colours)}")
+        notes.append(f"vessel masks read from artery/vein colours (no vessel file): {shortened(from_colours)}")
     return index_from_rows(rows, notes)
 
 
 def _is_root(folder: Path) -> bool:
-    return any(_is_half(half) for half in (subfolder(folder, name) for name in _HALVES) if half is not None)
+    return any(_has_labels(place) for place in (subfolder(folder, name) for name in _SPLITS) if place is not None)
 
 
-def _is_half(folder: Path) -> bool:
+def _has_labels(folder: Path) -> bool:
     return subfolder(folder, "images") is not None and subfolder(folder, "vessel", "av") is not None
 
 
-def _half_rows(root: Path, half: Path, split: str) -> list[Row]:
-    vessels, colours = images_in(subfolder(half, "vessel")), images_in(subfolder(half, "av"))
-    views = _fov_files(root, half.name)
+def _read_split(root: Path, folder: Path, split: str) -> list[Row]:
+    vessels, colours = images_in(subfolder(folder, "vessel")), images_in(subfolder(folder, "av"))
+    fov_masks = _fov_files(root, folder.name)
     return [
         Row(
             image=stem,
             path=path,
             mask_path=vessels.get(stem) or colours.get(stem),
-            fov_path=views.get(f"{stem}_mask"),
+            fov_path=fov_masks.get(f"{stem}_mask"),
             patient=stem.split("_")[0],
             split=split,
         )
-        for stem, path in images_in(subfolder(half, "images")).items()
+        for stem, path in images_in(subfolder(folder, "images")).items()
     ]
 
 
-def _fov_files(root: Path, half: str) -> dict[str, Path]:
-    """DRIVE's masks of one half, by stem; what lies nearer to the labels goes first."""
+def _fov_files(root: Path, name: str) -> dict[str, Path]:
+    """DRIVE's masks for the images in folder ``name``, by stem; masks nearer to the labels take precedence."""
     found: dict[str, Path] = {}
     for base in (root.parent, root):
-        for place in (subfolder(subfolder(base, "drive_fov"), half), subfolder(subfolder(base, half), "mask")):
+        for place in (subfolder(subfolder(base, "drive_fov"), name), subfolder(subfolder(base, name), "mask")):
             found |= images_in(place)
     return found

@@ -1,4 +1,4 @@
-"""The published structures of classification data sets give the labels, patients and parts that they should."""
+"""Published structures of classification data sets give the expected labels, patients and splits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pytest
 from f2vbench.data.index import build_index, survey_index
 from f2vbench.data.layouts.odir import findings
 from f2vbench.data.task_cards import TaskCard, all_cards, load_card
-from f2vbench.data.xlsx import read_sheet
 from f2vbench.errors import DataError, SettingsError
-from tests.helpers.small_sets import touch, write_parts, write_sheet, write_table
+from tests.helpers.small_sets import touch, write_sheet, write_split_folders, write_table
 
 DR = ["no_dr", "mild", "moderate", "severe", "proliferative"]
 RETFOUND_FOLDERS = {
@@ -46,12 +45,10 @@ def refusal(task: TaskCard, folder: Path) -> str:
 )
 def test_retfound_folders_are_recognised_and_their_classes_named(tmp_path, name, below):
     folders = RETFOUND_FOLDERS[name]
-    write_parts(tmp_path / below, {part: dict.fromkeys(folders, 2) for part in ("train", "val", "test")})
+    write_split_folders(tmp_path / below, {split: dict.fromkeys(folders, 2) for split in ("train", "val", "test")})
     index = build_index(card(name), tmp_path)
-    assert labels(index) == dict.fromkeys([one.name for one in load_card(name).classes], 6)
-    assert (
-        index["split"].value_counts().to_dict() == {"train": 10, "val": 10, "test": 10} if len(folders) == 5 else True
-    )
+    assert labels(index) == dict.fromkeys([entry.name for entry in load_card(name).classes], 6)
+    assert index["split"].value_counts().to_dict() == dict.fromkeys(("train", "val", "test"), 2 * len(folders))
     for row in index.itertuples():
         folder = Path(row.path).parent
         assert row.label == load_card(name).classes[folders.index(folder.name)].name
@@ -87,7 +84,7 @@ def test_the_real_lists_of_aptos(photographs, tmp_path):
             expected[DR[int(grade)]] += 1
     index = build_index(card("aptos2019"), tmp_path)
     assert labels(index) == dict(expected)
-    assert {one.name: one.images for one in load_card("aptos2019").classes} == dict(expected)
+    assert {entry.name: entry.images for entry in load_card("aptos2019").classes} == dict(expected)
     assert len(index) == load_card("aptos2019").images == sum(expected.values())
 
 
@@ -103,16 +100,16 @@ def write_idrid(root: Path, photographs: Path) -> None:
 def test_the_real_tables_of_idrid(photographs, tmp_path):
     write_idrid(tmp_path, photographs)
     index = build_index(card("idrid"), tmp_path)
-    assert index.attrs["notes"] == ["the owners tell no patients: every photograph counts as a patient of its own"]
+    assert index.attrs["notes"] == ["patients are unknown: every photograph counts as its own patient"]
     assert index["split"].value_counts().to_dict() == {"train": 413, "test": 103} == load_card("idrid").parts["owner"]
-    for part, letter, kind in (("train", "a", "Training"), ("test", "b", "Testing")):
+    for split, letter, kind in (("train", "a", "Training"), ("test", "b", "Testing")):
         file = photographs / "label_files" / "idrid" / f"{letter}. IDRiD_Disease Grading_{kind} Labels.csv"
         with file.open(newline="") as lines:
             grades = {row[0]: DR[int(row[1])] for row in list(csv.reader(lines))[1:]}
-        here = index[index["split"] == part]
-        assert dict(zip(here["image"].str.removeprefix(f"{part}_"), here["label"], strict=True)) == grades
-        for one in load_card("idrid").classes:
-            assert one.expected(part) == list(grades.values()).count(one.name)
+        rows = index[index["split"] == split]
+        assert dict(zip(rows["image"].str.removeprefix(f"{split}_"), rows["label"], strict=True)) == grades
+        for entry in load_card("idrid").classes:
+            assert entry.expected(split) == list(grades.values()).count(entry.name)
     edema = build_index(card("idrid", options={"label": "macular-edema"}, classes=[], label_kind=None), tmp_path)
     assert set(edema["label"]) == {"0", "1", "2"}
 
@@ -122,11 +119,11 @@ def test_the_real_table_of_messidor2(photographs, tmp_path):
     shutil.copy(table, tmp_path)
     with table.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    for row in rows:  # the owner's files say .JPG in part, in part another format than the table
+    for row in rows:  # some of the owner's files have another suffix than in the table
         touch(tmp_path / "IMAGES" / row["id_code"].replace(".png", ".tif"))
     index = build_index(card("messidor2"), tmp_path)
     assert labels(index) == dict(Counter(DR[int(row["diagnosis"])] for row in rows))
-    assert {one.name: one.images for one in load_card("messidor2").classes} == labels(index)
+    assert {entry.name: entry.images for entry in load_card("messidor2").classes} == labels(index)
     assert index["patient"].nunique() == len(rows)
     names = [row["id_code"] for row in rows]
     pairs = [["left", "right"], *([names[place], names[place + 1]] for place in range(0, len(names), 2))]
@@ -137,7 +134,7 @@ def test_the_real_table_of_messidor2(photographs, tmp_path):
     assert not any("messidor-2.csv" in note for note in paired.attrs["notes"])
 
 
-def test_messidor2_with_the_graders_own_headings_leaves_the_ungradable_out(tmp_path):
+def test_messidor2_with_the_graders_headings_leaves_ungradable_images_out(tmp_path):
     rows = [
         ["image_id", "adjudicated_dr_grade", "adjudicated_dme", "adjudicated_gradable"],
         ["20051020_43808_0100_PP.png", "0", "0", "1"],
@@ -183,32 +180,33 @@ def test_papila(tmp_path, kind):
 
 
 def test_papila_in_retfound_folders_keeps_its_patients(tmp_path):
-    for part, folder, name in (
+    for split, folder, name in (
         ("train", "anormal", "RET002OD"),
         ("train", "cglaucoma", "RET002OS"),
         ("test", "anormal", "other"),
     ):
-        touch(tmp_path / part / folder / f"{name}.jpg")
+        touch(tmp_path / split / folder / f"{name}.jpg")
     index = build_index(card("papila"), tmp_path)
-    who = index.set_index(index["path"].map(lambda path: Path(path).stem))[["patient", "eye"]]
-    assert who.loc["RET002OD"].tolist() == ["RET002", "right"]
-    assert who.loc["RET002OS"].tolist() == ["RET002", "left"]
-    assert who.loc["other", "eye"] == ""
+    known = index.set_index(index["path"].map(lambda path: Path(path).stem))[["patient", "eye"]]
+    assert known.loc["RET002OD"].tolist() == ["RET002", "right"]
+    assert known.loc["RET002OS"].tolist() == ["RET002", "left"]
+    assert known.loc["other", "eye"] == ""
 
 
-def test_spreadsheets_with_rich_text_inline_text_and_gaps(tmp_path):
-    path = write_sheet(tmp_path / "a.xlsx", [["x ", None, 3], [None, 0.25, "a & b"], [], *([[None] * 27 + ["far"]])])
-    assert read_sheet(path)[:2] == [["x", "", "3"] + [""] * 25, ["", "0.25", "a & b"] + [""] * 25]
-    assert read_sheet(path)[2][27] == "far"
-    (tmp_path / "b.xlsx").write_text("no archive")
-    with pytest.raises(DataError, match=r"b\.xlsx: can't be read as \.xlsx"):
-        read_sheet(tmp_path / "b.xlsx")
+def test_papila_tables_with_mistakes_are_refused_with_file_and_sheet(tmp_path):
+    write_papila(tmp_path, {2: (1, 2)})
+    table = tmp_path / "ClinicalData" / "patient_data_os.xlsx"
+    heading = [None, "Age", "Gender", "Diagnosis"]
+    write_sheet(table, [heading, [None, "x"], ["ID"], ["#002", 62, 0, 2], ["total", 1]], title="OS")
+    assert "patient_data_os.xlsx, sheet 'OS', row 5: 'total' is not a patient" in refusal(card("papila"), tmp_path)
+    write_sheet(table, [["ID", "Age"], ["#002", 62]], title="OS")
+    assert "patient_data_os.xlsx, sheet 'OS': no column Diagnosis" in refusal(card("papila"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["jsiec", "retina", "glaucoma_fundus"])
 def test_class_folders_as_owners_name_them(tmp_path, name):
     task = load_card(name)
-    folders = {one.name: one.read[0] for one in task.classes}
+    folders = {entry.name: entry.read[0] for entry in task.classes}
     for place, folder in enumerate(folders.values()):
         touch(tmp_path / "archive" / "set" / folder / f"{place}..JPG")  # JSIEC's names have two dots
         touch(tmp_path / "archive" / "set" / folder / f"x{place}.png")
@@ -219,21 +217,21 @@ def test_class_folders_as_owners_name_them(tmp_path, name):
     assert set(index["split"]) == {""}
 
 
-def test_hrf_names_tell_the_disease(photographs):
+def test_hrf_labels_are_in_the_file_names(photographs):
     index = build_index(card("hrf-disease"), photographs / "hrf")
     assert labels(index) == {"healthy": 15, "diabetic_retinopathy": 15, "glaucoma": 15}
     assert set(index["mask_path"]) == {""}
 
 
-def test_odir_labels_of_an_eye_agree_with_those_told_by_another_hand(photographs):
+def test_odir_labels_of_an_eye_agree_with_an_independent_derivation(photographs):
     """`per_eye_labels.csv` was derived from the same keywords by others."""
     with (photographs / "odir" / "per_eye_labels.csv").open(newline="") as lines:
         rows = {row["image"].removesuffix(".jpg"): row for row in csv.DictReader(lines)}
-    names = dict(zip("NDGCAHMO", [one.name for one in load_card("odir").classes], strict=True))
+    names = dict(zip("NDGCAHMO", [entry.name for entry in load_card("odir").classes], strict=True))
     index = build_index(card("odir"), photographs / "odir").set_index("image")
     assert sorted(index.index) == sorted(rows)
     for image, row in rows.items():
-        if image != "1250_right":  # "myopic maculopathy", other for them, myopia in the published labels
+        if image != "1250_right":  # "myopic maculopathy": other in that file, myopia in the published labels
             assert set(index.loc[image, "label"].split(";")) == {names[letter] for letter in row["labels8"].split(";")}
         assert index.loc[image, "patient"] == row["patient_id"]
         assert index.loc[image, "eye"] == row["eye"].lower()
@@ -245,7 +243,7 @@ def test_odir_labels_of_an_eye_agree_with_those_told_by_another_hand(photographs
     assert binary == {image: two[grade] for image, grade in graded.items() if grade != "mild"}
 
 
-def test_odir_labels_of_the_eyes_make_the_published_labels_of_patients(photographs):
+def test_odir_labels_of_both_eyes_combine_to_the_published_labels_of_patients(photographs):
     with (photographs / "odir" / "full_df.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     for row in rows:
@@ -254,7 +252,7 @@ def test_odir_labels_of_the_eyes_make_the_published_labels_of_patients(photograp
         assert (set(both) - {"N"} or set(both)) == published, row["ID"]
 
 
-def test_odir_as_the_challenge_has_it(tmp_path):
+def test_odir_in_the_structure_of_the_challenge(tmp_path):
     head = ["ID", "Patient Age", "Patient Sex", "Left-Fundus", "Right-Fundus", "Left-Diagnostic Keywords "]
     head += ["Right-Diagnostic Keywords", *"NDGCAHMO"]
     rows = [
@@ -286,7 +284,7 @@ def write_biobank(root: Path, people: list[tuple[str, float, str]], visits: dict
             touch(root / "21016" / eid[:2] / f"{eid}_{name}.png")
 
 
-def test_uk_biobank_takes_one_photograph_a_person_balanced_by_age(tmp_path):
+def test_uk_biobank_uses_one_photograph_per_participant_balanced_by_age(tmp_path):
     people = [(f"1000{n:03}", 50 + n % 10, "1" if n % 5 == 0 else "0") for n in range(100)]
     people += [("2000001", 52, ""), ("2000002", 52, "1")]
     visits = {eid: ["21016_0_0", "21016_0_1", "21015_0_0"] for eid, _, _ in people[:-1]}
@@ -309,11 +307,11 @@ def test_uk_biobank_takes_one_photograph_a_person_balanced_by_age(tmp_path):
 def test_uk_biobank_tables_with_mistakes(tmp_path):
     people = [("1", 50, "0"), ("1", 51, "1"), ("2", 52, "yes"), ("3", 0, "1")]
     write_biobank(tmp_path, people, {"1": ["21016_0_0"]})
-    told = refusal(card("ukb-stroke"), tmp_path)
-    for part in ("row 3: participant 1 is listed twice", "row 4: stroke is 'yes'", "row 5: age is '0'"):
-        assert part in told
+    message = refusal(card("ukb-stroke"), tmp_path)
+    for problem in ("row 3: participant 1 is listed twice", "row 4: stroke 'yes' must be 0, 1", "row 5: age '0' must"):
+        assert problem in message
     write_table(tmp_path / "outcomes.csv", [["eid", "age"], ["1", "50"]])
-    assert "no column stroke" in refusal(card("ukb-stroke"), tmp_path)
+    assert "column stroke not found" in refusal(card("ukb-stroke"), tmp_path)
 
 
 def test_label_files_with_mistakes_are_refused_by_row(tmp_path):
@@ -323,31 +321,31 @@ def test_label_files_with_mistakes_are_refused_by_row(tmp_path):
         touch(tmp_path / "train_images" / f"{name}.png")
     assert "row 4: image 'a' is listed before, in" in refusal(card("aptos2019"), tmp_path)
     write_table(table, [*rows[:3], rows[4]])
-    told = refusal(card("aptos2019"), tmp_path)
-    assert "1 listed images are not there" in told
-    assert "row 4: there is no image 'gone'" in told
-    assert "label '7' of 1 images" in told
-    assert "no_dr (0, anodr, nodr, none)" in told
-    left = card("aptos2019", absent="leave-out")
-    assert "gone" not in refusal(left, tmp_path)
-    index, problems = survey_index(left, tmp_path)
+    message = refusal(card("aptos2019"), tmp_path)
+    assert "1 listed image missing" in message
+    assert "row 4: image 'gone' not found in" in message
+    assert "label '7' of 1 image (" in message
+    assert "no_dr (0, anodr, nodr, none)" in message
+    lenient = card("aptos2019", absent="leave-out")
+    assert "gone" not in refusal(lenient, tmp_path)
+    index, problems = survey_index(lenient, tmp_path)
     assert (len(index), len(problems)) == (2, 1)
     write_table(table, [["id", "grade"], ["a", "2"]])
-    assert "no column id_code; it has id, grade" in refusal(card("aptos2019"), tmp_path)
+    assert "column id_code not found; columns are id, grade" in refusal(card("aptos2019"), tmp_path)
 
 
 def test_unknown_class_folders_are_refused_with_a_suggestion(tmp_path):
-    write_parts(tmp_path, {"train": {"anormal": 1, "bcatarract": 2}, "test": {"anormal": 1}})
-    told = refusal(card("retina"), tmp_path)
-    assert "label 'bcatarract' of 2 images" in told
-    assert "did you mean 'bcataract'" in told
+    write_split_folders(tmp_path, {"train": {"anormal": 1, "bcatarract": 2}, "test": {"anormal": 1}})
+    message = refusal(card("retina"), tmp_path)
+    assert "label 'bcatarract' of 2 images" in message
+    assert "did you mean 'bcataract'" in message
 
 
 def test_both_structures_in_one_folder_are_refused(tmp_path):
-    write_parts(tmp_path / "retfound", {"train": {"anormal": 1}, "test": {"anormal": 1}})
+    write_split_folders(tmp_path / "retfound", {"train": {"anormal": 1}, "test": {"anormal": 1}})
     for name in ("1_normal", "2_cataract"):
         touch(tmp_path / "dataset" / name / "a.png")
-    assert "holds the data twice" in refusal(card("retina"), tmp_path)
+    assert "contains the data set twice" in refusal(card("retina"), tmp_path)
 
 
 def test_cards_with_contradicting_classes_are_refused(tmp_path, monkeypatch):
@@ -355,22 +353,22 @@ def test_cards_with_contradicting_classes_are_refused(tmp_path, monkeypatch):
     (tmp_path / "tasks").mkdir()
     text = load_card("phantom-systemic").path.read_text().replace("name: phantom-systemic", "name: mine")
     for change, message in (
-        (('read: ["1"]', 'read: ["0"]'), "'0' is read as without and as with"),
+        (('read: ["1"]', 'read: ["0"]'), "'0' stands for both without and with"),
         (("label_kind: binary\n", ""), "classes and label_kind go together"),
-        (("family: classification", "family: retrieval"), "are for the family classification"),
+        (("family: classification", "family: retrieval"), "are keys of the family classification"),
     ):
         (tmp_path / "tasks" / "mine.yaml").write_text(text.replace(*change))
         with pytest.raises(SettingsError, match=message):
             load_card("mine")
 
 
-def test_every_classification_card_tells_classes_patients_and_their_kind():
+def test_every_classification_card_has_classes_meanings_and_patients():
     for name, task in all_cards().items():
         assert isinstance(task, TaskCard), name
         if task.family == "classification":
             assert len(task.classes) >= 2, name
             assert task.patients, name
-            assert all(one.meaning for one in task.classes)
-    assert [one.name for one in load_card("aptos2019").classes] == DR
-    schemes = {tuple(one.name for one in load_card(name).classes) for name in ("aptos2019", "idrid", "messidor2")}
+            assert all(entry.meaning for entry in task.classes)
+    assert [entry.name for entry in load_card("aptos2019").classes] == DR
+    schemes = {tuple(entry.name for entry in load_card(name).classes) for name in ("aptos2019", "idrid", "messidor2")}
     assert len(schemes) == 1

@@ -1,4 +1,4 @@
-"""Layouts of retrieval data on small made-up folders, and parts of image files."""
+"""Layouts of retrieval data on small generated folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.images import content_hash, read_part
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.layouts.angio_report import draw_patients, patient_and_eye
-from f2vbench.data.layouts.image_bank import is_of, modality
+from f2vbench.data.layouts.image_bank import contains_term, short_modality
 from f2vbench.data.photographs import open_photograph
 from f2vbench.data.task_cards import load_card
 from f2vbench.data.task_data import open_task
@@ -26,20 +26,7 @@ def write(path: Path, height: int, width: int, seed: int = 0) -> np.ndarray:
     return pixels
 
 
-def test_parts_of_a_file(tmp_path):
-    pixels = write(tmp_path / "a.png", 120, 200)
-    np.testing.assert_array_equal(read_part(tmp_path / "a.png", ""), pixels)
-    np.testing.assert_array_equal(read_part(tmp_path / "a.png", "left-50"), pixels[:70, :100])
-    np.testing.assert_array_equal(read_part(tmp_path / "a.png", "right-50"), pixels[:70, 100:])
-    np.testing.assert_array_equal(read_part(tmp_path / "a.png", "right"), pixels[:, 100:])
-    np.testing.assert_array_equal(read_part(tmp_path / "a.png", "mirrored"), pixels[:, ::-1])
-    with pytest.raises(DataError, match="too few"):
-        read_part(tmp_path / "a.png", "left-120")
-    with pytest.raises(ValueError, match="no part"):
-        read_part(tmp_path / "a.png", "top")
-
-
-def test_angioreport_frames_are_split_and_their_text_is_cut_off(tmp_path):
+def test_angioreport_frames_are_split_and_their_text_is_cropped(tmp_path):
     write(tmp_path / "12_R" / "frame 3.png", 150, 200, 1)
     write(tmp_path / "12_L" / "x.png", 150, 300, 2)
     write(tmp_path / "7_OD_01.png", 150, 320, 3)
@@ -48,7 +35,7 @@ def test_angioreport_frames_are_split_and_their_text_is_cut_off(tmp_path):
     assert sorted(zip(index.patient, index.eye, index.modality, strict=True)) == [
         ("12", "left", "FFA"), ("12", "left", "ICG"), ("7", "right", "FFA"), ("7", "right", "ICG"),
     ]  # fmt: skip
-    assert "2 frames of one modality" in index.attrs["notes"][0]  # 150 × 200 shows one
+    assert "2 frames with one modality" in index.attrs["notes"][0]  # 150 × 200 shows one
     (tmp_path / "angioreport.csv").write_text(
         "image,patient,eye,modality\n12_R/frame 3.png,p,right,icg\n7_OD_01.png,q,,\n"
     )
@@ -61,15 +48,15 @@ def test_angioreport_frames_are_split_and_their_text_is_cut_off(tmp_path):
     row = described[described.part == "right-50"].iloc[0]
     assert (row.height, row.width, row.problem) == (100, 160, "")
     assert row.sha256 == content_hash(halves)
-    again = add_file_facts(index)  # remembered facts keep the parts apart
+    again = add_file_facts(index)  # cached facts distinguish the parts
     assert again.sha256.tolist() == described.sha256.tolist()
     assert len(set(again.sha256)) == 3
     np.testing.assert_array_equal(open_photograph(row).rgb, halves)
 
 
-def test_angioreport_names_that_tell_no_patient_are_refused(tmp_path):
+def test_angioreport_names_without_a_patient_are_refused(tmp_path):
     write(tmp_path / "scan.png", 100, 220)
-    with pytest.raises(DataError, match=r"tell no patient.*angioreport.csv"):
+    with pytest.raises(DataError, match=r"no patient in the names of.*angioreport.csv"):
         LAYOUTS["angio_report"](tmp_path, {})
 
 
@@ -80,11 +67,11 @@ def test_angioreport_names_that_tell_no_patient_are_refused(tmp_path):
         ("all/0042L.jpg", ("0042", "left")), ("all/scan.jpg", ("", "")),
     ],
 )  # fmt: skip
-def test_patients_of_angioreport_names(path, expected):
+def test_patient_and_eye_in_angioreport_names(path, expected):
     assert patient_and_eye(Path(path)) == expected
 
 
-def test_the_drawn_subset_is_whole_patients_that_fit_and_follows_names_alone():
+def test_the_drawn_subset_has_whole_patients_and_depends_on_names_only():
     patients = [f"p{n % 60}" for n in range(900)] + ["large"] * 500
     chosen = draw_patients(patients, 387)
     assert sum(patient in chosen for patient in patients) == 375  # 25 patients of 15; a 26th would not fit
@@ -115,24 +102,24 @@ def test_the_image_bank_is_filtered_by_year_and_rare_disease(tmp_path):
     assert sorted(zip(index.image, index.patient, index.modality, strict=True)) == [
         ("0", "1", "CF"), ("1", "1", "FFA"), ("4", "x", "Ultrasound_B-scan"),
     ]  # fmt: skip
-    assert index.attrs["notes"] == ["1 images of other years are left out", "1 images of other diagnoses are left out"]
+    assert index.attrs["notes"] == ["1 image of other years left out", "1 image of other diagnoses left out"]
     assert len(LAYOUTS[card.layout](tmp_path, {})) == 5
     (tmp_path / "export.csv").write_text(
         "image,case,modality,diagnosis,year\n0.png,1,CF,best disease,soon\n9.png,,CF,x,2020\n"
     )
-    with pytest.raises(DataError, match=r"'soon' is no year"):
+    with pytest.raises(DataError, match=r"year 'soon' must have four digits"):
         LAYOUTS[card.layout](tmp_path, card.options)
-    with pytest.raises(DataError, match=r"no case.*\n.*no file '9.png'"):
+    with pytest.raises(DataError, match=r"no case.*\n.*file '9.png' not found"):
         LAYOUTS[card.layout](tmp_path, {})
     with pytest.raises(SettingsError, match=r"options\.years"):
         LAYOUTS[card.layout](tmp_path, {"years": "2019"})
 
 
-def test_words_of_the_dictionary_are_whole_words():
-    assert is_of("Coats Disease, left", ["coats disease"])
-    assert not is_of("Bestrophin", ["best"])
-    assert (modality("Spectral domain OCT"), modality("Indocyanine green")) == ("OCT", "ICG")
-    assert modality("Doctor's sketch") == "Doctor_s_sketch"
+def test_diagnosis_terms_and_modalities_match_whole_words():
+    assert contains_term("Coats Disease, left", ["coats disease"])
+    assert not contains_term("Bestrophin", ["best"])
+    assert (short_modality("Spectral domain OCT"), short_modality("Indocyanine green")) == ("OCT", "ICG")
+    assert short_modality("Doctor's sketch") == "Doctor_s_sketch"
 
 
 def test_pairs_of_eyes_are_read_and_left_eyes_mirrored(tmp_path):
@@ -146,10 +133,10 @@ def test_pairs_of_eyes_are_read_and_left_eyes_mirrored(tmp_path):
         ("1", "left", "mirrored"),
         ("1", "right", ""),
     ]
-    assert index.attrs["notes"] == ["1 people of whom one photograph or none is here are left out"]
+    assert index.attrs["notes"] == ["1 patient without photographs of both eyes left out"]
     assert set(LAYOUTS["odir_eyes"](tmp_path, {}).part) == {""}
     (tmp_path / "full_df.csv").write_text("ID,Left-Fundus\n1,1_left.jpg\n")
-    with pytest.raises(DataError, match="no column right-fundus"):
+    with pytest.raises(DataError, match="column right-fundus not found"):
         LAYOUTS["odir_eyes"](tmp_path, {})
 
 
@@ -162,5 +149,5 @@ def test_the_real_pairs_of_eyes(photographs):
 def test_cards_of_retrieval_can_be_read(tmp_path):
     for name in ("odir-eyes", "angioreport", "image-bank"):
         assert load_card(name).family == "retrieval"
-    with pytest.raises(DataError, match="the data set is not here"):
+    with pytest.raises(DataError, match="data set not found"):
         open_task("angioreport")

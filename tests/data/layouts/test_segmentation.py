@@ -1,4 +1,4 @@
-"""Published folder structures give the index they should, complete or trimmed, and say what is missing."""
+"""Published structures of segmentation data sets give the expected index, and messages name what is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def card(name: str, **changes) -> TaskCard:
     return load_card(name).model_copy(update=changes)
 
 
-# A card of each layout that none is named after.
+# Task cards whose name differs from their layout.
 CARDS = {
     "angio_report": "angioreport",
     "image_bank": "image-bank",
@@ -56,11 +56,11 @@ def test_the_index_has_the_promised_columns(tmp_path):
     assert set(index["modality"]) == {"CF"}
 
 
-@pytest.mark.parametrize("given", [".", "AV_groundTruth", ".."])
-def test_rite_is_found_whole_wherever_one_points(tmp_path, given):
+@pytest.mark.parametrize("start", [".", "AV_groundTruth", ".."])
+def test_rite_is_found_from_folders_above_and_below_its_root(tmp_path, start):
     root = tmp_path / "download" / "RITE"
     write_rite(root)
-    index = build_index(card("rite"), root / given)
+    index = build_index(card("rite"), root / start)
     assert len(index) == 40
     assert list(index["image"])[:2] == ["01_test", "02_test"]
     assert index["split"].value_counts().to_dict() == {"test": 20, "train": 20}
@@ -69,7 +69,7 @@ def test_rite_is_found_whole_wherever_one_points(tmp_path, given):
     assert index.attrs["notes"] == []
 
 
-def test_rite_takes_the_field_of_view_from_drive(tmp_path):
+def test_rite_reads_the_fields_of_view_of_drive(tmp_path):
     write_rite(tmp_path)
     save(tmp_path / "drive_fov" / "training" / "21_training_mask.gif", field_of_view())
     save(tmp_path / "test" / "mask" / "01_test_mask.gif", field_of_view())
@@ -79,14 +79,14 @@ def test_rite_takes_the_field_of_view_from_drive(tmp_path):
     assert (index["fov_path"] == "").sum() == 38
 
 
-def test_rite_reads_one_half_and_the_colours_and_says_so(tmp_path):
-    write_rite(tmp_path, halves=("test",), label_folder="av")
+def test_rite_with_test_images_and_colours_only_has_notes_on_both(tmp_path):
+    write_rite(tmp_path, splits=("test",), label_folder="av")
     index = build_index(card("rite"), tmp_path)
     assert names(index, "mask_path")[0] == "01_test.png"
     notes = " ".join(index.attrs["notes"])
-    assert "training half is not in" in notes
+    assert "training images are not in" in notes
     assert "artery/vein colours" in notes
-    assert "20 images are here, the complete data set has 40" in notes
+    assert "20 images found; the complete data set has 40" in notes
 
 
 def test_the_shared_part_of_rite(photographs):
@@ -110,21 +110,21 @@ def test_drive_whole(tmp_path):
     ]
 
 
-def test_drive_without_test_labels_leaves_that_half_out(tmp_path):
+def test_drive_without_test_labels_leaves_the_test_images_out(tmp_path):
     write_drive(tmp_path, test_labels=False)
     index = build_index(card("drive"), tmp_path)
     assert set(index["split"]) == {"train"}
-    assert any("test half is left out" in note for note in index.attrs["notes"])
+    assert any("test images are left out" in note for note in index.attrs["notes"])
 
 
-def test_drive_by_its_second_observer_is_the_test_half(tmp_path):
+def test_drive_with_the_second_observer_has_test_images_only(tmp_path):
     write_drive(tmp_path)
     index = build_index(card("drive", options={"observer": 2}), tmp_path)
     assert names(index, "mask_path") == [f"{number:02}_manual2.gif" for number in range(1, 21)]
     np.testing.assert_array_equal(read_mask(index["mask_path"][0]), label(2))
 
 
-def test_a_single_missing_label_is_not_passed_over(tmp_path):
+def test_an_image_without_its_mask_stays_in_the_index(tmp_path):
     write_drive(tmp_path)
     (tmp_path / "training" / "1st_manual" / "25_manual1.gif").unlink()
     index = build_index(card("drive"), tmp_path)
@@ -143,7 +143,7 @@ def test_chase_db1(photographs, observer, suffix):
     assert Path(row["fov_path"]).parent.name == "fov"
 
 
-def test_hrf_by_its_official_names(tmp_path):
+def test_hrf_with_its_official_names(tmp_path):
     write_hrf(tmp_path / "all")
     (tmp_path / "__MACOSX" / "images").mkdir(parents=True)
     (tmp_path / "__MACOSX" / "manual1").mkdir()
@@ -158,7 +158,7 @@ def test_hrf_by_its_official_names(tmp_path):
     ]
 
 
-def test_hrf_leaves_photographs_without_label_out_by_name(photographs):
+def test_hrf_names_the_photographs_without_label_that_are_left_out(photographs):
     index = build_index(card("hrf"), photographs / "hrf")
     assert len(index) == 42
     assert "left out, no label: 11_h, 12_h, 13_h" in index.attrs["notes"]
@@ -166,7 +166,7 @@ def test_hrf_leaves_photographs_without_label_out_by_name(photographs):
     assert list(refusing.loc[refusing["mask_path"] == "", "image"]) == ["11_h", "12_h", "13_h"]
 
 
-def test_les_av_by_official_and_shared_names(tmp_path, photographs):
+def test_les_av_with_official_and_other_names(tmp_path, photographs):
     for seed, stem in enumerate(("111", "12")):
         save(tmp_path / "images" / f"{stem}.png", photograph(seed))
         save(tmp_path / "vessel-segmentations" / f"{stem}.png", label(seed))
@@ -203,7 +203,7 @@ def test_stare_twice_is_refused(tmp_path):
         build_index(card("stare"), tmp_path)
 
 
-def test_own_images_with_suffixes_patients_and_odd_names(tmp_path):
+def test_own_images_with_suffixes_patients_and_unusual_names(tmp_path):
     save(tmp_path / "images" / "eye 1 (OD).JPEG", photograph(1))
     save(tmp_path / "masks" / "eye 1 (OD)_label.png", label(1))
     save(tmp_path / "fov" / "eye 1 (OD)_mask.png", field_of_view())
@@ -225,7 +225,7 @@ def test_own_images_with_suffixes_patients_and_odd_names(tmp_path):
     assert index.attrs["notes"] == ["label files without a photograph, not used: c.gif"]
 
 
-def test_own_images_in_two_halves(tmp_path):
+def test_own_images_with_an_official_split(tmp_path):
     write_folder(tmp_path / "set" / "train", ("a", "b"))
     write_folder(tmp_path / "set" / "test", ("a",), first_seed=7)
     index = build_index(card("folder"), tmp_path)
@@ -235,21 +235,21 @@ def test_own_images_in_two_halves(tmp_path):
         ("train_b", "train"),
     ]
     assert index["patient"].is_unique
-    assert sum("counts as a patient of its own" in note for note in index.attrs["notes"]) == 2
+    assert sum("counts as its own patient" in note for note in index.attrs["notes"]) == 2
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ("image,patient\na,1\nb,1\nc,2\n", "images without a row: d.png"),
-        ("image,patient\na,1\nb,1\nc,2\nd,2\ne,2\n", "row 6: there is no image 'e'"),
+        ("image,patient\na,1\nb,1\nc,2\nd,2\ne,2\n", "row 6: image 'e' not found in images/"),
         ("image,patient\na,1\nb,1\nc,2\nd,2\nd.png,3\n", "row 6: image 'd.png' is listed twice"),
         ("image,patient\na,1\nb,\nc,2\nd,2\n", "row 3: image 'b' has no patient"),
         ("image,patient,split\na,1,val\nb,1,\nc,2,\nd,2,\n", "row 2: split 'val' must be train, test or empty"),
-        ("file,patient\na,1\n", "no column image; it has file, patient"),
+        ("file,patient\na,1\n", "column image not found; columns are file, patient"),
     ],
 )
-def test_mistakes_in_patients_csv_are_named_by_row(tmp_path, table, message):
+def test_errors_in_patients_csv_name_the_row(tmp_path, table, message):
     write_folder(tmp_path)
     (tmp_path / "patients.csv").write_text(table)
     with pytest.raises(DataError) as caught:
@@ -268,24 +268,24 @@ def test_ambiguous_files_are_refused(tmp_path):
         build_index(card("folder"), tmp_path)
     (tmp_path / "images" / "b.bmp").unlink()
     save(tmp_path / "images" / "A.png", photograph(9))
-    with pytest.raises(DataError, match=r"same id.*A\.png"):
+    with pytest.raises(DataError, match=r"the same id.*A\.png"):
         build_index(card("folder"), tmp_path)
 
 
 @pytest.mark.parametrize("name", [CARDS.get(layout, layout) for layout in sorted(LAYOUTS)])
-def test_a_folder_without_the_files_says_what_belongs_there(tmp_path, name):
+def test_a_folder_without_the_files_is_refused_with_the_expected_structure(tmp_path, name):
     with pytest.raises(DataError, match=r"expected .*; the folder is empty"):
         build_index(card(name), tmp_path)
     (tmp_path / "holiday").mkdir()
     save(tmp_path / "beach.jpg", photograph(0))
-    with pytest.raises(DataError, match=r"found beach\.jpg, holiday/|the names of beach\.jpg tell no patient"):
+    with pytest.raises(DataError, match=r"found beach\.jpg, holiday/|no patient in the names of beach\.jpg"):
         build_index(card(name), tmp_path)
 
 
-def test_data_that_is_there_twice_is_refused(tmp_path):
+def test_a_folder_with_two_copies_of_the_data_is_refused(tmp_path):
     for copy in ("first", "second"):
         write_hrf(tmp_path / copy)
-    with pytest.raises(DataError, match="holds the data twice"):
+    with pytest.raises(DataError, match="contains the data set twice"):
         build_index(card("hrf"), tmp_path)
 
 
@@ -299,20 +299,20 @@ def test_unknown_options_are_refused(tmp_path):
         build_index(card("chase_db1", options={"observer": 3}), tmp_path)
 
 
-def test_the_folder_is_found_by_name_or_told_how_to_get(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"(?s)rite: .*Iowa.*terms: .*to get it: .*form.*task=folder data="):
+def test_the_folder_is_found_by_name_or_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"(?s)rite: .*Iowa.*terms: .*how to get it: .*form.*task=folder data="):
         find_folder(load_card("rite"))
     monkeypatch.setenv("F2VBENCH_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=f"F2VBENCH_DATA={tmp_path}, which has none"):
+    with pytest.raises(DataError, match=f"save it as .* in F2VBENCH_DATA={tmp_path}"):
         find_folder(load_card("rite"))
     (tmp_path / "RITE").mkdir()
     assert find_folder(load_card("rite")) == tmp_path / "RITE"
     (tmp_path / "mine").mkdir()
     assert find_folder(load_card("rite"), tmp_path / "mine") == tmp_path / "mine"
-    with pytest.raises(DataError, match=r"data=.*elsewhere: there is no such folder"):
+    with pytest.raises(DataError, match=r"data=.*elsewhere: folder not found"):
         find_folder(load_card("rite"), tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"say which folder it is, data=<folder>"):
+    with pytest.raises(DataError, match=r"folder: set data=<folder>"):
         find_folder(load_card("folder"))
     shutil.rmtree(tmp_path)
-    with pytest.raises(DataError, match=r"F2VBENCH_DATA=.*no such folder"):
+    with pytest.raises(DataError, match=r"F2VBENCH_DATA=.*folder not found"):
         find_folder(load_card("rite"))

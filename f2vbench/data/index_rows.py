@@ -1,0 +1,107 @@
+"""Rows of the raw index that a layout returns: one row per image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pandas import DataFrame
+
+from f2vbench.utils.text import shortened
+
+COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
+"""Columns of the index in all task families; all values are strings."""
+
+FAMILY_COLUMNS: dict[str, list[str]] = {
+    "segmentation": [],
+    "classification": ["label"],
+    "retrieval": ["view", "part"],
+    "generation": ["case", "phase", "seconds"],
+}
+"""Additional columns by task family; all values are strings."""
+
+UNKNOWN_PATIENTS = "patients are unknown: every photograph counts as its own patient"
+"""Note of data sets that do not publish which photographs belong to the same patient."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the index.
+
+    Attributes:
+        image: Unique id, usable as a file name (see `safe_id`).
+        path: The image file.
+        mask_path: The segmentation mask, or None.
+        fov_path: The mask of the field of view, or None.
+        patient: Id of the patient.
+        eye: "left", "right", or "" if unknown.
+        split: "train", "val" or "test" in data sets with an official split, else "".
+        modality: "CF" (colour fundus), "FFA" (fluorescein), "ICG", "RF" (red-free) or "AF" (autofluorescence).
+        label: Class as the data set writes it (classification). Multi-label images join classes with ";".
+        view: "macula" or "disc", or "" if unknown.
+        case: Name of the examination that a photograph and its angiogram frames share (generation).
+        phase: "arterial", "venous" or "late" (angiogram frames).
+        seconds: Time after injection (angiogram frames).
+        part: Part of the file that is the image, see `f2vbench.data.images.read_part`; "" is the whole file.
+    """
+
+    image: str
+    path: Path
+    mask_path: Path | None = None
+    fov_path: Path | None = None
+    patient: str = ""
+    eye: str = ""
+    split: str = ""
+    modality: str = "CF"
+    label: str = ""
+    view: str = ""
+    case: str = ""
+    phase: str = ""
+    seconds: str = ""
+    part: str = ""
+
+
+def index_from_rows(
+    rows: Iterable[Row],
+    notes: Iterable[str] = (),
+    *,
+    missing: Iterable[str] = (),
+    extra: Iterable[str] = (),
+    variant: str = "owner",
+) -> DataFrame:
+    """Build the raw index of a layout.
+
+    Args:
+        rows: The images.
+        notes: Sentences on assumptions and on images that are left out.
+        missing: One sentence for each image that a label file lists and the folder lacks.
+        extra: Paths of image files that no label file lists.
+        variant: "owner" for the owner's folder structure, "retfound" for RETFound's.
+
+    Returns:
+        A DataFrame of strings with one column per field of `Row`. The other arguments are in ``attrs`` by name.
+    """
+    frame = DataFrame([_as_strings(row) for row in rows], columns=[field.name for field in fields(Row)])
+    frame.attrs.update(notes=list(notes), missing=list(missing), extra=list(extra), variant=variant)
+    return frame
+
+
+def safe_id(stem: str) -> str:
+    """The stem with every character replaced by "_" that is not a letter, digit, dot, underscore or hyphen."""
+    return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", stem)
+
+
+def note_unused_labels(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
+    """A note that names the mask files without a photograph; empty if there are none."""
+    used = {row.mask_path for row in rows}
+    unused = [path.name for path in labels.values() if path not in used]
+    return [f"label files without a photograph, not used: {shortened(unused)}"] if unused else []
+
+
+def _as_strings(row: Row) -> dict[str, str]:
+    values = asdict(row)
+    for key in ("path", "mask_path", "fov_path"):
+        values[key] = str(values[key].absolute()) if values[key] is not None else ""
+    return values
