@@ -225,12 +225,12 @@ def test_heads_of_one_data_set_are_tested_on_others(eyes, tmp_path, capsys):
     copied.save(far / "photos" / "p1_left.png")  # a training image among the test images
     data = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "baselines=none"]
     words = ["train=tiny", "test=far,tiny", "model=thumbnail", "shots=2", "seeds=2", "protocol=few-shot,probe", *data]
-    with pytest.raises(SettingsError, match="every training image is a test image"):
+    with pytest.raises(SettingsError, match="the test set contains every training image"):
         Benchmark(train="tiny", test="tiny", model="thumbnail", data={"tiny": str(eyes)}).plan()
     assert main(["run", *(word.replace("far,tiny", "far") for word in words)]) == 0
     told = capsys.readouterr().out
     assert "tiny-to-far · few-shot · 2 support images per class" in told
-    assert "1 training images are test images as well" in told
+    assert "1 training image left out, because the test set contains" in told
     held = records(tmp_path / "run").values()
     for record in held:
         episode = record["result"]["episode"]

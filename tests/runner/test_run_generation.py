@@ -211,7 +211,7 @@ def test_images_of_a_case_must_be_of_one_size(cohort, tmp_path):
     Image.open(table.fa_rigid[3]).resize((60, 64)).save(tmp_path / "narrow.png")
     table.loc[3, "fa_rigid"] = "narrow.png"
     table.to_csv(tmp_path / "video.csv", index=False)
-    with pytest.raises(DataError, match=rf"case {table.pid_eye[3]}: its images differ in size.*narrow.png 60 × 64"):
+    with pytest.raises(DataError, match=rf"case {table.pid_eye[3]}: images differ in size.*narrow.png 60 × 64"):
         Benchmark(**WORDS, model="still", data=str(tmp_path), out=tmp_path / "run").plan()
 
 

@@ -225,7 +225,7 @@ def test_galleries_that_can_not_be_measured_are_refused(cohort, tmp_path):
         with pytest.raises(DataError, match=message):
             Benchmark(data=str(data), out=tmp_path / "run", **TINY).plan()
     table.drop(columns="patient").to_csv(data / "retrieval.csv", index=False)
-    with pytest.raises(SettingsError, match="no column patient"):
+    with pytest.raises(SettingsError, match="column patient not found"):
         Benchmark(data=str(data), out=tmp_path / "run", **TINY).plan()
     assert not (tmp_path / "run").exists()
 

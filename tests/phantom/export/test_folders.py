@@ -311,10 +311,10 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
 def test_tables_with_mistakes_are_told_by_row(written, tmp_path):
     for part, file, old, new, message in (
         ("video", "video.csv", "arterial", "choroidal", "Phase 'choroidal' must be one of"),
-        ("video", "video.csv", "images/P00001_right", "../P00001_right", "there is no file"),
-        ("retrieval", "retrieval.csv", "P00002_left_icg", "P00002_left_icgx", "there is no file"),
+        ("video", "video.csv", "images/P00001_right", "../P00001_right", "P00001_right_macula.png not found"),
+        ("retrieval", "retrieval.csv", "P00002_left_icg", "P00002_left_icgx", "not found"),
         ("systemic", "systemic.csv", "train", "trian", "split 'trian' must be"),
-        ("systemic", "systemic.csv", "stroke", "strokes", "no column stroke"),
+        ("systemic", "systemic.csv", "stroke", "strokes", "column stroke not found"),
     ):
         table = (written / file).read_text().replace(old, new)
         (tmp_path / file).write_text(table)
