@@ -35,8 +35,9 @@ def test_missing_columns_are_named_with_the_likely_one(table):
     path = table.write(columns=("orgid", "pid_eye", "Phase", "co_rigid", "fa_rigit"))
     with pytest.raises(DataError) as caught:
         read_table(path)
-    assert "among orgid, pid_eye, phase, co_rigid, fa_rigit; did you mean 'fa_rigit'?" in str(caught.value)
-    assert "no column 'level_1'" in str(caught.value)
+    text = str(caught.value)
+    assert "column 'fa_rigid' not found; did you mean 'fa_rigit'?; columns are orgid, pid_eye, phase, co_rigid" in text
+    assert "column 'level_1' not found" in text
 
 
 def test_missing_files_are_listed_with_row_and_path_up_to_ten(table):
@@ -63,7 +64,7 @@ def test_invalid_values_are_named_by_row(table):
     assert "row 2: Phase 'arteriel' must be one of arterial, venous, late; did you mean 'arterial'?" in text
     assert "row 3: level_1 'nan'" in text
     assert "row 4: no orgid" in text
-    assert "'c1' belongs to several patients (orgid): another, patient1" in text
+    assert "case 'c1' has several patients (orgid): another, patient1" in text
 
 
 def test_an_empty_table_is_refused(tmp_path):
@@ -78,7 +79,7 @@ def test_second_photographs_repeated_frames_and_overlapping_phases_are_noted(tab
     table.rows[24]["level_1"] = "999"
     found = read_table(table.write())
     notes = "\n".join(found.notes)
-    assert "c0: c0.png is used with its 11 frames; 1 other photographs with 1 frames are left out" in notes
-    assert "c1: 1 frames are listed more than once" in notes
-    assert "c2: its phases overlap in time" in notes
+    assert "c0: c0.png is used with its 11 frames; left out: 1 other photograph with 1 frame" in notes
+    assert "c1: 1 repeated row of the same frame ignored" in notes
+    assert "c2: phases overlap in time" in notes
     assert [frame.phase for frame in found.cases[2].frames] == [phase for phase in PHASES for _ in range(4)]

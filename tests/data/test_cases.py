@@ -20,26 +20,26 @@ def test_frames_are_in_order_of_their_numbers_and_a_third_is_of_each_phase(tmp_p
 def test_patients_come_from_a_table_or_are_the_cases_with_a_note(tmp_path):
     for name in ("a_left", "a_right", "b"):
         write_case_folder(tmp_path / name, 12)
-    assert "every case counts as a patient of its own" in read_folder(tmp_path).notes[0]
+    assert "every case counts as its own patient" in read_folder(tmp_path).notes[0]
     table = tmp_path / "patients.csv"
     table.write_text("case,patient\na_left,a\na_right,a\nb,b\n")
     assert [case.patient for case in read_folder(tmp_path).cases] == ["a", "a", "b"]
     table.write_text("case,patient\na_left,a\na_rigth,a\n")
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
-    assert "no patient for the case 'b'" in str(caught.value)
-    assert "no folder of the case 'a_rigth'; did you mean 'a_right'?" in str(caught.value)
+    assert "case 'b' has no patient" in str(caught.value)
+    assert "case 'a_rigth' has no folder; did you mean 'a_right'?" in str(caught.value)
 
 
 def test_folders_that_are_not_cases_are_refused(tmp_path):
     (tmp_path / "stray").mkdir()
-    with pytest.raises(DataError, match=r"expected a table video.csv, or a folder a case"):
+    with pytest.raises(DataError, match=r"expected a table video.csv, or one folder per case"):
         read_folder(tmp_path)
     write_case_folder(tmp_path / "a", 12)
     save(tmp_path / "b" / "fundus.png", colour_eye())
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
-    assert "b: no photograph.png or photograph.jpg; found fundus.png" in str(caught.value)
+    assert "b: photograph.png or photograph.jpg not found; found fundus.png" in str(caught.value)
     assert "b: no images in a folder named frames" in str(caught.value)
 
 

@@ -110,13 +110,13 @@ def test_cases_that_only_one_folder_has_are_named(tmp_path):
     with pytest.raises(DataError) as error:
         run(tmp_path)
     text = str(error.value)
-    assert "lacks 1 case (a)" in text
-    assert "lacks 1 case (extra)" in text
+    assert "generated: no case a" in text
+    assert "real: no case extra" in text
     assert "2 frames, but" in text
 
 
 def test_missing_folders_missing_weights_and_foreign_files_are_refused(folders, tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         run(tmp_path, real=tmp_path / "nothing")
     with pytest.raises(WeightsError, match="no such weights file"):
         run(tmp_path, lpips=tmp_path / "nothing.pth")

@@ -111,7 +111,7 @@ def test_a_data_set_of_single_frames_is_refused_with_the_reason(tmp_path):
     table = CaseTable(tmp_path)
     for number in range(3):
         table.add_case(f"c{number}", f"p{number}", counts=(1, 0, 0))
-    with pytest.raises(DataError, match="none of 3 cases has 2 or more frames in each phase"):
+    with pytest.raises(DataError, match="none of 3 cases has 2 frames or more in each phase"):
         open_plain(table.write())
 
 

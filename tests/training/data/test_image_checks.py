@@ -36,11 +36,11 @@ def test_all_unusable_images_are_listed_before_training(table):
         open_plain(table.write())
     text = str(caught.value)
     assert "c0_0.png: the file is empty" in text
-    assert "c1_0.png: can't be read as an image" in text
+    assert "c1_0.png: unreadable as an image" in text
     assert "case c2: its images differ in size: " in text
     assert "c2_3.png 40 × 40" in text
     assert "c3.png: the photograph is black" in text
-    assert "c4_0.tif: float32 values can't be read" in text
+    assert "c4_0.tif: float32 values are not supported" in text
 
 
 def test_black_frames_are_left_out_with_a_note(table):
