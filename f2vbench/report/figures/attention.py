@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.frames import CONDITION, attention_frame
+from f2vbench.analysis.frames import CONDITION, Condition, attention_frame
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
@@ -19,7 +19,7 @@ from f2vbench.report.figures.panels import (
     letter_panels,
     spread_points,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _draw_figure(source: Source, style: Style, name: str, fusion: str, rows: pd.
     groups = [group for _, group in rows.groupby(CONDITION, dropna=False, sort=False)]
     encoders = _joined_encoders(source, list(dict.fromkeys(rows.part)))
     bars = max(group["class"].nunique() * (len(encoders) + 1) for group in groups)
-    titles = [_title(source, group) for group in groups]
+    titles = [source.condition_title(Condition.from_values(*group[CONDITION].iloc[0])) for group in groups]
     columns = style.columns(len(groups), max(56, min(183, 183 * bars / _BARS_IN_WIDTH)), titles)
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(groups), columns=columns, height=46)
@@ -70,12 +70,6 @@ def _draw_figure(source: Source, style: Style, name: str, fusion: str, rows: pd.
         "Bars: mean over seeds; points: seeds. The weights of an image add up to 1; dashed line: equal weights.",
     )
     return DrawnFigure(name, title, caption, figure)
-
-
-def _title(source: Source, rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    condition = Condition.from_columns(first.task, first.protocol, first.shots, source.families[first.task])
-    return f"{source.title(condition.task)}, {condition.label}"
 
 
 def _joined_encoders(source: Source, names: Sequence[str]) -> list[EncoderStyle]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import abbreviate, create_sheet, join_sentences, title_with_encoder
 from f2vbench.report.figures.predictions import (
@@ -16,7 +17,7 @@ from f2vbench.report.figures.predictions import (
     load_predictions,
     records_with_predictions,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
             classes = unit.classes
             true, predicted = unit.targets.argmax(axis=1), unit.probabilities.argmax(axis=1)
             counts[encoder] = counts.get(encoder, 0) + count_confusions(true, predicted, len(classes))
-    title = f"Confusion matrices, {source.title(condition.task)}, {condition.label}"
+    title = f"Confusion matrices, {source.condition_title(condition)}"
     with rc_context(style.settings()):
         columns = style.columns(len(counts), least=50)
         figure, axes = create_sheet(style, len(counts), columns=columns, height=style.square(columns, -3))

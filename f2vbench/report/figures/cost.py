@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from f2vbench.analysis.cost_frame import select_most_labels
+from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     create_sheet,
@@ -17,7 +18,7 @@ from f2vbench.report.figures.panels import (
     join_sentences,
     letter_panels,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 from f2vbench.report.text.wording import METRIC_NAMES
 
@@ -71,7 +72,7 @@ def draw_cost_quality(source: Source, style: Style) -> Iterator[DrawnFigure]:
     table = _cost_table(source)
     panels = _panels(table)
     encoders = source.select_encoders(pd.concat([panel.rows for panel in panels]).encoder)
-    titles = [_title(source, panel.rows) for panel in panels]
+    titles = [source.condition_title(Condition.from_values(*panel.rows[CONDITION].iloc[0])) for panel in panels]
     with rc_context(style.settings()):
         columns = min(3, style.columns(len(panels), 50, titles))
         figure, axes = create_sheet(style, len(panels), columns=columns, height=46)
@@ -119,12 +120,6 @@ def _panels(table: pd.DataFrame) -> list[_Panel]:
         for cost in _COSTS
         if (rows[cost.column] > cost.least).any()
     ]
-
-
-def _title(source: Source, rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    condition = Condition.from_columns(first.task, first.protocol, first.shots, source.families[first.task])
-    return f"{source.title(condition.task)}, {condition.label}"
 
 
 def _draw_cost_axis(axis: Axes, cost: pd.Series, least: float) -> pd.Series:

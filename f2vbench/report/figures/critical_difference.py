@@ -15,7 +15,7 @@ from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import describe_encoders, join_sentences
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.report.text.wording import METRIC_NAMES
+from f2vbench.report.text.wording import METRIC_NAMES, as_sentence
 from f2vbench.stats.ranks import PostHocResult, friedman_test, nemenyi_test
 
 if TYPE_CHECKING:
@@ -57,11 +57,10 @@ def draw_critical_difference(source: Source, style: Style) -> Iterator[DrawnFigu
         axis.axis("off")
         _Diagram.create(axis, pairs, encoders, style).draw(pairs)
     metrics = dict.fromkeys(METRIC_NAMES[MAIN_METRICS[source.families[task]][0]] for task in table.index)
-    verdict = overall.sentence()
     caption = join_sentences(
         f"Average ranks over {len(table)} tasks ({', '.join(table.index)}) by {', '.join(metrics)}, "
         "mean over seeds and shots; 1 is best.",
-        f"{verdict[0].upper()}{verdict[1:]}.",
+        as_sentence(overall.sentence()),
         "Thick bars connect models whose average ranks do not differ significantly in Nemenyi's test "
         f"(α = {pairs.alpha:g}, critical difference CD); with few tasks hardly any difference is significant.",
         describe_encoders(encoders),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
@@ -27,7 +28,7 @@ from f2vbench.report.figures.predictions import (
     explain_missing_predictions,
     load_predictions,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.figures.vessel_pixels import STEP, conditions_with_score_maps, load_pixel_scores
 from f2vbench.store.record_schema import UnitRecord
@@ -150,7 +151,7 @@ def _draw_figure(
     load_scores = partial(load_pixel_scores if of_pixels else _load_class_scores, source)
     drawn: set[str] = set()
     seeds: list[int] = []
-    labels = [condition.label for condition in conditions]
+    labels = [source.condition_label(condition) for condition in conditions]
     columns = style.columns(len(conditions), titles=labels)
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(conditions), columns=columns, height=style.square(columns, -2))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.analysis.frames import Condition
+from f2vbench.report.figures.source import Source
 from f2vbench.report.stored_data import NotStored
 
 

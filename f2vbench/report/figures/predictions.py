@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.analysis.frames import Condition
+from f2vbench.report.figures.source import Source
 from f2vbench.store.record_schema import UnitRecord
 
 
@@ -81,7 +82,7 @@ def conditions_with_predictions(source: Source, kinds: Sequence[str] = ()) -> di
         Task → its conditions.
     """
     stored = {
-        (record["unit"]["task"], record["unit"]["protocol"], record["unit"]["shots"])
+        Condition.from_record(record)
         for record in source.records
         if record.get("family") == "classification"
         and record["result"].get("predictions")
@@ -89,7 +90,7 @@ def conditions_with_predictions(source: Source, kinds: Sequence[str] = ()) -> di
     }
     by_task: dict[str, list[Condition]] = {}
     for condition in source.conditions("classification"):
-        if (condition.task, condition.protocol, condition.shots) in stored:
+        if condition in stored:
             by_task.setdefault(condition.task, []).append(condition)
     return by_task
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
@@ -23,7 +24,7 @@ from f2vbench.report.figures.predictions import (
     load_predictions,
     records_with_predictions,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import GRID, INK, Style
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
 
     by_encoder = records_with_predictions(source, condition)
     encoders = source.select_encoders(by_encoder)
-    title = f"Calibration, {source.title(condition.task)}, {condition.label}"
+    title = f"Calibration, {source.condition_title(condition)}"
     kind = ""
     with rc_context(style.settings()):
         columns = style.columns(len(encoders), least=36)

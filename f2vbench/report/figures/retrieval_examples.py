@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.retrieval import METRICS
 from f2vbench.report.figures.example_selection import (
     explain_missing_photographs,
@@ -24,7 +25,7 @@ from f2vbench.report.figures.retrieved_images import (
     similarity_decimals,
     wrap_lines,
 )
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.store.record_schema import UnitRecord
 

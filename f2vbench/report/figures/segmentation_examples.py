@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.example_selection import (
     explain_missing_photographs,
     named_examples,
@@ -17,7 +18,7 @@ from f2vbench.report.figures.example_selection import (
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import break_name, join_sentences
 from f2vbench.report.figures.photographs import ERROR_COLOURS, create_picture_grid, load_photograph, show_picture
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.wording import METRIC_NAMES
 from f2vbench.store.record_schema import UnitRecord
@@ -86,7 +87,7 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
             axes[i, 0].set_ylabel(rank, fontweight="bold", labelpad=0.4 * style.text)
         handles = [Line2D([], [], marker="s", linestyle="none", color=colour) for colour in ERROR_COLOURS.values()]
         figure.legend(handles, list(ERROR_COLOURS), loc="outside lower center", ncols=len(handles))
-    title = f"Segmentation examples, {source.title(condition.task)}, {condition.label}"
+    title = f"Segmentation examples, {source.condition_title(condition)}"
     rules = {examples.records[encoder]["result"]["threshold"]["rule"] for encoder in examples.encoders}
     caption = join_sentences(
         f"{title}, seed {examples.records[examples.selected_by]['unit']['seed']}.",

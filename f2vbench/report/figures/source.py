@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
-import pandas as pd
-
-from f2vbench.analysis.frames import CONDITION, PROTOCOLS
+from f2vbench.analysis.frames import CONDITION, PROTOCOLS, Condition
 from f2vbench.data.task_cards import load_card
 from f2vbench.errors import F2VBenchError
 from f2vbench.metrics.names import CHANCE
@@ -18,43 +15,13 @@ from f2vbench.report.text.wording import SHOTS_UNIT, shots_text
 from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from f2vbench.analysis.retrieval import RetrievalStatistics
     from f2vbench.report.stored_data import StoredData
     from f2vbench.results import Results
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A task, protocol and number of shots.
-
-    Attributes:
-        task: Name of the task.
-        protocol: Name of the protocol.
-        shots: Number of support images; 0 for zero-shot, None where all training images are used.
-        family: Family of the task.
-    """
-
-    task: str
-    protocol: str
-    shots: int | None
-    family: str
-
-    @classmethod
-    def from_columns(cls, task: str, protocol: str, shots: int | None, family: str) -> Condition:
-        """Create a condition from values of the tidy frame, where a missing number of shots is ``pandas.NA``."""
-        return cls(task, protocol, None if shots is None or pd.isna(shots) else int(shots), family)
-
-    @property
-    def label(self) -> str:
-        """Protocol and number of shots as text, such as ``few-shot, 2 shots``."""
-        return ", ".join(part for part in (self.protocol, shots_text(self.shots, self.family)) if part)
-
-    @property
-    def order(self) -> tuple[str, int, int]:
-        """Key for sorting: task, protocol, number of shots."""
-        return self.task, PROTOCOLS.index(self.protocol), self.shots or 0
 
 
 class Source:
@@ -114,6 +81,15 @@ class Source:
         except F2VBenchError:
             return task
 
+    def condition_label(self, condition: Condition) -> str:
+        """Protocol and number of shots of a condition, such as ``few-shot, 2 shots``."""
+        shots = shots_text(condition.shots, self.families[condition.task])
+        return ", ".join(part for part in (condition.protocol, shots) if part)
+
+    def condition_title(self, condition: Condition) -> str:
+        """Title of the task, protocol and number of shots, such as ``RITE, few-shot, 2 shots``."""
+        return f"{self.title(condition.task)}, {self.condition_label(condition)}"
+
     def shots_label(self, task: str) -> str:
         """Label of an axis that shows numbers of shots of a task."""
         family = self.families[task]
@@ -135,20 +111,18 @@ class Source:
     def conditions(self, *families: str) -> list[Condition]:
         """Conditions of all tasks of some families, sorted by task, protocol and shots."""
         rows = self.frame[self.frame.task.isin(self.tasks(*families))][CONDITION].drop_duplicates()
-        conditions = [
-            Condition.from_columns(row.task, row.protocol, row.shots, self.families[row.task])
-            for row in rows.itertuples()
-        ]
-        return sorted(conditions, key=lambda condition: condition.order)
+        conditions = [Condition.from_values(row.task, row.protocol, row.shots) for row in rows.itertuples()]
+        return sorted(
+            conditions,
+            key=lambda condition: (condition.task, PROTOCOLS.index(condition.protocol), condition.shots or 0),
+        )
 
     def records_at(self, condition: Condition) -> dict[str, list[UnitRecord]]:
         """Records of a condition: encoder (in the order of legends) → its records, sorted by seed."""
         by_encoder: dict[str, list[UnitRecord]] = {name: [] for name in self.encoders}
-        wanted = (condition.task, condition.protocol, condition.shots)
         for record in self.records:
-            unit = record["unit"]
-            if (unit["task"], unit["protocol"], unit["shots"]) == wanted:
-                by_encoder[unit["encoder"]].append(record)
+            if Condition.from_record(record) == condition:
+                by_encoder[record["unit"]["encoder"]].append(record)
         return {
             name: sorted(records, key=lambda record: record["unit"]["seed"])
             for name, records in by_encoder.items()

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.example_selection import has_photographs
 from f2vbench.report.figures.photographs import load_photograph
 from f2vbench.report.figures.predictions import LabelledScores
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.stored_data import NotStored
 from f2vbench.store.record_schema import UnitRecord
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.example_selection import (
     explain_missing_photographs,
@@ -21,7 +22,7 @@ from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import create_sheet, join_sentences
 from f2vbench.report.figures.photographs import ERRORS_CAPTION, Photograph, Picture, load_photograph, show_picture
 from f2vbench.report.figures.predictions import load_predictions
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.stored_data import NotStored
 from f2vbench.report.text.wording import METRIC_NAMES
@@ -62,14 +63,14 @@ def _conditions(source: Source) -> list[Condition]:
 def _draw_figure(source: Source, style: Style, name: str, condition: Condition) -> DrawnFigure:
     from matplotlib import rc_context
 
-    segmentation = condition.family == "segmentation"
+    family = source.families[condition.task]
     by_encoder = source.records_at(condition)
-    encoder = select_best_encoder(source, condition.task, MAIN_METRICS[condition.family][0], list(by_encoder))
+    encoder = select_best_encoder(source, condition.task, MAIN_METRICS[family][0], list(by_encoder))
     records = by_encoder[encoder]
-    metric, means = _image_means(records, _METRICS[condition.family])
+    metric, means = _image_means(records, _METRICS[family])
     images = means.sort_values(kind="stable").index[:_CASES].tolist()
     columns = style.columns(len(images), least=28)
-    height = style.width / columns * 7 / style.text * (2 if segmentation else 1) + 8
+    height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
     room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(images), columns=columns, height=height)
@@ -86,11 +87,11 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
                 lines = [image, f"{means[image]:.3f} ({seeds})", _describe_prediction(source, tested, image)]
             below = "\n".join(part for line in lines for part in textwrap.wrap(line, room))
             show_picture(axis, picture, style, below)
-    title = f"Worst cases of {encoder}, {source.title(condition.task)}, {condition.label}"
+    title = f"Worst cases of {encoder}, {source.condition_title(condition)}"
     caption = join_sentences(
         f"{title}: the {len(images)} of {len(means)} test images with the lowest {_NAMES[metric]} (mean over the seeds "
         "that test on the image). Below each picture: image id and this mean.",
-        f"Lower row: {ERRORS_CAPTION}, at the seed with the lowest value." if segmentation else "",
+        f"Lower row: {ERRORS_CAPTION}, at the seed with the lowest value." if family == "segmentation" else "",
     )
     return DrawnFigure(name, title, caption, figure)
 

@@ -12,12 +12,13 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from f2vbench import Benchmark, Results
+from f2vbench.analysis.frames import Condition
 from f2vbench.data.task_data import open_task
 from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 from f2vbench.report.figures.curves import GRID, compute_roc_curve
 from f2vbench.report.figures.photographs import ERROR_COLOURS, SIDE, Photograph, load_photograph
 from f2vbench.report.figures.retrieved_images import SAME_PATIENT
-from f2vbench.report.figures.source import Condition, Source
+from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import style_named
 from f2vbench.report.figures.vessel_pixels import load_pixel_scores
 from f2vbench.report.stored_data import NotStored
@@ -73,7 +74,7 @@ def test_errors_are_drawn_in_the_pixels_where_they_are():
 
 def test_the_mean_area_under_pixel_curves_is_the_auroc_of_the_record(segmentation_results):
     source = Source(segmentation_results)
-    for records in source.records_at(Condition("folder", "few-shot", 1, "segmentation")).values():
+    for records in source.records_at(Condition("folder", "few-shot", 1)).values():
         for record in records:
             areas = [np.trapezoid(compute_roc_curve(*pair), GRID) for pair in load_pixel_scores(source, record)]
             assert np.mean(areas) == pytest.approx(record["result"]["metrics"]["auroc"], abs=0.02)

@@ -20,9 +20,8 @@ def records() -> list[dict]:
 
 
 def test_tables_have_the_numbers_of_intervals_and_comparisons(records):
-    first, second = retrieval_tables(
-        Results(records), None, {"eyes": "eyes"}
-    )  # the reference is the best model that is no baseline
+    # By default the reference is the best model that is not a baseline.
+    first, second = retrieval_tables(Results(records), None, {"eyes": "eyes"})
     assert second.title == "Retrieval: good against each other model"
     assert first.frame["value"].tolist() == RetrievalStatistics(records).intervals.value.tolist()
     best = {(row[1].text, row[2].text) for row in first.rows if row[3].mark == "best"}
