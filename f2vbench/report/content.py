@@ -86,8 +86,8 @@ class ReportContent:
         method = self.procedure.adjustment_method.name
         return (
             "Significant: the best model is better than the second-best model both over seeds and over test patients, "
-            f"each at p < 0.05 after adjustment by the method of {method} over all comparisons of this report. All "
-            "p-values in the sentences are adjusted unless stated otherwise."
+            f"each at p < 0.05 after {method} adjustment over all comparisons of this report. The p-values in the "
+            "sentences are adjusted unless stated otherwise."
         )
 
     @property

@@ -51,9 +51,15 @@ class RequiredSampleSize:
         """
         if self.n is None:
             return self.reason
-        about = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))
-        power = f"{100 * self.power:g} % power"
-        return f"about {about:,} {unit} would be needed to detect the observed difference with {power}"
+        count = self.count_text(unit)
+        return f"{count} would be needed to detect the observed difference with {100 * self.power:g} % power"
+
+    def count_text(self, unit: str) -> str:
+        """Write the number alone, such as ``about 17 seeds``; empty where no number suffices."""
+        if self.n is None:
+            return ""
+        rounded = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))
+        return f"about {rounded:,} {unit}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -354,7 +354,7 @@ def test_headings_and_methods_follow_the_test_and_the_adjustment(run, capsys):
     assert "two-sided Welch's t-test (Welch, Biometrika" in methods
     assert "adjusted by the method of Benjamini–Hochberg (" in methods
     assert "Hedges' g (" in methods
-    assert "adjustment by the method of Benjamini–Hochberg" in page(held)
+    assert "after Benjamini–Hochberg adjustment" in page(held)
     assert "Holm" not in " ".join([held.comparisons[0].caption, held.comparisons[1].caption, methods])
     assert main(["report", f"run={run}", "test=welsh", "adjust=bonferroni"]) == 2
     told = capsys.readouterr().err

@@ -82,14 +82,14 @@ def _deciding_tests(comparisons: Sequence[ModelComparison], names: TaskNames, ba
                 *(_p_cell(test, describe_variation(test.variation)) for test in tests),
             ]
         )
-    seeds = "the papers' paired t-test" if paired else procedure.seed_test.name
+    seeds = "paired t-test of the papers" if paired else "t-test of Welch"
     return Table(
         "comparisons",
         "Significance of differences",
         "The difference is first − second, with its 95 % interval over test patients; the verdict is on the first. "
-        f"Below each p-value is what varies between its observations: {seeds} assumes independent seeds, which is "
-        "violated where seeds share images; the corrected t-test (Nadeau and Bengio) accounts for overlapping splits; "
-        "the bootstrap generalizes to new patients, with the heads as trained. "
+        f"The line below each p-value names its sample and what varies in it. The {seeds} assumes independent seeds, "
+        "which does not hold where seeds share images; the corrected t-test (Nadeau and Bengio) accounts for "
+        "overlapping splits; the bootstrap generalizes to new patients, with the heads as trained. "
         f"The p-values of each test are adjusted by the method of {procedure.adjustment_method.name} over all rows of "
         "this table.",
         columns,

@@ -106,7 +106,10 @@ def _condition_table(
     columns += [Column(metric_name(key.metric, better[key.metric]), names.shots(task, key.shots)) for key in keys]
     notes = []
     if any(cell.not_significant for row in rows for cell in row):
-        notes.append("n.s.: not significantly better than the second-best model, over seeds and over patients.")
+        notes.append(
+            "n.s.: not significantly better than the second-best model; significance is required over seeds and over "
+            "patients."
+        )
     notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
     title = names.condition(Condition(task, protocol, None))
     return Table(f"{task}-{protocol}", title, _caption(group), columns, rows, notes)

@@ -54,8 +54,8 @@ _FINE_TUNING_SETTINGS = (
 )
 _SPLITS = {
     "random": "For each seed, {share:.0%} of the patients were drawn as the test set",
-    "official": "The published split was used for testing",
-    "auto": "The published split was used for testing where the data set has one",
+    "official": "The official split was used for testing",
+    "auto": "The official split was used for testing where the data set has one",
 }
 _ENCODERS = {"frozen": "frozen encoders", "full": "fine-tuned encoders"}
 

@@ -183,13 +183,15 @@ def _requirements(comparison: ModelComparison) -> list[str]:
     unadjusted = [f"over {test.unit} ({p_value(test.p, equation=True)})" for test in undecided if _is_significant(test)]
     sentences = []
     if unadjusted:
-        sentences.append(f"Without adjustment for multiple comparisons, it is significant {join_names(unadjusted)}.")
-    sentences += [
-        as_sentence(test.required.sentence(test.unit))
-        for test in undecided
-        if test.required is not None and not _is_significant(test)
-    ]
-    return sentences
+        over = join_names(unadjusted)
+        sentences.append(f"Without adjustment for multiple comparisons, the difference is significant {over}.")
+    required = [(test.required, test.unit) for test in undecided if test.required and not _is_significant(test)]
+    counts = [text for size, unit in required if (text := size.count_text(unit))]
+    if len(counts) == 2:
+        power = f"{100 * required[0][0].power:g} % power"
+        needed = f"{counts[0]}, or {counts[1]}, would be needed to detect the observed difference with {power}"
+        return [*sentences, as_sentence(needed)]
+    return [*sentences, *(as_sentence(size.sentence(unit)) for size, unit in required)]
 
 
 def _is_significant(test: Comparison) -> bool:
