@@ -52,7 +52,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, h, w) → (n, channels, h, w)."""
-        return x + self.conv_block(x)
+        change: Tensor = self.conv_block(x)
+        return x + change
 
 
 def generator_widths(ngf: int) -> list[int]:

@@ -3,26 +3,89 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import ENTRY_POINT_GROUP, find_family
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError
 
+if TYPE_CHECKING:
+    from f2vbench.encoders.base import Encoder
+    from f2vbench.encoders.baselines.angiograms import MeanVideo, PrecomputedVideos, StillVideo
+    from f2vbench.encoders.baselines.image_vectors import VectorBaseline
+    from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 
-def build(spec: ModelSpec) -> Any:
-    """The model, in evaluation mode on the CPU.
+LoadedModel: TypeAlias = "Encoder | VectorBaseline | ScoreBaseline | StillVideo | MeanVideo | PrecomputedVideos"
+"""A model in memory; `ModelSpec.kind` decides which: `features`, `vector`, `score`, or one of three for `video`."""
+
+
+def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder | VectorBaseline:
+    """The encoder that a model argument means, in evaluation mode on the CPU.
+
+    Args:
+        model: a model argument; see `f2vbench.encoders.model_argument.parse_model`.
+        weights: a weights file, where the argument names none.
+        cut: layer at which the encoder of a pix2pixHD generator ends.
 
     Returns:
-        An `f2vbench.encoders.base.Encoder`; for `spec.kind` `score`, `vector` and `video` a baseline of
-        `f2vbench.encoders.baselines`.
+        An `f2vbench.encoders.base.Encoder`, or for a baseline with embeddings a
+        `f2vbench.encoders.baselines.image_vectors.VectorBaseline`, which has the same `embed`.
+
+    Raises:
+        SettingsError: the argument is not valid, or means a model without embeddings.
+        WeightsError: the weights are missing, damaged, or made for another architecture.
+
+    Examples:
+        >>> import numpy as np
+        >>> photographs = [np.full((64, 64, 3), 128, np.uint8)]
+        >>> load_encoder("thumbnail").embed(photographs).shape
+        (1, 3072)
+    """
+    spec = parse_model(model, weights, cut)
+    if spec.kind not in ("features", "vector"):
+        raise SettingsError(f"model={model}: {spec.name} has no embeddings, it can only be run in a task")
+    return build_encoder(spec) if spec.is_network else cast("VectorBaseline", build(spec))
+
+
+def build(spec: ModelSpec) -> LoadedModel:
+    """A model of any kind that exists before a task, in evaluation mode on the CPU.
+
+    Args:
+        spec: the model.
 
     Raises:
         SettingsError: the model exists only after a task has trained it (`scratch`), timm has no such model, or the
             loader of another package can't be imported or returns something else.
         WeightsError: the weights are missing, damaged, or made for another architecture.
     """
+    return build_encoder(spec) if spec.is_network else cast(LoadedModel, _load(spec))
+
+
+def build_encoder(spec: ModelSpec) -> Encoder:
+    """The encoder of a `ModelSpec` with `kind` `features`, in evaluation mode on the CPU.
+
+    Args:
+        spec: the model.
+
+    Raises:
+        SettingsError: as `build`.
+        WeightsError: as `build`.
+    """
+    from f2vbench.encoders.base import Encoder
+
+    encoder = _load(spec)
+    if not isinstance(encoder, Encoder):
+        family = find_family(spec.family)
+        raise SettingsError(
+            f"model={spec.name}: {family.loader} of the package {family.package} returned a {type(encoder).__name__}; "
+            "it must return an f2vbench.encoders.base.Encoder"
+        )
+    return encoder.eval()
+
+
+def _load(spec: ModelSpec) -> Any:
+    """Import the loader of the model's family and call it."""
     family = find_family(spec.family)
     if family.loader is None:
         raise SettingsError(f"{spec.name} is trained on a task's support images: run it in a task, it can't be loaded")
@@ -35,36 +98,4 @@ def build(spec: ModelSpec) -> Any:
             f"model={spec.name}: {family.loader} of the package {family.package} can't be imported ({error}); "
             "reinstall or repair that package"
         ) from error
-    model = load(spec)
-    if spec.kind != "features":
-        return model
-    from f2vbench.encoders.base import Encoder
-
-    if not isinstance(model, Encoder):
-        raise SettingsError(
-            f"model={spec.name}: {family.loader} of the package {family.package} returned a {type(model).__name__}; "
-            "it must return an f2vbench.encoders.base.Encoder"
-        )
-    return model.eval()
-
-
-def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Any:
-    """The encoder that a model argument means.
-
-    Args:
-        model: a model argument; see `f2vbench.encoders.model_argument.parse_model`.
-        weights: a weights file, where the argument names none.
-        cut: layer at which the encoder of a pix2pixHD generator ends.
-
-    Returns:
-        An `f2vbench.encoders.base.Encoder`, or for a baseline with embeddings a
-        `f2vbench.encoders.baselines.image_vectors.VectorBaseline`, which has the same `embed`.
-
-    Raises:
-        SettingsError: the argument is not valid, or means a baseline without embeddings.
-        WeightsError: the weights are missing, damaged, or made for another architecture.
-    """
-    spec = parse_model(model, weights, cut)
-    if spec.kind not in ("features", "vector"):
-        raise SettingsError(f"model={model}: a {spec.kind} model has no embeddings to load; run it in a task")
-    return build(spec)
+    return load(spec)

@@ -105,7 +105,8 @@ class Pix2PixHDEncoder(Encoder):
 
     def pooled(self, prepared: Tensor) -> Tensor:
         """(n, width) spatial means of the last feature map."""
-        return self.model(prepared).mean((2, 3))
+        features: Tensor = self.model(prepared)
+        return features.mean((2, 3))
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """Feature maps of photographs; see `Encoder.pyramid`."""
@@ -154,7 +155,8 @@ class Pix2PixHDEncoder(Encoder):
         decoder = self._rest().to(x.device)
 
         def generator(inputs: Tensor) -> Tensor:
-            return decoder(self.model(inputs))
+            outputs: Tensor = decoder(self.model(inputs))
+            return outputs
 
         if self._frames > 1:
             generated = roll_out(generator, photograph, frames)

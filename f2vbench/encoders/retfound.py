@@ -151,7 +151,7 @@ def _mlp_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         return {}
     # Half a unit more, because timm truncates the product of ratio and width to an integer.
     ratio = (len(first) + 0.5) / first.shape[1]
-    return {"mlp_layer": timm.layers.SwiGLUPacked, "act_layer": nn.SiLU, "mlp_ratio": ratio}
+    return {"mlp_layer": timm.layers.mlp.SwiGLUPacked, "act_layer": nn.SiLU, "mlp_ratio": ratio}
 
 
 def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:

@@ -20,7 +20,7 @@ from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 
-from timm.layers import DropPath  # noqa: E402
+from timm.layers.drop import DropPath  # noqa: E402
 from timm.models import group_parameters  # noqa: E402
 
 _TRANSFORMER_MAPS = 4

@@ -19,14 +19,14 @@ from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 
-import timm  # noqa: E402
+import timm as timm  # noqa: E402  (other modules import it from here, after the line above)
 
 
 @contextmanager
 def initial_seed() -> Iterator[None]:
     """Within it, untrained weights are drawn with the fixed seed; afterwards the global random state is restored."""
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(INIT_SEED)
+        torch.default_generator.manual_seed(INIT_SEED)
         yield
 
 

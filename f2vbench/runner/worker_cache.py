@@ -52,7 +52,7 @@ class Resources:
         """
         if self._loaded is None or self._loaded[0] != model:
             self._loaded = None
-            encoder = build(self.context.models[model])
+            encoder: Any = build(self.context.models[model])
             if self.context.models[model].kind == "features":
                 encoder = encoder.to(self.device).eval().requires_grad_(False)
                 self.weights[model] = encoder.state_sha256()

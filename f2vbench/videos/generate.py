@@ -14,7 +14,7 @@ from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
 from f2vbench.data.images import content_hash, read_rgb
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.video_files import encode_gif, encode_mp4
-from f2vbench.encoders.loading import build
+from f2vbench.encoders.loading import build_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
@@ -112,7 +112,7 @@ def generate(settings: GenerateSettings, progress: Progress | None = None) -> Ge
         reporter.note(f"{len(plan.kept)} of {len(results)} results exist already, with the same settings, and are kept")
     unreadable = plan.unreadable
     if plan.missing:
-        encoder = build(spec).to(device)
+        encoder = build_encoder(spec).to(device)
         reporter.begin("generating", len(plan.missing))
         for result, request in plan.missing:
             try:

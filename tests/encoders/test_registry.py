@@ -108,7 +108,7 @@ def test_baselines():
     assert all(spec.is_baseline and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
     with pytest.raises(SettingsError, match="support images"):
         build(specs[-1])
-    with pytest.raises(SettingsError, match="no embeddings"):
+    with pytest.raises(SettingsError, match="only be run in a task"):
         load_encoder("tophat")
 
 

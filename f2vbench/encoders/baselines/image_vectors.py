@@ -75,7 +75,8 @@ def thumbnail(image: Image) -> Vector:
         (3072,) in [0, 1].
     """
     small = cv2.resize(image, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32).ravel() / np.float32(255)
+    pixels: Vector = small.astype(np.float32).ravel() / np.float32(255)
+    return pixels
 
 
 def colour_and_texture(image: Image) -> Vector:

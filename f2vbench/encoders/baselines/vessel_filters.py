@@ -98,14 +98,16 @@ def _sato(green: ByteMap) -> ScoreMap:
     """Sato et al. 1998 tubeness of dark ridges, maximum over sigma 1, 2, 3 px."""
     from skimage.filters import sato
 
-    return sato(_unit(green), sigmas=_SATO_SIGMAS, black_ridges=True).astype(np.float32)
+    score: ScoreMap = sato(_unit(green), sigmas=_SATO_SIGMAS, black_ridges=True).astype(np.float32)
+    return score
 
 
 def _frangi(green: ByteMap) -> ScoreMap:
     """Frangi et al. 1998 vesselness of dark ridges (α 0.5, β 0.5), maximum over sigma 2, 3 px."""
     from skimage.filters import frangi
 
-    return frangi(_unit(green), sigmas=_FRANGI_SIGMAS, black_ridges=True).astype(np.float32)
+    score: ScoreMap = frangi(_unit(green), sigmas=_FRANGI_SIGMAS, black_ridges=True).astype(np.float32)
+    return score
 
 
 def _darkness(green: ByteMap) -> ScoreMap:
