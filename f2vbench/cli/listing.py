@@ -1,4 +1,4 @@
-"""What there is: tasks, models and runs, as tables for the terminal."""
+"""`f2vbench list`: tasks, models and runs as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
+from f2vbench.encoders.model_family import ModelFamily
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.pretrained.weights_cards import default_card, model_cards
@@ -16,43 +17,66 @@ from f2vbench.utils.text import layout
 
 
 def tasks(_: ListSettings) -> str:
-    """Task cards, with the folder of their data."""
+    """Table of task cards with the folder of their data, and the protocols of each task family."""
     rows = []
     for name, card in all_cards().items():
         if isinstance(card, F2VBenchError):
             rows.append([name, "–", f"damaged card: {card}", ""])
             continue
         try:
-            where = str(find_folder(card, None))
+            folder = str(find_folder(card, None))
         except F2VBenchError:
-            where = "no data: give data=folder" if card.phantom is None else "made on first use"
-        rows.append([name, card.family, card.title, where])
-    run = [f"  {name}: {', '.join(adapter_for(name).protocols)}" for name in ADAPTERS]
-    return "\n".join([layout(["task", "family", "data set", "folder"], rows), "", "what runs, by family:", *run])
+            folder = "not found: give data=<folder>" if card.phantom is None else "simulated on first use"
+        rows.append([name, card.family, card.title, folder])
+    protocols = [f"  {name}: {', '.join(adapter_for(name).protocols)}" for name in ADAPTERS]
+    table = layout(["task", "family", "data set", "folder"], rows)
+    return "\n".join([table, "", "protocols of each task family:", *protocols])
 
 
 def models(_: ListSettings) -> str:
-    """Model families with the weights that they have when none are given, cards of weights, and baselines."""
-    rows = [[family.name, family.description, _own_weights(family.name)] for family in known_families().values()]
-    rows += [[card.name, card.title, card.file] for card in model_cards()]
-    return layout(["model", "what it is", "own weights"], rows)
+    """Table of model families with embedding width and default weights, then weights cards; variants below it."""
+    families = known_families().values()
+    rows = [
+        [family.name, family.description, str(family.width or "–"), _default_weights(family)] for family in families
+    ]
+    rows += [[card.name, card.title, "–", card.file] for card in model_cards()]
+    variants = [
+        f"  {', '.join(f'{family.name}:{variant}' for variant in family.variants)}"
+        for family in families
+        if len(family.variants) > 1
+    ]
+    return "\n".join(
+        [
+            layout(["model", "description", "width", "default weights"], rows),
+            "",
+            "variants, the default first:",
+            *variants,
+            "other weights: <model>:<weights file>, <model>:hf://owner/name, or <model>:untrained",
+        ]
+    )
 
 
-def _own_weights(family: str) -> str:
+def _default_weights(family: ModelFamily) -> str:
+    """Name of the weights card that is used when the model argument names no weights, or where the weights are."""
+    if family.default_weights == "released":
+        return family.card_of(family.variants[0])
+    if family.default_weights == "hub":
+        return "Hugging Face Hub"
     try:
-        card = default_card(family)
+        card = default_card(family.name)
     except WeightsError as error:
         return str(error)
     return card.name if card is not None else ""
 
 
 def runs(settings: ListSettings) -> str:
-    """Run folders, the latest first."""
+    """Table of run folders, the latest first."""
     rows = [
         [str(folder), str(units), time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))]
         for folder, units, changed in runs_below(settings.root)
     ]
-    return layout(["run", "units", "last change"], rows) if rows else f"no run below {settings.root}"
+    return layout(["run", "units", "last change"], rows) if rows else f"no run in {settings.root}"
 
 
 KINDS = {"tasks": tasks, "models": models, "runs": runs}
+"""Functions of `f2vbench list <kind>`."""

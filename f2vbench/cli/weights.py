@@ -1,9 +1,11 @@
-"""`f2vbench weights …` and `f2vbench export …`: words in, the text to print out."""
+"""`f2vbench weights …` and `f2vbench export …`: arguments in, the text to print out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic
 
 from f2vbench.config.parsing import AnySettings, parse, usage
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
@@ -13,64 +15,89 @@ from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, Push
 from f2vbench.utils.text import layout
 
 USAGE = """\
-usage: f2vbench weights <what> ...
+usage: f2vbench weights <command> ...
 
-  list                      all cards: what they are for, and whether their file is here
-  show <card>               everything that a card tells
-  where <card>              the path of its file, checked against the card
-  check [<card>]            check files against their cards, and open those that are models
-  make <run folder> name=…  a finished training's weights with a card:  make runs/mini name=my-mini default=yes
-  push <run folder or card> repo=owner/name   upload to the Hugging Face Hub; --dry-run writes what would be uploaded
+  list                      all weights cards, and whether their file is on this machine
+  show <card>               all entries of a card
+  where <card>              path of its file, verified against the card; if it is missing, how to get it
+  check [<card>]            verify files against their cards, and load those that are models
+  make <run folder> name=…  weights with a card from a completed training:  make runs/mini name=my-mini default=yes
+  push <run folder or card> repo=owner/name   upload to the Hugging Face Hub; --dry-run writes the files to a folder
 
-f2vbench weights make --help and push --help list their keys. Cards are looked for in ./weights and $F2VBENCH_PATH
-as well."""
+f2vbench weights make --help and push --help list their keys. Cards are also searched for in ./weights and
+$F2VBENCH_PATH."""
+
+_ABSENT = "not on this machine"
 
 
-def weights(words: Sequence[str]) -> str:
-    """Answer ``f2vbench weights <words>``.
+@dataclass(frozen=True)
+class _Command(Generic[AnySettings]):
+    """A command with at most one operand and settings.
+
+    Attributes:
+        name: As typed after `f2vbench`, such as `weights show`.
+        operand: Such as `<card>`, or `[<card>]` if it may be omitted; empty for none.
+        settings: Type of its settings.
+        run: (operand, settings) → the text to print; the operand is empty where it is omitted.
+    """
+
+    name: str
+    operand: str
+    settings: type[AnySettings]
+    run: Callable[[str, AnySettings], str]
+
+    def __call__(self, arguments: Sequence[str]) -> str:
+        """The output for command-line arguments.
+
+        Raises:
+            SettingsError: A missing or additional operand, or settings that are not valid.
+        """
+        call = f"{self.name} {self.operand}".strip()
+        if {"-h", "--help"} & set(arguments):
+            return usage(call, self.settings)
+        if not self.operand:
+            return self.run("", parse(self.settings, arguments))
+        operands = [word for word in arguments if "=" not in word and not word.startswith(("-", "@"))]
+        if len(operands) > 1 or not (operands or self.operand.startswith("[")):
+            expected = f"one {self.operand}, not {' '.join(operands)}" if operands else self.operand
+            raise SettingsError(f"f2vbench {self.name}: give {expected}, as in: f2vbench {call}")
+        settings = parse(self.settings, [word for word in arguments if word not in operands])
+        return self.run(operands[0] if operands else "", settings)
+
+
+def weights(arguments: Sequence[str]) -> str:
+    """The output of `f2vbench weights <arguments>`.
+
+    Args:
+        arguments: A command and its arguments; the help text without any.
 
     Raises:
-        SettingsError: words that mean nothing.
-        F2VBenchError: as the part that is called.
+        SettingsError: Unknown command, or arguments that are not valid.
+        F2VBenchError: As the function of the command.
     """
-    verb, rest = (words[0], list(words[1:])) if words else ("--help", [])
-    if verb in ("-h", "--help", "help"):
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help", "help"):
         return USAGE
-    verbs: dict[str, Callable[[list[str]], str]] = {
-        "list": _list,
-        "show": _show,
-        "where": _where,
-        "check": _check,
-        "make": _make,
-        "push": _push,
-    }
-    if verb not in verbs:
-        raise SettingsError(f"weights {verb}: unknown{did_you_mean(verb, verbs)}; there are {', '.join(verbs)}")
-    return verbs[verb](rest)
+    commands = {command.name.removeprefix("weights "): command for command in _COMMANDS}
+    if name not in commands:
+        raise SettingsError(f"weights {name}: unknown{did_you_mean(name, commands)}; there are {', '.join(commands)}")
+    return commands[name](arguments[1:])
 
 
-def export(words: Sequence[str]) -> str:
-    """Answer ``f2vbench export <run folder> [out=…] [half=yes]``.
+def export(arguments: Sequence[str]) -> str:
+    """The output of `f2vbench export <run folder> [out=…] [half=yes]`.
+
+    Args:
+        arguments: The run folder and settings.
 
     Raises:
-        SettingsError, StoreError: as `f2vbench.training.export.export_checkpoint`.
+        SettingsError: Arguments that are not valid, or as `f2vbench.training.export.export_checkpoint`.
+        StoreError: As `f2vbench.training.export.export_checkpoint`.
     """
-    found = _read("export", "<run folder>", ExportSettings, words)
-    if isinstance(found, str):
-        return found
-    folder, settings = found
-    if settings.out is not None and settings.out.suffix != ".safetensors":
-        raise SettingsError(f"out={settings.out}: must end on .safetensors")
-    from f2vbench.training.export import export_checkpoint
-
-    path = export_checkpoint(Path(folder), settings.out, half=settings.half)
-    return f"generator: {path}, its card: {path.with_suffix('.json')}"
+    return _EXPORT(arguments)
 
 
-def _list(words: list[str]) -> str:
-    help_text = _no_more("weights list", words)
-    if help_text:
-        return help_text
+def _list(_: str, __: NoKeys) -> str:
     rows = []
     for name in weights_cards():
         try:
@@ -79,44 +106,37 @@ def _list(words: list[str]) -> str:
             rows.append([name, f"damaged card: {error}", "", ""])
             continue
         default = f"default of {card.default_of}" if card.default_of else ""
-        rows.append([name, card.title, default, _place(card)])
-    return layout(["card", "what it is", "", "file"], rows)
+        rows.append([name, card.title, default, _path_or_problem(card)])
+    return layout(["card", "weights", "", "file"], rows)
 
 
-def _show(words: list[str]) -> str:
+def _show(name: str, _: NoKeys) -> str:
     from f2vbench.publish.make_card import card_text
 
-    found = _read("weights show", "<card>", NoKeys, words)
-    if isinstance(found, str):
-        return found
-    card = weights_card(found[0])
-    return f"{card_text(card).decode()}# file: {_place(card)}"
+    card = weights_card(name)
+    return f"{card_text(card).decode()}# file: {_path_or_problem(card)}"
 
 
-def _where(words: list[str]) -> str:
-    found = _read("weights where", "<card>", NoKeys, words)
-    return found if isinstance(found, str) else str(find_weights(weights_card(found[0])))
+def _where(name: str, _: NoKeys) -> str:
+    return str(find_weights(weights_card(name)))
 
 
-def _check(words: list[str]) -> str:
-    """All cards, or one; a download that is not here is no mistake unless it was asked for."""
-    found = _read("weights check", "[<card>]", NoKeys, words) if words else None
-    if isinstance(found, str):
-        return found
+def _check(name: str, _: NoKeys) -> str:
+    """Check one card, or all; without a name, a download that is not on this machine is no problem."""
     rows, problems = [], []
-    for name in weights_cards() if found is None else [found[0]]:
+    for card_name in [name] if name else weights_cards():
         try:
-            card = weights_card(name)
-            absent = found is None and card.kind == "download" and not is_available(card)
-            rows.append([name, "not on this machine" if absent else _checked(card)])
+            card = weights_card(card_name)
+            is_absent = not name and card.kind == "download" and not is_available(card)
+            rows.append([card_name, _ABSENT if is_absent else _check_file(card)])
         except F2VBenchError as error:
             problems += error.problems
     if problems:
         raise WeightsError(problems)
-    return layout(["card", "found"], rows)
+    return layout(["card", "result"], rows)
 
 
-def _checked(card: WeightsCard) -> str:
+def _check_file(card: WeightsCard) -> str:
     path = find_weights(card)
     if card.family is None:
         return f"ok: {path}"
@@ -124,59 +144,52 @@ def _checked(card: WeightsCard) -> str:
     from f2vbench.encoders.model_argument import parse_model
 
     build(parse_model(f"{card.family}:{path}"))
-    return f"ok, opens as {card.family}: {path}"
+    return f"ok, loads as {card.family}: {path}"
 
 
-def _make(words: list[str]) -> str:
-    found = _read("weights make", "<run folder>", MakeSettings, words)
-    if isinstance(found, str):
-        return found
+def _make(folder: str, settings: MakeSettings) -> str:
     from f2vbench.publish.make_card import make_weights
 
-    folder, settings = found
     card = make_weights(Path(folder), settings)
     size = f"{(card.size or 0) / 1e6:.1f} MB"
     return f"{settings.out / card.file} ({size}) and {settings.out / card.name}.yaml, for {card.used_for}"
 
 
-def _push(words: list[str]) -> str:
-    found = _read("weights push", "<run folder or card>", PushSettings, words)
-    if isinstance(found, str):
-        return found
+def _push(source: str, settings: PushSettings) -> str:
     from f2vbench.publish.upload import prepare_upload, push
 
-    what, settings = found
-    upload = prepare_upload(what, settings)
+    upload = prepare_upload(source, settings)
     if settings.dry_run:
         folder = settings.out or Path(f"{upload.card.name}-upload")
-        paths = upload.write(folder)
-        rows = [[path.name, f"{path.stat().st_size:,}"] for path in paths]
+        rows = [[path.name, f"{path.stat().st_size:,}"] for path in upload.write(folder)]
         return f"{layout(['file', 'bytes'], rows)}\n\nwritten to {folder}, nothing uploaded (repo={settings.repo})"
-    place, uploaded = push(upload, settings)
-    told = f"uploaded {', '.join(uploaded)} to {place}" if uploaded else f"nothing to upload, all is there: {place}"
-    return f"{told}\nuse it as model={upload.card.family}:{place}"
+    location, uploaded = push(upload, settings)
+    outcome = f"uploaded {', '.join(uploaded)} to {location}" if uploaded else f"nothing to upload, {location} has it"
+    return f"{outcome}\nuse it as model={upload.card.family}:{location}"
 
 
-def _place(card: WeightsCard) -> str:
+def _export(folder: str, settings: ExportSettings) -> str:
+    if settings.out is not None and settings.out.suffix != ".safetensors":
+        raise SettingsError(f"out={settings.out}: must end in .safetensors")
+    from f2vbench.training.export import export_checkpoint
+
+    path = export_checkpoint(Path(folder), settings.out, half=settings.half)
+    return f"generator: {path}, its description: {path.with_suffix('.json')}"
+
+
+def _path_or_problem(card: WeightsCard) -> str:
     try:
-        return str(find_weights(card)) if is_available(card) else "not on this machine"
+        return str(find_weights(card)) if is_available(card) else _ABSENT
     except WeightsError as error:
         return str(error)
 
 
-def _read(verb: str, takes: str, model: type[AnySettings], words: Sequence[str]) -> tuple[str, AnySettings] | str:
-    """The one plain word of a call and its settings, or the help text that was asked for."""
-    if set(words) & {"-h", "--help"}:
-        return usage(f"{verb} {takes}", model)
-    plain = [word for word in words if "=" not in word and not word.startswith(("-", "@"))]
-    if len(plain) != 1:
-        told = f"one {takes}, not {' '.join(plain)}" if plain else takes
-        raise SettingsError(f"f2vbench {verb}: give {told}, as in: f2vbench {verb} {takes}")
-    return plain[0], parse(model, [word for word in words if word != plain[0]])
-
-
-def _no_more(verb: str, words: Sequence[str]) -> str:
-    if set(words) & {"-h", "--help"}:
-        return usage(verb, NoKeys)
-    parse(NoKeys, words)
-    return ""
+_COMMANDS: tuple[_Command[Any], ...] = (
+    _Command("weights list", "", NoKeys, _list),
+    _Command("weights show", "<card>", NoKeys, _show),
+    _Command("weights where", "<card>", NoKeys, _where),
+    _Command("weights check", "[<card>]", NoKeys, _check),
+    _Command("weights make", "<run folder>", MakeSettings, _make),
+    _Command("weights push", "<run folder or card>", PushSettings, _push),
+)
+_EXPORT = _Command("export", "<run folder>", ExportSettings, _export)

@@ -29,14 +29,14 @@ class Encoder(nn.Module, ABC):
     """A model under test. It defines its preprocessing, feature width and weights.
 
     Attributes:
-        spec: the specification that it was built from.
-        width: length of an embedding.
-        channels: channels of the feature maps, finest first.
-        strides: strides of the feature maps, finest first: powers of two, which may repeat.
-        multiple: photographs whose sides are a multiple of it are encoded without padding or resizing.
+        spec: The specification that it was built from.
+        width: Length of an embedding.
+        channels: Channels of the feature maps, finest first.
+        strides: Strides of the feature maps, finest first: powers of two, which may repeat.
+        multiple: Photographs whose sides are a multiple of it are encoded without padding or resizing.
         embed_size: (height, width) in pixels to which `prepare` resizes a photograph.
-        can_generate: whether `generate` works.
-        phase: phase of the frame of a generator that makes one frame: `arterial`, `venous` or `late`.
+        can_generate: Whether `generate` works.
+        phase: Phase of the frame of a generator that makes one frame: `arterial`, `venous` or `late`.
     """
 
     spec: ModelSpec
@@ -73,8 +73,8 @@ class Encoder(nn.Module, ABC):
             (n, channels[i], ⌈h / strides[i]⌉, ⌈w / strides[i]⌉).
 
         Raises:
-            DataError: another shape or type, or a smaller side.
-            SettingsError: the model has no feature maps.
+            DataError: Another shape or type, or a smaller side.
+            SettingsError: The model has no feature maps.
         """
 
     def prepare_view(self, views: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Encoder(nn.Module, ABC):
         """Add stochastic depth: training skips residual branches at random.
 
         Args:
-            rate: probability for the last block; it falls linearly to 0 for the first.
+            rate: Probability for the last block; it falls linearly to 0 for the first.
 
         Returns:
             Number of blocks with stochastic depth; 0, as by default, for networks that do not support it.
@@ -130,7 +130,7 @@ class Encoder(nn.Module, ABC):
             float32 (n, width).
 
         Raises:
-            DataError: an image has another shape or type.
+            DataError: An image has another shape or type.
         """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         check_rgb_images(images)
@@ -147,13 +147,13 @@ class Encoder(nn.Module, ABC):
 
         Args:
             x: (n, 3, h, w) in [0, 1].
-            frames: number of frames.
+            frames: Number of frames.
 
         Returns:
             (n, frames, h, w) in [0, 1].
 
         Raises:
-            SettingsError: the model generates no frames (`can_generate` is False).
+            SettingsError: The model generates no frames (`can_generate` is False).
         """
         raise SettingsError(f"{self.spec.name} generates no angiogram; use a fundus2video model")
 
@@ -182,7 +182,7 @@ def check_photographs(x: Tensor) -> None:
     """Check that `x` is a batch of photographs.
 
     Raises:
-        DataError: it is not floating point, not (n, 3, h, w), or has a side below 32 px.
+        DataError: It is not floating point, not (n, 3, h, w), or has a side below 32 px.
     """
     if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < MIN_SIDE:
         raise DataError(

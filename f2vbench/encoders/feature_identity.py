@@ -12,9 +12,9 @@ def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict
     """Identity of a feature set of a model: model, kind of features, image size and requested precision.
 
     Args:
-        spec: the model.
-        what: kind of features: `embedding`, `pyramid`, `frames`, `video` or `score`.
-        settings: settings of the run.
+        spec: The model.
+        what: Kind of features: `embedding`, `pyramid`, `frames`, `video` or `score`.
+        settings: Settings of the run.
 
     Returns:
         JSON-compatible values, hashed into the key of the feature set.
@@ -26,10 +26,10 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
     """`declared_features` from a stored `ModelSpec.identity`, such as that of a unit's record.
 
     Args:
-        identity: the identity of the model.
-        is_network: whether the model is an encoder with weights.
-        what: kind of features, as for `declared_features`.
-        settings: settings of the run.
+        identity: The identity of the model.
+        is_network: Whether the model is an encoder with weights.
+        what: Kind of features, as for `declared_features`.
+        settings: Settings of the run.
     """
     features: dict[str, Any] = {"model": identity, "what": what}
     if not is_network:
@@ -44,7 +44,7 @@ def entry_size(what: str, settings: RunSettings) -> int:
     """Side in pixels of the square that features are computed from; 0 for the photograph's own resolution.
 
     Args:
-        what: kind of features, as for `declared_features`.
-        settings: settings of the run.
+        what: Kind of features, as for `declared_features`.
+        settings: Settings of the run.
     """
     return 0 if what in ("score", "embedding") else settings.image_size

@@ -65,7 +65,7 @@ def global_generator(shape: GeneratorShape) -> nn.Sequential:
     """The whole generator, untrained.
 
     Args:
-        shape: its input and output channels and width.
+        shape: Its input and output channels and width.
 
     Returns:
         (n, inputs, h, w) in [−1, 1] → (n, outputs, h, w) in [−1, 1]; h and w are multiples of 16.
@@ -94,8 +94,8 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
     same weights as the whole. The global random state does not change.
 
     Args:
-        module: a global generator, or a slice of one.
-        seed: seed of the random streams.
+        module: A global generator, or a slice of one.
+        seed: Seed of the random streams.
     """
     for index, layer in module.named_children():
         stream = torch.Generator().manual_seed(1000 * seed + int(index))
@@ -119,7 +119,7 @@ def roll_out(generator: Callable[[Tensor], Tensor], photograph: Tensor, frames: 
     Args:
         generator: (n, 6, h, w) → (n, 3, h, w).
         photograph: (n, 3, h, w) in the generator's range.
-        frames: number of frames, 1 or more.
+        frames: Number of frames, 1 or more.
 
     Returns:
         (n, frames, h, w) in the generator's range.

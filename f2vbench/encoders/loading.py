@@ -24,17 +24,17 @@ def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encod
     """The encoder that a model argument means, in evaluation mode on the CPU.
 
     Args:
-        model: a model argument; see `f2vbench.encoders.model_argument.parse_model`.
-        weights: a weights file, where the argument names none.
-        cut: layer at which the encoder of a pix2pixHD generator ends.
+        model: A model argument; see `f2vbench.encoders.model_argument.parse_model`.
+        weights: A weights file, where the argument names none.
+        cut: Layer at which the encoder of a pix2pixHD generator ends.
 
     Returns:
         An `f2vbench.encoders.base.Encoder`, or for a baseline with embeddings a
         `f2vbench.encoders.baselines.image_vectors.VectorBaseline`, which has the same `embed`.
 
     Raises:
-        SettingsError: the argument is not valid, or means a model without embeddings.
-        WeightsError: the weights are missing, damaged, or made for another architecture.
+        SettingsError: The argument is not valid, or means a model without embeddings.
+        WeightsError: The weights are missing, damaged, or made for another architecture.
 
     Examples:
         >>> import numpy as np
@@ -52,12 +52,12 @@ def build(spec: ModelSpec) -> LoadedModel:
     """A model of any kind that exists before a task, in evaluation mode on the CPU.
 
     Args:
-        spec: the model.
+        spec: The model.
 
     Raises:
-        SettingsError: the model exists only after a task has trained it (`scratch`), timm has no such model, or the
+        SettingsError: The model exists only after a task has trained it (`scratch`), timm has no such model, or the
             loader of another package can't be imported or returns something else.
-        WeightsError: the weights are missing, damaged, or made for another architecture.
+        WeightsError: The weights are missing, damaged, or made for another architecture.
     """
     return build_encoder(spec) if spec.is_network else cast(LoadedModel, _load(spec))
 
@@ -66,11 +66,11 @@ def build_encoder(spec: ModelSpec) -> Encoder:
     """The encoder of a `ModelSpec` with `kind` `features`, in evaluation mode on the CPU.
 
     Args:
-        spec: the model.
+        spec: The model.
 
     Raises:
-        SettingsError: as `build`.
-        WeightsError: as `build`.
+        SettingsError: As `build`.
+        WeightsError: As `build`.
     """
     from f2vbench.encoders.base import Encoder
 

@@ -41,9 +41,9 @@ class TransformerShape:
     """Shape of a vision transformer with patches of 16 px. The defaults are the small one of `preset=mini`.
 
     Attributes:
-        width: channels, a multiple of 64.
-        depth: number of blocks.
-        side: side of the photographs in its training, px.
+        width: Channels, a multiple of 64.
+        depth: Number of blocks.
+        side: Side of the photographs in its training, px.
     """
 
     width: int = 192
@@ -63,7 +63,7 @@ def vision_transformer(shape: TransformerShape) -> Any:
     photographs of any size; position embeddings are interpolated (bicubic).
 
     Args:
-        shape: its width, depth and image size.
+        shape: Its width, depth and image size.
     """
     model = timm.models.VisionTransformer(
         img_size=shape.side,
@@ -84,8 +84,8 @@ def position_embeddings(width: int, cells: int) -> Tensor:
     """Fixed position embeddings: sine and cosine of the column, then of the row, at `width` / 4 wavelengths.
 
     Args:
-        width: channels, a multiple of 4.
-        cells: rows and columns of the square grid of patches.
+        width: Channels, a multiple of 4.
+        cells: Rows and columns of the square grid of patches.
 
     Returns:
         float32 (1, 1 + cells², width), patches row by row; zeros for the class token.
@@ -107,8 +107,8 @@ def initialise(module: nn.Module, seed: int = INIT_SEED) -> None:
     random state and fixed position embeddings do not change.
 
     Args:
-        module: the network.
-        seed: seed of the random streams.
+        module: The network.
+        seed: Seed of the random streams.
     """
     for name, parameter in module.named_parameters():
         stream = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
@@ -133,7 +133,7 @@ def load_mae(spec: ModelSpec) -> TimmEncoder:
         model=mae`, of MAE or of RETFound. The file must contain every tensor of the encoder; its decoder is ignored.
 
     Raises:
-        WeightsError: the file is missing, damaged, or contains no such encoder.
+        WeightsError: The file is missing, damaged, or contains no such encoder.
     """
     path = spec.weights_file
     state = None if path is None else read_state_dict(path)

@@ -31,14 +31,14 @@ def parse_model(argument: str, weights: WeightsArgument = None, cut: int = 19) -
     Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`.
 
     Args:
-        argument: a value of `model=`.
-        weights: a file for every argument that names no weights (the caller checks that there is only one), or files
+        argument: A value of `model=`.
+        weights: A file for every argument that names no weights (the caller checks that there is only one), or files
             by argument or family.
         cut: 17, 19 or 25: the encoder is `model[:cut]` of a pix2pixHD generator; 39: the whole generator.
 
     Raises:
-        SettingsError: unknown family, malformed argument, weights named twice, or another cut.
-        WeightsError: the weights file does not exist, differs from its card or can't be downloaded, or the family has
+        SettingsError: Unknown family, malformed argument, weights named twice, or another cut.
+        WeightsError: The weights file does not exist, differs from its card or can't be downloaded, or the family has
             no default weights.
     """
     if _is_fusion(argument):
@@ -66,10 +66,10 @@ class _Argument:
     """A model argument and the settings beside it.
 
     Attributes:
-        text: the whole argument.
-        rest: what follows the first colon.
-        weights: the value of `weights=`.
-        cut: the value of `cut=`.
+        text: The whole argument.
+        rest: What follows the first colon.
+        weights: The value of `weights=`.
+        cut: The value of `cut=`.
     """
 
     text: str
@@ -157,7 +157,7 @@ def _released_variant(family: ModelFamily, argument: _Argument) -> str:
     """The released variant that an argument means, in any case and with or without `<family>_`; "" for a file.
 
     Raises:
-        SettingsError: what follows the colon is no variant and no path.
+        SettingsError: What follows the colon is no variant and no path.
     """
     if not argument.rest:
         return family.variants[0]

@@ -19,9 +19,9 @@ class GeneratorShape:
     """Shape of a pix2pixHD global generator.
 
     Attributes:
-        inputs: input channels.
-        outputs: output channels.
-        ngf: channels of the first layer; the encoder's embedding has 16 times as many.
+        inputs: Input channels.
+        outputs: Output channels.
+        ngf: Channels of the first layer; the encoder's embedding has 16 times as many.
     """
 
     inputs: int
@@ -34,25 +34,26 @@ class ModelFamily:
     """A family of models: all that listings, the parser of `model=`, the loader and figures know about it.
 
     Attributes:
-        name: the first part of a model argument, such as `retfound` in `retfound:mae_meh`.
-        description: one line for `f2vbench list models`.
-        kind: what its models compute; see `ModelSpec`.
+        name: The first part of a model argument, such as `retfound` in `retfound:mae_meh`.
+        description: One line for `f2vbench list models`.
+        kind: What its models compute; see `ModelSpec`.
         loader: `module:attribute` of a callable that takes a `ModelSpec` and returns the model, imported on first use.
             None: a task trains the model itself.
         default_weights: `card` (the weights card with `default_of: <name>`), `released` (files of other owners, one
             weights card for each variant), `hub` (timm's own), `package` (those of the package that adds the family),
             `precomputed` (frames in a folder), `untrained` or `none` (a baseline without weights).
-        how_to_get_weights: sentences for error messages, with `{model}` where the model argument belongs.
-        variants: names that may follow the colon. The first is the default.
+        how_to_get_weights: For families that `f2vbench train` trains, sentences that end the message about missing
+            weights. Weights cards have the instructions for released weights.
+        variants: Names that may follow the colon. The first is the default.
         architecture: `ModelSpec.architecture` of a weights file; the family's name where empty.
-        untrained_architecture: the same without weights; `architecture` where empty.
-        width: length of an embedding of the published network, None where it differs between models.
-        generator: shape of the published pix2pixHD generator, None for other networks.
-        frames: angiogram frames that the model generates for one photograph, 0 for models that generate none.
-        libraries: packages whose version is part of a model's identity, because their code computes the output.
-        baseline_for: task families that the model is a baseline for; empty for models that are no baseline.
-        colour: hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
-        package: name and version of the package that adds the family; None for built-in families.
+        untrained_architecture: The same without weights; `architecture` where empty.
+        width: Length of an embedding of the published network, None where it differs between models.
+        generator: Shape of the published pix2pixHD generator, None for other networks.
+        frames: Angiogram frames that the model generates for one photograph, 0 for models that generate none.
+        libraries: Packages whose version is part of a model's identity, because their code computes the output.
+        baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
+        colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
+        package: Name and version of the package that adds the family; None for built-in families.
     """
 
     name: str

@@ -61,10 +61,10 @@ class Pix2PixHDEncoder(Encoder):
     The embedding is that of the residual blocks.
 
     Args:
-        spec: of family `fundus2video`, `fundus2fa` or `pix2pixhd`.
+        spec: Of family `fundus2video`, `fundus2fa` or `pix2pixhd`.
 
     Raises:
-        WeightsError: the file is missing, damaged, or contains no such generator.
+        WeightsError: The file is missing, damaged, or contains no such generator.
     """
 
     can_generate = True
@@ -139,14 +139,14 @@ class Pix2PixHDEncoder(Encoder):
 
         Args:
             x: (n, 3, h, w) in [0, 1], sides of 32 or more; padded by reflection to multiples of 16.
-            frames: number of frames; Fundus2Video is trained for 12. The first frames do not depend on it, and models
+            frames: Number of frames; Fundus2Video is trained for 12. The first frames do not depend on it, and models
                 of one frame ignore it.
 
         Returns:
             (n, frames, h, w) in [0, 1]; for models of one frame (n, 1, h, w), the mean of their channels.
 
         Raises:
-            WeightsError: the weights file has changed since the encoder was loaded.
+            WeightsError: The weights file has changed since the encoder was loaded.
         """
         check_photographs(x)
         height, width = x.shape[2:]
@@ -227,7 +227,7 @@ def _expected_input(path: Path | None) -> _ExpectedInput:
     """The preparation in a file's metadata, with defaults for what they do not say.
 
     Raises:
-        WeightsError: the metadata are damaged, or have unknown values.
+        WeightsError: The metadata are damaged, or have unknown values.
     """
     notes = {} if path is None else _input_metadata(path)
     values = {key: notes.get(key, choices[0]) for key, choices in _INPUT_CHOICES.items()}

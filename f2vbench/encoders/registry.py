@@ -19,7 +19,6 @@ _PIX2PIXHD_WEIGHTS = (
     "Train them with `f2vbench train model={family}` and write model={family}:<run folder>/generator.safetensors, give "
     "the file of an existing training with weights=path/to/latest_net_G.pth, or use model={family}:untrained"
 )
-_RETFOUND_VARIANTS = ("mae_natureCFP", "mae_natureOCT", "mae_meh", "mae_shanghai", "dinov2_meh", "dinov2_shanghai")
 _FILTERS = "f2vbench.encoders.baselines.vessel_filters:load_vessel_filter"
 _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
@@ -74,8 +73,7 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "retfound-green",
-        "RETFound-Green, ViT-S at 392 px: retfoundgreen_statedict.pth from github.com/justinengelmann/RETFound_Green "
-        "(non-commercial research only), or retfound-green:<file>",
+        "RETFound-Green, ViT-S at 392 px (non-commercial research only)",
         kind="features",
         loader="f2vbench.encoders.retfound:load_retfound",
         default_weights="released",
@@ -86,12 +84,11 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "retfound",
-        f"RETFound, ViT-L: retfound:{_RETFOUND_VARIANTS[0]} (the default), {', '.join(_RETFOUND_VARIANTS[1:])}, or "
-        "retfound:<file>; gated, CC BY-NC 4.0: request access at huggingface.co/YukunZhou, then run `hf auth login`",
+        "RETFound, ViT-L at 224 px (gated, CC BY-NC 4.0)",
         kind="features",
         loader="f2vbench.encoders.retfound:load_retfound",
         default_weights="released",
-        variants=_RETFOUND_VARIANTS,
+        variants=("mae_natureCFP", "mae_natureOCT", "mae_meh", "mae_shanghai", "dinov2_meh", "dinov2_shanghai"),
         width=1024,
         libraries=("timm",),
         colour="#CC79A7",
@@ -189,7 +186,7 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "random",
-        "baseline: an untrained network, random:resnet18 (the default) or random:pix2pixhd",
+        "baseline: an untrained network",
         kind="features",
         loader="f2vbench.encoders.baselines.random_weights:load_random_baseline",
         default_weights="untrained",
@@ -231,7 +228,7 @@ def known_families() -> dict[str, ModelFamily]:
     """All families by name: the built-in ones, then those of installed packages.
 
     Raises:
-        SettingsError: a package adds a name that exists already.
+        SettingsError: A package adds a name that exists already.
     """
     families = dict(FAMILIES)
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -256,7 +253,7 @@ def find_family(name: str) -> ModelFamily:
     """The family with this name.
 
     Raises:
-        SettingsError: no family has this name, or a package adds a name that exists already.
+        SettingsError: No family has this name, or a package adds a name that exists already.
     """
     if name in FAMILIES:
         return FAMILIES[name]

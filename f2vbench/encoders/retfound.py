@@ -42,9 +42,9 @@ class Layout:
 
     Attributes:
         architecture: timm's name of the network.
-        preprocessing: how a photograph becomes its input.
-        ignore: patterns of tensors in the file that are no part of the encoder.
-        class_position: whether the class token has a position embedding (the first one).
+        preprocessing: How a photograph becomes its input.
+        ignore: Patterns of tensors in the file that are no part of the encoder.
+        class_position: Whether the class token has a position embedding (the first one).
     """
 
     architecture: str
@@ -71,13 +71,13 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
     however much else the file contains, unless its format can't be memory-mapped (PyTorch's before 1.6).
 
     Args:
-        spec: its `weights` are `released` (a file on this machine, else a download from the Hub), `untrained`, or a
+        spec: Its `weights` are `released` (a file on this machine, else a download from the Hub), `untrained`, or a
             file.
-        size: options of timm's network for other sizes than the released one, such as `embed_dim`, `depth`,
+        size: Options of timm's network for other sizes than the released one, such as `embed_dim`, `depth`,
             `num_heads`.
 
     Raises:
-        WeightsError: the weights are not available (the message says how to get them), damaged, or do not match the
+        WeightsError: The weights are not available (the message says how to get them), damaged, or do not match the
             encoder tensor by tensor.
     """
     path = _find_file(spec)
@@ -159,8 +159,8 @@ def resize_positions(positions: Tensor, grid: tuple[int, int], prefix: int) -> T
 
     Args:
         positions: (1, prefix + side², width).
-        grid: rows and columns of the new grid.
-        prefix: number of leading embeddings that belong to no patch; they do not change.
+        grid: Rows and columns of the new grid.
+        prefix: Number of leading embeddings that belong to no patch; they do not change.
 
     Returns:
         (1, prefix + rows · columns, width); `positions` itself where they have that size or are of no square grid.

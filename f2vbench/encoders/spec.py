@@ -31,23 +31,23 @@ class ModelSpec:
     """What is known about a model before it is loaded.
 
     Attributes:
-        name: as shown in every table, such as `fundus2video:untrained` or `fundus2video:latest_net_G`. Weights with a
+        name: As shown in every table, such as `fundus2video:untrained` or `fundus2video:latest_net_G`. Weights with a
             card have the card's name, such as `fundus2video-mini`, and never their family's.
-        family: name of its `ModelFamily`, or `fusion`.
-        architecture: such as `pix2pixhd-global-ngf64` (without the width where a weights file decides it), the timm
+        family: Name of its `ModelFamily`, or `fusion`.
+        architecture: Such as `pix2pixhd-global-ngf64` (without the width where a weights file decides it), the timm
             model, the released RETFound variant, or the baseline's name. Of a fusion `attention`, `concat` or `mean`.
         kind: `features` (an encoder with embeddings and feature maps), `vector` (a baseline with embeddings), `score`
             (a baseline with vessel scores), `video` (angiogram frames of a baseline or from a folder), `scratch` (a
             network that a task trains on its support images) or `fusion` (of the models in `parts`).
-        is_baseline: whether tables and figures list it as a baseline.
+        is_baseline: Whether tables and figures list it as a baseline.
         weights: `untrained`, `none` (a baseline without weights), `hub` (timm's own), `released` (a file of other
             owners that a weights card describes), `package` (those of the package that adds the family),
             `precomputed` (frames in a folder), or the absolute path of a file.
-        cut: index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
-        source: location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
+        cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
+        source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
-        folder: absolute path of precomputed frames; None for other models.
-        parts: the models of a fusion.
+        folder: Absolute path of precomputed frames; None for other models.
+        parts: The models of a fusion.
     """
 
     name: str
@@ -105,8 +105,8 @@ class ModelSpec:
             features and units unusable.
 
         Raises:
-            SettingsError: the package of the model's family is no longer installed.
-            WeightsError: the weights file is missing or unreadable.
+            SettingsError: The package of the model's family is no longer installed.
+            WeightsError: The weights file is missing or unreadable.
         """
         if self.parts:
             return {"fusion": self.architecture, "parts": [part.identity() for part in self.parts]}

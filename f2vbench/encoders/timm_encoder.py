@@ -35,12 +35,12 @@ class Preprocessing:
 
     Attributes:
         size: (height, width) of the input in pixels.
-        mean: mean of RGB in [0, 1], for the normalisation.
-        std: standard deviation of RGB in [0, 1], for the normalisation.
+        mean: Mean of RGB in [0, 1], for the normalisation.
+        std: Standard deviation of RGB in [0, 1], for the normalisation.
         interpolation: `bilinear` or `bicubic`, both with anti-aliasing.
-        shorter_side: size of the photograph's shorter side before the centre crop of `size`. None: the whole photograph
+        shorter_side: Size of the photograph's shorter side before the centre crop of `size`. None: the whole photograph
             is resized to `size`.
-        crops_to_field: whether `embed` first crops the square around the field of view.
+        crops_to_field: Whether `embed` first crops the square around the field of view.
     """
 
     size: tuple[int, int]
@@ -75,10 +75,10 @@ class TimmEncoder(Encoder):
     receive it resized to that size, and their maps are resized bilinearly.
 
     Args:
-        spec: the specification that it was built from.
-        model: the network with its weights.
-        preprocessing: how a photograph becomes its input.
-        fixed: whether the network accepts photographs of one size only.
+        spec: The specification that it was built from.
+        model: The network with its weights.
+        preprocessing: How a photograph becomes its input.
+        fixed: Whether the network accepts photographs of one size only.
     """
 
     model: Any
@@ -213,7 +213,7 @@ def layer_distances(model: Any) -> dict[str, int]:
     patch embedding have distance depth + 1.
 
     Args:
-        model: the network.
+        model: The network.
 
     Returns:
         By name of the parameter: 1 for the last layer, the largest number for the first.
@@ -231,8 +231,8 @@ def add_drop_path(model: nn.Module, rate: float) -> int:
     """Add stochastic depth (Huang et al., ECCV 2016) to the residual branches of a timm network.
 
     Args:
-        model: the network.
-        rate: probability that training skips the branches of the last block; it falls linearly to 0 for the first.
+        model: The network.
+        rate: Probability that training skips the branches of the last block; it falls linearly to 0 for the first.
 
     Returns:
         Number of blocks with residual branches.

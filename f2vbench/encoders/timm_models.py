@@ -34,12 +34,12 @@ def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
     """A model of family `timm`, with the normalisation, size and interpolation of timm's configuration.
 
     Args:
-        spec: its `weights` are `hub`, `untrained`, or a file with a timm state dict.
-        options: keyword arguments of timm's `create_model`.
+        spec: Its `weights` are `hub`, `untrained`, or a file with a timm state dict.
+        options: Keyword arguments of timm's `create_model`.
 
     Raises:
         SettingsError: timm has no such model or tag, or the model does not accept RGB photographs.
-        WeightsError: the weights can't be downloaded, or the file is damaged or of another model.
+        WeightsError: The weights can't be downloaded, or the file is damaged or of another model.
     """
     name = spec.architecture
     _check_name(name, needs_tag=spec.weights == "hub")

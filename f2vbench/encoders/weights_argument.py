@@ -18,14 +18,14 @@ def resolve_weights(argument: str, family: str, named: str, weights: WeightsArgu
     """`untrained`, the absolute path of a file, a Hub address, or None where no weights are named.
 
     Args:
-        argument: the whole model argument.
-        family: its family.
-        named: the weights that the argument itself names; empty for none.
-        weights: the value of `weights=`.
+        argument: The whole model argument.
+        family: Its family.
+        named: The weights that the argument itself names; empty for none.
+        weights: The value of `weights=`.
 
     Raises:
-        SettingsError: the argument and `weights=` both name weights, or nothing follows the colon.
-        WeightsError: the file does not exist.
+        SettingsError: The argument and `weights=` both name weights, or nothing follows the colon.
+        WeightsError: The file does not exist.
     """
     by_argument = None if weights is None or isinstance(weights, str) else weights.get(argument)
     if named and by_argument is not None:
@@ -50,7 +50,7 @@ def hub_address(argument: str, family: str, weights: WeightsArgument) -> str | N
     """The Hub address in a model argument or in `weights=`; None where the weights are elsewhere.
 
     Raises:
-        SettingsError: the argument and `weights=` both name weights.
+        SettingsError: The argument and `weights=` both name weights.
     """
     named = argument.partition(":")[2]
     if family == "timm":
@@ -64,13 +64,13 @@ def find_card(argument: str, weights: WeightsArgument, families: Container[str])
     """The weights card that a model argument without a colon names, or the default card of the family it names.
 
     Args:
-        argument: the whole model argument.
-        weights: the value of `weights=`; weights for the family come before its default card.
-        families: names of all model families.
+        argument: The whole model argument.
+        weights: The value of `weights=`; weights for the family come before its default card.
+        families: Names of all model families.
 
     Raises:
-        SettingsError: the argument is a card's name, and `weights=` names other weights for it.
-        WeightsError: the card is not valid.
+        SettingsError: The argument is a card's name, and `weights=` names other weights for it.
+        WeightsError: The card is not valid.
     """
     if ":" in argument:
         return None

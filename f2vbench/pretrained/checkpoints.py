@@ -34,10 +34,10 @@ def file_sha256(path: str | Path) -> str:
     writable, the file is read again each time.
 
     Args:
-        path: the file.
+        path: The file.
 
     Raises:
-        WeightsError: the file does not exist, is unreadable, or changes while it is read.
+        WeightsError: The file does not exist, is unreadable, or changes while it is read.
     """
     path = Path(path).expanduser().absolute()
     try:
@@ -64,7 +64,7 @@ def check_unchanged(path: Path, before: os.stat_result, after: os.stat_result) -
     """Check that a file has the same size and time of modification before and after reading.
 
     Raises:
-        WeightsError: it has not.
+        WeightsError: It has not.
     """
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise WeightsError(f"{path}: changed while it was read; try again when it is completely written")
@@ -77,10 +77,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     key (`state_dict`, `model`, `netG`, …) is unwrapped, and `module.` is removed where all keys start with it.
 
     Args:
-        path: the file.
+        path: The file.
 
     Raises:
-        WeightsError: the file does not exist, is empty, truncated or damaged, needs code to be run, or contains no
+        WeightsError: The file does not exist, is empty, truncated or damaged, needs code to be run, or contains no
             state dict or several.
     """
     path = Path(path).expanduser()
@@ -96,10 +96,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata in the header of a safetensors file; empty for other files.
 
     Args:
-        path: the file.
+        path: The file.
 
     Raises:
-        WeightsError: the file does not exist, is empty or damaged.
+        WeightsError: The file does not exist, is empty or damaged.
     """
     path = Path(path).expanduser()
     _check_is_file(path)

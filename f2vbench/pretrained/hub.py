@@ -31,9 +31,9 @@ class HubWeights:
     """A downloaded weights file.
 
     Attributes:
-        path: its path in the cache of huggingface_hub.
+        path: Its path in the cache of huggingface_hub.
         source: `hf://owner/name@<commit>`, with the commit that the address meant at the time of the download.
-        card: the card of the file, which was verified against it; None where the repository has no card.
+        card: The card of the file, which was verified against it; None where the repository has no card.
     """
 
     path: Path
@@ -48,7 +48,7 @@ def fetch(address: str) -> HubWeights:
         address: `hf://owner/name[@revision][/file]`.
 
     Raises:
-        WeightsError: malformed address; no such repository, revision or file; no access; no network; no card or
+        WeightsError: Malformed address; no such repository, revision or file; no access; no network; no card or
             several cards; or a file that is not the card's.
     """
     parts = _ADDRESS.fullmatch(address)
@@ -77,10 +77,10 @@ def fetch_weights(card: WeightsCard) -> Path:
     Nothing is downloaded with `HF_HUB_OFFLINE=1`, or for cards without a location on the Hub.
 
     Args:
-        card: the card of the weights.
+        card: The card of the weights.
 
     Raises:
-        WeightsError: the file is neither on this machine nor can it be downloaded (the message says why and how to get
+        WeightsError: The file is neither on this machine nor can it be downloaded (the message says why and how to get
             it), or it is not the card's.
     """
     if card.hub is None or is_available(card):
@@ -114,7 +114,7 @@ def hub_errors(location: str) -> Iterator[None]:
     """Within it, errors of the Hub's client become a `WeightsError` that says what is wrong and what to do.
 
     Args:
-        location: start of the message, such as an address or `repo=owner/name`.
+        location: Start of the message, such as an address or `repo=owner/name`.
     """
     try:
         yield

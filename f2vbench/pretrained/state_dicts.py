@@ -22,13 +22,13 @@ def compare_state_dict(
     """Check that a file contains exactly the tensors of an architecture; copies nothing.
 
     Args:
-        expected: tensors of the architecture by name; they may be on the meta device.
-        state: tensors of the file by name.
-        path: the file, for messages.
-        ignore: shell-style patterns of additional names that the file may contain, such as `head.*`.
+        expected: Tensors of the architecture by name; they may be on the meta device.
+        state: Tensors of the file by name.
+        path: The file, for messages.
+        ignore: Shell-style patterns of additional names that the file may contain, such as `head.*`.
 
     Raises:
-        WeightsError: tensors are missing, have another shape, or are not part of the architecture; with the number
+        WeightsError: Tensors are missing, have another shape, or are not part of the architecture; with the number
             and the first names of each kind.
     """
     patterns = tuple(ignore)
@@ -55,13 +55,13 @@ def match_state_dict(
     """Copy the tensors of a file into a module, all or nothing.
 
     Args:
-        module: the network.
-        state: tensors of the file by name.
-        path: the file, for messages.
-        ignore: as for `compare_state_dict`.
+        module: The network.
+        state: Tensors of the file by name.
+        path: The file, for messages.
+        ignore: As for `compare_state_dict`.
 
     Raises:
-        WeightsError: as `compare_state_dict`, or a tensor contains values that are not finite.
+        WeightsError: As `compare_state_dict`, or a tensor contains values that are not finite.
     """
     expected = module.state_dict()
     compare_state_dict(expected, state, path, ignore)
@@ -81,14 +81,14 @@ def load_in_parts(
     part, so that the peak is the module's own memory and that of one part.
 
     Args:
-        module: the network, on the meta device.
-        path: the file.
-        translate: maps the result of `read_state_dict` to the module's names (and shapes, where tensors are resized).
+        module: The network, on the meta device.
+        path: The file.
+        translate: Maps the result of `read_state_dict` to the module's names (and shapes, where tensors are resized).
             It is called once for each part and must read few tensors.
-        ignore: as for `compare_state_dict`.
+        ignore: As for `compare_state_dict`.
 
     Raises:
-        WeightsError: as `match_state_dict`, or the file changes during the loading.
+        WeightsError: As `match_state_dict`, or the file changes during the loading.
     """
     path = Path(path).expanduser()
     expected = module.state_dict()

@@ -115,7 +115,7 @@ def weights_card(name: str) -> WeightsCard:
     """The card with this name.
 
     Raises:
-        WeightsError: no card has this name, or it is not valid; the message names file and key.
+        WeightsError: No card has this name, or it is not valid; the message names file and key.
     """
     for folder in _card_folders():
         for file in _card_files(folder):
@@ -143,7 +143,7 @@ def default_card(family: str) -> WeightsCard | None:
         The card, or None where no folder has one.
 
     Raises:
-        WeightsError: the card is not valid, or two cards of one folder are defaults of the family.
+        WeightsError: The card is not valid, or two cards of one folder are defaults of the family.
     """
     for folder in _card_folders():
         defaults = defaults_in(folder, family)
@@ -159,7 +159,7 @@ def cards_in(folder: Path) -> list[WeightsCard]:
     """The cards in one folder.
 
     Raises:
-        WeightsError: a card is not valid.
+        WeightsError: A card is not valid.
     """
     return [_read_card(file) for file in _card_files(folder)]
 
@@ -173,11 +173,11 @@ def parse_weights_card(text: str, file: str) -> WeightsCard:
     """A card from its YAML text.
 
     Args:
-        text: content of the card.
-        file: its file name, for messages and to check the card's name.
+        text: Content of the card.
+        file: Its file name, for messages and to check the card's name.
 
     Raises:
-        WeightsError: no valid YAML, unknown or missing keys, or invalid values; the message lists all of them.
+        WeightsError: No valid YAML, unknown or missing keys, or invalid values; the message lists all of them.
     """
     try:
         card = WeightsCard.model_validate(yaml.safe_load(text))

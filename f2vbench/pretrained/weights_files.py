@@ -15,13 +15,13 @@ def find_weights(card: WeightsCard, path: str | Path | None = None) -> Path:
     """The weights file of a card, with the size and SHA-256 that the card states.
 
     Args:
-        card: its card.
-        path: the file, or its folder. By default a shipped file is in the folder of its card; a download is searched
+        card: Its card.
+        path: The file, or its folder. By default a shipped file is in the folder of its card; a download is searched
             for in `weights` of the cache folder (`F2VBENCH_CACHE`), among PyTorch's downloads, and in the Hugging Face
             cache.
 
     Raises:
-        WeightsError: the file does not exist (the message says how to get it), or is another file than the card's.
+        WeightsError: The file does not exist (the message says how to get it), or is another file than the card's.
     """
     if path is not None:
         file = Path(path).expanduser()
@@ -56,7 +56,8 @@ def download_instructions(card: WeightsCard) -> str:
     """Sentences that say how to get access to a file, what to download, and where to put it."""
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
-    by_hand = f"ownload {card.url or card.source}{size} and put it at {folder / card.file} (or give its path)"
+    address = card.url or f"{card.file} from {card.source}"
+    by_hand = f"ownload {address}{size} and put it at {folder / card.file} (or give its path)"
     access = f"Request access at {card.source} ({card.licence}). Then " if card.gated else ""
     if card.hub is None:
         return f"{access}d{by_hand}" if access else f"D{by_hand}"

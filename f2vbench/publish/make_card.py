@@ -1,4 +1,4 @@
-"""From a finished training's run folder to weights with a card."""
+"""Weights with a card from the run folder of a completed training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from f2vbench.config import parsing as words
+from f2vbench.config import parsing
 from f2vbench.config.base import flatten
 from f2vbench.encoders.loading import build
 from f2vbench.encoders.model_argument import parse_model
@@ -29,42 +29,51 @@ _OUR_CITATION = "f2vbench; CITATION.cff of its repository"
 
 @dataclass(frozen=True)
 class Export:
-    """What a training left: its weights file and what is told beside it, as JSON."""
+    """Exported weights of a training.
+
+    Attributes:
+        file: The weights.
+        facts: Content of the JSON file beside them, which describes the training.
+    """
 
     file: Path
     facts: dict[str, Any]
 
 
 def read_export(folder: Path) -> Export:
-    """The weights that a finished training exported into its run folder.
+    """The weights that a completed training exported into its run folder.
+
+    Args:
+        folder: The run folder.
 
     Raises:
-        WeightsError: no exported weights or several, a damaged card, a file that is not the card's, or a training
-            that has not come to its end.
+        WeightsError: No exported weights or several, a damaged description, a file that differs from it, or a training
+            that is not complete.
     """
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such run folder; give the out= of a training")
     files = [file for file in sorted(folder.glob("*.safetensors")) if file.with_suffix(".json").is_file()]
     if len(files) != 1:
-        told = ", ".join(file.name for file in files)
+        names = ", ".join(file.name for file in files)
         raise WeightsError(
-            f"{folder}: several exported weights ({told}); keep one of them with its .json"
+            f"{folder}: several exported weights ({names}); keep one of them with its .json"
             if files
             else f"{folder}: no exported weights (a .safetensors file with its .json); a training exports at its end"
         )
-    held = files[0].with_suffix(".json")
+    description = files[0].with_suffix(".json")
     try:
-        facts = json.loads(held.read_text(encoding="utf-8"))
-        told, wanted = facts["sha256"], facts["settings"]["epochs"]
-        come = facts["epochs"]
+        facts = json.loads(description.read_text(encoding="utf-8"))
+        digest, epochs, completed = facts["sha256"], facts["settings"]["epochs"], facts["epochs"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{held}: no card of a training, or damaged ({type(error).__name__}: {error})") from error
-    if file_sha256(files[0]) != told:
-        raise WeightsError(f"{files[0]}: not the file that {held.name} tells; export it again (f2vbench export)")
-    if come < wanted:
         raise WeightsError(
-            f"{folder}: this training is unfinished ({come} of {wanted} epochs); go on with the same command, then "
-            "make its weights"
+            f"{description}: no description of a training, or damaged ({type(error).__name__}: {error})"
+        ) from error
+    if file_sha256(files[0]) != digest:
+        raise WeightsError(f"{files[0]}: not the file of {description.name}; export it again (f2vbench export)")
+    if completed < epochs:
+        raise WeightsError(
+            f"{folder}: this training is incomplete ({completed} of {epochs} epochs); continue it with the same "
+            "command, then make its weights"
         )
     return Export(files[0], facts)
 
@@ -72,21 +81,26 @@ def read_export(folder: Path) -> Export:
 def card_of(export: Export, settings: MakeSettings) -> WeightsCard:
     """The card of a training's weights.
 
+    Args:
+        export: The exported weights.
+        settings: Name and other entries of the card.
+
     Raises:
-        SettingsError: the name is a family's; what it was trained on is not known and not given; the file of
-            measured numbers can't be read.
-        WeightsError: the card of the training lacks a fact.
+        SettingsError: The name is a model family's, the training data is neither known nor named, or the file of
+            measured values is not valid.
+        WeightsError: The description of the training is incomplete.
     """
     facts = export.facts
     family, problems = str(facts.get("model")), []
     if settings.name in known_families():
         problems.append(f"name={settings.name}: a model family has this name; add to it, as in {settings.name}-mini")
-    data = settings.training_data or _simulated(facts)
-    if data is None:
-        problems.append("training_data: required, for this training was not on simulated eyes; say on what")
-    measures, troubles = read_measures(settings.quality) if settings.quality is not None else ([], [])
-    if problems or troubles:
-        raise SettingsError([*problems, *troubles])
+    training_data = settings.training_data or _simulated_data(facts)
+    if training_data is None:
+        problems.append("training_data: required, because this training did not use simulated eyes; name its data")
+    measures, measure_problems = read_measures(settings.quality) if settings.quality is not None else ([], [])
+    if problems or measure_problems:
+        raise SettingsError([*problems, *measure_problems])
+    description = export.file.with_suffix(".json")
     try:
         return WeightsCard(
             name=settings.name,
@@ -100,40 +114,39 @@ def card_of(export: Export, settings: MakeSettings) -> WeightsCard:
             licence=settings.licence,
             architecture=_architecture(facts),
             preprocessing=facts.get("preprocessing") or _preprocessing(facts["settings"]),
-            training_data=data,
+            training_data=training_data,
             citation=facts.get("citation") or _OUR_CITATION,
             family=family,
             default_of=family if settings.default else None,
             network=facts["architecture"],
-            training=Training(
-                command=facts.get("command") or training_command(words.build(TrainSettings, facts["settings"])),
-                settings_sha256=sha256(canonical_json(_decisive(facts["settings"]))),
-                seed=facts["settings"]["seed"],
-                epochs=facts["epochs"],
-                seconds=facts["seconds"],
-                machine=_machine(facts),
-                software=_software(facts["software"]),
-            ),
-            quality=[*measures, *_validation(facts)],
+            training=_training(facts),
+            quality=[*measures, *_validation_measures(facts)],
         )
     except KeyError as error:
-        held = export.file.with_suffix(".json")
-        raise WeightsError(f"{held}: lacks {error}; export it again with this version (f2vbench export)") from error
+        raise WeightsError(
+            f"{description}: {error} is missing; export it again with this version (f2vbench export)"
+        ) from error
     except ValidationError as error:
-        held = export.file.with_suffix(".json")
-        raise WeightsError([f"{held}: {sentence}" for sentence in _sentences(error)]) from error
+        raise WeightsError([f"{description}: {problem}" for problem in _problems_of(error)]) from error
 
 
 def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
-    """Write ``<name>.safetensors`` and ``<name>.yaml`` of a finished training into ``settings.out``.
+    """Write `<name>.safetensors` and `<name>.yaml` of a completed training into `settings.out`.
 
-    The weights are opened as their family first, so that what is written can be read.
+    The weights are loaded first, so that what is written can be read.
+
+    Args:
+        folder: The run folder of the training.
+        settings: Name and other entries of the card.
+
+    Returns:
+        The card that was written.
 
     Raises:
-        WeightsError: as `read_export`; the file is no such model; another card of the folder is the family's
-            default, or the name has other weights already.
-        SettingsError: as `card_of`.
-        StoreError: the folder can't be written.
+        WeightsError: As `read_export`, the file is no such model, another card of the folder is the family's default,
+            or other weights have this name.
+        SettingsError: As `card_of`.
+        StoreError: The folder is not writable.
     """
     export = read_export(folder)
     card = card_of(export, settings)
@@ -141,55 +154,59 @@ def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
     others = [name for name in defaults_in(settings.out, card.default_of or "") if name != card.name]
     if others:
         raise WeightsError(
-            f"{settings.out / others[0]}.yaml is the default of {card.default_of} already: remove its default_of, or "
+            f"{settings.out / others[0]}.yaml is already the default of {card.default_of}: remove its default_of, or "
             "leave out default=yes"
         )
-    weights, written = settings.out / card.file, settings.out / f"{card.name}.yaml"
+    weights = settings.out / card.file
     if weights.is_file() and file_sha256(weights) != card.sha256 and not settings.replace:
-        raise WeightsError(f"{weights}: other weights have this name; choose another, or replace=yes")
+        raise WeightsError(f"{weights}: other weights have this name; choose another name, or write replace=yes")
     write_atomically(weights, export.file.read_bytes())
-    write_atomically(written, card_text(card))
+    write_atomically(settings.out / f"{card.name}.yaml", card_text(card))
     return card
 
 
 def card_text(card: WeightsCard) -> bytes:
-    """The YAML of a card, in the order of its keys, without those that say nothing."""
-    held = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return yaml.safe_dump(held, sort_keys=False, allow_unicode=True, width=118).encode()
+    """The YAML text of a card in the order of its keys, without keys that have their default."""
+    values = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=118).encode()
 
 
 def read_measures(path: Path) -> tuple[list[Measure], list[str]]:
-    """Measured numbers of a YAML or JSON file, and what is wrong with it, a sentence each."""
+    """Measured values in a file.
+
+    Args:
+        path: YAML or JSON list of mappings with the keys of `Measure`.
+
+    Returns:
+        The valid values, and one message for each problem.
+    """
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return [], [f"quality={path}: can't be read ({' '.join(str(error).split())})"]
-    if not isinstance(held, list):
-        return [], [f"quality={path}: must be a list of numbers, each with data, metric and value"]
+    if not isinstance(rows, list):
+        return [], [f"quality={path}: must be a list of measured values, each with data, metric and value"]
     measures, problems = [], []
-    for row, values in enumerate(held, 1):
+    for number, values in enumerate(rows, 1):
         try:
             measures.append(Measure.model_validate(values))
         except ValidationError as error:
-            problems += [f"quality={path}, entry {row}: {sentence}" for sentence in _sentences(error)]
+            problems += [f"quality={path}, entry {number}: {problem}" for problem in _problems_of(error)]
     return measures, problems
 
 
-def _sentences(error: ValidationError) -> list[str]:
+def _problems_of(error: ValidationError) -> list[str]:
     found = error.errors(include_url=False)
-    return [f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in found]
-
-
-def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flatten(settings).items() if key not in NOT_IN_IDENTITY}
+    return [f"{'.'.join(map(str, item['loc'])) or 'entry'}: {item['msg']}" for item in found]
 
 
 def _title(name: str, family: str, facts: Mapping[str, Any]) -> str:
-    return f"{name}: {family} trained on {'simulated eyes' if _simulated(facts) else 'pairs of images'} by f2vbench"
+    data = "simulated eyes" if _simulated_data(facts) else "pairs of images"
+    return f"{name}: {family} trained on {data} by f2vbench"
 
 
-def _simulated(facts: Mapping[str, Any]) -> str | None:
-    """What a training on phantoms has seen; None for other data."""
+def _simulated_data(facts: Mapping[str, Any]) -> str | None:
+    """Training data of a training on phantoms; None for other data."""
     if facts["settings"].get("data") != "phantom":
         return None
     return (
@@ -201,26 +218,39 @@ def _simulated(facts: Mapping[str, Any]) -> str | None:
 def _architecture(facts: Mapping[str, Any]) -> str:
     shape = dict(facts["architecture"])
     name = shape.pop("name")
-    told = ", ".join(f"{key} {value}" for key, value in shape.items())
-    return f"{name} ({told}), {facts['parameters']:,} parameters, {facts['weights']}"
+    values = ", ".join(f"{key} {value}" for key, value in shape.items())
+    return f"{name} ({values}), {facts['parameters']:,} parameters, {facts['weights']}"
 
 
 def _preprocessing(settings: Mapping[str, Any]) -> str:
-    side = settings["image_size"]
-    shown = "RGB photograph without its shading" if settings.get("photograph") == "normalised" else "RGB photograph"
-    times = settings.get("enlarge", 1)
-    larger = f", shown {times} times as large" if times > 1 else ""
-    crops = f", in crops of {settings['crop']}" if settings.get("crop") else ""
-    numbers = "with ImageNet's mean and sd" if settings["model"] == "mae" else "in [−1, 1]"
-    return f"{shown} {numbers}, cut to the field of view; trained at {side} × {side} pixels{larger}{crops}"
+    side, factor, crop = settings["image_size"], settings.get("enlarge", 1), settings.get("crop")
+    picture = "RGB photograph without its shading" if settings.get("photograph") == "normalised" else "RGB photograph"
+    scaling = "with ImageNet's mean and sd" if settings["model"] == "mae" else "in [−1, 1]"
+    enlarged = f", enlarged {factor} times" if factor > 1 else ""
+    crops = f", in crops of {crop}" if crop else ""
+    return f"{picture} {scaling}, cut to the field of view; trained at {side} × {side} pixels{enlarged}{crops}"
+
+
+def _training(facts: Mapping[str, Any]) -> Training:
+    settings = facts["settings"]
+    decisive = {key: value for key, value in flatten(settings).items() if key not in NOT_IN_IDENTITY}
+    return Training(
+        command=facts.get("command") or training_command(parsing.build(TrainSettings, settings)),
+        settings_sha256=sha256(canonical_json(decisive)),
+        seed=settings["seed"],
+        epochs=facts["epochs"],
+        seconds=facts["seconds"],
+        machine=_machine(facts),
+        software=_software(facts["software"]),
+    )
 
 
 def _machine(facts: Mapping[str, Any]) -> str:
     machine, device = facts["machine"], facts["device"]
-    what = machine["processor"] if device == "cpu" else f"{device}, {machine['processor']}"
+    processor = machine["processor"] if device == "cpu" else f"{device}, {machine['processor']}"
     threads = f", {facts['settings']['threads']} used" if device == "cpu" and "threads" in facts["settings"] else ""
-    several = f", {facts['processes']} processes" if facts["processes"] > 1 else ""
-    return f"{what}, {machine['cores']} cores{threads}{several}"
+    processes = f", {facts['processes']} processes" if facts["processes"] > 1 else ""
+    return f"{processor}, {machine['cores']} cores{threads}{processes}"
 
 
 def _software(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -228,6 +258,6 @@ def _software(facts: Mapping[str, Any]) -> dict[str, str]:
     return {"f2vbench": facts["f2vbench"], **git, "python": facts["python"], "torch": facts["libraries"]["torch"]}
 
 
-def _validation(facts: Mapping[str, Any]) -> list[Measure]:
-    data = "validation eyes of the training" if _simulated(facts) else "validation cases of the training"
+def _validation_measures(facts: Mapping[str, Any]) -> list[Measure]:
+    data = "validation eyes of the training" if _simulated_data(facts) else "validation cases of the training"
     return [Measure(data=data, metric=name, value=value) for name, value in facts.get("validation", {}).items()]

@@ -1,4 +1,4 @@
-"""The README of weights on the Hugging Face Hub: what they are, how they came about, how good, and what for."""
+"""README of weights on the Hugging Face Hub: facts, use, training, measured quality and limits."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ import re
 
 import yaml
 
-from f2vbench.pretrained.weights_cards import WeightsCard
+from f2vbench.pretrained.weights_cards import Training, WeightsCard
 
 _LICENCES = {"mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "bsd-3-clause"}
-"""Names that the Hub knows; others are told as ``other`` with their text."""
+"""Identifiers that the Hub knows; other licences are `other` with their text."""
 
 _LIMITS = """\
-- **Not for clinical use.** It is no medical device, and nothing it gives may guide the care of anyone.
-- Where it gives angiogram frames, they are guesses from a photograph, not measurements: leakage, perfusion and
-  lesions that they show need not be there, and what is there need not be shown."""
+- **Not for clinical use.** It is not a medical device; do not use its output for the care of patients.
+- Generated angiogram frames are predictions from a photograph, not measurements: leakage, perfusion and lesions in them
+  may not exist, and existing ones may be missing."""
 
 _SIMULATED = """\
-- It has seen simulated eyes and no image of a person. How far that carries to photographs of real eyes, other
-  cameras, ages and diseases is known only as far as the table above measures it."""
+- It was trained on simulated eyes and no image of a person. Its quality on photographs of real eyes, other cameras,
+  ages and diseases is known only as far as the table above measures it."""
 
 
 def model_card(card: WeightsCard, repo: str) -> str:
-    """Markdown with the Hub's front matter.
+    """README in Markdown, with the Hub's metadata block.
 
     Args:
-        repo: ``owner/name``, for the lines that tell how to use the weights.
+        card: The card of the weights.
+        repo: `owner/name`, for the lines on how to use the weights.
     """
-    parts = [f"---\n{_front_matter(card)}---\n", f"# {card.title}\n", _what(card), _use(card, repo)]
+    parts = [f"---\n{_metadata(card)}---\n", f"# {card.title}\n", _facts(card), _use(card, repo)]
     if card.training is not None:
-        parts.append(_training(card))
+        parts.append(_training(card.training))
     parts += [_quality(card), _limits(card), f"## To cite\n\n{card.citation}\n"]
     return "\n".join(parts)
 
 
-def _front_matter(card: WeightsCard) -> str:
+def _metadata(card: WeightsCard) -> str:
     known = card.licence.lower() in _LICENCES
-    told = {"license": card.licence.lower()} if known else {"license": "other", "license_name": _slug(card.licence)}
+    licence = {"license": card.licence.lower()} if known else {"license": "other", "license_name": _slug(card.licence)}
     simulated = _is_simulated(card)
     return yaml.safe_dump(
         {
-            **told,
+            **licence,
             "library_name": "f2vbench",
             "tags": [
                 *["f2vbench", "retina", "fundus", "ophthalmology", "medical"],
@@ -54,12 +55,12 @@ def _front_matter(card: WeightsCard) -> str:
     )
 
 
-def _what(card: WeightsCard) -> str:
+def _facts(card: WeightsCard) -> str:
     rows = {
         "file": f"`{card.file}` ({card.size / 1e6:.1f} MB)" if card.size else f"`{card.file}`",
-        "sha256": f"`{card.sha256}`" if card.sha256 else "not told",
+        "sha256": f"`{card.sha256}`" if card.sha256 else "unknown",
         "architecture": card.architecture,
-        "expects": card.preprocessing,
+        "input": card.preprocessing,
         "trained on": card.training_data,
         "licence": card.licence,
         "source": card.source,
@@ -70,38 +71,36 @@ def _what(card: WeightsCard) -> str:
 def _use(card: WeightsCard, repo: str) -> str:
     if card.family is None:
         return f"Used by f2vbench for {card.used_for}.\n"
-    word = f"{card.family}:hf://{repo}"
+    argument = f"{card.family}:hf://{repo}"
     return f"""\
 ## Use
 
-    f2vbench run task=rite model={word}
+    f2vbench run task=rite model={argument}
 
 ```python
 from f2vbench import load_encoder
 
-encoder = load_encoder("{word}")
+encoder = load_encoder("{argument}")
 features = encoder.embed(images)  # a list of uint8 RGB arrays → (n, width) float32
 ```
 """
 
 
-def _training(card: WeightsCard) -> str:
-    made = card.training
-    assert made is not None
-    software = ", ".join(f"{name} {version}" for name, version in made.software.items())
+def _training(training: Training) -> str:
+    software = ", ".join(f"{name} {version}" for name, version in training.software.items())
     return f"""\
 ## How it was trained
 
-    {made.command}
+    {training.command}
 
-{_duration(made.seconds)} for {made.epochs} epochs on {made.machine}; seed {made.seed}; {software}.
-Settings that decide what is learnt: sha256 `{made.settings_sha256}`.
+{_duration(training.seconds)} for {training.epochs} epochs on {training.machine}; seed {training.seed}; {software}.
+SHA-256 of the settings that decide the trained weights: `{training.settings_sha256}`.
 """
 
 
 def _quality(card: WeightsCard) -> str:
     if not card.quality:
-        return "## Quality\n\nNothing has been measured.\n"
+        return "## Quality\n\nNothing is measured.\n"
     rows = [f"| {_cell(m.data)} | {_cell(m.metric)} | {m.value:.4g} | {_cell(m.note or '')} |" for m in card.quality]
     return "\n".join(["## Quality\n", "| data | metric | value | note |", "|---|---|---|---|", *rows]) + "\n"
 

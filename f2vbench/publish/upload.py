@@ -1,4 +1,4 @@
-"""Weights to the Hugging Face Hub: the folder that is uploaded, and the upload."""
+"""Upload of weights to the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -19,98 +19,111 @@ from f2vbench.utils.files import sha256, write_atomically
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import ModelInfo
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 README = "README.md"
-_OF_THE_HUB = {".gitattributes", README}
-"""Files that the Hub itself may put into a new repository."""
+_CREATED_BY_HUB = {".gitattributes", README}
+"""Files that the Hub may create in a new repository."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes to the Hub.
+    """Files for a repository on the Hub.
 
     Attributes:
-        files: content by name: the weights, their card, and the README.
+        card: The card of the weights.
+        files: Content by file name: the weights, their card, and the README.
     """
 
     card: WeightsCard
     files: dict[str, bytes]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the files into a folder; returns their paths.
+        """Write the files into a folder.
+
+        Args:
+            folder: The folder, created if it does not exist.
+
+        Returns:
+            Paths of the files.
 
         Raises:
-            StoreError: it can't be written.
+            StoreError: The folder is not writable.
         """
         for name, content in self.files.items():
             write_atomically(folder / name, content)
         return [folder / name for name in self.files]
 
 
-def prepare_upload(what: str, settings: PushSettings) -> Upload:
-    """The files of a card's weights, or of a finished training.
+def prepare_upload(source: str, settings: PushSettings) -> Upload:
+    """The files of a card's weights, or of a completed training.
 
     Args:
-        what: a card's name, or a run folder; its weights are then called by the name of the repository.
+        source: Name of a card, or a run folder, whose weights get the name of the repository.
+        settings: Repository and entries of the card.
 
     Raises:
-        SettingsError, WeightsError: no such card or folder, or as `make_card`; weights of other owners.
+        SettingsError: There is no such card or folder, or as `make_card.card_of`.
+        WeightsError: Weights of other owners, or as `make_card.read_export`.
     """
-    if what in weights_cards():
-        card = weights_card(what)
+    if source in weights_cards():
+        card = weights_card(source)
         if card.kind != "shipped":
-            raise WeightsError(f"{what}: these are weights of others ({card.source}); only our own are pushed")
+            raise WeightsError(f"{source}: weights of other owners ({card.source}) are not uploaded")
         path = find_weights(card)
-    elif Path(what).is_dir():
-        export = read_export(Path(what))
+    elif Path(source).is_dir():
+        export = read_export(Path(source))
         name = settings.repo.partition("/")[2].lower().replace(".", "-")
-        given = settings.model_dump(include={"quality", "licence", "training_data"})
-        card = card_of(export, build(MakeSettings, {"name": name, **given}))
+        entries = settings.model_dump(include={"quality", "licence", "training_data"})
+        card = card_of(export, build(MakeSettings, {"name": name, **entries}))
         path = export.file
     else:
         raise SettingsError(
-            f"{what}: neither a weights card ({', '.join(weights_cards())}) nor the run folder of a training"
+            f"{source}: neither a weights card ({', '.join(weights_cards())}) nor the run folder of a training"
         )
-    # Which weights are a family's default is for an installation to say, not for a file from the Hub.
+    # Each installation decides which weights are a family's default, not a file from the Hub.
     card = card.model_copy(update={"default_of": None})
     readme = model_card(card, settings.repo).encode()
     return Upload(card, {card.file: path.read_bytes(), f"{card.name}.yaml": card_text(card), README: readme})
 
 
 def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
-    """Upload in one commit what is not there already; a repository is made where there is none.
+    """Upload new and changed files in one commit; the repository is created if it does not exist.
+
+    Args:
+        upload: The files.
+        settings: The repository, and whether an earlier version may be replaced.
 
     Returns:
-        the place on the Hub, ``hf://owner/name@<commit>``, and the names of the files that were uploaded.
+        The location `hf://owner/name@<commit>`, and the names of the uploaded files.
 
     Raises:
-        WeightsError: no login, no right, no network; a repository with files that are none of these weights', or
-            with an earlier version of them unless ``replace`` is set.
+        WeightsError: No login, no write access, or no network; the repository contains other files, or an earlier
+            version of the weights while `replace` is not set.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     if get_token() is None:
         raise WeightsError(
-            f"repo={settings.repo}: not logged in to the Hub; run `hf auth login` with a token that may write, or set "
-            "HF_TOKEN (--dry-run needs neither)"
+            f"repo={settings.repo}: not logged in to the Hub; run `hf auth login` with a token that has write access, "
+            "or set HF_TOKEN (--dry-run needs neither)"
         )
     api = HfApi(library_name="f2vbench")
     with hub_errors(f"repo={settings.repo}"):
-        there = _repository(api, settings.repo)
-        if there is None:
+        existing = _repository(api, settings.repo)
+        if existing is None:
             api.create_repo(settings.repo, private=settings.private)
-        missing = upload.files if there is None else _changes(there, upload, settings)
-        parent = None if there is None else there.sha
+        missing = upload.files if existing is None else _changed_files(existing, upload, settings)
+        parent = None if existing is None else existing.sha
         if not missing:
             return f"{SCHEME}{settings.repo}@{parent}", []
-        done = api.create_commit(
+        commit = api.create_commit(
             settings.repo,
             [CommitOperationAdd(name, content) for name, content in missing.items()],
             commit_message=f"{upload.card.name}: weights, card and README",
             parent_commit=parent,
         )
-    return f"{SCHEME}{settings.repo}@{done.oid}", list(missing)
+    return f"{SCHEME}{settings.repo}@{commit.oid}", list(missing)
 
 
 def _repository(api: HfApi, repo: str) -> ModelInfo | None:
@@ -124,33 +137,37 @@ def _repository(api: HfApi, repo: str) -> ModelInfo | None:
         return None
 
 
-def _changes(there: ModelInfo, upload: Upload, settings: PushSettings) -> dict[str, bytes]:
-    """The files that the repository lacks, or has in another version; refuses to mix or silently to replace."""
-    held = {file.rfilename: file for file in there.siblings or []}
-    foreign = sorted(set(held) - set(upload.files) - _OF_THE_HUB)
+def _changed_files(repository: ModelInfo, upload: Upload, settings: PushSettings) -> dict[str, bytes]:
+    """The files that the repository does not have in this version.
+
+    Raises:
+        WeightsError: The repository has other files, or other weights with this name and `replace` is not set.
+    """
+    existing = {file.rfilename: file for file in repository.siblings or []}
+    foreign = sorted(set(existing) - set(upload.files) - _CREATED_BY_HUB)
     if foreign:
         raise WeightsError(
-            f"repo={settings.repo} holds other files ({', '.join(foreign[:5])}{', …' if len(foreign) > 5 else ''}); "
+            f"repo={settings.repo} has other files ({', '.join(foreign[:5])}{', …' if len(foreign) > 5 else ''}); "
             "choose another repository"
         )
-    changed = {name: content for name, content in upload.files.items() if _differs(held.get(name), content)}
+    changed = {name: content for name, content in upload.files.items() if _differs(existing.get(name), content)}
     weights = upload.card.file
-    if weights in changed and weights in held and not settings.replace:
+    if weights in changed and weights in existing and not settings.replace:
         raise WeightsError(
-            f"repo={settings.repo} holds another {weights}; numbers that name it would change their meaning: choose "
-            "another repository, or replace=yes (the earlier version stays in its history)"
+            f"repo={settings.repo} has another {weights}, which published results may name: choose another repository, "
+            "or write replace=yes (the earlier version stays in its history)"
         )
     return changed
 
 
-def _differs(held: object, content: bytes) -> bool:
-    """Whether a file of the repository has other content: by its sha256 if stored as a large file, else by git's."""
-    if held is None:
+def _differs(existing: RepoSibling | None, content: bytes) -> bool:
+    """Whether a file of the repository has other content: by SHA-256 for large files, else by git's hash."""
+    if existing is None:
         return True
-    large = getattr(held, "lfs", None)
+    large = existing.lfs
     if large is not None:
-        return bool(large.sha256 != sha256(content))
-    return bool(getattr(held, "blob_id", None) != _git_blob(content))
+        return large.sha256 != sha256(content)
+    return existing.blob_id != _git_blob(content)
 
 
 def _git_blob(content: bytes) -> str:

@@ -101,7 +101,7 @@ def test_a_card_that_is_another_familys_default_is_refused(cards, tmp_path):
 def test_a_file_that_is_not_the_cards_is_refused_by_the_model_and_by_check(cards, tmp_path, capsys):
     make(finished(tmp_path / "run"), cards, "tiny", "default=yes")
     assert main(["weights", "check", "tiny"]) == 0
-    assert "opens as fundus2video" in capsys.readouterr().out
+    assert "loads as fundus2video" in capsys.readouterr().out
     other = finished(tmp_path / "other", seed=4) / "generator.safetensors"
     (cards / "tiny.safetensors").write_bytes(other.read_bytes())
     with pytest.raises(WeightsError, match="not the file"):
@@ -177,9 +177,9 @@ def test_a_command_tells_private_folders_by_their_last_name_and_only_what_differ
 @pytest.mark.parametrize(
     ("harm", "words", "told"),
     [
-        (lambda run: finished(run, done=4), [], "unfinished (4 of 5 epochs)"),
+        (lambda run: finished(run, done=4), [], "incomplete (4 of 5 epochs)"),
         (lambda run: (run / "generator.json").unlink(), [], "no exported weights"),
-        (lambda run: (run / "generator.json").write_text("{"), [], "no card of a training"),
+        (lambda run: (run / "generator.json").write_text("{"), [], "no description of a training"),
         (lambda run: (run / "generator.safetensors").write_bytes(b"x" * 99), [], "not the file"),
         (lambda run: finished(run, data="pairs.csv"), [], "training_data: required"),
         (lambda run: None, ["quality=nowhere.yaml"], "quality=nowhere.yaml"),

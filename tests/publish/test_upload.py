@@ -111,7 +111,7 @@ def test_a_repository_with_other_content_is_left_alone(place, card, hub):
     hub.commits["me/theirs"] = [{"model.bin": b"theirs", "README.md": b"theirs"}]
     done = call(place, hub, "weights", "push", card.name, "repo=me/theirs", "replace=yes")
     assert done.returncode == 2
-    assert "holds other files (model.bin)" in done.stderr
+    assert "has other files (model.bin)" in done.stderr
     hub.commits["me/tiny"] = [{card.file: b"an earlier training"}]
     done = call(place, hub, "weights", "push", card.name, "repo=me/tiny")
     assert done.returncode == 2
@@ -193,7 +193,7 @@ def test_malformed_places_are_refused(address):
 def test_weights_of_others_are_not_pushed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["weights", "push", "lpips-alex", "repo=me/x", "--dry-run"]) == 2
-    assert "weights of others" in capsys.readouterr().err
+    assert "weights of other owners" in capsys.readouterr().err
     assert main(["weights", "push", "nowhere", "repo=me/x", "--dry-run"]) == 2
     assert "neither a weights card" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -27,7 +27,7 @@ class StillVideo:
     """The photograph's green channel as each of the 12 frames.
 
     Args:
-        inverted: whether its grey levels are inverted.
+        inverted: Whether its grey levels are inverted.
     """
 
     def __init__(self, inverted: bool):
@@ -37,7 +37,7 @@ class StillVideo:
         """Frames of a photograph.
 
         Args:
-            name: the case, unused.
+            name: The case, unused.
             rgb: uint8 (h, w, 3).
             fov: bool (h, w), True inside the field of view.
 
@@ -58,10 +58,10 @@ class MeanVideo:
         """Average angiograms over the squares around their fields of view.
 
         Args:
-            angiograms: frames (12, h, w) in [0, 1] and field of view, bool (h, w), of each.
+            angiograms: Frames (12, h, w) in [0, 1] and field of view, bool (h, w), of each.
 
         Raises:
-            DataError: there are none.
+            DataError: There are none.
         """
         total = np.zeros((FRAMES, _MEAN_SIDE, _MEAN_SIDE))
         count = 0
@@ -77,7 +77,7 @@ class MeanVideo:
         """The mean angiogram in the field of view of a photograph.
 
         Args:
-            name: the case, unused.
+            name: The case, unused.
             rgb: uint8 (h, w, 3), unused.
             fov: bool (h, w), True inside the field of view.
 
@@ -97,10 +97,10 @@ class PrecomputedVideos:
     """Frames of any generator, `<folder>/<case>/<frame>.png`, on the photographs' own pixels.
 
     Args:
-        folder: folder with one folder for each case.
+        folder: Folder with one folder for each case.
 
     Raises:
-        DataError: the folder contains no frames.
+        DataError: The folder contains no frames.
     """
 
     def __init__(self, folder: str | Path):
@@ -110,7 +110,7 @@ class PrecomputedVideos:
         """Frames of a case.
 
         Args:
-            name: the case.
+            name: The case.
             rgb: uint8 (h, w, 3), unused.
             fov: bool (h, w), for the size of the photograph.
 
@@ -118,7 +118,7 @@ class PrecomputedVideos:
             uint8 (t, h, w).
 
         Raises:
-            DataError: the folder has no such case, or its frames are unreadable or not of the photograph's size.
+            DataError: The folder has no such case, or its frames are unreadable or not of the photograph's size.
         """
         if name not in self._folder.cases:
             raise DataError(f"{self._folder.path}: has no case {name}")
@@ -146,9 +146,9 @@ def load_videos(spec: ModelSpec) -> StillVideo | MeanVideo | PrecomputedVideos:
     """The frames of a folder, or the baseline of a family.
 
     Args:
-        spec: of kind `video`.
+        spec: Of kind `video`.
 
     Raises:
-        DataError: the folder contains no frames.
+        DataError: The folder contains no frames.
     """
     return _BASELINES[spec.family]() if spec.folder is None else PrecomputedVideos(spec.folder)

@@ -33,7 +33,7 @@ class VectorBaseline:
         name: `thumbnail` or `colour`.
 
     Raises:
-        SettingsError: no baseline has this name.
+        SettingsError: No baseline has this name.
     """
 
     def __init__(self, name: str):
@@ -52,7 +52,7 @@ class VectorBaseline:
             float32 (n, width).
 
         Raises:
-            DataError: there is no image, or an image has another shape or type.
+            DataError: There is no image, or an image has another shape or type.
         """
         if not len(images):
             raise DataError("a baseline needs at least one photograph to embed")

@@ -12,7 +12,7 @@ def load_random_baseline(spec: ModelSpec) -> Encoder:
     """An untrained ResNet-18 or pix2pixHD generator, drawn with the fixed seed; it has embeddings and feature maps.
 
     Args:
-        spec: of family `random`, with architecture `resnet18` or `pix2pixhd`.
+        spec: Of family `random`, with architecture `resnet18` or `pix2pixhd`.
     """
     if spec.architecture == "pix2pixhd":
         from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder

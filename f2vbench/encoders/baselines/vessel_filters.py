@@ -37,7 +37,7 @@ class ScoreBaseline:
         name: `tophat`, `frangi`, `sato` or `green`.
 
     Raises:
-        SettingsError: no baseline has this name.
+        SettingsError: No baseline has this name.
     """
 
     def __init__(self, name: str):
@@ -57,7 +57,7 @@ class ScoreBaseline:
             float32 (H, W), at least 0 inside the field of view and higher for vessels, exactly 0 outside.
 
         Raises:
-            DataError: wrong shapes or types, or an empty field of view.
+            DataError: Wrong shapes or types, or an empty field of view.
         """
         _check(rgb, fov)
         green = reduced(np.ascontiguousarray(rgb[..., 1]), working_size(fov))
