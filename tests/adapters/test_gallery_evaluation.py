@@ -105,3 +105,28 @@ def test_an_approximate_index_is_evaluated_by_its_result_and_by_its_recall_of_th
     assert not (stored["found"] == stored["queries"][:, None]).any(), "a query retrieves itself"
     with pytest.raises(ValueError, match="at least as large"):
         evaluate_gallery(vectors[:20], patients[:20], names[:20], index="IVF64,Flat")
+
+
+def test_metrics_of_a_hand_made_gallery():
+    """Patients a and b have two directions, c one image; a3 is nearer to b's images than to its own patient's."""
+    angles = np.deg2rad([0, 2, 47, 44, 50, 120])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    result = evaluate_gallery(vectors, np.array(list("aaabbc")), ["a1", "a2", "a3", "b1", "b2", "c1"])
+    assert result.counts == {"gallery": 6, "patients": 3, "queries": 5, "queries left out": 1}
+    rows = result.per_image
+    assert "c1" not in rows
+    assert [rows[name]["recall@1"] for name in ("a1", "a2", "a3", "b1", "b2")] == [1, 1, 0, 0, 0]
+    assert rows["a1"]["map"] == pytest.approx((1 / 1 + 2 / 3) / 2)  # a2, b1, a3
+    assert rows["a3"]["map"] == pytest.approx((1 / 3 + 2 / 4) / 2)  # b1, b2, then a2, a1
+    assert rows["a1"]["precision@5"] == pytest.approx(2 / 5)
+    assert result.metrics["recall@1"] == pytest.approx(2 / 5)
+    recalls = [result.metrics[f"recall@{k}"] for k in (1, 5, 10)]
+    assert result.metrics["mean_recall"] == pytest.approx(np.mean(recalls))
+    assert result.metrics["recall@1_chance"] == pytest.approx((3 * 2 / 5 + 2 * 1 / 5) / 5)
+
+
+def test_a_gallery_without_queries_has_no_values_and_a_reason():
+    result = evaluate_gallery(np.eye(3), np.array(list("abc")), ["a", "b", "c"])
+    assert set(result.metrics.values()) == {None}
+    assert set(result.reasons) == set(result.metrics)
+    assert "second image" in result.reasons["recall@1"]

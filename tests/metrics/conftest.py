@@ -1,4 +1,4 @@
-"""Weights files of small networks, with cards that vouch for them."""
+"""Weights files of small networks, with matching cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PSNR, SSIM and LPIPS against scikit-image, slow loops and the network written out by hand."""
+"""PSNR, SSIM and LPIPS against scikit-image, plain loops and the network written out by hand."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def test_psnr_and_ssim_equal_scikit_image_frame_by_frame():
         assert ssim(real, fake)[index] == pytest.approx(reference, abs=1e-10)
 
 
-def test_ssim_equals_a_slow_loop_over_windows_inside_the_mask():
+def test_ssim_equals_a_loop_over_windows_inside_the_mask():
     real, fake = frames(20, 23)
-    inside = np.zeros((20, 23), bool)
-    inside[4:14, 6:20] = True
-    a, b = real * inside, fake * inside
+    mask = np.zeros((20, 23), bool)
+    mask[4:14, 6:20] = True
+    a, b = real * mask, fake * mask
     offsets = np.arange(-5, 6)
     weights = np.exp(-(offsets[:, None] ** 2 + offsets[None] ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
-    found = []
+    values = []
     for row in range(5, 15):
         for column in range(5, 18):
             x, y = (f[row - 5 : row + 6, column - 5 : column + 6] for f in (a, b))
@@ -42,56 +42,56 @@ def test_ssim_equals_a_slow_loop_over_windows_inside_the_mask():
             vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
             cxy = (weights * (x - mx) * (y - my)).sum()
             value = (2 * mx * my + 1e-4) * (2 * cxy + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
-            if inside[row, column]:
-                found.append(value)
-    assert ssim(real, fake, inside) == pytest.approx(np.mean(found), abs=1e-12)
+            if mask[row, column]:
+                values.append(value)
+    assert ssim(real, fake, mask) == pytest.approx(np.mean(values), abs=1e-12)
 
 
-def test_psnr_of_a_known_error_and_of_identicalframes():
+def test_psnr_of_a_known_error_and_of_identical_frames():
     real = np.full((3, 4, 4), 0.5)
     assert psnr(real, real + 0.1) == pytest.approx([20.0] * 3)
     assert np.isinf(psnr(real, real)).all()
 
 
-def test_what_lies_outside_the_mask_has_no_influence(alexnet):
+def test_pixels_outside_the_mask_have_no_influence(alexnet):
     real, fake = frames(2, 48, 48)
-    inside = np.zeros((48, 48), bool)
-    inside[8:40, 10:44] = True
-    other = np.where(inside, fake, 1 - fake)
+    mask = np.zeros((48, 48), bool)
+    mask[8:40, 10:44] = True
+    other = np.where(mask, fake, 1 - fake)
     network = load_lpips(alexnet.path, card=alexnet.card)
     for measure in (psnr, ssim, lambda a, b, m: lpips(a, b, network, m)):
-        np.testing.assert_array_equal(measure(real, fake, inside), measure(real, other, inside))
-    count = inside.sum()
-    by_hand = 10 * np.log10(count / np.square(real - fake)[:, inside].sum(axis=1))
-    assert psnr(real, fake, inside) == pytest.approx(by_hand)
+        np.testing.assert_array_equal(measure(real, fake, mask), measure(real, other, mask))
+    count = mask.sum()
+    by_hand = 10 * np.log10(count / np.square(real - fake)[:, mask].sum(axis=1))
+    assert psnr(real, fake, mask) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda f: f * 2 - 1, r"\[0, 1\]"),
         (lambda f: np.where(f == f.max(), np.nan, f), "NaN"),
         (lambda f: f[..., 1:], "same shape"),
     ],
 )
-def test_frames_that_no_metric_can_take_are_refused(change, told):
+def test_invalid_frames_are_an_error(change, message):
     real, fake = frames(16, 16)
     for measure in (psnr, ssim):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             measure(real, change(fake))
 
 
-def test_lpips_equals_the_network_written_out(alexnet):
+def test_lpips_equals_the_network_written_out_by_hand(alexnet):
     real, fake = frames(2, 2, 64, 72)
     network = load_lpips(alexnet.path, card=alexnet.card)
-    found = lpips(real, fake, network)
-    assert found.shape == (2, 2)
+    distances = lpips(real, fake, network)
+    assert distances.shape == (2, 2)
     for index in np.ndindex(2, 2):
-        assert found[index] == pytest.approx(lpips_by_hand(real[index], fake[index]), rel=1e-4)
+        assert distances[index] == pytest.approx(lpips_by_hand(real[index], fake[index]), rel=1e-4)
     assert lpips(real, real, network) == pytest.approx(0)
 
 
-def test_lpips_takes_frames_of_31_pixels_and_tells_of_smaller_ones(alexnet):
+def test_lpips_needs_frames_of_31_pixels(alexnet):
     network = load_lpips(alexnet.path, card=alexnet.card)
     real, fake = frames(1, 31, 31)
     assert np.isfinite(lpips(real, fake, network)).all()
@@ -99,13 +99,13 @@ def test_lpips_takes_frames_of_31_pixels_and_tells_of_smaller_ones(alexnet):
         lpips(real[..., :30, :], fake[..., :30, :], network)
 
 
-def test_without_the_package_it_is_told_how_to_install_it(alexnet, monkeypatch):
+def test_without_the_package_the_error_says_how_to_install_it(alexnet, monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(WeightsError, match=r"pip install f2vbench\[video\]"):
         load_lpips(alexnet.path, card=alexnet.card)
 
 
-def test_a_trunk_that_is_not_the_file_of_its_card_is_refused(alexnet, tmp_path):
+def test_a_trunk_that_is_not_the_file_of_its_card_is_an_error(alexnet, tmp_path):
     with pytest.raises(WeightsError, match=r"bytes, but alexnet-owt-7be5be79\.pth has 244,408,911"):
         load_lpips(alexnet.path)
     changed = alexnet.card.model_copy(update={"sha256": "0" * 64})

@@ -1,9 +1,10 @@
-"""Scores of generated videos in both protocols, and what is told where a metric can't be computed."""
+"""Scores of generated videos in both protocols, and notes where a metric cannot be computed."""
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
@@ -22,25 +23,31 @@ def no_weights(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path / variable))
 
 
-def _by_metric(rows, case):
+def i3d_reference(video):
+    """Features of the tiny I3D network for a video in [0, 1] to which 2 x − 1 is applied twice."""
+    resized = np.stack([cv2.resize(frame, (224, 224), interpolation=cv2.INTER_LINEAR) for frame in video])
+    return block_means(2 * (2 * resized - 1) - 1)
+
+
+def rows_by_metric(rows, case):
     return {row.metric: row for row in rows if row.case == case}
 
 
-def test_without_weights_lpips_and_fvd_are_missing_with_what_to_download(no_weights, tmp_path):
+def test_without_weights_lpips_and_fvd_are_missing_and_the_note_names_the_download(no_weights, tmp_path):
     real, fake = frames(3, 12, 40, 40)
     with pytest.warns(UserWarning, match="N = 3"):
         rows = video_metrics(real, fake, cases=["a", "b", "c"], resamples=20)
-    every = _by_metric(rows, "all")
+    every = rows_by_metric(rows, "all")
     assert list(every) == ["psnr", "ssim", "lpips", "fvd", STAND_IN_METRIC]
     assert every["lpips"].value is None
     assert "alexnet-owt-7be5be79.pth" in every["lpips"].note
     assert every["fvd"].value is None
     assert "`f2vbench weights where i3d-kinetics400` says how to get it" in every["fvd"].note
-    assert str(tmp_path) not in every["fvd"].note  # read on other machines too
+    assert str(tmp_path) not in every["fvd"].note  # the note is read on other machines too
     assert every["psnr"].value == pytest.approx(psnr(real, fake).mean())
     assert every["psnr"].unit == "dB"
     assert every["ssim"].value == pytest.approx(ssim(real, fake).mean())
-    assert _by_metric(rows, "b")["psnr"].value == pytest.approx(psnr(real[1], fake[1]).mean())
+    assert rows_by_metric(rows, "b")["psnr"].value == pytest.approx(psnr(real[1], fake[1]).mean())
     stand_in = every[STAND_IN_METRIC]
     assert "fvd" not in stand_in.metric
     assert "not FVD" in stand_in.note
@@ -50,15 +57,15 @@ def test_without_weights_lpips_and_fvd_are_missing_with_what_to_download(no_weig
         video_metrics(real, fake, i3d="nowhere/i3d.pt")
 
 
-def test_paper_compat_repeats_the_arithmetic_of_the_released_code(alexnet, tiny_i3d):
-    real, fake = frames(2, 12, 224, 224)
+def test_paper_compat_reproduces_the_arithmetic_of_the_released_code(alexnet, tiny_i3d):
+    real, fake = frames(2, 12, 64, 64)
     fake = 0.7 * fake
     networks = {
         "trunk": load_lpips(alexnet.path, card=alexnet.card),
         "i3d": load_i3d(tiny_i3d.path, card=tiny_i3d.card),
     }
     rows = video_metrics(real, fake, protocol="paper-compat", **networks)
-    one, every = _by_metric(rows, "1"), _by_metric(rows, "all")
+    one, every = rows_by_metric(rows, "1"), rows_by_metric(rows, "all")
     assert list(every) == ["psnr", "ssim", "lpips", "fvd"]
     assert {row.protocol for row in rows} == {"paper-compat"}
     a, b = 2 * real[0] - 1, 2 * fake[0] - 1
@@ -70,20 +77,20 @@ def test_paper_compat_repeats_the_arithmetic_of_the_released_code(alexnet, tiny_
     assert one["ssim"].value == pytest.approx(np.mean(reference))
     assert one["lpips"].value == pytest.approx(np.mean([lpips_by_hand(*p) for p in zip(a, b, strict=True)]), rel=1e-3)
     pairs = [
-        np.square(block_means(2 * (2 * r - 1) - 1) - block_means(2 * (2 * f - 1) - 1)).sum()
-        for r, f in zip(real, fake, strict=True)
+        np.square(i3d_reference(real_video) - i3d_reference(fake_video)).sum()
+        for real_video, fake_video in zip(real, fake, strict=True)
     ]
     assert one["fvd"].value == pytest.approx(pairs[0], rel=1e-3)
     assert every["fvd"].value == pytest.approx(np.mean(pairs), rel=1e-3)
 
 
-def test_short_small_or_single_videos_lose_only_the_metrics_that_need_more(alexnet, tiny_i3d):
+def test_short_small_or_single_videos_lack_only_the_metrics_that_need_more(alexnet, tiny_i3d):
     real, fake = frames(1, 3, 20, 20)
     networks = {
         "trunk": load_lpips(alexnet.path, card=alexnet.card),
         "i3d": load_i3d(tiny_i3d.path, card=tiny_i3d.card),
     }
-    every = _by_metric(video_metrics(real, fake, **networks), "all")
+    every = rows_by_metric(video_metrics(real, fake, **networks), "all")
     assert every["psnr"].value is not None
     assert every["ssim"].value is not None
     assert every["lpips"].value is None
@@ -93,31 +100,31 @@ def test_short_small_or_single_videos_lose_only_the_metrics_that_need_more(alexn
     assert every[STAND_IN_METRIC].value is None
     assert "at least 4 frames" in every[STAND_IN_METRIC].note
     longer = frames(1, 12, 64, 64)
-    every = _by_metric(video_metrics(*longer, **networks), "all")
+    every = rows_by_metric(video_metrics(*longer, **networks), "all")
     assert "at least 2 videos" in every["fvd"].note
     assert every["lpips"].value is not None
 
 
-def test_an_identical_frame_makes_an_infinite_psnr_that_is_told(no_weights):
+def test_the_infinite_psnr_of_an_identical_frame_has_a_note(no_weights):
     real, fake = frames(1, 4, 16, 16)
     fake[0, 2] = real[0, 2]
     rows = video_metrics(real, fake)
-    assert _by_metric(rows, "1")["psnr"].value == math.inf
-    assert "frame 3" in _by_metric(rows, "1")["psnr"].note
+    assert rows_by_metric(rows, "1")["psnr"].value == math.inf
+    assert "frame 3" in rows_by_metric(rows, "1")["psnr"].note
 
 
-def test_unusable_videos_are_named_by_their_case(no_weights):
+def test_errors_name_the_case_of_an_invalid_video(no_weights):
     real, fake = frames(2, 4, 16, 16)
     fake[1, 0, 0, 0] = np.nan
     with pytest.raises(DataError, match=r"case right: generated frames contain NaN"):
         video_metrics(real, fake, cases=["left", "right"])
     with pytest.raises(ValueError, match="numbers of videos"):
         video_metrics(real, fake[:1])
-    with pytest.raises(DataError, match="must differ"):
+    with pytest.raises(DataError, match="must be unique"):
         video_metrics(real, real, cases=["left", "left"])
 
 
-def test_a_mean_over_some_videos_says_which_are_missing_and_why(tiny_i3d, no_weights):
+def test_the_note_of_a_mean_names_the_missing_videos_and_their_reasons(tiny_i3d, no_weights):
     real, fake = frames(3, 12, 40, 40)
     videos = [list(real), list(fake)]
     for side in videos:
@@ -125,7 +132,7 @@ def test_a_mean_over_some_videos_says_which_are_missing_and_why(tiny_i3d, no_wei
         side[2] = side[2][:9]
     network = load_i3d(tiny_i3d.path, card=tiny_i3d.card)
     with pytest.warns(UserWarning, match="N = 3"):
-        every = _by_metric(video_metrics(*videos, cases=["a", "b", "c"], i3d=network, resamples=0), "all")
+        every = rows_by_metric(video_metrics(*videos, cases=["a", "b", "c"], i3d=network, resamples=0), "all")
     assert every["ssim"].value == pytest.approx(
         (ssim(real[0], fake[0]).mean() + ssim(real[2][:9], fake[2][:9]).mean()) / 2
     )

@@ -1,4 +1,4 @@
-"""Segmentation metrics against scikit-learn, hand-computed cases and a slow loop."""
+"""Segmentation metrics against scikit-learn and hand-made cases."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ def pixels(request) -> tuple[np.ndarray, np.ndarray]:
 
 def test_ranking_metrics_equal_scikit_learn(pixels):
     scores, labels = pixels
-    found = evaluate(scores, labels, threshold=0.5)
-    assert found["auroc"] == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-12)
-    assert found["average_precision"] == pytest.approx(reference.average_precision_score(labels, scores), abs=1e-12)
+    values = evaluate(scores, labels, threshold=0.5)
+    assert values["auroc"] == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-12)
+    assert values["average_precision"] == pytest.approx(reference.average_precision_score(labels, scores), abs=1e-12)
 
 
 def test_overlap_metrics_equal_scikit_learn(pixels):
     scores, labels = pixels
     threshold = float(np.median(scores))
-    called = scores >= threshold
-    found = evaluate(scores, labels, threshold)
-    assert found["dice"] == pytest.approx(reference.f1_score(labels, called), abs=1e-12)
-    assert found["sensitivity"] == pytest.approx(reference.recall_score(labels, called), abs=1e-12)
-    assert found["specificity"] == pytest.approx(reference.recall_score(~labels, ~called), abs=1e-12)
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(labels, called), abs=1e-12)
+    predicted = scores >= threshold
+    values = evaluate(scores, labels, threshold)
+    assert values["dice"] == pytest.approx(reference.f1_score(labels, predicted), abs=1e-12)
+    assert values["sensitivity"] == pytest.approx(reference.recall_score(labels, predicted), abs=1e-12)
+    assert values["specificity"] == pytest.approx(reference.recall_score(~labels, ~predicted), abs=1e-12)
+    assert values["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted), abs=1e-12)
 
 
-def test_a_pixel_at_the_threshold_is_called_vessel():
-    found = Confusion.from_predictions(np.array([0.5, 0.4]) >= 0.5, np.array([True, False]))
-    assert (found.true_positive, found.true_negative, found.false_positive) == (1, 1, 0)
+def test_a_pixel_at_the_threshold_is_predicted_positive():
+    counts = Confusion.from_predictions(np.array([0.5, 0.4]) >= 0.5, np.array([True, False]))
+    assert (counts.true_positive, counts.true_negative, counts.false_positive) == (1, 1, 0)
 
 
-def test_absent_classes_and_missing_thresholds_give_none_never_a_number():
+def test_metrics_without_a_class_or_a_threshold_are_none():
     scores = np.array([0.1, 0.9], np.float32)
-    none = evaluate(scores, np.array([False, False]), threshold=0.5)
-    assert none["auroc"] is None
-    assert none["average_precision"] is None
-    assert none["sensitivity"] is None
-    assert none["specificity"] == 0.5
+    without_positives = evaluate(scores, np.array([False, False]), threshold=0.5)
+    assert without_positives["auroc"] is None
+    assert without_positives["average_precision"] is None
+    assert without_positives["sensitivity"] is None
+    assert without_positives["specificity"] == 0.5
     assert evaluate(scores, np.array([True, True]), 0.5)["auroc"] is None
     assert evaluate(scores, np.array([True, False]), None)["dice"] is None
 
@@ -69,7 +69,7 @@ def test_pooled_metrics_equal_those_of_all_pixels_together():
         assert value == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_binning_moves_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():
+def test_binning_changes_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():
     draw = np.random.default_rng(1)
     labels = draw.random(200_000) < 0.1
     logits = draw.normal(size=labels.size) * 3 - 4 + 5 * labels
@@ -83,9 +83,9 @@ def test_best_dice_threshold_equals_trying_every_score():
     draw = np.random.default_rng(2)
     labels = draw.random(300) < 0.3
     scores = np.round(draw.normal(size=300) + labels, 1).astype(np.float32)
-    tried = {score: reference.f1_score(labels, scores >= score) for score in np.unique(scores)}
+    dice_of = {score: reference.f1_score(labels, scores >= score) for score in np.unique(scores)}
     best = best_dice_threshold(scores, labels)
-    assert tried[np.float32(best)] == max(tried.values())
+    assert dice_of[np.float32(best)] == max(dice_of.values())
     assert best_dice_threshold(scores, np.zeros(300, bool)) is None
 
 
