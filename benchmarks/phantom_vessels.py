@@ -28,7 +28,7 @@ from f2vbench.data.working_resolution import REFERENCE_DIAMETER, enlarged, reduc
 from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 from f2vbench.metrics.segmentation import tally
 from f2vbench.phantom import Cohort
-from f2vbench.phantom.imaging.optics import Look
+from f2vbench.phantom.imaging.optics import CameraProfile
 
 SETS = ("rite", "chase_db1", "hrf", "les_av")
 VARIANTS = ("everything", "healthy", "one-camera")
@@ -38,8 +38,8 @@ TARGET_RITE, TARGET_MARGIN = 0.955, 0.01
 class OneCamera(Cohort):
     """A cohort whose photographs are all taken with the same camera."""
 
-    def look(self, number: int) -> Look:
-        return super().look(0)
+    def camera_profile(self, number: int) -> CameraProfile:
+        return super().camera_profile(0)
 
 
 def simulate(job: tuple[int, int, str]) -> np.ndarray:

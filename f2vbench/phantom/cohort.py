@@ -16,16 +16,16 @@ import numpy as np
 from f2vbench.errors import SettingsError, did_you_mean
 from f2vbench.phantom.anatomy.camera import VIEWS, Camera, aim
 from f2vbench.phantom.anatomy.landmarks import MM_PER_DEGREE, draw_anatomy
-from f2vbench.phantom.anatomy.surface import draw_surface
-from f2vbench.phantom.anatomy.vessel_masks import Seen, see_vessels
+from f2vbench.phantom.anatomy.surface import draw_fundus_surface
+from f2vbench.phantom.anatomy.vessel_masks import RenderedVessels, render_vessels
 from f2vbench.phantom.anatomy.vessels import grow_vessels
-from f2vbench.phantom.imaging.angiogram import Angiogram, take_angiogram
+from f2vbench.phantom.imaging.angiogram import Angiogram, acquire_angiogram
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.ground_truth import Truth, see_truth
-from f2vbench.phantom.imaging.modalities import take_autofluorescence, take_icg, take_red_free
-from f2vbench.phantom.imaging.optics import Look, draw_look
-from f2vbench.phantom.imaging.photograph import take_photograph
-from f2vbench.phantom.lesions.disease import DISEASES, affect_values, draw_findings
+from f2vbench.phantom.imaging.ground_truth import GroundTruth, render_ground_truth
+from f2vbench.phantom.imaging.modalities import acquire_autofluorescence, acquire_icg, acquire_red_free
+from f2vbench.phantom.imaging.optics import CameraProfile, draw_camera_profile
+from f2vbench.phantom.imaging.photograph import acquire_photograph
+from f2vbench.phantom.lesions.disease import DISEASES, apply_disease_to_values, draw_findings
 from f2vbench.phantom.lesions.grading import dr_grade, glaucoma_stage
 from f2vbench.phantom.outcomes import EFFECT
 from f2vbench.phantom.patients import Patient, draw_patient, generator
@@ -72,12 +72,12 @@ class Photograph:
     image: np.ndarray
     camera: Camera
     eye: Eye
-    _seen: Seen = field(repr=False)
+    _rendered_vessels: RenderedVessels = field(repr=False)
 
     @functools.cached_property
-    def truth(self) -> Truth:
+    def truth(self) -> GroundTruth:
         """The masks that belong to the image, made when first asked for."""
-        return see_truth(self.eye, self.camera, self._seen)
+        return render_ground_truth(self.eye, self.camera, self._rendered_vessels)
 
 
 class CohortEye:
@@ -109,20 +109,20 @@ class CohortEye:
     @functools.cached_property
     def eye(self) -> Eye:
         """The eye itself."""
-        person, side = self._person, self._side
+        person, side = self._patient_data, self._side
         disease, severity = person.diseases[side], person.severities[side]
-        values, notch = affect_values(disease, severity, dict(person.values[side]), self._draw("disease"))
+        values, notch = apply_disease_to_values(disease, severity, dict(person.values[side]), self._draw("disease"))
         anatomy = draw_anatomy(values, self.side, self._draw("anatomy"), notch)
         vessels = grow_vessels(anatomy, self._draw("vessels"))
         found = draw_findings(disease, severity, anatomy, vessels, person.age, self._draw("findings"))
-        surface = draw_surface(values["melanin"], person.age, found.tessellated, self._draw("surface"))
+        surface = draw_fundus_surface(values["melanin"], person.age, found.tessellated, self._draw("surface"))
         seed = (self.cohort.seed, self.number, self._side)
         return Eye(anatomy, found.vessels, tuple(found.lesions), surface, person.age, found.haze, seed)
 
     @functools.cached_property
     def labels(self) -> Labels:
         """Everything that is known of the eye."""
-        person, eye = self._person, self.eye
+        person, eye = self._patient_data, self.eye
         disease = person.diseases[self._side]
         diabetic = disease == "diabetic_retinopathy"
         return Labels(
@@ -143,43 +143,43 @@ class CohortEye:
             view: "macula" or "disc".
             size: px; by default the cohort's.
         """
-        look = self.cohort.look(self._person.look)
-        camera = aim(self.eye.anatomy, view, look.field, self._size(size), self._draw("camera", view))
-        return replace(camera, cut=look.cut, fill=look.fill, notch=look.notch)
+        camera_profile = self.cohort.camera_profile(self._patient_data.camera_profile)
+        camera = aim(self.eye.anatomy, view, camera_profile.field, self._size(size), self._draw("camera", view))
+        return replace(camera, cut=camera_profile.cut, fill=camera_profile.fill, notch=camera_profile.notch)
 
     def photograph(self, view: str = "macula", size: int | None = None) -> Photograph:
         """A colour photograph with its truth."""
         camera = self.camera(view, size)
-        look = self.cohort.look(self._person.look)
-        seen = see_vessels(self.eye.vessels, camera)
-        image = take_photograph(self.eye, camera, look, self._draw("photograph", view), seen)
-        return Photograph(image, camera, self.eye, seen)
+        camera_profile = self.cohort.camera_profile(self._patient_data.camera_profile)
+        rendered = render_vessels(self.eye.vessels, camera)
+        image = acquire_photograph(self.eye, camera, camera_profile, self._draw("photograph", view), rendered)
+        return Photograph(image, camera, self.eye, rendered)
 
     def angiogram(self, view: str = "macula", size: int | None = None) -> Angiogram:
         """Twelve frames of a fluorescein angiogram, as registered to the photograph of that view: see `Angiogram`."""
-        return take_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view))
+        return acquire_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view))
 
     def icg(self, view: str = "macula", size: int | None = None) -> np.ndarray:
         """An indocyanine green frame, uint8 (size, size); the camera has moved a little since the photograph."""
         draw = self._draw("icg", view)
-        return take_icg(self.eye, _moved(self.camera(view, size), draw), draw)
+        return acquire_icg(self.eye, _moved(self.camera(view, size), draw), draw)
 
     def red_free(self, view: str = "macula", size: int | None = None) -> np.ndarray:
         """A red-free photograph, uint8 (size, size); the camera has moved a little since the colour one."""
         draw = self._draw("red_free", view)
-        return take_red_free(self.eye, _moved(self.camera(view, size), draw), draw)
+        return acquire_red_free(self.eye, _moved(self.camera(view, size), draw), draw)
 
     def autofluorescence(self, view: str = "macula", size: int | None = None) -> np.ndarray:
         """An autofluorescence image, uint8 (size, size); the camera has moved a little since the photograph."""
         draw = self._draw("autofluorescence", view)
-        return take_autofluorescence(self.eye, _moved(self.camera(view, size), draw), draw)
+        return acquire_autofluorescence(self.eye, _moved(self.camera(view, size), draw), draw)
 
-    def truth(self, view: str = "macula", size: int | None = None) -> Truth:
+    def truth(self, view: str = "macula", size: int | None = None) -> GroundTruth:
         """The masks of the photograph, without taking it."""
-        return see_truth(self.eye, self.camera(view, size))
+        return render_ground_truth(self.eye, self.camera(view, size))
 
     @functools.cached_property
-    def _person(self) -> Patient:
+    def _patient_data(self) -> Patient:
         return self.cohort.patient(self.number)
 
     def _draw(self, purpose: str, view: str = VIEWS[0]) -> np.random.Generator:
@@ -266,9 +266,9 @@ class Cohort(Sequence[CohortEye]):
         """A patient by number, from 0."""
         return draw_patient(self.seed, number, self.diseases, self.effect)
 
-    def look(self, number: int) -> Look:
+    def camera_profile(self, number: int) -> CameraProfile:
         """One of the cameras of this seed; each is used by many patients, so none gives a patient away."""
-        return draw_look(generator(self.seed, "look", number))
+        return draw_camera_profile(generator(self.seed, "look", number))
 
 
 def _moved(camera: Camera, draw: np.random.Generator) -> Camera:

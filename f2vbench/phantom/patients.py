@@ -15,7 +15,7 @@ from f2vbench.phantom.anatomy.quantities import draw_values
 from f2vbench.phantom.lesions.disease import DISEASES
 from f2vbench.phantom.outcomes import draw_outcomes
 
-_LOOKS = 64
+_CAMERA_PROFILES = 64
 # New purposes go to the end: a purpose's place is part of the keys.
 _PURPOSES = (
     "patient",
@@ -64,7 +64,7 @@ class Patient:
     number: int
     age: float
     sex: str
-    look: int
+    camera_profile: int
     diseases: tuple[str, str]
     severities: tuple[int, int]
     outcomes: Mapping[str, bool]
@@ -83,12 +83,12 @@ def draw_patient(seed: int, number: int, diseases: Sequence[str] | None, effect:
     disease = names[int(draw.choice(len(names), p=shares))]
     age = float(np.clip(draw.normal(_MEAN_AGE.get(disease, 58.0), 13.0), 20, 90))
     sex = "female" if draw.random() < 0.5 else "male"
-    look = int(draw.integers(_LOOKS))
+    camera_profile = int(draw.integers(_CAMERA_PROFILES))
     both, severities = _both_eyes(disease, draw)
     outcomes, shifts = draw_outcomes(effect, generator(seed, "outcomes", number))
     own = (generator(seed, "own values", number, 1), generator(seed, "own values", number, 2))
     values = draw_values(generator(seed, "shared values", number), own, shifts)
-    return Patient(number, age, sex, look, both, severities, outcomes, (values[0], values[1]))
+    return Patient(number, age, sex, camera_profile, both, severities, outcomes, (values[0], values[1]))
 
 
 def generator(seed: int, purpose: str, patient: int = 0, side: int = 0, view: int = 0) -> np.random.Generator:

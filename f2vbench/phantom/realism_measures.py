@@ -10,9 +10,9 @@ from skimage.morphology import skeletonize
 
 from f2vbench.phantom.anatomy.landmarks import Anatomy
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels
-from f2vbench.phantom.imaging.dye import find_transit
+from f2vbench.phantom.imaging.dye import simulate_transit
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.ground_truth import Truth
+from f2vbench.phantom.imaging.ground_truth import GroundTruth
 
 # What the median of healthy adults may be: lowest, highest, where it comes from.
 PUBLISHED: dict[str, tuple[float, float, str]] = {
@@ -30,7 +30,7 @@ PUBLISHED: dict[str, tuple[float, float, str]] = {
 }
 
 
-def anatomical_figures(eye: Eye, truth: Truth) -> dict[str, float]:
+def anatomical_figures(eye: Eye, truth: GroundTruth) -> dict[str, float]:
     """The figures of PUBLISHED for one eye; NaN where its vessels don't allow one."""
     artery, vein = calibre_equivalents(eye.vessels, eye.anatomy)
     values = (
@@ -40,7 +40,7 @@ def anatomical_figures(eye: Eye, truth: Truth) -> dict[str, float]:
         junction_exponent(eye.vessels),
         arc_over_chord(eye.vessels, eye.anatomy),
         eye.anatomy.cup_to_disc,
-        find_transit(eye.vessels, eye.anatomy.values).passage,
+        simulate_transit(eye.vessels, eye.anatomy.values).passage,
     )
     return dict(zip(PUBLISHED, values, strict=True))
 

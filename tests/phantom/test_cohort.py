@@ -122,7 +122,7 @@ def test_the_default_mixture_has_every_disease_and_grade():
     assert min(np.bincount(grades, minlength=5)[1:]) > 15
     ages = [patient.age for patient in patients]
     assert (min(ages) >= 20, max(ages) <= 90) == (True, True)
-    assert {patient.look for patient in patients} == set(range(64))
+    assert {patient.camera_profile for patient in patients} == set(range(64))
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.5, 1.0])

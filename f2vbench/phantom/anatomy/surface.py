@@ -12,7 +12,7 @@ from f2vbench.phantom.anatomy.textures import Texture
 
 
 @dataclass(frozen=True)
-class Surface:
+class FundusSurface:
     """Textures of one eye.
 
     Attributes:
@@ -33,12 +33,12 @@ class Surface:
 
     def cloud_map(self, camera: Camera) -> np.ndarray:
         """Slow unevenness, float32 (size, size), sd about 1."""
-        wide, close = (texture.seen_by(camera) for texture in self.clouds)
+        wide, close = (texture.projected_to(camera) for texture in self.clouds)
         return np.asarray(0.75 * wide + 0.66 * close)
 
     def grain_map(self, camera: Camera) -> np.ndarray:
         """Fine unevenness, float32 (size, size), sd about 1."""
-        coarse, fine = (texture.seen_by(camera) for texture in self.grain)
+        coarse, fine = (texture.projected_to(camera) for texture in self.grain)
         return 0.7 * coarse + 0.7 * fine
 
     def fibre_map(self, camera: Camera, disc: tuple[float, float]) -> np.ndarray:
@@ -54,7 +54,7 @@ class Surface:
         return np.asarray(np.clip(0.55 + 0.45 * stripes, 0, 2.5) * toward_poles * fall, np.float32)
 
 
-def draw_surface(melanin: float, age: float, tessellated: float, draw: np.random.Generator) -> Surface:
+def draw_fundus_surface(melanin: float, age: float, tessellated: float, draw: np.random.Generator) -> FundusSurface:
     """The surface of one eye.
 
     Args:
@@ -63,7 +63,7 @@ def draw_surface(melanin: float, age: float, tessellated: float, draw: np.random
         tessellated: 0 to 1, a disease's or myopia's part in it.
     """
     thin = np.clip(0.8 - 0.9 * melanin + 0.006 * (age - 50) + draw.normal(scale=0.18), 0, 1)
-    return Surface(
+    return FundusSurface(
         melanin=melanin,
         tessellation=float(np.clip(0.62 * thin**1.6 + tessellated, 0, 1)),
         clouds=(

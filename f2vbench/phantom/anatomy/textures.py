@@ -82,7 +82,7 @@ class Texture:
         angle = float(draw.uniform(0, 2 * math.pi)) if turn is None else turn
         return cls(kind, period, stretch, angle, (float(draw.random()), float(draw.random())))
 
-    def seen_by(self, camera: Camera) -> np.ndarray:
+    def projected_to(self, camera: Camera) -> np.ndarray:
         """The texture on the camera's pixels, float32 (size, size), mean about 0 and sd about 1."""
         to_tile = (
             TILE
@@ -117,5 +117,5 @@ class Texture:
         # OpenCV's images have less than 32,768 rows and columns: whatever the shape, it is read as rows of 1,024.
         places = np.stack([columns.ravel(), rows.ravel()]).astype(np.float32)
         places = np.pad(places, ((0, 0), (0, -places.shape[1] % 1024))).reshape(2, -1, 1024)
-        seen = cv2.remap(_bordered(self.kind), places[0], places[1], cv2.INTER_LINEAR)
-        return np.asarray(seen.ravel()[: columns.size].reshape(columns.shape))
+        sampled = cv2.remap(_bordered(self.kind), places[0], places[1], cv2.INTER_LINEAR)
+        return np.asarray(sampled.ravel()[: columns.size].reshape(columns.shape))

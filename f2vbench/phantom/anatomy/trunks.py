@@ -14,7 +14,7 @@ REACH = 10.5  # mm from the middle between disc and fovea: everything a 60° cam
 _MIDDLE = (2.4, 0.0)
 
 
-def first_vessels(anatomy: Anatomy, kind: int, draw: np.random.Generator) -> list[np.ndarray]:
+def draw_trunks(anatomy: Anatomy, kind: int, draw: np.random.Generator) -> list[np.ndarray]:
     """First-order vessels from the disc, (m, 2) mm each."""
     disc = np.asarray(anatomy.disc.centre)
     rim = anatomy.values["disc_height"] / 2

@@ -68,10 +68,10 @@ def draw_tubes(start: np.ndarray, end: np.ndarray, radius: np.ndarray, size: int
     reach = radius.max(axis=1) + 1.0
     low = np.ceil(np.minimum(start, end) - reach[:, None]).astype(np.int64)
     high = np.floor(np.maximum(start, end) + reach[:, None]).astype(np.int64)
-    seen = ((high >= 0) & (low < size)).all(axis=1)
+    visible = ((high >= 0) & (low < size)).all(axis=1)
     window = (high - low + 1).max(axis=1)
     best = np.full(size * size, np.iinfo(np.int64).max)
-    for side, group in _groups(np.flatnonzero(seen), window[seen]):
+    for side, group in _groups(np.flatnonzero(visible), window[visible]):
         grid = np.arange(side)
         columns = low[group, 0, None, None] + grid[None, None, :]
         rows = low[group, 1, None, None] + grid[None, :, None]

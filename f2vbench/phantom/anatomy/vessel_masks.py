@@ -12,7 +12,7 @@ from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels
 
 
 @dataclass(frozen=True)
-class Lumen:
+class VesselPixels:
     """One kind of vessel on a camera's pixels.
 
     Attributes:
@@ -29,10 +29,10 @@ class Lumen:
         return np.asarray(values[self.start] + self.tubes.along * (values[self.end] - values[self.start]))
 
 
-Seen = tuple[Lumen, Lumen]  # arteries and veins
+RenderedVessels = tuple[VesselPixels, VesselPixels]  # arteries and veins
 
 
-def see_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None) -> Seen:
+def render_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None) -> RenderedVessels:
     """Arteries and veins as seen by a camera.
 
     Args:
@@ -40,15 +40,15 @@ def see_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None
     """
     points = camera.to_pixels(vessels.points).astype(np.float32)
     radius = (vessels.radius * camera.pixels_per_mm).astype(np.float32)
-    goes_on = vessels.main_child()
+    continues = vessels.main_child()
     start, end = vessels.segments()
     if only is not None:
         start, end = start[only[end]], end[only[end]]
-    lumens = []
+    pixels_by_kind = []
     for kind in (ARTERY, VEIN):
         a, b = start[vessels.kind[end] == kind], end[vessels.kind[end] == kind]
         # A vessel that goes on changes its width gently; a branch is as thin where it leaves its stem as further on.
-        before = np.where(goes_on[a] == b, radius[a], radius[b])
+        before = np.where(continues[a] == b, radius[a], radius[b])
         tubes = draw_tubes(points[a], points[b], np.stack([before, radius[b]], axis=1), camera.size)
-        lumens.append(Lumen(tubes, a[tubes.segment], b[tubes.segment]))
-    return lumens[0], lumens[1]
+        pixels_by_kind.append(VesselPixels(tubes, a[tubes.segment], b[tubes.segment]))
+    return pixels_by_kind[0], pixels_by_kind[1]

@@ -17,7 +17,7 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.growth import ARTERY, STEP, VEIN, Forest
 from f2vbench.phantom.anatomy.landmarks import Anatomy
-from f2vbench.phantom.anatomy.trunks import first_vessels, tissue_points
+from f2vbench.phantom.anatomy.trunks import draw_trunks, tissue_points
 
 __all__ = ["ARTERY", "STEP", "VEIN", "Vessels", "grow_vessels"]
 
@@ -65,7 +65,7 @@ def grow_vessels(anatomy: Anatomy, draw: np.random.Generator) -> Vessels:
     values = anatomy.values
     forest = Forest()
     for kind in (ARTERY, VEIN):
-        for trunk in first_vessels(anatomy, kind, draw):
+        for trunk in draw_trunks(anatomy, kind, draw):
             forest.add_trunk(trunk, kind)
     for level in LEVELS:
         spacing = level * values["vessel_spacing"]
@@ -73,7 +73,7 @@ def grow_vessels(anatomy: Anatomy, draw: np.random.Generator) -> Vessels:
         forest.colonise(tissue, spacing, draw)
     points, parent, kinds = forest.arrays()
     points = _smooth(points, parent)
-    points = _wander(points, kinds, anatomy, values["tortuosity"], draw)
+    points = _bend(points, kinds, anatomy, values["tortuosity"], draw)
     supply = _supply(parent)
     radius = _murray(points, kinds, supply, anatomy)
     length = np.hypot(*(points - points[np.maximum(parent, 0)]).T)
@@ -97,7 +97,7 @@ def _smooth(points: np.ndarray, parent: np.ndarray) -> np.ndarray:
     return points
 
 
-def _wander(
+def _bend(
     points: np.ndarray, kind: np.ndarray, anatomy: Anatomy, slope: float, draw: np.random.Generator
 ) -> np.ndarray:
     """Bends the trees smoothly; ``slope`` is the rms slope that a straight vessel gets.

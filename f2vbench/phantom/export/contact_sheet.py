@@ -9,7 +9,7 @@ import numpy as np
 
 from f2vbench.errors import SettingsError
 from f2vbench.phantom.cohort import Cohort, CohortEye
-from f2vbench.phantom.imaging.ground_truth import Truth
+from f2vbench.phantom.imaging.ground_truth import GroundTruth
 from f2vbench.utils.files import write_atomically
 from f2vbench.utils.png import encode_png
 
@@ -66,11 +66,11 @@ def write_sheet(file: Path, cohort: Cohort, eyes: int = 6) -> None:
 def _chosen(cohort: Cohort, eyes: int) -> list[int]:
     """Indices of eyes in which each patient's disease is, unseen diseases first; looks at 16 patients for each eye."""
     order: list[tuple[int, int]] = []
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for number in range(min(cohort.patients, 16 * eyes)):
         patient = cohort.patient(number)
         side = number % 2 if len(set(patient.diseases)) == 1 else int(patient.severities[1] > 0)
-        times = seen[patient.diseases[side]] = seen.get(patient.diseases[side], 0) + 1
+        times = counts[patient.diseases[side]] = counts.get(patient.diseases[side], 0) + 1
         order.append((times, 2 * number + side))
     return sorted(index for _, index in sorted(order)[:eyes])
 
@@ -94,7 +94,7 @@ def _row(eye: CohortEye, tile: int) -> np.ndarray:
     return row
 
 
-def _draw_truth(truth: Truth) -> np.ndarray:
+def _draw_truth(truth: GroundTruth) -> np.ndarray:
     image = np.zeros((*truth.vessels.shape, 3), np.uint8)
     for kind in sorted(truth.lesions, key=lambda kind: -int(truth.lesions[kind].sum())):  # small ones on top
         image[truth.lesions[kind]] = _LESIONS[kind]

@@ -22,7 +22,7 @@ from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.phantom.anatomy.tree_files import encode_tree
 from f2vbench.phantom.cohort import VERSION, Cohort, CohortEye
 from f2vbench.phantom.export.tables import PARTS, write_tables
-from f2vbench.phantom.imaging.ground_truth import Truth
+from f2vbench.phantom.imaging.ground_truth import GroundTruth
 from f2vbench.utils.files import canonical_json, sealed, sha256, unseal, write_atomically
 from f2vbench.utils.png import encode_png
 from f2vbench.utils.processes import run_in_workers
@@ -54,7 +54,7 @@ def write_cohort(
     """
     progress = progress or Silent()
     settings = _settings(cohort, parts, jobs)
-    with _locked(_claimed(out, settings), progress):
+    with _locked(_prepare_state_folder(out, settings), progress):
         open_writer = functools.partial(_open_writer, _Task(out, cohort, frozenset(parts)))
         missing = [index for index in range(len(cohort)) if _record(out, cohort[index].name) is None]
         if missing:
@@ -118,7 +118,7 @@ def _settings(cohort: Cohort, parts: Sequence[str], jobs: int) -> dict[str, Any]
     return identity(cohort, parts)
 
 
-def _claimed(out: Path, settings: dict[str, Any]) -> Path:
+def _prepare_state_folder(out: Path, settings: dict[str, Any]) -> Path:
     """The hidden folder, after making sure that ``out`` holds nothing else.
 
     Raises:
@@ -232,7 +232,7 @@ def _images(eye: CohortEye, parts: frozenset[str]) -> Iterator[tuple[str, np.nda
         yield f"images/{eye.name}_autofluorescence.png", eye.autofluorescence()
 
 
-def _masks(name: str, truth: Truth) -> Iterator[tuple[str, np.ndarray]]:
+def _masks(name: str, truth: GroundTruth) -> Iterator[tuple[str, np.ndarray]]:
     """Masks are 0 and 255; of arteries and veins, arteries are red, veins blue and crossings green."""
     colours = np.zeros((*truth.vessels.shape, 3), np.uint8)
     colours[truth.arteries], colours[truth.veins] = (255, 0, 0), (0, 0, 255)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
-from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph
+from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph_camera
 from f2vbench.phantom.imaging.dye import Transit
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.layers import see_layers
+from f2vbench.phantom.imaging.layers import render_layers
 
 PHASES = ("arterial", "venous", "late")
 FRAMES_PER_PHASE = 4
@@ -39,26 +39,26 @@ class Angiogram:
     phases: tuple[str, ...]
 
 
-def take_angiogram(eye: Eye, camera: Camera, draw: np.random.Generator) -> Angiogram:
+def acquire_angiogram(eye: Eye, camera: Camera, draw: np.random.Generator) -> Angiogram:
     """Photograph the passage of fluorescein through an eye.
 
     Args:
         draw: for the camera's settings, the moments, movements and noise; what belongs to the eye is in the eye.
     """
-    layers = see_layers(eye, camera)
-    angiograph = draw_angiograph(eye.haze, draw)
-    seconds = draw_moments(layers.transit, draw)
+    layers = render_layers(eye, camera)
+    angiograph = draw_angiograph_camera(eye.haze, draw)
+    seconds = draw_acquisition_times(layers.transit, draw)
     light = angiograph.light(camera)
     frames = np.empty((len(seconds), camera.size, camera.size), np.uint8)
     phases = tuple(phase for phase in PHASES for _ in range(FRAMES_PER_PHASE))
     for frame, moment, phase in zip(frames, seconds.tolist(), phases, strict=True):
-        moved = _move(layers.light_at(moment), draw)
+        moved = _move(layers.emission_at(moment), draw)
         drift = float(np.exp(np.clip(draw.normal(0, 0.10), -0.25, 0.25)))
         frame[:] = angiograph.expose(moved, light, drift, 1 if phase == "arterial" else _SCANS, draw)
     return Angiogram(frames, seconds, phases)
 
 
-def draw_moments(transit: Transit, draw: np.random.Generator) -> np.ndarray:
+def draw_acquisition_times(transit: Transit, draw: np.random.Generator) -> np.ndarray:
     """The (12,) seconds after injection at which frames are taken, one in each quarter of each phase.
 
     The arterial phase lasts from the filling of the first branches to the first lamina of the main veins, the

@@ -54,18 +54,18 @@ class Angiograph:
             drift: factor by which this frame's gain misses its aim.
             scans: how many are averaged; the early phases are too quick for more than one.
         """
-        seen = scatter(fluorescence, self.glow, self.blur) * light
-        sample = seen[::8, ::8][light[::8, ::8] > 0]
+        signal = scatter(fluorescence, self.glow, self.blur) * light
+        sample = signal[::8, ::8][light[::8, ::8] > 0]
         gain = min(self.level * drift / max(float(np.median(sample)), 1e-6), _LARGEST_GAIN)
-        noise = draw.standard_normal(seen.shape, dtype=np.float32)
+        noise = draw.standard_normal(signal.shape, dtype=np.float32)
         if self.grain > 0:
             noise = cv2.GaussianBlur(noise, (0, 0), self.grain)
             noise /= noise[::4, ::4].std()
-        seen = seen + noise * np.sqrt((self.read_noise**2 + self.shot_noise * np.maximum(seen, 0)) / scans)
-        return to_grey(gain * seen, light > 0)
+        signal = signal + noise * np.sqrt((self.read_noise**2 + self.shot_noise * np.maximum(signal, 0)) / scans)
+        return to_grey(gain * signal, light > 0)
 
 
-def draw_angiograph(haze: float, draw: np.random.Generator) -> Angiograph:
+def draw_angiograph_camera(haze: float, draw: np.random.Generator) -> Angiograph:
     """The settings of one examination; ``haze`` is the eye's, 0 to 1."""
     return Angiograph(
         level=float(np.clip(np.exp(draw.normal(np.log(0.205), 0.20)), 0.12, 0.36)),

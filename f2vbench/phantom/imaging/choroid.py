@@ -25,11 +25,11 @@ def choroidal_vessels(eye: Eye, camera: Camera) -> np.ndarray:
     They belong to the eye: every camera sees the same ones. The last views are remembered, as several layers of an
     image ask for the same one; the array is read-only.
     """
-    return _seen(eye.seed, camera)
+    return _rendered_vessels(eye.seed, camera)
 
 
 @functools.lru_cache(maxsize=4)
-def _seen(seed: tuple[int, ...], camera: Camera) -> np.ndarray:
+def _rendered_vessels(seed: tuple[int, ...], camera: Camera) -> np.ndarray:
     draw = np.random.default_rng([*seed, 1973])  # the year of the first angiograms of the choroid
     lines, radius = _ribbons(draw)
     pixels = np.rint(camera.to_pixels(lines) * 16).astype(np.int32)

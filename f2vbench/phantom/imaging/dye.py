@@ -92,7 +92,7 @@ class Transit:
         return np.asarray(weight @ self.supplied.astype(np.float32) / weight.sum(axis=1))
 
 
-def find_transit(vessels: Vessels, values: Mapping[str, float]) -> Transit:
+def simulate_transit(vessels: Vessels, values: Mapping[str, float]) -> Transit:
     """The times of an eye's vessels from its drawn quantities.
 
     The capillary time is what makes the main veins show their first lamina one `passage_time` after the arteries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from f2vbench.phantom.anatomy.landmarks import Anatomy
-from f2vbench.phantom.anatomy.surface import Surface
+from f2vbench.phantom.anatomy.surface import FundusSurface
 from f2vbench.phantom.anatomy.vessels import Vessels
 from f2vbench.phantom.lesions.base import Lesion
 
@@ -27,7 +27,7 @@ class Eye:
     anatomy: Anatomy
     vessels: Vessels
     lesions: tuple[Lesion, ...]
-    surface: Surface
+    surface: FundusSurface
     age: float
     haze: float
     seed: tuple[int, ...]

@@ -16,7 +16,7 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.tube_rasterizer import Tubes
-from f2vbench.phantom.anatomy.vessel_masks import Lumen
+from f2vbench.phantom.anatomy.vessel_masks import VesselPixels
 from f2vbench.phantom.imaging.dye import (
     FIRST_STREAM,
     Transit,
@@ -55,8 +55,8 @@ class Layers:
 
     camera: Camera
     transit: Transit
-    arteries: Lumen
-    veins: Lumen
+    arteries: VesselPixels
+    veins: VesselPixels
     supplied: np.ndarray
     choroid: np.ndarray
     lobules: np.ndarray
@@ -71,7 +71,7 @@ class Layers:
     block: np.ndarray
     choroid_start: float
 
-    def light_at(self, seconds: float) -> np.ndarray:
+    def emission_at(self, seconds: float) -> np.ndarray:
         """Fluorescence ``seconds`` after injection, float32 (size, size), about 1 in a large vessel at its peak."""
         size, since_choroid = self.camera.size, seconds - self.choroid_start
         since_artery = seconds - self.transit.artery_at_disc

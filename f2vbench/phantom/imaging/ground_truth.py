@@ -10,7 +10,7 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.landmarks import Outline
-from f2vbench.phantom.anatomy.vessel_masks import Lumen, Seen, see_vessels
+from f2vbench.phantom.anatomy.vessel_masks import RenderedVessels, VesselPixels, render_vessels
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.lesions.base import coverage
 
@@ -18,7 +18,7 @@ VISIBLE = 0.025  # mm: narrower vessels are not in the masks; about one pixel of
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """Masks of one view, bool (size, size) each, cut to the field of view.
 
     Attributes:
@@ -35,7 +35,7 @@ class Truth:
     lesions: Mapping[str, np.ndarray]
 
 
-def see_truth(eye: Eye, camera: Camera, seen: Seen | None = None) -> Truth:
+def render_ground_truth(eye: Eye, camera: Camera, rendered: RenderedVessels | None = None) -> GroundTruth:
     """The masks of an eye in a camera's view.
 
     Args:
@@ -43,13 +43,13 @@ def see_truth(eye: Eye, camera: Camera, seen: Seen | None = None) -> Truth:
     """
     inside = camera.field_of_view()
     wide = 2 * eye.vessels.radius >= VISIBLE
-    arteries, veins = (_mask(lumen, wide) & inside for lumen in seen or see_vessels(eye.vessels, camera))
+    arteries, veins = (_mask(lumen, wide) & inside for lumen in rendered or render_vessels(eye.vessels, camera))
     kinds = sorted({lesion.kind for lesion in eye.lesions})
     lesions = {
         kind: (coverage([each for each in eye.lesions if each.kind == kind], camera, by="one") >= 0.5) & inside
         for kind in kinds
     }
-    return Truth(
+    return GroundTruth(
         field_of_view=inside,
         vessels=arteries | veins,
         arteries=arteries,
@@ -67,7 +67,7 @@ def outline_mask(outline: Outline, camera: Camera) -> np.ndarray:
     return mask > 0
 
 
-def _mask(lumen: Lumen, drawn: np.ndarray) -> np.ndarray:
+def _mask(lumen: VesselPixels, drawn: np.ndarray) -> np.ndarray:
     """Pixels whose centre lies in a drawn vessel; a vessel narrower than a pixel gets the pixels on its line."""
     on_it = np.abs(lumen.tubes.offset) <= np.maximum(lumen.tubes.radius, 0.6)
     return lumen.tubes.spread((on_it & drawn[lumen.end]).astype(np.float32)) > 0

@@ -11,9 +11,9 @@ from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.landmarks import Anatomy
 from f2vbench.phantom.anatomy.textures import Texture
 from f2vbench.phantom.anatomy.tube_rasterizer import Tubes, draw_tubes
-from f2vbench.phantom.anatomy.vessel_masks import see_vessels
+from f2vbench.phantom.anatomy.vessel_masks import render_vessels
 from f2vbench.phantom.imaging.choroid import choroidal_vessels
-from f2vbench.phantom.imaging.dye import find_transit
+from f2vbench.phantom.imaging.dye import simulate_transit
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.fluorescence import Layers
 from f2vbench.phantom.lesions.base import Lesion, coverage
@@ -24,7 +24,7 @@ _COARSE = 32  # px of the map of arrival in tissue
 
 
 @dataclass(frozen=True)
-class _Grounds:
+class _Backgrounds:
     """Irregularity of an eye's tissue in a view; images are float32 (size, size), mean about 0 and sd about 1.
 
     Attributes:
@@ -49,15 +49,15 @@ class _Grounds:
         return np.hypot(self.x, self.y)
 
 
-def see_layers(eye: Eye, camera: Camera) -> Layers:
+def render_layers(eye: Eye, camera: Camera) -> Layers:
     """The layers of an eye in a camera's view; what is irregular belongs to the eye and not to the photograph."""
-    grounds = _see_grounds(eye, camera)
+    grounds = _render_backgrounds(eye, camera)
     inside, rim, on_disc = _disc(eye.anatomy, camera, grounds)
     lost = _lost_capillaries(eye, camera, grounds)
     strands, leak = _leaks(eye.lesions, camera, grounds)
     cut = _inside(lost > 0.5, camera.to_pixels(eye.vessels.points)) & (eye.vessels.radius < CUT_OFF)
-    arteries, veins = see_vessels(eye.vessels, camera, only=~cut)
-    transit = find_transit(eye.vessels, eye.anatomy.values)
+    arteries, veins = render_vessels(eye.vessels, camera, only=~cut)
+    transit = simulate_transit(eye.vessels, eye.anatomy.values)
     coarse = np.stack([each.ravel() for each in camera.at_size(_COARSE).grid()], axis=1)
     aneurysms = cv2.GaussianBlur(cover_lesions(eye, camera, "microaneurysm"), (0, 0), 0.6 * camera.size / 512)
     blood = cover_lesions(eye, camera, "haemorrhage", by="strength")
@@ -83,14 +83,16 @@ def see_layers(eye: Eye, camera: Camera) -> Layers:
     )
 
 
-def _see_grounds(eye: Eye, camera: Camera) -> _Grounds:
+def _render_backgrounds(eye: Eye, camera: Camera) -> _Backgrounds:
     own = np.random.default_rng([*eye.seed, 1961])  # the year of the first angiograms (Novotny and Alvis)
     scales = (("grain", 6.5), ("net", 5.0), ("net", 9.0), ("cloud", 16.0), ("grain", 45.0))
-    fine, net, clumps, patches, lobes = (Texture.draw(kind, period, own).seen_by(camera) for kind, period in scales)
-    return _Grounds(*camera.grid(), fine, net, clumps, patches, lobes, Texture.draw("cloud", 6.0, own))
+    fine, net, clumps, patches, lobes = (
+        Texture.draw(kind, period, own).projected_to(camera) for kind, period in scales
+    )
+    return _Backgrounds(*camera.grid(), fine, net, clumps, patches, lobes, Texture.draw("cloud", 6.0, own))
 
 
-def _capillaries(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
+def _capillaries(eye: Eye, camera: Camera, grounds: _Backgrounds) -> np.ndarray:
     """Density of capillaries, about 1: none in the avascular zone, fewer around it and behind cotton-wool and scars."""
     from_fovea = grounds.from_fovea
     ragged = 0.07 * eye.surface.cloud_map(camera)
@@ -101,7 +103,7 @@ def _capillaries(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
     return np.asarray(density * (1 - 0.6 * cover_lesions(eye, camera, "laser_scar")))
 
 
-def _choroid(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
+def _choroid(eye: Eye, camera: Camera, grounds: _Backgrounds) -> np.ndarray:
     """How much of the choroid's light comes through the pigment layer, with the choroid's own unevenness."""
     surface = eye.surface
     through = np.exp(-(0.8 + 1.7 * eye.anatomy.values["macular_pigment"]) * macular_absorption(eye, camera))
@@ -115,7 +117,7 @@ def _choroid(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
     return np.asarray(through * (1 - dark))
 
 
-def _stains(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
+def _stains(eye: Eye, camera: Camera, grounds: _Backgrounds) -> np.ndarray:
     """Drusen, bare sclera, and the borders of laser scars."""
     scar = cover_lesions(eye, camera, "laser_scar")
     pigmented = cover_lesions(eye, camera, "laser_scar", by="pigment")
@@ -125,7 +127,7 @@ def _stains(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
     return np.asarray(stains + 0.42 * cover_lesions(eye, camera, "drusen", by="strength"))
 
 
-def _leaks(lesions: tuple[Lesion, ...], camera: Camera, grounds: _Grounds) -> tuple[Tubes | None, np.ndarray]:
+def _leaks(lesions: tuple[Lesion, ...], camera: Camera, grounds: _Backgrounds) -> tuple[Tubes | None, np.ndarray]:
     """New vessels on the pixels, if any, and how strongly everything leaks, a quarter of the size."""
     leaking = [lesion for lesion in lesions if lesion.kind != "oedema"]
     strands, leak = _strands(lesions, camera)
@@ -160,7 +162,7 @@ def macular_absorption(eye: Eye, camera: Camera) -> np.ndarray:
     return np.asarray(0.64 * np.exp(-squared / (2 * peak**2)) + 0.36 * np.exp(-0.5 * squared), np.float32)
 
 
-def _lost_capillaries(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray:
+def _lost_capillaries(eye: Eye, camera: Camera, grounds: _Backgrounds) -> np.ndarray:
     """Where capillaries are closed, float32 (size, size) in [0, 1]: ragged, as capillaries close one by one."""
     areas = cover_lesions(eye, camera, "non_perfusion")
     if not areas.any():
@@ -170,7 +172,7 @@ def _lost_capillaries(eye: Eye, camera: Camera, grounds: _Grounds) -> np.ndarray
     return np.asarray(closed * np.minimum(4 * soft, 1))
 
 
-def _disc(anatomy: Anatomy, camera: Camera, grounds: _Grounds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _disc(anatomy: Anatomy, camera: Camera, grounds: _Backgrounds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The disc with a soft border, what of it stains, and its radial capillaries; float32 (size, size) each."""
     inside, rim, capillaries = np.zeros((3, camera.size, camera.size), np.float32)
     corners = camera.to_pixels(anatomy.disc.points)
@@ -204,7 +206,7 @@ def _strands(lesions: tuple[Lesion, ...], camera: Camera) -> tuple[Tubes | None,
     return tubes, tubes.spread(tubes.coverage() * leak[tubes.segment])
 
 
-def _pools(lesions: tuple[Lesion, ...], camera: Camera, grounds: _Grounds) -> np.ndarray:
+def _pools(lesions: tuple[Lesion, ...], camera: Camera, grounds: _Backgrounds) -> np.ndarray:
     """Fluid in the retina: petals around the fovea (cysts in Henle's layer), a honeycomb elsewhere."""
     oedema = [lesion for lesion in lesions if lesion.kind == "oedema"]
     pools = np.zeros((camera.size, camera.size), np.float32)
@@ -222,5 +224,5 @@ def _inside(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """(n,) bool, whether points (n, 2) px lie in a mask (size, size)."""
     size = len(mask)
     columns, rows = np.rint(pixels).astype(int).T
-    seen = (columns >= 0) & (columns < size) & (rows >= 0) & (rows < size)
-    return np.asarray(seen & mask[np.where(seen, rows, 0), np.where(seen, columns, 0)])
+    visible = (columns >= 0) & (columns < size) & (rows >= 0) & (rows < size)
+    return np.asarray(visible & mask[np.where(visible, rows, 0), np.where(visible, columns, 0)])

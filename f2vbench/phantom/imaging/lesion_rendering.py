@@ -38,7 +38,7 @@ _NET_RADIUS = {"neovascularisation": 0.012, "intraretinal_microvascular_abnormal
 _SEEN = 1 / 400  # least coverage that is worked on
 
 
-def under_vessels(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
+def render_lesions_below_vessels(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
     """Adds what lies behind the vessels: drusen, atrophy, scars, crescent, swelling, lost fibres and capillaries.
 
     Args:
@@ -76,8 +76,8 @@ def under_vessels(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.G
     return image
 
 
-def over_vessels(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
-    """Adds what lies before the vessels: blood, exudate, cotton wool, new vessels. Arguments as `under_vessels`."""
+def render_lesions_above_vessels(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
+    """Add what lies in front of the vessels: blood, exudate, cotton-wool spots, new vessels."""
     found = _by_kind(eye)
     fine, coarse = Texture.draw("grain", 3.0, draw), Texture.draw("cloud", 5.0, draw)
     kinds = ("cotton_wool_spot", "haemorrhage", "microaneurysm", "hard_exudate", "preretinal_haemorrhage")

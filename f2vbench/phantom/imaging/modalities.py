@@ -9,8 +9,8 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.landmarks import Anatomy
-from f2vbench.phantom.anatomy.vessel_masks import see_vessels
-from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph
+from f2vbench.phantom.anatomy.vessel_masks import render_vessels
+from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph_camera
 from f2vbench.phantom.imaging.choroid import choroidal_vessels
 from f2vbench.phantom.imaging.dye import concentration
 from f2vbench.phantom.imaging.eye import Eye
@@ -29,7 +29,7 @@ _DARK_RED = ("haemorrhage", "preretinal_haemorrhage", "microaneurysm")
 _RETINAL_DELAY = 1.5  # s from the choroid's vessels to the retina's
 
 
-def take_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: float = 45.0) -> np.ndarray:
+def acquire_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: float = 45.0) -> np.ndarray:
     """A frame of indocyanine green angiography, uint8 (size, size).
 
     Infrared passes pigment and thin blood, and the dye stays in the vessels, so the choroid's vessels are seen;
@@ -55,13 +55,13 @@ def take_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: float
     light *= 1 - 0.75 * cover_lesions(eye, camera, "preretinal_haemorrhage")
     light *= 1 - 0.35 * cover_lesions(eye, camera, "haemorrhage", "drusen", "hard_exudate")
     retinal = float(concentration(np.asarray(since - _RETINAL_DELAY)))
-    for lumen in see_vessels(eye.vessels, camera):
+    for lumen in render_vessels(eye.vessels, camera):
         depth = lumen.tubes.depth() / camera.pixels_per_mm
         light.ravel()[lumen.tubes.pixel] += 0.7 * (1 - np.exp(-7 * depth * retinal))
     return _photograph(light, eye, camera, draw, level=1.35)
 
 
-def take_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
+def acquire_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
     """A photograph by green light, uint8 (size, size): blood is black, nerve fibres shine, pigment is even."""
     surface, anatomy = eye.surface, eye.anatomy
     light = 0.62 + 0.03 * surface.cloud_map(camera) + 0.018 * surface.grain_map(camera) * (1.3 - surface.melanin)
@@ -74,14 +74,14 @@ def take_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.nda
     light += disc * (0.72 + 0.42 * cup - light)
     for kind, brightness in _PALE.items():
         light += cover_lesions(eye, camera, kind, by="strength") * (brightness - light)
-    for lumen, absorption in zip(reversed(see_vessels(eye.vessels, camera)), (11.0, 8.5), strict=True):
+    for lumen, absorption in zip(reversed(render_vessels(eye.vessels, camera)), (11.0, 8.5), strict=True):
         depth = lumen.tubes.depth() / camera.pixels_per_mm
         light.ravel()[lumen.tubes.pixel] *= 0.34 + 0.66 * np.exp(-absorption * depth)
     light *= 1 - 0.62 * cover_lesions(eye, camera, *_DARK_RED, by="strength")
     return _photograph(light, eye, camera, draw, level=1.9)
 
 
-def take_autofluorescence(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
+def acquire_autofluorescence(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
     """Fundus autofluorescence by blue light, uint8 (size, size).
 
     Lipofuscin of the pigment layer shines; it grows with age (Delori, Goger, Dorey 2001, Invest Ophthalmol Vis Sci
@@ -104,7 +104,7 @@ def take_autofluorescence(eye: Eye, camera: Camera, draw: np.random.Generator) -
     scar = cover_lesions(eye, camera, "laser_scar")
     light *= 1 - 0.75 * scar
     light *= 1 - 0.90 * _disc(eye.anatomy, camera)
-    for lumen in see_vessels(eye.vessels, camera):
+    for lumen in render_vessels(eye.vessels, camera):
         depth = lumen.tubes.depth() / camera.pixels_per_mm
         light.ravel()[lumen.tubes.pixel] *= 0.16 + 0.84 * np.exp(-16 * depth)
     light *= 1 - 0.85 * cover_lesions(eye, camera, *_DARK_RED, by="strength")
@@ -116,7 +116,7 @@ def _photograph(
     light: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator, level: float, scans: int = 4
 ) -> np.ndarray:
     """Grey levels by the angiogram's camera, at ``level`` times its grey."""
-    drawn = draw_angiograph(eye.haze, draw)
+    drawn = draw_angiograph_camera(eye.haze, draw)
     angiograph = replace(drawn, level=drawn.level * level)
     return angiograph.expose(light.astype(np.float32), angiograph.light(camera), 1.0, scans, draw)
 

@@ -14,7 +14,7 @@ _LUMINANCE = np.array([0.30, 0.59, 0.11], np.float32)
 
 
 @dataclass(frozen=True)
-class Look:
+class CameraProfile:
     """What one camera and its operator do to every photograph.
 
     Attributes:
@@ -54,11 +54,11 @@ class Look:
     flare: float
 
 
-def draw_look(draw: np.random.Generator) -> Look:
+def draw_camera_profile(draw: np.random.Generator) -> CameraProfile:
     """A camera, from the range that clinics use."""
     cut = float(draw.uniform(0.05, 0.3)) if draw.random() < 0.3 else 0.0
     balance = np.exp(draw.normal(loc=(0, -0.08, -0.08), scale=(0.12, 0.15, 0.34))).astype(np.float32)
-    return Look(
+    return CameraProfile(
         field=float(draw.choice([30.0, 35.0, 40.0, 45.0, 45.0, 45.0, 50.0, 50.0, 60.0])),
         fill=float(draw.uniform(0.90, 0.995)),
         cut=cut,
@@ -78,7 +78,9 @@ def draw_look(draw: np.random.Generator) -> Look:
     )
 
 
-def illuminate(image: np.ndarray, camera: Camera, look: Look, draw: np.random.Generator) -> np.ndarray:
+def illuminate(
+    image: np.ndarray, camera: Camera, camera_profile: CameraProfile, draw: np.random.Generator
+) -> np.ndarray:
     """The flash: falls off towards the rim, never quite centred, and the lens throws some of it back."""
     small = camera.at_size(max(camera.size // 4, 16))  # light changes slowly
     rho = small.radius_map()
@@ -88,7 +90,7 @@ def illuminate(image: np.ndarray, camera: Camera, look: Look, draw: np.random.Ge
         return along[None, :] * math.cos(angle) + along[:, None] * math.sin(angle)
 
     tilt = draw.uniform(0, 0.40) * towards(draw.uniform(0, 2 * math.pi))
-    light = np.exp(tilt) * (1 - look.vignette * np.minimum(rho, 1.05) ** draw.uniform(2, 5))
+    light = np.exp(tilt) * (1 - camera_profile.vignette * np.minimum(rho, 1.05) ** draw.uniform(2, 5))
     stray = np.zeros((small.size, small.size, 3), np.float32)
     if draw.random() < 0.45:  # a pale crescent of lens or iris light along the rim
         side, width = towards(draw.uniform(0, 2 * math.pi)), draw.uniform(0.10, 0.5)
@@ -108,7 +110,9 @@ def illuminate(image: np.ndarray, camera: Camera, look: Look, draw: np.random.Ge
     return np.asarray(lit + _enlarged(stray, camera.size) if stray.any() else lit)
 
 
-def haze(image: np.ndarray, density: float, age: float, look: Look, draw: np.random.Generator) -> np.ndarray:
+def haze(
+    image: np.ndarray, density: float, age: float, camera_profile: CameraProfile, draw: np.random.Generator
+) -> np.ndarray:
     """Media: the lens yellows with age, scatters light into a veil, and a cataract takes contrast.
 
     Args:
@@ -116,7 +120,7 @@ def haze(image: np.ndarray, density: float, age: float, look: Look, draw: np.ran
     """
     yellow = 0.0045 * max(age - 20, 0) + 0.8 * density
     passed = np.exp(-yellow * np.array([0.05, 0.30, 1.0], np.float32))
-    veil = min(look.flare + 0.72 * density * draw.uniform(0.8, 1.1), 0.9)
+    veil = min(camera_profile.flare + 0.72 * density * draw.uniform(0.8, 1.1), 0.9)
     small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA) * passed
     wide = cv2.GaussianBlur(small, (0, 0), 3.5)
     scattered = veil * (0.65 * wide + 0.35 * wide.mean() * np.array([1.0, 0.9, 0.65], np.float32))
@@ -124,27 +128,31 @@ def haze(image: np.ndarray, density: float, age: float, look: Look, draw: np.ran
     return clear * ((1 - veil) * passed) + _enlarged(scattered.astype(np.float32), image.shape[0])
 
 
-def develop(image: np.ndarray, camera: Camera, look: Look, draw: np.random.Generator) -> np.ndarray:
+def develop(image: np.ndarray, camera: Camera, camera_profile: CameraProfile, draw: np.random.Generator) -> np.ndarray:
     """Optics' blur, sensor, colour, sharpening, noise and JPEG; uint8 (size, size, 3)."""
     diameter = camera.fill * camera.size
     defocus = abs(draw.normal(scale=0.0003)) + (draw.uniform(0.0005, 0.002) if draw.random() < 0.10 else 0)
-    image = blur(image, diameter * (look.blur + defocus))
+    image = blur(image, diameter * (camera_profile.blur + defocus))
     inside = camera.field_of_view()
-    balance = look.balance * np.exp(draw.normal(scale=0.03, size=3))
+    balance = camera_profile.balance * np.exp(draw.normal(scale=0.03, size=3))
     bright = float(np.percentile((image[::4, ::4] @ (_LUMINANCE * balance))[inside[::4, ::4]], 80))
-    target = min(look.brightness * math.exp(draw.normal(scale=0.09)), 0.85)
-    exposure = target**look.gamma / max(bright, 1e-4)
-    mixing = look.saturation * np.eye(3) + (1 - look.saturation) * _LUMINANCE  # grey is the same for every channel
+    target = min(camera_profile.brightness * math.exp(draw.normal(scale=0.09)), 0.85)
+    exposure = target**camera_profile.gamma / max(bright, 1e-4)
+    mixing = (
+        camera_profile.saturation * np.eye(3) + (1 - camera_profile.saturation) * _LUMINANCE
+    )  # grey is the same for every channel
     shown = cv2.transform(image, (exposure * mixing * balance).astype(np.float32))
-    shown = cv2.pow(np.maximum(shown, 0), 1 / look.gamma)
+    shown = cv2.pow(np.maximum(shown, 0), 1 / camera_profile.gamma)
     bright_parts = shown > 0.8
     shown[bright_parts] = 0.8 + 0.25 * np.tanh((shown[bright_parts] - 0.8) / 0.25)  # the shoulder of the tone curve
-    if look.sharpening > 0:
-        shown = cv2.addWeighted(shown, 1 + look.sharpening, blur(shown, 0.0030 * diameter), -look.sharpening, 0)
-    shown += _noise(camera.size, look.noise, shown, draw)
+    if camera_profile.sharpening > 0:
+        shown = cv2.addWeighted(
+            shown, 1 + camera_profile.sharpening, blur(shown, 0.0030 * diameter), -camera_profile.sharpening, 0
+        )
+    shown += _noise(camera.size, camera_profile.noise, shown, draw)
     edge = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.6)[..., None]
     stored = np.clip((shown * edge + (1 - edge) * 0.012) * 255 + 0.5, 0, 255).astype(np.uint8)
-    coded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1]
+    coded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera_profile.quality])[1]
     decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     assert decoded is not None, "what was just encoded can be decoded"
     return np.ascontiguousarray(decoded[..., ::-1])

@@ -15,11 +15,11 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.textures import Texture
-from f2vbench.phantom.anatomy.vessel_masks import Lumen, Seen, see_vessels
+from f2vbench.phantom.anatomy.vessel_masks import RenderedVessels, VesselPixels, render_vessels
 from f2vbench.phantom.imaging.choroid import choroidal_vessels
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.lesion_rendering import over_vessels, under_vessels
-from f2vbench.phantom.imaging.optics import Look, develop, draw_look, haze, illuminate
+from f2vbench.phantom.imaging.lesion_rendering import render_lesions_above_vessels, render_lesions_below_vessels
+from f2vbench.phantom.imaging.optics import CameraProfile, develop, haze, illuminate
 
 _FAIR = np.array([0.76, 0.25, 0.090], np.float32)  # blond fundus: the choroid shines through
 _DARK = np.array([0.34, 0.105, 0.034], np.float32)
@@ -29,8 +29,12 @@ _CUP = np.array([1.02, 0.80, 0.42], np.float32)
 _BLOOD = np.array([[0.9, 5.6, 4.6], [2.1, 5.9, 4.9]], np.float32)
 
 
-def take_photograph(
-    eye: Eye, camera: Camera, look: Look, draw: np.random.Generator, seen: Seen | None = None
+def acquire_photograph(
+    eye: Eye,
+    camera: Camera,
+    camera_profile: CameraProfile,
+    draw: np.random.Generator,
+    rendered: RenderedVessels | None = None,
 ) -> np.ndarray:
     """One colour photograph, uint8 (size, size, 3) RGB; outside the field of view it is about black.
 
@@ -38,15 +42,15 @@ def take_photograph(
         draw: what differs between two photographs of one eye with one camera: light, focus, noise.
         seen: the eye's vessels in this camera, where the caller has them already.
     """
-    seen = seen or see_vessels(eye.vessels, camera)
+    rendered = rendered or render_vessels(eye.vessels, camera)
     fundus = _nerve_fibres(_fundus(eye, camera), eye, camera)
     image = _disc(fundus, eye, camera, draw)
-    image = under_vessels(image, eye, camera, draw)
-    image = _blood(image, fundus, seen, eye, camera, look, draw)
-    image = over_vessels(image, eye, camera, draw)
-    image = illuminate(image, camera, look, draw)
-    image = haze(image, eye.haze, eye.age, look, draw)
-    return develop(image, camera, look, draw)
+    image = render_lesions_below_vessels(image, eye, camera, draw)
+    image = _blood(image, fundus, rendered, eye, camera, camera_profile, draw)
+    image = render_lesions_above_vessels(image, eye, camera, draw)
+    image = illuminate(image, camera, camera_profile, draw)
+    image = haze(image, eye.haze, eye.age, camera_profile, draw)
+    return develop(image, camera, camera_profile, draw)
 
 
 def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
@@ -113,11 +117,17 @@ def _disc(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator
 
 
 def _blood(
-    image: np.ndarray, fundus: np.ndarray, seen: Seen, eye: Eye, camera: Camera, look: Look, draw: np.random.Generator
+    image: np.ndarray,
+    fundus: np.ndarray,
+    rendered: RenderedVessels,
+    eye: Eye,
+    camera: Camera,
+    camera_profile: CameraProfile,
+    draw: np.random.Generator,
 ) -> np.ndarray:
     """Vessels absorb; the light that their round walls throw back straight makes the central reflex."""
-    arteries, veins = seen
-    density = look.blood * math.exp(draw.normal(scale=0.06))
+    arteries, veins = rendered
+    density = camera_profile.blood * math.exp(draw.normal(scale=0.06))
     flat = image.reshape(-1, 3).copy()
     depths = [lumen.tubes.depth() / camera.pixels_per_mm for lumen in (arteries, veins)]
     on_top = _on_top(arteries, veins, eye.vessels.artery_over, camera.size)
@@ -126,19 +136,22 @@ def _blood(
         flat[lumen.tubes.pixel] *= np.exp(-density * visible[:, None] * _BLOOD[which])
     for which, lumen in enumerate((arteries, veins)):
         flat[lumen.tubes.pixel] += (
-            _reflex(lumen, look.reflex * (1.0, 0.4)[which])[:, None] * fundus.reshape(-1, 3)[lumen.tubes.pixel]
+            _reflex(lumen, camera_profile.reflex * (1.0, 0.4)[which])[:, None]
+            * fundus.reshape(-1, 3)[lumen.tubes.pixel]
         )
     return flat.reshape(image.shape)
 
 
-def _reflex(lumen: Lumen, strength: float) -> np.ndarray:
+def _reflex(lumen: VesselPixels, strength: float) -> np.ndarray:
     """Brightness of the central reflex, (m,), over the background's: a third of the width, on wide vessels only."""
     radius = lumen.tubes.radius
     profile = np.exp(-((lumen.tubes.offset / np.maximum(0.30 * radius, 0.5)) ** 2))
     return np.asarray(strength * profile * np.clip((radius - 0.9) / 1.6, 0, 1))
 
 
-def _on_top(arteries: Lumen, veins: Lumen, artery_over: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _on_top(
+    arteries: VesselPixels, veins: VesselPixels, artery_over: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """For each touched pixel of arteries and veins whether nothing of the other kind lies over it."""
     owner = np.full(size * size, -1)
     owner[arteries.tubes.pixel] = arteries.end
@@ -160,4 +173,4 @@ def _sigmoid(value: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(np.clip(-value, -30, 30))), np.float32)
 
 
-__all__ = ["Look", "draw_look", "take_photograph"]
+__all__ = ["CameraProfile", "acquire_photograph", "draw_camera_profile"]

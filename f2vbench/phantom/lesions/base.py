@@ -86,16 +86,16 @@ def coverage(lesions: Iterable[Lesion], camera: Camera, by: str = "strength") ->
     ends = np.cumsum([0] + [len(outline) for _, outline in chosen])
     corners = _inset(camera.to_pixels(np.concatenate([outline for _, outline in chosen])), ends, 0.5 / _FINE)
     low, high = np.minimum.reduceat(corners, ends[:-1]), np.maximum.reduceat(corners, ends[:-1])
-    seen = np.flatnonzero(((high > -1) & (low < size)).all(axis=1))
-    if not len(seen):
+    visible = np.flatnonzero(((high > -1) & (low < size)).all(axis=1))
+    if not len(visible):
         return image
     # Only the rectangle that the lesions lie in is worked on, in sub-pixels.
-    left, top = np.clip(np.floor(low[seen].min(axis=0)).astype(int) - 1, 0, size)
-    right, bottom = np.clip(np.ceil(high[seen].max(axis=0)).astype(int) + 2, 0, size)
+    left, top = np.clip(np.floor(low[visible].min(axis=0)).astype(int) - 1, 0, size)
+    right, bottom = np.clip(np.ceil(high[visible].max(axis=0)).astype(int) + 2, 0, size)
     fine = np.zeros(((bottom - top) * _FINE, (right - left) * _FINE), np.uint8)
     placed = (corners - [left, top] + 0.5) * _FINE - 0.5
     whole = np.rint(placed * (1 << _SHIFT)).astype(np.int32)
-    for n in sorted(seen, key=lambda each: chosen[each][0]):
+    for n in sorted(visible, key=lambda each: chosen[each][0]):
         cv2.fillPoly(fine, [whole[ends[n] : ends[n + 1]]], round(255 * chosen[n][0]), cv2.LINE_8, _SHIFT)
     while fine.shape[0] > bottom - top:
         fine = cv2.resize(fine, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

@@ -12,7 +12,7 @@ from f2vbench.phantom.anatomy.vessels import VEIN, Vessels
 from f2vbench.phantom.lesions.base import Lesion
 from f2vbench.phantom.lesions.grading import BEAD_RADIUS, MIDDLE, SEVERE_HAEMORRHAGES, quadrant
 from f2vbench.phantom.lesions.vascular_lesions import (
-    Places,
+    VesselSites,
     cotton_wool_spots,
     haemorrhages,
     hard_exudates,
@@ -23,7 +23,7 @@ from f2vbench.phantom.lesions.vascular_lesions import (
     non_perfusions,
     oedemas,
     preretinal_haemorrhages,
-    small_vessel_places,
+    small_vessel_sites,
 )
 
 _SPREAD = 3.3  # mm: the disease is one of the posterior pole
@@ -38,7 +38,7 @@ def diabetic_retinopathy(
     Args:
         grade: 1 to 4.
     """
-    places = _diabetic_places(anatomy, vessels, draw)
+    places = _diabetic_sites(anatomy, vessels, draw)
     if grade == 1:
         count = 1 + int(14 * draw.random() ** 1.6)
         return microaneurysms(places.take(count, draw), draw), vessels
@@ -46,9 +46,9 @@ def diabetic_retinopathy(
     if grade == 3 or (grade == 4 and draw.random() < 0.75) or (grade == 2 and draw.random() < 0.12):
         closed = _closed_areas(grade, anatomy, vessels, draw)
         lesions += closed
-        places = _more_near(places, closed)
+        places = _add_near(places, closed)
     if grade == 2:
-        bleeds = _scattered_bleeds(places, int(2 + 30 * draw.random() ** 2.0), draw)
+        bleeds = _scattered_haemorrhages(places, int(2 + 30 * draw.random() ** 2.0), draw)
     elif grade == 3:
         bleeds, extra, vessels = _severe(places, anatomy, vessels, draw)
         lesions += extra
@@ -68,9 +68,9 @@ def diabetic_retinopathy(
     return lesions, vessels
 
 
-def _diabetic_places(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> Places:
+def _diabetic_sites(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> VesselSites:
     """Small vessels, likelier in the posterior pole, temporally, and in a few patches that are the eye's own."""
-    places = small_vessel_places(anatomy, vessels, draw)
+    places = small_vessel_sites(anatomy, vessels, draw)
     x, y = places.points.T
     weight = np.exp(-0.5 * (np.hypot(x - 0.6, y) / _SPREAD) ** 2) * (np.hypot(x - 0.7, y) < _SEEN)
     weight *= 1 + 0.6 / (1 + np.exp(3 * x))
@@ -83,7 +83,7 @@ def _diabetic_places(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generat
     return places.where(weight * patchy * clear)
 
 
-def _scattered_bleeds(places: Places, count: int, draw: np.random.Generator) -> np.ndarray:
+def _scattered_haemorrhages(places: VesselSites, count: int, draw: np.random.Generator) -> np.ndarray:
     """At most `SEVERE_HAEMORRHAGES` of them in each quadrant, (n, 2) mm."""
     at = places.take(count, draw)
     where = quadrant(at)
@@ -92,7 +92,7 @@ def _scattered_bleeds(places: Places, count: int, draw: np.random.Generator) -> 
 
 
 def _severe(
-    places: Places, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
+    places: VesselSites, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
 ) -> tuple[np.ndarray, list[Lesion], Vessels]:
     """One, two or all of the three signs of grade 3: places of haemorrhages, other lesions, vessels."""
     signs = draw.random(3) < [0.6, 0.45, 0.5]
@@ -146,7 +146,7 @@ def _closed_areas(grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.rando
     return non_perfusions(at, draw.uniform(0.4, 1.5, len(at)), vessels, draw)
 
 
-def _more_near(places: Places, areas: list[Lesion]) -> Places:
+def _add_near(places: VesselSites, areas: list[Lesion]) -> VesselSites:
     """Places favoured along the borders of areas."""
     weight = np.ones(len(places.points))
     for area in areas:
@@ -155,13 +155,13 @@ def _more_near(places: Places, areas: list[Lesion]) -> Places:
     return places.where(weight)
 
 
-def _toward(places: Places, centre: tuple[float, float], far: float, least: float) -> Places:
+def _toward(places: VesselSites, centre: tuple[float, float], far: float, least: float) -> VesselSites:
     """Places favoured within ``far`` mm of a point and not within ``least``."""
     gap = np.hypot(*(places.points - np.asarray(centre)).T)
     return places.where(np.exp(-((gap / far) ** 2)) * (gap > least) * (np.hypot(*places.points.T) > 1.4))
 
 
-def _exudation(places: Places, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
+def _exudation(places: VesselSites, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     """Clusters and rings of exudate around leaks, often with oedema."""
     x, y = places.points.T
     macular = places.where(np.exp(-0.5 * (np.hypot(x + 0.3, y) / 1.9) ** 2))
@@ -189,7 +189,7 @@ def _proliferation(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
     x, y = vessels.points.T
     middle = np.abs(np.hypot(x - 0.3, y) - 3.9) < 1.5
     near_vein = (vessels.kind == VEIN) & (vessels.radius > 0.03) & middle & (anatomy.disc.relative(x, y) > 2.2)
-    arcades = Places(vessels.points, near_vein.astype(float))
+    arcades = VesselSites(vessels.points, near_vein.astype(float))
     bases = np.zeros((0, 2))
     if elsewhere:
         bases = arcades.take(int(draw.integers(1, 4)), draw)

@@ -56,7 +56,7 @@ class Findings:
     tessellated: float
 
 
-def affect_values(
+def apply_disease_to_values(
     disease: str, severity: int, values: Mapping[str, float], draw: np.random.Generator
 ) -> tuple[dict[str, float], float]:
     """Drawn quantities as the disease changes them, and the ``notch`` for `anatomy.draw_anatomy`."""

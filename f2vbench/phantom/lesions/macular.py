@@ -8,7 +8,7 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.landmarks import Anatomy
 from f2vbench.phantom.lesions.base import Lesion
-from f2vbench.phantom.lesions.outlines import blobs
+from f2vbench.phantom.lesions.outlines import blob_outlines
 from f2vbench.phantom.lesions.vascular_lesions import hard_exudates, new_vessels, oedemas
 
 # AREDS report 6, 2001, Am J Ophthalmol 132:668: small < 63 µm, intermediate, large ≥ 125 µm.
@@ -19,7 +19,7 @@ DRUSEN_SIZES = (0.03, 0.35)  # mm
 def small_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     """A few hard drusen, below `SMALL_DRUSEN`, as most old eyes have them."""
     at = draw.normal(scale=1.7, size=(count, 2))
-    return _drusen(_off_disc(at, anatomy), 0.045, 0.25, SMALL_DRUSEN - 1e-3, 0.012, draw)
+    return _drusen(_moved_off_disc(at, anatomy), 0.045, 0.25, SMALL_DRUSEN - 1e-3, 0.012, draw)
 
 
 def soft_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
@@ -27,11 +27,13 @@ def soft_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list
     spread = draw.uniform(0.6, 1.5)
     seeds = draw.normal(scale=spread, size=(max(3, count // 4), 2))
     at = seeds[draw.integers(0, len(seeds), count)] + draw.normal(scale=0.2, size=(count, 2))
-    lesions = _drusen(_off_disc(at, anatomy), draw.uniform(0.085, 0.13), 0.4, DRUSEN_SIZES[1], 0.03, draw)
+    lesions = _drusen(_moved_off_disc(at, anatomy), draw.uniform(0.085, 0.13), 0.4, DRUSEN_SIZES[1], 0.03, draw)
     large = draw.normal(scale=0.7 * spread, size=(int(draw.integers(4, 16)), 2))
-    large = _off_disc(np.clip(large, -2.5, 2.5), anatomy)
+    large = _moved_off_disc(np.clip(large, -2.5, 2.5), anatomy)
     size = draw.uniform(LARGE_DRUSEN + 0.01, DRUSEN_SIZES[1], len(large))
-    shapes = blobs(large, size, draw, 0.14, draw.uniform(1, 1.4, len(large)), draw.uniform(0, math.pi, len(large)), 24)
+    shapes = blob_outlines(
+        large, size, draw, 0.14, draw.uniform(1, 1.4, len(large)), draw.uniform(0, math.pi, len(large)), 24
+    )
     strength = draw.uniform(0.45, 0.9, len(large))
     return lesions + [Lesion("drusen", shapes[n], strength[n], 0.0, 0.045) for n in range(len(large))]
 
@@ -60,7 +62,7 @@ def exudative_macula(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion
         turn = draw.uniform(0, 2 * math.pi)
         beside = at + draw.uniform(0.5, 1.3) * np.array([math.cos(turn), math.sin(turn)])
         size = np.array([draw.uniform(0.5, 2.0)])
-        shape = blobs(beside[None], size, draw, 0.13, draw.uniform(1.2, 2.4), turn + math.pi / 2, 48)[0]
+        shape = blob_outlines(beside[None], size, draw, 0.13, draw.uniform(1.2, 2.4), turn + math.pi / 2, 48)[0]
         lesions.append(Lesion("haemorrhage", shape, float(draw.uniform(0.7, 1.0)), 0.0, 0.06))
     if draw.random() < 0.75:
         lesions += hard_exudates(at + draw.normal(scale=0.5, size=(int(draw.integers(1, 4)), 2)), anatomy, draw, 0.3)
@@ -69,7 +71,7 @@ def exudative_macula(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion
 
 def patchy_atrophy(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     """White, well-defined patches of the long eye's macula (META-PM category 3: Ohno-Matsui et al. 2015)."""
-    at = _off_disc(draw.normal(scale=[1.9, 1.5], size=(int(draw.integers(2, 8)), 2)), anatomy)
+    at = _moved_off_disc(draw.normal(scale=[1.9, 1.5], size=(int(draw.integers(2, 8)), 2)), anatomy)
     return [_atrophy(point, float(0.35 + draw.gamma(2.0, 0.35)), 0.13, draw) for point in at]
 
 
@@ -99,7 +101,9 @@ def crescent(anatomy: Anatomy, width: float, spread: float, pigment: float, draw
 
 def _atrophy(at: np.ndarray, size: float, roughness: float, draw: np.random.Generator) -> Lesion:
     """One sharp-edged area, with scalloped border."""
-    shape = blobs(at[None], np.array([size]), draw, roughness, draw.uniform(1.0, 1.4), draw.uniform(0, math.pi), 72)[0]
+    shape = blob_outlines(
+        at[None], np.array([size]), draw, roughness, draw.uniform(1.0, 1.4), draw.uniform(0, math.pi), 72
+    )[0]
     middle = shape.mean(axis=0)
     scallops = 1 + 0.035 * draw.standard_normal(72)
     scallops = 0.5 * scallops + 0.25 * (np.roll(scallops, 1) + np.roll(scallops, -1))
@@ -111,11 +115,11 @@ def _drusen(
     at: np.ndarray, median: float, spread: float, most: float, softness: float, draw: np.random.Generator
 ) -> list[Lesion]:
     size = np.clip(median * np.exp(draw.normal(scale=spread, size=len(at))), DRUSEN_SIZES[0], most)
-    shapes = blobs(at, size, draw, 0.09, draw.uniform(1, 1.3, len(at)), draw.uniform(0, math.pi, len(at)), 14)
+    shapes = blob_outlines(at, size, draw, 0.09, draw.uniform(1, 1.3, len(at)), draw.uniform(0, math.pi, len(at)), 14)
     strength = draw.uniform(0.35, 0.9, len(at))
     return [Lesion("drusen", shapes[n], strength[n], 0.0, softness) for n in range(len(at))]
 
 
-def _off_disc(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+def _moved_off_disc(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """Those outside the disc's surroundings."""
     return np.asarray(points[anatomy.disc.relative(*points.T) > 1.3])

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 BEND = 0.085  # 1/mm
 
 
-def blobs(
+def blob_outlines(
     centres: np.ndarray,
     diameters: np.ndarray,
     draw: np.random.Generator,
@@ -42,7 +42,7 @@ def blobs(
     return _place(x, y, np.asarray(diameters, float), np.broadcast_to(np.asarray(turn, float), count), centres)
 
 
-def flames(
+def flame_outlines(
     centres: np.ndarray, lengths: np.ndarray, widths: np.ndarray, turn: np.ndarray, draw: np.random.Generator
 ) -> np.ndarray:
     """Streaks with feathered ends, (n, 32, 2) mm: blood between nerve fibres.
@@ -66,7 +66,9 @@ def flames(
     return _place(u, v, None, turn, centres)
 
 
-def boats(centres: np.ndarray, widths: np.ndarray, heights: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def boat_outlines(
+    centres: np.ndarray, widths: np.ndarray, heights: np.ndarray, draw: np.random.Generator
+) -> np.ndarray:
     """Blood that has settled in front of the retina, (n, 40, 2) mm: a level top and a round, uneven bottom."""
     count = len(centres)
     half = np.linspace(-0.28, math.pi + 0.28, 26)  # a little more than half of an ellipse: round corners
@@ -84,7 +86,7 @@ def boats(centres: np.ndarray, widths: np.ndarray, heights: np.ndarray, draw: np
     )
 
 
-def ragged_areas(
+def ragged_outlines(
     centres: np.ndarray, reach: np.ndarray, borders: np.ndarray, draw: np.random.Generator, gap: float = 0.07
 ) -> np.ndarray:
     """Areas between vessels, (n, 56, 2) mm: they grow from their centres until a vessel or their reach stops them.
@@ -96,7 +98,7 @@ def ragged_areas(
     corners, steps = 56, 16
     angle = np.linspace(0, 2 * math.pi, corners, endpoint=False)
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    rough = blobs(np.zeros((len(centres), 2)), np.full(len(centres), 2.0), draw, 0.26, corners=corners)
+    rough = blob_outlines(np.zeros((len(centres), 2)), np.full(len(centres), 2.0), draw, 0.26, corners=corners)
     full = np.hypot(rough[..., 0], rough[..., 1]) * np.asarray(reach)[:, None]
     full = full * np.exp(0.09 * draw.standard_normal(full.shape))
     share = np.linspace(1 / steps, 1, steps)

@@ -15,7 +15,13 @@ import numpy as np
 from f2vbench.phantom.anatomy.landmarks import Anatomy
 from f2vbench.phantom.anatomy.vessels import Vessels
 from f2vbench.phantom.lesions.base import Lesion
-from f2vbench.phantom.lesions.outlines import blobs, boats, fibre_direction, flames, ragged_areas
+from f2vbench.phantom.lesions.outlines import (
+    blob_outlines,
+    boat_outlines,
+    fibre_direction,
+    flame_outlines,
+    ragged_outlines,
+)
 
 # kind → least and largest diameter of the circle with the same area, mm
 SIZES = {
@@ -28,7 +34,7 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class Places:
+class VesselSites:
     """Where lesions may lie.
 
     Attributes:
@@ -49,23 +55,25 @@ class Places:
             key = np.log(draw.random(len(self.weights))) / self.weights
         return self.points[np.argpartition(-key, count - 1)[:count]]
 
-    def where(self, weights: np.ndarray) -> Places:
+    def where(self, weights: np.ndarray) -> VesselSites:
         """The same places with chances multiplied by (m,)."""
-        return Places(self.points, self.weights * weights)
+        return VesselSites(self.points, self.weights * weights)
 
 
-def small_vessel_places(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator, jitter: float = 0.12) -> Places:
+def small_vessel_sites(
+    anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator, jitter: float = 0.12
+) -> VesselSites:
     """Places beside small vessels, off the disc and the foveal centre, evenly weighted."""
     node = np.flatnonzero(vessels.radius < 0.03)
     points = vessels.points[node] + draw.normal(scale=jitter, size=(len(node), 2))
     clear = (anatomy.disc.relative(*points.T) > 1.25) & (np.hypot(*points.T) > 0.3)
-    return Places(points, clear.astype(float))
+    return VesselSites(points, clear.astype(float))
 
 
 def microaneurysms(at: np.ndarray, draw: np.random.Generator) -> list[Lesion]:
     """Red dots of 15 to 125 µm, most 30 to 70; leaking a little."""
     size = _sizes("microaneurysm", 0.048, 0.38, len(at), draw)
-    shapes = blobs(at, size, draw, 0.08, draw.uniform(1, 1.35, len(at)), draw.uniform(0, math.pi, len(at)), 12)
+    shapes = blob_outlines(at, size, draw, 0.08, draw.uniform(1, 1.35, len(at)), draw.uniform(0, math.pi, len(at)), 12)
     leak = 0.1 + 0.5 * draw.beta(1.2, 2.0, len(at))
     strength = draw.uniform(0.55, 1.0, len(at))
     return [Lesion("microaneurysm", shapes[n], strength[n], leak[n], 0.012) for n in range(len(at))]
@@ -89,7 +97,7 @@ def haemorrhages(
     blot = np.flatnonzero(~flame)
     for n, shape in zip(
         blot,
-        blobs(
+        blob_outlines(
             at[blot],
             diameter[blot],
             draw,
@@ -105,7 +113,7 @@ def haemorrhages(
     length = np.clip(diameter[streak] * draw.uniform(1.7, 3.0, len(streak)), 0.15, 1.3)
     width = np.clip(length / draw.uniform(2.4, 7.0, len(streak)), 0.05, 0.4)
     turn = fibre_direction(at[streak], disc) + draw.normal(scale=0.08, size=len(streak))
-    for n, shape in zip(streak, flames(at[streak], length, width, turn, draw), strict=True):
+    for n, shape in zip(streak, flame_outlines(at[streak], length, width, turn, draw), strict=True):
         shapes[n] = shape
     return [Lesion("haemorrhage", shapes[n], strength[n], 0.0, softness[n]) for n in range(len(at))]
 
@@ -132,7 +140,7 @@ def hard_exudates(
     points, size = np.concatenate(at), np.concatenate(sizes)
     keep = (np.hypot(*points.T) > 0.12) & (anatomy.disc.relative(*points.T) > 1.3)
     points, size = points[keep], size[keep]
-    shapes = blobs(
+    shapes = blob_outlines(
         points,
         size,
         draw,
@@ -149,7 +157,7 @@ def cotton_wool_spots(at: np.ndarray, anatomy: Anatomy, draw: np.random.Generato
     """Soft white spots of 200 to 700 µm, striped at their ends, mostly longer across the nerve fibres."""
     size = _sizes("cotton_wool_spot", 0.36, 0.3, len(at), draw)
     turn = fibre_direction(at, np.asarray(anatomy.disc.centre)) + math.pi / 2 + draw.normal(scale=0.35, size=len(at))
-    shapes = blobs(at, size, draw, 0.16, draw.uniform(1.1, 1.9, len(at)), turn, 28)
+    shapes = blob_outlines(at, size, draw, 0.16, draw.uniform(1.1, 1.9, len(at)), turn, 28)
     strength = draw.uniform(0.4, 0.95, len(at))
     return [
         Lesion("cotton_wool_spot", shapes[n], strength[n], float(draw.uniform(0.05, 0.15)), 0.06 + 0.25 * size[n])
@@ -159,7 +167,7 @@ def cotton_wool_spots(at: np.ndarray, anatomy: Anatomy, draw: np.random.Generato
 
 def oedemas(at: np.ndarray, draw: np.random.Generator, least: float = 0.7, most: float = 2.2) -> list[Lesion]:
     """Thickened, leaking retina of ``least`` to ``most`` mm."""
-    shapes = blobs(at, draw.uniform(least, most, len(at)), draw, 0.14, draw.uniform(1, 1.4, len(at)), 0.0, 40)
+    shapes = blob_outlines(at, draw.uniform(least, most, len(at)), draw, 0.14, draw.uniform(1, 1.4, len(at)), 0.0, 40)
     return [
         Lesion("oedema", shape, float(draw.uniform(0.4, 1.0)), float(draw.uniform(0.5, 0.8)), 0.22) for shape in shapes
     ]
@@ -172,7 +180,7 @@ def non_perfusions(at: np.ndarray, reach: np.ndarray, vessels: Vessels, draw: np
         at: (n, 2) mm; reach: (n,) mm, mean radius.
     """
     wide = vessels.points[vessels.radius > 0.026]
-    shapes = ragged_areas(at, reach, wide, draw)
+    shapes = ragged_outlines(at, reach, wide, draw)
     return [Lesion("non_perfusion", shape, float(draw.uniform(0.5, 1.0)), 0.0, 0.03) for shape in shapes]
 
 
@@ -182,16 +190,16 @@ def new_vessels(base: np.ndarray, heading: float, reach: float, fan: float, draw
     Args:
         base: (2,) mm; heading: radians; reach: mm, about the longest extent; fan: radians, half of its opening.
     """
-    stems = _curls(np.tile(base, (int(draw.integers(5, 10)), 1)), heading, fan, reach, 0.16, draw)
+    stems = _vessel_loops(np.tile(base, (int(draw.integers(5, 10)), 1)), heading, fan, reach, 0.16, draw)
     twigs = int(draw.integers(8, 22) * min(1.6, 0.6 + 0.5 * reach))
     which, at = draw.integers(0, len(stems), twigs), draw.integers(3, stems.shape[1], twigs)
-    ends = _curls(stems[which, at], heading, fan + 0.9, 0.45 * reach, 0.34, draw)
+    ends = _vessel_loops(stems[which, at], heading, fan + 0.9, 0.45 * reach, 0.34, draw)
     return _net("neovascularisation", [stems, ends], float(draw.uniform(0.6, 1.0)), 1.0)
 
 
 def microvascular_abnormality(at: np.ndarray, draw: np.random.Generator) -> Lesion:
     """A few kinked shunts of 0.4 to 0.9 mm within the retina; leaks little."""
-    curls = _curls(
+    curls = _vessel_loops(
         at + draw.normal(scale=0.06, size=(int(draw.integers(4, 8)), 2)),
         float(draw.uniform(0, 2 * math.pi)),
         1.3,
@@ -205,7 +213,7 @@ def microvascular_abnormality(at: np.ndarray, draw: np.random.Generator) -> Lesi
 def preretinal_haemorrhages(at: np.ndarray, draw: np.random.Generator) -> list[Lesion]:
     """Blood before the retina with a level top, 1 to 4 mm wide."""
     width = draw.uniform(1.0, 4.0, len(at))
-    shapes = boats(at, width, width * draw.uniform(0.25, 0.5, len(at)), draw)
+    shapes = boat_outlines(at, width, width * draw.uniform(0.25, 0.5, len(at)), draw)
     return [Lesion("preretinal_haemorrhage", shape, float(draw.uniform(0.85, 1.0)), 0.0, 0.02) for shape in shapes]
 
 
@@ -234,7 +242,7 @@ def laser_scars(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     pigment = patch * draw.random(len(at)) * draw.uniform(0.3, 1.0) + 0.5 * (draw.random(len(at)) < 0.03)
     diameter = np.clip(size * np.exp(draw.normal(scale=0.2, size=len(at))) * (1 + 0.4 * pigment), *SIZES["laser_scar"])
     longer = draw.uniform(1, 1.35, len(at)) + 1.1 * pigment * draw.random(len(at))
-    shapes = blobs(at, diameter, draw, 0.12, longer, draw.uniform(0, math.pi, len(at)), 20)
+    shapes = blob_outlines(at, diameter, draw, 0.12, longer, draw.uniform(0, math.pi, len(at)), 20)
     strength = draw.uniform(0.35, 0.9) * draw.uniform(0.6, 1.1, len(at))
     return [
         Lesion("laser_scar", shapes[n], min(float(strength[n]), 1.0), 0.0, 0.09, pigment=min(float(pigment[n]), 1.0))
@@ -242,7 +250,7 @@ def laser_scars(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     ]
 
 
-def _curls(
+def _vessel_loops(
     start: np.ndarray, heading: float, fan: float, reach: float, kink: float, draw: np.random.Generator
 ) -> np.ndarray:
     """Winding curves from points (n, 2) mm, (n, 15, 2) mm: their turning grows towards the end, so that they loop."""

@@ -16,7 +16,7 @@ from f2vbench.phantom.anatomy.landmarks import Anatomy
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels
 from f2vbench.phantom.lesions.base import Lesion
 from f2vbench.phantom.lesions.vascular_lesions import (
-    Places,
+    VesselSites,
     cotton_wool_spots,
     haemorrhages,
     hard_exudates,
@@ -38,8 +38,8 @@ def branch_vein_occlusion(
         severity: 1, or 2 with closed capillaries.
     """
     sector = below(vessels, occluded_node(anatomy, vessels, draw))
-    places = sector_places(anatomy, vessels, sector, draw)
-    flames = float(draw.uniform(0.55, 0.95))
+    places = sector_sites(anatomy, vessels, sector, draw)
+    flame_outlines = float(draw.uniform(0.55, 0.95))
     age = draw.random()  # 0 fresh: much blood; 1 months old: less blood, more exudate
     lesions: list[Lesion] = []
     if severity == 2:
@@ -48,14 +48,14 @@ def branch_vein_occlusion(
     lesions += oedemas(places.take(int(draw.integers(1, 4)), draw), draw, 0.9, 2.4)
     density = (0.3 + 1.2 * (1 - age)) * draw.uniform(0.6, 1.4)
     count = int(density * 85 * np.clip(sector.sum() / 500, 0.4, 2.0) ** 0.5) + 15
-    lesions += haemorrhages(places.take(count, draw), anatomy, draw, flames, draw.uniform(0.15, 0.22))
+    lesions += haemorrhages(places.take(count, draw), anatomy, draw, flame_outlines, draw.uniform(0.15, 0.22))
     lesions += microaneurysms(places.take(int(draw.integers(3, 14)), draw), draw)
     spots = places.where(np.hypot(*(places.points - anatomy.disc.centre).T) < 4.5).take(int(draw.integers(0, 7)), draw)
     lesions += cotton_wool_spots(spots, anatomy, draw)
     if age > 0.45:
         macular = places.where(np.exp(-((np.hypot(*places.points.T) / 2.0) ** 2)))
         lesions += hard_exudates(macular.take(int(draw.integers(1, 4)), draw), anatomy, draw, 0.15)
-    return lesions, _congested(vessels, sector, draw)
+    return lesions, _dilated_veins(vessels, sector, draw)
 
 
 def crossings(vessels: Vessels) -> np.ndarray:
@@ -116,7 +116,7 @@ def below(vessels: Vessels, node: int) -> np.ndarray:
     return np.array(inside)
 
 
-def sector_places(anatomy: Anatomy, vessels: Vessels, sector: np.ndarray, draw: np.random.Generator) -> Places:
+def sector_sites(anatomy: Anatomy, vessels: Vessels, sector: np.ndarray, draw: np.random.Generator) -> VesselSites:
     """Places whose nearest vein is one of the sector, densest near its stem."""
     node = np.flatnonzero(sector)
     node = np.repeat(node, max(1, 1500 // len(node)))
@@ -126,10 +126,10 @@ def sector_places(anatomy: Anatomy, vessels: Vessels, sector: np.ndarray, draw: 
     apart = np.hypot(*points.T)
     mine = sector[vein[nearest]] & (anatomy.disc.relative(*points.T) > 1.15) & (apart > 0.25) & (apart < _EXTENT)
     along = vessels.path[node] - vessels.path[sector].min()
-    return Places(points, mine * np.exp(-along / draw.uniform(2.0, 4.5)))
+    return VesselSites(points, mine * np.exp(-along / draw.uniform(2.0, 4.5)))
 
 
-def _congested(vessels: Vessels, sector: np.ndarray, draw: np.random.Generator) -> Vessels:
+def _dilated_veins(vessels: Vessels, sector: np.ndarray, draw: np.random.Generator) -> Vessels:
     """The sector's veins 1.2 to 1.5 times as wide and more winding; the narrowed crossing before them."""
     into = vessels.path - vessels.path[sector].min()
     fade = np.clip(into / 0.5, 0, 1) * sector

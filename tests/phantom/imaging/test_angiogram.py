@@ -10,16 +10,16 @@ import pytest
 from f2vbench.phantom.anatomy.camera import Camera, aim
 from f2vbench.phantom.anatomy.landmarks import draw_anatomy
 from f2vbench.phantom.anatomy.quantities import QUANTITIES, draw_values
-from f2vbench.phantom.anatomy.surface import draw_surface
+from f2vbench.phantom.anatomy.surface import draw_fundus_surface
 from f2vbench.phantom.anatomy.tube_rasterizer import draw_tubes
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels, grow_vessels
 from f2vbench.phantom.imaging import dye
-from f2vbench.phantom.imaging.angiogram import PHASES, Angiogram, take_angiogram
+from f2vbench.phantom.imaging.angiogram import PHASES, Angiogram, acquire_angiogram
 from f2vbench.phantom.imaging.angiograph_camera import to_grey
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.ground_truth import outline_mask, see_truth
-from f2vbench.phantom.imaging.layers import see_layers
-from f2vbench.phantom.imaging.modalities import take_autofluorescence, take_icg, take_red_free
+from f2vbench.phantom.imaging.ground_truth import outline_mask, render_ground_truth
+from f2vbench.phantom.imaging.layers import render_layers
+from f2vbench.phantom.imaging.modalities import acquire_autofluorescence, acquire_icg, acquire_red_free
 from f2vbench.phantom.lesions.base import Lesion, coverage
 
 SIZE = 256
@@ -30,7 +30,7 @@ def grown_eye(seed: int) -> Eye:
     values, _ = draw_values(draw, (np.random.default_rng(seed + 1), np.random.default_rng(seed + 2)), {})
     anatomy = draw_anatomy(values, "right", draw)
     vessels = grow_vessels(anatomy, draw)
-    return Eye(anatomy, vessels, (), draw_surface(values["melanin"], 55, 0.0, draw), 55.0, 0.05, (seed,))
+    return Eye(anatomy, vessels, (), draw_fundus_surface(values["melanin"], 55, 0.0, draw), 55.0, 0.05, (seed,))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def camera(eye: Eye) -> Camera:
 
 @pytest.fixture(scope="module")
 def angiogram(eye: Eye, camera: Camera) -> Angiogram:
-    return take_angiogram(eye, camera, np.random.default_rng(5))
+    return acquire_angiogram(eye, camera, np.random.default_rng(5))
 
 
 def circle(x: float, y: float, radius: float) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_a_vein_mixes_the_arrivals_of_its_streams() -> None:
 @pytest.mark.parametrize("seed", [3, 11, 12])
 def test_veins_fill_after_the_arteries_at_every_calibre_and_within_published_times(seed: int) -> None:
     eye = grown_eye(seed)
-    transit = dye.find_transit(eye.vessels, eye.anatomy.values)
+    transit = dye.simulate_transit(eye.vessels, eye.anatomy.values)
     first = transit.arrival - dye.FIRST_LAMINA * transit.spread
     for low, high in ((0.0, 0.02), (0.02, 0.035), (0.035, 0.2)):
         mine = (eye.vessels.radius >= low) & (eye.vessels.radius < high)
@@ -161,7 +161,7 @@ def test_twelve_frames_in_time_order_four_a_phase(angiogram: Angiogram, camera: 
 def test_moments_lie_in_their_phases(seed: int) -> None:
     eye = grown_eye(20 + seed)
     camera = aim(eye.anatomy, "disc", 45, 96, np.random.default_rng(seed))
-    seconds = take_angiogram(eye, camera, np.random.default_rng(seed)).seconds
+    seconds = acquire_angiogram(eye, camera, np.random.default_rng(seed)).seconds
     low, high = (
         sum(getattr(QUANTITIES[name], end) for name in ("arm_to_choroid", "artery_delay")) for end in ("low", "high")
     )
@@ -174,14 +174,14 @@ def test_moments_lie_in_their_phases(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(eye: Eye, camera: Camera) -> None:
-    one, same, other = (take_angiogram(eye, camera, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (acquire_angiogram(eye, camera, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.frames.tobytes() == same.frames.tobytes()
     assert (one.seconds == same.seconds).all()
     assert (one.frames != other.frames).any()
 
 
 def test_arteries_shine_first_while_veins_are_dark_then_both(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
-    truth = see_truth(eye, camera)
+    truth = render_ground_truth(eye, camera)
     arteries, veins = truth.arteries & ~truth.veins, truth.veins & ~truth.arteries
     behind = truth.field_of_view & ~truth.vessels & ~truth.disc
     early, peak = angiogram.frames[1].astype(float), angiogram.frames[5].astype(float)
@@ -193,9 +193,9 @@ def test_arteries_shine_first_while_veins_are_dark_then_both(eye: Eye, camera: C
 
 
 def test_large_veins_are_darker_than_the_flush_before_they_fill(eye: Eye, camera: Camera) -> None:
-    layers = see_layers(eye, camera)
-    light = layers.light_at(layers.transit.artery_at_disc + 0.6)
-    truth = see_truth(eye, camera)
+    layers = render_layers(eye, camera)
+    light = layers.emission_at(layers.transit.artery_at_disc + 0.6)
+    truth = render_ground_truth(eye, camera)
     outside = truth.field_of_view & (eye.anatomy.disc.relative(*camera.grid()) > 1.3)
     wide = (layers.veins.tubes.radius > 0.05 * camera.pixels_per_mm) & (np.abs(layers.veins.tubes.offset) < 0.5)
     axes = outside & ~truth.arteries & (layers.veins.tubes.spread(wide.astype(float)) > 0)
@@ -209,7 +209,7 @@ def test_the_fovea_is_darker_than_its_surround(camera: Camera, angiogram: Angiog
 
 
 def test_the_rim_of_the_disc_is_dark_at_first_and_bright_late(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
-    truth = see_truth(eye, camera)
+    truth = render_ground_truth(eye, camera)
     around = truth.field_of_view & ~truth.vessels & ~truth.disc
     rim = outline_mask(eye.anatomy.disc, camera) & ~truth.cup & ~truth.vessels
     contrast = [np.median(frame[rim]) / np.median(frame[around]) for frame in angiogram.frames]
@@ -221,7 +221,7 @@ def test_the_rim_of_the_disc_is_dark_at_first_and_bright_late(eye: Eye, camera: 
 
 
 def frames_of(eye: Eye, camera: Camera) -> np.ndarray:
-    return take_angiogram(eye, camera, np.random.default_rng(6)).frames.astype(float)
+    return acquire_angiogram(eye, camera, np.random.default_rng(6)).frames.astype(float)
 
 
 def test_preretinal_blood_is_dark_in_every_frame(eye: Eye, camera: Camera) -> None:
@@ -235,11 +235,11 @@ def test_lost_capillaries_are_dark_and_end_small_vessels(eye: Eye, camera: Camer
     lesion = Lesion("non_perfusion", circle(-2.0, -1.5, 1.3))
     sick = with_lesions(eye, lesion)
     mask = coverage([Lesion("oedema", circle(-2.0, -1.5, 1.1))], camera) > 0.99
-    layers, healthy = see_layers(sick, camera), see_layers(eye, camera)
+    layers, healthy = render_layers(sick, camera), render_layers(eye, camera)
     assert layers.capillaries[mask].mean() < 0.1 * healthy.capillaries[mask].mean()
     assert len(layers.arteries.tubes.pixel) < len(healthy.arteries.tubes.pixel)
     moment = layers.transit.first_lamina + 6
-    assert np.median(layers.light_at(moment)[mask]) < 0.75 * np.median(healthy.light_at(moment)[mask])
+    assert np.median(layers.emission_at(moment)[mask]) < 0.75 * np.median(healthy.emission_at(moment)[mask])
 
 
 def test_new_vessels_leak_over_a_growing_area(eye: Eye, camera: Camera) -> None:
@@ -248,9 +248,10 @@ def test_new_vessels_leak_over_a_growing_area(eye: Eye, camera: Camera) -> None:
     lesion = Lesion(
         "neovascularisation", circle(-2, 0.4, 0.35), leak=1.0, strands=np.stack([loop[:-1], loop[1:]], axis=1)
     )
-    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     areas = [
-        int((layers.light_at(moment) - healthy.light_at(moment) > 0.05).sum()) for moment in (18.0, 60.0, 300.0, 700.0)
+        int((layers.emission_at(moment) - healthy.emission_at(moment) > 0.05).sum())
+        for moment in (18.0, 60.0, 300.0, 700.0)
     ]
     assert areas[0] > 0
     assert areas == sorted(areas)
@@ -259,31 +260,31 @@ def test_new_vessels_leak_over_a_growing_area(eye: Eye, camera: Camera) -> None:
 
 def test_a_microaneurysm_is_a_bright_point_from_the_capillary_phase_on(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("microaneurysm", circle(-1.2, 0.3, 0.05), leak=0.2)
-    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     column, row = np.rint(camera.to_pixels(np.array([-1.2, 0.3]))).astype(int)
     start, peak = layers.transit.artery_at_disc, layers.transit.first_lamina + 6
-    assert layers.light_at(start)[row, column] == pytest.approx(healthy.light_at(start)[row, column], abs=0.02)
-    assert layers.light_at(peak)[row, column] > healthy.light_at(peak)[row, column] + 0.25
+    assert layers.emission_at(start)[row, column] == pytest.approx(healthy.emission_at(start)[row, column], abs=0.02)
+    assert layers.emission_at(peak)[row, column] > healthy.emission_at(peak)[row, column] + 0.25
 
 
 @pytest.mark.parametrize("kind", ["drusen", "laser_scar", "oedema", "crescent"])
 def test_stains_and_pools_are_brighter_late_than_early(eye: Eye, camera: Camera, kind: str) -> None:
     lesion = Lesion(kind, circle(-2.6, 0.6, 0.4), leak=0.8, softness=0.05)
-    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     near = coverage([Lesion("oedema", circle(-2.6, 0.6, 0.5))], camera) > 0.5
 
     def added(seconds: float) -> float:
-        return float((layers.light_at(seconds) - healthy.light_at(seconds))[near].mean())
+        return float((layers.emission_at(seconds) - healthy.emission_at(seconds))[near].mean())
 
     assert added(600.0) > max(added(layers.transit.first_lamina), 0.01)
 
 
 def test_a_window_defect_is_bright_from_the_flush_on_and_keeps_its_border(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("atrophy", circle(-0.5, 0.2, 0.9))
-    layers, healthy = see_layers(with_lesions(eye, lesion), camera), see_layers(eye, camera)
+    layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     mask = coverage([lesion], camera) > 0.5
     for seconds in (layers.transit.artery_at_disc + 3, 60.0, 500.0):
-        gain = layers.light_at(seconds) - healthy.light_at(seconds)
+        gain = layers.emission_at(seconds) - healthy.emission_at(seconds)
         assert np.median(gain[mask]) > 0
         assert np.abs(gain[~mask & (coverage([lesion], camera) == 0)]).max() < 1e-3
 
@@ -291,7 +292,7 @@ def test_a_window_defect_is_bright_from_the_flush_on_and_keeps_its_border(eye: E
 # --- other light -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("take", [take_icg, take_red_free, take_autofluorescence])
+@pytest.mark.parametrize("take", [acquire_icg, acquire_red_free, acquire_autofluorescence])
 def test_single_pictures_are_seeded_and_stay_in_the_field(take, eye: Eye, camera: Camera) -> None:
     one, same = (take(eye, camera, np.random.default_rng(7)) for _ in range(2))
     assert one.dtype == np.uint8
@@ -302,7 +303,7 @@ def test_single_pictures_are_seeded_and_stay_in_the_field(take, eye: Eye, camera
 
 
 def test_vessels_and_disc_in_other_light(eye: Eye, camera: Camera) -> None:
-    truth = see_truth(eye, camera)
+    truth = render_ground_truth(eye, camera)
     around = truth.field_of_view & ~truth.vessels & ~truth.disc
     bare_disc = truth.disc & ~truth.vessels
 
@@ -310,7 +311,8 @@ def test_vessels_and_disc_in_other_light(eye: Eye, camera: Camera) -> None:
         return float(np.median(image[mask]) / np.median(image[around]))
 
     green, blue, infrared = (
-        take(eye, camera, np.random.default_rng(8)) for take in (take_red_free, take_autofluorescence, take_icg)
+        take(eye, camera, np.random.default_rng(8))
+        for take in (acquire_red_free, acquire_autofluorescence, acquire_icg)
     )
     assert against_retina(green, truth.vessels) < 0.9
     assert against_retina(green, bare_disc) > 1.1
@@ -324,14 +326,14 @@ def test_atrophy_has_no_autofluorescence(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("atrophy", circle(-1.8, 0.5, 0.8))
     mask = coverage([lesion], camera) > 0.99
     sick, healthy = (
-        take_autofluorescence(each, camera, np.random.default_rng(9)) for each in (with_lesions(eye, lesion), eye)
+        acquire_autofluorescence(each, camera, np.random.default_rng(9)) for each in (with_lesions(eye, lesion), eye)
     )
     assert np.median(sick[mask]) < 0.35 * np.median(healthy[mask])
 
 
 def test_no_picture_before_the_dye(eye: Eye, camera: Camera) -> None:
     with pytest.raises(ValueError, match="no dye in the eye 3 s after injection"):
-        take_icg(eye, camera, np.random.default_rng(0), seconds=3)
+        acquire_icg(eye, camera, np.random.default_rng(0), seconds=3)
 
 
 def test_grey_levels_rise_with_light_and_end_at_white() -> None:

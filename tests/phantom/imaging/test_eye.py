@@ -9,12 +9,12 @@ from f2vbench.phantom import realism_measures
 from f2vbench.phantom.anatomy.camera import Camera, aim
 from f2vbench.phantom.anatomy.landmarks import MM_PER_DEGREE, Outline, draw_anatomy
 from f2vbench.phantom.anatomy.quantities import QUANTITIES, draw_values
-from f2vbench.phantom.anatomy.surface import draw_surface
+from f2vbench.phantom.anatomy.surface import draw_fundus_surface
 from f2vbench.phantom.anatomy.tube_rasterizer import draw_tubes
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, grow_vessels
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.ground_truth import see_truth
-from f2vbench.phantom.imaging.photograph import draw_look, take_photograph
+from f2vbench.phantom.imaging.ground_truth import render_ground_truth
+from f2vbench.phantom.imaging.photograph import acquire_photograph, draw_camera_profile
 
 
 def _eye(seed: int, side: str = "right") -> Eye:
@@ -22,7 +22,7 @@ def _eye(seed: int, side: str = "right") -> Eye:
     values = draw_values(draw, (np.random.default_rng([seed, 1]),), {})[0]
     anatomy = draw_anatomy(values, side, draw)
     vessels = grow_vessels(anatomy, draw)
-    return Eye(anatomy, vessels, (), draw_surface(values["melanin"], 55.0, 0.0, draw), 55.0, 0.05, (seed,))
+    return Eye(anatomy, vessels, (), draw_fundus_surface(values["melanin"], 55.0, 0.0, draw), 55.0, 0.05, (seed,))
 
 
 @pytest.fixture(scope="module")
@@ -185,15 +185,15 @@ def _gap(point: tuple[int, int], a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_a_photograph_is_the_same_for_the_same_seed_and_shows_dark_vessels_and_a_bright_disc(eyes):
-    look = draw_look(np.random.default_rng(5))
+    camera_profile = draw_camera_profile(np.random.default_rng(5))
     camera = aim(eyes[1].anatomy, "macula", 45, 256, np.random.default_rng(6))
-    one, two = (take_photograph(eyes[1], camera, look, np.random.default_rng(7)) for _ in range(2))
-    other = take_photograph(eyes[1], camera, look, np.random.default_rng(8))
+    one, two = (acquire_photograph(eyes[1], camera, camera_profile, np.random.default_rng(7)) for _ in range(2))
+    other = acquire_photograph(eyes[1], camera, camera_profile, np.random.default_rng(8))
     assert one.shape == (256, 256, 3)
     assert one.dtype == np.uint8
     assert (one == two).all()
     assert (one != other).any()
-    truth = see_truth(eyes[1], camera)
+    truth = render_ground_truth(eyes[1], camera)
     assert realism_measures.green_contrast(one, truth.vessels & ~truth.disc, truth.field_of_view) > 0.03
     green = one[..., 1].astype(float)
     assert green[truth.disc & ~truth.vessels].mean() > 1.2 * green[truth.field_of_view].mean()
@@ -202,7 +202,7 @@ def test_a_photograph_is_the_same_for_the_same_seed_and_shows_dark_vessels_and_a
 
 def test_truth_is_inside_the_field_and_arteries_and_veins_make_the_vessels(eyes):
     camera = aim(eyes[0].anatomy, "disc", 45, 256, np.random.default_rng(2))
-    truth = see_truth(eyes[0], camera)
+    truth = render_ground_truth(eyes[0], camera)
     assert (truth.vessels == (truth.arteries | truth.veins)).all()
     for mask in (truth.vessels, truth.disc, truth.cup):
         assert mask.any()

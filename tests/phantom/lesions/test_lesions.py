@@ -10,12 +10,12 @@ import pytest
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.anatomy.landmarks import Anatomy, draw_anatomy
 from f2vbench.phantom.anatomy.quantities import draw_values
-from f2vbench.phantom.anatomy.surface import draw_surface
+from f2vbench.phantom.anatomy.surface import draw_fundus_surface
 from f2vbench.phantom.anatomy.vessels import VEIN, Vessels, grow_vessels
 from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.lesion_rendering import over_vessels, under_vessels
+from f2vbench.phantom.imaging.lesion_rendering import render_lesions_above_vessels, render_lesions_below_vessels
 from f2vbench.phantom.lesions.base import KINDS, Lesion, coverage
-from f2vbench.phantom.lesions.disease import DISEASES, SEVERITIES, Findings, affect_values, draw_findings
+from f2vbench.phantom.lesions.disease import DISEASES, SEVERITIES, Findings, apply_disease_to_values, draw_findings
 from f2vbench.phantom.lesions.grading import MIDDLE, beaded_length, dr_grade, glaucoma_stage, quadrant
 from f2vbench.phantom.lesions.macular import LARGE_DRUSEN
 from f2vbench.phantom.lesions.vascular_lesions import SIZES
@@ -100,7 +100,7 @@ def test_beading_is_found_where_veins_swell_and_nowhere_else(healthy):
 @pytest.mark.parametrize("severity", [1, 2])
 def test_glaucoma_has_the_wanted_stage_and_a_large_cup(severity):
     for seed in range(SEEDS):
-        values, notch = affect_values("glaucoma", severity, _values(seed), _generator(seed, 5))
+        values, notch = apply_disease_to_values("glaucoma", severity, _values(seed), _generator(seed, 5))
         anatomy = draw_anatomy(values, "right", _generator(seed, 6), notch)
         vessels = Vessels(np.zeros((1, 2)), *(np.zeros(1, int) for _ in range(5)), 0.8)
         found = draw_findings("glaucoma", severity, anatomy, vessels, 64.0, _generator(seed, 7))
@@ -214,34 +214,34 @@ def test_left_eyes_are_mirrored_right_eyes(healthy):
 
 def test_lesions_change_the_photograph_as_their_matter_does(healthy):
     anatomy, vessels = healthy[0]
-    surface = draw_surface(0.4, 60.0, 0.0, _generator(9))
+    surface = draw_fundus_surface(0.4, 60.0, 0.0, _generator(9))
     camera = Camera(256, 45.0, (0.0, 0.0))
     fundus = np.broadcast_to(np.array([0.6, 0.25, 0.1], np.float32), (256, 256, 3)).copy()
     places = {
-        "haemorrhage": (over_vessels, -1),
-        "preretinal_haemorrhage": (over_vessels, -1),
-        "hard_exudate": (over_vessels, 1),
-        "cotton_wool_spot": (over_vessels, 1),
-        "drusen": (under_vessels, 1),
-        "atrophy": (under_vessels, 1),
-        "laser_scar": (under_vessels, 1),
-        "nerve_fibre_defect": (under_vessels, -1),
+        "haemorrhage": (render_lesions_above_vessels, -1),
+        "preretinal_haemorrhage": (render_lesions_above_vessels, -1),
+        "hard_exudate": (render_lesions_above_vessels, 1),
+        "cotton_wool_spot": (render_lesions_above_vessels, 1),
+        "drusen": (render_lesions_below_vessels, 1),
+        "atrophy": (render_lesions_below_vessels, 1),
+        "laser_scar": (render_lesions_below_vessels, 1),
+        "nerve_fibre_defect": (render_lesions_below_vessels, -1),
     }
     outline = 0.6 * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
-    for kind, (look, sign) in places.items():
+    for kind, (camera_profile, sign) in places.items():
         eye = Eye(anatomy, vessels, (Lesion(kind, outline),), surface, 60.0, 0.0, (1,))
-        seen = look(fundus, eye, camera, _generator(1))
+        seen = camera_profile(fundus, eye, camera, _generator(1))
         change = (seen - fundus)[..., 1]
         inside = coverage(eye.lesions, camera) == 1
         assert sign * change[inside].mean() > 0.01, kind
         assert np.abs(change[:60]).max() == 0
     empty = Eye(anatomy, vessels, (), surface, 60.0, 0.0, (1,))
-    assert under_vessels(fundus, empty, camera, _generator(1)) is fundus
-    assert over_vessels(fundus, empty, camera, _generator(1)) is fundus
+    assert render_lesions_below_vessels(fundus, empty, camera, _generator(1)) is fundus
+    assert render_lesions_above_vessels(fundus, empty, camera, _generator(1)) is fundus
 
 
 def test_unknown_diseases_and_severities_are_refused(healthy):
     with pytest.raises(ValueError, match="no disease 'flu'"):
         draw_findings("flu", 1, *healthy[0], 60.0, _generator(1))
     with pytest.raises(ValueError, match="no severity 3 of glaucoma: 1, 2"):
-        affect_values("glaucoma", 3, {}, _generator(1))
+        apply_disease_to_values("glaucoma", 3, {}, _generator(1))
