@@ -171,6 +171,3 @@ def _on_top(
 
 def _sigmoid(value: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(np.clip(-value, -30, 30))), np.float32)
-
-
-__all__ = ["CameraProfile", "acquire_photograph", "draw_camera_profile"]
