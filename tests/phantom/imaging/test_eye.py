@@ -14,7 +14,8 @@ from f2vbench.phantom.anatomy.tube_rasterizer import draw_tubes
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, grow_vessels
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.ground_truth import render_ground_truth
-from f2vbench.phantom.imaging.photograph import acquire_photograph, draw_camera_profile
+from f2vbench.phantom.imaging.optics import draw_camera_profile
+from f2vbench.phantom.imaging.photograph import acquire_photograph
 
 
 def _eye(seed: int, side: str = "right") -> Eye:
