@@ -1,86 +1,61 @@
-"""The page in a real browser: sorting by keyboard and mouse, and no sideways scrolling on a phone."""
+"""HTML page: escaping, security policy, reproducibility, and figures."""
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
+import io
 import re
-import shutil
-import subprocess
-from html import escape, unescape
 
-import pytest
+from PIL import Image
 
 from f2vbench import Results
 from f2vbench.report.content import report_content
-from f2vbench.report.writers.html import page
-from tests.helpers.stored_runs import call_record, grid, write_run
-
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-
-POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-ASK = """
-<script>
-const found = {};
-const table = document.querySelector("#table-eyes-few-shot table");
-const column = (n) => [...table.tBodies[0].rows].map((row) => row.cells[n].dataset.value);
-const heading = table.querySelectorAll("thead tr:last-child th")[1];
-const button = heading.querySelector("button");
-button.focus();
-found.focused = document.activeElement === button;
-button.click();
-found.first = heading.getAttribute("aria-sort");
-found.falling = column(1);
-button.click();
-found.second = heading.getAttribute("aria-sort");
-found.rising = column(1);
-table.querySelector("thead tr:last-child th button").click();
-found.names = column(0);
-found.sorted = table.querySelectorAll("[aria-sort]").length;
-found.page = document.documentElement.scrollWidth;
-found.window = window.innerWidth;
-found.boxes = [...document.querySelectorAll(".box")].every((box) => box.tabIndex === 0);
-parent.document.title = JSON.stringify(found);
-</script>
-"""
+from f2vbench.report.figures.catalogue import draw_figures
+from f2vbench.report.writers.html import page, page_figure
+from tests.report.markup import MARKUP, TITLE, ParsedPage
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    levels = {"middle": 0.8, "best" * 12: 0.9, "<i>low</i>": 0.7}
-    records = grid(levels, seeds=2, shots=(1, 2, 4, 8))
-    write_run(folder / "run", records, call_record({"eyes": {"title": "A title of many words " * 4}}))
-    html = POLICY.sub("", page(report_content(Results.load(folder / "run")))).replace("</body>", ASK + "</body>")
-    # In a frame, because a browser's own window has a least width that is more than a phone's.
-    frame = f'<title></title><iframe width="360" height="740" style="border: 0" srcdoc="{escape(html)}"></iframe>'
-    (folder / "page.html").write_text(frame)
-    words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    words.append(f"--user-data-dir={folder / 'profile'}")
-    done = subprocess.run(
-        [BROWSER, *words, f"file://{folder / 'page.html'}"], capture_output=True, text=True, timeout=120
-    )
-    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
-    assert title, done.stderr[-500:]
-    return json.loads(unescape(title[1]))
+def test_the_page_is_well_formed_and_markup_in_data_is_escaped(content):
+    html = page(content)
+    parsed = ParsedPage(html)
+    assert not parsed.open
+    assert MARKUP not in html
+    assert MARKUP in parsed.texts["th"]
+    assert "<b>" not in html
+    assert any(TITLE in text for text in parsed.texts["h3"])
+    assert len(parsed.attributes("script")) == 1
+    assert not [attributes for _, attributes in parsed.elements if any(name.startswith("on") for name in attributes)]
 
 
-def test_headings_sort_the_rows_numbers_falling_first(seen):
-    numbers = [float(value) for value in seen["falling"]]
-    assert seen["focused"]
-    assert seen["first"] == "descending"
-    assert numbers == sorted(numbers, reverse=True)
-    assert seen["second"] == "ascending"
-    assert [float(value) for value in seen["rising"]] == sorted(numbers)
+def test_the_page_links_only_to_itself(content):
+    parsed = ParsedPage(page(content))
+    links = [attributes[name] for _, attributes in parsed.elements for name in ("src", "href") if name in attributes]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    anchors = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
 
 
-def test_names_sort_by_letters_and_one_heading_tells_the_order(seen):
-    assert seen["names"] == ["<i>low</i>", "best" * 12, "middle"]
-    assert seen["sorted"] == 1
+def test_the_security_policy_allows_the_script_of_the_page_alone(content):
+    html = page(content)
+    policy = next(attrs["content"] for attrs in ParsedPage(html).attributes("meta") if "http-equiv" in attrs)
+    assert "default-src 'none'" in policy
+    for tag in ("script", "style"):
+        source = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
 
 
-def test_the_page_fits_a_phone_and_its_tables_can_be_scrolled_by_keyboard(seen):
-    assert seen["page"] <= seen["window"] <= 360
-    assert seen["boxes"]
+def test_equal_runs_give_equal_pages(run, content):
+    assert page(report_content(Results.load(run))) == page(content)
+
+
+def test_a_large_figure_is_stored_as_webp(results, monkeypatch):
+    drawn = next(iter(draw_figures(results, ["fig3"])))
+    monkeypatch.setattr("f2vbench.report.writers.html._LARGEST_SVG", 1000)
+    shown = page_figure(drawn)
+    assert shown.source.startswith("data:image/webp;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(shown.source.partition(",")[2]))) as picture:
+        assert picture.format == "WEBP"
+        assert picture.width == int(drawn.figure.get_figwidth() * 200)

@@ -1,4 +1,4 @@
-"""Tables in LaTeX that are longer or wider than a page."""
+"""LaTeX tables that are longer or wider than a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from f2vbench.report.writers.latex import tabular
 from f2vbench.report.writers.latex_pages import split_table
 
 
-def test_a_table_longer_than_a_page_goes_on_in_the_next():
+def test_a_table_longer_than_a_page_is_split_by_rows():
     rows = [[Cell(f"m{number:02d}"), Cell("0.9", 0.9)] for number in range(70)]
     table = Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows, ["a note"])
     parts = tabular(table).split("\\clearpage\n")
@@ -19,8 +19,8 @@ def test_a_table_longer_than_a_page_goes_on_in_the_next():
     assert [re.search(r"\\label{(.*)}", part)[1] for part in parts] == ["tab:t", "tab:t-2", "tab:t-3"]
     assert [part.count("a note") for part in parts] == [0, 0, 1]
     assert r"\textbf{T (2 of 3).}" in parts[1]
-    for fits in (replace(table, rows=rows[:30]), replace(table, rows=[])):
-        assert split_table(fits) == [fits]
+    for fitting in (replace(table, rows=rows[:30]), replace(table, rows=[])):
+        assert split_table(fitting) == [fitting]
 
 
 def wide(titles):
@@ -30,7 +30,7 @@ def wide(titles):
     return Table("t", "T", "C", [Column("model", numeric=False), *columns], [[Cell("mine"), *row]])
 
 
-def test_groups_of_the_same_columns_are_parted_where_they_are_too_wide_for_a_page():
+def test_groups_with_the_same_titles_are_split_by_columns():
     parts = split_table(wide(lambda shots: ["AUROC", "AUPR"]))
     assert len(parts) == 2
     assert [cell.text for part in parts for cell in part.rows[0][1:]] == [f"v{place}" for place in range(16)]
@@ -39,13 +39,5 @@ def test_groups_of_the_same_columns_are_parted_where_they_are_too_wide_for_a_pag
         assert [width for _, width in part.groups[1:]] == [2] * (len(part.columns) // 2)
 
 
-def test_columns_that_tell_different_things_of_a_row_stay_together():
+def test_groups_with_different_titles_stay_together():
     assert len(split_table(wide(lambda shots: [f"p{shots}", "effect"]))) == 1
-
-
-def test_a_detail_stands_small_below_its_entry():
-    rows = [[Cell("a_b", detail="baseline"), Cell("0.9", 0.9, detail="± 0.1", mark="best", not_significant=True)]]
-    text = tabular(Table("t", "T", "C", [Column("model", numeric=False), Column("AUROC")], rows))
-    assert r"\begin{tabular}[t]{@{}l@{}}a\_b\\[-2pt]{\scriptsize baseline}\end{tabular} & " in text
-    best = r"\textbf{0.9}\textsuperscript{n.s.}\\[-2pt]{\scriptsize \ensuremath{\pm} 0.1}"
-    assert rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{best}\end{{tabular}} \\[3pt]" in text
