@@ -1,4 +1,4 @@
-"""Run folders with made-up numbers, as a finished run leaves them: for tests and benchmarks of what reads them."""
+"""Records and run folders with simulated results, for tests and benchmarks of the analysis and the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def unit_record(
     images: Mapping[str, Mapping[str, float]] | None = None,
     metrics: Mapping[str, float | None] | None = None,
     reasons: Mapping[str, str] | None = None,
-    weights: str = "made-up",
+    weights: str = "simulated",
     baseline: bool = False,
     patients: Sequence[str] | None = None,
     patients_in_all: int = 20,
@@ -36,11 +36,22 @@ def unit_record(
     weights_sha256: str | None = None,
     data: str = "data",
 ) -> dict[str, Any]:
-    """A unit's record; metrics are the means of ``images`` (image → metric → value) unless they are given."""
-    held = {name: dict(values) for name, values in (images or {}).items()}
-    names = list(held)
+    """Record of a unit.
+
+    Args:
+        encoder: Name of the encoder.
+        images: Image → metric → value.
+        metrics: Values of the metrics; by default the means over ``images``.
+        patients: Patient of each image; by default one patient per image.
+        patients_in_all: Number of patients of the task.
+
+    Returns:
+        A record; other arguments are stored as they are.
+    """
+    per_image = {name: dict(values) for name, values in (images or {}).items()}
+    names = list(per_image)
     if metrics is None:
-        metrics = {key: float(np.mean([held[name][key] for name in names])) for key in held[names[0]]}
+        metrics = {key: float(np.mean([per_image[name][key] for name in names])) for key in per_image[names[0]]}
     unit = {"encoder": encoder, "task": task, "protocol": protocol, "shots": shots, "seed": seed}
     identity = {"data": data, "model": {"sha256": weights_sha256}, "settings": {}}
     episode = {"support": list(support), "test": names, "seed": seed}
@@ -54,7 +65,12 @@ def unit_record(
         "identity": identity,
         "weights": weights,
         "floor": baseline,
-        "result": {"episode": episode, "metrics": dict(metrics), "reasons": dict(reasons or {}), "per_image": held},
+        "result": {
+            "episode": episode,
+            "metrics": dict(metrics),
+            "reasons": dict(reasons or {}),
+            "per_image": per_image,
+        },
         "timing": {},
         "provenance": {
             "software": SOFTWARE,
@@ -78,19 +94,33 @@ def grid(
     spread: float = 0.01,
     **others: Any,
 ) -> list[dict[str, Any]]:
-    """Records of models whose AUROC and Dice lie about a level; each seed tests half of twice ``images`` patients.
+    """Records of several models whose AUROC varies about a level, and whose Dice is 0.8 of it.
 
-    What images and seeds add is the same for all models, but for a tenth of it.
+    Each seed tests a random half of the patients, with one image each. Nine tenths of the variation between images are
+    common to all models.
+
+    Args:
+        levels: Mean AUROC of each model.
+        seeds: Number of seeds.
+        shots: Numbers of support images; 0 is zero-shot.
+        images: Number of test images; there are twice as many patients.
+        baselines: Models that are baselines.
+        untrained: Models with random weights.
+        spread: Standard deviation between images.
+        **others: Arguments of `unit_record`.
+
+    Returns:
+        One record per model, number of shots and seed.
     """
-    draw = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     records = []
     for count in shots:
         for seed in range(seeds):
-            tested = sorted(f"eye{number:04d}" for number in draw.permutation(2 * images)[:images])
-            common = draw.normal(0, spread, images)
+            tested = sorted(f"eye{number:04d}" for number in rng.permutation(2 * images)[:images])
+            common = rng.normal(0, spread, images)
             for name, level in levels.items():
-                values = np.clip(level + common + draw.normal(0, spread / 10, images), 0, 1)
-                held = {
+                values = np.clip(level + common + rng.normal(0, spread / 10, images), 0, 1)
+                per_image = {
                     image: {"auroc": float(v), "dice": float(v) * 0.8}
                     for image, v in zip(tested, values.tolist(), strict=True)
                 }
@@ -100,7 +130,7 @@ def grid(
                         shots=count,
                         protocol="few-shot" if count else "zero-shot",
                         seed=seed,
-                        images=held,
+                        images=per_image,
                         baseline=name in baselines,
                         weights="none" if name in baselines else "untrained" if name in untrained else name,
                         patients_in_all=2 * images,
@@ -112,26 +142,34 @@ def grid(
 
 
 def call_record(tasks: Mapping[str, Mapping[str, Any]], *, left_out: Sequence[str] = ()) -> dict[str, Any]:
-    """A call's record; ``tasks`` overlays the card of each."""
+    """Record of a call.
+
+    Args:
+        tasks: Task → keys of its card that differ from the default.
+        left_out: Notes on models and tasks that were left out.
+
+    Returns:
+        A record.
+    """
     card = {
-        "title": "Made eyes",
-        "labels": "Nobody's.",
-        "source": "made up",
+        "title": "Simulated eyes",
+        "labels": "None.",
+        "source": "simulated",
         "terms": "none",
         "split": "random",
         "test_fraction": 0.5,
         "layout": "folder",
     }
     data = {
-        name: {"folder": "nowhere", "images": 20, "patients": 20, "notes": [], "card": card | dict(given)}
-        for name, given in tasks.items()
+        name: {"folder": "nowhere", "images": 20, "patients": 20, "notes": [], "card": card | dict(changes)}
+        for name, changes in tasks.items()
     }
     settings = {"preset": "quick", "image_size": 512, "finetune": "frozen"}
     return {"settings": settings, "models": {}, "data": data, "left_out": list(left_out)}
 
 
 def write_run(folder: Path, records: Iterable[Mapping[str, Any]], call: Mapping[str, Any] | None = None) -> Path:
-    """The run folder of records, with the call that made them."""
+    """Write records, and the call that made them, to a run folder; returns the folder."""
     run = RunFolder(folder)
     run.open_for_writing()
     for number, record in enumerate(records):
