@@ -57,7 +57,7 @@ def frechet_distance(
     paired: bool = False,
     seed: int = 0,
 ) -> FrechetDistance:
-    """Squared Fréchet distance of two sets of feature vectors, |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
+    """Squared Fréchet distance of two sets of feature vectors, ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
 
     (Dowson & Landau 1982; Heusel et al. 2017.) No matrix square root is computed: with Σ = AᵀA of the centred features,
     the eigenvalues of Σ₁Σ₂ are the squared singular values of A₁A₂ᵀ, so the trace of its root is their sum. This is
