@@ -67,9 +67,11 @@ def list_text(settings: DataSettings) -> str:
         if isinstance(card, F2VBenchError):
             rows.append([name, "–", "–", "–", f"invalid card: {card}"])
             continue
-        classes = f"{len(card.classes)} {card.label_kind}" if card.classes else "–"
+        kind = "multi-label" if card.label_kind == "multilabel" else card.label_kind
+        classes = f"{len(card.classes)} {kind}" if card.classes else "–"
         rows.append([name, card.family, _number(card.images), classes, _location(card, settings)])
-    return layout(["task", "family", "images", "classes", "folder"], rows)
+    table = layout(["task", "family", "images", "classes", "folder"], rows)
+    return f"{table}\nterms and download of a data set: f2vbench data where task=<task>"
 
 
 def where_text(settings: DataSettings) -> str:
@@ -144,15 +146,16 @@ def survey_text(found: Survey) -> str:
     structure = "" if found.is_owner_structure else " (RETFound folders)"
     blocks = [
         f"{found.card.name} · {found.card.title}\n{found.folder}{structure}: "
-        f"{_of_expected(len(index), found.card.images)} images of {plural(index['patient'].nunique(), 'patient')}"
+        f"{_images_of(len(index), found.card.images)}, {plural(index['patient'].nunique(), 'patient')}"
     ]
     if found.card.family == "classification":
         blocks.append(_counts_text(found))
     findings = summarize_findings(found.findings)
     if findings:
-        blocks.append(layout(["", "what", "found"], findings, wrap=_WRAP))
+        blocks.append(layout(["severity", "kind", "finding"], findings, wrap=_WRAP))
     errors = sum(finding.severity == "error" for finding in found.findings)
-    blocks.append(f"{plural(errors, 'error')}: correct before a run" if errors else "no errors: ready to run")
+    them = "it" if errors == 1 else "them"
+    blocks.append(f"{plural(errors, 'error')}: correct {them} before a run" if errors else "no errors: ready to run")
     return "\n\n".join(blocks)
 
 
@@ -204,8 +207,9 @@ def _counts_text(found: Survey) -> str:
         if found.split_origin != "official":
             expected = {"all": expected["all"]}
         rows.append([name, *(_of_expected(numbers[column], expected.get(column)) for column in ("all", *splits))])
-    origin = _ORIGINS[found.split_origin]
-    return f"{layout(['class', 'images', *splits], rows)}\n{origin}; found/expected where the card has a number"
+    table = layout(["class", "images", *splits], rows)
+    legend = "; found/expected number of images" if "/" in table else ""
+    return f"{table}\n{_ORIGINS[found.split_origin]}{legend}"
 
 
 def _card_text(card: TaskCard, settings: DataSettings) -> str:
@@ -252,13 +256,17 @@ def _folder(card: TaskCard, settings: DataSettings, progress: Progress) -> Path:
 
 
 def _location(card: TaskCard, settings: DataSettings) -> str:
-    """The folder of a data set, or how to get it."""
+    """The folder of a data set, or why there is none."""
     try:
         return str(find_folder(card, _data_of(settings, card.name) if settings.task else None))
     except F2VBenchError:
-        return (
-            "simulated on first use" if card.phantom is not None else f"not found: f2vbench data where task={card.name}"
-        )
+        if card.phantom is not None:
+            return "simulated on first use"
+        return "not found" if card.folders else "set data=<folder>"
+
+
+def _images_of(found: int, expected: int | None) -> str:
+    return plural(found, "image") if expected is None else f"{found:,} of {plural(expected, 'image')}"
 
 
 def _of_expected(found: int, expected: int | None) -> str:

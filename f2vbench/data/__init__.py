@@ -1,6 +1,6 @@
 """Data sets: task cards, readers, checks, splits and episodes.
 
-What is where:
+Modules by subject:
 
 - Task cards: `task_cards`, `label_classes`; a task with its images: `task_data`, `external_validation`,
   `simulated_data`.

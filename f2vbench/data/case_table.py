@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from pandas import DataFrame
 
-from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, limit_problems, sort_frames
-from f2vbench.data.tables import read_csv
+from f2vbench.data.cases import PHASES, Case, FoundCases, Frame, sort_frames
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError, did_you_mean
 from f2vbench.utils.text import plural
 

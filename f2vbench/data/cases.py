@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from f2vbench.data.folder_scan import folders_in, images_in, layout_error, natural_key
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError, did_you_mean
 from f2vbench.utils.text import plural
 
@@ -35,8 +35,6 @@ TABLE = "video.csv"
 
 EXPECTED_FOLDERS = "one folder per case with photograph.png and frames/"
 """Description of a folder of cases, for messages."""
-
-_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,6 @@ def evenly_spaced(count: int, wanted: int) -> list[int]:
     if wanted == 1:
         return [(count - 1) // 2]
     return [(2 * at * (count - 1) + wanted - 1) // (2 * (wanted - 1)) for at in range(wanted)]
-
-
-def limit_problems(problems: list[str]) -> list[str]:
-    """The first ten problems, and the number of further ones."""
-    more = len(problems) - _MAX_PROBLEMS
-    return problems if more <= 0 else [*problems[:_MAX_PROBLEMS], f"… and {more} more like these"]
 
 
 def read_folder(folder: Path) -> FoundCases:

@@ -18,13 +18,13 @@ class DuplicateCounts:
     """Exact duplicates and near-duplicates of a task.
 
     Attributes:
-        pictures: distinct pictures that occur more than once, pixel for pixel.
-        images: images that show one of these pictures.
-        label_conflicts: pictures whose copies have different labels.
-        pictures_across: pictures with one copy in the support set and another in the test set of the same episode.
-        pairs: near-duplicate pairs (correlation above `near_duplicates.MIN_CORRELATION`) that are no exact duplicates.
-        pairs_across_patients: near-duplicate pairs of two patients.
-        pairs_across: near-duplicate pairs with one image in the support set and the other in the test set.
+        pictures: Distinct pictures that occur more than once, pixel for pixel.
+        images: Images that show one of these pictures.
+        label_conflicts: Pictures whose copies have different labels.
+        pictures_across: Pictures with one copy in the support set and another in the test set of the same episode.
+        pairs: Near-duplicate pairs (correlation above `near_duplicates.MIN_CORRELATION`) that are no exact duplicates.
+        pairs_across_patients: Near-duplicate pairs of two patients.
+        pairs_across: Near-duplicate pairs with one image in the support set and the other in the test set.
     """
 
     pictures: int

@@ -21,6 +21,7 @@ _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
 }
+_LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
 
@@ -127,7 +128,8 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         notes.append(f"left out, no label: {shortened(unlabelled)}")
         index = index[~bare].reset_index(drop=True)
     if card.images is not None and len(index) != card.images:
-        notes.append(f"{plural(len(index), 'image')} found; the complete data set has {card.images:,} with labels")
+        labelled = "labelled image" if card.family in _LABEL_COLUMNS else "image"
+        notes.append(f"{plural(len(index), labelled)} found; the complete data set has {card.images:,}")
     extra = raw.attrs.get("extra", [])
     if extra:
         notes.append(f"image files without a label, not used: {shortened([Path(file).name for file in extra])}")
@@ -137,7 +139,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
 
 def without_label(index: DataFrame, card: TaskCard) -> Series:
     """Whether each image lacks the label that the task's family needs, bool; retrieval and generation need none."""
-    column = {"segmentation": "mask_path", "classification": "label"}.get(card.family)
+    column = _LABEL_COLUMNS.get(card.family)
     return index["image"] == "" if column is None else index[column] == ""
 
 

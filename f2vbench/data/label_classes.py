@@ -50,7 +50,9 @@ def problems_of_classes(classes: Sequence[LabelClass], kind: LabelKind | None, f
     for label_class in classes:
         for spelling in {_folded(text) for text in (label_class.name, *label_class.read)}:
             if spelling in owners:
-                problems.append(f"classes: '{spelling}' stands for both {owners[spelling]} and {label_class.name}")
+                problems.append(
+                    f"classes: '{spelling}' is a spelling of both {owners[spelling]} and {label_class.name}"
+                )
             owners[spelling] = label_class.name
     return problems
 

@@ -16,7 +16,7 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from f2vbench.data.label_classes import SEPARATOR
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256, write_atomically
@@ -225,6 +225,7 @@ def read_split(path: Path, index: DataFrame, task: str) -> Series:
             if row.get(column, expected) != expected:
                 problems.append(f"{where}: {column} of '{image}' is '{row[column]}', in the data '{expected}'")
         found[image] = row["split"]
+    problems = limit_problems(problems)
     if unknown:
         problems.append(f"{path}: {plural(len(unknown), 'unknown image')} for {task}: {shortened(unknown)}")
     splits = Series({image: found.get(image, "") for image in sorted(known)}, name="split").rename_axis("image")

@@ -39,8 +39,7 @@ class Finding:
 
     Attributes:
         severity: An error prevents a run, a warning should be checked, a note states an assumption.
-        kind: missing, extra, label, unlabelled, unreadable, duplicate, near-duplicate, patient, class, count or
-            assumption.
+        kind: missing, extra, label, unlabelled, file, duplicate, near-duplicate, patient, class, count or assumption.
         image: Image id, or "" if the finding is not about single images; several ids are joined by ";".
         detail: The sentence for the user.
     """
@@ -131,7 +130,7 @@ def survey(
     if index.empty:
         raise DataError(f"{folder}: no image of {card.name} found")
     index = add_file_facts(index, progress)
-    findings = [*_index_findings(index, problems, card), *_unreadable_files(index)]
+    findings = [*_index_findings(index, problems, card), *_file_problems(index)]
     resolved = resolve_split(card, index)
     origin: SplitOrigin = "official" if resolved.split == "official" else "random"
     if split is not None:
@@ -195,14 +194,16 @@ def _index_findings(index: DataFrame, problems: list[str], card: TaskCard) -> It
     for path in index.attrs.get("extra", []):
         yield Finding("warning", "extra", "", f"{path}: no label file lists this image")
     for image in index.attrs.get("unlabelled", []):
-        yield Finding("error" if card.unlabelled == "refuse" else "note", "unlabelled", image, f"{image} has no label")
+        yield Finding(
+            "error" if card.unlabelled == "refuse" else "note", "unlabelled", image, f"image {image} has no label"
+        )
     for note in index.attrs.get("notes", []):
         yield Finding("note", "assumption", "", note)
 
 
-def _unreadable_files(index: DataFrame) -> Iterator[Finding]:
+def _file_problems(index: DataFrame) -> Iterator[Finding]:
     for row in index[index["problem"] != ""].itertuples():
-        yield Finding("error", "unreadable", str(row.image), str(row.problem))
+        yield Finding("error", "file", str(row.image), str(row.problem))
 
 
 def _duplicates(index: DataFrame, card: TaskCard, origin: SplitOrigin) -> Iterator[Finding]:
@@ -212,7 +213,7 @@ def _duplicates(index: DataFrame, card: TaskCard, origin: SplitOrigin) -> Iterat
         is_error = bool(conflicts) and card.copies == "refuse"
         if "label" in rows and rows["label"].nunique() > 1:
             conflicts.append(f"with different labels ({', '.join(sorted(set(rows['label'])))})")
-        detail = ", ".join([f"the same picture {len(rows)} times", *conflicts]) + f": {', '.join(rows['path'])}"
+        detail = ", ".join([f"exact duplicates ({len(rows)} images)", *conflicts]) + f": {', '.join(rows['path'])}"
         yield Finding("error" if is_error else "warning", "duplicate", ";".join(rows["image"]), detail)
 
 

@@ -17,6 +17,7 @@ _MAX_BYTES = 200_000_000
 """Unpacked size of the largest Excel file that is read; label tables have a few MB."""
 
 _MIDNIGHT = " 00:00:00"
+_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ def find_listed_image(table: Path, row: int, name: str, problems: list[str]) -> 
     else:
         return path
     return None
+
+
+def limit_problems(problems: list[str]) -> list[str]:
+    """The first ten problems, and the number of further ones."""
+    more = len(problems) - _MAX_PROBLEMS
+    return problems if more <= 0 else [*problems[:_MAX_PROBLEMS], f"… and {more} more"]
 
 
 def _with_columns(table: DataFrame, required: Iterable[str], source: str) -> DataFrame:

@@ -21,6 +21,7 @@ def layout(header: Sequence[str], rows: Iterable[Sequence[str]], wrap: int | Non
     cells = [list(map(str, row)) for row in rows]
     right = [bool(cells) and all(_NUMBER.fullmatch(row[i]) for row in cells) for i in range(len(header))]
     if wrap is not None:
+        right[-1] = False  # sentences, which may start with a number
         cells = [[*line] for row in cells for line in _wrap_last(row, wrap)]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     lines = [

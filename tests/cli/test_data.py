@@ -17,7 +17,7 @@ from f2vbench.data.task_cards import load_card
 from f2vbench.data.task_data import open_task
 from f2vbench.errors import DataError
 from f2vbench.utils.progress import Silent
-from tests.helpers.small_eyes import photograph, save
+from tests.helpers.small_eyes import photograph, save, write_rite
 from tests.helpers.small_sets import write_split_folders, write_table
 
 FOLDERS = ["1_normal", "2_cataract", "2_glaucoma", "3_retina_disease"]
@@ -49,7 +49,7 @@ def test_unreadable_files_duplicates_and_near_duplicates_are_found(retina, tmp_p
     found = survey(load_card("retina").model_copy(update={"copies": "refuse"}), retina)
     by_kind = {finding.kind: finding for finding in found.findings if finding.severity != "note"}
     assert not found.is_usable
-    assert "broken.png" in by_kind["unreadable"].detail
+    assert "broken.png" in by_kind["file"].detail
     assert by_kind["duplicate"].severity == "error"
     assert "with different labels (cataract, normal)" in by_kind["duplicate"].detail
     assert "larger.png" in by_kind["near-duplicate"].detail
@@ -125,7 +125,7 @@ def test_check_prints_counts_and_writes_findings(retina, tmp_path, capsys):
     out = tmp_path / "findings.csv"
     assert main(["data", "check", "task=retina", f"data={retina}", f"out={out}"]) == 0
     printed = capsys.readouterr().out
-    assert "32/601 images of 32 patients" in printed
+    assert "32 of 601 images, 32 patients" in printed
     assert "8/300" in printed
     assert "random split by patient, stratified by class" in printed
     assert "no errors: ready to run" in printed
@@ -141,8 +141,20 @@ def test_check_prints_counts_and_writes_findings(retina, tmp_path, capsys):
     assert sum(content["counts"]["retina"]["normal"][split] for split in ("train", "val", "test")) == 8
     (retina / FOLDERS[0] / "broken.png").write_text("no image")
     assert main(["data", "check", "task=retina", f"data={retina}"]) == 2
-    assert "1 error: correct before a run" in capsys.readouterr().out
+    assert "1 error: correct it before a run" in capsys.readouterr().out
     assert main(["data", "check", "task=retina", f"data={retina}", "out=a.txt"]) == 2
+
+
+def test_findings_are_aligned_to_the_left_if_they_start_with_a_number(tmp_path, capsys):
+    write_rite(tmp_path)
+    (tmp_path / "AV_groundTruth" / "test" / "vessel" / "01_test.png").unlink()
+    (tmp_path / "AV_groundTruth" / "test" / "images" / "01_test.tif").unlink()
+    assert main(["data", "check", "task=rite", f"data={tmp_path}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (note,) = (line for line in lines if line.startswith("note"))
+    assert note.endswith("assumption  39 labelled images found; the complete data set has 40")
+    heading = next(line for line in lines if line.startswith("severity"))
+    assert heading.index("finding") == note.index("39")
 
 
 def test_a_split_is_written_and_used(retina, tmp_path, capsys):

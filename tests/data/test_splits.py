@@ -123,6 +123,11 @@ def test_errors_in_a_split_file_name_the_row(tmp_path):
         read_split(file, images, "retina")
     assert "1 patient in several splits: p0" in str(caught.value)
     assert "row 4: image '0_left' is listed twice" in str(caught.value)
+    file.write_text("image,split\n" + "".join(f"{n}_left,trian\n" for n in range(30)))
+    with pytest.raises(DataError) as caught:
+        read_split(file, images, "retina")
+    assert len(caught.value.problems) == 11
+    assert caught.value.problems[-1] == "… and 20 more"
     with pytest.raises(DataError, match="f2vbench data split task=retina"):
         read_split(tmp_path / "none.csv", images, "retina")
 

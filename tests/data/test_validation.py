@@ -121,4 +121,4 @@ def test_an_incomplete_data_set_has_a_note_and_passes(tmp_path):
     card = load_card("rite")
     table = add_file_facts(build_index(card, tmp_path))
     check(table, card)
-    assert "20 images found; the complete data set has 40 with labels" in table.attrs["notes"]
+    assert "20 labelled images found; the complete data set has 40" in table.attrs["notes"]

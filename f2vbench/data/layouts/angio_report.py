@@ -22,7 +22,7 @@ from PIL import Image
 from f2vbench.data.folder_scan import images_in, layout_error
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import find_listed_image, read_csv
+from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.files import sha256
 from f2vbench.utils.text import plural, shortened
@@ -116,7 +116,7 @@ def _frames_from_table(table: Path) -> list[Row]:
             eye, modality = row.get("eye", "").lower(), row.get("modality", "").upper()
             rows.append(Row(_id(path, table.parent), path, patient=row["patient"], eye=eye, modality=modality))
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return rows
 
 

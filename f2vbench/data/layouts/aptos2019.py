@@ -25,6 +25,7 @@ from f2vbench.data.layouts.label_tables import (
     read_owner_or_retfound,
 )
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.tables import limit_problems
 from f2vbench.errors import DataError
 
 _LISTS = ("APTOS_train.txt", "APTOS_crossval.txt")
@@ -74,4 +75,4 @@ def _read_list(file: Path) -> Iterator[LabelledImage]:
         elif line.strip():
             problems.append(f"{file}, line {number}: '{line.strip()}' must be a path and a grade")
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))

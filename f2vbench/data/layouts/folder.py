@@ -18,7 +18,7 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root, images_in, subfolder
 from f2vbench.data.index_rows import Row, index_from_rows, note_unused_labels, safe_id
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
 
@@ -109,5 +109,5 @@ def _read_patients(path: Path, images: Mapping[str, Path], split: str) -> dict[s
     if missing:
         problems.append(f"{path}: images without a row: {shortened(missing)}")
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return found

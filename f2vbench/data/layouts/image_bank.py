@@ -15,7 +15,7 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import is_plain_name, not_plain, unknown_options
-from f2vbench.data.tables import find_listed_image, read_csv
+from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.utils.text import plural
 
@@ -69,7 +69,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
                     Row(image, path, patient=patient, modality=short_modality(row["modality"]), eye=eye, view=view)
                 )
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     notes = [f"{plural(count, 'image')} of other {what} left out" for what, count in left_out.items() if count]
     return index_from_rows(rows, notes)
 

@@ -16,7 +16,7 @@ from f2vbench.data.layouts.retfound_folders import (
     patient_and_eye,
     read_split_folders,
 )
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 
 
@@ -130,7 +130,7 @@ def match_images(labelled: Iterable[LabelledImage], images: Mapping[str, Path], 
         else:
             missing.append(f"{image.where}: image '{image.name}' not found in {place}")
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return MatchedImages(pairs, missing, sorted(str(path) for stem, path in files.items() if stem not in first))
 
 

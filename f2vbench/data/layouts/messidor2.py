@@ -25,7 +25,7 @@ from f2vbench.data.layouts.label_tables import (
     stem_of,
 )
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 
 _GRADES = ("messidor_data.csv", "messidor-2-grades.csv")
@@ -75,5 +75,5 @@ def _read_pairs(root: Path) -> dict[str, tuple[str, str]]:
             if stem:
                 found[stem] = (patient, eye)
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return found

@@ -23,7 +23,7 @@ from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.layouts.label_tables import LabelledImage, match_images, read_owner_or_retfound, stem_of
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import read_table
+from f2vbench.data.tables import limit_problems, read_table
 from f2vbench.errors import DataError
 
 _EXPECTED = "full_df.csv or ODIR's annotations (.xlsx), with the photographs in a folder beside it"
@@ -171,5 +171,5 @@ def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[L
             if first.label != labelled.label:
                 problems.append(f"{where}: the keywords of image '{name}' differ from those in {first.where}")
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return list(found.values())

@@ -14,7 +14,7 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import find_listed_image, read_csv
+from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError
 
 
@@ -39,5 +39,5 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             eye, view = row.get("eye", ""), row.get("view", "")
             rows.append(Row(image, path, patient=row["patient"], eye=eye, modality=row["modality"], view=view))
     if problems:
-        raise DataError(problems)
+        raise DataError(limit_problems(problems))
     return index_from_rows(rows)

@@ -21,14 +21,13 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root
 from f2vbench.data.index_rows import Row, index_from_rows
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.tables import read_csv
+from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.text import plural
 
 _NAME = re.compile(r"(\d+)_21016_(\d+)_(\d+)\.(?:png|jpe?g|tiff?)", re.IGNORECASE)
 _BAND_YEARS = 5
-_MAX_PROBLEMS = 20
 
 
 class _Participant(NamedTuple):
@@ -104,8 +103,7 @@ def _read_participants(table: Path, outcome: str, needs_age: bool) -> dict[str, 
         elif label:
             found[eid] = _Participant(label, age or 0.0)
     if problems:
-        more = [f"… and {len(problems) - _MAX_PROBLEMS} more rows"] if len(problems) > _MAX_PROBLEMS else []
-        raise DataError(problems[:_MAX_PROBLEMS] + more)
+        raise DataError(limit_problems(problems))
     return found
 
 

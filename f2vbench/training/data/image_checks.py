@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from f2vbench.data.cases import Case, FoundCases, limit_problems
+from f2vbench.data.cases import Case, FoundCases
 from f2vbench.data.images import content_hash, read_rgb
+from f2vbench.data.tables import limit_problems
 from f2vbench.errors import DataError
 from f2vbench.training.data.registered_eye import FRAME_BLACK_LEVEL, GREEN, PHOTOGRAPH_BLACK_LEVEL
 from f2vbench.utils.files import Memo, canonical_json, sha256

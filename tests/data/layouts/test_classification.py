@@ -353,7 +353,7 @@ def test_cards_with_contradicting_classes_are_refused(tmp_path, monkeypatch):
     (tmp_path / "tasks").mkdir()
     text = load_card("phantom-systemic").path.read_text().replace("name: phantom-systemic", "name: mine")
     for change, message in (
-        (('read: ["1"]', 'read: ["0"]'), "'0' stands for both without and with"),
+        (('read: ["1"]', 'read: ["0"]'), "'0' is a spelling of both without and with"),
         (("label_kind: binary\n", ""), "classes and label_kind go together"),
         (("family: classification", "family: retrieval"), "are keys of the family classification"),
     ):

@@ -86,7 +86,7 @@ def test_rite_with_test_images_and_colours_only_has_notes_on_both(tmp_path):
     notes = " ".join(index.attrs["notes"])
     assert "training images are not in" in notes
     assert "artery/vein colours" in notes
-    assert "20 images found; the complete data set has 40" in notes
+    assert "20 labelled images found; the complete data set has 40" in notes
 
 
 def test_the_shared_part_of_rite(photographs):
