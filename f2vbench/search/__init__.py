@@ -1,1 +1,1 @@
-"""Finding the images of a folder or a run that are most like a given one."""
+"""Image search: find the images of a folder or a run that are most similar to one image (`f2vbench search`)."""

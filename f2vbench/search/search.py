@@ -1,4 +1,4 @@
-"""`f2vbench search`: one image in; the most similar ones of a folder or a run out, as a table and a contact sheet."""
+"""Search for the images that are most similar to one image; the result is a table and a contact sheet."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.encoders.weights_argument import WeightsArgument
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.metrics.exact_neighbours import find_nearest, normalise
 from f2vbench.report.figures.contact_sheet import draw_contact_sheet
-from f2vbench.report.figures.figure import Format
+from f2vbench.report.figures.figure import DrawnFigure, Format
 from f2vbench.report.figures.retrieved_images import RetrievedImage, similarity_decimals
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker_cache import Resources
+from f2vbench.search.image_set import TASK, ImageSet, image_row, open_image_set
 from f2vbench.search.settings import SearchSettings
-from f2vbench.search.sources import NAME, Source, described_image, open_source
-from f2vbench.search.stored_index import StoredIndex, vectors_of
+from f2vbench.search.stored_index import StoredIndex, load_or_build_vectors
 from f2vbench.utils.files import cache_folder, write_atomically
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.text import layout
 
 _FORMATS: dict[str, Format] = {".png": "png", ".pdf": "pdf", ".svg": "svg"}
+_COLUMNS = ["patient", "modality", "eye", "view"]
+_THUMBNAIL = 400  # side of an image on the contact sheet, pixels
 
 
 @dataclass(frozen=True)
-class Searched:
-    """What a search gave.
+class SearchResult:
+    """Result of a search.
 
     Attributes:
-        image: whose like was looked for.
-        table: nearest first: rank, similarity, patient, modality, eye, view, file.
-        model: name of the encoder.
-        searched: how many images were.
-        sheet: the contact sheet.
-        notes: what was left out.
+        image: The query.
+        table: The most similar images first: rank, similarity, patient, modality, eye, view, file.
+        model: Name of the encoder.
+        searched: Number of images that were searched.
+        sheet: File of the contact sheet.
+        notes: Images that were left out.
     """
 
     image: Path
@@ -53,122 +56,138 @@ class Searched:
 
     @property
     def text(self) -> str:
-        """For the terminal."""
-        head = f"{len(self.table)} of {self.searched:,} images most like {self.image}, by {self.model}"
+        """The result as text for the terminal."""
+        title = f"{len(self.table)} of {self.searched:,} images, most similar to {self.image}, by {self.model}"
         rows = [[_cell(value) for value in row] for row in self.table.to_numpy()]
         notes = [f"note: {note}" for note in self.notes]
-        return "\n\n".join([head, layout(list(self.table.columns), rows), *notes, f"contact sheet: {self.sheet}"])
+        return "\n\n".join([title, layout(list(self.table.columns), rows), *notes, f"contact sheet: {self.sheet}"])
 
 
-def search(settings: SearchSettings, progress: Progress) -> Searched:
-    """Find the k images most similar to one, by cosine similarity of embeddings; write the contact sheet.
+def search(settings: SearchSettings, progress: Progress) -> SearchResult:
+    """Find the k images with the highest cosine similarity to the query, and write the contact sheet.
 
-    The image itself, where it is among those searched, is not shown.
+    The query itself is not among the results.
+
+    Args:
+        settings: Query, images to search, encoder and output.
+        progress: Receives the progress of reading and encoding the images.
 
     Raises:
-        SettingsError: no model is named and no index is there; or the sheet's format is not known.
-        DataError: the image or all of the folder can't be read, or k is larger than what there is.
-        StoreError: another encoder built the index.
+        SettingsError: There is neither a model argument nor an index, or the format of the sheet is unknown.
+        DataError: The query or all images are unreadable, or there are fewer than k images.
+        StoreError: Another encoder built the index.
     """
     sheet = settings.out or Path(f"{settings.image.stem}-found.png")
     if sheet.suffix.lower() not in _FORMATS:
-        raise SettingsError(f"out={sheet}: a contact sheet is one of {', '.join(_FORMATS)}")
-    query = described_image(settings.image.expanduser().absolute())
-    source = open_source(settings.index, progress)
-    same = (source.images.sha256 == query.sha256).to_numpy()
-    if settings.k > len(same) - same.sum():
-        raise DataError(
-            f"k={settings.k}, but {source.folder} has {len(same) - same.sum()} other images: ask for that many or fewer"
-        )
-    word, spec = _model(settings, source)
-    context = _context(settings, source, spec, word)
+        raise SettingsError(f"out={sheet}: the format of a contact sheet is one of {', '.join(_FORMATS)}")
+    query = image_row(settings.image.expanduser().absolute())
+    image_set = open_image_set(settings.index, progress)
+    is_query = (image_set.images.sha256 == query.sha256).to_numpy()
+    searched = int(len(is_query) - is_query.sum())
+    if settings.k > searched:
+        raise DataError(f"k={settings.k}, but {image_set.folder} has {searched} other images: reduce k")
+    argument, spec = _choose_model(settings, image_set)
+    context = _encoding_context(settings, image_set, spec, argument)
     resources = Resources(context)
-    vectors = vectors_of(source, word, context, resources, settings.rebuild, progress)
+    vectors = load_or_build_vectors(image_set, argument, context, resources, settings.rebuild, progress)
     photograph = open_photograph(pd.Series(query._asdict()))
     vector = normalise(np.stack([resources.feature_reader(spec.name, "embedding")(photograph)[0]]))
-    found, similarity = find_nearest(
-        vector, vectors, settings.k, np.zeros(1, np.int64), np.where(same, 0, 1 + np.arange(len(same)))
-    )
-    rows = source.images.iloc[found[0]]
-    known = source.images[same]
-    whose = str(known.patient.iloc[0]) if len(known) else ""
-    values = [f"{value:.{similarity_decimals(similarity[0].tolist())}f}" for value in similarity[0]]
-    ranked = zip(rows.iterrows(), values, strict=True)
-    pictures = [_shown(rank, row, value, whose) for rank, ((_, row), value) in enumerate(ranked, 1)]
-    told = ["query", _of_patient(whose), *(_told(known.iloc[0]) if len(known) else [])]
-    title = f"The {settings.k} most similar of {len(same) - same.sum():,} images, by {spec.name} (cosine similarity)"
-    drawn = draw_contact_sheet(
-        RetrievedImage(_picture(photograph), _lines(told)), pictures, title, _others(whose, rows)
-    )
-    write_atomically(sheet, drawn.content(_FORMATS[sheet.suffix.lower()]))
-    columns = ["patient", "modality", "eye", "view"]
-    table = rows[columns].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
-    notes = source.notes + (("the image itself is among those searched, and not shown",) if same.any() else ())
-    ordered = table[["rank", "similarity", *columns, "file"]].reset_index(drop=True)
-    return Searched(settings.image, ordered, spec.name, int(len(same) - same.sum()), sheet, notes)
+    content = np.where(is_query, 0, 1 + np.arange(len(is_query)))  # images with the query's number are excluded
+    found, similarity = find_nearest(vector, vectors, settings.k, np.zeros(1, np.int64), content)
+    rows = image_set.images.iloc[found[0]]
+    table = rows[_COLUMNS].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
+    title = f"The {settings.k} most similar of {searched:,} images, by {spec.name} (cosine similarity)"
+    drawing = _draw(photograph, image_set.images[is_query], rows, similarity[0].tolist(), title)
+    write_atomically(sheet, drawing.content(_FORMATS[sheet.suffix.lower()]))
+    notes = image_set.notes + (("the query is among the images and is left out",) if is_query.any() else ())
+    ordered = table[["rank", "similarity", *_COLUMNS, "file"]].reset_index(drop=True)
+    return SearchResult(settings.image, ordered, spec.name, searched, sheet, notes)
 
 
-def _others(whose: str, rows: pd.DataFrame) -> str:
-    """What can be said of the images that are not known to be of the query's patient; nothing where that is unknown."""
-    if not whose:
-        return ""
-    return "another patient" if (rows.patient != "").all() else "another patient, or not known whose"
-
-
-def _model(settings: SearchSettings, source: Source) -> tuple[str, ModelSpec]:
-    """The encoder asked for, or that of the index, or the run's first that gives embeddings; and its word."""
-    held = StoredIndex.of(source.folder)
+def _choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, ModelSpec]:
+    """Return the encoder of the settings, of the index, or the first of the run, with its model argument."""
+    stored = StoredIndex.of_folder(image_set.folder)
     if settings.model is not None:
-        weights: Any = settings.weights or (source.weights if settings.model in source.models else None)
-        word, spec = settings.model, parse_model(settings.model, weights, settings.cut)
-    elif held is not None and not settings.rebuild:
-        word, spec = held.model, parse_model(*_with_weights(held.model, held.weights), held.cut)
-    elif source.models:
-        word = source.models[0]
-        spec = parse_model(word, source.weights, source.cut)
+        argument, cut = settings.model, settings.cut
+        weights: WeightsArgument = settings.weights
+        if weights is None and argument in image_set.models:
+            weights = image_set.weights
+    elif stored is not None and not settings.rebuild:
+        argument, cut = stored.model, stored.cut
+        # The argument of some models ends with the weights file.
+        has_file = stored.weights is not None and argument.endswith(Path(stored.weights).name)
+        weights = None if has_file else stored.weights
+    elif image_set.models:
+        argument, weights, cut = image_set.models[0], image_set.weights, image_set.cut
     else:
         raise SettingsError(
-            f"model: {source.folder} has no index yet: say which encoder builds it (f2vbench list models)"
+            f"model: {image_set.folder} has no index yet: set model= to the encoder that builds it (f2vbench list "
+            "models)"
         )
+    spec = parse_model(argument, weights, cut)
     if spec.kind not in ("features", "vector"):
-        raise SettingsError(f"model={word}: it gives no embedding to compare images by")
-    return word, spec
+        raise SettingsError(f"model={argument}: has no embedding to compare images by")
+    return argument, spec
 
 
-def _with_weights(word: str, weights: str | None) -> tuple[str, str | None]:
-    """A word and its file, where the word does not name it."""
-    return (word, None) if weights is None or word.endswith(Path(weights).name) else (word, weights)
-
-
-def _context(settings: SearchSettings, source: Source, spec: ModelSpec, word: str) -> Context:
+def _encoding_context(settings: SearchSettings, image_set: ImageSet, spec: ModelSpec, argument: str) -> Context:
+    """Return the context of a run that encodes the images."""
     run = RunSettings(
-        task=[NAME], model=[word], device=settings.device, precision=settings.precision, jobs=settings.jobs
+        task=[TASK], model=[argument], device=settings.device, precision=settings.precision, jobs=settings.jobs
     )
-    return Context(run, {NAME: source.task()}, {spec.name: spec}, cache_folder() / "search")
+    return Context(run, {TASK: image_set.task()}, {spec.name: spec}, cache_folder() / "search")
 
 
-def _shown(rank: int, row: Any, similarity: str, whose: str) -> RetrievedImage:
-    hit = bool(whose) and row.patient == whose
-    patient = _of_patient(row.patient)
-    lines = [f"{rank}: {similarity}", f"same {patient}" if hit else patient, *_told(row)]
-    return RetrievedImage(_picture(open_photograph(row)), _lines(lines), hit)
+def _draw(
+    photograph: Photograph, query: DataFrame, found: DataFrame, similarities: list[float], title: str
+) -> DrawnFigure:
+    """Draw the contact sheet.
+
+    Args:
+        photograph: The query.
+        query: Its row in the image set; empty if it is not among the images.
+        found: Rows of the found images.
+        similarities: Their cosine similarities.
+        title: Title of the sheet.
+    """
+    patient = str(query.patient.iloc[0]) if len(query) else ""
+    decimals = similarity_decimals(similarities)
+    images = []
+    for rank, ((_, row), similarity) in enumerate(zip(found.iterrows(), similarities, strict=True), 1):
+        same_patient = bool(patient) and row.patient == patient
+        lines = [f"{rank}: {similarity:.{decimals}f}", _patient_line(row.patient, same_patient), _view_line(row)]
+        images.append(_retrieved_image(open_photograph(row), lines, same_patient))
+    lines = ["query", _patient_line(patient), _view_line(query.iloc[0]) if len(query) else ""]
+    label = other_patients_label(patient, found)
+    return draw_contact_sheet(_retrieved_image(photograph, lines), images, title, label)
 
 
-def _picture(photograph: Photograph) -> np.ndarray:
-    return photograph.square(400)
+def other_patients_label(patient: str, found: DataFrame) -> str:
+    """Return the legend of images without the query's patient.
+
+    Args:
+        patient: The query's patient; "" if unknown.
+        found: Rows of the found images.
+
+    Returns:
+        The label; "" if the query's patient is unknown.
+    """
+    if not patient:
+        return ""
+    return "another patient" if (found.patient != "").all() else "another patient, or unknown"
 
 
-def _of_patient(patient: str) -> str:
-    return f"patient {patient}" if patient else ""
+def _retrieved_image(photograph: Photograph, lines: list[str], same_patient: bool | None = None) -> RetrievedImage:
+    return RetrievedImage(photograph.square(_THUMBNAIL), [line for line in lines if line], same_patient)
 
 
-def _told(row: Any) -> list[str]:
-    return [" · ".join(filter(None, (row.modality, row.eye, row.view)))]
+def _patient_line(patient: str, same_patient: bool = False) -> str:
+    return f"{'same ' if same_patient else ''}patient {patient}" if patient else ""
+
+
+def _view_line(row: Any) -> str:
+    return " · ".join(filter(None, (row.modality, row.eye, row.view)))
 
 
 def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _lines(lines: list[str]) -> list[str]:
-    return [line for line in lines if line]

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from f2vbench.config.run import Settings
+from f2vbench.config.base import Settings
 
 
-def _only(value: Any) -> Any:
-    """The one of bare words."""
+def _single(value: Any) -> Any:
+    """Return the only element of a list of positional arguments."""
     if isinstance(value, list):
         if len(value) != 1:
             raise ValueError(f"search for one image at a time, not for {len(value)}")
@@ -20,25 +20,23 @@ def _only(value: Any) -> Any:
 
 
 class SearchSettings(Settings):
-    """Keys of `f2vbench search`, and the arguments of `f2vbench.search.search.search`."""
+    """Keys of `f2vbench search`, and the settings of `f2vbench.search.search.search`."""
 
     positional_key: ClassVar[str | None] = "image"
 
-    image: Annotated[Path, BeforeValidator(_only)] = Field(
-        description="the image whose like is looked for; its key may be left out"
-    )
+    image: Annotated[Path, BeforeValidator(_single)] = Field(description="the query; `image=` can be omitted")
     index: Path = Field(
-        description="folder of images (with a retrieval.csv, patients and modalities are told), or a run of a "
-        "retrieval task; its index is built once and kept in the cache"
+        description="images to search: a folder (with a table retrieval.csv, results show patients and modalities), or "
+        "a run of a retrieval task; its index is built once and stored in the cache"
     )
-    k: int = Field(10, ge=1, le=100, description="how many images are shown")
+    k: int = Field(10, ge=1, le=100, description="number of results")
     model: str | None = Field(
-        None, description="encoder, as in f2vbench run; by default the one that built the index, or the run's first"
+        None, description="encoder, as in f2vbench run; default: the encoder of the index, or the first of the run"
     )
     weights: str | None = Field(None, description="weights file of the model")
-    cut: int = Field(19, description="where the pix2pixHD generator's encoder ends: 17, 19 or 25 (module index)")
+    cut: int = Field(19, description="last layer of the pix2pixHD generator's encoder: 17, 19 or 25 (module index)")
     out: Path | None = Field(None, description="contact sheet (PNG, PDF or SVG; default <image>-found.png)")
-    rebuild: bool = Field(False, description="build the index anew where another encoder built the one there is")
+    rebuild: bool = Field(False, description="replace the index if another encoder built it")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="arithmetic of the encoder")
-    jobs: int | Literal["auto"] = Field("auto", description="worker processes that build an index")
+    jobs: int | Literal["auto"] = Field("auto", description="number of worker processes that build an index")

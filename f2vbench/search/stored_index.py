@@ -1,7 +1,7 @@
-"""The index of a folder: its images' embeddings, and the key of the encoder that made them.
+"""Index of a folder: the embeddings of its images, and the key of the encoder that computed them.
 
-Kept in the cache: index.json, sealed, and the vectors beside it. A new image is added on the next search, and an
-interrupted building goes on, because embeddings come from the feature store.
+The cache folder has ``index.json``, with a checksum, and ``vectors.npy``. The next search adds new images. An
+interrupted build continues where it stopped, because embeddings come from the feature store.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from f2vbench.runner.executor import execute
 from f2vbench.runner.scheduling import worker_count
 from f2vbench.runner.work_items import Extract, Item
 from f2vbench.runner.worker_cache import Resources
-from f2vbench.search.sources import NAME, Source
+from f2vbench.search.image_set import TASK, ImageSet
 from f2vbench.utils.files import cache_folder, sealed, sha256, unseal, write_atomically
 from f2vbench.utils.progress import Progress
 
-_CHUNK = 8
+_IMAGES_PER_ITEM = 8
 
 
 @dataclass(frozen=True)
 class StoredIndex:
-    """What is kept of an index.
+    """Content of ``index.json``.
 
     Attributes:
-        model: the word for its encoder.
-        weights, cut: what belongs to the word.
-        key: SHA-256 of weights, architecture, preprocessing, arithmetic and feature code.
-        content: SHA-256 of the images that it holds, in their order.
+        model: Model argument of the encoder.
+        weights: Weights file of the encoder, if it has one.
+        cut: Layer at which a pix2pixHD generator's encoder ends.
+        key: SHA-256 of weights, architecture, preprocessing, arithmetic and version of the feature code.
+        content: SHA-256 of the images, in their order.
         vectors: SHA-256 of the vectors.
     """
 
@@ -48,79 +49,80 @@ class StoredIndex:
     vectors: str
 
     @classmethod
-    def of(cls, folder: Path) -> StoredIndex | None:
-        """The index of a folder, or None where there is none (or it is damaged and has to be built again)."""
+    def of_folder(cls, folder: Path) -> StoredIndex | None:
+        """Read the index of a folder of images; None if it is missing or damaged."""
         try:
-            return cls(**unseal((place(folder) / "index.json").read_bytes()))
+            return cls(**unseal((index_folder(folder) / "index.json").read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
 
-    def load(self, folder: Path) -> np.ndarray | None:
-        """(n, width) normalised vectors, memory-mapped, or None where they are gone or damaged."""
+    def load_vectors(self, folder: Path) -> np.ndarray | None:
+        """Load the (n, width) normalised vectors, memory-mapped; None if they are missing or damaged."""
         try:
-            vectors = np.load(place(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
+            vectors: np.ndarray = np.load(index_folder(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
         return vectors if _digest(vectors) == self.vectors else None
 
 
-def place(folder: Path) -> Path:
-    """Where the index of a folder is kept."""
+def index_folder(folder: Path) -> Path:
+    """Return the cache folder of the index of a folder of images."""
     return cache_folder() / "search" / sha256(str(folder).encode())[:32]
 
 
-def _digest(vectors: np.ndarray) -> str:
-    digest = hashlib.sha256(f"{vectors.dtype.str} {vectors.shape}".encode())
-    digest.update(np.ascontiguousarray(vectors).data)
-    return digest.hexdigest()
-
-
-def vectors_of(
-    source: Source, model: str, context: Context, resources: Resources, rebuild: bool, progress: Progress
+def load_or_build_vectors(
+    image_set: ImageSet, model: str, context: Context, resources: Resources, rebuild: bool, progress: Progress
 ) -> np.ndarray:
-    """(n, width) normalised embeddings of a source's images: from its index, which is built or renewed where needed.
+    """Return the embeddings of an image set from its index; build or update the index first if needed.
 
     Args:
-        model: the word for the encoder, the only one of the context.
+        image_set: The images.
+        model: Model argument of the encoder.
+        context: Context with this encoder as its only model.
+        resources: Loads the encoder and the features.
+        rebuild: Whether to replace an index of another encoder.
+        progress: Receives the progress of the build.
+
+    Returns:
+        (n, width) normalised vectors.
 
     Raises:
-        StoreError: another encoder built the index.
-        DataError: an image can't be read any more.
+        StoreError: Another encoder built the index, or an embedding contains a value that is not finite.
+        DataError: An image is no longer readable.
     """
     (name,) = context.models
+    folder = image_set.folder
     key = resources.feature_set(name, "embedding").key
-    held = StoredIndex.of(source.folder)
-    if held is not None and held.key != key and not rebuild:
-        same = " (its weights, preprocessing or arithmetic have changed)" if held.model == model else ""
+    stored = StoredIndex.of_folder(folder)
+    if stored is not None and stored.key != key and not rebuild:
+        cause = " (its weights, preprocessing or arithmetic have changed)" if stored.model == model else ""
         raise StoreError(
-            f"index={source.folder}: its index was built by {held.model} (key {held.key[:8]}), not by {name} (key "
-            f"{key[:8]}){same}, and embeddings of two encoders can't be compared: leave model= out to search with "
-            f"{held.model}, or say rebuild=true to build it anew"
+            f"index={folder}: its index was built by {stored.model} (key {stored.key[:8]}), not by {name} (key "
+            f"{key[:8]}){cause}, and embeddings of two encoders are not comparable: omit model= to search with "
+            f"{stored.model}, or set rebuild=true to replace the index"
         )
-    images = source.images
-    content = sha256("\n".join(images.sha256 + " " + images.image).encode())
-    if held is not None and held.key == key and held.content == content:
-        vectors = held.load(source.folder)
+    content = sha256("\n".join(image_set.images.sha256 + " " + image_set.images.image).encode())
+    if stored is not None and stored.key == key and stored.content == content:
+        vectors = stored.load_vectors(folder)
         if vectors is not None:
             return vectors
-    vectors = _built(source, name, context, resources, progress)
-    block = io.BytesIO()
-    np.save(block, vectors)
-    write_atomically(place(source.folder) / "vectors.npy", block.getvalue())
-    del block
+    vectors = _encode(image_set, name, context, resources, progress)
+    _write(vectors, folder)
     spec = context.models[name]
     weights = None if spec.weights_file is None else str(spec.weights_file)
-    kept = StoredIndex(model, weights, spec.cut or source.cut, key, content, _digest(vectors))
-    write_atomically(place(source.folder) / "index.json", sealed(vars(kept)))
+    index = StoredIndex(model, weights, spec.cut or image_set.cut, key, content, _digest(vectors))
+    write_atomically(index_folder(folder) / "index.json", sealed(vars(index)))
     return vectors
 
 
-def _built(source: Source, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
-    names = list(source.images.image)
+def _encode(image_set: ImageSet, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
+    """Compute the normalised embeddings of all images that are not in the feature store, and read them all."""
+    images = list(image_set.images.image)
+    starts = range(0, len(images), _IMAGES_PER_ITEM)
     items: list[Item] = [
-        Extract(name, NAME, "embedding", tuple(names[start : start + _CHUNK])) for start in range(0, len(names), _CHUNK)
+        Extract(name, TASK, "embedding", tuple(images[start : start + _IMAGES_PER_ITEM])) for start in starts
     ]
-    progress.begin(f"encoding {source.folder.name} with {name}, groups of up to {_CHUNK}", len(items))
+    progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {_IMAGES_PER_ITEM}", len(items))
     try:
         for item, outcome in execute(context, items, worker_count(context.settings)):
             for note in outcome.notes:
@@ -128,9 +130,23 @@ def _built(source: Source, name: str, context: Context, resources: Resources, pr
             progress.advance(item.labels[0])
     finally:
         progress.end()
-    vectors = StoredEmbeddings(context, name, NAME, resources)(names)
+    vectors = StoredEmbeddings(context, name, TASK, resources)(images)
     try:
         return normalise(vectors)
     except ValueError:
-        bad = [image for image, row in zip(names, vectors, strict=True) if not np.isfinite(row).all()]
-        raise StoreError(f"{name}: embeddings that are not finite, of {', '.join(bad)}: use another encoder") from None
+        bad = [image for image, vector in zip(images, vectors, strict=True) if not np.isfinite(vector).all()]
+        raise StoreError(
+            f"{name}: the embedding of {', '.join(bad)} contains values that are not finite; use another encoder"
+        ) from None
+
+
+def _write(vectors: np.ndarray, folder: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, vectors)
+    write_atomically(index_folder(folder) / "vectors.npy", buffer.getvalue())
+
+
+def _digest(vectors: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{vectors.dtype.str} {vectors.shape}".encode())
+    digest.update(np.ascontiguousarray(vectors).data)
+    return digest.hexdigest()
