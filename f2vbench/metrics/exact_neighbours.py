@@ -258,23 +258,23 @@ def _count_before(
     """
     for double in (False, True):
         dtype = np.float64 if double else np.float32
-        rough = queries.astype(dtype, copy=False) @ chunk.astype(dtype, copy=False).T
-        rough[excluded] = -np.inf
+        products = queries.astype(dtype, copy=False) @ chunk.astype(dtype, copy=False).T
+        products[excluded] = -np.inf
         error = _rounding_error(chunk.shape[1], double)
         high = np.nextafter((thresholds + error).astype(dtype), dtype(np.inf))
         low = np.nextafter((thresholds - error).astype(dtype), dtype(-np.inf))
         counts = np.zeros(thresholds.shape, np.int64)
-        undecided = np.zeros(rough.shape, bool)
+        undecided = np.zeros(products.shape, bool)
         for j in range(thresholds.shape[1]):
-            above = rough > high[:, j, None]
+            above = products > high[:, j, None]
             counts[:, j] = np.count_nonzero(above, axis=1)
-            undecided |= (rough >= low[:, j, None]) & ~above
+            undecided |= (products >= low[:, j, None]) & ~above
         if np.count_nonzero(undecided) <= _MAX_UNDECIDED * undecided.size:
             break
     rows, columns = np.nonzero(undecided)
     if not len(rows):
         return counts
-    exact, near = similarities(queries, chunk, rows, columns), rough[rows, columns]
+    exact, near = similarities(queries, chunk, rows, columns), products[rows, columns]
     for j in range(thresholds.shape[1]):
         threshold = thresholds[rows, j]
         before = (exact > threshold) | ((exact == threshold) & (columns < own_positions[rows, j]))

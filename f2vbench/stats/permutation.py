@@ -29,6 +29,7 @@ from f2vbench.stats.validation import (
 from f2vbench.stats.weighted_metrics import MetricLike, get_metric
 
 _MIN_SIGNIFICANT = 6  # pairs: 2/2⁶ is the first p below 0.05
+_PURPOSE = "swap"  # part of the seed: another word would draw other assignments
 
 
 def sign_flip_test(
@@ -218,7 +219,7 @@ def _assignments(
     def draw(generator: np.random.Generator, rows: int) -> np.ndarray:
         return generator.random((rows, count)) < 0.5
 
-    return draw_resamples("swap", seed, replicates, draw, values_per_assignment, count), False
+    return draw_resamples(_PURPOSE, seed, replicates, draw, values_per_assignment, count), False
 
 
 def _all_assignments(count: int, values_per_assignment: int) -> Iterator[np.ndarray]:

@@ -43,7 +43,7 @@ class RequiredSampleSize:
             unit: What is counted, e.g. ``seeds``.
 
         Returns:
-            A clause without a full stop. Numbers of 1,000 and more are rounded to two digits, as they are estimates.
+            A clause without a full stop; the reason where no number suffices.
 
         Example:
             >>> RequiredSampleSize(17).sentence("seeds")
@@ -55,7 +55,19 @@ class RequiredSampleSize:
         return f"{count} would be needed to detect the observed difference with {100 * self.power:g} % power"
 
     def count_text(self, unit: str) -> str:
-        """Write the number alone, such as ``about 17 seeds``; empty where no number suffices."""
+        """Write the number alone.
+
+        Args:
+            unit: What is counted, e.g. ``seeds``.
+
+        Returns:
+            The number with its unit; empty where no number suffices. Numbers of 1,000 and more are rounded to two
+            digits, as they are estimates.
+
+        Example:
+            >>> RequiredSampleSize(1234).count_text("patients")
+            'about 1,200 patients'
+        """
         if self.n is None:
             return ""
         rounded = self.n if self.n < 1000 else int(float(f"{self.n:.2g}"))

@@ -20,7 +20,7 @@ def simulated_rates(name, repeats):
         ("paired t: 40 seeds, skewed", 500),
         ("Welch's t: 5 and 8 seeds, sd 1 and 3", 300),
         ("Wilcoxon: 20 seeds, heavy tails", 500),
-        ("sign flips: 10 seeds, heavy tails", 250),
+        ("sign-flip test: 10 seeds, heavy tails", 250),
         ("DeLong: 20 + 20 patients, AUROC 0.8", 500),
         ("DeLong: 20 + 20 patients, skewed scores", 500),
         ("DeLong by patient: 50 patients, two eyes each", 500),
@@ -50,5 +50,5 @@ def test_t_tests_over_seeds_that_share_images_are_anti_conservative():
 
 
 def test_rank_tests_of_five_seeds_never_reject():
-    for name in ("Wilcoxon: 5 seeds", "sign flips: 5 seeds"):
+    for name in ("Wilcoxon: 5 seeds", "sign-flip test: 5 seeds"):
         assert simulated_rates(name, 100).rejection == 0
