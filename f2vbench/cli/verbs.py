@@ -177,9 +177,8 @@ def _generate(settings: GenerateSettings) -> int:
     from f2vbench.videos.generate import generate
 
     generated = generate(settings, for_this_terminal())
-    print(
-        f"{len(generated.made)} generated, {len(generated.kept)} stored before: {settings.out}, each with a film strip"
-    )
+    counts = f"{len(generated.new)} generated, {len(generated.existing)} stored before"
+    print(f"{counts}: {settings.out}, each with a film strip")
     return 0
 
 

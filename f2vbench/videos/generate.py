@@ -65,12 +65,12 @@ class Generated:
     """The results of a call.
 
     Attributes:
-        made: Results that this call generated.
-        kept: Complete results of an earlier call with the same settings.
+        new: Results that this call generated.
+        existing: Complete results of an earlier call with the same settings.
     """
 
-    made: tuple[Path, ...]
-    kept: tuple[Path, ...]
+    new: tuple[Path, ...]
+    existing: tuple[Path, ...]
 
 
 @dataclass
@@ -79,12 +79,12 @@ class _Plan:
 
     Attributes:
         missing: Results to generate, with their requests.
-        kept: Complete results.
+        existing: Complete results.
         unreadable: Messages of photographs that can't be read.
     """
 
     missing: list[tuple[Result, dict[str, Any]]] = field(default_factory=list)
-    kept: list[Path] = field(default_factory=list)
+    existing: list[Path] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
 
@@ -108,8 +108,8 @@ def generate(settings: GenerateSettings, progress: Progress | None = None) -> Ge
     check_writable(results)
     device = torch_device(settings.device)
     plan = _compare_with_stored(settings, spec, frames, results)
-    if plan.kept:
-        reporter.note(f"{len(plan.kept)} of {len(results)} results exist already, with the same settings, and are kept")
+    if plan.existing:
+        reporter.note(f"{len(plan.existing)} of {len(results)} results with the same settings exist and are kept")
     unreadable = plan.unreadable
     if plan.missing:
         encoder = build_encoder(spec).to(device)
@@ -124,7 +124,7 @@ def generate(settings: GenerateSettings, progress: Progress | None = None) -> Ge
     if unreadable:
         reporter.note(f"{len(results) - len(unreadable)} of {len(results)} results are complete, the others failed")
         raise DataError(unreadable)
-    return Generated(tuple(result.path for result, _ in plan.missing), tuple(plan.kept))
+    return Generated(tuple(result.path for result, _ in plan.missing), tuple(plan.existing))
 
 
 def generate_angiogram(encoder: Encoder, rgb: np.ndarray, size: int = 512, frames: int = FRAMES) -> Angiogram:
@@ -182,7 +182,7 @@ def _compare_with_stored(settings: GenerateSettings, spec: ModelSpec, frames: in
             plan.unreadable += error.problems
             continue
         if result.is_complete(request):
-            plan.kept.append(result.path)
+            plan.existing.append(result.path)
         elif problem := result.problem(request, settings.overwrite):
             problems.append(problem)
         else:

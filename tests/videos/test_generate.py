@@ -91,7 +91,7 @@ def expected_frames(photograph: Path) -> tuple[np.ndarray, SquareView, np.ndarra
 def test_frames_are_those_of_the_generator_and_black_outside_the_field(photographs, tmp_path, video_model):
     photograph = photographs / "eye0.png"
     done = run(photograph, tmp_path / "frames", video_model)
-    assert done.made == (tmp_path / "frames",)
+    assert done.new == (tmp_path / "frames",)
     files = sorted((tmp_path / "frames").iterdir())
     assert [file.name for file in files] == [f"{number:02d}.png" for number in range(1, 13)]
     expected, _, _ = expected_frames(photograph)
@@ -148,7 +148,7 @@ def test_the_record_names_model_weights_settings_and_files(photographs, tmp_path
 def test_an_interrupted_folder_resumes_and_damaged_results_are_generated_again(
     photographs, tmp_path, video_model, monkeypatch
 ):
-    out = tmp_path / "made"
+    out = tmp_path / "results"
 
     def stop_in_the_second(path, content, **options):
         if path.name == "05.png" and path.parent.name == "eye1":
@@ -161,15 +161,15 @@ def test_an_interrupted_folder_resumes_and_damaged_results_are_generated_again(
     monkeypatch.undo()
     before = (out / "eye0" / "01.png").stat().st_mtime_ns
     done = run(photographs, out, video_model)
-    assert [path.name for path in done.kept] == ["eye0"]
-    assert [path.name for path in done.made] == ["eye1", "eye2"]
+    assert [path.name for path in done.existing] == ["eye0"]
+    assert [path.name for path in done.new] == ["eye1", "eye2"]
     assert (out / "eye0" / "01.png").stat().st_mtime_ns == before
     assert all(len(list((out / f"eye{number}").iterdir())) == 12 for number in range(3))
     assert sorted(path.name for path in out.glob("*.png")) == [f"eye{number}-strip.png" for number in range(3)]
-    assert len(run(photographs, out, video_model).kept) == 3
+    assert len(run(photographs, out, video_model).existing) == 3
     whole = (out / "eye2" / "03.png").read_bytes()
     (out / "eye2" / "03.png").write_bytes(whole[:-9])
-    assert [path.name for path in run(photographs, out, video_model).made] == ["eye2"]
+    assert [path.name for path in run(photographs, out, video_model).new] == ["eye2"]
     assert (out / "eye2" / "03.png").read_bytes() == whole
 
 
@@ -177,9 +177,9 @@ def test_unreadable_photographs_are_reported_after_the_others_are_generated(phot
     (photographs / "broken.jpg").write_bytes(b"\xff\xd8nothing")
     (photographs / "empty.png").write_bytes(b"")
     with pytest.raises(DataError) as error:
-        run(photographs, tmp_path / "made", video_model, format="gif")
+        run(photographs, tmp_path / "results", video_model, format="gif")
     assert [Path(problem.partition(":")[0]).name for problem in error.value.problems] == ["broken.jpg", "empty.png"]
-    assert sorted(path.name for path in (tmp_path / "made").glob("*.gif")) == ["eye0.gif", "eye1.gif", "eye2.gif"]
+    assert sorted(path.name for path in (tmp_path / "results").glob("*.gif")) == ["eye0.gif", "eye1.gif", "eye2.gif"]
 
 
 def test_results_of_other_settings_are_replaced_only_with_overwrite(photographs, tmp_path, video_model):
@@ -212,8 +212,8 @@ def test_single_frame_models_generate_a_png(photographs, tmp_path, frame_model):
     run(photographs / "eye0.png", tmp_path / "one.png", frame_model)
     assert read_grey(tmp_path / "one.png").shape == (SIZE, SIZE)
     assert (tmp_path / "one-strip.png").is_file()
-    done = run(photographs, tmp_path / "made", frame_model)
-    assert [path.name for path in done.made] == ["eye0.png", "eye1.png", "eye2.png"]
+    done = run(photographs, tmp_path / "results", frame_model)
+    assert [path.name for path in done.new] == ["eye0.png", "eye1.png", "eye2.png"]
     for out in ("one.gif", "one.mp4"):
         with pytest.raises(SettingsError, match=r"one frame, which is no .* use \.png"):
             run(photographs / "eye0.png", tmp_path / out, frame_model)
@@ -246,27 +246,27 @@ def test_several_photographs_need_a_folder_and_different_names(photographs, tmp_
     other.mkdir()
     Image.fromarray(eye(0)[0]).save(other / "eye0.tif")
     with pytest.raises(DataError, match="would have the same name 'eye0'"):
-        run([photographs, other / "eye0.tif"], tmp_path / "made", video_model)
+        run([photographs, other / "eye0.tif"], tmp_path / "results", video_model)
     with pytest.raises(DataError, match="there is no such file or folder"):
-        run(photographs / "eye9.png", tmp_path / "made", video_model)
+        run(photographs / "eye9.png", tmp_path / "results", video_model)
     (tmp_path / "bare").mkdir()
     with pytest.raises(DataError, match="the folder is empty"):
-        run(tmp_path / "bare", tmp_path / "made", video_model)
+        run(tmp_path / "bare", tmp_path / "results", video_model)
 
 
 def test_cases_of_a_table_name_the_results(photographs, tmp_path, video_model):
     rows = ["orgid,pid_eye,Phase,level_1,co_rigid,fa_rigid"]
     rows += [f"p{n},case-{n},venous,{t},eye{n}.png,eye2.png" for n in range(2) for t in (1, 2)]
     (photographs / "video.csv").write_text("\n".join(rows) + "\n")
-    done = run(photographs / "video.csv", tmp_path / "made", video_model, frames=2)
-    assert [path.name for path in done.made] == ["case-0", "case-1"]
-    assert json.loads((tmp_path / "made" / "case-1.json").read_text())["photograph"] == "eye1.png"
+    done = run(photographs / "video.csv", tmp_path / "results", video_model, frames=2)
+    assert [path.name for path in done.new] == ["case-0", "case-1"]
+    assert json.loads((tmp_path / "results" / "case-1.json").read_text())["photograph"] == "eye1.png"
 
 
 def test_the_command_accepts_photographs_without_a_key(photographs, tmp_path, video_model, capsys):
     arguments = [str(photographs / "eye0.png"), f"model={video_model}", f"out={tmp_path / 'a.gif'}", f"size={SIZE}"]
     assert main(["generate", *arguments]) == 0
-    assert "1 made" in capsys.readouterr().out
+    assert "1 generated" in capsys.readouterr().out
     assert main(["generate", *arguments, "fsp=3"]) == 2
     assert "did you mean 'fps'" in capsys.readouterr().err
     assert main(["generate", "a.png", "model=fundus2video:nothing.pth", "out=a.gif"]) == 2
