@@ -27,15 +27,14 @@ from f2vbench.analysis.frames import (
     per_image_frame,
     results_frame,
     sort_rows,
+    summary_frame,
 )
 from f2vbench.analysis.load_runs import load_runs
 from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.analysis.significance_tests import PairTester
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
-from f2vbench.stats.intervals import normal_interval
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
-from f2vbench.stats.result_classes import Variation
 from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.utils.files import write_atomically, write_csv
 from f2vbench.utils.progress import Progress, Silent
@@ -46,15 +45,13 @@ if TYPE_CHECKING:
     from f2vbench.report.stored_data import StoredData
     from f2vbench.report.writers.rendered_table import RenderedTable
 
-_SEED_VARIATION: Variation = ("split", "episode", "head seed")
 _DEFAULT_PROCEDURE = Procedure()
 _DEFAULT_METRICS = 2  # of records that do not name their main metrics
-_STATISTICS = ("mean", "sd", "low", "high")
 Metrics = Iterable[str] | Mapping[str, Iterable[str]] | None
 
 
 class Results:
-    """Results of the units in one or several run folders, complete or incomplete.
+    """Results of the units in one or more run folders, complete or incomplete.
 
     Attributes:
         frame: Data frame with one row per unit and metric: encoder, weights, task, protocol, shots (missing for
@@ -189,32 +186,7 @@ class Results:
         Raises:
             StoreError: A metric is not in these results.
         """
-        rows = []
-        selected = self._select(metrics)
-        for (*condition, encoder, metric), group in selected.groupby(
-            [*CONDITION, "encoder", "metric"], dropna=False, sort=False
-        ):
-            values = group.value.dropna().to_numpy(float)
-            row = {
-                **dict(zip(CONDITION, condition, strict=True)),
-                "encoder": encoder,
-                "weights": group.weights.iloc[0],
-                "baseline": bool(group.baseline.iloc[0]),
-                "metric": metric,
-                "better": "lower" if metric in self.lower_is_better else "higher",
-                "n": len(values),
-                "reason": _missing_text(group),
-            }
-            if len(values):
-                interval = normal_interval(values, variation=_SEED_VARIATION)
-                row |= {"mean": interval.value, "sd": interval.sd, "low": interval.low, "high": interval.high}
-            rows.append(row)
-        columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
-        table = pd.DataFrame(rows, columns=columns)
-        table["shots"] = table.shots.astype("Int64")
-        table = table.astype(dict.fromkeys(_STATISTICS, float))
-        table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
-        return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
+        return summary_frame(self._select(metrics), self.lower_is_better)
 
     def compare(
         self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
@@ -363,12 +335,3 @@ class Results:
                 hint = did_you_mean(name, self.metrics)
                 raise StoreError(f"metric '{name}' is not in these results{hint}; available: {', '.join(self.metrics)}")
         return self.frame[self.frame.metric.isin(list(metrics))]
-
-
-def _missing_text(group: pd.DataFrame) -> str:
-    """Number of seeds without a value, and why; empty where all have one."""
-    missing = group.value.isna()
-    if not missing.any():
-        return ""
-    reasons = "; ".join(sorted(set(group.reason[missing])))
-    return f"{missing.sum()} of {len(group)} seeds without a value: {reasons}"

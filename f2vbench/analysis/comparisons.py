@@ -175,8 +175,8 @@ def _adjusted(comparisons: Sequence[ModelComparison], procedure: Procedure) -> I
     """Adjust the p-values of each test over all comparisons."""
     names = comparisons[0].tests if comparisons else ()
     adjusted = {name: procedure.adjust_all([each.tests[name] for each in comparisons]) for name in names}
-    for place, comparison in enumerate(comparisons):
-        yield replace(comparison, tests={name: results[place] for name, results in adjusted.items()})
+    for index, comparison in enumerate(comparisons):
+        yield replace(comparison, tests={name: results[index] for name, results in adjusted.items()})
 
 
 def select_key_pairs(reference: str | None = None) -> PairSelection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -10,12 +10,16 @@ import pandas as pd
 
 from f2vbench.config.run import Protocol
 from f2vbench.metrics.names import CHANCE
+from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.result_classes import Variation
 from f2vbench.store.record_schema import UnitRecord
 
 PROTOCOLS = get_args(Protocol)
 CONDITION = ["task", "protocol", "shots"]
 """Columns of a data frame that identify a condition."""
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
+_SEED_VARIATION: Variation = ("split", "episode", "head seed")
+_STATISTICS = ("mean", "sd", "low", "high")
 
 
 class Condition(NamedTuple):
@@ -83,6 +87,51 @@ def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["encoder", *CONDITION, "seed", "class", "part", "weight"])
     frame["shots"] = frame.shots.astype("Int64")
     return sort_rows(frame, [*CONDITION, "encoder", "seed"])
+
+
+def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str]) -> pd.DataFrame:
+    """Summarize seeds: mean and interval of each encoder and metric at each condition.
+
+    Args:
+        frame: Rows of `results_frame`.
+        lower_is_better: Names of the metrics of which lower values are better.
+
+    Returns:
+        Data frame with the columns that `Results.summary` describes.
+    """
+    rows = []
+    groups = frame.groupby([*CONDITION, "encoder", "metric"], dropna=False, sort=False)
+    for (*condition, encoder, metric), group in groups:
+        values = group.value.dropna().to_numpy(float)
+        row = {
+            **dict(zip(CONDITION, condition, strict=True)),
+            "encoder": encoder,
+            "weights": group.weights.iloc[0],
+            "baseline": bool(group.baseline.iloc[0]),
+            "metric": metric,
+            "better": "lower" if metric in lower_is_better else "higher",
+            "n": len(values),
+            "reason": _missing_text(group),
+        }
+        if len(values):
+            interval = normal_interval(values, variation=_SEED_VARIATION)
+            row |= {"mean": interval.value, "sd": interval.sd, "low": interval.low, "high": interval.high}
+        rows.append(row)
+    columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["shots"] = table.shots.astype("Int64")
+    table = table.astype(dict.fromkeys(_STATISTICS, float))
+    table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
+    return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
+
+
+def _missing_text(group: pd.DataFrame) -> str:
+    """Number of seeds without a value, and why; empty where all have one."""
+    missing = group.value.isna()
+    if not missing.any():
+        return ""
+    reasons = "; ".join(sorted(set(group.reason[missing])))
+    return f"{missing.sum()} of {len(group)} seeds without a value: {reasons}"
 
 
 def sort_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

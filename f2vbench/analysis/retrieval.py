@@ -102,7 +102,7 @@ class RetrievalStatistics:
             )
         columns = ["task", "metric", "encoder", "weights", "baseline", "value", "low", "high", "patients", "queries"]
         table = pd.DataFrame(rows, columns=[*columns, "chance", "reason"])
-        rank = {metric: place for place, metric in enumerate(self.metrics)}
+        rank = {metric: index for index, metric in enumerate(self.metrics)}
         return table.astype(dict.fromkeys(("value", "low", "high"), float)).sort_values(
             ["task", "metric", "value"],
             ascending=[True, True, False],

@@ -107,15 +107,15 @@ class StoredData:
         identity = next((record["identity"] for record in self._records if record["unit"]["encoder"] == encoder), None)
         if identity is None:
             return []
-        found = []
+        feature_sets = []
         for call in self._calls:
             settings = RunSettings.model_construct(**call["settings"])
             features = FeatureSet.planned(
                 declared(identity["model"], identity["kind"] == "features", _EMBEDDING, settings)
             )
             if features is not None:
-                found.append((features, entry_size(_EMBEDDING, settings)))
-        return found
+                feature_sets.append((features, entry_size(_EMBEDDING, settings)))
+        return feature_sets
 
     def _open_task(self, task: str) -> TaskData:
         fingerprints = {record["identity"]["data"] for record in self._records if record["unit"]["task"] == task}

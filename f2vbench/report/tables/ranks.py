@@ -85,7 +85,7 @@ def rank_across_tasks(results: Results, names: TaskNames) -> RanksAcrossTasks:
         "Rank 1 is best. Wins and losses are those of the model in the row. The p-values of Nemenyi's and Wilcoxon's "
         "tests are adjusted over all pairs of models.",
         columns,
-        [_row(int(place), first, values, encoders, gaps, pairs) for place in order],
+        [_row(int(index), first, values, encoders, gaps, pairs) for index in order],
         [
             *_friedman_notes(friedman_test(values, models)),
             *_pairwise_notes(gaps, pairs),
@@ -96,7 +96,7 @@ def rank_across_tasks(results: Results, names: TaskNames) -> RanksAcrossTasks:
 
 
 def _row(
-    place: int,
+    index: int,
     first: int,
     values: NDArray[np.float64],
     encoders: dict[str, EncoderStyle],
@@ -104,15 +104,15 @@ def _row(
     pairs: PostHocResult,
 ) -> list[Cell]:
     """Row of one model, compared with the model of the best average rank."""
-    encoder = encoders[gaps.models[place]]
+    encoder = encoders[gaps.models[index]]
     label = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
     name = Cell(encoder.name, detail=label, muted=bool(label))
-    rank = Cell(f"{gaps.average_ranks[place]:.2f}", gaps.average_ranks[place], mark="best" if place == first else "")
-    if place == first:
+    rank = Cell(f"{gaps.average_ranks[index]:.2f}", gaps.average_ranks[index], mark="best" if index == first else "")
+    if index == first:
         return [name, rank, *([Cell(NONE)] * 4)]
-    wins = win_tie_loss(values[:, place], values[:, first])
-    reason = next((why for a, b, why in pairs.reasons if {a, b} == {pairs.models[place], pairs.models[first]}), "")
-    nemenyi_p, wilcoxon_p = float(gaps.p[place, first]), None if reason else float(pairs.p[place, first])
+    wins = win_tie_loss(values[:, index], values[:, first])
+    reason = next((text for a, b, text in pairs.reasons if {a, b} == {pairs.models[index], pairs.models[first]}), "")
+    nemenyi_p, wilcoxon_p = float(gaps.p[index, first]), None if reason else float(pairs.p[index, first])
     return [
         name,
         rank,
