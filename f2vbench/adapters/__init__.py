@@ -6,5 +6,5 @@ To add a task family:
 2. Add its import path to `ADAPTERS` in `registry.py`.
 3. Add its draw of episodes to `DRAWS` in `f2vbench/data/episodes.py`.
 4. Add its baselines to `f2vbench/encoders/registry.py` with ``baseline_for``, and its metrics to `f2vbench/metrics/`.
-5. Write a task card with the new ``family``, and a test that runs it.
+5. Add its name to `TaskCard.family`, and new keys of its results to `Solution` in `f2vbench/store/record_schema.py`.
 """

@@ -156,6 +156,10 @@ class CompletedUnit:
 class TaskAdapter(ABC):
     """Runs the units of one task family with any supported model.
 
+    Common arguments of the methods: ``model`` describes a model; ``protocol`` and ``settings`` are those of the run;
+    ``index`` has the task's images, one row per image; ``episode`` has the support, validation and test images of a
+    unit.
+
     Attributes:
         name: Task family, as in task cards.
         version: Part of every unit's fingerprint. Increase it when the same settings give other results.
@@ -216,6 +220,16 @@ class TaskAdapter(ABC):
         """Fit on the support images, predict the test images and compute the metrics.
 
         Metrics are computed from the predictions as stored, so that they can be computed again.
+
+        Args:
+            context: Data, model and features of the unit.
+            episode: Images of the unit.
+
+        Returns:
+            Metrics and timing.
+
+        Raises:
+            DataError: The data or the model's features are unusable.
         """
 
     def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
@@ -226,6 +240,10 @@ class TaskAdapter(ABC):
         """Run units of one protocol and number of shots.
 
         Each result is the same as from `run_unit`, and is stored as soon as it is yielded.
+
+        Args:
+            contexts: Context of each unit.
+            episodes: Episode of each unit.
 
         Yields:
             The results, in the order of the units.
@@ -260,7 +278,12 @@ class TaskAdapter(ABC):
         return Episode(support, (str(index.image.iloc[-1]),), seed=0), settings
 
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
-        """Return notes for the plan on how units of these models and protocols are run."""
+        """Return notes for the plan on how units are run.
+
+        Args:
+            units: Model and protocol of each unit.
+            settings: Settings of the run.
+        """
         return []
 
 

@@ -60,7 +60,12 @@ class Segmenter(ABC):
 
     @abstractmethod
     def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
-        """Learn from the support photographs."""
+        """Learn from the support photographs.
+
+        Args:
+            support: Photographs with vessel masks.
+            seed: Seed of the training, 64 bits.
+        """
 
     @abstractmethod
     def score(self, photograph: Photograph) -> ScoreMap:

@@ -126,6 +126,10 @@ class DecoderSegmenter(Segmenter):
         """Return a function that draws crops of stored feature maps.
 
         Crops are aligned to the coarsest stride, so that the corners are at whole pixels of each map.
+
+        Args:
+            support: Photographs with vessel masks.
+            rng: Random stream of the crops.
         """
         strides = self._encoder.strides
         grid = max(strides)
@@ -152,7 +156,12 @@ class DecoderSegmenter(Segmenter):
         return draw_batch
 
     def live_batches(self, support: Sequence[Photograph], rng: np.random.Generator) -> Callable[[], Batch]:
-        """Return a function that draws and encodes crops, with gradients when the encoder is trained."""
+        """Return a function that draws and encodes crops, with gradients when the encoder is trained.
+
+        Args:
+            support: Photographs with vessel masks.
+            rng: Random stream of the crops.
+        """
         size, settings = self._settings.image_size, self._settings
         squares = [LabelledImage(photograph.square(size), *photograph.square_targets(size)) for photograph in support]
 

@@ -24,7 +24,15 @@ class Head(ABC):
 
     @abstractmethod
     def dropout_masks(self, generator: Generator, rows: int) -> list[Tensor]:
-        """Draw the factors of one head's hidden layers for one batch, (rows, width) each."""
+        """Draw the factors of one head's hidden layers for one batch.
+
+        Args:
+            generator: Random stream of the head.
+            rows: Number of images in the batch.
+
+        Returns:
+            (rows, width) for each hidden layer.
+        """
 
     @abstractmethod
     def logits(
@@ -43,7 +51,16 @@ class Head(ABC):
 
 
 def smooth_targets(targets: Tensor, smoothing: float, multi_label: bool) -> Tensor:
-    """Apply label smoothing: distribute the fraction ``smoothing`` over all classes (multi-label: over yes and no)."""
+    """Apply label smoothing.
+
+    Args:
+        targets: (…, classes) bool.
+        smoothing: Fraction that is distributed over all classes, or over present and absent when ``multi_label``.
+        multi_label: Whether an image can have several classes.
+
+    Returns:
+        (…, classes) float32 in [0, 1].
+    """
     return targets.float() * (1 - smoothing) + smoothing / (2 if multi_label else targets.shape[-1])
 
 

@@ -121,6 +121,10 @@ class EpochSelection:
 
         The best epoch has the highest AUROC, among equal ones the smallest loss, then the earliest. Without any
         defined AUROC, the last epoch is selected.
+
+        Args:
+            score: Validation score after the epoch.
+            last: Whether it is the last epoch.
         """
         self.validation.append(score.auroc)
         rank = None if score.auroc is None else (score.auroc, -score.loss)

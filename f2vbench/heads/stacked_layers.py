@@ -20,7 +20,16 @@ CACHE_LINE = 16
 
 
 def linear(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """Apply a linear layer with the parameters ``<name>.weight`` and ``<name>.bias``: (stack, n, outputs)."""
+    """Apply the linear layer of each head of a stack.
+
+    Args:
+        parameters: ``<name>.weight`` (stack, inputs, outputs) and ``<name>.bias`` (stack, 1, outputs).
+        name: Name of the layer.
+        x: (stack, n, inputs).
+
+    Returns:
+        (stack, n, outputs).
+    """
     return torch.baddbmm(parameters[f"{name}.bias"], x, parameters[f"{name}.weight"])
 
 
