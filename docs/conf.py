@@ -39,6 +39,7 @@ napoleon_use_rtype = False
 html_theme = "pydata_sphinx_theme"
 html_title = f"f2vbench {version}"
 html_static_path = ["_static"]
+html_css_files = ["wide-tables.css"]
 html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
