@@ -1,22 +1,23 @@
-"""Words become settings; whatever is wrong is told all at once, with its key, value and a suggestion."""
+"""Settings from arguments, files and Python; all problems are listed with key, value and suggestion."""
 
 from __future__ import annotations
 
 import pytest
 
+from f2vbench import Benchmark
 from f2vbench.config.parsing import build, describe, parse
 from f2vbench.config.run import PRESETS, RunSettings
 from f2vbench.errors import SettingsError
 from f2vbench.report.settings import ReportSettings
 
 
-def problems(*words: str) -> list[str]:
+def problems(*arguments: str) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        parse(RunSettings, words)
+        parse(RunSettings, arguments)
     return caught.value.problems
 
 
-def test_lists_ranges_and_numbers():
+def test_lists_ranges_and_repeated_values():
     settings = parse(RunSettings, ["task=rite,drive", "shots=0-2,8", "seeds=3", "model=a,b,a"])
     assert settings.task == ["rite", "drive"]
     assert settings.shots == [0, 1, 2, 8]
@@ -24,32 +25,34 @@ def test_lists_ranges_and_numbers():
     assert settings.model == ["a", "b"]
 
 
-@pytest.mark.parametrize(("word", "seeds"), [("seeds=1", [0]), ("seeds=0-4", [0, 1, 2, 3, 4]), ("seeds=7,9", [7, 9])])
-def test_a_number_of_seeds_or_their_names(word, seeds):
-    assert parse(RunSettings, ["task=rite", word]).seeds == seeds
+@pytest.mark.parametrize(
+    ("argument", "seeds"), [("seeds=1", [0]), ("seeds=0-4", [0, 1, 2, 3, 4]), ("seeds=7,9", [7, 9])]
+)
+def test_seeds_are_a_number_a_range_or_a_list(argument, seeds):
+    assert parse(RunSettings, ["task=rite", argument]).seeds == seeds
 
 
-def test_the_three_doors_give_the_same_settings(tmp_path):
+def test_command_line_file_and_python_give_the_same_settings(tmp_path):
     (tmp_path / "run.yaml").write_text("task: rite\nshots: [1, 2]\ndecoder:\n  crop: 64\n")
-    by_words = parse(RunSettings, ["task=rite", "shots=1,2", "decoder.crop=64"])
-    assert parse(RunSettings, [f"@{tmp_path / 'run.yaml'}"]) == by_words
-    assert build(RunSettings, {"task": "rite", "shots": [1, 2], "decoder": {"crop": 64}}) == by_words
+    from_arguments = parse(RunSettings, ["task=rite", "shots=1,2", "decoder.crop=64"])
+    assert parse(RunSettings, [f"@{tmp_path / 'run.yaml'}"]) == from_arguments
+    assert build(RunSettings, {"task": "rite", "shots": [1, 2], "decoder": {"crop": 64}}) == from_arguments
 
 
-def test_words_win_over_the_file_wherever_it_stands(tmp_path):
+def test_arguments_override_the_file_in_any_order(tmp_path):
     (tmp_path / "run.yaml").write_text("task: rite\nepochs: 7\n")
-    for words in (["epochs=9", f"@{tmp_path / 'run.yaml'}"], [f"@{tmp_path / 'run.yaml'}", "epochs=9"]):
-        assert parse(RunSettings, words).epochs == 9
+    for arguments in (["epochs=9", f"@{tmp_path / 'run.yaml'}"], [f"@{tmp_path / 'run.yaml'}", "epochs=9"]):
+        assert parse(RunSettings, arguments).epochs == 9
 
 
-def test_one_value_from_a_file(tmp_path):
+def test_one_value_is_read_from_a_file(tmp_path):
     (tmp_path / "models.yaml").write_text("[a, b]\n")
     assert parse(RunSettings, ["task=rite", f"model=@{tmp_path / 'models.yaml'}"]).model == ["a", "b"]
 
 
 def test_every_problem_is_listed_with_key_value_and_suggestion():
-    found = problems("tsk=rite", "shots=one", "preset=quik", "decoder.crp=3", "what", "device=gpu")
-    text = "\n".join(found)
+    messages = problems("tsk=rite", "shots=one", "preset=quik", "decoder.crp=3", "what", "device=gpu")
+    text = "\n".join(messages)
     assert "'what' is not a setting" in text
     assert "unknown key 'tsk' (value 'rite'); did you mean 'task'?" in text
     assert "task: required" in text
@@ -60,7 +63,7 @@ def test_every_problem_is_listed_with_key_value_and_suggestion():
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("argument", "message"),
     [
         ("shots=-1", "shots"),
         ("shots=", "shots"),
@@ -75,11 +78,11 @@ def test_every_problem_is_listed_with_key_value_and_suggestion():
         ("task=drive", "task: set twice"),
     ],
 )
-def test_a_bad_value_is_told_by_its_key(word, message):
-    assert any(message in problem for problem in problems("task=rite", word))
+def test_an_invalid_value_is_reported_with_its_key(argument, message):
+    assert any(message in problem for problem in problems("task=rite", argument))
 
 
-def test_presets_fill_what_is_not_said_and_say_what_they_changed():
+def test_a_preset_sets_missing_keys_and_lists_its_changes():
     quick = parse(RunSettings, ["task=rite", "preset=quick"])
     assert quick.steps == PRESETS["quick"]["steps"]
     assert quick.augment == "pool"
@@ -90,10 +93,28 @@ def test_presets_fill_what_is_not_said_and_say_what_they_changed():
     assert not any(change.startswith("augment") for change in kept.preset_changes())
 
 
-def test_naming_epochs_makes_the_quick_preset_count_epochs():
+def test_epochs_override_the_steps_of_the_quick_preset():
     settings = parse(RunSettings, ["task=rite", "preset=quick", "epochs=3"])
     assert settings.steps is None
     assert settings.decoder_steps(support=4) == 3 * -(-4 * settings.decoder.views // settings.batch_size)
+
+
+def test_floors_is_an_alias_of_baselines(tmp_path):
+    (tmp_path / "run.yaml").write_text("task: rite\nfloors: [tophat, green]\n")
+    expected = parse(RunSettings, ["task=rite", "baselines=tophat,green"])
+    assert parse(RunSettings, ["task=rite", "floors=tophat,green"]) == expected
+    assert parse(RunSettings, [f"@{tmp_path / 'run.yaml'}"]) == expected
+    assert Benchmark(task="rite", floors=["tophat", "green"]).settings == expected
+    assert expected.baselines == ["tophat", "green"]
+
+
+def test_baselines_and_floors_together_are_an_error(tmp_path):
+    message = "baselines and floors are two names of one key; keep baselines"
+    assert message in problems("task=rite", "floors=none", "baselines=all")
+    (tmp_path / "run.yaml").write_text("task: rite\nfloors: none\n")
+    assert message in problems(f"@{tmp_path / 'run.yaml'}", "baselines=all")
+    with pytest.raises(SettingsError, match=message):
+        Benchmark(task="rite", floors="none", baselines="all")
 
 
 def test_the_grid_follows_shots_and_protocol():
@@ -108,9 +129,9 @@ def test_the_grid_follows_shots_and_protocol():
     ]
 
 
-def test_every_key_of_the_command_has_a_meaning():
+def test_every_key_has_a_description():
     for model in (RunSettings, ReportSettings):
-        assert all(meaning for _, _, meaning in describe(model))
+        assert all(description for _, _, description in describe(model))
     keys = {key for key, _, _ in describe(RunSettings)}
     named = (
         "task model shots seeds protocol data out device jobs batch_size image_size cut finetune epochs preset shard"

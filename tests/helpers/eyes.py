@@ -1,4 +1,4 @@
-"""Small eyes with vessels that can be seen, for tests that run the whole way."""
+"""Small photographs with visible vessels, for tests of whole runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def eye(seed: int, side: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photograph (side, side, 3) uint8, vessels and field of view (side, side) bool: dark curves on a lit disc."""
+    """Photograph (side, side, 3) uint8, vessels and field of view (side, side) bool: dark curves on a bright disc."""
     draw = np.random.default_rng(seed)
     rows, columns = np.mgrid[:side, :side]
     fov = np.hypot(rows - side / 2 + 0.5, columns - side / 2 + 0.5) < 0.47 * side
@@ -30,7 +30,7 @@ def eye(seed: int, side: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def write_eyes(folder: Path, count: int, side: int = 96) -> Path:
-    """A data set of the `folder` task: images/, masks/ and fov/."""
+    """Write a data set of the task `folder`: images/, masks/ and fov/."""
     for number in range(count):
         for name, pixels in zip(("images", "masks", "fov"), eye(number, side), strict=True):
             path = folder / name / f"eye{number:02d}.png"

@@ -1,4 +1,4 @@
-"""Photographs of a few patients, ill or well, with a table of outcomes and the cards that read it."""
+"""Photographs of healthy and ill patients, with a table of outcomes and task cards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TINY = {
 
 
 def write_patients(folder: Path, patients: int, shift: float, seed: int) -> Path:
-    """Two photographs a patient; those of the ill are brighter by ``shift`` in one half."""
+    """Write two photographs per patient; those of ill patients are brighter by ``shift`` in one half."""
     draw = np.random.default_rng(seed)
     rows = []
     yy, xx = np.mgrid[:48, :48]
@@ -49,7 +49,7 @@ def write_patients(folder: Path, patients: int, shift: float, seed: int) -> Path
 
 
 def write_cards(folder: Path) -> Path:
-    """Cards that tell the classes (``tiny``, ``far``), tell none (``bare``), or tell three (``three``)."""
+    """Write task cards with two classes (``tiny``, ``far``), without classes (``bare``), and with three (``three``)."""
     folder.mkdir()
     third = "  - {name: worse, meaning: more, read: ['2']}\n"
     schemes = {"tiny": SCHEME, "far": SCHEME, "bare": "", "three": SCHEME.replace("binary", "nominal") + third}

@@ -1,4 +1,4 @@
-"""What encoding costs: counted by hand, kept with the features, told once a model and run."""
+"""Cost of encoding: counted by hand, stored beside the features and in the run folder, and reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAPS = "timm:test_resnet2:untrained"
 
 
 class Convolutions(Encoder):
-    """A convolution and a linear layer to embed with; frames by a decoder that is no part of its parameters."""
+    """Embeds with convolutions and a linear layer; its decoder is not among its parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Convolutions(Encoder):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_multiply_adds_of_convolutions_are_those_counted_by_hand(precision):
+def test_multiply_adds_of_convolutions_agree_with_a_hand_count(precision):
     square = np.zeros((40, 40, 3), np.uint8)
     narrow, grouped, head = 20 * 20 * 8 * 3 * 9, 20 * 20 * 8 * 2 * 9, 8 * 5
     parameters = (8 * 3 * 9 + 8) + 8 * 2 * 9 + (8 * 5 + 5)
@@ -73,7 +73,7 @@ def test_multiply_adds_of_convolutions_are_those_counted_by_hand(precision):
     assert frames == {"parameters": parameters + 8 * 16 + 1, "macs": narrow + 20 * 20 * 8 * 16}
 
 
-def test_multiply_adds_of_a_transformer_are_those_counted_by_hand():
+def test_multiply_adds_of_a_transformer_agree_with_a_hand_count():
     encoder = load_encoder("mae:untrained")
     tokens, width, depth = 14 * 14 + 1, 192, 12
     block = tokens * (3 + 1 + 4 + 4) * width**2 + 2 * tokens**2 * width  # of which the second is attention
@@ -91,21 +91,21 @@ def test_a_resnet_18_has_the_published_parameters_and_multiply_adds():
     assert (found["macs"] + classes) / 1e9 == pytest.approx(1.81, abs=0.005)
 
 
-def test_the_peak_is_that_of_the_block_and_not_of_what_was_before():
+def test_peak_memory_is_that_of_the_block():
     before = np.ones(40_000_000)  # 320 MB
     del before
     with peak_memory() as idle:
         pass
     with peak_memory() as busy:
-        held = np.ones(20_000_000)
-        del held
+        array = np.ones(20_000_000)
+        del array
     if "process_bytes" not in idle:
         pytest.skip("this system does not let a process set its peak back")
     assert 100e6 < busy["process_bytes"] - idle["process_bytes"] < 250e6
     assert "device_bytes" not in busy
 
 
-def test_what_is_kept_with_features_comes_back_and_damage_is_nothing(tmp_path):
+def test_size_and_work_are_read_back_and_damaged_lines_are_ignored(tmp_path):
     assert read_network_size(tmp_path) is None
     assert read_work(tmp_path) == []
     write_network_size(tmp_path, {"parameters": 3, "macs": 4})
@@ -120,16 +120,16 @@ def test_what_is_kept_with_features_comes_back_and_damage_is_nothing(tmp_path):
 
 
 def work(images: int, seconds: float, **others) -> dict:
-    held = {"images": images, "bytes": 1, "encode_seconds": seconds, "seconds": 2 * seconds}
-    held |= {"processor_seconds": 3 * seconds, "process_bytes": int(1e6 * seconds)}
-    return {**held, "device": "cpu", "processor": machine()["processor"], "threads": 1, **others}
+    entry = {"images": images, "bytes": 1, "encode_seconds": seconds, "seconds": 2 * seconds}
+    entry |= {"processor_seconds": 3 * seconds, "process_bytes": int(1e6 * seconds)}
+    return {**entry, "device": "cpu", "processor": machine()["processor"], "threads": 1, **others}
 
 
-def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(tmp_path, monkeypatch):
+def test_costs_are_medians_on_this_machine_and_sums_over_the_parts_of_a_fusion(tmp_path, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "cache"))
-    words = [SMALL, MAPS, f"{SMALL}+{MAPS}", "thumbnail", "scratch"]
-    specs = {spec.name: spec for spec in map(parse_model, words)}
-    settings = RunSettings(task=["t"], model=words)
+    models = [SMALL, MAPS, f"{SMALL}+{MAPS}", "thumbnail", "scratch"]
+    specs = {spec.name: spec for spec in map(parse_model, models)}
+    settings = RunSettings(task=["t"], model=models)
     context = SimpleNamespace(models=specs, settings=settings)
     context.feature = lambda unit: None if unit.encoder == "scratch" else "embedding"
     for name, count, lines in (
@@ -167,7 +167,7 @@ def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(t
     assert costs["thumbnail"]["macs"] is None
     assert costs["thumbnail"]["reasons"] == {"parameters": "no network", "macs": "no network"}
     assert set(costs["scratch"]["reasons"].values()) == {"trains its own network in each unit"}
-    # On another machine nothing is measured: the numbers of the call before stay.
+    # Where nothing was measured, the numbers of the earlier call are kept.
     shutil.rmtree(tmp_path / "cache")
     record_costs(SimpleNamespace(units=units[:1], folder=folder), context)
     again = folder.read_cost(f"{SMALL}.embedding")
@@ -177,7 +177,7 @@ def test_costs_are_medians_of_this_machine_and_sums_over_the_parts_of_a_fusion(t
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on sixteen drawn pictures, and its cache."""
+    """Folder with sixteen random images as a retrieval data set."""
     folder = tmp_path_factory.mktemp("costs")
     data = write_eyes(folder / "eyes", 1) / "images"
     rows, draw_from = ["image,patient,modality"], np.random.default_rng(0)
@@ -188,12 +188,12 @@ def run(tmp_path_factory):
     return folder
 
 
-def results_of(folder: Path, **words) -> Results:
-    held = {"model": [SMALL], "baselines": ["thumbnail"], "jobs": 1, "data": str(folder / "eyes"), **words}
-    return Benchmark(task="phantom-retrieval", out=str(folder / "run"), **held).run(Silent())
+def results_of(folder: Path, **models) -> Results:
+    arguments = {"model": [SMALL], "baselines": ["thumbnail"], "jobs": 1, "data": str(folder / "eyes"), **models}
+    return Benchmark(task="phantom-retrieval", out=str(folder / "run"), **arguments).run(Silent())
 
 
-def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatch, tmp_path):
+def test_a_run_stores_costs_and_an_older_run_without_them_can_be_resumed(run, monkeypatch, tmp_path):
     monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
     table = results_of(run, seeds=1).cost.set_index("encoder")
     counted = measure_network_size(load_encoder(SMALL), "embedding", np.zeros((9, 9, 3), np.uint8), CPU, "float32")
@@ -222,11 +222,11 @@ def test_a_run_records_costs_once_an_older_one_opens_and_resumes(run, monkeypatc
 
     paths = old.report(tmp_path / "old", format="csv,md,latex,html", figures="none")
     assert "cost.csv" in {path.name for path in paths}
-    for name, told in (("report.md", "Cost and quality"), ("report.html", 'id="cost"'), ("tables.tex", "quality")):
-        assert told in (tmp_path / "old" / name).read_text()
+    for name, text in (("report.md", "Cost and quality"), ("report.html", 'id="cost"'), ("tables.tex", "quality")):
+        assert text in (tmp_path / "old" / name).read_text()
 
 
-def test_the_figure_stands_models_at_their_cost_and_baselines_without_a_network_at_none(run, monkeypatch):
+def test_the_cost_figure_shows_models_at_their_cost_and_filters_at_none(run, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(run / "cache"))
     results = results_of(run, seeds=1)
     (drawn,) = draw_figures(results, ["cost-quality"])
@@ -241,13 +241,13 @@ def test_the_figure_stands_models_at_their_cost_and_baselines_without_a_network_
     assert "multiply-adds" in macs.get_xlabel()
 
 
-def test_three_digits_are_shown():
+def test_numbers_are_shown_with_three_digits():
     assert [three_digits(v) for v in (0, 0.031234, 5.5244, 79.77, 1210.4)] == ["0", "0.0312", "5.52", "79.8", "1,210"]
 
 
-def test_the_place_shown_has_most_labels_and_a_head_before_a_probe():
-    places = [("few-shot", 8), ("probe", 8), ("probe", None), ("supervised", None)]
-    cost = pd.DataFrame([{"task": "odir", "protocol": protocol, "shots": shots} for protocol, shots in places])
+def test_the_condition_with_most_labels_is_shown_and_heads_before_probes():
+    conditions = [("few-shot", 8), ("probe", 8), ("probe", None), ("supervised", None)]
+    cost = pd.DataFrame([{"task": "odir", "protocol": protocol, "shots": shots} for protocol, shots in conditions])
     cost["shots"] = cost.shots.astype("Int64")
     assert list(select_most_labels(cost).protocol) == ["supervised"]
     assert list(select_most_labels(cost.iloc[:2]).protocol) == ["few-shot"]

@@ -1,4 +1,4 @@
-"""The first real question, on real photographs: RITE, as published."""
+"""A baseline on real photographs: the RITE data set as published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from f2vbench.utils.progress import Silent
 
 
 def independent_tophat_auroc(rite, image: str) -> float:
-    """Black top-hat (disk 7) of the smoothed (sigma 1) green channel, from the files alone."""
+    """Black top-hat (disk 7) of the smoothed (sigma 1) green channel, from the files."""
     half = rite / "AV_groundTruth" / "training"
     green = np.array(Image.open(half / "images" / f"{image}.tif"))[..., 1]
     disk = (np.hypot(*np.mgrid[-7:8, -7:8]) <= 7).astype(np.uint8)
@@ -25,10 +25,10 @@ def independent_tophat_auroc(rite, image: str) -> float:
 
 def test_the_top_hat_baseline_agrees_with_an_independent_computation(photographs, tmp_path):
     rite = photographs / "rite"
-    words = {"model": "tophat", "baselines": "none", "shots": [0], "seeds": 12, "jobs": 1}
-    results = Benchmark(task="rite", data=str(rite), out=tmp_path / "run", **words).run(Silent())
+    arguments = {"model": "tophat", "baselines": "none", "shots": [0], "seeds": 12, "jobs": 1}
+    results = Benchmark(task="rite", data=str(rite), out=tmp_path / "run", **arguments).run(Silent())
     found = results.per_image.query("metric == 'auroc'").drop_duplicates("image").set_index("image").value
-    assert len(found) == 20, "all photographs were tested"
+    assert len(found) == 20, "not all photographs were tested"
     for image, value in found.items():
         assert value == pytest.approx(independent_tophat_auroc(rite, image), abs=1e-6), image
     assert found.mean() == pytest.approx(0.934, abs=0.001)

@@ -1,4 +1,4 @@
-"""What a classification run reads – splits from files, label tables – and what it refuses."""
+"""Inputs of classification runs: splits from files, label tables, embeddings; and which of them are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.patients import MODEL, TINY, write_cards, write_patients
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> Path:
+def source(tmp_path_factory) -> Path:
     return write_patients(tmp_path_factory.mktemp("eyes"), 24, 25, 1)
 
 
@@ -27,52 +27,52 @@ def cards(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def eyes(sound, tmp_path) -> Path:
-    """A folder of its own with the photographs of `sound`, whose table may be spoilt."""
+def eyes(source, tmp_path) -> Path:
+    """Copy of the data set whose table a test may change."""
     folder = tmp_path / "eyes"
     folder.mkdir()
-    (folder / "photos").symlink_to(sound / "photos")
-    (folder / "eyes.csv").write_bytes((sound / "eyes.csv").read_bytes())
+    (folder / "photos").symlink_to(source / "photos")
+    (folder / "eyes.csv").write_bytes((source / "eyes.csv").read_bytes())
     return folder
 
 
-def spoil(folder: Path, change) -> None:
+def change_table(folder: Path, change) -> None:
     table = pd.read_csv(folder / "eyes.csv", dtype=str)
     table = change(table)
     table.to_csv(folder / "eyes.csv", index=False)
 
 
-def test_a_split_from_a_file_is_that_of_every_seed(sound, tmp_path, capsys):
+def test_a_split_from_a_file_applies_to_every_seed(source, tmp_path, capsys):
     written, own = tmp_path / "split.csv", tmp_path / "own.csv"
-    assert main(["data", "split", "task=tiny", f"data={sound}", f"out={written}"]) == 0
+    assert main(["data", "split", "task=tiny", f"data={source}", f"out={written}"]) == 0
     table = pd.read_csv(written)
     turned = table.assign(split=table.split.map({"train": "test", "test": "train", "val": "val"}))
     left_out = turned[turned.split == "test"].patient.iloc[0]
     turned = turned[turned.patient != left_out]
     turned[["image", "split"]].to_csv(own, index=False)
-    words = ["task=tiny", "model=thumbnail", "baselines=none", "shots=2", "seeds=2", f"data={sound}", "jobs=1"]
+    arguments = ["task=tiny", "model=thumbnail", "baselines=none", "shots=2", "seeds=2", f"data={source}", "jobs=1"]
     out = tmp_path / "run"
-    assert main(["run", *words, f"out={out}", f"split={own}", "head.epochs=2", "head.warmup_epochs=0"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "left out, not listed: 2 images" in told
+    assert main(["run", *arguments, f"out={out}", f"split={own}", "head.epochs=2", "head.warmup_epochs=0"]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "left out, not listed: 2 images" in output
     tested = set(turned[turned.split == "test"].image)
     images = Results.load(out).per_image
     assert len(tested) == 22
     assert {seed: set(group.image) for seed, group in images.groupby("seed")} == {0: tested, 1: tested}
     with pytest.raises(StoreError, match="images or labels"):
-        Benchmark(**TINY, data=str(sound), out=out).plan()
+        Benchmark(**TINY, data=str(source), out=out).plan()
 
 
-def test_splits_are_of_one_task_of_classification(sound, tmp_path):
-    words = {**TINY, "data": {"tiny": str(sound), "far": str(sound)}, "out": tmp_path / "run"}
+def test_a_split_file_is_for_one_classification_task(source, tmp_path):
+    arguments = {**TINY, "data": {"tiny": str(source), "far": str(source)}, "out": tmp_path / "run"}
     with pytest.raises(SettingsError, match=r"write split\.<task>=file\.csv"):
-        Benchmark(**{**words, "task": ["tiny", "far"]}, split="a.csv").plan()
+        Benchmark(**{**arguments, "task": ["tiny", "far"]}, split="a.csv").plan()
     with pytest.raises(SettingsError, match=r"split\.tinny: no such task .*did you mean 'tiny'"):
-        Benchmark(**{**words, "task": "tiny", "data": str(sound)}, split={"tinny": "a.csv"}).plan()
+        Benchmark(**{**arguments, "task": "tiny", "data": str(source)}, split={"tinny": "a.csv"}).plan()
     with pytest.raises(
         SettingsError, match=r"file not found; write one with f2vbench data split task=tiny out=split\.csv"
     ):
-        Benchmark(**{**words, "data": str(sound)}, split=str(tmp_path / "a.csv")).plan()
+        Benchmark(**{**arguments, "data": str(source)}, split=str(tmp_path / "a.csv")).plan()
     with pytest.raises(SettingsError, match="phantom-retrieval is a retrieval task, whose seeds draw the test images"):
         Benchmark(task="phantom-retrieval", model="thumbnail", split="a.csv", out=tmp_path / "run").plan()
 
@@ -98,7 +98,7 @@ def only_in_the_test_part(table):
 
 
 @pytest.mark.parametrize(
-    ("change", "task", "why"),
+    ("change", "task", "message"),
     [
         (unknown, "tiny", r"row 2.*'7'"),
         (missing, "tiny", "column ill not found"),
@@ -108,24 +108,26 @@ def only_in_the_test_part(table):
         (None, "three", "no image of the class worse: the data has 2 of the 3 classes of the task"),
     ],
 )
-def test_tables_that_cannot_be_right_are_refused(eyes, tmp_path, change, task, why):
+def test_inconsistent_label_tables_are_refused(eyes, tmp_path, change, task, message):
     if change is not None:
-        spoil(eyes, change)
-    with pytest.raises((DataError, SettingsError), match=why):
+        change_table(eyes, change)
+    with pytest.raises((DataError, SettingsError), match=message):
         Benchmark(**{**TINY, "task": task, "shots": [1]}, data=str(eyes), out=tmp_path / "run").plan()
     assert not (tmp_path / "run").exists()
 
 
-def test_embeddings_that_are_not_finite_are_refused_by_image(sound, tmp_path, monkeypatch):
+def test_embeddings_that_are_not_finite_are_refused_with_the_image_id(source, tmp_path, monkeypatch):
     read = StoredEmbeddings.__call__
 
-    def spoilt(self, images):
+    def with_nan(self, images):
         vectors = read(self, images)
         vectors[[image.endswith("p0_left") for image in images], 0] = np.nan
         return vectors
 
-    monkeypatch.setattr(StoredEmbeddings, "__call__", spoilt)
-    bench = Benchmark(**{**TINY, "model": MODEL}, shots=["all"], seeds=1, data=str(sound), out=tmp_path / "run", jobs=1)
+    monkeypatch.setattr(StoredEmbeddings, "__call__", with_nan)
+    benchmark = Benchmark(
+        **{**TINY, "model": MODEL}, shots=["all"], seeds=1, data=str(source), out=tmp_path / "run", jobs=1
+    )
     with pytest.raises(DataError, match=f"{MODEL}: the embedding of photos_p0_left contains values"):
-        bench.run(Silent())
+        benchmark.run(Silent())
     assert not list((tmp_path / "run" / "units").glob(f"{MODEL}*"))

@@ -1,4 +1,4 @@
-"""Classification with encoders trained end to end, on a few simulated eyes and a transformer of two blocks."""
+"""Classification with fine-tuned encoders, on a few simulated eyes and a transformer of two blocks."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from f2vbench.runner.context import Context
 from f2vbench.runner.worker import Worker
 from f2vbench.utils.progress import Silent
 from tests.helpers.patients import write_cards, write_patients
+from tests.helpers.run_folders import comparable_records
 
 MODEL = "mae:small"
 HEAD = {"epochs": 4, "warmup_epochs": 1, "widths": [8], "batch_size": 8}
@@ -37,7 +38,7 @@ def eyes(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    """A transformer of two blocks that is shown photographs at 32 px."""
+    """Weights of a transformer of two blocks with inputs of 32 × 32 pixels."""
     model = vision_transformer(TransformerShape(64, 2, 32))
     initialise(model)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
@@ -51,7 +52,7 @@ def cards(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def words(eyes, small, tmp_path) -> dict:
+def arguments(eyes, small, tmp_path) -> dict:
     return {
         "task": "tiny",
         "model": [f"mae:{small}"],
@@ -66,16 +67,9 @@ def words(eyes, small, tmp_path) -> dict:
     }
 
 
-def records(out: Path) -> dict[str, dict]:
-    """What units hold, without timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
-    held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
-    return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
-
-
-def tuning_of(words: dict) -> tuple[FineTuning, Worker]:
-    """A unit's tuning, before it is fitted."""
-    plan = Benchmark(**words).make_plan()
+def tuning_of(arguments: dict) -> tuple[FineTuning, Worker]:
+    """Fine-tuning of a unit, before it is fitted."""
+    plan = Benchmark(**arguments).make_plan()
     worker = Worker(Context(plan.settings, plan.tasks, plan.models, plan.folder.path))
     (unit,) = (unit for unit in plan.units if unit.seed == 0)
     episode = plan.tasks["tiny"].episode(unit.protocol, unit.shots, unit.seed)
@@ -86,9 +80,9 @@ def tuning_of(words: dict) -> tuple[FineTuning, Worker]:
         return FineTuning(context, load_labels(context, episode, read)), worker
 
 
-def test_an_encoder_learns_and_the_loaded_one_stays_as_it_is(words):
-    easy = {"learning_rate": 0.1, "operations": 0, "crop_area": 0.6}
-    tuning, worker = tuning_of({**words, "shots": ["all"], "tune": easy, "head": {**HEAD, "epochs": 10}})
+def test_fine_tuning_learns_and_does_not_change_the_loaded_encoder(arguments):
+    strong = {"learning_rate": 0.1, "operations": 0, "crop_area": 0.6}
+    tuning, worker = tuning_of({**arguments, "shots": ["all"], "tune": strong, "head": {**HEAD, "epochs": 10}})
     loaded = worker._resources.encoder(MODEL)
     before = loaded.state_sha256()
     targets = torch.from_numpy(tuning._data.support.targets)
@@ -109,11 +103,11 @@ def test_an_encoder_learns_and_the_loaded_one_stays_as_it_is(words):
     assert not any(type(part).__name__ == "DropPath" for part in loaded.modules())
 
 
-def test_one_step_is_that_of_a_plain_loop(words):
-    """One epoch of one batch without chance: AdamW with a rate for each layer, written out."""
-    still = {"drop_path": 0.0, "learning_rate": 0.2}
+def test_one_step_agrees_with_a_plain_training_loop(arguments):
+    """One epoch of one batch without random augmentation: AdamW with a learning rate for each layer, written out."""
+    deterministic = {"drop_path": 0.0, "learning_rate": 0.2}
     head = {"epochs": 1, "warmup_epochs": 0, "widths": [], "dropout": 0.0, "batch_size": 16}
-    tuning, worker = tuning_of({**words, "augment": "none", "tune": still, "head": head, "select": "last"})
+    tuning, worker = tuning_of({**arguments, "augment": "none", "tune": deterministic, "head": head, "select": "last"})
     encoder = worker._resources.encoder(MODEL)
     pictures = np.stack(tuning.support_images)
     prepared = encoder.prepare(torch.from_numpy(pictures).permute(0, 3, 1, 2))
@@ -141,10 +135,10 @@ def test_one_step_is_that_of_a_plain_loop(words):
     torch.testing.assert_close(tuning.head_parameters["layer0.weight"].T, expected.detach(), atol=1e-4, rtol=1e-3)
 
 
-def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_path):
-    bench = Benchmark(**words)
-    bench.run(Silent())
-    expected = records(tmp_path / "run")
+def test_a_unit_gives_bit_identical_results_alone_and_after_others(arguments, tmp_path):
+    benchmark = Benchmark(**arguments)
+    benchmark.run(Silent())
+    expected = comparable_records(tmp_path / "run")
     assert len(expected) == 2
     assert len({json.dumps(record["result"]["validation_auroc"]) for record in expected.values()}) == 2
     random.random()
@@ -152,11 +146,11 @@ def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_p
     torch.rand(7)
     (victim,) = (tmp_path / "run" / "units").glob("*seed-1*")
     victim.unlink()
-    assert bench.plan().missing.sum() == 1
+    assert benchmark.plan().missing.sum() == 1
     torch.random.set_rng_state(state)
-    bench.run(Silent())
-    assert torch.equal(torch.random.get_rng_state(), state), "the global random state is given back"
-    assert records(tmp_path / "run") == expected
+    benchmark.run(Silent())
+    assert torch.equal(torch.random.get_rng_state(), state), "the global random state is restored"
+    assert comparable_records(tmp_path / "run") == expected
     for record in expected.values():
         result = record["result"]
         assert 1 <= result["epoch"] <= 4
@@ -164,17 +158,17 @@ def test_a_unit_is_the_same_bits_alone_and_after_others_and_resumes(words, tmp_p
         assert result["skipped_blocks"] == 2
         assert record["identity"]["settings"]["tune"]["layer_decay"] == 0.65
     with pytest.raises(StoreError, match="drop_path"):
-        Benchmark(**words, tune={"drop_path": 0.1}).plan()
+        Benchmark(**arguments, tune={"drop_path": 0.1}).plan()
     with pytest.raises(StoreError, match=r"finetune \(stored: full, now: None\)"):
-        Benchmark(**{**words, "finetune": "frozen"}).plan()
+        Benchmark(**{**arguments, "finetune": "frozen"}).plan()
 
 
-def test_what_trains_no_encoder_is_as_in_a_frozen_run(words, small):
+def test_units_without_a_trained_encoder_have_the_fingerprints_of_a_frozen_run(arguments, small):
     fusion = f"mae:{small}+thumbnail"
-    every = {**words, "model": [f"mae:{small}", fusion, "thumbnail"], "shots": [0, 2, "all"], "seeds": 1}
-    every |= {"protocol": ["zero-shot", "prototype", "knn", "probe", "few-shot", "supervised"]}
-    tuned = Benchmark(**every).make_plan()
-    frozen = Benchmark(**{**every, "finetune": "frozen"}).make_plan()
+    all_protocols = {**arguments, "model": [f"mae:{small}", fusion, "thumbnail"], "shots": [0, 2, "all"], "seeds": 1}
+    all_protocols |= {"protocol": ["zero-shot", "prototype", "knn", "probe", "few-shot", "supervised"]}
+    tuned = Benchmark(**all_protocols).make_plan()
+    frozen = Benchmark(**{**all_protocols, "finetune": "frozen"}).make_plan()
     before = {unit.fingerprint for unit in frozen.units}
     changed = [unit for unit in tuned.units if unit.fingerprint not in before]
     assert {(unit.encoder, unit.protocol) for unit in changed} == {(MODEL, "few-shot"), (MODEL, "supervised")}
@@ -184,9 +178,9 @@ def test_what_trains_no_encoder_is_as_in_a_frozen_run(words, small):
         "head",
         "neighbours",
     }
-    kept = {(unit.encoder, unit.protocol) for unit in tuned.units}
-    assert {(f"{MODEL}+thumbnail", "zero-shot"), ("thumbnail", "supervised")} <= kept
-    assert not {(f"{MODEL}+thumbnail", "few-shot"), (f"{MODEL}+thumbnail", "supervised")} & kept
+    planned = {(unit.encoder, unit.protocol) for unit in tuned.units}
+    assert {(f"{MODEL}+thumbnail", "zero-shot"), ("thumbnail", "supervised")} <= planned
+    assert not {(f"{MODEL}+thumbnail", "few-shot"), (f"{MODEL}+thumbnail", "supervised")} & planned
     assert sum("finetune=full trains one encoder" in line for line in tuned.left_out) == 2
     assert any("random from random weights" in note for note in tuned.notes)
     context = Context(tuned.settings, tuned.tasks, tuned.models, tuned.folder.path)
@@ -196,35 +190,35 @@ def test_what_trains_no_encoder_is_as_in_a_frozen_run(words, small):
     }
 
 
-def test_a_run_with_baselines_from_plan_to_methods(words, tmp_path):
-    bench = Benchmark(
-        **{**words, "baselines": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}}
+def test_a_run_with_baselines_from_the_plan_to_the_methods_section(arguments, tmp_path):
+    benchmark = Benchmark(
+        **{**arguments, "baselines": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}}
     )
-    plan, estimate = bench.make_plan(), bench.estimate(rehearse=True)
+    plan, estimate = benchmark.make_plan(), benchmark.estimate(rehearse=True)
     assert estimate is not None
-    assert estimate.models[MODEL].images == 0, "nothing is encoded beforehand"
+    assert estimate.models[MODEL].images == 0, "no features are computed in advance"
     assert not (tmp_path / "run").exists()
     episode = plan.tasks["tiny"].episode("few-shot", 2, 0)
     chooses = plan.settings.model_copy(update={"select": "val"})
     for settings, val in ((plan.settings, 0), (chooses, len(episode.val))):
         steps = Classification().fit_steps(plan.models[MODEL], "few-shot", settings, episode)
         assert steps == 2 * (3 * 4 + val)
-    results = bench.run(Silent())
+    results = benchmark.run(Silent())
     methods = " ".join(report_content(results).methods)
     assert "each encoder was fine-tuned end to end" in methods
     assert "layer-wise learning-rate decay 0.65, stochastic depth 0.2, random crops" in methods
     assert "frozen embeddings" not in methods
-    held = {record["unit"]["encoder"]: record for record in records(tmp_path / "run").values()}
-    result = held[MODEL]["result"]
+    by_model = {record["unit"]["encoder"]: record for record in comparable_records(tmp_path / "run").values()}
+    result = by_model[MODEL]["result"]
     assert (result["epoch"], result["validation_auroc"]) == (2, [None, None])
-    assert "tune" not in held["thumbnail"]["identity"]["settings"]
-    assert result["episode"] == held["thumbnail"]["result"]["episode"]
+    assert "tune" not in by_model["thumbnail"]["identity"]["settings"]
+    assert result["episode"] == by_model["thumbnail"]["result"]["episode"]
 
 
-def test_training_that_breaks_says_so(words, tmp_path):
-    bench = Benchmark(**{**words, "tune": {"learning_rate": 1e30, "layer_decay": 1}, "seeds": 1})
+def test_diverging_training_is_reported_with_advice(arguments, tmp_path):
+    benchmark = Benchmark(**{**arguments, "tune": {"learning_rate": 1e30, "layer_decay": 1}, "seeds": 1})
     with pytest.raises(SettingsError, match=r"loss is not finite in epoch .; try a smaller tune\.learning_rate"):
-        bench.run(Silent())
+        benchmark.run(Silent())
     assert not list((tmp_path / "run" / "units").glob("*.json"))
     with pytest.raises(SettingsError, match=r"tune\.layer_decay"):
-        Benchmark(**{**words, "tune": {"layer_decay": 1.5}})
+        Benchmark(**{**arguments, "tune": {"layer_decay": 1.5}})

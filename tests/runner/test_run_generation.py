@@ -1,4 +1,4 @@
-"""Generated angiograms from the command line to the table, on a few simulated eyes and tiny generators."""
+"""Runs of video generation tasks on a few simulated eyes, with tiny generators."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
+from tests.helpers.run_folders import comparable_records
 
 CARD = (
     "name: tiny\ntitle: Tiny\nfamily: generation\nlayout: angiogram_table\nsplit: random\ntest_fraction: 0.67\n"
     "labels: drawn\nsource: simulated\nterms: none\ncitation: none\nobtain: simulate\n"
 )
-WORDS = {"task": "tiny", "seeds": 1, "jobs": 1, "image_size": 64, "decoder": {"crop": 64}}
+SETTINGS = {"task": "tiny", "seeds": 1, "jobs": 1, "image_size": 64, "decoder": {"crop": 64}}
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +63,13 @@ def card(tmp_path, monkeypatch):
 
 
 def results_of(out: Path) -> dict[str, dict]:
-    """Model → what the record of its first seed holds."""
-    held = [json.loads(path.read_bytes())["payload"] for path in sorted((out / "units").glob("*.json"))]
-    return {record["unit"]["encoder"]: record["result"] for record in held if record["unit"]["seed"] == 0}
+    """Result of the first seed by model."""
+    records = comparable_records(out).values()
+    return {record["unit"]["encoder"]: record["result"] for record in records if record["unit"]["seed"] == 0}
 
 
 def truth(cohort: Path, cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """True videos in [0, 1] and the fields of view, read from the table alone."""
+    """Real videos in [0, 1] and their fields of view, read from the table."""
     table = pd.read_csv(cohort / "video.csv")
     videos, fields = [], []
     for case in cases:
@@ -82,29 +83,37 @@ def truth(cohort: Path, cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def by_hand(real, fake, inside) -> dict[tuple[str, str], float | None]:
-    """(case, metric) → value, of frames that are black outside."""
+    """Metrics by case and name, of frames that are black outside the field of view."""
     blacked = [[video * mask for video, mask in zip(side, inside, strict=True)] for side in (real, fake)]
     rows = video_metrics(*blacked, masks=inside, resamples=0)
     return {(row.case, row.metric): row.value for row in rows}
 
 
 @pytest.mark.filterwarnings("ignore:N = 4")
-def test_a_run_measures_what_generate_makes(cohort, generators, tmp_path, capsys):
+def test_a_run_evaluates_the_frames_that_generate_writes(cohort, generators, tmp_path, capsys):
     video = f"fundus2video:{generators / 'video.safetensors'}"
-    made, out = tmp_path / "made", tmp_path / "run"
-    assert main(["generate", str(cohort), f"out={made}", f"model={video}", "restore=yes", "size=64"]) == 0
-    words = [f"model={video},frames:{made}", f"data={cohort / 'video.csv'}", f"out={out}", "task=tiny", "seeds=1"]
-    assert main(["run", *words, "image_size=64", "decoder.crop=64", "jobs=1"]) == 0
-    told = capsys.readouterr().out
+    frames, out = tmp_path / "made", tmp_path / "run"
+    assert main(["generate", str(cohort), f"out={frames}", f"model={video}", "restore=yes", "size=64"]) == 0
+    arguments = [
+        f"model={video},frames:{frames}",
+        f"data={cohort / 'video.csv'}",
+        f"out={out}",
+        "task=tiny",
+        "seeds=1",
+    ]
+    assert main(["run", *arguments, "image_size=64", "decoder.crop=64", "jobs=1"]) == 0
+    output = capsys.readouterr().out
     for part in ("tiny · zero-shot", "lpips ↓", "not on this machine", "not FVD"):
-        assert part in told
+        assert part in output
     results = results_of(out)
     assert set(results) == {"fundus2video:video", "frames:made", "still", "still-inverted", "mean-video"}
     precomputed, generated = results["frames:made"], results["fundus2video:video"]
     cases = [entry["case"] for entry in precomputed["maps"].values()]
     assert len(cases) == 4
     real, inside = truth(cohort, cases)
-    fake = [np.stack([np.array(Image.open(file)) for file in sorted((made / case).iterdir())]) / 255 for case in cases]
+    fake = [
+        np.stack([np.array(Image.open(file)) for file in sorted((frames / case).iterdir())]) / 255 for case in cases
+    ]
     expected = by_hand(real, fake, inside)
     assert precomputed["metrics"]["psnr"] == pytest.approx(expected["all", "psnr"], abs=1e-4)
     assert precomputed["metrics"]["ssim"] == pytest.approx(expected["all", "ssim"], abs=1e-4)
@@ -122,13 +131,13 @@ def test_a_run_measures_what_generate_makes(cohort, generators, tmp_path, capsys
     assert Image.open(tmp_path / "strip.png").size == (12 * 64, 2 * 64)
 
 
-def test_models_of_one_frame_are_compared_with_their_phase_alone(cohort, generators, tmp_path):
+def test_models_of_one_frame_are_compared_with_the_frame_of_their_phase(cohort, generators, tmp_path):
     models = [f"fundus2fa:{generators / 'late.safetensors'}", f"pix2pixhd:{generators / 'plain.safetensors'}"]
     out = tmp_path / "run"
-    Benchmark(**WORDS, model=models, baselines="none", data=str(cohort), out=out).run(Silent())
-    held = results_of(out)
+    Benchmark(**SETTINGS, model=models, baselines="none", data=str(cohort), out=out).run(Silent())
+    results = results_of(out)
     for name, phase, at in (("fundus2fa:late", "late", 11), ("pix2pixhd:plain", "venous", 7)):
-        result = held[name]
+        result = results[name]
         assert result["frames"] == 1
         assert {metric for metric, value in result["metrics"].items() if value is not None} == {
             f"psnr_{phase}",
@@ -145,13 +154,13 @@ def test_models_of_one_frame_are_compared_with_their_phase_alone(cohort, generat
             assert row[f"psnr_{phase}"] == pytest.approx(-10 * np.log10(error), abs=1e-4)
 
 
-def test_less_is_better_where_a_family_says_so():
+def test_lower_is_better_for_the_metrics_that_a_record_lists():
     def record(encoder: str, seed: int, psnr: float, lpips: float) -> dict:
         unit = {"encoder": encoder, "task": "t", "protocol": "zero-shot", "shots": 0, "seed": seed}
         episode = {"support": [], "test": ["eye"], "seed": seed}
         result = {"episode": episode, "metrics": {"psnr": psnr, "lpips": lpips}, "reasons": {}, "per_image": {}}
-        told = {"unit": unit, "family": "generation", "fingerprint": f"{encoder}{seed}", "weights": "w"}
-        return {**told, "floor": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
+        output = {"unit": unit, "family": "generation", "fingerprint": f"{encoder}{seed}", "weights": "w"}
+        return {**output, "floor": False, "result": result, "lower_is_better": ["lpips", "fvd"]}
 
     values = {"a": (20, 0.3), "b": (25, 0.2), "c": (22, 0.1)}
     results = Results([record(n, s, p + s / 7, d + s * s / 99) for n, (p, d) in values.items() for s in (0, 1)])
@@ -165,26 +174,26 @@ def test_less_is_better_where_a_family_says_so():
     assert results.compare("a").set_index("metric").best_other["lpips"] == "c"
 
 
-def test_precomputed_frames_that_do_not_fit_are_refused_before_the_run(cohort, tmp_path):
-    made = tmp_path / "made"
+def test_incomplete_precomputed_frames_are_refused_before_the_run(cohort, tmp_path):
+    frames = tmp_path / "made"
     cases = sorted(set(pd.read_csv(cohort / "video.csv").pid_eye))
     for case, count in zip(cases[1:], (12, 12, 12, 12, 3), strict=True):
-        (made / case).mkdir(parents=True)
+        (frames / case).mkdir(parents=True)
         for number in range(count):
-            Image.fromarray(np.full((64, 64), number, np.uint8)).save(made / case / f"{number:02d}.png")
+            Image.fromarray(np.full((64, 64), number, np.uint8)).save(frames / case / f"{number:02d}.png")
     with pytest.raises(DataError) as error:
-        Benchmark(**WORDS, model=f"frames:{made}", data=str(cohort), out=tmp_path / "run").plan()
+        Benchmark(**SETTINGS, model=f"frames:{frames}", data=str(cohort), out=tmp_path / "run").plan()
     assert f"lacks the cases {cases[0]};" in str(error.value)
     assert f"{cases[-1]} (3)" in str(error.value)
     with pytest.raises(SettingsError, match="there is no folder"):
         parse_model(f"frames:{tmp_path / 'nothing'}")
-    before = parse_model(f"frames:{made}").identity()
-    Image.fromarray(np.zeros((64, 64), np.uint8)).save(made / cases[1] / "03.png")
-    assert parse_model(f"frames:{made}").identity() != before
+    before = parse_model(f"frames:{frames}").identity()
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(frames / cases[1] / "03.png")
+    assert parse_model(f"frames:{frames}").identity() != before
 
 
-def test_a_table_in_the_released_format_is_read_as_the_trainer_reads_it(cohort, tmp_path):
-    """Absolute paths, other words for phases, fewer and more frames than four of a phase."""
+def test_a_table_in_the_format_of_the_released_code_is_read(cohort, tmp_path):
+    """Absolute paths, other names of phases, and fewer or more than four frames of a phase."""
     table = pd.read_csv(cohort / "video.csv")
     table["co_rigid"] = [str(cohort / name) for name in table.co_rigid]
     table["fa_rigid"] = [str(cohort / name) for name in table.fa_rigid]
@@ -204,7 +213,7 @@ def test_a_table_in_the_released_format_is_read_as_the_trainer_reads_it(cohort, 
     np.testing.assert_array_equal(np.rint(255 * frames), expected)
 
 
-def test_images_of_a_case_must_be_of_one_size(cohort, tmp_path):
+def test_images_of_a_case_have_to_be_of_one_size(cohort, tmp_path):
     table = pd.read_csv(cohort / "video.csv")
     for column in ("co_rigid", "fa_rigid"):
         table[column] = [str(cohort / name) for name in table[column]]
@@ -212,10 +221,10 @@ def test_images_of_a_case_must_be_of_one_size(cohort, tmp_path):
     table.loc[3, "fa_rigid"] = "narrow.png"
     table.to_csv(tmp_path / "video.csv", index=False)
     with pytest.raises(DataError, match=rf"case {table.pid_eye[3]}: images differ in size.*narrow.png 60 × 64"):
-        Benchmark(**WORDS, model="still", data=str(tmp_path), out=tmp_path / "run").plan()
+        Benchmark(**SETTINGS, model="still", data=str(tmp_path), out=tmp_path / "run").plan()
 
 
-def test_baselines_see_no_angiogram_of_the_tested(cohort, tmp_path):
+def test_baselines_receive_no_angiogram_of_a_test_patient(cohort, tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     inside = np.zeros((20, 30), bool)
     inside[2:18, 5:25] = True
@@ -229,10 +238,10 @@ def test_baselines_see_no_angiogram_of_the_tested(cohort, tmp_path):
     mean.fit(
         [(levels * np.ones((16, 16), np.float32), np.ones((16, 16), bool)), (np.zeros((12, 9, 9)), inside[2:11, 5:14])]
     )
-    made = mean.video("", rgb, np.ones((20, 30), bool))
-    np.testing.assert_allclose(made[:, 10, 15], np.rint(255 * levels[:, 0, 0] / 2), atol=1)
+    frames = mean.video("", rgb, np.ones((20, 30), bool))
+    np.testing.assert_allclose(frames[:, 10, 15], np.rint(255 * levels[:, 0, 0] / 2), atol=1)
     Benchmark(
-        **{**WORDS, "seeds": 3}, model="mean-video", baselines="none", data=str(cohort), out=tmp_path / "run"
+        **{**SETTINGS, "seeds": 3}, model="mean-video", baselines="none", data=str(cohort), out=tmp_path / "run"
     ).run(Silent())
     drawn = set()
     for path in (tmp_path / "run" / "units").glob("*.json"):

@@ -1,8 +1,7 @@
-"""Retrieval from the command line to the table, on a few simulated eyes; and that families keep apart."""
+"""Runs of retrieval tasks on a few simulated eyes, and runs of two task families."""
 
 from __future__ import annotations
 
-import json
 import pickle
 import shutil
 from pathlib import Path
@@ -27,7 +26,9 @@ from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
+from tests.helpers.commands import use_fork_server
 from tests.helpers.eyes import write_eyes
+from tests.helpers.run_folders import comparable_records
 
 MODEL = "timm:test_resnet:untrained"
 CARD = (
@@ -54,26 +55,19 @@ def cards(tmp_path, monkeypatch):
     monkeypatch.setenv("F2VBENCH_PATH", str(tmp_path / "cards"))
 
 
-def records(out: Path) -> dict[str, dict]:
-    """What units hold, without what differs between runs: timing and provenance."""
-    kept = ("unit", "family", "fingerprint", "identity", "result", "weights", "floor")
-    held = {path.name: json.loads(path.read_bytes())["payload"] for path in (out / "units").glob("*.json")}
-    return {name: {key: record[key] for key in kept} for name, record in sorted(held.items())}
-
-
-def squares(cohort: Path, table: pd.DataFrame) -> list[np.ndarray]:
-    """The images as encoders see them, each cropped to the square around its field of view."""
-    shown = []
+def input_squares(cohort: Path, table: pd.DataFrame) -> list[np.ndarray]:
+    """Input images of encoders: input_squares around the field of view."""
+    cropped = []
     for file in table.image:
         rgb = np.array(Image.open(cohort / file).convert("RGB"))
         view = SquareView.around(field_of_view(rgb))
-        shown.append(view.crop(rgb, view.side))
-    return shown
+        cropped.append(view.crop(rgb, view.side))
+    return cropped
 
 
-def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(cohort, tmp_path, capsys):
+def test_recall_and_precision_agree_with_scikit_learn(cohort, tmp_path, capsys):
     out = tmp_path / "run"
-    words = [
+    arguments = [
         "task=tiny",
         f"model=thumbnail,{MODEL}",
         "baselines=none",
@@ -82,21 +76,21 @@ def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(
         f"out={out}",
         "jobs=1",
     ]
-    assert main(["run", *words]) == 0
-    told = capsys.readouterr().out
-    assert "tiny · zero-shot" in told
-    assert "chance level in tiny, zero-shot: recall@1 0." in told
-    assert "no GPU here" not in told
+    assert main(["run", *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "tiny · zero-shot" in output
+    assert "chance level in tiny, zero-shot: recall@1 0." in output
+    assert "no GPU here" not in output
     table = pd.read_csv(cohort / "retrieval.csv", dtype=str)
     table["id"] = [Path(file).with_suffix("").as_posix().replace("/", "_") for file in table.image]
     table = table.sort_values("id", ignore_index=True)
-    shown = squares(cohort, table)
-    held = records(out)
-    assert len(held) == 6
+    cropped = input_squares(cohort, table)
+    records = comparable_records(out)
+    assert len(records) == 6
     drawn: dict[int, set] = {}
     for model in ("thumbnail", MODEL):
-        vectors = load_encoder(model).embed(shown)
-        for record in (each for each in held.values() if each["unit"]["encoder"] == model):
+        vectors = load_encoder(model).embed(cropped)
+        for record in (each for each in records.values() if each["unit"]["encoder"] == model):
             result = record["result"]
             drawn.setdefault(record["unit"]["seed"], set()).add(tuple(result["episode"]["test"]))
             rows = np.flatnonzero(table.id.isin(result["gallery"]))
@@ -109,39 +103,44 @@ def test_a_run_from_the_command_line_gives_the_recall_of_independent_neighbours(
             for k in (1, 5, 10):
                 assert result["metrics"][f"recall@{k}"] == pytest.approx(hits[:, :k].any(axis=1).mean(), abs=1e-12)
                 assert result["metrics"][f"precision@{k}"] == pytest.approx(hits[:, :k].mean(), abs=1e-12)
-            kept = RunFolder(out).get_predictions(result["predictions"]["sha256"])
-            assert kept["found"].shape == (len(rows), 10)
-    assert [len(galleries) for galleries in drawn.values()] == [1] * 3, "models saw different galleries"
-    assert len(set.union(*drawn.values())) > 1, "all seeds drew the same gallery"
-    assert main(["report", f"run={out}", "metric=map,precision@5"]) == 0
+            stored = RunFolder(out).get_predictions(result["predictions"]["sha256"])
+            assert stored["found"].shape == (len(rows), 10)
+    assert [len(galleries) for galleries in drawn.values()] == [1] * 3, "models have different galleries"
+    assert len(set.union(*drawn.values())) > 1, "all seeds have the same gallery"
+    assert main(["report", f"run={out}", "metric=map,precision@5", "format=csv", "figures=none"]) == 0
     assert "precision@5: mean" in capsys.readouterr().out
 
 
-def test_workers_resumption_and_damage_change_nothing(cohort, tmp_path):
+def test_workers_resumption_and_damage_do_not_change_results(cohort, tmp_path, monkeypatch):
+    use_fork_server(monkeypatch)
     first, second = tmp_path / "first", tmp_path / "second"
     Benchmark(data=str(cohort), out=first, **TINY).run(Silent())
-    expected = records(first)
+    expected = comparable_records(first)
     Benchmark(data=str(cohort), out=second, **{**TINY, "jobs": 2}).run(Silent())
-    assert records(second) == expected
-    gone = next((first / "units").glob("*.json"))
-    gone.unlink()
-    victim = next((first / "predictions").rglob("*.safetensors"))
-    hurt = {name for name, held in expected.items() if held["result"]["predictions"]["sha256"] == victim.stem}
-    victim.write_bytes(victim.read_bytes()[:-5])
+    assert comparable_records(second) == expected
+    deleted = next((first / "units").glob("*.json"))
+    deleted.unlink()
+    damaged_file = next((first / "predictions").rglob("*.safetensors"))
+    damaged = {
+        name for name, records in expected.items() if records["result"]["predictions"]["sha256"] == damaged_file.stem
+    }
+    damaged_file.write_bytes(damaged_file.read_bytes()[:-5])
     features = sorted((tmp_path / "cache" / "features").rglob("*.features"))
     features[0].write_bytes(features[0].read_bytes()[:-3])
-    bench = Benchmark(data=str(cohort), out=first, **TINY)
-    assert bench.plan().missing.sum() == len(hurt | {gone.name})
-    results = bench.run(Silent())
-    assert records(first) == expected
-    assert not [path for path in features[1:] if path.stat().st_mtime > victim.stat().st_mtime], "encoded again"
+    benchmark = Benchmark(data=str(cohort), out=first, **TINY)
+    assert benchmark.plan().missing.sum() == len(damaged | {deleted.name})
+    results = benchmark.run(Silent())
+    assert comparable_records(first) == expected
+    assert not [path for path in features[1:] if path.stat().st_mtime > damaged_file.stat().st_mtime], (
+        "features were computed again"
+    )
     assert set(results.frame.shots) == {0}
 
 
-def test_variants_and_components_of_a_run(cohort, tmp_path):
-    """Components are those of scikit-learn on the patients outside of the gallery; variants stand beside the rest."""
-    words = {**TINY, "model": "thumbnail", "seeds": 1, "data": str(cohort)}
-    run = Benchmark(**words, pca=3, variant="cross-modal,other-view", out=tmp_path / "pca")
+def test_variants_and_principal_components_agree_with_scikit_learn(cohort, tmp_path):
+    """Components are fitted on patients outside the gallery; metrics of variants are added to the others."""
+    arguments = {**TINY, "model": "thumbnail", "seeds": 1, "data": str(cohort)}
+    run = Benchmark(**arguments, pca=3, variant="cross-modal,other-view", out=tmp_path / "pca")
     frame = run.run(Silent()).frame.set_index("metric").value
     task = run.make_plan().tasks["tiny"]
     gallery = task.episode("zero-shot", 0, 0).test
@@ -150,7 +149,7 @@ def test_variants_and_components_of_a_run(cohort, tmp_path):
     load = load_encoder("thumbnail")
     vectors = [
         (lambda v: v / np.linalg.norm(v, axis=1, keepdims=True))(
-            load.embed(squares(cohort, pd.DataFrame({"image": rows.path}))).astype(float)
+            load.embed(input_squares(cohort, pd.DataFrame({"image": rows.path}))).astype(float)
         )
         for rows in (index.loc[list(gallery)], outside)
     ]
@@ -165,21 +164,21 @@ def test_variants_and_components_of_a_run(cohort, tmp_path):
         assert frame[name] == pytest.approx(value, abs=1e-9), name
     assert "recall@1:cross-modal_chance" in frame
     with pytest.raises(DataError, match="pca=500, but the 12 images of patients outside"):
-        Benchmark(**words, pca=500, out=tmp_path / "large").run(Silent())
+        Benchmark(**arguments, pca=500, out=tmp_path / "large").run(Silent())
     with pytest.raises(SettingsError, match="index=Flit: not a FAISS factory string"):
-        Benchmark(**words, index="Flit", out=tmp_path / "index").plan()
+        Benchmark(**arguments, index="Flit", out=tmp_path / "index").plan()
     with pytest.raises(DataError, match="IVF500,Flat: FAISS cannot index 24 embeddings"):
-        Benchmark(**words, index="IVF500,Flat", out=tmp_path / "index").run(Silent())
+        Benchmark(**arguments, index="IVF500,Flat", out=tmp_path / "index").run(Silent())
 
 
-def test_embeddings_are_shared_between_tasks_and_come_back_after_pickling(cohort, tmp_path):
+def test_embeddings_are_shared_between_tasks_and_readers_can_be_pickled(cohort, tmp_path):
     Benchmark(data=str(cohort), out=tmp_path / "one", **TINY).run(Silent())
     stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
-    bench = Benchmark(data=str(cohort), out=tmp_path / "two", **{**TINY, "task": "again"})
-    found = bench.estimate(rehearse=True)
+    benchmark = Benchmark(data=str(cohort), out=tmp_path / "two", **{**TINY, "task": "again"})
+    found = benchmark.estimate(rehearse=True)
     assert found is not None
-    plan = bench.make_plan()
-    bench.run(Silent())
+    plan = benchmark.make_plan()
+    benchmark.run(Silent())
     wanted = {image for unit in plan.units for image in plan.tasks["again"].episode("zero-shot", 0, unit.seed).test}
     now = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
     assert {path: when for path, when in now.items() if path in stored} == stored
@@ -194,8 +193,8 @@ def test_embeddings_are_shared_between_tasks_and_come_back_after_pickling(cohort
         np.testing.assert_array_equal(load(names[3:5]), vectors[3:5])
 
 
-def test_copies_never_count(cohort, tmp_path):
-    """The same pixels under another name, of the same patient, are no hit and no query."""
+def test_exact_duplicates_are_neither_queries_nor_hits(cohort, tmp_path):
+    """The same pixels under another name, of the same patient, change no metric."""
     data = tmp_path / "data"
     shutil.copytree(cohort, data)
     table = pd.read_csv(data / "retrieval.csv", dtype=str)
@@ -204,15 +203,15 @@ def test_copies_never_count(cohort, tmp_path):
     for old, new in zip(table.image, copied.image, strict=True):
         Image.open(data / old).save(data / Path(new).with_suffix(".tiff"))
     copied["image"] = [str(Path(file).with_suffix(".tiff")) for file in copied.image]
-    words = {**TINY, "model": "thumbnail"}
-    without = Benchmark(data=str(data), out=tmp_path / "without", **words).run(Silent())
+    arguments = {**TINY, "model": "thumbnail"}
+    without = Benchmark(data=str(data), out=tmp_path / "without", **arguments).run(Silent())
     pd.concat([table, copied]).to_csv(data / "retrieval.csv", index=False)
-    doubled = Benchmark(data=str(data), out=tmp_path / "doubled", **words).run(Silent())
+    doubled = Benchmark(data=str(data), out=tmp_path / "doubled", **arguments).run(Silent())
     assert without.frame.value.tolist() == pytest.approx(doubled.frame.value.tolist())
-    assert {r["result"]["counts"]["copies left out"] for r in records(tmp_path / "doubled").values()} == {24}
+    assert {r["result"]["counts"]["copies left out"] for r in comparable_records(tmp_path / "doubled").values()} == {24}
 
 
-def test_galleries_that_can_not_be_measured_are_refused(cohort, tmp_path):
+def test_galleries_that_are_too_small_are_refused(cohort, tmp_path):
     table = pd.read_csv(cohort / "retrieval.csv", dtype=str)
     cases = {
         "1 patient": table[table.patient == table.patient[0]],
@@ -230,9 +229,9 @@ def test_galleries_that_can_not_be_measured_are_refused(cohort, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_families_keep_their_baselines_protocols_and_metrics_apart(cohort, tmp_path):
+def test_each_task_family_has_its_own_baselines_and_protocols(cohort, tmp_path):
     eyes = write_eyes(tmp_path / "eyes", 4)
-    words = {
+    arguments = {
         "task": ["folder", "tiny"],
         "model": MODEL,
         "shots": [0, 1],
@@ -240,26 +239,26 @@ def test_families_keep_their_baselines_protocols_and_metrics_apart(cohort, tmp_p
         "data": {"folder": str(eyes), "tiny": str(cohort)},
         "out": tmp_path / "run",
     }
-    plan = Benchmark(**words).make_plan()
+    plan = Benchmark(**arguments).make_plan()
     of_task = {name: {u.encoder for u in plan.units if u.task == name} for name in plan.tasks}
     assert of_task["tiny"] == {MODEL, "thumbnail", "colour", "random"}
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
-    asked = Benchmark(**{**words, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
-    assert any("tophat · zero-shot: has no embedding" in line for line in asked.left_out)
-    assert any("thumbnail" in line and "no map" in line for line in asked.left_out)
+    explicit = Benchmark(**{**arguments, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
+    assert any("tophat · zero-shot: has no embedding" in line for line in explicit.left_out)
+    assert any("thumbnail" in line and "no map" in line for line in explicit.left_out)
     with pytest.raises(SettingsError, match="retrieval supports only protocol=zero-shot"):
-        Benchmark(**{**words, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
+        Benchmark(**{**arguments, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
 
 
-def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
+def test_a_run_of_two_task_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):
     eyes, out = write_eyes(tmp_path / "eyes", 4), tmp_path / "run"
     data = [f"data.folder={eyes}", f"data.tiny={cohort}", f"out={out}", "jobs=1"]
-    words = ["task=folder,tiny", "model=green,thumbnail", "baselines=none", "shots=1", "seeds=1", *data]
-    assert main(["run", *words]) == 0
-    told = capsys.readouterr().out
+    arguments = ["task=folder,tiny", "model=green,thumbnail", "baselines=none", "shots=1", "seeds=1", *data]
+    assert main(["run", *arguments]) == 0
+    output = capsys.readouterr().out
     for part in ("folder · few-shot", "dice: mean", "tiny · zero-shot", "recall@10: mean", "mean_recall: mean"):
-        assert part in told
+        assert part in output
     assert Results.load(out).families == {"folder": "segmentation", "tiny": "retrieval"}
     assert main(["list", "tasks"]) == 0
     listed = capsys.readouterr().out
@@ -267,7 +266,7 @@ def test_one_run_of_two_families_prints_the_main_metrics_of_each(cohort, tmp_pat
     assert "classification: zero-shot, prototype, knn" in listed
 
 
-def test_the_thumbnail_is_the_mean_of_pixel_blocks_and_needs_no_weights():
+def test_the_thumbnail_baseline_averages_pixel_blocks_and_needs_no_weights():
     spec = parse_model("thumbnail")
     assert (spec.kind, spec.is_baseline, spec.weights_label) == ("vector", True, "none")
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)

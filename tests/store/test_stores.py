@@ -1,4 +1,4 @@
-"""The stores keep what they were given, notice damage, and never leave half a file."""
+"""Run folder, feature store and files: contents are read back, damage is detected, and files are never partial."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(tmp_path) -> RunFolder:
     return folder
 
 
-def test_a_record_comes_back_as_it_was(run):
+def test_a_record_is_read_back_unchanged(run):
     run.write("unit", RECORD)
     assert run.read("unit") == RECORD
     assert list(run.records()) == [RECORD]
@@ -34,7 +34,7 @@ def test_a_record_comes_back_as_it_was(run):
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "not json"])
-def test_a_damaged_record_is_set_aside_with_a_message_and_counts_as_absent(run, damage):
+def test_a_damaged_record_is_set_aside_and_counts_as_absent(run, damage):
     run.write("unit", RECORD)
     path = run.path / "units" / "unit.json"
     content = path.read_bytes()
@@ -59,13 +59,13 @@ def test_a_record_of_a_newer_schema_is_refused_and_kept(run):
     assert (run.path / "units" / "unit.json").exists()
 
 
-def test_sealing_refuses_values_that_are_not_numbers():
+def test_sealed_files_cannot_contain_nan():
     with pytest.raises(ValueError, match="not JSON compliant"):
         sealed({"value": float("nan")})
     assert unseal(sealed({"a": [1, None, "ü"]})) == {"a": [1, None, "ü"]}
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_file_and_no_partial_file(tmp_path, monkeypatch):
     target = tmp_path / "file"
     write_atomically(target, b"old")
 
@@ -80,40 +80,40 @@ def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir() if not path.is_dir()] == ["file"]
 
 
-def test_only_old_rests_of_killed_writers_are_swept_away(run):
+def test_only_stale_partial_files_are_removed(run):
     old, new = (run.path / "units" / name for name in (".a.json.1.x.part", ".b.json.1.x.part"))
-    for rest in (old, new):
-        rest.write_bytes(b"half")
+    for part in (old, new):
+        part.write_bytes(b"half")
     os.utime(old, (0, 0))
     run.open_for_writing()
     assert not old.exists()
     assert new.exists()
 
 
-def test_a_folder_that_can_not_be_made_is_told(tmp_path):
+def test_a_run_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="can't create"):
         RunFolder(tmp_path / "file" / "run").open_for_writing()
 
 
-def test_only_one_process_holds_a_unit(run):
-    with run.claim("unit") as mine:
-        assert mine
+def test_a_unit_is_claimed_by_one_process(run):
+    with run.claim("unit") as claimed:
+        assert claimed
         script = "import sys; from pathlib import Path; from f2vbench.store.runs import RunFolder\n"
-        script += f"with RunFolder(Path({str(run.path)!r})).claim('unit') as mine: print(mine)"
+        script += f"with RunFolder(Path({str(run.path)!r})).claim('unit') as claimed: print(claimed)"
         import subprocess
         import sys
 
-        told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-        assert told.strip() == "False"
+        output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        assert output.strip() == "False"
 
 
-def test_unit_names_can_not_leave_the_folder(run):
+def test_unit_names_cannot_point_outside_the_folder(run):
     run.write("../../evil/unit", RECORD)
     assert [path.parent.name for path in run.path.rglob("*evil*.json")] == ["units"]
 
 
-def test_score_maps_are_shared_by_content_and_their_damage_is_noticed(run):
+def test_score_maps_are_shared_by_content_and_damage_is_detected(run):
     name = run.put_map(b"png")
     assert run.put_map(b"png") == name
     assert run.get_map(name) == b"png"
@@ -125,7 +125,7 @@ def test_score_maps_are_shared_by_content_and_their_damage_is_noticed(run):
         run.get_map(name)
 
 
-def test_predictions_are_read_back_as_stored_and_their_damage_is_noticed(run):
+def test_predictions_are_read_back_and_damage_is_detected(run):
     arrays = {"found": np.array([[3, -1]], np.int32), "similarity": np.array([[0.5, np.nan]], np.float32)}
     entry = run.put_predictions(arrays)
     assert run.put_predictions(dict(reversed(arrays.items()))) == entry
@@ -141,7 +141,7 @@ def test_predictions_are_read_back_as_stored_and_their_damage_is_noticed(run):
     assert not run.files_are_whole(record)
 
 
-def test_probability_maps_keep_ranks_and_the_half():
+def test_probability_maps_keep_ranks_and_the_threshold_of_one_half():
     draw = np.random.default_rng(0)
     scores = (1 / (1 + np.exp(-np.clip(draw.normal(size=(60, 70)) * 4, -9, 9)))).astype(np.float32)
     png, meta = encode(scores, probability=True)
@@ -152,7 +152,7 @@ def test_probability_maps_keep_ranks_and_the_half():
     assert back.shape == (60, 70)
 
 
-def test_other_maps_are_kept_to_one_part_in_sixty_thousand():
+def test_other_score_maps_have_a_relative_precision_of_one_in_sixty_thousand():
     scores = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32) * 40
     back = decode(*encode(scores, probability=False))
     assert np.abs(back - scores).max() <= np.ptp(scores) / 65535
@@ -162,7 +162,7 @@ def test_other_maps_are_kept_to_one_part_in_sixty_thousand():
         encode(np.full((2, 2), np.nan, np.float32), probability=False)
 
 
-def test_features_are_found_by_content_alone():
+def test_features_are_found_by_content():
     features = FeatureSet({"model": "a"}, {"weights_sha256": "1"})
     features.put("entry", {"level0": np.arange(6, dtype=np.float16).reshape(2, 3)})
     np.testing.assert_array_equal(features.get("entry")["level0"], np.arange(6).reshape(2, 3))
@@ -183,12 +183,12 @@ def test_damaged_features_are_set_aside_and_count_as_absent(damage):
     assert not features.has("entry")
 
 
-def test_halving_keeps_what_float16_can_not_hold():
+def test_values_beyond_float16_are_kept_in_single_precision():
     assert halved(np.array([1.0, 2.0], np.float32)).dtype == np.float16
     assert halved(np.array([1.0, 1e6], np.float32)).dtype == np.float32
 
 
-def test_a_memo_forgets_a_changed_file_and_survives_damaged_lines(tmp_path):
+def test_a_memo_ignores_changed_files_and_damaged_lines(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"one")
     Memo("facts.jsonl").put(file, {"n": 1})
