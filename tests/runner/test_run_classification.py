@@ -110,20 +110,20 @@ def test_each_unit_of_a_stack_is_stored_before_the_next_is_evaluated(eyes, tmp_p
     benchmark = Benchmark(
         **{**TINY, "model": "thumbnail"}, shots=[2], seeds=4, data=str(eyes), out=tmp_path / "run", jobs=1
     )
-    measured = classification._measured
+    complete = classification._complete
     calls: list[int] = []
 
     def interrupt_third(*args):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return measured(*args)
+        return complete(*args)
 
-    monkeypatch.setattr(classification, "_measured", interrupt_third)
+    monkeypatch.setattr(classification, "_complete", interrupt_third)
     with pytest.raises(KeyboardInterrupt):
         benchmark.run(Silent())
     assert len(comparable_records(tmp_path / "run")) == 2
-    monkeypatch.setattr(classification, "_measured", measured)
+    monkeypatch.setattr(classification, "_complete", complete)
     assert benchmark.plan().missing.sum() == 2
     benchmark.run(Silent())
     assert len(comparable_records(tmp_path / "run")) == 4
@@ -188,7 +188,7 @@ def test_attention_weights_sum_to_one_and_are_reported_by_class(eyes, tmp_path, 
     of_attention = [record for record in records.values() if record["unit"]["encoder"] == names[0]]
     few = [record["result"]["attention"]["ill"] for record in of_attention if record["unit"]["shots"] == 2]
     assert main(["report", f"run={tmp_path / 'run'}", "format=csv", "figures=none"]) == 0
-    output = capsys.readouterr().out.split("Attention of fusions")[1]
+    output = capsys.readouterr().out.split("Attention weights of fusions")[1]
     low, high = sorted(weights["thumbnail"] for weights in few)
     assert f"thumbnail {(low + high) / 2:.3f} ± {(high - low) / 2**0.5:.3f}" in output
     table = pd.read_csv(tmp_path / "run" / "attention.csv")
@@ -220,16 +220,8 @@ def test_heads_trained_on_one_data_set_are_tested_on_another(eyes, tmp_path, cap
     far = write_patients(tmp_path / "far-eyes", 14, 25, 2)
     copied = Image.open(next((eyes / "photos").glob("p0_left.png")))
     copied.save(far / "photos" / "p1_left.png")  # a training image among the test images
-    data = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "baselines=none"]
-    arguments = [
-        "train=tiny",
-        "test=far,tiny",
-        "model=thumbnail",
-        "shots=2",
-        "seeds=2",
-        "protocol=few-shot,probe",
-        *data,
-    ]
+    arguments = [f"data.tiny={eyes}", f"data.far={far}", f"out={tmp_path / 'run'}", "jobs=1", "baselines=none"]
+    arguments += ["train=tiny", "test=far", "model=thumbnail", "shots=2", "seeds=2", "protocol=few-shot,probe"]
     with pytest.raises(SettingsError, match="the test set contains every training image"):
         Benchmark(train="tiny", test="tiny", model="thumbnail", data={"tiny": str(eyes)}).plan()
     assert main(["run", *arguments]) == 0
@@ -244,7 +236,7 @@ def test_heads_trained_on_one_data_set_are_tested_on_another(eyes, tmp_path, cap
         assert all(image.startswith("tiny_") for image in [*episode["support"], *episode["val"]])
         assert "tiny_photos_p0_left" not in episode["support"]
     benchmark = Benchmark(train="tiny", test="bare", model="thumbnail", data={"tiny": str(eyes), "bare": str(far)})
-    with pytest.raises(SettingsError, match="bare declares no classes"):
+    with pytest.raises(SettingsError, match="the card of bare has no classes"):
         benchmark.plan()
     with pytest.raises(SettingsError, match="needs both, and no task"):
         Benchmark(train="tiny", task="tiny")

@@ -246,7 +246,7 @@ def test_each_task_family_has_its_own_baselines_and_protocols(cohort, tmp_path):
     assert not any("thumbnail" in line for line in plan.left_out)
     explicit = Benchmark(**{**arguments, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
     assert any("tophat · zero-shot: has no embedding" in line for line in explicit.left_out)
-    assert any("thumbnail" in line and "no map" in line for line in explicit.left_out)
+    assert any("thumbnail" in line and "no feature maps" in line for line in explicit.left_out)
     with pytest.raises(SettingsError, match="retrieval supports only protocol=zero-shot"):
         Benchmark(**{**arguments, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
 
