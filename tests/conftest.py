@@ -29,3 +29,13 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("F2VBENCH_DATA", raising=False)
     monkeypatch.delenv("F2VBENCH_PATH", raising=False)
+
+
+@pytest.fixture
+def card_folder(tmp_path, monkeypatch) -> Path:
+    """An empty folder of weights cards that is searched before those of the package."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mine" / "weights"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("F2VBENCH_PATH", str(folder.parent))
+    return folder

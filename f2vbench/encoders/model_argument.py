@@ -12,7 +12,7 @@ from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME, fetch
-from f2vbench.pretrained.weights_cards import model_cards
+from f2vbench.pretrained.weights_cards import model_cards, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
 
 CUTS = (17, 19, 25, 39)
@@ -236,6 +236,11 @@ def _unknown_family(argument: str, families: Mapping[str, ModelFamily]) -> Setti
         return SettingsError(
             f"model={argument}: {name} is a weights card and has its weights; for others write "
             f"{cards[name].family}:{rest}"
+        )
+    if name in weights_cards():
+        return SettingsError(
+            f"model={argument}: {name} is a weights card without model family; its weights are for "
+            f"{weights_card(name).used_for}"
         )
     known = [*families, *cards]
     return SettingsError(

@@ -1,4 +1,4 @@
-"""What fine-tuning asks of an encoder: the order of its layers, skipped branches, pictures without a crop."""
+"""Encoders in fine-tuning: distances of layers, stochastic depth, crops."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from f2vbench.encoders.retfound import load_retfound
 from tests.helpers.retfound_files import TINY
 
 
-def by_mae(name: str, depth: int) -> int:
-    """Layer of a transformer's parameter as MAE's fine-tuning counts them, the head's is depth + 1."""
+def mae_layer(name: str, depth: int) -> int:
+    """Layer of a transformer's parameter as MAE's fine-tuning counts them; the head has depth + 1."""
     if name in ("model.cls_token", "model.pos_embed", "model.reg_token") or name.startswith("model.patch_embed"):
         return 0
     if name.startswith("model.blocks"):
@@ -28,33 +28,33 @@ def by_mae(name: str, depth: int) -> int:
     return depth + 1
 
 
-@pytest.mark.parametrize("word", ["retfound:untrained", "retfound-green:untrained"])
-def test_the_layers_of_a_transformer_are_those_of_the_published_fine_tuning(word):
-    encoder = load_retfound(parse_model(word), **TINY)
+@pytest.mark.parametrize("model", ["retfound:untrained", "retfound-green:untrained"])
+def test_the_layers_of_a_transformer_are_those_of_the_published_fine_tuning(model):
+    encoder = load_retfound(parse_model(model), **TINY)
     found = encoder.layer_distances()
     assert list(found) == [name for name, _ in encoder.named_parameters()]
-    assert found == {name: TINY["depth"] + 1 - by_mae(name, TINY["depth"]) for name in found}
+    assert found == {name: TINY["depth"] + 1 - mae_layer(name, TINY["depth"]) for name in found}
     assert found["model.norm.weight"] == 0
 
 
-def test_rates_fall_by_layer_and_matrices_alone_decay():
+def test_learning_rates_decay_by_layer_and_only_matrices_have_weight_decay():
     encoder = load_retfound(parse_model("retfound:untrained"), **TINY)
     named = dict(encoder.named_parameters())
     groups = parameter_groups(named, encoder.layer_distances(), 0.65, 0.05)
-    of = {id(parameter): group for group in groups for parameter in group["params"]}
-    assert sum(len(group["params"]) for group in groups) == len(named) == len(of)
+    group_of = {id(parameter): group for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(named) == len(group_of)
     for name, parameter in named.items():
-        layer = by_mae(name, TINY["depth"])
-        assert of[id(parameter)]["scale"] == pytest.approx(0.65 ** (TINY["depth"] + 1 - layer))
-        plain = parameter.ndim == 1 or name in ("model.cls_token", "model.pos_embed")
-        assert of[id(parameter)]["weight_decay"] == (0 if plain else 0.05)
+        layer = mae_layer(name, TINY["depth"])
+        assert group_of[id(parameter)]["scale"] == pytest.approx(0.65 ** (TINY["depth"] + 1 - layer))
+        without_decay = parameter.ndim == 1 or name in ("model.cls_token", "model.pos_embed")
+        assert group_of[id(parameter)]["weight_decay"] == (0 if without_decay else 0.05)
 
 
-def test_the_layers_of_a_generator_follow_one_another():
+def test_the_layers_of_a_generator_are_in_the_order_of_its_modules():
     found = Pix2PixHDEncoder.layer_distances(_Holder(global_generator(GeneratorShape(6, 3, 2))[:19]))
     order = ["1", "4", "7", "10", "13", "16", "17", "18"]
     assert {name.split(".")[1]: distance for name, distance in found.items()} == {
-        index: len(order) - place for place, index in enumerate(order)
+        index: len(order) - position for position, index in enumerate(order)
     }
 
 
@@ -64,7 +64,7 @@ class _Holder(nn.Module):
         self.model = model
 
 
-def test_layers_of_an_encoder_that_tells_nothing_are_its_parts_in_order():
+def test_by_default_the_layers_of_an_encoder_are_its_children_in_order():
     class Own(nn.Module):
         def __init__(self):
             super().__init__()
@@ -77,12 +77,12 @@ def test_layers_of_an_encoder_that_tells_nothing_are_its_parts_in_order():
         "model.token": 3,
         "model.stem.weight": 2,
         "model.stem.bias": 2,
-        **{f"model.body.{place}.{kind}": 1 for place in (0, 1) for kind in ("weight", "bias")},
+        **{f"model.body.{index}.{kind}": 1 for index in (0, 1) for kind in ("weight", "bias")},
     }
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("test_vit", 6), ("test_resnet", 4), ("test_convnext", 9)])
-def test_branches_are_skipped_in_training_alone(name, blocks):
+def test_residual_branches_are_skipped_only_in_training(name, blocks):
     encoder = load_encoder(f"timm:{name}:untrained")
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -91,17 +91,17 @@ def test_branches_are_skipped_in_training_alone(name, blocks):
         before = encoder.pooled(x)
         assert encoder.add_drop_path(0.5) == blocks
         rates = [part.drop_prob for part in encoder.modules() if isinstance(part, DropPath)]
-        expected = [0.5 * place / (blocks - 1) for place in range(blocks)]
+        expected = [0.5 * block / (blocks - 1) for block in range(blocks)]
         assert rates == pytest.approx(np.repeat(expected, len(rates) // blocks))
         for part in encoder.modules():
             if isinstance(part, DropPath):
                 part.train()
-        assert len({tuple(encoder.pooled(x)[0].tolist()) for _ in range(6)}) > 1, "skipped at random"
+        assert len({tuple(encoder.pooled(x)[0].tolist()) for _ in range(6)}) > 1, "branches are skipped at random"
         assert torch.equal(encoder.eval().pooled(x), before)
 
 
-def test_a_view_is_shown_whole():
-    """RETFound is shown the middle of a photograph; of a view, which is cut already, all of it."""
+def test_a_crop_for_training_is_not_cropped_again():
+    """RETFound's input is the centre of a photograph, but the whole of a crop."""
     encoder = load_retfound(parse_model("retfound:untrained"), **TINY)
     view = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

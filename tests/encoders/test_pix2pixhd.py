@@ -1,8 +1,9 @@
-"""The global generator, its encoder part, and Fundus2Video's chain of windows."""
+"""The global generator, its encoder, and Fundus2Video's chain of windows."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,13 +15,14 @@ from f2vbench.encoders.global_generator import global_generator, initialise, rol
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import DataError, WeightsError
 
 NGF = 4
 
 
-def _trained(shape: GeneratorShape, seed: int = 5) -> torch.nn.Sequential:
-    """A small generator with weights of its own."""
+def _random_generator(shape: GeneratorShape, seed: int = 5) -> torch.nn.Sequential:
+    """A small generator with weights that no initialisation gives."""
     generator = global_generator(shape)
     with torch.no_grad():
         stream = torch.Generator().manual_seed(seed)
@@ -29,21 +31,25 @@ def _trained(shape: GeneratorShape, seed: int = 5) -> torch.nn.Sequential:
     return generator.eval()
 
 
-def _official(generator: torch.nn.Sequential) -> dict[str, torch.Tensor]:
+def _official_state(generator: torch.nn.Sequential) -> dict[str, torch.Tensor]:
+    """Its state dict with the names of the official checkpoints."""
     return {f"model.{key}": tensor.contiguous() for key, tensor in generator.state_dict().items()}
 
 
 @pytest.fixture
 def latest(tmp_path):
     """A small Fundus2Video generator and its weights file in the official layout."""
-    generator = _trained(GeneratorShape(6, 3, NGF))
-    torch.save(_official(generator), tmp_path / "latest_net_G.pth")
+    generator = _random_generator(GeneratorShape(6, 3, NGF))
+    torch.save(_official_state(generator), tmp_path / "latest_net_G.pth")
     return generator, tmp_path / "latest_net_G.pth"
 
 
-@pytest.fixture(scope="module")
-def untrained():
-    return build(parse_model("fundus2video:untrained"))
+@pytest.fixture
+def small_families(monkeypatch):
+    """Registry entries with generators of width 4 instead of 64."""
+    for name in ("fundus2video", "pix2pixhd"):
+        shape = replace(FAMILIES[name].generator, ngf=NGF)
+        monkeypatch.setitem(FAMILIES, name, replace(FAMILIES[name], generator=shape))
 
 
 def _millions(module: torch.nn.Module) -> float:
@@ -59,49 +65,49 @@ def test_the_published_parameter_counts():
     assert _millions(generator[16]) == 18.876
 
 
-def test_the_keys_are_those_of_the_official_checkpoints():
+def test_tensor_names_are_those_of_the_official_checkpoints():
     ends = ("weight", "bias")
     expected = {f"model.{i}.{end}" for i, end in product((1, 4, 7, 10, 13, 25, 28, 31, 34, 38), ends)}
     expected |= {f"model.{i}.conv_block.{j}.{end}" for i, j, end in product(range(16, 25), (1, 5), ends)}
     with torch.device("meta"):
-        assert set(_official(global_generator(GeneratorShape(6, 3)))) == expected
+        assert set(_official_state(global_generator(GeneratorShape(6, 3)))) == expected
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("cut", [17, 19, 25])
-def test_a_weights_file_gives_the_generator_that_was_saved(tmp_path, suffix, cut):
-    generator = _trained(GeneratorShape(6, 3, NGF))
+def test_a_weights_file_is_loaded_as_the_generator_that_was_saved(tmp_path, suffix, cut):
+    generator = _random_generator(GeneratorShape(6, 3, NGF))
     path = tmp_path / f"latest_net_G.{suffix}"
-    (save_file if suffix == "safetensors" else torch.save)(_official(generator), path)
+    (save_file if suffix == "safetensors" else torch.save)(_official_state(generator), path)
     encoder = load_encoder("fundus2video", str(path), cut)
     photograph = torch.rand(2, 3, 48, 64)
-    seen = torch.cat([2 * photograph - 1] * 2, 1)
+    inputs = torch.cat([2 * photograph - 1] * 2, 1)
     with torch.no_grad():
         maps = encoder.pyramid(photograph)
-        assert torch.equal(maps[0], generator[:4](seen))
-        assert torch.equal(maps[3], generator[:13](seen))
-        assert torch.equal(maps[4], generator[:cut](seen))
-        first = (generator(seen)[:, :1] + 1) / 2
+        assert torch.equal(maps[0], generator[:4](inputs))
+        assert torch.equal(maps[3], generator[:13](inputs))
+        assert torch.equal(maps[4], generator[:cut](inputs))
+        first = (generator(inputs)[:, :1] + 1) / 2
     assert torch.equal(encoder.generate(photograph, frames=1), first)
     assert encoder.channels == (4, 8, 16, 32, 64)
     assert encoder.width == 64
 
 
 @pytest.mark.parametrize("family", ["fundus2video", "fundus2fa"])
-def test_with_the_whole_generator_the_maps_of_both_halves_and_the_frames_are_joined(tmp_path, family):
-    inputs, outputs, frames = (6, 3, 12) if family == "fundus2video" else (3, 1, 1)
-    generator = _trained(GeneratorShape(inputs, outputs, NGF))
-    save_file(_official(generator), tmp_path / "g.safetensors")
+def test_the_whole_generator_has_the_maps_of_both_halves_and_the_frames(tmp_path, family):
+    channels, outputs, frames = (6, 3, 12) if family == "fundus2video" else (3, 1, 1)
+    generator = _random_generator(GeneratorShape(channels, outputs, NGF))
+    save_file(_official_state(generator), tmp_path / "g.safetensors")
     encoder = load_encoder(family, str(tmp_path / "g.safetensors"), 39)
     photograph = torch.rand(1, 3, 48, 64)
-    seen = torch.cat([2 * photograph - 1] * (inputs // 3), 1)
+    inputs = torch.cat([2 * photograph - 1] * (channels // 3), 1)
     with torch.no_grad():
         maps = encoder.pyramid(photograph)
         plain = load_encoder(family, str(tmp_path / "g.safetensors"), 25).pyramid(photograph)
         for level, end in ((3, 28), (2, 31), (1, 34), (0, 37)):
             assert torch.equal(maps[level][:, : plain[level].shape[1]], plain[level])
             found = maps[level][:, plain[level].shape[1] : 2 * plain[level].shape[1]]
-            torch.testing.assert_close(found, generator[:end](seen))
+            torch.testing.assert_close(found, generator[:end](inputs))
         assert torch.equal(maps[4], plain[4])
     assert torch.equal(maps[0][:, -frames:], 2 * encoder.generate(photograph) - 1)
     assert tuple(each.shape[1] for each in maps) == encoder.channels
@@ -112,7 +118,7 @@ def test_with_the_whole_generator_the_maps_of_both_halves_and_the_frames_are_joi
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 65)])
-def test_maps_of_any_size_are_rounded_up(latest, height, width):
+def test_map_sizes_are_rounded_up(latest, height, width):
     encoder = load_encoder("fundus2video", str(latest[1]))
     maps = encoder.pyramid(torch.rand(1, 3, height, width, requires_grad=True))
     assert encoder.strides == (1, 2, 4, 8, 16)
@@ -122,7 +128,7 @@ def test_maps_of_any_size_are_rounded_up(latest, height, width):
     assert encoder.generate(torch.rand(1, 3, height, width), frames=2).shape == (1, 2, height, width)
 
 
-def test_what_is_no_photograph_is_refused(latest):
+def test_invalid_photographs_are_refused(latest):
     encoder = load_encoder("fundus2video", str(latest[1]))
     for wrong in (torch.rand(1, 3, 31, 64), torch.rand(1, 6, 64, 64), torch.zeros(1, 3, 64, 64, dtype=torch.uint8)):
         with pytest.raises(DataError, match="sides of at least 32"):
@@ -131,7 +137,7 @@ def test_what_is_no_photograph_is_refused(latest):
         encoder.embed([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)])
 
 
-def test_an_embedding_is_the_mean_of_the_last_map_at_512(latest):
+def test_an_embedding_is_the_mean_of_the_last_map_at_512_px(latest):
     encoder = load_encoder("fundus2video", str(latest[1]))
     photograph = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     found = encoder.embed([photograph, photograph[:200, :300]])
@@ -145,35 +151,35 @@ def test_an_embedding_is_the_mean_of_the_last_map_at_512(latest):
 
 
 def test_the_chain_feeds_back_the_last_window_and_averages_overlaps():
-    seen = []
+    received = []
 
-    def generator(given):
+    def generator(inputs):
         """Window n predicts 100n, 100n + 1, 100n + 2."""
-        seen.append(given)
-        window = len(seen) - 1
+        received.append(inputs)
+        window = len(received) - 1
         return torch.tensor([0.0, 1.0, 2.0])[None, :, None, None] + 100 * window + torch.zeros(1, 3, 2, 2)
 
     photograph = torch.full((1, 3, 2, 2), -7.0)
     frames = roll_out(generator, photograph)[0, :, 0, 0]
-    assert len(seen) == 12
-    assert torch.equal(seen[0], torch.cat([photograph, photograph], 1))
-    assert seen[5][0, :, 0, 0].tolist() == [-7, -7, -7, 400, 401, 402]  # as predicted, not averaged
+    assert len(received) == 12
+    assert torch.equal(received[0], torch.cat([photograph, photograph], 1))
+    assert received[5][0, :, 0, 0].tolist() == [-7, -7, -7, 400, 401, 402]  # as predicted, not averaged
     assert frames[0] == 0  # window 0 alone
     assert frames[1] == (1 + 100) / 2  # windows 0 and 1
     assert frames[2] == (2 + 101 + 200) / 3  # windows 0, 1 and 2
     assert frames[11] == (902 + 1001 + 1100) / 3  # windows 9, 10 and 11: the last frame too has three
 
 
-def test_every_frame_but_two_has_three_predictions():
-    """With a generator that tells the frames apart by place only, counts show in the mean of the places."""
-    for place, expected in ((0, [1, 1 / 2, *[1 / 3] * 10]), (1, [0, 1 / 2, *[1 / 3] * 10]), (2, [0, 0, *[1 / 3] * 10])):
+def test_every_frame_but_the_first_two_has_three_predictions():
+    """A generator that marks one position of its window shows how many predictions a frame is the mean of."""
+    for position, first_two in ((0, [1, 1 / 2]), (1, [0, 1 / 2]), (2, [0, 0])):
         marked = torch.zeros(1, 3, 1, 1)
-        marked[:, place] = 1
-        frames = roll_out(lambda given, marked=marked: marked, torch.zeros(1, 3, 1, 1))
-        assert frames.flatten().tolist() == pytest.approx(expected)
+        marked[:, position] = 1
+        frames = roll_out(lambda inputs, marked=marked: marked, torch.zeros(1, 3, 1, 1))
+        assert frames.flatten().tolist() == pytest.approx([*first_two, *[1 / 3] * 10])
 
 
-def test_fewer_frames_are_the_first_of_the_whole_chain(latest):
+def test_a_shorter_video_has_the_first_frames_of_a_longer_one(latest):
     generator = latest[0]
     photograph = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():
@@ -184,26 +190,26 @@ def test_fewer_frames_are_the_first_of_the_whole_chain(latest):
         roll_out(generator, photograph, 0)
 
 
-def test_generating_leaves_the_encoder_as_it_was(latest):
+def test_generation_does_not_change_the_encoder(latest):
     encoder = load_encoder("fundus2video", str(latest[1]))
     before = encoder.state_sha256(), encoder.describe()
-    made = encoder.generate(torch.rand(1, 3, 40, 40))
-    assert made.shape == (1, 12, 40, 40)
-    assert 0 <= made.min() < made.max() <= 1
+    generated = encoder.generate(torch.rand(1, 3, 40, 40))
+    assert generated.shape == (1, 12, 40, 40)
+    assert 0 <= generated.min() < generated.max() <= 1
     assert (encoder.state_sha256(), encoder.describe()) == before
 
 
-def test_a_file_replaced_since_loading_is_not_mixed_in(latest):
+def test_a_file_that_was_replaced_after_loading_is_refused(latest):
     encoder = load_encoder("fundus2video", str(latest[1]))
-    torch.save(_official(_trained(GeneratorShape(6, 3, NGF), seed=6)), latest[1])
+    torch.save(_official_state(_random_generator(GeneratorShape(6, 3, NGF), seed=6)), latest[1])
     with pytest.raises(WeightsError, match="changed since"):
         encoder.generate(torch.rand(1, 3, 32, 32))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_fundus2fa_gives_one_frame(tmp_path, outputs):
-    generator = _trained(GeneratorShape(3, outputs, NGF))
-    torch.save(_official(generator), tmp_path / "fa.pth")
+def test_fundus2fa_generates_one_frame(tmp_path, outputs):
+    generator = _random_generator(GeneratorShape(3, outputs, NGF))
+    torch.save(_official_state(generator), tmp_path / "fa.pth")
     encoder = load_encoder("fundus2fa", str(tmp_path / "fa.pth"))
     photograph = torch.rand(1, 3, 32, 48)
     with torch.no_grad():
@@ -212,7 +218,7 @@ def test_fundus2fa_gives_one_frame(tmp_path, outputs):
 
 
 @pytest.mark.parametrize(
-    ("family", "shape", "told"),
+    ("family", "shape", "message"),
     [
         ("fundus2video", GeneratorShape(3, 3, NGF), "3 input.*fundus2video has 6 and 3.*model=fundus2fa"),
         ("fundus2video", GeneratorShape(6, 1, NGF), "6 input and 1 output"),
@@ -220,9 +226,9 @@ def test_fundus2fa_gives_one_frame(tmp_path, outputs):
         ("pix2pixhd", GeneratorShape(1, 3, NGF), "1 input"),
     ],
 )
-def test_a_generator_of_another_family_is_refused(tmp_path, family, shape, told):
-    torch.save(_official(_trained(shape)), tmp_path / "net_G.pth")
-    with pytest.raises(WeightsError, match=told):
+def test_a_generator_of_another_family_is_refused(tmp_path, family, shape, message):
+    torch.save(_official_state(_random_generator(shape)), tmp_path / "net_G.pth")
+    with pytest.raises(WeightsError, match=message):
         load_encoder(family, str(tmp_path / "net_G.pth"))
 
 
@@ -231,8 +237,8 @@ def test_another_architecture_is_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, path)
     with pytest.raises(WeightsError, match=r"Of the 56 tensors needed, 0 match; 56 missing: model\.1\.weight"):
         load_encoder("fundus2video", str(path))
-    shallow = _official(_trained(GeneratorShape(6, 3, NGF)))
-    del shallow["model.24.conv_block.5.weight"]  # beyond the cut, yet not the generator that it is taken for
+    shallow = _official_state(_random_generator(GeneratorShape(6, 3, NGF)))
+    del shallow["model.24.conv_block.5.weight"]  # beyond the cut, but part of the generator
     torch.save(shallow, path)
     with pytest.raises(WeightsError, match=r"1 missing: model\.24\.conv_block\.5\.weight"):
         load_encoder("fundus2video", str(path))
@@ -245,28 +251,37 @@ def test_a_truncated_checkpoint_is_refused(latest):
         load_encoder("fundus2video", str(path))
 
 
-def test_untrained_weights_are_the_same_everywhere(untrained):
+@pytest.mark.usefixtures("small_families")
+def test_untrained_weights_are_reproducible():
     state = torch.get_rng_state()
-    again = build(parse_model("fundus2video:untrained"))
+    first, second = (build(parse_model("fundus2video:untrained")) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
-    assert again.state_sha256() == untrained.state_sha256()
-    assert _millions(again) == 62.917
-    kernels = torch.cat([p.detach().flatten() for name, p in again.named_parameters() if name.endswith("weight")])
-    assert float(kernels.mean()) == pytest.approx(0, abs=1e-4)
-    assert float(kernels.std()) == pytest.approx(0.02, rel=1e-3)
-    assert not any(p.any() for name, p in again.named_parameters() if name.endswith("bias"))
+    assert first.state_sha256() == second.state_sha256()
+    kernels = torch.cat([p.detach().flatten() for name, p in first.named_parameters() if name.endswith("weight")])
+    assert float(kernels.mean()) == pytest.approx(0, abs=2e-4)
+    assert float(kernels.std()) == pytest.approx(0.02, rel=1e-2)
+    assert not any(p.any() for name, p in first.named_parameters() if name.endswith("bias"))
 
 
-def test_a_part_of_an_untrained_generator_is_that_part_of_the_whole():
+def test_a_part_of_an_untrained_generator_has_the_weights_of_the_whole():
     whole, part = global_generator(GeneratorShape(6, 3, NGF)), global_generator(GeneratorShape(6, 3, NGF))[19:]
     initialise(whole)
     initialise(part)
     assert all(torch.equal(whole.state_dict()[key], tensor) for key, tensor in part.state_dict().items())
 
 
-def test_an_untrained_encoder_describes_itself(untrained):
-    told = untrained.describe()
-    assert told["weights"] == "untrained"
-    assert told["parameters"] == sum(p.numel() for p in untrained.parameters())
-    assert (told["width"], told["strides"]) == (1024, [1, 2, 4, 8, 16])
-    assert untrained.channels == (64, 128, 256, 512, 1024)
+@pytest.mark.usefixtures("small_families")
+def test_the_random_baseline_is_the_untrained_encoder_of_pix2pixhd():
+    baseline, encoder = load_encoder("random:pix2pixhd"), load_encoder("pix2pixhd:untrained")
+    assert baseline.state_sha256() == encoder.state_sha256()
+    assert baseline.spec.name == "random:pix2pixhd"
+
+
+@pytest.mark.usefixtures("small_families")
+def test_an_untrained_encoder_describes_itself():
+    encoder = load_encoder("fundus2video:untrained")
+    description = encoder.describe()
+    assert description["weights"] == "untrained"
+    assert description["parameters"] == sum(p.numel() for p in encoder.parameters())
+    assert (description["width"], description["strides"]) == (16 * NGF, [1, 2, 4, 8, 16])
+    assert encoder.channels == (NGF, 2 * NGF, 4 * NGF, 8 * NGF, 16 * NGF)

@@ -1,259 +1,170 @@
-"""What the words for models mean, and what is refused."""
+"""One registry entry describes a model family, built-in or from another package."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib import metadata
+from typing import get_args
 
 import pytest
-import torch  # noqa: F401  (here, because at its first import it asks for entry points, which a test replaces)
+import torch
 
-from f2vbench.encoders import weights_argument
+from f2vbench.adapters.registry import ADAPTERS
+from f2vbench.cli.main import main
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
-from f2vbench.encoders.registry import ENTRY_POINT_GROUP, baseline_names, known_families
-from f2vbench.errors import SettingsError, WeightsError
+from f2vbench.encoders.model_family import ModelFamily
+from f2vbench.encoders.registry import (
+    ENTRY_POINT_GROUP,
+    FAMILIES,
+    baseline_names,
+    known_families,
+    trainable_families,
+)
+from f2vbench.encoders.timm_models import timm
+from f2vbench.errors import SettingsError
+from f2vbench.pretrained.weights_cards import weights_card
+from f2vbench.report.figures.encoder_style import encoder_colours
+from f2vbench.training.settings import Model
+
+ENCODER_CODE = """
+import torch
+from f2vbench.encoders.base import Encoder
+
+class Mine(Encoder):
+    def __init__(self, spec):
+        super().__init__()
+        self.spec = spec
+
+    def prepare(self, images):
+        return images
+
+    def pooled(self, prepared):
+        return prepared
+
+    def pyramid(self, x):
+        return [x]
+
+def not_an_encoder(spec):
+    return 3
+"""
 
 
 @pytest.fixture
-def weights(tmp_path):
-    path = tmp_path / "latest_net_G.pth"
-    path.write_bytes(b"content")
-    return path
-
-
-def test_an_untrained_model_is_named_so():
-    spec = parse_model("fundus2video:untrained")
-    assert (spec.name, spec.family, spec.kind) == ("fundus2video:untrained", "fundus2video", "features")
-    assert (spec.weights, spec.weights_label, spec.cut) == ("untrained", "untrained", 19)
-    assert spec.architecture == "pix2pixhd-global-ngf64"
-    assert not spec.is_baseline
-    assert spec.can_generate
-
-
-@pytest.mark.parametrize("given", ["in the word", "for all", "by family", "by word"])
-def test_weights_come_from_the_word_or_beside_it(weights, given):
-    text = f"fundus2video:{weights}" if given == "in the word" else "fundus2video"
-    beside = {"for all": str(weights), "by family": {"fundus2video": str(weights)}, "by word": {text: str(weights)}}
-    spec = parse_model(text, beside.get(given))
-    assert spec.name == "fundus2video:latest_net_G"
-    assert spec.weights == str(weights)
-    assert spec.weights_label == "latest_net_G.pth@ed7002b4"  # printf content | sha256sum
-    assert spec.identity()["weights_sha256"].startswith("ed7002b4")
-
-
-def test_weights_for_all_leave_words_that_name_theirs_alone(weights):
-    assert parse_model("fundus2video:untrained", str(weights)).weights == "untrained"
-    assert parse_model("tophat", str(weights)).weights == "none"
-
-
-def test_weights_named_twice_are_refused(weights):
-    with pytest.raises(SettingsError, match="keep one"):
-        parse_model("fundus2video:untrained", {"fundus2video:untrained": str(weights)})
-
-
-def test_a_generator_without_weights_says_how_to_give_some(monkeypatch):
-    monkeypatch.setattr(weights_argument, "default_card", lambda family: None)
-    with pytest.raises(WeightsError, match=r"weights=path/to/latest_net_G\.pth.*model=fundus2video:untrained"):
-        parse_model("fundus2video")
-
-
-def test_a_missing_weights_file_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"nowhere\.pth"):
-        parse_model(f"fundus2fa:{tmp_path / 'nowhere.pth'}")
-    with pytest.raises(WeightsError, match="did you mean 'untrained'"):
-        parse_model("fundus2fa:untraned")
-
-
-def test_timm_names_may_hold_dots(weights):
-    hub = parse_model("timm:vit_base_patch16_224.augreg_in21k")
-    assert (hub.name, hub.weights, hub.cut) == ("timm:vit_base_patch16_224.augreg_in21k", "hub", None)
-    assert parse_model("timm:resnet18:untrained").name == "timm:resnet18:untrained"
-    local = parse_model(f"timm:resnet18:{weights}")
-    assert (local.name, local.architecture, local.weights) == ("timm:resnet18:latest_net_G", "resnet18", str(weights))
-    assert parse_model("timm:resnet18", {"timm:resnet18": str(weights)}) == local
-    assert not local.can_generate
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("fundus2vidoe", "did you mean 'fundus2video'"),
-        ("resnet18", "timm:<model name>"),
-        ("timm", "name a timm model"),
-        ("tophat:fast", "no variants"),
-        ("fundus2video:", "nothing follows the colon"),
-        ("", "no model family"),
-    ],
-)
-def test_a_word_that_means_nothing_is_explained(text, told):
-    with pytest.raises(SettingsError, match=told):
-        parse_model(text)
-
-
-def test_only_the_known_cuts_are_taken():
-    assert parse_model("pix2pixhd:untrained", cut=25).cut == 25
-    with pytest.raises(SettingsError, match="17, 19, 25"):
-        parse_model("pix2pixhd:untrained", cut=18)
-
-
-def test_baselines():
-    assert baseline_names() == ("tophat", "frangi", "sato", "green", "scratch")
-    assert baseline_names("classification") == baseline_names("retrieval") == ("thumbnail", "colour", "random")
-    assert baseline_names("generation") == ("still", "still-inverted", "mean-video")
-    specs = [parse_model(name) for name in baseline_names()]
-    assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
-    assert all(spec.is_baseline and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
-    with pytest.raises(SettingsError, match="support images"):
-        build(specs[-1])
-    with pytest.raises(SettingsError, match="only be run in a task"):
-        load_encoder("tophat")
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "architecture", "weights_kept"),
-    [
-        ("colour", "colour", "colour", "none"),
-        ("random", "random", "resnet18", "untrained"),
-        ("random:resnet18", "random", "resnet18", "untrained"),
-        ("random:pix2pixhd", "random:pix2pixhd", "pix2pixhd", "untrained"),
-    ],
-)
-def test_baselines_that_give_vectors(text, name, architecture, weights_kept):
-    spec = parse_model(text)
-    assert spec.kind == ("vector" if text == "colour" else "features")
-    assert (spec.name, spec.architecture, spec.weights_label) == (name, architecture, weights_kept)
-    assert spec.is_baseline
-
-
-@pytest.mark.parametrize(("text", "told"), [("colour:rgb", "no variants"), ("random:vgg", "resnet18, pix2pixhd")])
-def test_other_variants_of_those_baselines_are_refused(text, told):
-    with pytest.raises(SettingsError, match=told):
-        parse_model(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "released"),
-    [
-        ("retfound", "retfound:mae_natureCFP", "mae_natureCFP"),
-        ("retfound:mae_naturecfp", "retfound:mae_natureCFP", "mae_natureCFP"),
-        ("retfound:RETFound_dinov2_meh", "retfound:dinov2_meh", "dinov2_meh"),
-        ("retfound-green", "retfound-green", "retfound-green"),
-    ],
-)
-def test_released_retfound_weights_have_one_name_each(text, name, released):
-    spec = parse_model(text)
-    assert (spec.name, spec.architecture, spec.weights_label) == (name, released, "released")
-    assert spec.weights_file is None
-
-
-def test_a_retfound_file_comes_from_the_word_or_beside_it(weights):
-    assert parse_model(f"retfound:{weights}").name == "retfound:latest_net_G"
-    assert parse_model("retfound", str(weights)).weights == str(weights)
-    assert parse_model("retfound:mae_meh", str(weights)).weights == "released"
-    assert parse_model("retfound:mae_meh", {"retfound": str(weights)}).weights == "released"
-    assert parse_model("retfound:mae_meh", {"retfound:mae_meh": str(weights)}).weights == str(weights)
-    assert parse_model(f"retfound-green:{weights}").name == "retfound-green:latest_net_G"
-    assert parse_model("retfound:untrained").weights == "untrained"
-
-
-def test_unknown_retfound_weights_are_met_with_the_released_ones(tmp_path):
-    with pytest.raises(SettingsError, match=r"did you mean 'mae_meh'.*dinov2_shanghai.*retfound:<weights file>"):
-        parse_model("retfound:mae_mehh")
-    with pytest.raises(WeightsError, match=r"no weights file .*nowhere\.pth"):
-        parse_model(f"retfound:{tmp_path / 'nowhere.pth'}")
-    with pytest.raises(SettingsError, match="nothing follows the colon"):
-        parse_model("retfound:")
-
-
-def test_identities_are_plain_and_differ_where_outputs_do(weights):
-    other = weights.with_name("other.pth")
-    other.write_bytes(b"other content")
-    words = [
-        "fundus2video:untrained",
-        "fundus2fa:untrained",
-        "tophat",
-        "sato",
-        "timm:resnet18",
-        "timm:resnet18:untrained",
-        "retfound",
-        "retfound:dinov2_meh",
-        "retfound:untrained",
-        "retfound-green",
-        "retfound-green:untrained",
-        "colour",
-        "random",
-        "random:pix2pixhd",
-    ]
-    specs = [parse_model(word) for word in [*words, f"fundus2video:{weights}", f"fundus2video:{other}"]]
-    specs.append(parse_model("fundus2video:untrained", cut=17))
-    identities = {json.dumps(spec.identity(), sort_keys=True) for spec in specs}
-    assert len(identities) == len(specs)
-    assert all(type(value) in (str, int, type(None)) for spec in specs for value in spec.identity().values())
-
-
-def test_an_identity_follows_the_content_not_the_name(weights):
-    copy = weights.with_name("renamed.pth")
-    copy.write_bytes(weights.read_bytes())
-    assert parse_model(f"fundus2video:{weights}").identity() == parse_model(f"fundus2video:{copy}").identity()
-
-
-def test_another_packages_encoder(tmp_path, monkeypatch, weights):
-    (tmp_path / "their_package.py").write_text(
-        "import torch\nfrom f2vbench.encoders.base import Encoder\n"
-        "class Theirs(Encoder):\n"
-        "    def __init__(self, spec):\n        super().__init__()\n        self.spec = spec\n"
-        "    def prepare(self, images): return images\n"
-        "    def pooled(self, prepared): return prepared\n"
-        "    def pyramid(self, x): return [x]\n"
-        "def wrong(spec): return 3\n"
-    )
+def my_package(tmp_path, monkeypatch):
+    """An importable module with an encoder."""
+    (tmp_path / "my_package.py").write_text(ENCODER_CODE)
     monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_new_family_is_one_entry_and_one_class(my_package, monkeypatch, capsys):
+    entry = ModelFamily(
+        "mine",
+        "an encoder for a test",
+        kind="features",
+        loader="my_package:Mine",
+        default_weights="card",
+        how_to_get_weights="Ask its authors.",
+        width=7,
+        colour="#123456",
+    )
+    monkeypatch.setitem(FAMILIES, "mine", entry)
+    spec = parse_model("mine:untrained")
+    assert (spec.name, spec.family, spec.architecture, spec.cut) == ("mine:untrained", "mine", "mine", None)
+    assert build(spec).spec is spec
+    with pytest.raises(Exception, match=r"no weights card has default_of: mine\. Ask its authors\."):
+        parse_model("mine")
+    assert main(["list", "models"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("mine"))
+    assert "an encoder for a test" in row
+    assert row.split()[-1] == "7"
+
+
+def test_entries_of_other_packages_are_families(my_package, tmp_path, monkeypatch):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"content")
     points = [
-        metadata.EntryPoint("theirs", "their_package:Theirs", ENTRY_POINT_GROUP),
-        metadata.EntryPoint("wrong", "their_package:wrong", ENTRY_POINT_GROUP),
-        metadata.EntryPoint("broken", "no_such_package:Theirs", ENTRY_POINT_GROUP),
+        metadata.EntryPoint("mine", "my_package:Mine", ENTRY_POINT_GROUP),
+        metadata.EntryPoint("wrong", "my_package:not_an_encoder", ENTRY_POINT_GROUP),
+        metadata.EntryPoint("broken", "no_such_package:Mine", ENTRY_POINT_GROUP),
     ]
     monkeypatch.setattr(metadata, "entry_points", lambda group: points if group == ENTRY_POINT_GROUP else [])
-    assert "theirs" in known_families()
-    spec = parse_model("theirs:large")
-    assert (spec.name, spec.architecture, spec.weights) == ("theirs:large", "large", "package")
-    assert spec.identity()["entry_point"] == "their_package:Theirs"
-    assert parse_model("theirs", str(weights)).name == "theirs:latest_net_G"
+    assert known_families()["mine"].package == "my_package:Mine"
+    spec = parse_model("mine:large")
+    assert (spec.name, spec.architecture, spec.weights) == ("mine:large", "large", "package")
+    assert spec.identity()["entry_point"] == "my_package:Mine"
+    assert parse_model("mine", str(weights)).name == "mine:weights"
     assert build(spec).spec is spec
     with pytest.raises(SettingsError, match="returned a int"):
         build(parse_model("wrong"))
     with pytest.raises(SettingsError, match="can't be imported"):
         build(parse_model("broken"))
-    points.append(metadata.EntryPoint("timm", "their_package:Theirs", ENTRY_POINT_GROUP))
+    points.append(metadata.EntryPoint("timm", "my_package:Mine", ENTRY_POINT_GROUP))
     with pytest.raises(SettingsError, match="that name is taken"):
         known_families()
 
 
-def test_every_family_has_a_line():
-    assert set(baseline_names()) | {"fundus2video", "pix2pixhd", "timm", "retfound", "colour"} <= set(known_families())
-    assert all(family.description for family in known_families().values())
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_entries_are_complete(family):
+    assert FAMILIES[family.name] is family
+    assert family.description
+    assert set(family.baseline_for) <= set(ADAPTERS)
+    assert bool(family.how_to_get_weights) == family.is_trainable
+    if family.loader is not None:
+        assert callable(metadata.EntryPoint(family.name, family.loader, ENTRY_POINT_GROUP).load())
+    if family.default_weights == "released":
+        assert all(weights_card(family.card_of(variant)) for variant in family.variants)
 
 
-def test_words_identities_and_baselines_need_no_torch():
+def test_declared_widths_are_those_of_the_published_networks():
+    for family in FAMILIES.values():
+        if family.generator is not None:
+            assert family.width == 16 * family.generator.ngf
+    with torch.device("meta"):
+        assert FAMILIES["retfound"].width == timm.create_model("vit_large_patch16_224").num_features
+        assert FAMILIES["retfound-green"].width == timm.create_model("vit_small_patch14_reg4_dinov2").num_features
+
+
+def test_trainable_families_are_the_models_of_the_training_settings():
+    assert trainable_families() == get_args(Model)
+
+
+def test_baselines_of_each_task_family():
+    assert baseline_names() == ("tophat", "frangi", "sato", "green", "scratch")
+    assert baseline_names("classification") == baseline_names("retrieval") == ("thumbnail", "colour", "random")
+    assert baseline_names("generation") == ("still", "still-inverted", "mean-video")
+    assert baseline_names("no such task") == ()
+
+
+def test_baselines_without_embeddings_are_not_loaded_as_encoders():
+    with pytest.raises(SettingsError, match="support images"):
+        build(parse_model("scratch"))
+    with pytest.raises(SettingsError, match="only be run in a task"):
+        load_encoder("tophat")
+
+
+def test_figures_use_the_colour_of_the_entry():
+    colours = encoder_colours(["retfound:mae_meh", "retfound-green", "mae-mini"])
+    assert colours == {
+        "retfound:mae_meh": FAMILIES["retfound"].colour,
+        "retfound-green": FAMILIES["retfound-green"].colour,
+        "mae-mini": FAMILIES["mae"].colour,
+    }
+
+
+def test_parsing_identities_and_baselines_import_no_torch():
     code = (
         "import sys\n"
         "from f2vbench.encoders.loading import build\n"
         "from f2vbench.encoders.model_argument import parse_model\n"
-        "words = ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random')\n"
-        "for word in words: parse_model(word).identity()\n"
-        "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
+        "for model in ('fundus2video:untrained', 'timm:resnet18', 'sato', 'retfound', 'colour', 'random'):\n"
+        "    parse_model(model).identity()\n"
+        "assert not {'torch', 'timm', 'pandas', 'cv2'} & set(sys.modules)\n"
         "import numpy as np\n"
         "rgb = np.full((64, 64, 3), 99, np.uint8)\n"
-        "for word in ('tophat', 'sato', 'frangi', 'green'): build(parse_model(word)).score(rgb, rgb[..., 0] > 0)\n"
+        "for model in ('tophat', 'sato', 'frangi', 'green'): build(parse_model(model)).score(rgb, rgb[..., 0] > 0)\n"
         "build(parse_model('colour')).embed([rgb])\n"
         "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_card_takes_no_other_weights_and_the_message_names_its_family():
-    with pytest.raises(SettingsError, match=r"fundus2fa-mini is a weights card.*write fundus2fa:untrained"):
-        parse_model("fundus2fa-mini:untrained")

@@ -1,4 +1,4 @@
-"""What RETFound's networks are shown of a photograph, and what they give."""
+"""Preprocessing, embeddings and feature maps of RETFound's networks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn import functional
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.encoders.retfound import resize_positions
 from f2vbench.encoders.timm_encoder import crop_to_field
-from tests.helpers.retfound_files import dinov2_file, load, mae_file, network_of
+from tests.helpers.retfound_files import dinov2_checkpoint, mae_checkpoint, random_network, save_and_load
 
 
-def test_position_embeddings_of_another_grid_are_resized_bicubically(tmp_path):
-    network = network_of("dinov2", side=518)
-    encoder = load(tmp_path / "w.pth", dinov2_file(network.state_dict()))
-    given, found = network.pos_embed.detach(), encoder.model.pos_embed.detach()
+def test_position_embeddings_of_another_grid_are_interpolated_bicubically(tmp_path):
+    network = random_network("dinov2", side=518)
+    encoder = save_and_load(tmp_path / "w.pth", dinov2_checkpoint(network.state_dict()))
+    original, found = network.pos_embed.detach(), encoder.model.pos_embed.detach()
     assert found.shape == (1, 1 + 16 * 16, 32)
-    assert torch.equal(found[:, 0], given[:, 0])
-    grid = given[0, 1:].reshape(37, 37, 32)
+    assert torch.equal(found[:, 0], original[:, 0])
+    grid = original[0, 1:].reshape(37, 37, 32)
     # Keys' cubic kernel (a = −0.75), by hand at one cell of the new grid.
     row, column = (5 + 0.5) * 37 / 16 - 0.5, (9 + 0.5) * 37 / 16 - 0.5
     expected = sum(
@@ -37,7 +37,7 @@ def _cubic(distance: float, a: float = -0.75) -> float:
     return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
 
 
-def test_position_embeddings_of_no_square_grid_are_left_to_the_comparison():
+def test_position_embeddings_of_no_square_grid_are_unchanged():
     odd = torch.zeros(1, 1 + 15, 8)
     assert resize_positions(odd, (14, 14), 1) is odd
 
@@ -49,8 +49,8 @@ def _photograph(height=300, width=420, radius=110) -> np.ndarray:
     return (texture * inside[..., None]).astype(np.uint8)
 
 
-def test_a_photograph_is_cropped_to_its_field_resized_to_256_and_cropped_to_224(tmp_path):
-    encoder = load(tmp_path / "w.pth", mae_file(network_of("mae").state_dict()))
+def test_a_photograph_is_cropped_to_its_field_of_view_resized_to_256_and_cropped_to_224(tmp_path):
+    encoder = save_and_load(tmp_path / "w.pth", mae_checkpoint(random_network("mae").state_dict()))
     photograph = _photograph()
     found = np.flatnonzero(field_of_view(photograph).any(1))
     top, bottom = found[0], found[-1] + 1
@@ -69,16 +69,16 @@ def test_a_photograph_is_cropped_to_its_field_resized_to_256_and_cropped_to_224(
     assert np.abs(prepared[0].permute(1, 2, 0).numpy() - expected).max() < 1e-4
 
 
-def test_what_is_no_square_keeps_its_aspect_ratio(tmp_path):
-    encoder = load(tmp_path / "w.pth", mae_file(network_of("mae").state_dict()))
+def test_a_photograph_that_is_not_square_keeps_its_aspect_ratio(tmp_path):
+    encoder = save_and_load(tmp_path / "w.pth", mae_checkpoint(random_network("mae").state_dict()))
     ramp = np.broadcast_to(np.linspace(0, 255, 512).astype(np.uint8)[None, :, None], (256, 512, 3)).copy()
-    seen = encoder.preprocessing.resize(torch.from_numpy(ramp).permute(2, 0, 1)[None])
-    np.testing.assert_allclose(seen[0, 0, 0], ramp[0, 144:368, 0] / 255, atol=1e-6)
+    resized = encoder.preprocessing.resize(torch.from_numpy(ramp).permute(2, 0, 1)[None])
+    np.testing.assert_allclose(resized[0, 0, 0], ramp[0, 144:368, 0] / 255, atol=1e-6)
 
 
 def test_an_embedding_is_the_mean_of_the_patch_tokens_after_the_norm(tmp_path):
-    network = network_of("mae")
-    encoder = load(tmp_path / "w.pth", mae_file(network.state_dict()))
+    network = random_network("mae")
+    encoder = save_and_load(tmp_path / "w.pth", mae_checkpoint(network.state_dict()))
     photograph = _photograph()
     prepared = encoder.prepare(torch.from_numpy(crop_to_field(photograph)).permute(2, 0, 1)[None])
     with torch.no_grad():
@@ -92,9 +92,9 @@ def test_an_embedding_is_the_mean_of_the_patch_tokens_after_the_norm(tmp_path):
     np.testing.assert_allclose(encoder.embed([photograph])[0], tokens.mean(0), rtol=1e-3, atol=1e-4)
 
 
-def test_registers_and_class_token_are_no_part_of_greens_embedding(tmp_path):
-    network = network_of("green", side=392)
-    encoder = load(tmp_path / "w.pth", network.state_dict(), "retfound-green")
+def test_the_embedding_of_green_excludes_register_and_class_tokens(tmp_path):
+    network = random_network("green", side=392)
+    encoder = save_and_load(tmp_path / "w.pth", network.state_dict(), "retfound-green")
     square = crop_to_field(_photograph())
     x = torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255
     x = functional.interpolate(x, size=(392, 392), mode="bilinear", antialias=True) * 2 - 1
@@ -103,8 +103,8 @@ def test_registers_and_class_token_are_no_part_of_greens_embedding(tmp_path):
     np.testing.assert_allclose(encoder.embed([square])[0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_maps_for_segmentation_are_four_depths_of_one_stride(tmp_path):
-    encoder = load(tmp_path / "w.pth", dinov2_file(network_of("dinov2").state_dict()))
+def test_feature_maps_are_four_depths_of_one_stride(tmp_path):
+    encoder = save_and_load(tmp_path / "w.pth", dinov2_checkpoint(random_network("dinov2").state_dict()))
     with torch.no_grad():
         maps = encoder.pyramid(torch.rand(1, 3, 65, 97))
     assert [tuple(each.shape) for each in maps] == [(1, 32, 5, 7)] * 4

@@ -1,4 +1,4 @@
-"""Where RETFound's released files are looked for, and what is told when they can't be had."""
+"""Search for RETFound's released files, and the instructions in messages about missing ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.retfound import load_retfound
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.weights_cards import weights_card
-from tests.helpers.retfound_files import TINY, mae_file, network_of, same
+from tests.helpers.retfound_files import TINY, has_weights_of, mae_checkpoint, random_network
 
 
 @pytest.fixture
-def no_network(tmp_path, monkeypatch):
+def offline(tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     for variable in ("F2VBENCH_CACHE", "TORCH_HOME", "HF_HOME"):
@@ -25,52 +25,52 @@ def no_network(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_absent_released_weights_say_where_to_ask_and_how_to_log_in(no_network):
+def test_missing_gated_weights_say_how_to_request_access_log_in_and_download(offline):
     with pytest.raises(WeightsError) as caught:
         load_encoder("retfound:mae_meh")
-    told = str(caught.value)
+    message = str(caught.value)
     for part in (
         "RETFound_mae_meh.pth is not on this machine",
         "Request access at https://huggingface.co/YukunZhou/RETFound_mae_meh",
         "CC BY-NC 4.0",
         "hf auth login",
         "hf download YukunZhou/RETFound_mae_meh RETFound_mae_meh.pth --local-dir",
-        str(no_network / "F2VBENCH_CACHE" / "weights" / "RETFound_mae_meh.pth"),
+        str(offline / "F2VBENCH_CACHE" / "weights" / "RETFound_mae_meh.pth"),
     ):
-        assert part in told
+        assert part in message
 
 
-def test_absent_green_weights_say_what_to_download(no_network):
+def test_missing_green_weights_say_what_to_download(offline):
     with pytest.raises(
         WeightsError, match=r"retfoundgreen_statedict\.pth is not on this machine. Download https://git"
     ):
         load_encoder("retfound-green")
 
 
-def test_released_weights_are_taken_from_this_machine_before_the_hub(no_network):
-    folder = no_network / "F2VBENCH_CACHE" / "weights"
+def test_released_weights_on_this_machine_are_used_before_the_hub(offline):
+    folder = offline / "F2VBENCH_CACHE" / "weights"
     folder.mkdir(parents=True)
-    network = network_of("mae")
-    torch.save(mae_file(network.state_dict()), folder / "RETFound_mae_natureCFP.pth")
-    assert same(load_retfound(parse_model("retfound"), **TINY), network)
+    network = random_network("mae")
+    torch.save(mae_checkpoint(network.state_dict()), folder / "RETFound_mae_natureCFP.pth")
+    assert has_weights_of(load_retfound(parse_model("retfound"), **TINY), network)
 
 
-def test_what_the_hub_refuses_is_told_with_its_reason(no_network, monkeypatch):
+def test_a_refused_download_gives_the_reason_and_the_instructions(offline, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    requests = []
 
     def refuse(repo, file, revision):
-        asked.append((repo, file, revision))
+        requests.append((repo, file, revision))
         raise PermissionError("Access to model is restricted\nask first")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(WeightsError, match=r"\(PermissionError: Access to model is restricted\)\. Request access at"):
         load_encoder("retfound:dinov2_shanghai")
-    assert asked == [("YukunZhou/RETFound_dinov2_shanghai", "RETFound_dinov2_shanghai.pth", None)]
+    assert requests == [("YukunZhou/RETFound_dinov2_shanghai", "RETFound_dinov2_shanghai.pth", None)]
 
 
-def test_every_released_name_has_a_card_of_its_own_file():
+def test_every_released_variant_has_a_weights_card():
     for variant in FAMILIES["retfound"].variants:
         card = weights_card(FAMILIES["retfound"].card_of(variant))
         assert (card.file, card.gated) == (f"RETFound_{variant}.pth", True)

@@ -1,4 +1,4 @@
-"""timm models as encoders: maps, embeddings, weights."""
+"""timm models as encoders: feature maps, embeddings, weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from f2vbench.errors import SettingsError, WeightsError
         ("vit_small_patch14_reg4_dinov2", (384,) * 4, (16,) * 4),
     ],
 )
-def test_maps_have_the_promised_sizes(name, channels, strides):
+def test_feature_maps_have_the_declared_sizes(name, channels, strides):
     encoder = load_encoder(f"timm:{name}:untrained")
     assert (encoder.channels, encoder.strides) == (channels, strides)
     with torch.no_grad():
@@ -45,13 +45,13 @@ def _unit(side: int) -> torch.Tensor:
 
 
 def _reference(name: str, **options) -> torch.nn.Module:
-    """timm's own model with the weights of the untrained encoder."""
+    """timm's own model, initialised like the untrained encoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return timm.create_model(name, num_classes=0, **options).eval()
 
 
-def test_maps_of_a_network_are_those_of_timm():
+def test_feature_maps_are_those_of_timm():
     x = _unit(64)
     mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_maps_of_a_network_are_those_of_timm():
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_maps_of_a_transformer_are_four_normalised_depths():
+def test_feature_maps_of_a_transformer_are_four_normalised_depths():
     x = _unit(64)
     model = _reference("vit_tiny_patch16_224", dynamic_img_size=True)
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_maps_of_a_transformer_are_four_normalised_depths():
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
-def test_an_embedding_is_the_mean_over_the_photograph(name):
+def test_an_embedding_is_the_spatial_mean_of_the_features(name):
     photograph = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     encoder = load_encoder(f"timm:{name}:untrained")
     found = encoder.embed([photograph, photograph[:100, :50]])
@@ -88,7 +88,7 @@ def test_an_embedding_is_the_mean_over_the_photograph(name):
     np.testing.assert_allclose(found[:1], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_register_tokens_are_no_patches():
+def test_an_embedding_excludes_register_tokens():
     encoder = load_encoder("timm:vit_small_patch14_reg4_dinov2:untrained")
     assert encoder.embed_size == (518, 518)
     prepared = torch.rand(1, 3, 56, 56)
@@ -99,7 +99,7 @@ def test_register_tokens_are_no_patches():
     torch.testing.assert_close(pooled, tokens[:, -16:].mean(1))
 
 
-def test_class_and_register_tokens_of_dinov3_are_no_patches():
+def test_an_embedding_excludes_class_and_register_tokens_of_dinov3():
     encoder = load_encoder("timm:vit_small_patch16_dinov3:untrained")
     prepared = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -109,18 +109,18 @@ def test_class_and_register_tokens_of_dinov3_are_no_patches():
     torch.testing.assert_close(pooled, tokens[:, 5:].mean(1))
 
 
-def test_pretrained_weights_that_are_not_on_this_machine_are_told_so(tmp_path, monkeypatch):
+def test_missing_pretrained_weights_say_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    told = (
+    message = (
         r"could not be downloaded.*huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m.*hf auth login"
         ".*HF_HUB_OFFLINE.*timm:vit_small_patch16_dinov3:untrained"
     )
-    with pytest.raises(WeightsError, match=told):
+    with pytest.raises(WeightsError, match=message):
         load_encoder("timm:vit_small_patch16_dinov3")
 
 
-def test_maps_pass_gradients_on_and_frames_are_refused():
+def test_feature_maps_are_differentiable_and_frames_are_refused():
     encoder = load_encoder("timm:resnet18:untrained")
     encoder.pyramid(_unit(32))[0].sum().backward()
     assert encoder.model.conv1.weight.grad is not None
@@ -129,7 +129,7 @@ def test_maps_pass_gradients_on_and_frames_are_refused():
         encoder.generate(_unit(32))
 
 
-def test_untrained_weights_are_the_same_everywhere():
+def test_untrained_weights_are_reproducible():
     torch.manual_seed(7)
     state = torch.get_rng_state()
     first, second = (load_encoder("timm:vit_tiny_patch16_224:untrained") for _ in range(2))
@@ -138,22 +138,22 @@ def test_untrained_weights_are_the_same_everywhere():
     assert first.describe()["weights"] == "untrained"
 
 
-def test_a_local_file_needs_every_key_but_the_classifier(tmp_path):
+def test_a_local_file_needs_every_tensor_except_the_classifiers(tmp_path):
     path = tmp_path / "mine.pth"
-    state = timm.create_model("resnet18", num_classes=10).state_dict()
+    state = timm.create_model("test_resnet", num_classes=10).state_dict()
     torch.save({"state_dict": state}, path)
-    encoder = load_encoder(f"timm:resnet18:{path}")
-    assert encoder.spec.name == "timm:resnet18:mine"
+    encoder = load_encoder(f"timm:test_resnet:{path}")
+    assert encoder.spec.name == "timm:test_resnet:mine"
     assert all(torch.equal(tensor, state[key]) for key, tensor in encoder.model.state_dict().items())
     with pytest.raises(WeightsError, match="made for another architecture"):
-        load_encoder(f"timm:resnet34:{path}")
+        load_encoder(f"timm:test_vit:{path}")
     del state["layer4.0.conv1.weight"]
     torch.save(state, path)
     with pytest.raises(WeightsError, match=r"1 missing: layer4\.0\.conv1\.weight"):
-        load_encoder(f"timm:resnet18:{path}")
+        load_encoder(f"timm:test_resnet:{path}")
 
 
-def test_unknown_names_are_met_with_near_ones():
+def test_unknown_names_are_answered_with_similar_ones():
     with pytest.raises(SettingsError, match=r"similar names: .*resnet18"):
         load_encoder("timm:resnet_18:untrained")
     with pytest.raises(SettingsError, match=r"tagged 'nobody'.*resnet18\.a1_in1k"):
@@ -162,7 +162,7 @@ def test_unknown_names_are_met_with_near_ones():
         load_encoder("timm:vit_small_patch16_18x2_224")
 
 
-def test_a_failed_download_says_what_can_be_done(monkeypatch):
+def test_a_failed_download_says_what_to_do(monkeypatch):
     def create_model(*_, **__):
         raise OSError("no connection")
 
@@ -171,16 +171,16 @@ def test_a_failed_download_says_what_can_be_done(monkeypatch):
         load_encoder("timm:resnet18")
 
 
-def test_a_model_without_maps_still_embeds(monkeypatch):
+def test_a_model_without_feature_maps_has_embeddings(monkeypatch):
     monkeypatch.delattr(timm.models.ResNet, "forward_intermediates")
-    encoder = load_encoder("timm:resnet18:untrained")
+    encoder = load_encoder("timm:test_resnet:untrained")
     assert encoder.channels == ()
-    assert encoder.embed([np.zeros((40, 40, 3), np.uint8)]).shape == (1, 512)
+    assert encoder.embed([np.zeros((40, 40, 3), np.uint8)]).shape == (1, encoder.width)
     with pytest.raises(SettingsError, match="no intermediate feature maps"):
         encoder.pyramid(_unit(32))
 
 
-def test_a_model_that_gives_no_single_row_of_tokens_is_refused():
+def test_a_model_without_a_single_sequence_of_tokens_is_refused():
     encoder = load_encoder("timm:coat_tiny:untrained")
     with pytest.raises(SettingsError, match="use another model"):
         encoder.embed([np.zeros((40, 40, 3), np.uint8)])

@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face Hub's HTTP interface, as far as making, filling and reading a model repository."""
+"""A stand-in for the Hugging Face Hub's HTTP interface: creation, upload and download of model repositories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<file>.+)"
 
 @dataclass
 class Hub:
-    """Repositories as lists of commits, each a mapping of file names to contents; only `me` may be written."""
+    """Repositories as lists of commits, each a mapping of file names to contents; only those of `me` are writable."""
 
     url: str = ""
     commits: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Hub:
 
 @contextmanager
 def stand_in() -> Iterator[Hub]:
-    """A Hub on a port of this machine; ``url`` is what ``HF_ENDPOINT`` has to be."""
+    """A Hub on a port of this machine; `url` is the value for `HF_ENDPOINT`."""
     hub = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
@@ -57,15 +57,15 @@ def stand_in() -> Iterator[Hub]:
         thread.join()
 
 
-def _described(name: str, content: bytes) -> dict[str, Any]:
-    held: dict[str, Any] = {
+def _describe(name: str, content: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = {
         "size": len(content),
         "oid": hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest(),
     }
     if name.endswith(".safetensors"):
         digest = hashlib.sha256(content).hexdigest()
-        held["lfs"] = {"oid": digest, "sha256": digest, "size": len(content), "pointerSize": 130}
-    return held
+        entry["lfs"] = {"oid": digest, "sha256": digest, "size": len(content), "pointerSize": 130}
+    return entry
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,53 +86,55 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(f"{self.command} {path}")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in ("", TOKEN):
-            return self._say(401, {"error": "Invalid credentials in Authorization header"})
+            return self._answer_json(401, {"error": "Invalid credentials in Authorization header"})
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if path == "/api/validate-yaml":
-            return self._say(200, {"errors": [], "warnings": []})
+            return self._answer_json(200, {"errors": [], "warnings": []})
         if found := _LFS.fullmatch(path):
             return self._batch(json.loads(body))
         if path.startswith("/upload/"):
             self.hub.blobs[path.removeprefix("/upload/")] = body
-            return self._say(200, {})
+            return self._answer_json(200, {})
         if found := _API.fullmatch(path):
             return self._api(found["repo"], found["what"], found["rev"] or "main", body)
         if found := _FILE.fullmatch(path):
             return self._file(found["repo"], found["rev"], found["file"])
-        return self._say(404, {"error": f"no such place: {path}"})
+        return self._answer_json(404, {"error": f"no such address: {path}"})
 
     def _api(self, repo: str, what: str | None, revision: str, body: bytes) -> None:
         if repo not in self.hub.commits:
-            return self._say(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+            return self._answer_json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
         if what == "preupload":
-            return self._say(200, {"files": [_upload_mode(file) for file in json.loads(body)["files"]]})
+            return self._answer_json(200, {"files": [_upload_mode(file) for file in json.loads(body)["files"]]})
         if what == "commit":
             return self._commit(repo, [json.loads(line) for line in body.splitlines()])
         files = self.hub.files(repo, revision)
         if files is None:
-            return self._say(404, {"error": "Revision not found"}, {"X-Error-Code": "RevisionNotFound"})
+            return self._answer_json(404, {"error": "Revision not found"}, {"X-Error-Code": "RevisionNotFound"})
         if what == "tree":
-            return self._say(200, [{"type": "file", "path": n, **_described(n, c)} for n, c in files.items()])
-        held = [(name, _described(name, content)) for name, content in files.items()]
-        siblings = [{"rfilename": name, "blobId": told.pop("oid"), **told} for name, told in held]
+            return self._answer_json(200, [{"type": "file", "path": n, **_describe(n, c)} for n, c in files.items()])
+        entries = [(name, _describe(name, content)) for name, content in files.items()]
+        siblings = [{"rfilename": name, "blobId": entry.pop("oid"), **entry} for name, entry in entries]
         commit = self.hub.commit_of(repo, revision)
-        return self._say(200, {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "private": False})
+        return self._answer_json(
+            200, {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "private": False}
+        )
 
-    def _create(self, wanted: dict[str, Any]) -> None:
-        owner = wanted.get("organization", "me")
-        repo = f"{owner}/{wanted['name']}"
+    def _create(self, request: dict[str, Any]) -> None:
+        owner = request.get("organization", "me")
+        repo = f"{owner}/{request['name']}"
         if owner != "me":
-            return self._say(403, {"error": f"You don't have the rights to create a model under {owner}"})
+            return self._answer_json(403, {"error": f"You don't have the rights to create a model under {owner}"})
         self.hub.commits[repo] = [{".gitattributes": b"*.safetensors filter=lfs"}]
-        return self._say(200, {"url": f"{self.hub.url}/{repo}", "name": repo})
+        return self._answer_json(200, {"url": f"{self.hub.url}/{repo}", "name": repo})
 
-    def _batch(self, wanted: dict[str, Any]) -> None:
+    def _batch(self, request: dict[str, Any]) -> None:
         objects = [
             {**each, "actions": {"upload": {"href": f"{self.hub.url}/upload/{each['oid']}"}}}
-            for each in wanted["objects"]
+            for each in request["objects"]
         ]
-        return self._say(200, {"transfer": "basic", "objects": objects})
+        return self._answer_json(200, {"transfer": "basic", "objects": objects})
 
     def _commit(self, repo: str, lines: list[dict[str, Any]]) -> None:
         files = dict(self.hub.commits[repo][-1])
@@ -144,18 +146,22 @@ class _Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = self.hub.blobs[value["oid"]]
         self.hub.commits[repo].append(files)
         oid = self.hub.oid(repo)
-        return self._say(200, {"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{oid}"})
+        return self._answer_json(
+            200, {"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{oid}"}
+        )
 
     def _file(self, repo: str, revision: str, name: str) -> None:
         files = self.hub.files(repo, revision) if repo in self.hub.commits else None
         if files is None or name not in files:
-            return self._say(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})
+            return self._answer_json(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})
         headers = {"ETag": f'"{hashlib.sha256(files[name]).hexdigest()}"', "Accept-Ranges": "bytes"}
         return self._send(200, files[name], {**headers, "X-Repo-Commit": self.hub.commit_of(repo, revision)})
 
-    def _say(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        told = {"X-Error-Message": value["error"]} if isinstance(value, dict) and "error" in value else {}
-        self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json", **told, **(headers or {})})
+    def _answer_json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        message = {"X-Error-Message": value["error"]} if isinstance(value, dict) and "error" in value else {}
+        self._send(
+            status, json.dumps(value).encode(), {"Content-Type": "application/json", **message, **(headers or {})}
+        )
 
     def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.retfound import load_retfound
+from f2vbench.encoders.timm_encoder import TimmEncoder
 from f2vbench.encoders.timm_models import timm
 
 TINY = {"embed_dim": 32, "depth": 4, "num_heads": 2}
-NAMES = {
+ARCHITECTURES = {
     "mae": "vit_large_patch16_224",
     "dinov2": "vit_large_patch14_dinov2",
     "green": "vit_small_patch14_reg4_dinov2",
 }
 
+StateDict = dict[str, Tensor]
 
-def network_of(kind: str, side: int = 224, **options) -> nn.Module:
-    """timm's own network with numbers that no initialisation gives."""
-    network = timm.create_model(NAMES[kind], num_classes=0, img_size=side, dynamic_img_size=True, **TINY, **options)
-    draw = torch.Generator().manual_seed(3)
+
+def random_network(kind: str, side: int = 224, **options: Any) -> nn.Module:
+    """timm's own network with weights that no initialisation gives."""
+    network: nn.Module = timm.create_model(
+        ARCHITECTURES[kind], num_classes=0, img_size=side, dynamic_img_size=True, **TINY, **options
+    )
+    stream = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=draw))
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=stream))
     return network.eval()
 
 
-def mae_file(state) -> dict:
+def mae_checkpoint(state: StateDict) -> dict[str, Any]:
     """A training checkpoint: encoder and decoder, AdamW's state, scaler, options."""
     decoder = {
         "mask_token": torch.zeros(1, 1, 16),
@@ -45,18 +52,16 @@ def mae_file(state) -> dict:
         for parameter in group["params"]:
             parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    options = argparse.Namespace(model="mae_vit_large_patch16", blr=1.5e-4)
-    scaler = {"scale": 65536.0, "_growth_tracker": 7}
     return {
-        "model": state | decoder,
+        "model": model,
         "optimizer": optimizer.state_dict(),
         "epoch": 799,
-        "scaler": scaler,
-        "args": options,
+        "scaler": {"scale": 65536.0, "_growth_tracker": 7},
+        "args": argparse.Namespace(model="mae_vit_large_patch16", blr=1.5e-4),
     }
 
 
-def dinov2_file(state, chunked: bool = False, gated: bool = False) -> dict:
+def dinov2_checkpoint(state: StateDict, chunked: bool = False, gated: bool = False) -> dict[str, Any]:
     """The teacher of a DINOv2 training, with its heads."""
     teacher = {"dino_head.last_layer.weight_v": torch.zeros(8, 4), "ibot_head.mlp.0.weight": torch.zeros(4, 4)}
     for key, tensor in (state | {"mask_token": torch.zeros(1, 32)}).items():
@@ -68,11 +73,14 @@ def dinov2_file(state, chunked: bool = False, gated: bool = False) -> dict:
     return {"teacher": teacher, "iteration": 12}
 
 
-def load(path, content, family="retfound", **size):
+def save_and_load(path: Path, content: object, family: str = "retfound", **size: Any) -> TimmEncoder:
+    """The tiny encoder of a file with this content."""
     torch.save(content, path)
-    return load_retfound(parse_model(f"{family}:{path}"), **TINY, **size).eval()
+    encoder: TimmEncoder = load_retfound(parse_model(f"{family}:{path}"), **TINY, **size).eval()
+    return encoder
 
 
-def same(encoder, network) -> bool:
+def has_weights_of(encoder: TimmEncoder, network: nn.Module) -> bool:
+    """Whether an encoder has exactly the tensors of a network."""
     found, expected = encoder.model.state_dict(), network.state_dict()
     return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)

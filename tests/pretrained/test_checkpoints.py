@@ -1,4 +1,4 @@
-"""Weights files are read without running anything in them, and matched key by key or not at all."""
+"""Weights files are read without running code in them, and loaded tensor by tensor or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
 
 
 class _Attack:
-    """Unpickled, it would write a marker file."""
+    """Unpickling it would write a marker file."""
 
     def __init__(self, marker: Path):
         self.marker = marker
@@ -33,33 +33,33 @@ def _network() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
 
 
-def _same(state, other) -> bool:
+def _equal(state, other) -> bool:
     return state.keys() == other.keys() and all(torch.equal(state[key], other[key]) for key in state)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "zip", "legacy"])
-def test_each_format_gives_the_tensors_back(tmp_path, form):
+def test_tensors_are_read_from_each_format(tmp_path, form):
     state = _network().state_dict()
     path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
     if form == "safetensors":
         save_file(state, path)
     else:
         torch.save(state, path, _use_new_zipfile_serialization=form == "zip")
-    assert _same(read_state_dict(path), state)
+    assert _equal(read_state_dict(path), state)
 
 
 @pytest.mark.parametrize("wrap", ["state_dict", "model", "netG"])
-def test_the_usual_wrappings_are_taken_off(tmp_path, wrap):
+def test_usual_wrappers_are_removed(tmp_path, wrap):
     state = _network().state_dict()
     parallel = {f"module.{key}": tensor for key, tensor in state.items()}
     torch.save({wrap: parallel, "epoch": 3, "args": argparse.Namespace(lr=0.1), "optimizer": {}}, tmp_path / "w.pth")
-    assert _same(read_state_dict(tmp_path / "w.pth"), state)
+    assert _equal(read_state_dict(tmp_path / "w.pth"), state)
 
 
-def test_module_is_kept_where_only_some_keys_have_it(tmp_path):
+def test_the_module_prefix_is_kept_where_only_some_keys_have_it(tmp_path):
     state = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
     torch.save(state, tmp_path / "w.pth")
-    assert _same(read_state_dict(tmp_path / "w.pth"), state)
+    assert _equal(read_state_dict(tmp_path / "w.pth"), state)
 
 
 def test_two_state_dicts_in_one_file_are_ambiguous(tmp_path):
@@ -82,7 +82,7 @@ def test_code_in_a_file_is_not_run(tmp_path, form):
     assert not marker.exists()
 
 
-def test_a_whole_pickled_module_is_refused_with_the_way_out(tmp_path):
+def test_a_pickled_module_is_refused_with_instructions(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"torch\.nn\.modules\.linear\.Linear.*save_file"):
         read_state_dict(tmp_path / "w.pth")
@@ -90,7 +90,7 @@ def test_a_whole_pickled_module_is_refused_with_the_way_out(tmp_path):
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
 @pytest.mark.parametrize("part", [0.0, 0.02, 0.5, 0.99])
-def test_a_file_cut_short_is_named(tmp_path, form, part):
+def test_a_truncated_file_is_named(tmp_path, form, part):
     state = {"a": torch.rand(50, 50), "b": torch.rand(500)}
     path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
     if form == "safetensors":
@@ -104,14 +104,14 @@ def test_a_file_cut_short_is_named(tmp_path, form, part):
 
 @pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1\n", b"<html>404</html>", b"\0" * 99])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_what_is_no_weights_file_is_said_to_be_none(tmp_path, content, suffix):
+def test_other_files_are_refused_as_no_weights_files(tmp_path, content, suffix):
     path = tmp_path / f"w.{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="not a weights file"):
         read_state_dict(path)
 
 
-def test_a_missing_file_and_one_without_tensors(tmp_path):
+def test_missing_files_and_files_without_tensors_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights file"):
         read_state_dict(tmp_path / "w.pth")
     torch.save({"epoch": 3}, tmp_path / "w.pth")
@@ -129,15 +129,15 @@ def test_a_mismatch_lists_missing_reshaped_and_extra_keys_and_loads_nothing():
     del state["2.bias"]
     with pytest.raises(WeightsError) as caught:
         match_state_dict(network, state, "some.pth", ignore=("fc.*",))
-    told = str(caught.value)
-    assert "Of the 9 tensors needed, 7 match" in told
-    assert "1 missing: 2.bias" in told
-    assert "0.weight is (4, 1, 3, 3), needs (4, 3, 3, 3)" in told
-    assert "1 not part of it: head.bias" in told
-    assert _same(network.state_dict(), before)
+    message = str(caught.value)
+    assert "Of the 9 tensors needed, 7 match" in message
+    assert "1 missing: 2.bias" in message
+    assert "0.weight is (4, 1, 3, 3), needs (4, 3, 3, 3)" in message
+    assert "1 not part of it: head.bias" in message
+    assert _equal(network.state_dict(), before)
 
 
-def test_long_lists_are_cut():
+def test_long_lists_of_names_are_shortened():
     with pytest.raises(WeightsError, match=r"8 missing.* and 3 more"):
         compare_state_dict({f"layer{i}": torch.zeros(1) for i in range(8)}, {}, "some.pth")
 
@@ -145,24 +145,24 @@ def test_long_lists_are_cut():
 def test_a_match_copies_every_tensor_and_may_ignore_a_head():
     source, target = _network(), _network()
     match_state_dict(target, {**source.state_dict(), "head.bias": torch.zeros(2)}, "some.pth", ignore=("head.*",))
-    assert _same(source.state_dict(), target.state_dict())
+    assert _equal(source.state_dict(), target.state_dict())
 
 
-def test_weights_that_are_not_numbers_are_refused():
+def test_weights_that_are_not_finite_are_refused():
     state = {**_network().state_dict(), "2.bias": torch.tensor([1.0, float("nan")])}
     with pytest.raises(WeightsError, match=r"NaN or infinity: 2\.bias"):
         match_state_dict(_network(), state, "some.pth")
 
 
-def _old(path: Path) -> Path:
+def _with_old_time(path: Path) -> Path:
     os.utime(path, (1e9, 1e9))
     return path
 
 
-def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+def test_a_hash_is_cached_until_the_file_changes(tmp_path, monkeypatch):
     path = tmp_path / "w.pth"
     path.write_bytes(b"one")
-    _old(path)
+    _with_old_time(path)
     assert file_sha256(path) == hashlib.sha256(b"one").hexdigest()
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "hashlib", None)  # would fail if it were hashed again
@@ -171,7 +171,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     assert file_sha256(path) == hashlib.sha256(b"two").hexdigest()
 
 
-def test_the_hash_of_a_file_still_young_is_not_trusted(tmp_path):
+def test_the_hash_of_a_recent_file_is_not_cached(tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(b"one")
     stamp = path.stat().st_mtime_ns
@@ -181,9 +181,9 @@ def test_the_hash_of_a_file_still_young_is_not_trusted(tmp_path):
     assert file_sha256(path) == hashlib.sha256(b"two").hexdigest()
 
 
-def test_hashing_works_where_the_cache_cannot_be_written(tmp_path, monkeypatch):
+def test_hashing_works_without_a_writable_cache(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "file" / "cache"))
-    assert file_sha256(_old(tmp_path / "file")) == hashlib.sha256(b"in the way").hexdigest()
+    assert file_sha256(_with_old_time(tmp_path / "file")) == hashlib.sha256(b"in the way").hexdigest()
     with pytest.raises(WeightsError, match="can't be read"):
         file_sha256(tmp_path / "nowhere")

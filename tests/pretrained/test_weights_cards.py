@@ -1,4 +1,4 @@
-"""Weights cards: what they hold, where files are looked for, and what is told when there are none."""
+"""Weights cards, the search for their files, and messages about missing ones."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_card_that_comes_with_the_package_is_read():
+def test_every_card_of_the_package_is_valid():
     assert {"lpips-alex", "i3d-kinetics400"} <= set(weights_cards())
     assert all(weights_card(name).name == name for name in weights_cards())
 
 
-def test_the_i3d_card_pins_the_file_that_published_distances_are_made_with():
+def test_the_i3d_card_pins_the_file_of_published_frechet_distances():
     card = weights_card("i3d-kinetics400")
     assert card.size == 51_235_320
     assert card.sha256 == "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"
 
 
-def test_absent_weights_are_told_with_what_to_download_and_where_to_put_it(card, cache):
+def test_missing_weights_say_what_to_download_and_where_to_put_it(card, cache):
     with pytest.raises(WeightsError, match=r"Download https://example\.org/toy\.pt") as caught:
         find_weights(card)
     assert str(cache / "F2VBENCH_CACHE" / "weights" / "toy.pt") in str(caught.value)
@@ -65,19 +65,19 @@ def test_a_file_is_found_by_path_by_folder_in_the_cache_and_among_downloads_of_t
         assert find_weights(card, folder) == find_weights(card, folder / "toy.pt") == folder / "toy.pt"
 
 
-def test_a_shipped_file_lies_beside_its_card(card):
+def test_a_shipped_file_is_in_the_folder_of_its_card(card):
     shipped = card.model_copy(update={"kind": "shipped", "file": "lpips-alex.yaml", "size": None, "sha256": None})
     assert find_weights(shipped).read_text().startswith("name: lpips-alex")
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"to", "2 bytes, but toy.pt has 4"), (b"dogs", "not the file")])
-def test_a_file_of_another_size_or_content_is_refused(card, cache, content, told):
+@pytest.mark.parametrize(("content", "message"), [(b"to", "2 bytes, but toy.pt has 4"), (b"dogs", "not the file")])
+def test_a_file_of_another_size_or_content_is_refused(card, cache, content, message):
     (cache / "toy.pt").write_bytes(content)
-    with pytest.raises(WeightsError, match=told):
+    with pytest.raises(WeightsError, match=message):
         find_weights(card, cache / "toy.pt")
 
 
-def test_problems_of_a_card_are_told_with_their_keys():
+def test_problems_of_a_card_are_listed_with_their_keys():
     with pytest.raises(WeightsError, match=r"(?s)toy\.yaml: file: .*toy\.yaml: sise: "):
         parse_weights_card(
             CARD.format(digest="null").replace("size", "sise").replace("toy.pt\ns", "a/toy.pt\ns"), "toy.yaml"

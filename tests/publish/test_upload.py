@@ -1,11 +1,14 @@
-"""Weights go to the Hub and come back: against a stand-in of its HTTP interface on this machine."""
+"""Weights are uploaded to the Hub and downloaded again, against a stand-in of its HTTP interface on this machine."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,23 +18,62 @@ from f2vbench.errors import WeightsError
 from f2vbench.pretrained.hub import fetch
 from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card
 from f2vbench.publish.readme import model_card
+from tests.helpers.completed_training import make_card, write_training
 from tests.helpers.hub_stand_in import TOKEN, Hub, stand_in
-from tests.helpers.shipped import finished
+
+CALL = """
+import contextlib, io, json, os, sys
+
+from f2vbench.cli.main import main
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.errors import F2VBenchError
+
+
+def run(kind, *arguments):
+    if kind == "token":
+        os.environ["HF_TOKEN"] = arguments[0]
+        return 0
+    if kind == "f2vbench":
+        return main(list(arguments))
+    try:
+        spec = parse_model(*arguments)
+        print(json.dumps([spec.name, spec.weights_label, spec.identity()["weights_sha256"]]))
+    except F2VBenchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+results = []
+for call in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = run(*call)
+    results.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(results))
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Exit code and output of a call."""
+
+    code: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with the card of fundus2video-tiny, its run folder, and a place for the Hub's cache."""
-    folder = tmp_path_factory.mktemp("place")
-    run = finished(folder / "run")
-    words = ["name=fundus2video-tiny", "default=yes", f"out={folder / 'weights'}"]
-    assert main(["weights", "make", str(run), *words]) == 0
+def user_folder(tmp_path_factory):
+    """A working directory with the card of fundus2video-tiny, its run folder, and the Hub's cache."""
+    folder = tmp_path_factory.mktemp("user")
+    run = write_training(folder / "run")
+    assert make_card(run, folder / "weights", "fundus2video-tiny", "default=yes") == 0
     return folder
 
 
 @pytest.fixture
-def card(place, monkeypatch):
-    monkeypatch.setenv("F2VBENCH_PATH", str(place))
+def card(user_folder, monkeypatch):
+    monkeypatch.setenv("F2VBENCH_PATH", str(user_folder))
     return weights_card("fundus2video-tiny")
 
 
@@ -41,104 +83,111 @@ def hub():
         yield hub
 
 
-def call(place, hub: Hub, *words: str, code: str | None = None, **variables: str) -> subprocess.CompletedProcess:
-    """f2vbench (or a line of Python) in a process of its own: the Hub's client reads its variables when imported."""
-    own = {
+def call(folder: Path, hub: Hub, *calls: tuple[str, ...], **variables: str) -> list[Result]:
+    """Results of calls in one process of its own, because the Hub's client reads its variables when it is imported.
+
+    A call is `("f2vbench", *arguments)`, `("parse_model", *arguments)`, or `("token", token)`, which logs in.
+    """
+    environment = {
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": TOKEN,
-        "HF_HOME": str(place / "hf"),
+        "HF_HOME": str(folder / "hf"),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "NO_PROXY": "127.0.0.1",
-        "F2VBENCH_PATH": str(place),
+        "F2VBENCH_PATH": str(folder),
     }
-    command = ["-c", code] if code else ["-m", "f2vbench", *words]
-    env = {**os.environ, **own, **variables}
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=env, cwd=place)
-
-
-def test_pushed_weights_come_back_the_same_also_without_a_network(place, card, hub):
-    done = call(place, hub, "weights", "push", card.name, "repo=me/tiny")
+    command = [sys.executable, "-c", CALL, json.dumps(calls)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment, **variables}, cwd=folder
+    )
     assert done.returncode == 0, done.stderr
+    return [Result(*result) for result in json.loads(done.stdout)]
+
+
+def test_uploaded_weights_are_downloaded_unchanged_and_cached_for_offline_use(user_folder, card, hub):
+    upload = ("f2vbench", "weights", "push", card.name, "repo=me/tiny")
+    loads = [("parse_model", "fundus2video:hf://me/tiny"), ("parse_model", "fundus2video", "hf://me/tiny")]
+    first, again, *loaded = call(user_folder, hub, upload, upload, *loads)
+    assert first.code == 0, first.err
     files = hub.files("me/tiny")
     assert set(files) == {".gitattributes", "README.md", "fundus2video-tiny.yaml", card.file}
-    assert files[card.file] == (place / "weights" / card.file).read_bytes()
-    there = parse_weights_card(files["fundus2video-tiny.yaml"].decode(), "fundus2video-tiny.yaml")
-    # What is a family's default is for an installation to say, not for the Hub.
-    assert there.model_dump() == {**card.model_dump(), "default_of": None}
+    assert files[card.file] == (user_folder / "weights" / card.file).read_bytes()
+    uploaded = parse_weights_card(files["fundus2video-tiny.yaml"].decode(), "fundus2video-tiny.yaml")
+    # Each installation decides which weights are a family's default.
+    assert uploaded.model_dump() == {**card.model_dump(), "default_of": None}
     commit = hub.oid("me/tiny")
-    assert f"model=fundus2video:hf://me/tiny@{commit}" in done.stdout
-
-    again = call(place, hub, "weights", "push", card.name, "repo=me/tiny")
-    assert "nothing to upload" in again.stdout
+    assert f"model=fundus2video:hf://me/tiny@{commit}" in first.out
+    assert "nothing to upload" in again.out
     assert len(hub.commits["me/tiny"]) == 2
 
-    code = (
-        "from f2vbench.encoders.model_argument import parse_model\n"
-        "s = parse_model('fundus2video:hf://me/tiny'); t = parse_model('fundus2video', 'hf://me/tiny')\n"
-        "print(s.name, s.weights_label, s.identity()['weights_sha256'], s == t)"
-    )
-    expected = ["fundus2video-tiny", f"hf://me/tiny@{commit}/{card.file}@{card.sha256[:8]}", card.sha256, "True"]
-    fetched = call(place, hub, code=code)
-    assert fetched.stdout.split() == expected, fetched.stderr
-    assert call(place, hub, code=code, HF_HUB_OFFLINE="1").stdout.split() == expected
+    expected = ["fundus2video-tiny", f"hf://me/tiny@{commit}/{card.file}@{card.sha256[:8]}", card.sha256]
+    offline = call(user_folder, hub, *loads, HF_HUB_OFFLINE="1")
+    assert [json.loads(result.out) for result in (*loaded, *offline)] == [expected] * 4
 
 
-def test_a_run_folder_is_pushed_under_the_repositorys_name(place, hub):
-    done = call(place, hub, "weights", "push", "run", "repo=me/My.Eyes")
-    assert done.returncode == 0, done.stderr
+def test_a_run_folder_is_uploaded_under_the_name_of_the_repository(user_folder, hub):
+    [result] = call(user_folder, hub, ("f2vbench", "weights", "push", "run", "repo=me/My.Eyes"))
+    assert result.code == 0, result.err
     assert {"my-eyes.safetensors", "my-eyes.yaml"} < set(hub.files("me/My.Eyes"))
 
 
-REFUSED = [
-    ({"HF_TOKEN": ""}, "me/tiny", "not logged in"),
-    ({"HF_TOKEN": "hf_wrong"}, "me/tiny", "your token is not valid"),
-    ({}, "you/tiny", "your token has no right"),
-    ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "me/tiny", "can't be reached"),
-]
-
-
-@pytest.mark.parametrize(("variables", "repo", "told"), REFUSED, ids=[told for *_, told in REFUSED])
-def test_why_nothing_was_pushed_is_told(place, card, hub, variables, repo, told):
-    done = call(place, hub, "weights", "push", card.name, f"repo={repo}", **variables)
-    assert done.returncode == 2, done.stderr
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_refused_upload_says_why(user_folder, card, hub):
+    push = ("f2vbench", "weights", "push", card.name)
+    _, no_token, _, invalid_token, _, no_right = call(
+        user_folder,
+        hub,
+        ("token", ""),
+        (*push, "repo=me/tiny"),
+        ("token", "hf_invalid"),
+        (*push, "repo=me/tiny"),
+        ("token", TOKEN),
+        (*push, "repo=you/tiny"),
+    )
+    [no_network] = call(user_folder, hub, (*push, "repo=me/tiny"), HF_ENDPOINT="http://127.0.0.1:9")
+    for result, message in (
+        (no_token, "not logged in"),
+        (invalid_token, "your token is not valid"),
+        (no_right, "your token has no right"),
+        (no_network, "can't be reached"),
+    ):
+        assert result.code == 2
+        assert message in result.err
     assert not hub.commits
 
 
-def test_a_repository_with_other_content_is_left_alone(place, card, hub):
+def test_a_repository_with_other_content_is_not_changed(user_folder, card, hub):
     hub.commits["me/theirs"] = [{"model.bin": b"theirs", "README.md": b"theirs"}]
-    done = call(place, hub, "weights", "push", card.name, "repo=me/theirs", "replace=yes")
-    assert done.returncode == 2
-    assert "has other files (model.bin)" in done.stderr
     hub.commits["me/tiny"] = [{card.file: b"an earlier training"}]
-    done = call(place, hub, "weights", "push", card.name, "repo=me/tiny")
-    assert done.returncode == 2
-    assert "replace=yes" in done.stderr
+    push = ("f2vbench", "weights", "push", card.name)
+    other, earlier = call(user_folder, hub, (*push, "repo=me/theirs", "replace=yes"), (*push, "repo=me/tiny"))
+    assert (other.code, earlier.code) == (2, 2)
+    assert "has other files (model.bin)" in other.err
+    assert "replace=yes" in earlier.err
     assert [len(commits) for commits in hub.commits.values()] == [1, 1]
-    assert call(place, hub, "weights", "push", card.name, "repo=me/tiny", "replace=yes").returncode == 0
-    assert hub.files("me/tiny")[card.file] == (place / "weights" / card.file).read_bytes()
+    [replaced] = call(user_folder, hub, (*push, "repo=me/tiny", "replace=yes"))
+    assert replaced.code == 0
+    assert hub.files("me/tiny")[card.file] == (user_folder / "weights" / card.file).read_bytes()
 
 
-def test_a_dry_run_writes_what_would_be_uploaded_and_needs_no_network(place, card, hub, tmp_path):
-    words = ["weights", "push", card.name, "repo=me/tiny", "--dry-run", f"out={tmp_path / 'up'}"]
-    done = call(place, hub, *words, HF_TOKEN="", HF_HUB_OFFLINE="1")
-    assert done.returncode == 0, done.stderr
+def test_a_dry_run_writes_the_files_and_uses_no_network(user_folder, card, hub, tmp_path):
+    arguments = ("f2vbench", "weights", "push", card.name, "repo=me/tiny", "--dry-run", f"out={tmp_path / 'up'}")
+    [result] = call(user_folder, hub, arguments, HF_TOKEN="", HF_HUB_OFFLINE="1")
+    assert result.code == 0, result.err
     assert not hub.requests
     written = {path.name: path.read_bytes() for path in (tmp_path / "up").iterdir()}
     assert set(written) == {card.file, "fundus2video-tiny.yaml", "README.md"}
-    assert all(name in done.stdout for name in written)
-    assert written[card.file] == (place / "weights" / card.file).read_bytes()
+    assert all(name in result.out for name in written)
+    assert written[card.file] == (user_folder / "weights" / card.file).read_bytes()
 
 
-def test_the_readme_has_the_hubs_front_matter_and_says_what_the_weights_are_not_for(card):
+def test_the_readme_has_the_metadata_of_the_hub_and_the_limits_of_the_weights(card):
     text = model_card(card, "me/tiny")
     front, body = re.fullmatch(r"---\n(.*?)---\n(.*)", text, re.DOTALL).groups()
-    told = yaml.safe_load(front)
-    assert (told["license"], told["library_name"]) == ("mit", "f2vbench")
-    assert {"fundus2video", "synthetic-data"} <= set(told["tags"])
-    assert told["datasets"]
+    metadata = yaml.safe_load(front)
+    assert (metadata["license"], metadata["library_name"]) == ("mit", "f2vbench")
+    assert {"fundus2video", "synthetic-data"} <= set(metadata["tags"])
+    assert metadata["datasets"]
     assert card.training.command in body
     assert "90 minutes for 5 epochs on Abacus 3000" in body
     assert "| validation eyes of the training | psnr | 21.5 |" in body
@@ -150,47 +199,39 @@ def test_the_readme_has_the_hubs_front_matter_and_says_what_the_weights_are_not_
     assert "simulated" not in other.replace(card.title, "").replace(card.training.command, "")
 
 
-PLACES = [
-    ("'fundus2video:hf://me/nothing'", "no such repository"),
-    ("'fundus2video:hf://me/tiny@v9'", "no such revision"),
-    ("'fundus2video:hf://me/tiny/nothing.safetensors'", "no such file"),
-    ("'fundus2video:hf://me/foreign'", "no weights card"),
-    ("'fundus2fa:hf://me/tiny'", "model=fundus2video:hf://me/tiny"),
-    ("'fundus2video:hf://me/swapped'", "not the file of weights/"),
+FAILED_DOWNLOADS = [
+    ("fundus2video:hf://me/nothing", "no such repository"),
+    ("fundus2video:hf://me/tiny@v9", "no such revision"),
+    ("fundus2video:hf://me/tiny/nothing.safetensors", "no such file"),
+    ("fundus2video:hf://me/foreign", "no weights card"),
+    ("fundus2fa:hf://me/tiny", "model=fundus2video:hf://me/tiny"),
+    ("fundus2video:hf://me/swapped", "not the file of weights/"),
 ]
 
 
-def test_why_weights_can_not_be_fetched_is_told(place, card, hub):
-    weights = (place / "weights" / card.file).read_bytes()
-    files = {card.file: weights, f"{card.name}.yaml": (place / "weights" / f"{card.name}.yaml").read_bytes()}
+def test_a_failed_download_says_why(user_folder, card, hub):
+    weights = (user_folder / "weights" / card.file).read_bytes()
+    files = {card.file: weights, f"{card.name}.yaml": (user_folder / "weights" / f"{card.name}.yaml").read_bytes()}
     hub.commits["me/tiny"] = [files]
-    other = bytes([*files[card.file][:-1], files[card.file][-1] ^ 1])
-    hub.commits["me/swapped"] = [{**files, card.file: other}]
-    hub.commits["me/foreign"] = [{"config.yaml": b"a: 1", "whole.safetensors": files[card.file]}]
-    code = (
-        "from f2vbench.encoders.model_argument import parse_model\nfrom f2vbench.errors import F2VBenchError\n"
-        f"for word in [{', '.join(word for word, _ in PLACES)}]:\n"
-        "    try: print(parse_model(word))\n"
-        "    except F2VBenchError as error: print(str(error).replace(chr(10), ' '))\n"
-        "print(parse_model('fundus2video:hf://me/foreign/whole.safetensors').name)"
-    )
-    done = call(place, hub, code=code)
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(PLACES) + 1, done.stderr
-    for line, (_, told) in zip(lines, PLACES, strict=False):
-        assert told in line
-    assert lines[-1] == "fundus2video:whole"
-    nobody = call(place, hub, code=code, HF_HOME=str(place / "empty"), HF_HUB_OFFLINE="1")
-    assert "not downloaded before" in nobody.stdout
+    hub.commits["me/swapped"] = [{**files, card.file: bytes([*weights[:-1], weights[-1] ^ 1])}]
+    hub.commits["me/foreign"] = [{"config.yaml": b"a: 1", "whole.safetensors": weights}]
+    calls = [("parse_model", model) for model, _ in FAILED_DOWNLOADS]
+    *failed, by_file = call(user_folder, hub, *calls, ("parse_model", "fundus2video:hf://me/foreign/whole.safetensors"))
+    for result, (_, message) in zip(failed, FAILED_DOWNLOADS, strict=True):
+        assert result.code == 2
+        assert message in result.err
+    assert json.loads(by_file.out)[0] == "fundus2video:whole"
+    [offline] = call(user_folder, hub, calls[1], HF_HOME=str(user_folder / "empty"), HF_HUB_OFFLINE="1")
+    assert "not downloaded before" in offline.err
 
 
 @pytest.mark.parametrize("address", ["hf://tiny", "hf://me/tiny@", "hf://../..", "hf://me/tiny@a b"])
-def test_malformed_places_are_refused(address):
+def test_malformed_addresses_are_refused(address):
     with pytest.raises(WeightsError, match=r"hf://owner/name"):
         fetch(address)
 
 
-def test_weights_of_others_are_not_pushed(tmp_path, monkeypatch, capsys):
+def test_weights_of_other_owners_are_not_uploaded(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["weights", "push", "lpips-alex", "repo=me/x", "--dry-run"]) == 2
     assert "weights of other owners" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Baselines that give vectors: what the colour baseline counts, and that random networks are untrained and the same."""
+"""Baselines with embeddings: the numbers of the colour baseline, and untrained networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 256
 
 
 def _disc(side: int = SIDE, seed: int = 0, noise: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """A lit disc, bluer downwards, that fills a black square, and where it is lit."""
+    """A bright disc, bluer downwards, that fills a black square, and its mask."""
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
     inside = np.hypot(rows, columns) <= side / 2
     grain = np.random.default_rng(seed).integers(0, noise + 1, (side, side, 3))
@@ -25,15 +25,15 @@ def _disc(side: int = SIDE, seed: int = 0, noise: int = 40) -> tuple[np.ndarray,
     return ((np.array([170, 90, 50]) + tint + grain) * inside[..., None]).astype(np.uint8), inside
 
 
-def _whole(seed: int = 0) -> np.ndarray:
-    """A photograph lit everywhere, so that its field of view is all of it."""
+def _full_image(seed: int = 0) -> np.ndarray:
+    """A photograph without black pixels, so that its field of view is the whole image."""
     image = np.random.default_rng(seed).integers(0, 60, (SIDE, SIDE, 3)) + np.array([140, 80, 40])
     assert field_of_view(image.astype(np.uint8)).all()
     return image.astype(np.uint8)
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    """CIE 15: sRGB to linear light to XYZ (D65) to L*a*b*."""
+    """CIE 15: sRGB to linear RGB to XYZ (D65) to L*a*b*."""
     value = rgb / 255
     linear = np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
     matrix = [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
@@ -42,8 +42,8 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
 
 
-def test_colours_are_counted_in_cielab():
-    image = _whole()
+def test_colour_histograms_are_in_cielab():
+    image = _full_image()
     found = colour_and_texture(image)
     lab = _lab(image).reshape(-1, 3)
     limits = ((0, 100), (-20, 60), (-20, 80))
@@ -56,7 +56,7 @@ def test_colours_are_counted_in_cielab():
 
 
 def _patterns_by_hand(green: np.ndarray, margin: int) -> np.ndarray:
-    """Shares of uniform rotation-invariant patterns, one pixel after another."""
+    """Shares of uniform rotation-invariant patterns, computed pixel by pixel."""
     codes, rows = [], green.tolist()
     for row in range(margin, len(green) - margin):
         for column in range(margin, len(green) - margin):
@@ -74,7 +74,7 @@ def _patterns_by_hand(green: np.ndarray, margin: int) -> np.ndarray:
 
 
 def test_texture_is_patterns_and_gradients_at_three_scales():
-    image = _whole(1)
+    image = _full_image(1)
     found = colour_and_texture(image)[54:].reshape(3, 13)
     green = image[..., 1].astype(float)
     quarter = np.rint(green.reshape(64, 4, 64, 4).mean((1, 3)))
@@ -87,17 +87,17 @@ def test_texture_is_patterns_and_gradients_at_three_scales():
         np.testing.assert_allclose(found[row, 10:], np.quantile(strength, (0.5, 0.9, 0.99)), atol=2e-3)
 
 
-def test_what_lies_around_the_field_of_view_does_not_count():
+def test_pixels_outside_the_field_of_view_are_ignored():
     disc, inside = _disc(noise=0)
     wide = np.zeros((300, 400, 3), np.uint8)
     wide[20:276, 70:326] = disc
-    close, framed = colour_and_texture(disc), colour_and_texture(wide)
-    assert np.abs(close - framed).max() < 0.05
+    close, with_border = colour_and_texture(disc), colour_and_texture(wide)
+    assert np.abs(close - with_border).max() < 0.05
     lightness = _lab(disc)[inside][:, 0]
-    assert abs(framed[48] - lightness.mean() / 100) < 0.01  # black surroundings would take a fifth off it
+    assert abs(with_border[48] - lightness.mean() / 100) < 0.01  # with the black border it would be a fifth lower
 
 
-def test_the_shares_add_up_and_follow_the_colour():
+def test_histograms_sum_to_one_and_follow_the_colour():
     baseline = load_encoder("colour")
     disc, _ = _disc()
     darker = (disc * 0.6).astype(np.uint8)
@@ -110,18 +110,18 @@ def test_the_shares_add_up_and_follow_the_colour():
     assert np.array_equal(baseline.embed([darker])[0], dark)
 
 
-def test_photographs_without_light_or_of_few_pixels_get_finite_numbers():
+def test_black_and_tiny_photographs_have_finite_vectors():
     images = [np.zeros((40, 60, 3), np.uint8), np.full((3, 2, 3), 90, np.uint8), np.full((1, 1, 3), 255, np.uint8)]
     assert np.isfinite(load_encoder("colour").embed(images)).all()
 
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)])
-def test_what_is_no_photograph_is_refused(image):
+def test_invalid_photographs_are_refused(image):
     with pytest.raises(DataError, match="image 1: must be a uint8"):
         load_encoder("colour").embed([np.zeros((8, 8, 3), np.uint8), image])
 
 
-def test_a_random_network_is_untrained_and_the_same_everywhere():
+def test_a_random_network_is_untrained_and_reproducible():
     disc, _ = _disc()
     torch.manual_seed(1)
     first = load_encoder("random")
@@ -133,7 +133,7 @@ def test_a_random_network_is_untrained_and_the_same_everywhere():
     assert first.embed([disc]).shape == (1, 512)
 
 
-def test_no_residual_branch_of_the_random_network_is_shut_off():
+def test_every_residual_branch_of_the_random_network_is_active():
     encoder = load_encoder("random")
     last = [block.bn2.weight for stage in range(1, 5) for block in getattr(encoder.model, f"layer{stage}")]
     assert all(bool((weight == 1).all()) for weight in last)
@@ -142,9 +142,3 @@ def test_no_residual_branch_of_the_random_network_is_shut_off():
     vectors = encoder.embed(photographs)
     assert np.isfinite(vectors).all()
     assert len(np.unique(vectors.round(4), axis=0)) == 3
-
-
-def test_the_random_generator_is_the_untrained_encoder_of_pix2pixhd():
-    baseline, encoder = load_encoder("random:pix2pixhd"), load_encoder("pix2pixhd:untrained")
-    assert baseline.state_sha256() == encoder.state_sha256()
-    assert (baseline.spec.name, baseline.width) == ("random:pix2pixhd", 1024)

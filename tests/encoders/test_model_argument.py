@@ -1,0 +1,234 @@
+"""Model arguments: what each form means, and messages about invalid ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from f2vbench.encoders import weights_argument
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import baseline_names
+from f2vbench.errors import SettingsError, WeightsError
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "latest_net_G.pth"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_an_untrained_model_has_this_in_its_name():
+    spec = parse_model("fundus2video:untrained")
+    assert (spec.name, spec.family, spec.kind) == ("fundus2video:untrained", "fundus2video", "features")
+    assert (spec.weights, spec.weights_label, spec.cut) == ("untrained", "untrained", 19)
+    assert spec.architecture == "pix2pixhd-global-ngf64"
+    assert not spec.is_baseline
+    assert spec.can_generate
+
+
+@pytest.mark.parametrize("source", ["argument", "for all", "by family", "by argument"])
+def test_weights_come_from_the_argument_or_from_the_weights_setting(weights, source):
+    argument = f"fundus2video:{weights}" if source == "argument" else "fundus2video"
+    settings = {
+        "for all": str(weights),
+        "by family": {"fundus2video": str(weights)},
+        "by argument": {argument: str(weights)},
+    }
+    spec = parse_model(argument, settings.get(source))
+    assert spec.name == "fundus2video:latest_net_G"
+    assert spec.weights == str(weights)
+    assert spec.weights_label == "latest_net_G.pth@ed7002b4"  # printf content | sha256sum
+    assert spec.identity()["weights_sha256"].startswith("ed7002b4")
+
+
+def test_weights_for_all_do_not_replace_those_of_an_argument(weights):
+    assert parse_model("fundus2video:untrained", str(weights)).weights == "untrained"
+    assert parse_model("tophat", str(weights)).weights == "none"
+
+
+def test_weights_that_are_named_twice_are_refused(weights):
+    with pytest.raises(SettingsError, match="keep one"):
+        parse_model("fundus2video:untrained", {"fundus2video:untrained": str(weights)})
+
+
+def test_a_generator_without_weights_says_how_to_get_some(monkeypatch):
+    monkeypatch.setattr(weights_argument, "default_card", lambda family: None)
+    with pytest.raises(
+        WeightsError,
+        match=r"f2vbench train model=fundus2video.*weights=path/to/latest_net_G\.pth.*model=fundus2video:untrained",
+    ):
+        parse_model("fundus2video")
+
+
+def test_a_missing_weights_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"nowhere\.pth"):
+        parse_model(f"fundus2fa:{tmp_path / 'nowhere.pth'}")
+    with pytest.raises(WeightsError, match="did you mean 'untrained'"):
+        parse_model("fundus2fa:untraned")
+
+
+def test_timm_names_may_contain_dots(weights):
+    hub = parse_model("timm:vit_base_patch16_224.augreg_in21k")
+    assert (hub.name, hub.weights, hub.cut) == ("timm:vit_base_patch16_224.augreg_in21k", "hub", None)
+    assert parse_model("timm:resnet18:untrained").name == "timm:resnet18:untrained"
+    local = parse_model(f"timm:resnet18:{weights}")
+    assert (local.name, local.architecture, local.weights) == ("timm:resnet18:latest_net_G", "resnet18", str(weights))
+    assert parse_model("timm:resnet18", {"timm:resnet18": str(weights)}) == local
+    assert not local.can_generate
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("fundus2vidoe", "did you mean 'fundus2video'"),
+        ("resnet18", "timm:<model name>"),
+        ("timm", "name a timm model"),
+        ("tophat:fast", "no variants; write model=tophat"),
+        ("colour:rgb", "no variants"),
+        ("random:vgg", "resnet18, pix2pixhd"),
+        ("fundus2video:", "nothing follows the colon"),
+        ("retfound:", "nothing follows the colon"),
+        ("", "no model family"),
+        ("lpips-alex", "its weights are for the LPIPS"),
+        ("retfound-mae-meh", "its weights are for model=retfound:mae_meh"),
+        ("fundus2fa-mini:untrained", "fundus2fa-mini is a weights card.*write fundus2fa:untrained"),
+        ("frames:nowhere", "no folder .*nowhere"),
+        ("mae+", "joins two models or more"),
+        ("mae+mae", "'mae-mini' occurs twice"),
+        ("tophat+mae", "'tophat' has no embedding"),
+    ],
+)
+def test_invalid_arguments_are_explained(argument, message):
+    with pytest.raises(SettingsError, match=message):
+        parse_model(argument)
+
+
+def test_only_the_known_cuts_are_accepted():
+    assert parse_model("pix2pixhd:untrained", cut=25).cut == 25
+    with pytest.raises(SettingsError, match="17, 19, 25"):
+        parse_model("pix2pixhd:untrained", cut=18)
+
+
+def test_baselines_of_segmentation():
+    specs = [parse_model(name) for name in baseline_names("segmentation")]
+    assert [spec.kind for spec in specs] == ["score"] * 4 + ["scratch"]
+    assert all(spec.is_baseline and spec.weights_label == "none" and spec.name == spec.family for spec in specs)
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "architecture", "label"),
+    [
+        ("colour", "colour", "colour", "none"),
+        ("random", "random", "resnet18", "untrained"),
+        ("random:resnet18", "random", "resnet18", "untrained"),
+        ("random:pix2pixhd", "random:pix2pixhd", "pix2pixhd", "untrained"),
+    ],
+)
+def test_baselines_with_embeddings(argument, name, architecture, label):
+    spec = parse_model(argument)
+    assert spec.kind == ("vector" if argument == "colour" else "features")
+    assert (spec.name, spec.architecture, spec.weights_label) == (name, architecture, label)
+    assert spec.is_baseline
+
+
+@pytest.mark.parametrize(
+    ("argument", "name", "variant"),
+    [
+        ("retfound", "retfound:mae_natureCFP", "mae_natureCFP"),
+        ("retfound:mae_naturecfp", "retfound:mae_natureCFP", "mae_natureCFP"),
+        ("retfound:RETFound_dinov2_meh", "retfound:dinov2_meh", "dinov2_meh"),
+        ("retfound-green", "retfound-green", "retfound-green"),
+    ],
+)
+def test_released_weights_have_one_name_each(argument, name, variant):
+    spec = parse_model(argument)
+    assert (spec.name, spec.architecture, spec.weights_label) == (name, variant, "released")
+    assert spec.weights_file is None
+
+
+def test_a_retfound_file_comes_from_the_argument_or_from_the_weights_setting(weights):
+    assert parse_model(f"retfound:{weights}").name == "retfound:latest_net_G"
+    assert parse_model("retfound", str(weights)).weights == str(weights)
+    assert parse_model("retfound:mae_meh", str(weights)).weights == "released"
+    assert parse_model("retfound:mae_meh", {"retfound": str(weights)}).weights == "released"
+    assert parse_model("retfound:mae_meh", {"retfound:mae_meh": str(weights)}).weights == str(weights)
+    assert parse_model(f"retfound-green:{weights}").name == "retfound-green:latest_net_G"
+    assert parse_model("retfound:untrained").weights == "untrained"
+
+
+def test_unknown_released_weights_are_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(SettingsError, match=r"did you mean 'mae_meh'.*dinov2_shanghai.*retfound:<weights file>"):
+        parse_model("retfound:mae_mehh")
+    with pytest.raises(WeightsError, match=r"no weights file .*nowhere\.pth"):
+        parse_model(f"retfound:{tmp_path / 'nowhere.pth'}")
+
+
+def test_a_fusion_joins_models_by_attention_unless_it_names_another_method(tmp_path):
+    fusion = parse_model("mae:untrained+colour")
+    assert (fusion.name, fusion.kind, fusion.architecture) == ("mae:untrained+colour", "fusion", "attention")
+    assert fusion.part_names == ("mae:untrained", "colour")
+    assert parse_model("attention:mae:untrained+colour") == fusion
+    assert parse_model("mean:mae:untrained + colour").name == "mean:mae:untrained+colour"
+    file = tmp_path / "a+b.pth"
+    file.write_bytes(b"content")
+    assert parse_model(f"mae:{file}").name == "mae:a+b"
+
+
+def test_identities_are_json_values_and_differ_where_outputs_differ(weights):
+    other = weights.with_name("other.pth")
+    other.write_bytes(b"other content")
+    arguments = [
+        "fundus2video:untrained",
+        "fundus2fa:untrained",
+        "tophat",
+        "sato",
+        "timm:resnet18",
+        "timm:resnet18:untrained",
+        "retfound",
+        "retfound:dinov2_meh",
+        "retfound:untrained",
+        "retfound-green",
+        "retfound-green:untrained",
+        "colour",
+        "random",
+        "random:pix2pixhd",
+        f"fundus2video:{weights}",
+        f"fundus2video:{other}",
+    ]
+    specs = [*map(parse_model, arguments), parse_model("fundus2video:untrained", cut=17)]
+    identities = {json.dumps(spec.identity(), sort_keys=True) for spec in specs}
+    assert len(identities) == len(specs)
+    assert all(type(value) in (str, int, type(None)) for spec in specs for value in spec.identity().values())
+
+
+def test_identities_have_the_keys_that_stored_features_are_found_by(weights):
+    """A changed key or value makes the features and units in users' caches and run folders unusable."""
+    assert parse_model(f"fundus2video:{weights}").identity() == {
+        "family": "fundus2video",
+        "architecture": "pix2pixhd-global",
+        "cut": 19,
+        "preprocessing": 1,
+        "weights_sha256": "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
+    }
+    assert parse_model("tophat").identity() == {
+        "family": "tophat",
+        "architecture": "tophat",
+        "cut": None,
+        "preprocessing": 1,
+        "weights": "none",
+    }
+    untrained = parse_model("mae:untrained").identity()
+    assert (untrained["init"], untrained["init_seed"]) == (1, 0)
+    assert set(untrained) == {
+        "family", "architecture", "cut", "preprocessing", "weights", "init", "init_seed", "torch", "timm",
+    }  # fmt: skip
+    assert "scikit_image" in parse_model("frangi").identity()
+    assert set(parse_model("mean:thumbnail+colour").identity()) == {"fusion", "parts"}
+
+
+def test_an_identity_depends_on_the_content_of_a_file_and_not_on_its_name(weights):
+    copy = weights.with_name("renamed.pth")
+    copy.write_bytes(weights.read_bytes())
+    assert parse_model(f"fundus2video:{weights}").identity() == parse_model(f"fundus2video:{copy}").identity()

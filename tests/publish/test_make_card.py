@@ -1,0 +1,74 @@
+"""A completed training becomes weights with a card."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from f2vbench.cli.main import main
+from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.weights_cards import weights_card
+from tests.helpers.completed_training import make_card, write_training
+
+
+def test_a_card_has_the_facts_of_the_training(card_folder, tmp_path):
+    quality = tmp_path / "quality.yaml"
+    quality.write_text("- {data: RITE training half, metric: auroc, value: 0.95, note: zero-shot}\n")
+    run = write_training(tmp_path / "run")
+    assert make_card(run, card_folder, "tiny", f"quality={quality}") == 0
+    card, facts = weights_card("tiny"), json.loads((run / "generator.json").read_text())
+    assert (card.sha256, card.size) == (facts["sha256"], facts["bytes"])
+    assert (card_folder / card.file).read_bytes() == (run / "generator.safetensors").read_bytes()
+    assert (card.family, card.default_of, card.licence) == ("fundus2video", None, "MIT")
+    assert card.network == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 4}
+    assert (card.training.seed, card.training.epochs, card.training.seconds) == (3, 5, 5400.0)
+    assert card.training.machine == "Abacus 3000, 8 cores, 1 used"
+    assert card.training.software == {"f2vbench": "9.9", "python": "3.12.1", "torch": "2.9.0"}
+    assert "simulated eyes" in card.training_data
+    assert [(m.data, m.metric, m.value, m.note) for m in card.quality] == [
+        ("RITE training half", "auroc", 0.95, "zero-shot"),
+        ("validation eyes of the training", "psnr", 21.5, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        (lambda run: write_training(run, completed_epochs=4), [], "incomplete (4 of 5 epochs)"),
+        (lambda run: (run / "generator.json").unlink(), [], "no exported weights"),
+        (lambda run: (run / "generator.json").write_text("{"), [], "no description of a training"),
+        (lambda run: (run / "generator.safetensors").write_bytes(b"x" * 99), [], "not the file"),
+        (lambda run: write_training(run, data="pairs.csv"), [], "training_data: required"),
+        (lambda run: None, ["quality=nowhere.yaml"], "quality=nowhere.yaml"),
+        (lambda run: None, ["name=fundus2fa"], "a model family has this name"),
+        (lambda run: None, ["name=Tiny"], "name"),
+    ],
+)
+def test_problems_are_reported_and_nothing_is_written(card_folder, tmp_path, capsys, change, settings, message):
+    run = write_training(tmp_path / "run")
+    change(run)
+    named = settings if any(setting.startswith("name=") for setting in settings) else ["name=tiny", *settings]
+    assert main(["weights", "make", str(run), f"out={card_folder}", *named]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(card_folder.iterdir())
+
+
+def test_all_problems_of_measured_values_are_listed(card_folder, tmp_path, capsys):
+    quality = tmp_path / "quality.yaml"
+    quality.write_text("- {data: RITE, value: 0.9}\n- {data: RITE, metric: dice, value: much}\n")
+    assert make_card(write_training(tmp_path / "run"), card_folder, "tiny", f"quality={quality}") == 2
+    message = capsys.readouterr().err
+    assert "entry 1: metric" in message
+    assert "entry 2: value" in message
+
+
+def test_other_weights_with_the_name_are_replaced_only_with_replace(card_folder, tmp_path, capsys):
+    make_card(write_training(tmp_path / "run"), card_folder, "tiny")
+    before = (card_folder / "tiny.safetensors").read_bytes()
+    other = write_training(tmp_path / "other", seed=4)
+    assert make_card(other, card_folder, "tiny") == 2
+    assert "replace=yes" in capsys.readouterr().err
+    assert (card_folder / "tiny.safetensors").read_bytes() == before
+    assert make_card(other, card_folder, "tiny", "replace=yes") == 0
+    assert weights_card("tiny").sha256 == file_sha256(other / "generator.safetensors")
