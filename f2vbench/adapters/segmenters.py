@@ -18,6 +18,7 @@ from f2vbench.config.run import Reading, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Loader, Photograph
 from f2vbench.data.square_crop import SquareView
+from f2vbench.metrics.averaging import mean_if_complete
 from f2vbench.metrics.segmentation import OVERLAP_METRICS, RANKING_METRICS, PixelPool, best_dice_threshold, evaluate
 
 
@@ -208,15 +209,9 @@ def evaluate_score_maps(
     metrics: dict[str, float | None] = {}
     for suffix, pool in pools.items():
         for name in (*RANKING_METRICS, *OVERLAP_METRICS):
-            metrics[name + suffix] = _mean([row[name + suffix] for row in per_image.values()])
+            metrics[name + suffix] = mean_if_complete([row[name + suffix] for row in per_image.values()])
         metrics.update({f"{name}{suffix}_pooled": value for name, value in pool.metrics(threshold).items()})
     return SegmentationMetrics(metrics, _reasons(metrics, threshold, threshold_rule), per_image)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean, or None if a value is missing."""
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined and len(defined) == len(values) else None
 
 
 def _reasons(metrics: dict[str, float | None], threshold: float | None, threshold_rule: str) -> dict[str, str]:

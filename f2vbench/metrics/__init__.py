@@ -8,5 +8,5 @@ Start here:
     video: PSNR, SSIM, LPIPS and FVD of generated videos, in the standard and the paper-compatible protocol.
     image_quality, lpips_distance, frechet, i3d: the same metrics one by one.
 
-Supporting modules: names, ragged_array, bf16_candidates.
+Supporting modules: names, averaging, ragged_array, bf16_candidates.
 """

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from f2vbench.metrics.averaging import mean_if_complete
+
 Kind = Literal["binary", "nominal", "ordinal", "multilabel"]
 """Kind of the labels. ``binary``: two classes, the second is positive. ``nominal``: classes without order.
 ``ordinal``: grades in order. ``multilabel``: an image has any number of classes, and the probabilities of an image need
@@ -71,7 +73,7 @@ def evaluate(
     if kind == "binary":
         values |= {"auroc": aurocs[1], "average_precision": precisions[1]}
     else:
-        values |= {"auroc": _mean_if_complete(aurocs), "average_precision": _mean_if_complete(precisions)}
+        values |= {"auroc": mean_if_complete(aurocs), "average_precision": mean_if_complete(precisions)}
         values |= {f"auroc:{name}": value for name, value in zip(classes, aurocs, strict=True)}
         values |= {f"average_precision:{name}": value for name, value in zip(classes, precisions, strict=True)}
     values |= _decision_metrics(wide, targets, kind)
@@ -238,19 +240,19 @@ def _decision_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.bo
     if kind == "multilabel":
         predicted = probabilities >= 0.5
         recalls = [
-            _mean_if_complete([_true_share(p[t]), _true_share(~p[~t])])
+            mean_if_complete([_true_share(p[t]), _true_share(~p[~t])])
             for p, t in zip(predicted.T, targets.T, strict=True)
         ]
         return {
             "accuracy": float((predicted == targets).mean()),
-            "balanced_accuracy": _mean_if_complete(recalls),
+            "balanced_accuracy": mean_if_complete(recalls),
             "f1": _macro_f1(predicted, targets),
         }
     predicted_class, true_class = probabilities.argmax(axis=1), targets.argmax(axis=1)
     predicted = predicted_class[:, None] == np.arange(targets.shape[1])
     values: Values = {
         "accuracy": float((predicted_class == true_class).mean()),
-        "balanced_accuracy": _mean_if_complete(
+        "balanced_accuracy": mean_if_complete(
             [_true_share(predicted[positive, c]) for c, positive in enumerate(targets.T)]
         ),
         "f1": _f1(predicted[:, 1], targets[:, 1]) if kind == "binary" else _macro_f1(predicted, targets),
@@ -261,7 +263,7 @@ def _decision_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.bo
 
 
 def _macro_f1(predicted: NDArray[np.bool_], targets: NDArray[np.bool_]) -> float | None:
-    return _mean_if_complete([_f1(p, t) for p, t in zip(predicted.T, targets.T, strict=True)])
+    return mean_if_complete([_f1(p, t) for p, t in zip(predicted.T, targets.T, strict=True)])
 
 
 def _f1(predicted: NDArray[np.bool_], positive: NDArray[np.bool_]) -> float | None:
@@ -277,12 +279,6 @@ def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool
     bins = np.clip(np.searchsorted(edges, confidence, "left") - 1, 0, CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, confidence - correct, CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
-
-
-def _mean_if_complete(values: Sequence[float | None]) -> float | None:
-    """Mean; None where a value is missing."""
-    present = [value for value in values if value is not None]
-    return float(np.mean(present)) if present and len(present) == len(values) else None
 
 
 def _one_sided_classes(targets: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, str]:
