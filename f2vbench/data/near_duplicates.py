@@ -25,7 +25,7 @@ from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
 
 MIN_CORRELATION = 0.95
-"""Measured on 1,274 photographs of ODIR-5K and 115 of RITE, CHASE_DB1, HRF and LES-AV; docs/data.md has the numbers."""
+"""Default threshold, measured on 1,389 photographs of five data sets; see docs/reference/data-sets.md."""
 
 APPEARANCE_VERSION = 1
 """Version of `appearance`. Increase it when the result changes, so that cached values are computed again."""

@@ -67,7 +67,7 @@ def test_the_test_set_has_the_fraction_of_the_patients():
 
 
 def test_support_images_are_of_different_patients_while_possible():
-    for seed in range(20):
+    for seed in range(8):
         for shots in (1, 5, 7, 10, 14):
             counts = Counter(patients_of(draw(PAIRS, shots=shots, seed=seed).support, PAIRS))
             assert sum(counts.values()) == shots
@@ -100,12 +100,12 @@ def _raw_bits(seed: int) -> list[int]:
 
 
 def test_seeds_give_different_draws_and_test_every_image():
-    episodes = [draw(SINGLES, shots=1, seed=seed) for seed in range(200)]
+    episodes = [draw(SINGLES, shots=1, seed=seed) for seed in range(100)]
     assert len({episode.support for episode in episodes}) > 30
-    assert len({episode.test for episode in episodes}) == 200
+    assert len({episode.test for episode in episodes}) == 100
     tested = Counter(name for episode in episodes for name in episode.test)
-    assert min(tested.values()) > 70
-    assert max(tested.values()) < 130
+    assert min(tested.values()) > 30
+    assert max(tested.values()) < 70
     orders = {draw(SINGLES, "supervised", None, seed).support for seed in range(3)}
     assert all(list(order) != sorted(order) for order in orders)
 

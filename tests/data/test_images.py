@@ -196,6 +196,7 @@ def _published_masks(folder: Path) -> dict[str, list[tuple[Path, Path]]]:
 def test_the_field_of_view_agrees_with_published_masks(photographs, name, count):
     pairs = _published_masks(photographs)[name]
     assert len(pairs) == count
+    pairs = pairs[:: 1 if count < 25 else 2]
     scores = {image.name: dice(field_of_view(read_rgb(image)), read_mask(mask)) for image, mask in pairs}
     assert min(scores.values()) > 0.99, min(scores, key=scores.__getitem__)
 

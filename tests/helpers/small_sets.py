@@ -13,8 +13,11 @@ from tests.helpers.small_eyes import photograph, save
 
 def touch(path: Path) -> Path:
     """Create an empty file; an index needs names only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    try:
+        path.touch()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        path.touch()
     return path
 
 

@@ -246,7 +246,7 @@ def test_a_run_on_simulated_vessels_needs_no_data(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     small_card(tmp_path, "phantom-vessels")
     assert main(["list", "tasks"]) == 0
-    assert "made on first use" in capsys.readouterr().out
+    assert "simulated on first use" in capsys.readouterr().out
     words = ["task=phantom-vessels", "model=tophat", "baselines=none", "shots=1", "seeds=1", "jobs=1"]
     assert main(["run", *words]) == 0
     assert "6 images of 3 patients" in capsys.readouterr().out
