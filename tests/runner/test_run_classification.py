@@ -23,7 +23,7 @@ from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.commands import use_fork_server
 from tests.helpers.patients import MODEL, TINY, write_cards, write_patients
-from tests.helpers.run_folders import comparable_records
+from tests.helpers.run_folders import check_records, comparable_records
 
 OTHER = "timm:test_vit:untrained"
 
@@ -53,6 +53,7 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
         assert part in output
     records = comparable_records(out)
     assert len(records) == 2 * 2 * (1 + 3 + 3 + 2 + 1 + 3)
+    check_records(out)
     task = open_task("tiny", eyes)
     label = dict(zip(task.index.image, task.index.label == "ill", strict=True))
     for record in records.values():
@@ -92,11 +93,11 @@ def test_workers_shards_and_resumption_do_not_change_results(eyes, tmp_path, mon
     assert len(expected) == 9
     Benchmark(out=second, jobs=2, **arguments).run(Silent())
     assert comparable_records(second) == expected
-    for shard in ("1/4", "2/4", "3/4", "4/4"):
+    for shard in ("2/2", "1/2"):
         Benchmark(out=third, jobs=1, shard=shard, **arguments).run(Silent())
     assert comparable_records(third) == expected
-    for victim in sorted((first / "units").glob("*seed-1*")):
-        victim.unlink()
+    for unit in sorted((first / "units").glob("*seed-1*")):
+        unit.unlink()
     benchmark = Benchmark(out=first, jobs=1, **arguments)
     assert benchmark.plan().missing.sum() == 3
     benchmark.run(Silent())

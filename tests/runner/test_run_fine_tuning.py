@@ -25,7 +25,7 @@ from f2vbench.runner.context import Context
 from f2vbench.runner.worker import Worker
 from f2vbench.utils.progress import Silent
 from tests.helpers.patients import write_cards, write_patients
-from tests.helpers.run_folders import comparable_records
+from tests.helpers.run_folders import check_records, comparable_records
 
 MODEL = "mae:small"
 HEAD = {"epochs": 4, "warmup_epochs": 1, "widths": [8], "batch_size": 8}
@@ -125,10 +125,10 @@ def test_one_step_agrees_with_a_plain_training_loop(arguments):
     peak = 0.2 * 16 / 256
     layers = {"model.cls_token": 0, "model.blocks.0.attn.qkv.weight": 1, "model.blocks.1.mlp.fc2.bias": 2}
     for name, layer in {**layers, "model.norm.weight": 3, "model.patch_embed.proj.weight": 0}.items():
-        held = dict(copied.named_parameters())[name]
+        parameter = dict(copied.named_parameters())[name]
         rate = peak * 0.65 ** (3 - layer)
-        decayed = held * (1 - rate * 0.05) if held.ndim > 1 and name.endswith("weight") else held
-        expected = decayed - rate * held.grad / (held.grad.abs() + 1e-8)  # AdamW's first step
+        decayed = parameter * (1 - rate * 0.05) if parameter.ndim > 1 and name.endswith("weight") else parameter
+        expected = decayed - rate * parameter.grad / (parameter.grad.abs() + 1e-8)  # AdamW's first step
         found = dict(tuning.encoder.named_parameters())[name]
         torch.testing.assert_close(found, expected.detach(), atol=2e-4, rtol=1e-3)
     expected = line.weight * (1 - peak * 0.05) - peak * line.weight.grad.sign()
@@ -140,12 +140,13 @@ def test_a_unit_gives_bit_identical_results_alone_and_after_others(arguments, tm
     benchmark.run(Silent())
     expected = comparable_records(tmp_path / "run")
     assert len(expected) == 2
+    check_records(tmp_path / "run")
     assert len({json.dumps(record["result"]["validation_auroc"]) for record in expected.values()}) == 2
     random.random()
     state = torch.random.get_rng_state()
     torch.rand(7)
-    (victim,) = (tmp_path / "run" / "units").glob("*seed-1*")
-    victim.unlink()
+    (second,) = (tmp_path / "run" / "units").glob("*seed-1*")
+    second.unlink()
     assert benchmark.plan().missing.sum() == 1
     torch.random.set_rng_state(state)
     benchmark.run(Silent())

@@ -28,7 +28,7 @@ from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
-from tests.helpers.run_folders import comparable_records
+from tests.helpers.run_folders import check_records, comparable_records
 
 CARD = (
     "name: tiny\ntitle: Tiny\nfamily: generation\nlayout: angiogram_table\nsplit: random\ntest_fraction: 0.67\n"
@@ -105,6 +105,7 @@ def test_a_run_evaluates_the_frames_that_generate_writes(cohort, generators, tmp
     output = capsys.readouterr().out
     for part in ("tiny · zero-shot", "lpips ↓", "not on this machine", "not FVD"):
         assert part in output
+    check_records(out)
     results = results_of(out)
     assert set(results) == {"fundus2video:video", "frames:made", "still", "still-inverted", "mean-video"}
     precomputed, generated = results["frames:made"], results["fundus2video:video"]

@@ -16,7 +16,7 @@ from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator
 from f2vbench.errors import StoreError
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent
-from tests.helpers.run_folders import comparable_records
+from tests.helpers.run_folders import check_records, comparable_records
 from tests.helpers.segmentation_runs import SETTINGS, UNITS
 
 
@@ -38,6 +38,10 @@ def test_the_frame_is_tidy_and_episodes_are_the_same_for_all_encoders(completed)
         assert {"software", "machine", "device", "threads"} <= set(record["provenance"])
     assert all(len(drawn) == 1 for drawn in episodes.values())
     assert len({next(iter(drawn)) for drawn in episodes.values()}) == len(episodes)
+
+
+def test_records_have_the_keys_of_the_schema(completed):
+    check_records(completed)
 
 
 def test_summary_and_comparison_follow_from_the_frame(completed):

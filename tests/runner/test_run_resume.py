@@ -85,7 +85,7 @@ def test_a_run_that_is_killed_repeatedly_gives_the_same_results(eyes, expected, 
     out, moments = tmp_path / "run", random.Random(0)
     counts = [0]
     for jobs in (1, 1, 2, 1):
-        # Workers start anew for two jobs; those of a filter need no torch.
+        # With two jobs new workers start; a filter lets them start quickly, because it needs no torch.
         models = ["model=tophat", "baselines=none"] if jobs == 2 else []
         keys = {argument.partition("=")[0] for argument in models}
         others = [argument for argument in ARGUMENTS if argument.partition("=")[0] not in keys]

@@ -28,7 +28,7 @@ from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.commands import use_fork_server
 from tests.helpers.eyes import write_eyes
-from tests.helpers.run_folders import comparable_records
+from tests.helpers.run_folders import check_records, comparable_records
 
 MODEL = "timm:test_resnet:untrained"
 CARD = (
@@ -87,6 +87,7 @@ def test_recall_and_precision_agree_with_scikit_learn(cohort, tmp_path, capsys):
     cropped = input_squares(cohort, table)
     records = comparable_records(out)
     assert len(records) == 6
+    check_records(out)
     drawn: dict[int, set] = {}
     for model in ("thumbnail", MODEL):
         vectors = load_encoder(model).embed(cropped)
