@@ -1,4 +1,4 @@
-"""Text for the terminal: aligned columns, shortened lists, durations, counts."""
+"""Text for people: aligned columns, shortened lists, p-values, durations, counts."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def p_value(p: float | None, *, equation: bool = False) -> str:
     """Format a p-value with four decimals: ``0.0312``, ``<0.0001``, or a dash for None and NaN.
 
     Args:
+        p: The p-value.
         equation: Return ``p = 0.0312`` or ``p < 0.0001``.
     """
     if p is None or math.isnan(p):
