@@ -1,10 +1,10 @@
-"""Peak memory of loading RETFound from a file as large as the released one, against the encoder's own size.
+"""Peak memory of loading RETFound from a file as large as the released one, compared with the encoder's size.
 
     python -m benchmarks.retfound_loading [--folder /tmp] [--keep]
 
 Writes a file in the layout of RETFound_mae_natureCFP.pth (encoder, MAE decoder, AdamW state of both; random numbers,
-about 4 GB), loads it in a fresh process, and prints that process's peak resident memory before and after, beside the
-size of the encoder's tensors. The file is removed again.
+about 4 GB), loads it in a new process, and prints that process's peak resident memory before and after, and the size of
+the encoder's tensors. The file is removed at the end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from f2vbench.encoders.loading import build
+from f2vbench.encoders.loading import build_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.timm_models import timm
 
@@ -28,7 +28,7 @@ DECODER_WIDTH, DECODER_DEPTH = 512, 8
 
 
 def decoder_state(patches: int, pixels: int, width: int) -> dict[str, torch.Tensor]:
-    """Tensors of RETFound's MAE decoder: 8 blocks of 512, its embeddings, and its prediction of pixels."""
+    """Tensors of RETFound's MAE decoder: 8 blocks with 512 channels, embeddings, and the prediction of pixels."""
     with torch.device("meta"):
         block = timm.models.vision_transformer.Block(DECODER_WIDTH, 16, qkv_bias=True)
     shapes = {
@@ -48,7 +48,7 @@ def decoder_state(patches: int, pixels: int, width: int) -> dict[str, torch.Tens
 
 
 def write_checkpoint(path: Path) -> None:
-    """A training checkpoint of the released layout."""
+    """Write a training checkpoint of the released layout."""
     with torch.device("meta"):
         encoder = timm.create_model("vit_large_patch16_224", num_classes=0)
     model = {key: torch.randn(tensor.shape) for key, tensor in encoder.state_dict().items()}
@@ -63,42 +63,43 @@ def write_checkpoint(path: Path) -> None:
     torch.save({**content, "args": argparse.Namespace(model="mae_vit_large_patch16", mask_ratio=0.75)}, path)
 
 
-def load_and_tell(path: Path) -> None:
-    """Print what loading the file takes in this process."""
-    before = peak()
+def report_loading(path: Path) -> None:
+    """Print time and memory of loading the file in this process."""
+    before = peak_memory()
     started = time.perf_counter()
-    encoder = build(parse_model(f"retfound:{path}"))
+    encoder = build_encoder(parse_model(f"retfound:{path}"))
     seconds = time.perf_counter() - started
     own = sum(tensor.nbytes for tensor in encoder.state_dict().values())
-    after = peak()
+    after = peak_memory()
     print(f"file {path.stat().st_size / MIB:,.0f} MiB, encoder {own / MIB:,.0f} MiB, loaded in {seconds:.1f} s")
-    print(f"peak resident memory {after / MIB:,.0f} MiB, {after / own:.2f} times the encoder (aim: at most 2)")
+    print(f"peak resident memory {after / MIB:,.0f} MiB, {after / own:.2f} times the encoder (target: at most 2)")
     print(f"of which before loading (Python and its libraries) {before / MIB:,.0f} MiB")
 
 
-def peak() -> int:
-    """Bytes of resident memory that this process had at most; mapped files count while they are in memory."""
+def peak_memory() -> int:
+    """Largest resident memory of this process so far in bytes; mapped files count while they are in memory."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--folder", type=Path, default=Path.cwd(), help="where 4 GB may be written")
-    words.add_argument("--keep", action="store_true", help="leave the file there")
-    words.add_argument("--load", type=Path, help=argparse.SUPPRESS)
-    words.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    given = words.parse_args()
-    if given.load:
-        return load_and_tell(given.load)
-    if given.write:
-        return write_checkpoint(given.write)
-    path = given.folder.expanduser().absolute() / f"retfound-layout-{os.getpid()}.pth"
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="folder with 4 GB of free space")
+    parser.add_argument("--keep", action="store_true", help="keep the file")
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.load:
+        return report_loading(arguments.load)
+    if arguments.write:
+        return write_checkpoint(arguments.write)
+    path = arguments.folder.expanduser().absolute() / f"retfound-layout-{os.getpid()}.pth"
     try:
-        # Each in a process of its own: what a process inherits counts in its peak.
+        # Each step has its own process, because the peak of a process includes memory inherited from its parent.
         for step in ("--write", "--load"):
             subprocess.run([sys.executable, __file__, step, str(path)], check=True)
     finally:
-        if not given.keep:
+        if not arguments.keep:
             path.unlink(missing_ok=True)
 
 

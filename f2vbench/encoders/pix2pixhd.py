@@ -173,7 +173,7 @@ class Pix2PixHDEncoder(Encoder):
         return self._enlarge(torch.cat([photograph, photograph], 1) if self.shape.inputs == 6 else photograph)
 
     def _enlarge(self, x: Tensor) -> Tensor:
-        """Photographs at the size of training, by bicubic interpolation as there."""
+        """Photographs at the size of training, by bicubic interpolation as in training."""
         if self.enlarge == 1:
             return x
         larger = functional.interpolate(x, scale_factor=self.enlarge, mode="bicubic", align_corners=False)

@@ -139,7 +139,9 @@ def _with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
         name = _CHUNKED_BLOCK.sub(r"blocks.\1.", key.removeprefix(_BACKBONE))
         name = name.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2.")
         if name in named:
-            raise WeightsError(f"{path}: holds two tensors for {name} (one is {key}); save only the encoder's tensors")
+            raise WeightsError(
+                f"{path}: contains two tensors for {name} (one is {key}); save only the encoder's tensors"
+            )
         named[name] = tensor
     return named
 

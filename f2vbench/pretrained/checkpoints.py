@@ -181,14 +181,14 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     """The state dict in the content of a file: the whole content, or the value of exactly one usual key."""
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict; save model.state_dict()")
+        raise WeightsError(f"{path}: contains a {type(content).__name__}, not a state dict; save model.state_dict()")
     wrapped = [key for key in _WRAPPER_KEYS if _tensors(content.get(key))]
     if len(wrapped) > 1:
-        raise WeightsError(f"{path}: holds several state dicts ({', '.join(wrapped)}); save only the one to load")
+        raise WeightsError(f"{path}: contains several state dicts ({', '.join(wrapped)}); save only the one to load")
     state = _tensors(content[wrapped[0]] if wrapped else content)
     if not state:
         raise WeightsError(
-            f"{path}: holds no tensors under the keys {list_names(map(str, content))}; save a state dict"
+            f"{path}: contains no tensors under the keys {list_names(map(str, content))}; save a state dict"
         )
     return state
 

@@ -113,6 +113,6 @@ def _check_finite(expected: Iterable[str], state: Mapping[str, Tensor], path: st
     broken = [key for key in expected if state[key].is_floating_point() and not state[key].isfinite().all()]
     if broken:
         raise WeightsError(
-            f"{path}: {len(broken)} tensors hold NaN or infinity: {list_names(broken)}; the training that wrote them "
-            "diverged, use an earlier checkpoint"
+            f"{path}: {len(broken)} tensors contain NaN or infinity: {list_names(broken)}; the training diverged, use "
+            "an earlier checkpoint"
         )

@@ -118,7 +118,7 @@ def test_missing_files_and_files_without_tensors_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no tensors under the keys epoch"):
         read_state_dict(tmp_path / "w.pth")
     torch.save([torch.zeros(1)], tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="holds a list"):
+    with pytest.raises(WeightsError, match="contains a list"):
         read_state_dict(tmp_path / "w.pth")
 
 
