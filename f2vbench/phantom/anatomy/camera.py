@@ -1,4 +1,4 @@
-"""A camera's view of an eye: from millimetres on the retina to pixels, and the field of view."""
+"""The view of a camera: the mapping from millimetres on the retina to pixels, and the field of view."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from f2vbench.phantom.anatomy.landmarks import MM_PER_DEGREE, Anatomy
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks, how wide, and on how many pixels.
+    """Position, field angle and image size of one acquisition.
 
     Attributes:
-        size: edge of the square image, px.
-        field: angle of the circular field of view, degrees.
-        centre: point of the retina in the middle of the image, (x, y) mm.
-        torsion: turn of the eye, degrees.
-        mirrored: left eye.
-        fill: diameter of the field over the image's edge.
-        cut: share of the field's radius that is cut off at top and bottom, 0 for a whole circle.
-        notch: whether the field has a tab at its rim, as many cameras mark the image's orientation.
+        size: Edge length of the square image, px.
+        field: Angle of the circular field of view, degrees.
+        centre: Point of the retina in the middle of the image, (x, y) mm.
+        torsion: Rotation of the eye, degrees.
+        mirrored: True for a left eye.
+        fill: Diameter of the field of view divided by the edge length of the image.
+        cut: Fraction of the field's radius that is cut off at the top and at the bottom, 0 for a full circle.
+        notch: Whether the field of view has a tab at its rim, with which many cameras mark the image orientation.
     """
 
     size: int
@@ -37,11 +37,12 @@ class Camera:
 
     @property
     def pixels_per_mm(self) -> float:
+        """Scale of the image, px per mm of retina."""
         return self.size * self.fill / (self.field * MM_PER_DEGREE)
 
     @property
     def matrix(self) -> np.ndarray:
-        """(2, 3): pixel = matrix · (x, y, 1), with pixel centres at whole numbers."""
+        """Affine matrix, (2, 3): pixel = matrix · (x, y, 1), with pixel centres at integer coordinates."""
         turn, scale = math.radians(self.torsion), self.pixels_per_mm
         flip = -1.0 if self.mirrored else 1.0
         linear = scale * np.array([[flip * math.cos(turn), -flip * math.sin(turn)], [math.sin(turn), math.cos(turn)]])
@@ -49,12 +50,12 @@ class Camera:
         return np.column_stack([linear, shift])
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """(…, 2) mm → (…, 2) pixels (column, row)."""
+        """Map points, (…, 2) mm, to pixel coordinates, (…, 2) as (column, row)."""
         matrix = self.matrix
         return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """x and y in mm of every pixel, float32 (size, size) each."""
+        """Retinal coordinates x and y of every pixel, float32 (size, size) each, mm."""
         back = cv2.invertAffineTransform(self.matrix)
         along = np.arange(self.size, dtype=np.float32)
         x = back[0, 0] * along[None, :] + back[0, 1] * along[:, None] + back[0, 2]
@@ -62,12 +63,12 @@ class Camera:
         return x.astype(np.float32), y.astype(np.float32)
 
     def radius_map(self) -> np.ndarray:
-        """Distance from the image's middle over the field's radius, float32 (size, size): 1 at the rim."""
+        """Distance from the image centre relative to the radius of the field, float32 (size, size): 1 at the rim."""
         along = np.arange(self.size, dtype=np.float32) - (self.size - 1) / 2
         return np.asarray(np.hypot(along[None, :], along[:, None]) / (self.fill * self.size / 2), np.float32)
 
     def field_of_view(self) -> np.ndarray:
-        """What the camera shows, bool (size, size)."""
+        """Mask of the field of view, bool (size, size)."""
         inside = self.radius_map() <= 1
         along = np.arange(self.size) - (self.size - 1) / 2
         if self.cut:
@@ -79,7 +80,7 @@ class Camera:
         return np.asarray(inside)
 
     def at_size(self, size: int) -> Camera:
-        """The same view on another number of pixels."""
+        """Return the same view with another image size, px."""
         return replace(self, size=size)
 
 
@@ -87,12 +88,22 @@ VIEWS = ("macula", "disc")
 
 
 def aim(anatomy: Anatomy, view: str, field: float, size: int, draw: np.random.Generator) -> Camera:
-    """A camera that a photographer points at the macula or the disc of an eye, not exactly.
+    """Draw a camera that is centred on the macula or the disc, with the inaccuracy of a photographer.
 
-    Macula-centred photographs are centred a little nasal of the fovea, so that the disc is whole in the image.
+    Macula-centred photographs are centred a little nasal of the fovea, so that the image contains the whole disc.
+
+    Args:
+        anatomy: Landmarks of the eye.
+        view: One of `VIEWS`.
+        field: Angle of the field of view, degrees.
+        size: Edge length of the image, px.
+        draw: Random generator of the offset and the torsion.
+
+    Raises:
+        ValueError: The view is unknown.
     """
     if view not in VIEWS:
-        raise ValueError(f"no view '{view}': {', '.join(VIEWS)}")
+        raise ValueError(f"Unknown view '{view}'; known: {', '.join(VIEWS)}")
     x, y = anatomy.disc.centre
     offset = (0.15 * x, 0.15 * y) if view == "macula" else (0.95 * x, 0.95 * y)
     jitter = draw.normal(scale=0.028 * field * MM_PER_DEGREE, size=2)

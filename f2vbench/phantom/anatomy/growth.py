@@ -1,7 +1,7 @@
-"""How a vessel tree grows: tissue without supply calls the vessel that can reach it at the least cost.
+"""Growth of a vessel tree: each tissue point without supply attracts the node that can reach it at the lowest cost.
 
-Space colonisation (Runions, Lane, Prusinkiewicz 2007, Eurographics Workshop on Natural Phenomena), with a cost
-that lets branches leave at an acute angle, as vessels do, instead of taking the shortest way.
+Space colonisation (Runions, Lane, Prusinkiewicz 2007, Eurographics Workshop on Natural Phenomena). The cost makes
+branches leave at an acute angle, as blood vessels do, instead of along the shortest path.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from scipy.spatial import cKDTree
 
 ARTERY, VEIN = 0, 1
 STEP = 0.13  # mm between nodes
-_ACUTE = 1.5  # weight of going on ahead: cheapest to leave a straight stem at 53°; inertia makes it less
-_APART = 1000.0  # mm between the planes in which arteries and veins grow, so that tissue never calls the other kind
+_ACUTE = 1.5  # weight of the forward direction: the cheapest branch angle is 53°; inertia makes it smaller
+_APART = 1000.0  # mm between the planes in which arteries and veins grow: tissue never attracts the other kind
 
 
 class Forest:
-    """Growing nodes in buffers that double."""
+    """Growing artery and vein trees; the node buffers double when they are full."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,14 +27,21 @@ class Forest:
         self.kind = np.zeros(4096, np.int8)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Points (n, 2) mm, parents (n,) and kinds (n,) of all nodes."""
+        """Return points (n, 2) mm, parents (n,) and kinds (n,) of all nodes."""
         kind = self.kind[: self.count].copy()
         points = self.points[: self.count].astype(float)
         points[:, 1] -= _APART * kind
         return points, self.parent[: self.count].copy(), kind
 
     def add(self, points: np.ndarray, heading: np.ndarray, parent: np.ndarray, kind: np.ndarray) -> np.ndarray:
-        """New nodes; returns their indices."""
+        """Add nodes and return their indices, (m,).
+
+        Args:
+            points: (m, 2) mm.
+            heading: (m, 2) unit vectors of the direction of growth.
+            parent: (m,) index of each node's parent, -1 for a root.
+            kind: (m,) `ARTERY` or `VEIN`.
+        """
         end = self.count + len(points)
         while end > len(self.points):
             for name in ("points", "heading", "parent", "children", "kind"):
@@ -47,6 +54,7 @@ class Forest:
         return new
 
     def add_trunk(self, line: np.ndarray, kind: int) -> None:
+        """Add the nodes of a trunk, (m, 2) mm from its root outwards."""
         heading = np.gradient(line, axis=0)
         heading /= np.linalg.norm(heading, axis=1, keepdims=True)
         parent = np.arange(self.count - 1, self.count - 1 + len(line))
@@ -54,10 +62,16 @@ class Forest:
         self.add(line + [0, _APART * kind], heading, parent, np.full(len(line), kind))
 
     def colonise(self, tissue: list[np.ndarray], spacing: float, draw: np.random.Generator) -> None:
-        """Grow towards tissue points (mm) of each kind until each is reached or can't be."""
+        """Grow until every tissue point has a vessel nearby or is unreachable.
+
+        Args:
+            tissue: Tissue points of the arteries and of the veins, (k, 2) mm each.
+            spacing: Distance between tissue points, mm.
+            draw: Random generator.
+        """
         planes = [points + [0, _APART * kind] for kind, points in enumerate(tissue)]
         target = np.concatenate(planes).astype(np.float32)
-        free = np.flatnonzero(self.children[: self.count] < 2)[::2]  # every other node is near enough to choose from
+        free = np.flatnonzero(self.children[: self.count] < 2)[::2]  # every second node is dense enough
         cost, supplier = self._cheapest(target, free, 24)
         patience = np.zeros(len(target), np.int32)
         for _ in range(int(4.5 * spacing / STEP) + 14):
@@ -76,20 +90,20 @@ class Forest:
             patience = np.where(better, 0, patience + 1)
 
     def _cheapest(self, target: np.ndarray, nodes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cost and index of the cheapest node for each target, of the ``count`` nearest ones."""
+        """Cost and index of the cheapest node for each target, among the ``count`` nearest nodes."""
         if len(nodes) <= count:
             near = np.broadcast_to(nodes, (len(target), len(nodes)))
         else:
             near = nodes[cKDTree(self.points[nodes], leafsize=16).query(target, k=count)[1]]
-        offered = self._cost(target[:, None], near)
-        best = offered.argmin(axis=1)
+        costs = self._cost(target[:, None], near)
+        best = costs.argmin(axis=1)
         rows = np.arange(len(target))
-        return offered[rows, best], near[rows, best]
+        return costs[rows, best], near[rows, best]
 
     def _cost(self, target: np.ndarray, node: np.ndarray) -> np.ndarray:
-        """What it takes to supply targets from nodes: (1 + a) · distance − a · distance ahead.
+        """Cost of supplying targets from nodes: (1 + a) · distance − a · distance along the heading.
 
-        On a straight stem it is least where the branch leaves at an angle whose cosine is a / (1 + a).
+        On a straight stem the cost is lowest where the branch leaves at an angle whose cosine is a / (1 + a).
         """
         points, heading = self.points[node], _ACUTE * self.heading[node]
         x, y = target[..., 0] - points[..., 0], target[..., 1] - points[..., 1]
@@ -104,17 +118,17 @@ class Forest:
         return np.asarray(cost)
 
     def _step(self, pull: np.ndarray, supplier: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """One step from every node that some tissue calls, into the mean direction of the calls."""
-        caller, which = np.unique(supplier, return_inverse=True)
-        summed = np.stack([np.bincount(which, pull[:, axis], len(caller)) for axis in (0, 1)], axis=1)
+        """Add one node to every node that attracts tissue, in the mean direction of its tissue points."""
+        node, which = np.unique(supplier, return_inverse=True)
+        summed = np.stack([np.bincount(which, pull[:, axis], len(node)) for axis in (0, 1)], axis=1)
         total = summed / (np.hypot(*summed.T)[:, None] + 1e-9)
-        heading = self.heading[caller]
-        branching = self.children[caller] > 0
-        inertia = np.where(branching, 0.45, 1.2)[:, None]  # an end turns gently, a branch leaves its stem
+        heading = self.heading[node]
+        branching = self.children[node] > 0
+        inertia = np.where(branching, 0.45, 1.2)[:, None]  # an end turns slowly, a branch leaves its stem
         move = total + inertia * heading + draw.normal(scale=0.14, size=heading.shape)
         move /= np.hypot(*move.T)[:, None] + 1e-9
-        # A branch along its own stem is no branch, and no node has more than two children.
+        # Discard branches that would run along their own stem; no node gets more than two children.
         along = (move * heading).sum(axis=1)
-        keep = (self.children[caller] < 2) & ~(branching & (along > 0.93))
-        caller, move = caller[keep], move[keep]
-        return self.add(self.points[caller] + STEP * move, move, caller, self.kind[caller])
+        keep = (self.children[node] < 2) & ~(branching & (along > 0.93))
+        node, move = node[keep], move[keep]
+        return self.add(self.points[node] + STEP * move, move, node, self.kind[node])

@@ -1,8 +1,8 @@
-"""What is drawn for every patient and eye: each quantity with its unit, distribution, range and source.
+"""Quantities that are drawn for every eye, each with its unit, distribution, range and source.
 
-Every quantity is drawn as mean + sd · z, cut to its range. A part of z is the patient's and shared by both
-eyes (`shared`, a correlation), the rest is the eye's own. The drawn values are kept with the eye and written
-to ``eyes.csv``, so that any result can be set against the anatomy that made it.
+Every quantity is mean + sd · z, clipped to its range. One component of z is common to both eyes of the patient
+(`shared` is the correlation between the eyes), the other is specific to the eye. The drawn values are stored with
+the eye and written to ``eyes.csv``, so that results can be analysed against the anatomy.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ class Quantity:
     """One quantity of an eye.
 
     Attributes:
-        unit: of mean, sd, low and high; empty for ratios.
-        shared: correlation between the two eyes of a patient, 0 to 1.
-        source: where mean and sd come from; "chosen" where no figure was found.
+        name: Key of the quantity in tables and labels.
+        unit: Unit of `mean`, `sd`, `low` and `high`; empty for ratios.
+        mean: Mean of the distribution.
+        sd: Standard deviation.
+        low: Lower limit.
+        high: Upper limit.
+        shared: Correlation between the two eyes of a patient, 0 to 1.
+        source: Source of mean and sd; "chosen" where no published value was found.
     """
 
     name: str
@@ -34,7 +39,7 @@ class Quantity:
     source: str
 
     def value(self, z: float) -> float:
-        """The quantity ``z`` standard deviations from its mean, cut to its range."""
+        """Return the quantity ``z`` standard deviations from its mean, clipped to its range."""
         return float(min(max(self.mean + self.sd * z, self.low), self.high))
 
 
@@ -91,13 +96,16 @@ QUANTITIES: dict[str, Quantity] = {
 def draw_values(
     patient: np.random.Generator, eyes: tuple[np.random.Generator, ...], shifts: Mapping[str, float]
 ) -> tuple[dict[str, float], ...]:
-    """The quantities of each eye of one patient.
+    """Draw the quantities of each eye of one patient.
 
     Args:
-        patient: draws what the eyes share.
-        eyes: one generator an eye, for what is its own.
-        shifts: quantity → z, the patient's place, where something (a systemic outcome) decides it; in standard
-            deviations, and then both eyes have exactly this z.
+        patient: Random generator of the component that both eyes share.
+        eyes: One random generator per eye, for the component specific to the eye.
+        shifts: Quantity → z in standard deviations, for the quantities that a systemic outcome determines. Both
+            eyes get exactly this z.
+
+    Returns:
+        One dictionary per eye: quantity → value in the unit of the quantity.
     """
     shared = dict(zip(QUANTITIES, patient.standard_normal(len(QUANTITIES)), strict=True))
     values = []

@@ -1,4 +1,4 @@
-"""What lies behind the vessels: pigment, choroid and nerve fibres, as textures that stay with the eye."""
+"""The fundus surface behind the vessels: pigment, choroid and nerve fibres, as fixed textures of the eye."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from f2vbench.phantom.anatomy.textures import Texture
 
 @dataclass(frozen=True)
 class FundusSurface:
-    """Textures of one eye.
+    """Pigmentation and textures of one eye.
 
     Attributes:
-        melanin: 0 (blond) to 1 (black fundus): how much choroid and pigment layer absorb.
-        tessellation: 0 to 1, how far the choroid's large vessels show (thin pigment, age, myopia).
-        clouds: slow changes of colour, mm to cm.
-        grain: mottling of the pigment layer, tens of µm.
-        fibres: striation of the nerve fibre layer; read in polar coordinates around the disc.
-        sheen: 0 to 1, how strongly nerve fibres shine (strong in the young).
+        melanin: 0 (blond) to 1 (dark fundus): absorption by choroid and pigment epithelium.
+        tessellation: 0 to 1, visibility of the large choroidal vessels (thin pigment, age, myopia).
+        clouds: Low-frequency variation of colour, mm to cm.
+        grain: Mottling of the pigment epithelium, tens of µm.
+        fibres: Striation of the nerve fibre layer, sampled in polar coordinates around the disc.
+        sheen: 0 to 1, reflectance of the nerve fibres (high in young eyes).
     """
 
     melanin: float
@@ -32,21 +32,26 @@ class FundusSurface:
     sheen: float
 
     def cloud_map(self, camera: Camera) -> np.ndarray:
-        """Slow unevenness, float32 (size, size), sd about 1."""
+        """Low-frequency variation, float32 (size, size), standard deviation about 1."""
         wide, close = (texture.projected_to(camera) for texture in self.clouds)
         return np.asarray(0.75 * wide + 0.66 * close)
 
     def grain_map(self, camera: Camera) -> np.ndarray:
-        """Fine unevenness, float32 (size, size), sd about 1."""
+        """High-frequency variation, float32 (size, size), standard deviation about 1."""
         coarse, fine = (texture.projected_to(camera) for texture in self.grain)
         return 0.7 * coarse + 0.7 * fine
 
     def fibre_map(self, camera: Camera, disc: tuple[float, float]) -> np.ndarray:
-        """Striation by the nerve fibre bundles, float32 (size, size) ≥ 0, strongest above and below the disc."""
+        """Striation of the nerve fibre bundles, float32 (size, size) ≥ 0, strongest above and below the disc.
+
+        Args:
+            camera: View of the image.
+            disc: Centre of the disc, (x, y) mm.
+        """
         x, y = camera.grid()
         dx, dy = x - disc[0], y - disc[1]
         distance = np.hypot(dx, dy)
-        # Bundles leave the disc radially and arch around the fovea: they follow lines of constant bent angle.
+        # Bundles leave the disc radially and arch around the fovea: they follow lines of constant `bent`.
         bent = np.arctan2(dy, dx + 0.085 * np.minimum(distance, 8) ** 2)
         stripes = self.fibres.at(bent * 9.0, distance * 0.35)
         toward_poles = np.abs(np.sin(np.arctan2(dy, dx - 0.6))) ** 1.5
@@ -55,12 +60,13 @@ class FundusSurface:
 
 
 def draw_fundus_surface(melanin: float, age: float, tessellated: float, draw: np.random.Generator) -> FundusSurface:
-    """The surface of one eye.
+    """Draw the fundus surface of one eye.
 
     Args:
         melanin: 0 to 1.
-        age: years.
-        tessellated: 0 to 1, a disease's or myopia's part in it.
+        age: Years.
+        tessellated: 0 to 1, added to the tessellation (pathological myopia).
+        draw: Random generator.
     """
     thin = np.clip(0.8 - 0.9 * melanin + 0.006 * (age - 50) + draw.normal(scale=0.18), 0, 1)
     return FundusSurface(

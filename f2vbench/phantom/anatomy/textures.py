@@ -1,7 +1,7 @@
-"""Irregular textures that stay with the eye: noise on the retina, seen through any camera.
+"""Irregular textures on the retina: the same noise in every view and modality of an eye.
 
-A few large periodic tiles of noise are made once; every eye reads them at its own places, scales and turns,
-so a texture costs one warp of the image and is the same in every view and modality of an eye.
+A few large periodic noise tiles are computed once per process. Each texture samples a tile at its own offset, scale
+and rotation, so rendering a texture costs one affine warp.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _tile(kind: str) -> np.ndarray:
     """A periodic field, float32 (TILE, TILE), mean 0 and standard deviation 1.
 
     Kinds: ``cloud`` (amplitude falls with frequency, largest structures a quarter of the tile), ``grain`` (a
-    band around 8 px), ``net`` (winding lines between rounded cells, as of vessels that join).
+    band around 8 px), ``net`` (winding lines between rounded cells, as of anastomosing vessels).
     """
     draw = np.random.default_rng([20261121, len(kind), sum(kind.encode())])
     frequency = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None, :]) * TILE
@@ -39,29 +39,29 @@ def _tile(kind: str) -> np.ndarray:
         return np.asarray(values / values.std())
 
     values = field()
-    if kind == "net":  # where two fields are near zero run two sets of winding lines
+    if kind == "net":  # the zero lines of two fields are two sets of winding lines
         values = np.maximum(np.exp(-((values / 0.55) ** 2)), 0.7 * np.exp(-((field() / 0.45) ** 2)))
         values = cv2.GaussianBlur(values, (0, 0), 2.0, borderType=cv2.BORDER_REFLECT_101)
     values = values - values.mean()
-    return (values / values.std()).astype(np.float32)
+    return np.asarray((values / values.std()).astype(np.float32))
 
 
 @functools.cache
 def _bordered(kind: str) -> np.ndarray:
-    """The tile with its first row and column again at its end, for reading between the last and the first."""
+    """The tile with its first row and column repeated at the end, for interpolation across the border."""
     return np.asarray(cv2.copyMakeBorder(_tile(kind), 0, 1, 0, 1, cv2.BORDER_WRAP))
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A place in a tile.
+    """A noise texture: a tile with scale, rotation and offset.
 
     Attributes:
-        kind: of `_tile`.
-        period: mm of retina across the tile.
-        stretch: how much longer structures are along ``turn``.
-        turn: radians.
-        offset: in tiles.
+        kind: "cloud", "grain" or "net".
+        period: Width of the tile on the retina, mm.
+        stretch: Elongation of the structures along `turn`.
+        turn: Direction of the elongation, radians.
+        offset: Position in the tile, in units of the tile width.
     """
 
     kind: str
@@ -79,11 +79,12 @@ class Texture:
         stretch: float = 1.0,
         turn: float | None = None,
     ) -> Texture:
+        """Draw the offset of a texture, and its direction unless ``turn`` sets it."""
         angle = float(draw.uniform(0, 2 * math.pi)) if turn is None else turn
         return cls(kind, period, stretch, angle, (float(draw.random()), float(draw.random())))
 
     def projected_to(self, camera: Camera) -> np.ndarray:
-        """The texture on the camera's pixels, float32 (size, size), mean about 0 and sd about 1."""
+        """The texture on the pixels of a camera, float32 (size, size), mean about 0, standard deviation about 1."""
         to_tile = (
             TILE
             / self.period
@@ -109,13 +110,13 @@ class Texture:
         )
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The texture at points (mm for the usual meaning, or any coordinates), float32 of their shape."""
+        """The texture at points (coordinates usually in mm), float32 of the shape of ``x``."""
         u = (x * math.cos(self.turn) + y * math.sin(self.turn)) / self.stretch
         v = -x * math.sin(self.turn) + y * math.cos(self.turn)
         columns = (u / self.period + self.offset[0]) % 1.0 * TILE
         rows = (v / self.period + self.offset[1]) % 1.0 * TILE
-        # OpenCV's images have less than 32,768 rows and columns: whatever the shape, it is read as rows of 1,024.
-        places = np.stack([columns.ravel(), rows.ravel()]).astype(np.float32)
-        places = np.pad(places, ((0, 0), (0, -places.shape[1] % 1024))).reshape(2, -1, 1024)
-        sampled = cv2.remap(_bordered(self.kind), places[0], places[1], cv2.INTER_LINEAR)
+        # OpenCV limits images to 32,767 rows and columns: sample any shape as rows of 1,024 points.
+        positions = np.stack([columns.ravel(), rows.ravel()]).astype(np.float32)
+        positions = np.pad(positions, ((0, 0), (0, -positions.shape[1] % 1024))).reshape(2, -1, 1024)
+        sampled = cv2.remap(_bordered(self.kind), positions[0], positions[1], cv2.INTER_LINEAR)
         return np.asarray(sampled.ravel()[: columns.size].reshape(columns.shape))

@@ -1,4 +1,4 @@
-"""The first vessels of each eye, and the tissue that the others grow towards."""
+"""First-order vessels of each eye, and the tissue points towards which the other vessels grow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy.interpolate import CubicSpline
 from f2vbench.phantom.anatomy.growth import STEP, VEIN
 from f2vbench.phantom.anatomy.landmarks import Anatomy
 
-REACH = 10.5  # mm from the middle between disc and fovea: everything a 60° camera can see
+REACH = 10.5  # mm from the midpoint between disc and fovea: the field of a 60° camera
 _MIDDLE = (2.4, 0.0)
 
 
 def draw_trunks(anatomy: Anatomy, kind: int, draw: np.random.Generator) -> list[np.ndarray]:
-    """First-order vessels from the disc, (m, 2) mm each."""
+    """Draw the first-order vessels of one kind, centre lines from the disc outwards, (m, 2) mm each."""
     disc = np.asarray(anatomy.disc.centre)
     rim = anatomy.values["disc_height"] / 2
     hilum = disc + [0.12 * anatomy.disc.width + draw.normal(scale=0.04), draw.normal(scale=0.08)]
@@ -31,13 +31,13 @@ def draw_trunks(anatomy: Anatomy, kind: int, draw: np.random.Generator) -> list[
         control = np.stack([disc[0] - reach, base + up * rise], axis=1)
         control = np.concatenate([[hilum, disc + [-0.12 * rim, up * 1.0 * rim]], control])
         trunks.append(_curve(control, draw))
-        # A nasal trunk, and in most eyes an outer temporal one that leaves the disc upwards or downwards.
+        # A nasal trunk, and in most eyes a second one that leaves the disc upwards or downwards.
         angle = math.radians(draw.uniform(28, 62) + (9 if kind == VEIN else -4))
         trunks.append(_ray(hilum, disc, rim, angle, up, 8.0, -0.10, draw))
         if draw.random() < 0.75:
             angle = math.radians(draw.uniform(84, 112) + (7 if kind == VEIN else -3))
             trunks.append(_ray(hilum, disc, rim, angle, up, 8.5, 0.10, draw))
-        if draw.random() < 0.8:  # a small one to the macula
+        if draw.random() < 0.8:  # a small trunk towards the macula
             angle = math.radians(draw.uniform(148, 166) + (5 if kind == VEIN else -5))
             trunks.append(_ray(hilum, disc, rim, angle, up, draw.uniform(1.6, 2.6), 0.05, draw))
     if draw.random() < 0.6:
@@ -55,7 +55,7 @@ def _ray(
     bend: float,
     draw: np.random.Generator,
 ) -> np.ndarray:
-    """A trunk that leaves the disc at an angle from the nasal side and bends by ``bend`` radians a mm."""
+    """A trunk that leaves the disc at an angle from the nasal side and bends by ``bend`` radians per mm."""
     start = hilum + [draw.normal(scale=0.05), up * rim * draw.uniform(0.0, 0.5)]  # from the upper or lower division
     steps = np.linspace(0, 1, 6)[1:]
     turn = angle + bend * reach * steps * draw.uniform(0.3, 1.1) + np.cumsum(draw.normal(scale=0.035, size=5))
@@ -66,7 +66,7 @@ def _ray(
 
 
 def _curve(control: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """A smooth curve through control points, resampled at STEP and cut at the reach."""
+    """A smooth curve through control points, resampled at `STEP` and cut at `REACH`."""
     gaps = np.hypot(*np.diff(control, axis=0).T)
     at = np.concatenate([[0], np.cumsum(np.sqrt(gaps))])  # centripetal: no loops
     fine = CubicSpline(at, control)(np.linspace(0, at[-1], 400))
@@ -78,7 +78,7 @@ def _curve(control: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
 
 def tissue_points(anatomy: Anatomy, spacing: float, draw: np.random.Generator) -> np.ndarray:
-    """Points that want supply: a jittered hexagonal grid without disc and avascular zone, finer near the macula."""
+    """Draw points that need blood supply: a jittered hexagonal grid outside disc and avascular zone, (k, 2) mm."""
     rows = np.arange(-REACH, REACH, spacing * 0.87)
     columns = np.arange(-REACH, REACH, spacing)
     x, y = np.meshgrid(columns, rows)
@@ -88,4 +88,4 @@ def tissue_points(anatomy: Anatomy, spacing: float, draw: np.random.Generator) -
     fovea = np.hypot(*points.T)
     free = 0.5 * anatomy.values["avascular_zone"] + draw.uniform(0.10, 0.5, len(points))
     disc = anatomy.disc.relative(points[:, 0], points[:, 1])
-    return points[(fovea > free) & (disc > 1.25)]
+    return np.asarray(points[(fovea > free) & (disc > 1.25)])

@@ -1,7 +1,7 @@
-"""Tubes on pixels: vessels drawn from their centre lines, to a fraction of a pixel.
+"""Sub-pixel rasterisation of vessels: tubes around centre lines.
 
-A vessel of a photograph is 1 to 12 pixels wide, so what a pixel sees of it is the tube's depth, averaged over
-the pixel, and not whether the pixel's centre lies in it.
+Vessels of a photograph are 1 to 12 pixels wide. Their appearance therefore depends on the depth of the tube averaged
+over each pixel, not on whether the pixel centre lies inside the vessel.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CHUNK = 2_000_000  # evaluated pixels at a time
+_CHUNK = 2_000_000  # pixels evaluated at a time
 
 
 @dataclass(frozen=True)
 class Tubes:
-    """What every pixel that a tube touches sees of the nearest one.
+    """The m pixels that tubes cover, each with the tube in which it lies deepest.
 
     Attributes:
-        size: edge of the square image.
-        pixel: (m,) flat index of the pixels.
+        size: Edge length of the square image, px.
+        pixel: (m,) flat index of the pixel.
         segment: (m,) index of the segment.
-        along: (m,) place on the segment, 0 at its first end, 1 at its second.
+        along: (m,) position on the segment, 0 at its first end, 1 at its second.
         offset: (m,) signed distance from the centre line, px (left of the direction is positive).
-        radius: (m,) of the tube there, px.
+        radius: (m,) radius of the tube at this position, px.
     """
 
     size: int
@@ -34,36 +34,38 @@ class Tubes:
     radius: np.ndarray
 
     def coverage(self) -> np.ndarray:
-        """Share of each touched pixel that the tube covers, (m,) in [0, 1]."""
+        """Fraction of each pixel that the tube covers, (m,) in [0, 1]."""
         distance = np.abs(self.offset)
-        return np.clip(np.minimum(distance + 0.5, self.radius) - np.maximum(distance - 0.5, -self.radius), 0, 1)
+        covered = np.minimum(distance + 0.5, self.radius) - np.maximum(distance - 0.5, -self.radius)
+        return np.asarray(np.clip(covered, 0, 1))
 
     def depth(self) -> np.ndarray:
-        """Mean depth of the round tube over each touched pixel, px: 2√(r² − d²), averaged across one pixel."""
+        """Mean depth of the tube over each pixel, (m,) px: 2√(r² − d²) averaged across one pixel."""
         radius, distance = self.radius, np.abs(self.offset)
 
         def area(x: np.ndarray) -> np.ndarray:
             u = np.clip(x / radius, -1, 1)
             return np.asarray(radius**2 * (u * np.sqrt(1 - u * u) + np.arcsin(u)))
 
-        return area(distance + 0.5) - area(distance - 0.5)
+        return np.asarray(area(distance + 0.5) - area(distance - 0.5))
 
     def spread(self, values: np.ndarray, fill: float = 0.0) -> np.ndarray:
-        """A float32 (size, size) image of values (m,) at the touched pixels, ``fill`` elsewhere."""
+        """Return a float32 (size, size) image with values (m,) at the pixels and ``fill`` elsewhere."""
         image = np.full(self.size * self.size, fill, np.float32)
         image[self.pixel] = values
         return image.reshape(self.size, self.size)
 
 
 def draw_tubes(start: np.ndarray, end: np.ndarray, radius: np.ndarray, size: int) -> Tubes:
-    """The tubes of segments on a square image.
+    """Rasterise segments of vessels on a square image.
 
-    Where tubes overlap, a pixel belongs to the one in which it lies deepest.
+    Where tubes overlap, a pixel belongs to the tube in which it lies deepest.
 
     Args:
-        start, end: (n, 2) px (column, row), pixel centres at whole numbers.
+        start: (n, 2) px (column, row), pixel centres at integer coordinates.
+        end: (n, 2) px (column, row).
         radius: (n, 2) px at both ends.
-        size: edge of the image.
+        size: Edge length of the image, px.
     """
     reach = radius.max(axis=1) + 1.0
     low = np.ceil(np.minimum(start, end) - reach[:, None]).astype(np.int64)
@@ -94,7 +96,7 @@ def draw_tubes(start: np.ndarray, end: np.ndarray, radius: np.ndarray, size: int
 
 
 def _groups(index: np.ndarray, window: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Segments by size of the window they touch, in chunks."""
+    """Segments grouped by the size of the pixel window that they cover, in chunks."""
     groups, below = [], 0
     for side in (6, 8, 10, 12, 15, 18, 22, 28, 36, 48, 64, 96, 128, 256, 512, 1024):
         members = index[(window > below) & (window <= side)]
@@ -107,7 +109,7 @@ def _groups(index: np.ndarray, window: np.ndarray) -> list[tuple[int, np.ndarray
 def _measure(
     columns: np.ndarray, rows: np.ndarray, start: np.ndarray, end: np.ndarray, radius: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Distance, signed distance from the line, place along, radius there; float32, broadcast over segments first."""
+    """Distance, signed distance, position along the segment and radius there; float32, segments on the first axis."""
     start, end, radius = (each.astype(np.float32)[:, None, None] for each in (start, end, radius))
     direction = end - start
     length = np.maximum(np.hypot(direction[..., 0], direction[..., 1]), 1e-6)

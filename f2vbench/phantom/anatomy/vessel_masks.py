@@ -1,4 +1,4 @@
-"""The vessels of an eye as a camera's pixels see them."""
+"""Vessels of an eye on the pixels of a camera."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels
 
 @dataclass(frozen=True)
 class VesselPixels:
-    """One kind of vessel on a camera's pixels.
+    """Arteries or veins on the pixels of a camera.
 
     Attributes:
-        tubes: the touched pixels; offsets and radii in px.
-        start, end: (m,) for each touched pixel the nodes of its piece of vessel, the one nearer the disc first.
+        tubes: The m pixels that the vessels cover; offsets and radii in px.
+        start: (m,) node of each pixel's vessel segment that is nearer to the disc.
+        end: (m,) the other node of the segment.
     """
 
     tubes: Tubes
@@ -25,7 +26,7 @@ class VesselPixels:
     end: np.ndarray
 
     def at(self, values: np.ndarray) -> np.ndarray:
-        """A quantity of the nodes, (n,), at each touched pixel, (m,)."""
+        """Interpolate a quantity of the nodes, (n,), at each pixel, (m,)."""
         return np.asarray(values[self.start] + self.tubes.along * (values[self.end] - values[self.start]))
 
 
@@ -33,10 +34,15 @@ RenderedVessels = tuple[VesselPixels, VesselPixels]  # arteries and veins
 
 
 def render_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = None) -> RenderedVessels:
-    """Arteries and veins as seen by a camera.
+    """Rasterise arteries and veins in the view of a camera.
 
     Args:
-        only: (n,) bool, nodes whose piece of vessel (towards the disc) is drawn; all of them by default.
+        vessels: Vessel trees with n nodes.
+        camera: View of the image.
+        only: (n,) bool, nodes whose segment (towards the disc) is drawn; all by default.
+
+    Returns:
+        Arteries, veins.
     """
     points = camera.to_pixels(vessels.points).astype(np.float32)
     radius = (vessels.radius * camera.pixels_per_mm).astype(np.float32)
@@ -47,7 +53,7 @@ def render_vessels(vessels: Vessels, camera: Camera, only: np.ndarray | None = N
     pixels_by_kind = []
     for kind in (ARTERY, VEIN):
         a, b = start[vessels.kind[end] == kind], end[vessels.kind[end] == kind]
-        # A vessel that goes on changes its width gently; a branch is as thin where it leaves its stem as further on.
+        # The width changes gradually along a vessel; a branch starts with its own width, not with that of its stem.
         before = np.where(continues[a] == b, radius[a], radius[b])
         tubes = draw_tubes(points[a], points[b], np.stack([before, radius[b]], axis=1), camera.size)
         pixels_by_kind.append(VesselPixels(tubes, a[tubes.segment], b[tubes.segment]))

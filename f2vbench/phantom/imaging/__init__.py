@@ -1,0 +1,1 @@
+"""Imaging of a simulated eye: photographs, fluorescein angiograms, other modalities, and ground-truth masks."""

@@ -18,19 +18,19 @@ PHASES = ("arterial", "venous", "late")
 FRAMES_PER_PHASE = 4
 _LATE = (300.0, 900.0)  # s
 _VENOUS_END = 75.0  # s
-_SCANS = 4  # averaged in a frame once the dye has come
+_SCANS = 4  # scans averaged in each frame after the arterial phase
 
 
 @dataclass(frozen=True)
 class Angiogram:
-    """One examination, frames sorted in time.
+    """One examination, frames in order of time.
 
-    Frames lie on the camera's pixels, as after registration: what is left of the eye's movement is below 2 px of
-    an image of 512 px anywhere in the field, with the first frame as good as any other.
+    Frames are registered to the camera. The residual motion is below 2 px of a 512 px image everywhere in the field,
+    in every frame including the first one.
 
     Attributes:
         frames: uint8 (12, size, size), 0 outside the field of view.
-        seconds: float (12,), since injection.
+        seconds: float (12,), seconds since injection.
         phases: 12 names of `PHASES`.
     """
 
@@ -40,42 +40,53 @@ class Angiogram:
 
 
 def acquire_angiogram(eye: Eye, camera: Camera, draw: np.random.Generator) -> Angiogram:
-    """Photograph the passage of fluorescein through an eye.
+    """Simulate a fluorescein angiogram of an eye.
 
     Args:
-        draw: for the camera's settings, the moments, movements and noise; what belongs to the eye is in the eye.
+        eye: The eye; it determines everything that two examinations have in common.
+        camera: View of the frames.
+        draw: Random generator of the camera settings, acquisition times, motion and noise.
     """
     layers = render_layers(eye, camera)
     angiograph = draw_angiograph_camera(eye.haze, draw)
     seconds = draw_acquisition_times(layers.transit, draw)
-    light = angiograph.light(camera)
+    illumination = angiograph.illumination(camera)
     frames = np.empty((len(seconds), camera.size, camera.size), np.uint8)
     phases = tuple(phase for phase in PHASES for _ in range(FRAMES_PER_PHASE))
     for frame, moment, phase in zip(frames, seconds.tolist(), phases, strict=True):
         moved = _move(layers.emission_at(moment), draw)
         drift = float(np.exp(np.clip(draw.normal(0, 0.10), -0.25, 0.25)))
-        frame[:] = angiograph.expose(moved, light, drift, 1 if phase == "arterial" else _SCANS, draw)
+        scans = 1 if phase == "arterial" else _SCANS
+        frame[:] = angiograph.expose(moved, illumination, drift, scans, draw)
     return Angiogram(frames, seconds, phases)
 
 
 def draw_acquisition_times(transit: Transit, draw: np.random.Generator) -> np.ndarray:
-    """The (12,) seconds after injection at which frames are taken, one in each quarter of each phase.
+    """Draw the times at which frames are acquired, one in each quarter of each phase.
 
-    The arterial phase lasts from the filling of the first branches to the first lamina of the main veins, the
-    venous phase on to 75 s, the late phase from 5 to 15 min; the moments of the longer ones are even in log time.
+    The arterial phase lasts from the filling of the first branches to the laminar flow of the main veins, the venous
+    phase from there to 75 s, the late phase from 5 to 15 min. Times are uniform on a logarithmic scale in the venous
+    and the late phase.
+
+    Args:
+        transit: Dye arrival times of the eye.
+        draw: Random generator.
+
+    Returns:
+        float (12,), seconds after injection.
     """
     first = transit.artery_at_disc + 0.45
     last = max(transit.first_lamina + 0.3, first + 1.0)
-    place = (np.arange(FRAMES_PER_PHASE) + draw.uniform(0.1, 0.9, (3, FRAMES_PER_PHASE))) / FRAMES_PER_PHASE
-    arterial = first + place[0] * (last - first)
+    position = (np.arange(FRAMES_PER_PHASE) + draw.uniform(0.1, 0.9, (3, FRAMES_PER_PHASE))) / FRAMES_PER_PHASE
+    arterial = first + position[0] * (last - first)
     begin = last + 0.2
-    since = np.exp(place[1] * math.log(_VENOUS_END - begin + 1.0)) - 1.0
-    late = np.exp(math.log(_LATE[0]) + place[2] * math.log(_LATE[1] / _LATE[0]))
+    since = np.exp(position[1] * math.log(_VENOUS_END - begin + 1.0)) - 1.0
+    late = np.exp(math.log(_LATE[0]) + position[2] * math.log(_LATE[1] / _LATE[0]))
     return np.concatenate([arterial, begin + since, late])
 
 
 def _move(image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """What registration leaves of the eye's movement: about half a pixel of 512 and a twentieth of a degree."""
+    """Apply the residual motion after registration: about half a pixel of 512 and a twentieth of a degree."""
     size = image.shape[0]
     turn = math.radians(float(np.clip(draw.normal(0, 0.05), -0.12, 0.12)))
     shift = np.clip(draw.normal(0, 0.45, 2), -0.9, 0.9) * size / 512

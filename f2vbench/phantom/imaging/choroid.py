@@ -1,4 +1,4 @@
-"""The large vessels of the choroid as ribbons that run from the posterior pole to the four vortex veins."""
+"""Large choroidal vessels: ribbons that run from the posterior pole to the four vortex veins."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from f2vbench.phantom.imaging.eye import Eye
 
 _RIBBONS = 480
 _STEP, _STEPS = 0.35, 46  # mm
-_REACH = 9.0  # mm from the fovea within which ribbons begin
+_REACH = 9.0  # mm: ribbons start within this distance of the fovea
 _VORTEX = 15.0  # mm from the fovea to the ampullae, near the equator (Rutnin 1967, Am J Ophthalmol 63:821)
-_LAYERS = 5  # ribbons of one layer merge, those of different layers are seen through each other
+_LAYERS = 5  # ribbons of one layer merge, those of different layers overlap transparently
 
 
 def choroidal_vessels(eye: Eye, camera: Camera) -> np.ndarray:
-    """How far large choroidal vessels fill each pixel, float32 (size, size), 0 to 1, about 0.4 in the mean.
+    """Coverage of each pixel by large choroidal vessels, float32 (size, size) in [0, 1], mean about 0.4.
 
-    They belong to the eye: every camera sees the same ones. The last views are remembered, as several layers of an
-    image ask for the same one; the array is read-only.
+    The vessels depend on the eye only and are the same in every view. The last views are cached, because several
+    layers of an image use the same one. The array is read-only.
     """
     return _rendered_vessels(eye.seed, camera)
 
@@ -42,7 +42,7 @@ def _rendered_vessels(seed: tuple[int, ...], camera: Camera) -> np.ndarray:
     for first in range(_LAYERS):
         layer[:] = 0
         for ribbon in range(first, len(pixels), _LAYERS):
-            # A vein grows on its way: four pieces of their own width.
+            # Veins widen towards the vortex: each ribbon is drawn in four parts of different width.
             for piece in np.flatnonzero(visible[ribbon]):
                 thickness = int(width[ribbon, piece])
                 grey = min(255, 90 + 22 * thickness)
@@ -55,21 +55,21 @@ def _rendered_vessels(seed: tuple[int, ...], camera: Camera) -> np.ndarray:
 
 
 def _ribbons(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Centre lines (k, _STEPS + 1, 2) and radii of their quarters (k, 4), mm."""
+    """Draw the centre lines, (k, _STEPS + 1, 2), and the radii of their quarters, (k, 4), mm."""
     angle = draw.uniform(0, 2 * math.pi, _RIBBONS)
     point = _REACH * (draw.random(_RIBBONS) ** 0.62)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     point[:, 0] += 1.5
     quadrant = math.pi / 4 + math.pi / 2 * np.arange(4) + draw.normal(0, 0.15, 4)
     vortex = _VORTEX * np.stack([np.cos(quadrant), np.sin(quadrant)], axis=1) + [1.5, 0.0]
-    # Each drains to the nearest vortex; the watershed is not sharp.
+    # Each vein drains to about the nearest vortex; the watershed is not sharp.
     gap = np.hypot(*(point[:, None] - vortex).transpose(2, 0, 1)) + draw.normal(0, 1.2, (_RIBBONS, 4))
     target = vortex[gap.argmin(axis=1)]
     bend, wander = Texture.draw("cloud", 34.0, draw), Texture.draw("cloud", 8.0, draw)
     own = draw.normal(0, 0.22, _RIBBONS)
     lines = [point]
     for _ in range(_STEPS):
-        to_go = target - point
-        heading = np.arctan2(to_go[:, 1], to_go[:, 0]) + own
+        remaining = target - point
+        heading = np.arctan2(remaining[:, 1], remaining[:, 0]) + own
         heading += 0.45 * bend.at(*point.T) + 0.24 * wander.at(*point.T)
         point = point + _STEP * np.stack([np.cos(heading), np.sin(heading)], axis=1)
         lines.append(point)

@@ -1,8 +1,8 @@
-"""How dye comes into the retina, stays, and leaks: functions of time, and the times of every vessel.
+"""Dye kinetics: concentration and leakage as functions of time, and arrival times of every vessel.
 
-All seconds are counted from the injection unless a docstring says otherwise. In the arteries dye follows the
-tree from the disc; it crosses the capillaries; in the veins it comes from every end, so a vein fills over
-seconds, and because flow is laminar it fills from its walls towards its axis.
+Times are seconds after injection unless a docstring says otherwise. In the arteries the dye front moves along the
+tree from the disc. The dye then passes the capillaries and enters the veins at every terminal node. A vein therefore
+fills over seconds, and because flow is laminar it fills from its walls towards its axis.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ import numpy as np
 from f2vbench.phantom.anatomy.tube_rasterizer import Tubes
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels
 
-FIRST_LAMINA = 1.28  # spreads before the mean at which a tenth of a vein's flow is dyed: its first visible lines
-FIRST_STREAM = 2.4  # spreads before the mean at which the very first dye comes
+FIRST_LAMINA = 1.28  # spreads before the mean at which a tenth of a vein's flow is dyed: first visible laminae
+FIRST_STREAM = 2.4  # spreads before the mean at which the first dye arrives
 _RISE = 6.0  # s from arrival to the peak of the first pass (chosen; videoangiographic curves: 4 to 8 s)
 _SHAPE = 1.8  # exponent of the gamma variate (chosen)
-_CAPILLARY_SPREAD = 1.3  # s, sd of transit through neighbouring capillaries (chosen: veins fill within 3 to 6 s)
+_CAPILLARY_SPREAD = 1.3  # s, sd of the capillary transit time (chosen: veins fill within 3 to 6 s)
 _SHORTEST_CAPILLARY = 0.4  # s
-_REACH = 0.8  # mm over which neighbouring arteries decide when tissue is reached
+_REACH = 0.8  # mm: scale over which arrival times of neighbouring arteries are averaged
 
 
 def concentration(seconds: np.ndarray) -> np.ndarray:
-    """Dye in blood at ``seconds`` after its arrival, relative to the peak of the first pass; 0 before it.
+    """Dye concentration in blood ``seconds`` after the arrival, relative to the peak of the first pass.
 
-    A gamma variate for the first pass (Thompson, Starmer, Whalen, McIntosh 1964, Circ Res 14:502), and mixed dye
-    that recirculates and leaves the plasma with a fast and a slow time constant.
+    A gamma variate for the first pass (Thompson, Starmer, Whalen, McIntosh 1964, Circ Res 14:502), plus recirculating
+    dye that leaves the plasma with a fast and a slow time constant.
+
+    Args:
+        seconds: Any shape, seconds after the arrival; the result is 0 for negative values.
+
+    Returns:
+        float32 of the same shape.
     """
     time = np.maximum(np.asarray(seconds, np.float32), 0)
     scaled = time / _RISE
@@ -38,20 +44,29 @@ def concentration(seconds: np.ndarray) -> np.ndarray:
 
 
 def extravasated(seconds: float, delay: float = 90.0) -> float:
-    """Dye that has left fenestrated or damaged vessels into tissue, ``seconds`` after arrival: rises, falls late."""
+    """Amount of dye in the tissue around leaky vessels, ``seconds`` after the arrival; rises, then falls slowly.
+
+    Args:
+        seconds: Seconds after the arrival.
+        delay: Time constant of the rise, seconds.
+    """
     time = max(seconds, 0.0)
     return float((1 - np.exp(-time / delay)) * np.exp(-time / 2400))
 
 
 def spread_of_leak(seconds: float) -> float:
-    """How far leaked dye has spread, mm (standard deviation): diffusion, so it grows with the root of time."""
+    """Standard deviation of leaked dye, mm: diffusion, proportional to the square root of time."""
     return float(0.40 * np.sqrt(max(seconds, 0.0) / 600))
 
 
 def leakage(source: np.ndarray, seconds: float) -> np.ndarray:
-    """Brightness in [0, 1) of tissue from the leak strength that reaches it, ``seconds`` after arrival.
+    """Brightness of tissue with leaked dye, in [0, 1).
 
-    Dye goes on leaking for minutes, so a leak grows although it spreads thinner.
+    Vessels leak for minutes, so the total amount of dye grows while it spreads.
+
+    Args:
+        source: Leakage strength that reaches the tissue, any shape.
+        seconds: Seconds after the arrival of the dye.
     """
     amount = 0.75 * extravasated(seconds, 45.0) * (1 + max(seconds, 0.0) / 500)
     return np.asarray(1 - np.exp(-amount * source))
@@ -59,16 +74,16 @@ def leakage(source: np.ndarray, seconds: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Transit:
-    """When dye is where, in seconds after injection.
+    """Dye arrival times of an eye with n vessel nodes, seconds after injection.
 
     Attributes:
-        arrival: (n,) of the vessels' nodes: the front in arteries, the mean of all streams in veins.
+        arrival: (n,) arrival at each node: of the dye front in arteries, mean over all streams in veins.
         spread: (n,) standard deviation over the streams of a vein, 0 in arteries.
-        ends: (k, 2) mm, where arteries end in capillaries.
-        supplied: (k,) arrival there.
-        capillary: seconds from an artery's end to a vein's.
-        artery_at_disc: arrival at the disc.
-        first_lamina: the first lines along the main veins at the disc, the median of the veins.
+        ends: (k, 2) mm, terminal nodes of the arteries.
+        supplied: (k,) arrival at these nodes.
+        capillary: Capillary transit time.
+        artery_at_disc: Arrival in the arteries at the disc.
+        first_lamina: First laminar flow in the main veins at the disc, median over the veins.
     """
 
     arrival: np.ndarray
@@ -81,11 +96,11 @@ class Transit:
 
     @property
     def passage(self) -> float:
-        """Arterio-venous passage time at the disc, s."""
+        """Arterio-venous passage time at the disc, seconds."""
         return self.first_lamina - self.artery_at_disc
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """When the arteries have supplied places (m, 2), (m,) s."""
+        """Arrival of the arterial dye at points (m, 2) mm, (m,) seconds."""
         gap = points[:, None, :].astype(np.float32) - self.ends[None].astype(np.float32)
         squared = (gap**2).sum(axis=2)
         weight = np.exp((squared.min(axis=1, keepdims=True) - squared) / (2 * _REACH**2))
@@ -93,10 +108,15 @@ class Transit:
 
 
 def simulate_transit(vessels: Vessels, values: Mapping[str, float]) -> Transit:
-    """The times of an eye's vessels from its drawn quantities.
+    """Compute the arrival times of an eye's vessels from its drawn quantities.
 
-    The capillary time is what makes the main veins show their first lamina one `passage_time` after the arteries
-    at the disc, as video angiography measures it (Wolf, Arend, Reim 1994, Surv Ophthalmol 38 suppl.).
+    The capillary transit time is set so that laminar flow appears in the main veins at the disc one `passage_time`
+    after the dye in the arteries, as video angiography measures it (Wolf, Arend, Reim 1994, Surv Ophthalmol 38
+    suppl.).
+
+    Args:
+        vessels: Vessel trees.
+        values: Drawn quantities by their names in `quantities`.
     """
     seconds = piece_seconds(vessels, values)
     start = values["arm_to_choroid"] + values["artery_delay"]
@@ -122,71 +142,94 @@ def simulate_transit(vessels: Vessels, values: Mapping[str, float]) -> Transit:
 
 
 def piece_seconds(vessels: Vessels, values: Mapping[str, float]) -> np.ndarray:
-    """(n,) seconds that blood needs for each node's piece of vessel, between it and its parent; 0 at roots.
+    """Transit time of blood through the segment between each node and its parent, (n,) seconds; 0 at roots.
 
-    The drawn velocities are those of the main vessels. A vessel's flow is as many times smaller as the ends it
-    serves are fewer, and its velocity is flow over section: with Murray's radii velocity falls with calibre (Riva et
-    al. 1985), here to a fifth at most, and a congested, wider vein is slow.
+    The drawn velocities are those of the main vessels. Flow is proportional to the number of terminal nodes that a
+    vessel serves, and velocity is flow divided by cross-section. With Murray's radii the velocity falls with the
+    calibre (Riva et al. 1985), here to no less than a fifth, and flow in a congested, wider vein is slow.
+
+    Args:
+        vessels: Vessel trees with n nodes.
+        values: Drawn quantities by their names in `quantities`.
     """
     exponent = values["branching_exponent"]
     above = np.maximum(vessels.parent, 0)
     length = np.hypot(*(vessels.points - vessels.points[above]).T)
     seconds = np.zeros(len(length))
     for kind, name in ((ARTERY, "artery"), (VEIN, "vein")):
-        mine = vessels.kind == kind
-        if not mine.any():
+        selected = vessels.kind == kind
+        if not selected.any():
             continue
-        relative = vessels.radius[mine] / (values[f"{name}_diameter"] / 2000)
-        by_supply = vessels.supply[mine] ** (1 / exponent)
+        relative = vessels.radius[selected] / (values[f"{name}_diameter"] / 2000)
+        by_supply = vessels.supply[selected] ** (1 / exponent)
         flow = (by_supply * np.median(relative / by_supply)) ** exponent
-        seconds[mine] = length[mine] / (values[f"{name}_velocity"] * np.clip(flow / relative**2, 0.2, 1.0))
+        seconds[selected] = length[selected] / (values[f"{name}_velocity"] * np.clip(flow / relative**2, 0.2, 1.0))
     return np.asarray(np.where(vessels.parent >= 0, seconds, 0.0))
 
 
 def arterial_arrival(parent: np.ndarray, seconds: np.ndarray, start: float) -> np.ndarray:
-    """(n,) arrival of the front that leaves the roots at ``start`` and needs ``seconds`` for each node's piece."""
-    arrival, needed = [start] * len(parent), seconds.tolist()
+    """Arrival of the dye front at each node, (n,) seconds.
+
+    Args:
+        parent: (n,) index of each node's parent, -1 at a root.
+        seconds: (n,) transit time of each node's segment.
+        start: Time at which the front leaves the roots.
+    """
+    arrival, transit_times = [start] * len(parent), seconds.tolist()
     for node, above in enumerate(parent.tolist()):
         if above >= 0:
-            arrival[node] = arrival[above] + needed[node]
+            arrival[node] = arrival[above] + transit_times[node]
     return np.asarray(arrival)
 
 
 def venous_arrival(parent: np.ndarray, seconds: np.ndarray, supplied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, (n,) each, of the arrival of all streams at each node.
 
-    Every end carries the same flow; streams run side by side, so each keeps its own arrival.
+    Every terminal node carries the same flow. Streams run side by side without mixing, so each keeps its own arrival.
 
     Args:
-        seconds: (n,) for each node's piece, run through towards the parent.
-        supplied: (n,) when dye reaches the ends; not read elsewhere.
+        parent: (n,) index of each node's parent, -1 at a root.
+        seconds: (n,) transit time of each node's segment, towards the parent.
+        supplied: (n,) arrival of the dye at the terminal nodes; other values are ignored.
     """
     count = len(parent)
     flow, first, second = [0.0] * count, [0.0] * count, [0.0] * count
-    above, needed, given = parent.tolist(), seconds.tolist(), supplied.tolist()
+    above, transit_times, arrivals = parent.tolist(), seconds.tolist(), supplied.tolist()
     for node in range(count - 1, -1, -1):
         if not flow[node]:
-            flow[node], first[node] = 1.0, given[node]
-            second[node] = given[node] ** 2 + _CAPILLARY_SPREAD**2
+            flow[node], first[node] = 1.0, arrivals[node]
+            second[node] = arrivals[node] ** 2 + _CAPILLARY_SPREAD**2
         if above[node] >= 0:
-            # Moments of the arrivals, all later by the time on this piece.
+            # First and second moment of the arrivals, shifted by the transit time of this segment.
+            time = transit_times[node]
             flow[above[node]] += flow[node]
-            first[above[node]] += first[node] + needed[node] * flow[node]
-            second[above[node]] += second[node] + 2 * needed[node] * first[node] + needed[node] ** 2 * flow[node]
+            first[above[node]] += first[node] + time * flow[node]
+            second[above[node]] += second[node] + 2 * time * first[node] + time**2 * flow[node]
     mean = np.asarray(first) / flow
     return mean, np.sqrt(np.maximum(np.asarray(second) / flow - mean**2, 0))
 
 
 def filled_share(seconds: float, arrival: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Share of a vein's flow that carries dye, in [0, 1]: a logistic curve with the mean and spread of its streams."""
+    """Fraction of a vein's flow that carries dye, in [0, 1]: a logistic curve with mean and spread of its streams.
+
+    Args:
+        seconds: Time after injection.
+        arrival: Mean arrival of the streams, any shape.
+        spread: Standard deviation of the arrivals, of the same shape.
+    """
     return np.asarray(1 / (1 + np.exp(np.clip(1.81 * (arrival - seconds) / np.maximum(spread, 1e-3), -30, 30))))
 
 
 def laminar_depth(tubes: Tubes, share: np.ndarray) -> np.ndarray:
-    """Depth of dye over each touched pixel when it fills the outer ``share`` of the flow, (m,) px.
+    """Depth of dye over each pixel when it fills the outer ``share`` of the flow, (m,) px.
 
-    Dye from side branches and quick paths joins along the walls; the undyed core holds 1 − share of the section,
-    thus a radius of √(1 − share). What is seen is the chord through the shell: two bright lines, then a full column.
+    Dye from side branches and short paths flows along the walls. The undyed core has 1 − share of the cross-section,
+    thus the relative radius √(1 − share). The depth is the chord through the shell: two bright lines first, later a
+    full column.
+
+    Args:
+        tubes: Veins on m pixels.
+        share: (m,) dyed fraction of the flow, 0 to 1.
     """
     core = replace(tubes, radius=np.maximum(tubes.radius * np.sqrt(1 - share), 1e-3).astype(np.float32))
     return np.asarray(tubes.depth() - core.depth())

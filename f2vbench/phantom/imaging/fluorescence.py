@@ -1,10 +1,10 @@
-"""The layers of an eye that fluoresce, on a camera's pixels, and their light at any time.
+"""Fluorescence of an eye at any time, composed of layers on the pixels of a camera.
 
-From behind: choroid, seen through the pigment layer; capillaries of the retina; leaks, pools and stains; large
-vessels; and what lies in front and blocks. Everything that doesn't change with time is drawn once per view.
+From back to front: choroid behind the pigment epithelium; retinal capillaries; leakage, pooling and staining; large
+vessels; blocking layers. Everything that is constant in time is rendered once per view.
 
-Brightnesses are no measured quantities: they were chosen until grey levels, vessel contrast and noise of arterial and
-venous frames lay within the spread of real ones.
+Brightness values are not measured quantities. They are chosen such that grey levels, vessel contrast and noise of
+arterial and venous frames lie within the spread of real frames.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from f2vbench.phantom.imaging.dye import (
     spread_of_leak,
 )
 
-_EMISSION = 18.0  # 1/mm: 1 − exp(−18 · depth) of fluorescence at the peak, so large vessels saturate
-_ABSORPTION = 7.0  # 1/mm, of blood for the light from behind
+_EMISSION = 18.0  # 1/mm: fluorescence 1 − exp(−18 · depth) at the peak, so large vessels saturate
+_ABSORPTION = 7.0  # 1/mm, absorption of the light from behind by blood
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,23 @@ class Layers:
     """The layers of one view; images are float32 (size, size).
 
     Attributes:
-        transit: times of the eye's vessels.
-        arteries, veins: with small vessels cut off where capillaries are lost.
-        supplied: (32, 32) s, arrival of dye at the arteries' ends around each place.
-        choroid: transmission of the layers before the choroid, times its own unevenness.
-        lobules: s that the choroid's lobules fill later than the first one.
-        capillaries: density of capillaries.
-        points: microaneurysms.
-        strands: new vessels, if any.
-        leak: leak strengths, a quarter of the size.
-        pools: fluid that takes up dye slowly.
-        stains: tissue that takes up dye slowly and keeps a sharp border.
-        stained_walls: large vessels through lost capillaries.
-        deep_block, block: transmission of what lies before the deep layers, and before everything.
-        choroid_start: s, arrival of dye at the choroid.
+        camera: View of the image.
+        transit: Dye arrival times of the eye's vessels.
+        arteries: Arteries, without small vessels where capillaries are lost.
+        veins: Veins, without small vessels where capillaries are lost.
+        supplied: (32, 32) seconds, arterial arrival in the tissue.
+        choroid: Transmission of the layers in front of the choroid, times the variation of the choroid.
+        lobules: Filling delay of the choroidal lobules after the first one, seconds.
+        capillaries: Density of capillaries.
+        points: Microaneurysms.
+        strands: New vessels, if any.
+        leak: Leakage strength, (size // 4, size // 4).
+        pools: Fluid that takes up dye slowly.
+        stains: Tissue that takes up dye slowly and keeps a sharp border.
+        stained_walls: Where walls of large vessels stain: areas of lost capillaries.
+        deep_block: Transmission of what lies in front of choroid and capillaries.
+        block: Transmission of what lies in front of everything.
+        choroid_start: Arrival of the dye at the choroid, seconds.
     """
 
     camera: Camera
@@ -72,12 +75,12 @@ class Layers:
     choroid_start: float
 
     def emission_at(self, seconds: float) -> np.ndarray:
-        """Fluorescence ``seconds`` after injection, float32 (size, size), about 1 in a large vessel at its peak."""
+        """Fluorescence ``seconds`` after injection, float32 (size, size), about 1 in a large vessel at the peak."""
         size, since_choroid = self.camera.size, seconds - self.choroid_start
         since_artery = seconds - self.transit.artery_at_disc
         flush = float(concentration(np.asarray(since_choroid))) * 0.85 + 0.62 * extravasated(since_choroid, 40)
         light = np.asarray(self.choroid * np.float32(0.155 * flush))
-        if since_choroid < 12:  # lobule by lobule
+        if since_choroid < 12:  # lobules fill one after the other
             light *= 1 / (1 + np.exp(np.clip(1.6 * (self.lobules - since_choroid), -20, 20)))
         in_tissue = concentration(seconds - self.supplied - 0.5 * self.transit.capillary).astype(np.float32)
         tissue = cv2.resize(in_tissue, (size, size), interpolation=cv2.INTER_LINEAR)
@@ -99,18 +102,18 @@ class Layers:
         return np.asarray(light * self.block, np.float32)
 
     def _add_vessels(self, light: np.ndarray, seconds: float, late: float) -> None:
-        """Large vessels: they absorb what comes from behind and shine themselves."""
+        """Add large vessels to an image in place: they absorb the light from behind and emit their own."""
         flat, scale = light.ravel(), self.camera.pixels_per_mm
-        for lumen, vein in ((self.veins, True), (self.arteries, False)):
-            arrival, spread = lumen.at(self.transit.arrival), lumen.at(self.transit.spread)
-            depth = lumen.tubes.depth() / scale
+        for pixels, vein in ((self.veins, True), (self.arteries, False)):
+            arrival, spread = pixels.at(self.transit.arrival), pixels.at(self.transit.spread)
+            depth = pixels.tubes.depth() / scale
             if vein:
                 share = filled_share(seconds, arrival, spread)
-                dyed = laminar_depth(lumen.tubes, share) / scale
+                dyed = laminar_depth(pixels.tubes, share) / scale
                 strength = concentration(seconds - arrival + FIRST_STREAM * spread)
             else:
                 dyed, strength = depth, concentration(seconds - arrival)
-            pixel = lumen.tubes.pixel
+            pixel = pixels.tubes.pixel
             behind = flat[pixel] * np.exp(-_ABSORPTION * depth)
-            wall = late * self.stained_walls.ravel()[pixel] * lumen.tubes.coverage()
+            wall = late * self.stained_walls.ravel()[pixel] * pixels.tubes.coverage()
             flat[pixel] = behind + 1 - np.exp(-_EMISSION * dyed * strength) + 0.22 * wall

@@ -1,4 +1,4 @@
-"""What is true of every pixel: masks of vessels, landmarks and lesions, in a camera's view."""
+"""Ground truth of an image: masks of vessels, landmarks and lesions in the view of a camera."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from f2vbench.phantom.anatomy.vessel_masks import RenderedVessels, VesselPixels,
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.lesions.base import coverage
 
-VISIBLE = 0.025  # mm: narrower vessels are not in the masks; about one pixel of a 45° photograph 512 px wide
+VISIBLE = 0.025  # mm: masks omit vessels below this diameter, about one pixel of a 45° photograph 512 px wide
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Masks of one view, bool (size, size) each, cut to the field of view.
+    """Masks of one view, bool (size, size) each, restricted to the field of view.
 
     Attributes:
-        vessels: arteries or veins, as a careful grader would draw them: `VISIBLE` and wider.
-        lesions: kind → mask, for the kinds that this eye has.
+        field_of_view: The field of view.
+        vessels: Arteries and veins as a careful grader would draw them: of diameter `VISIBLE` and more.
+        arteries: The arteries among them.
+        veins: The veins among them.
+        disc: Optic disc.
+        cup: Excavation of the disc.
+        lesions: Kind → mask, for the kinds of lesions in this eye.
     """
 
     field_of_view: np.ndarray
@@ -36,14 +41,16 @@ class GroundTruth:
 
 
 def render_ground_truth(eye: Eye, camera: Camera, rendered: RenderedVessels | None = None) -> GroundTruth:
-    """The masks of an eye in a camera's view.
+    """Render the masks of an eye in the view of a camera.
 
     Args:
-        seen: the eye's vessels in this camera, where the caller has them already.
+        eye: The eye.
+        camera: View of the masks.
+        rendered: The eye's vessels in this view; computed by default.
     """
     inside = camera.field_of_view()
     wide = 2 * eye.vessels.radius >= VISIBLE
-    arteries, veins = (_mask(lumen, wide) & inside for lumen in rendered or render_vessels(eye.vessels, camera))
+    arteries, veins = (_mask(pixels, wide) & inside for pixels in rendered or render_vessels(eye.vessels, camera))
     kinds = sorted({lesion.kind for lesion in eye.lesions})
     lesions = {
         kind: (coverage([each for each in eye.lesions if each.kind == kind], camera, by="one") >= 0.5) & inside
@@ -61,13 +68,13 @@ def render_ground_truth(eye: Eye, camera: Camera, rendered: RenderedVessels | No
 
 
 def outline_mask(outline: Outline, camera: Camera) -> np.ndarray:
-    """Inside of an outline, bool (size, size)."""
+    """Interior of an outline, bool (size, size)."""
     mask = np.zeros((camera.size, camera.size), np.uint8)
     cv2.fillPoly(mask, [np.rint(camera.to_pixels(outline.points) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
     return mask > 0
 
 
-def _mask(lumen: VesselPixels, drawn: np.ndarray) -> np.ndarray:
-    """Pixels whose centre lies in a drawn vessel; a vessel narrower than a pixel gets the pixels on its line."""
-    on_it = np.abs(lumen.tubes.offset) <= np.maximum(lumen.tubes.radius, 0.6)
-    return lumen.tubes.spread((on_it & drawn[lumen.end]).astype(np.float32)) > 0
+def _mask(pixels: VesselPixels, drawn: np.ndarray) -> np.ndarray:
+    """Pixels whose centre lies in a drawn vessel; vessels narrower than a pixel get the pixels on their centre line."""
+    inside = np.abs(pixels.tubes.offset) <= np.maximum(pixels.tubes.radius, 0.6)
+    return pixels.tubes.spread((inside & drawn[pixels.end]).astype(np.float32)) > 0

@@ -1,4 +1,4 @@
-"""Single grey pictures of an eye by other light: indocyanine green, red-free, autofluorescence."""
+"""Single grey images of other modalities: indocyanine green, red-free, autofluorescence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from f2vbench.phantom.anatomy.vessel_masks import render_vessels
 from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph_camera
 from f2vbench.phantom.imaging.choroid import choroidal_vessels
 from f2vbench.phantom.imaging.dye import concentration
-from f2vbench.phantom.imaging.eye import Eye
-from f2vbench.phantom.imaging.layers import cover_lesions, macular_absorption
+from f2vbench.phantom.imaging.eye import Eye, cover_lesions, macular_absorption
 
-# Brightness by green light; healthy retina has about 0.6.
+# Brightness in green light; healthy retina has about 0.6.
 _PALE = {
     "drusen": 0.80,
     "hard_exudate": 1.10,
@@ -26,23 +25,32 @@ _PALE = {
     "crescent": 0.95,
 }
 _DARK_RED = ("haemorrhage", "preretinal_haemorrhage", "microaneurysm")
-_RETINAL_DELAY = 1.5  # s from the choroid's vessels to the retina's
+_RETINAL_DELAY = 1.5  # s from the choroidal to the retinal vessels
 
 
 def acquire_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: float = 45.0) -> np.ndarray:
-    """A frame of indocyanine green angiography, uint8 (size, size).
+    """Simulate a frame of indocyanine green angiography, uint8 (size, size).
 
-    Infrared passes pigment and thin blood, and the dye stays in the vessels, so the choroid's vessels are seen;
-    they fade into a grey background after some ten minutes (Yannuzzi et al. 1992, Retina 12:191).
+    Infrared light passes through pigment and thin layers of blood, and the dye stays in the vessels, so the choroidal
+    vessels are visible. They fade into a grey background after about ten minutes (Yannuzzi et al. 1992, Retina
+    12:191).
 
     Args:
-        seconds: since injection, after the choroid has filled (about 15 s).
+        eye: The eye.
+        camera: View of the image.
+        draw: Random generator of the camera settings and the noise.
+        seconds: Time after injection; later than the filling of the choroid (about 15 s).
+
+    Raises:
+        ValueError: The dye has not reached the eye at this time.
     """
     since = seconds - eye.anatomy.values["arm_to_choroid"]
     if since <= 0:
-        raise ValueError(f"no dye in the eye {seconds} s after injection: take a moment after {seconds - since:.0f} s")
+        raise ValueError(
+            f"seconds={seconds}: no dye in the eye {seconds} s after injection; use more than {seconds - since:.0f} s"
+        )
     blood = float(concentration(np.asarray(since)))
-    washed = 1 - np.exp(-since / 500)  # into the choroid's tissue and the pigment layer
+    washed = 1 - np.exp(-since / 500)  # dye in the choroidal tissue and the pigment epithelium
     surface = eye.surface
     vessels = choroidal_vessels(eye, camera)
     cover = 1 - 0.15 * surface.melanin
@@ -55,14 +63,20 @@ def acquire_icg(eye: Eye, camera: Camera, draw: np.random.Generator, seconds: fl
     light *= 1 - 0.75 * cover_lesions(eye, camera, "preretinal_haemorrhage")
     light *= 1 - 0.35 * cover_lesions(eye, camera, "haemorrhage", "drusen", "hard_exudate")
     retinal = float(concentration(np.asarray(since - _RETINAL_DELAY)))
-    for lumen in render_vessels(eye.vessels, camera):
-        depth = lumen.tubes.depth() / camera.pixels_per_mm
-        light.ravel()[lumen.tubes.pixel] += 0.7 * (1 - np.exp(-7 * depth * retinal))
-    return _photograph(light, eye, camera, draw, level=1.35)
+    for pixels in render_vessels(eye.vessels, camera):
+        depth = pixels.tubes.depth() / camera.pixels_per_mm
+        light.ravel()[pixels.tubes.pixel] += 0.7 * (1 - np.exp(-7 * depth * retinal))
+    return _expose(light, eye, camera, draw, level=1.35)
 
 
 def acquire_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
-    """A photograph by green light, uint8 (size, size): blood is black, nerve fibres shine, pigment is even."""
+    """Simulate a photograph in green light, uint8 (size, size): blood is dark, nerve fibres are bright.
+
+    Args:
+        eye: The eye.
+        camera: View of the image.
+        draw: Random generator of the camera settings and the noise.
+    """
     surface, anatomy = eye.surface, eye.anatomy
     light = 0.62 + 0.03 * surface.cloud_map(camera) + 0.018 * surface.grain_map(camera) * (1.3 - surface.melanin)
     if surface.tessellation > 0:
@@ -74,18 +88,24 @@ def acquire_red_free(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.
     light += disc * (0.72 + 0.42 * cup - light)
     for kind, brightness in _PALE.items():
         light += cover_lesions(eye, camera, kind, by="strength") * (brightness - light)
-    for lumen, absorption in zip(reversed(render_vessels(eye.vessels, camera)), (11.0, 8.5), strict=True):
-        depth = lumen.tubes.depth() / camera.pixels_per_mm
-        light.ravel()[lumen.tubes.pixel] *= 0.34 + 0.66 * np.exp(-absorption * depth)
+    for pixels, absorption in zip(reversed(render_vessels(eye.vessels, camera)), (11.0, 8.5), strict=True):
+        depth = pixels.tubes.depth() / camera.pixels_per_mm
+        light.ravel()[pixels.tubes.pixel] *= 0.34 + 0.66 * np.exp(-absorption * depth)
     light *= 1 - 0.62 * cover_lesions(eye, camera, *_DARK_RED, by="strength")
-    return _photograph(light, eye, camera, draw, level=1.9)
+    return _expose(light, eye, camera, draw, level=1.9)
 
 
 def acquire_autofluorescence(eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
-    """Fundus autofluorescence by blue light, uint8 (size, size).
+    """Simulate fundus autofluorescence in blue light, uint8 (size, size).
 
-    Lipofuscin of the pigment layer shines; it grows with age (Delori, Goger, Dorey 2001, Invest Ophthalmol Vis Sci
-    42:1855). Macular pigment and blood absorb; the disc has none, nor has atrophy, whose border is brighter.
+    Lipofuscin of the pigment epithelium fluoresces; it increases with age (Delori, Goger, Dorey 2001, Invest
+    Ophthalmol Vis Sci 42:1855). Macular pigment and blood absorb. Disc and atrophy have no lipofuscin; the border of
+    atrophy is brighter than its surround.
+
+    Args:
+        eye: The eye.
+        camera: View of the image.
+        draw: Random generator of the camera settings and the noise.
     """
     surface = eye.surface
     from_fovea = np.hypot(*camera.grid())
@@ -104,21 +124,21 @@ def acquire_autofluorescence(eye: Eye, camera: Camera, draw: np.random.Generator
     scar = cover_lesions(eye, camera, "laser_scar")
     light *= 1 - 0.75 * scar
     light *= 1 - 0.90 * _disc(eye.anatomy, camera)
-    for lumen in render_vessels(eye.vessels, camera):
-        depth = lumen.tubes.depth() / camera.pixels_per_mm
-        light.ravel()[lumen.tubes.pixel] *= 0.16 + 0.84 * np.exp(-16 * depth)
+    for pixels in render_vessels(eye.vessels, camera):
+        depth = pixels.tubes.depth() / camera.pixels_per_mm
+        light.ravel()[pixels.tubes.pixel] *= 0.16 + 0.84 * np.exp(-16 * depth)
     light *= 1 - 0.85 * cover_lesions(eye, camera, *_DARK_RED, by="strength")
     light *= 1 - 0.30 * cover_lesions(eye, camera, "hard_exudate", "cotton_wool_spot")
-    return _photograph(0.25 * light, eye, camera, draw, level=1.25, scans=2)
+    return _expose(0.25 * light, eye, camera, draw, level=1.25, scans=2)
 
 
-def _photograph(
+def _expose(
     light: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator, level: float, scans: int = 4
 ) -> np.ndarray:
-    """Grey levels by the angiogram's camera, at ``level`` times its grey."""
+    """Convert light to grey levels with a drawn angiography camera, its median grey level multiplied by ``level``."""
     drawn = draw_angiograph_camera(eye.haze, draw)
     angiograph = replace(drawn, level=drawn.level * level)
-    return angiograph.expose(light.astype(np.float32), angiograph.light(camera), 1.0, scans, draw)
+    return angiograph.expose(light.astype(np.float32), angiograph.illumination(camera), 1.0, scans, draw)
 
 
 def _disc(anatomy: Anatomy, camera: Camera) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From the light that leaves the retina to the file that a fundus camera writes."""
+"""Optics, sensor and image processing of a fundus camera: from retinal reflectance to the stored image."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _LUMINANCE = np.array([0.30, 0.59, 0.11], np.float32)
 
 @dataclass(frozen=True)
 class CameraProfile:
-    """What one camera and its operator do to every photograph.
+    """Properties that one camera and its operator give to every photograph.
 
     Attributes:
-        field: degrees.
-        fill: diameter of the field over the image's edge.
-        cut: share of the radius cut at top and bottom.
-        notch: tab at the rim.
+        field: Angle of the field of view, degrees.
+        fill: Diameter of the field of view divided by the edge length of the image.
+        cut: Fraction of the radius that is cut off at the top and at the bottom.
+        notch: Whether the field of view has a tab at its rim.
         balance: (3,) gain of R, G, B.
-        saturation: 0 grey, 1 as it is.
-        brightness: where the 80th percentile of the luminance is put, 0 to 1 of the display's range.
-        gamma: of the display curve.
-        blood: strength of the vessels' absorption, about 1: flare and optics change it.
-        reflex: strength of the central reflex.
-        vignette: loss of light at the rim.
-        blur: sd of the optics' blur over the field's diameter.
-        sharpening: of the camera's software.
-        noise: sd in display units at middle grey.
-        quality: of the JPEG file.
-        flare: veiling light, share of the mean.
+        saturation: 0 for grey images, 1 for unchanged colours.
+        brightness: Display value, 0 to 1, of the 80th percentile of the luminance.
+        gamma: Exponent of the display curve.
+        blood: Strength of the vessels' absorption, about 1; it depends on flare and optics.
+        reflex: Strength of the central reflex of vessels.
+        vignette: Loss of illumination at the rim, 0 to 1.
+        blur: Standard deviation of the optical blur divided by the diameter of the field.
+        sharpening: Weight of the unsharp mask.
+        noise: Standard deviation at middle grey, in display units (0 to 1).
+        quality: JPEG quality, 0 to 100.
+        flare: Veiling light as a fraction of the mean.
     """
 
     field: float
@@ -55,7 +55,7 @@ class CameraProfile:
 
 
 def draw_camera_profile(draw: np.random.Generator) -> CameraProfile:
-    """A camera, from the range that clinics use."""
+    """Draw a camera profile from the range of cameras in clinical use."""
     cut = float(draw.uniform(0.05, 0.3)) if draw.random() < 0.3 else 0.0
     balance = np.exp(draw.normal(loc=(0, -0.08, -0.08), scale=(0.12, 0.15, 0.34))).astype(np.float32)
     return CameraProfile(
@@ -81,8 +81,18 @@ def draw_camera_profile(draw: np.random.Generator) -> CameraProfile:
 def illuminate(
     image: np.ndarray, camera: Camera, camera_profile: CameraProfile, draw: np.random.Generator
 ) -> np.ndarray:
-    """The flash: falls off towards the rim, never quite centred, and the lens throws some of it back."""
-    small = camera.at_size(max(camera.size // 4, 16))  # light changes slowly
+    """Apply the illumination of the flash: fall-off towards the rim, off-centre, with reflections of the lens.
+
+    Args:
+        image: float32 (size, size, 3), linear RGB reflectance.
+        camera: View of the image.
+        camera_profile: Camera that acquires the image.
+        draw: Random generator of tilt, reflections and shadows.
+
+    Returns:
+        float32 (size, size, 3).
+    """
+    small = camera.at_size(max(camera.size // 4, 16))  # illumination changes slowly across the image
     rho = small.radius_map()
     along = np.linspace(-1, 1, small.size, dtype=np.float32)
 
@@ -92,17 +102,17 @@ def illuminate(
     tilt = draw.uniform(0, 0.40) * towards(draw.uniform(0, 2 * math.pi))
     light = np.exp(tilt) * (1 - camera_profile.vignette * np.minimum(rho, 1.05) ** draw.uniform(2, 5))
     stray = np.zeros((small.size, small.size, 3), np.float32)
-    if draw.random() < 0.45:  # a pale crescent of lens or iris light along the rim
+    if draw.random() < 0.45:  # a pale crescent along the rim: reflection of lens or iris
         side, width = towards(draw.uniform(0, 2 * math.pi)), draw.uniform(0.10, 0.5)
         glow = np.clip((side * rho - (1 - width)) / width, 0, 1) ** 2 * draw.uniform(0.05, 0.5)
         colour = np.array([0.42, 0.42 * draw.uniform(0.6, 1.0), 0.42 * draw.uniform(0.4, 1.0)], np.float32)
         stray += glow[..., None] * colour * (image[::8, ::8].mean() / 0.2)
-    if draw.random() < 0.30:  # the pupil's edge or lids shade one side
+    if draw.random() < 0.30:  # shadow of pupil margin or lids on one side
         side, depth = towards(draw.uniform(0, 2 * math.pi)), draw.uniform(0.2, 0.8)
         shade = 1 - depth * np.clip((side - draw.uniform(0.35, 0.8)) / 0.4, 0, 1)
         light = light * shade
         stray *= shade[..., None]
-    if draw.random() < 0.10:  # reflection from the lens' middle
+    if draw.random() < 0.10:  # reflection from the centre of the lens
         x, y = draw.uniform(-0.35, 0.35, 2)
         spot = np.exp(-(((along[None, :] - x) ** 2 + (along[:, None] - y) ** 2) / draw.uniform(0.0008, 0.02)))
         stray += (draw.uniform(0.05, 0.35) * spot)[..., None] * np.array([0.7, 0.6, 0.45], np.float32)
@@ -113,10 +123,17 @@ def illuminate(
 def haze(
     image: np.ndarray, density: float, age: float, camera_profile: CameraProfile, draw: np.random.Generator
 ) -> np.ndarray:
-    """Media: the lens yellows with age, scatters light into a veil, and a cataract takes contrast.
+    """Simulate the ocular media: yellowing of the lens with age, scattered light, and loss of contrast by cataract.
 
     Args:
+        image: float32 (size, size, 3), linear RGB.
         density: 0 for clear media to 1 for a dense cataract.
+        age: Years.
+        camera_profile: Camera that acquires the image.
+        draw: Random generator of the amount of scattered light.
+
+    Returns:
+        float32 (size, size, 3).
     """
     yellow = 0.0045 * max(age - 20, 0) + 0.8 * density
     passed = np.exp(-yellow * np.array([0.05, 0.30, 1.0], np.float32))
@@ -125,11 +142,21 @@ def haze(
     wide = cv2.GaussianBlur(small, (0, 0), 3.5)
     scattered = veil * (0.65 * wide + 0.35 * wide.mean() * np.array([1.0, 0.9, 0.65], np.float32))
     clear = image if density < 0.05 else blur(image, (0.0015 + 0.004 * density) * image.shape[0])
-    return clear * ((1 - veil) * passed) + _enlarged(scattered.astype(np.float32), image.shape[0])
+    return np.asarray(clear * ((1 - veil) * passed) + _enlarged(scattered.astype(np.float32), image.shape[0]))
 
 
 def develop(image: np.ndarray, camera: Camera, camera_profile: CameraProfile, draw: np.random.Generator) -> np.ndarray:
-    """Optics' blur, sensor, colour, sharpening, noise and JPEG; uint8 (size, size, 3)."""
+    """Simulate optical blur, exposure, colour processing, sharpening, noise and JPEG compression.
+
+    Args:
+        image: float32 (size, size, 3), linear RGB.
+        camera: View of the image.
+        camera_profile: Camera that acquires the image.
+        draw: Random generator of focus, white balance, exposure and noise.
+
+    Returns:
+        uint8 (size, size, 3), RGB.
+    """
     diameter = camera.fill * camera.size
     defocus = abs(draw.normal(scale=0.0003)) + (draw.uniform(0.0005, 0.002) if draw.random() < 0.10 else 0)
     image = blur(image, diameter * (camera_profile.blur + defocus))
@@ -138,40 +165,39 @@ def develop(image: np.ndarray, camera: Camera, camera_profile: CameraProfile, dr
     bright = float(np.percentile((image[::4, ::4] @ (_LUMINANCE * balance))[inside[::4, ::4]], 80))
     target = min(camera_profile.brightness * math.exp(draw.normal(scale=0.09)), 0.85)
     exposure = target**camera_profile.gamma / max(bright, 1e-4)
-    mixing = (
-        camera_profile.saturation * np.eye(3) + (1 - camera_profile.saturation) * _LUMINANCE
-    )  # grey is the same for every channel
-    shown = cv2.transform(image, (exposure * mixing * balance).astype(np.float32))
-    shown = cv2.pow(np.maximum(shown, 0), 1 / camera_profile.gamma)
-    bright_parts = shown > 0.8
-    shown[bright_parts] = 0.8 + 0.25 * np.tanh((shown[bright_parts] - 0.8) / 0.25)  # the shoulder of the tone curve
+    # Luminance, which replaces the lost part of the saturation, is the same in every channel.
+    mixing = camera_profile.saturation * np.eye(3) + (1 - camera_profile.saturation) * _LUMINANCE
+    display = cv2.transform(image, (exposure * mixing * balance).astype(np.float32))
+    display = cv2.pow(np.maximum(display, 0), 1 / camera_profile.gamma)
+    bright_parts = display > 0.8
+    display[bright_parts] = 0.8 + 0.25 * np.tanh((display[bright_parts] - 0.8) / 0.25)  # shoulder of the tone curve
     if camera_profile.sharpening > 0:
-        shown = cv2.addWeighted(
-            shown, 1 + camera_profile.sharpening, blur(shown, 0.0030 * diameter), -camera_profile.sharpening, 0
+        display = cv2.addWeighted(
+            display, 1 + camera_profile.sharpening, blur(display, 0.0030 * diameter), -camera_profile.sharpening, 0
         )
-    shown += _noise(camera.size, camera_profile.noise, shown, draw)
+    display += _noise(camera.size, camera_profile.noise, display, draw)
     edge = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.6)[..., None]
-    stored = np.clip((shown * edge + (1 - edge) * 0.012) * 255 + 0.5, 0, 255).astype(np.uint8)
+    stored = np.clip((display * edge + (1 - edge) * 0.012) * 255 + 0.5, 0, 255).astype(np.uint8)
     coded = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera_profile.quality])[1]
     decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-    assert decoded is not None, "what was just encoded can be decoded"
+    assert decoded is not None, "OpenCV cannot decode the JPEG image that it encoded"
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def blur(image: np.ndarray, sd: float) -> np.ndarray:
-    """Gaussian blur of ``sd`` px; below a fifth of a pixel nothing changes."""
+    """Apply a Gaussian blur of ``sd`` px; below 0.2 px return the image unchanged."""
     return image if sd < 0.2 else np.asarray(cv2.GaussianBlur(image, (0, 0), sd))
 
 
 def _enlarged(small: np.ndarray, size: int) -> np.ndarray:
-    """A smooth field, (n, n[, 3]), at (size, size[, 3])."""
+    """Resize a smooth field, (n, n[, 3]), to (size, size[, 3])."""
     return np.asarray(cv2.resize(small.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR))
 
 
-def _noise(size: int, sd: float, shown: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Sensor noise: mostly brightness, some coarser colour, smoothed by demosaicing; less in bright places."""
+def _noise(size: int, sd: float, display: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Sensor noise: luminance noise and coarser colour noise, smoothed by demosaicing; less in bright regions."""
     grain = draw.standard_normal((size, size), dtype=np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * 1.4 + 0.33 * grain
     half = (size + 1) // 2
     colour = _enlarged(draw.standard_normal((half, half, 3), dtype=np.float32), size)
-    return np.asarray((grain[..., None] + 0.42 * colour) * (sd * 1.25 - sd * 0.5 * np.minimum(shown, 1)))
+    return np.asarray((grain[..., None] + 0.42 * colour) * (sd * 1.25 - sd * 0.5 * np.minimum(display, 1)))

@@ -1,9 +1,9 @@
-"""The colour photograph: reflectance of the layers of an eye, from the choroid up to the lens.
+"""Colour photographs: reflectance of the layers of an eye, from the choroid to the lens.
 
-All layers work on linear reflectance, float32 (size, size, 3) RGB; `optics` turns it into what a camera
-stores. Blood absorbs by the depth of the round vessel that light passes twice (Beer and Lambert), most in
-green, least in red, and there more in veins, whose haemoglobin has given off its oxygen (van Assendelft 1970;
-Preece and Claridge 2004, IEEE Trans Pattern Anal Mach Intell 26:913, for the layers).
+All layers change a linear reflectance image, float32 (size, size, 3) RGB; `optics` converts it to the stored image.
+Blood absorbs by the depth of the round vessel, which light passes twice (Beer-Lambert law): most in green, least in
+red. Veins absorb more red light than arteries, because their haemoglobin is deoxygenated (van Assendelft 1970; for
+the layers: Preece and Claridge 2004, IEEE Trans Pattern Anal Mach Intell 26:913).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.lesion_rendering import render_lesions_above_vessels, render_lesions_below_vessels
 from f2vbench.phantom.imaging.optics import CameraProfile, develop, haze, illuminate
 
-_FAIR = np.array([0.76, 0.25, 0.090], np.float32)  # blond fundus: the choroid shines through
+_FAIR = np.array([0.76, 0.25, 0.090], np.float32)  # blond fundus: the choroid is visible
 _DARK = np.array([0.34, 0.105, 0.034], np.float32)
 _RIM = np.array([0.95, 0.50, 0.20], np.float32)
 _CUP = np.array([1.02, 0.80, 0.42], np.float32)
@@ -36,11 +36,14 @@ def acquire_photograph(
     draw: np.random.Generator,
     rendered: RenderedVessels | None = None,
 ) -> np.ndarray:
-    """One colour photograph, uint8 (size, size, 3) RGB; outside the field of view it is about black.
+    """Simulate a colour photograph, uint8 (size, size, 3) RGB, nearly black outside the field of view.
 
     Args:
-        draw: what differs between two photographs of one eye with one camera: light, focus, noise.
-        seen: the eye's vessels in this camera, where the caller has them already.
+        eye: The eye.
+        camera: View of the photograph.
+        camera_profile: Camera that acquires the photograph.
+        draw: Random generator of what differs between two acquisitions: illumination, focus, noise.
+        rendered: The eye's vessels in this view; computed by default.
     """
     rendered = rendered or render_vessels(eye.vessels, camera)
     fundus = _nerve_fibres(_fundus(eye, camera), eye, camera)
@@ -54,7 +57,7 @@ def acquire_photograph(
 
 
 def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
-    """Choroid, pigment layer and macula; all but the fine mottling is smooth enough for half the resolution."""
+    """Choroid, pigment epithelium and macula; all but the fine mottling is computed at half the resolution."""
     surface, half = eye.surface, camera.at_size((camera.size + 1) // 2)
     base = _FAIR + (_DARK - _FAIR) * surface.melanin**0.8
     x, y = half.grid()
@@ -62,11 +65,11 @@ def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
     cloud = surface.cloud_map(half)
     dark = (-0.08 * cloud)[..., None]
     if surface.tessellation > 0.02:
-        # The pigment layer is uneven, and denser at the macula: the choroid shows through in places.
-        shown = np.clip(0.55 + 0.35 * cloud, 0, 1) * (1 - 0.6 * np.exp(-distance / 2 / 1.5**2))
+        # The pigment epithelium is uneven and denser at the macula: the choroid is visible in parts of the fundus.
+        visible = np.clip(0.55 + 0.35 * cloud, 0, 1) * (1 - 0.6 * np.exp(-distance / 2 / 1.5**2))
         tint = surface.tessellation * np.array([0.55, 0.9, 0.7], np.float32)
-        dark = dark + ((0.4 - choroidal_vessels(eye, half)) * shown)[..., None] * tint
-    # Taller pigment cells darken the macula; its yellow pigment takes blue and some green (Bone 1992: to about 4°).
+        dark = dark + ((0.4 - choroidal_vessels(eye, half)) * visible)[..., None] * tint
+    # Taller pigment cells darken the macula; its yellow pigment absorbs blue and some green (Bone 1992: up to 4°).
     pigment = eye.anatomy.values["macular_pigment"]
     broad, narrow = np.exp(-distance / 2 / 1.05**2), np.exp(-distance / 2 / 0.33**2)
     dark = dark + broad[..., None] * ((0.36 + 0.40 * surface.melanin) * np.array([0.75, 1.0, 1.0], np.float32))
@@ -78,7 +81,7 @@ def _fundus(eye: Eye, camera: Camera) -> np.ndarray:
 
 
 def _nerve_fibres(image: np.ndarray, eye: Eye, camera: Camera) -> np.ndarray:
-    """Silvery striation around the disc: what the nerve fibres reflect, most in green and blue."""
+    """Add the silvery striation around the disc: reflection of the nerve fibres, mostly green and blue."""
     sheen = eye.surface.sheen
     if sheen < 0.03:
         return image
@@ -89,7 +92,7 @@ def _nerve_fibres(image: np.ndarray, eye: Eye, camera: Camera) -> np.ndarray:
 
 
 def _disc(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator) -> np.ndarray:
-    """Optic disc: neural rim, pale cup, a scleral ring to the temple, a nasal border that is less sharp."""
+    """Add the optic disc: neural rim, pale cup, a temporal scleral ring, a nasal border that is less sharp."""
     disc, cup = eye.anatomy.disc, eye.anatomy.cup
     corners = camera.to_pixels(disc.points)
     margin = 0.5 * (corners.max(axis=0) - corners.min(axis=0))
@@ -113,7 +116,7 @@ def _disc(image: np.ndarray, eye: Eye, camera: Camera, draw: np.random.Generator
     part = part * (1 + halo) + ring[..., None] * np.array([0.3, 0.26, 0.16], np.float32)
     result = image.copy()
     result[top:bottom, left:right] = part + (colour - part) * inside
-    return result
+    return np.asarray(result)
 
 
 def _blood(
@@ -125,47 +128,45 @@ def _blood(
     camera_profile: CameraProfile,
     draw: np.random.Generator,
 ) -> np.ndarray:
-    """Vessels absorb; the light that their round walls throw back straight makes the central reflex."""
+    """Add the absorption of the vessels and their central reflex, the specular reflection of the round wall."""
     arteries, veins = rendered
     density = camera_profile.blood * math.exp(draw.normal(scale=0.06))
     flat = image.reshape(-1, 3).copy()
-    depths = [lumen.tubes.depth() / camera.pixels_per_mm for lumen in (arteries, veins)]
+    depths = [pixels.tubes.depth() / camera.pixels_per_mm for pixels in (arteries, veins)]
     on_top = _on_top(arteries, veins, eye.vessels.artery_over, camera.size)
-    for which, (lumen, depth) in enumerate(zip((arteries, veins), depths, strict=True)):
-        visible = depth * np.where(on_top[which], 1.0, 0.35)  # below another vessel little of it is seen
-        flat[lumen.tubes.pixel] *= np.exp(-density * visible[:, None] * _BLOOD[which])
-    for which, lumen in enumerate((arteries, veins)):
-        flat[lumen.tubes.pixel] += (
-            _reflex(lumen, camera_profile.reflex * (1.0, 0.4)[which])[:, None]
-            * fundus.reshape(-1, 3)[lumen.tubes.pixel]
-        )
-    return flat.reshape(image.shape)
+    for which, (pixels, depth) in enumerate(zip((arteries, veins), depths, strict=True)):
+        visible = depth * np.where(on_top[which], 1.0, 0.35)  # a vessel below another one is hardly visible
+        flat[pixels.tubes.pixel] *= np.exp(-density * visible[:, None] * _BLOOD[which])
+    for which, pixels in enumerate((arteries, veins)):
+        reflex = _reflex(pixels, camera_profile.reflex * (1.0, 0.4)[which])
+        flat[pixels.tubes.pixel] += reflex[:, None] * fundus.reshape(-1, 3)[pixels.tubes.pixel]
+    return np.asarray(flat.reshape(image.shape))
 
 
-def _reflex(lumen: VesselPixels, strength: float) -> np.ndarray:
-    """Brightness of the central reflex, (m,), over the background's: a third of the width, on wide vessels only."""
-    radius = lumen.tubes.radius
-    profile = np.exp(-((lumen.tubes.offset / np.maximum(0.30 * radius, 0.5)) ** 2))
+def _reflex(pixels: VesselPixels, strength: float) -> np.ndarray:
+    """Brightness of the central reflex relative to the background, (m,): a third of the width, on wide vessels only."""
+    radius = pixels.tubes.radius
+    profile = np.exp(-((pixels.tubes.offset / np.maximum(0.30 * radius, 0.5)) ** 2))
     return np.asarray(strength * profile * np.clip((radius - 0.9) / 1.6, 0, 1))
 
 
 def _on_top(
     arteries: VesselPixels, veins: VesselPixels, artery_over: float, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each touched pixel of arteries and veins whether nothing of the other kind lies over it."""
+    """Whether each pixel of the arteries, (m,) bool, and of the veins is free of vessels of the other kind above it."""
     owner = np.full(size * size, -1)
     owner[arteries.tubes.pixel] = arteries.end
     wide = arteries.tubes.coverage() > 0.5
-    # One crossing lies within a short stretch of vessel: all of it is decided alike, by its number.
+    # The order at a crossing depends on the index of a group of 24 nodes, so that it is the same across the crossing.
     chance = (arteries.end // 24 * 2654435761 % 1000) / 1000
     artery_wins = np.full(size * size, True)
     artery_wins[arteries.tubes.pixel[wide]] = chance[wide] < artery_over
-    covers = np.zeros(size * size, bool)
-    covers[arteries.tubes.pixel[wide]] = True
-    vein_there = np.zeros(size * size, bool)
-    vein_there[veins.tubes.pixel[veins.tubes.coverage() > 0.5]] = True
-    over_artery = ~artery_wins & vein_there
-    over_vein = artery_wins & covers
+    covered_by_artery = np.zeros(size * size, bool)
+    covered_by_artery[arteries.tubes.pixel[wide]] = True
+    covered_by_vein = np.zeros(size * size, bool)
+    covered_by_vein[veins.tubes.pixel[veins.tubes.coverage() > 0.5]] = True
+    over_artery = ~artery_wins & covered_by_vein
+    over_vein = artery_wins & covered_by_artery
     return ~over_artery[arteries.tubes.pixel], ~over_vein[veins.tubes.pixel]
 
 

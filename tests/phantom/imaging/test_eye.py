@@ -212,7 +212,7 @@ def test_truth_is_inside_the_field_and_arteries_and_veins_make_the_vessels(eyes)
 
 
 def test_an_unknown_view_is_refused(eyes):
-    with pytest.raises(ValueError, match="no view 'nose'"):
+    with pytest.raises(ValueError, match="Unknown view 'nose'"):
         aim(eyes[0].anatomy, "nose", 45, 64, np.random.default_rng(0))
 
 
