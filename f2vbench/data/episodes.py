@@ -269,8 +269,8 @@ def _random_test_patients(index: DataFrame, card: TaskCard, bits: np.random.PCG6
         raise DataError(
             f"{card.name}: {plural(len(patients), 'patient')} can't be divided into support and test: add patients"
         )
-    tested = min(max(round(card.test_fraction * len(patients)), 1), len(patients) - 1)
-    return patients[tested:], index[index["patient"].isin(patients[:tested])]
+    test_count = min(max(round(card.test_fraction * len(patients)), 1), len(patients) - 1)
+    return patients[test_count:], index[index["patient"].isin(patients[:test_count])]
 
 
 def _one_of_each_patient_first(pool: DataFrame, patients: Sequence[str], bits: np.random.PCG64) -> list[str]:
