@@ -60,7 +60,7 @@ def fetch(address: str) -> HubWeights:
     from huggingface_hub import hf_hub_download, snapshot_download
 
     repo, revision, file = parts["repo"], parts["revision"], parts["file"]
-    with hub_errors(address):
+    with hub_errors(address, repo):
         if file is not None:
             path = Path(hf_hub_download(repo, file, revision=revision))
             commit = path.parents[file.count("/")].name
@@ -90,7 +90,7 @@ def fetch_weights(card: WeightsCard) -> Path:
     try:
         path = huggingface_hub.hf_hub_download(card.hub.repo, card.file, revision=card.hub.revision)
     except Exception as error:  # of many libraries' classes, see `hub_errors`
-        reason = _reason(error)
+        reason = _reason(error, card.hub.repo)
         if reason is None and not isinstance(error, OSError | ValueError):
             raise
         reason = reason or f"{type(error).__name__}: {(str(error).strip() or 'no reason').splitlines()[0][:200]}"
@@ -110,27 +110,29 @@ def _only_card(folder: Path, address: str) -> WeightsCard:
 
 
 @contextmanager
-def hub_errors(location: str) -> Iterator[None]:
+def hub_errors(location: str, repo: str) -> Iterator[None]:
     """Within it, errors of the Hub's client become a `WeightsError` that says what is wrong and what to do.
 
     Args:
         location: Start of the message, such as an address or `repo=owner/name`.
+        repo: `owner/name` of the repository.
     """
     try:
         yield
     except Exception as error:  # versions of the client raise classes of different libraries for the same failure
-        reason = _reason(error)
+        reason = _reason(error, repo)
         if reason is None:
             raise
         raise WeightsError(f"{location}: {reason}") from error
 
 
-def _reason(error: Exception) -> str | None:
+def _reason(error: Exception, repo: str) -> str | None:
     """Reason and remedy of an error of the Hub's client; None for other errors."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError):
-        return "the repository is gated: request access on its page, then log in with `hf auth login`"
+        page = f"{constants.ENDPOINT}/{repo}"
+        return f"the repository is gated: request access at {page}, then log in with `hf auth login` and run again"
     if isinstance(error, errors.RepositoryNotFoundError):
         return "no such repository on the Hub, or it is private: check the name, or log in with `hf auth login`"
     if isinstance(error, errors.RevisionNotFoundError):

@@ -109,7 +109,7 @@ def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
             "or set HF_TOKEN (--dry-run needs neither)"
         )
     api = HfApi(library_name="f2vbench")
-    with hub_errors(f"repo={settings.repo}"):
+    with hub_errors(f"repo={settings.repo}", settings.repo):
         existing = _repository(api, settings.repo)
         if existing is None:
             api.create_repo(settings.repo, private=settings.private)

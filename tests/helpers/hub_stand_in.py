@@ -28,6 +28,7 @@ class Hub:
     commits: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    gated: set[str] = field(default_factory=set)
 
     def oid(self, repo: str, number: int = -1) -> str:
         number = range(len(self.commits[repo]))[number]
@@ -105,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _api(self, repo: str, what: str | None, revision: str, body: bytes) -> None:
         if repo not in self.hub.commits:
             return self._answer_json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
+        if repo in self.hub.gated:
+            return self._answer_json(403, {"error": "Access to model is restricted"}, {"X-Error-Code": "GatedRepo"})
         if what == "preupload":
             return self._answer_json(200, {"files": [_upload_mode(file) for file in json.loads(body)["files"]]})
         if what == "commit":

@@ -206,6 +206,7 @@ FAILED_DOWNLOADS = [
     ("fundus2video:hf://me/foreign", "no weights card"),
     ("fundus2fa:hf://me/tiny", "model=fundus2video:hf://me/tiny"),
     ("fundus2video:hf://me/swapped", "not the file of weights/"),
+    ("fundus2video:hf://me/gated", "/me/gated, then log in with `hf auth login` and run again"),
 ]
 
 
@@ -214,6 +215,8 @@ def test_a_failed_download_says_why(user_folder, card, hub):
     files = {card.file: weights, f"{card.name}.yaml": (user_folder / "weights" / f"{card.name}.yaml").read_bytes()}
     hub.commits["me/tiny"] = [files]
     hub.commits["me/swapped"] = [{**files, card.file: bytes([*weights[:-1], weights[-1] ^ 1])}]
+    hub.commits["me/gated"] = [files]
+    hub.gated.add("me/gated")
     hub.commits["me/foreign"] = [{"config.yaml": b"a: 1", "whole.safetensors": weights}]
     calls = [("parse_model", model) for model, _ in FAILED_DOWNLOADS]
     *failed, by_file = call(user_folder, hub, *calls, ("parse_model", "fundus2video:hf://me/foreign/whole.safetensors"))
