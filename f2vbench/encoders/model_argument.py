@@ -80,7 +80,7 @@ class _Argument:
 
 def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
     parsers: dict[DefaultWeights, Callable[[ModelFamily, _Argument], ModelSpec]] = {
-        "card": _parse_trained,
+        "card": _parse_with_card,
         "released": _parse_released,
         "hub": _parse_timm,
         "package": _parse_package,
@@ -115,8 +115,8 @@ def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:
     return replace(_spec(family, f"frames:{path.name}", "frames", "precomputed"), folder=str(path))
 
 
-def _parse_trained(family: ModelFamily, argument: _Argument) -> ModelSpec:
-    """`<family>:<weights>` of a family that `f2vbench train` trains."""
+def _parse_with_card(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<family>:<weights>` of a family without a default weights card."""
     weights = resolve_weights(argument.text, family.name, argument.rest, argument.weights)
     if weights is None:
         raise WeightsError(

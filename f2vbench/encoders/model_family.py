@@ -42,8 +42,9 @@ class ModelFamily:
         default_weights: `card` (the weights card with `default_of: <name>`), `released` (files of other owners, one
             weights card for each variant), `hub` (timm's own), `package` (those of the package that adds the family),
             `precomputed` (frames in a folder), `untrained` or `none` (a baseline without weights).
-        how_to_get_weights: For families that `f2vbench train` trains, sentences that end the message about missing
-            weights. Weights cards have the instructions for released weights.
+        how_to_get_weights: Sentences that end the message about missing weights, for families whose `default_weights`
+            are `card`. Weights cards have the instructions for released weights.
+        trainable: Whether `f2vbench train` trains it.
         variants: Names that may follow the colon. The first is the default.
         architecture: `ModelSpec.architecture` of a weights file; the family's name where empty.
         untrained_architecture: The same without weights; `architecture` where empty.
@@ -62,6 +63,7 @@ class ModelFamily:
     loader: str | None
     default_weights: DefaultWeights
     how_to_get_weights: str = ""
+    trainable: bool = False
     variants: tuple[str, ...] = ()
     architecture: str = ""
     untrained_architecture: str = ""
@@ -77,11 +79,6 @@ class ModelFamily:
     def is_baseline(self) -> bool:
         """Whether tables and figures list its models as baselines."""
         return bool(self.baseline_for)
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether `f2vbench train` trains it."""
-        return self.default_weights == "card"
 
     @property
     def takes_weights(self) -> bool:

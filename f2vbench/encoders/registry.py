@@ -35,6 +35,7 @@ _BUILT_IN = (
         loader=_GENERATOR,
         default_weights="card",
         how_to_get_weights=_PIX2PIXHD_WEIGHTS.format(family="fundus2video"),
+        trainable=True,
         architecture="pix2pixhd-global",
         untrained_architecture="pix2pixhd-global-ngf64",
         width=1024,
@@ -50,6 +51,7 @@ _BUILT_IN = (
         loader=_GENERATOR,
         default_weights="card",
         how_to_get_weights=_PIX2PIXHD_WEIGHTS.format(family="fundus2fa"),
+        trainable=True,
         architecture="pix2pixhd-global",
         untrained_architecture="pix2pixhd-global-ngf64",
         width=1024,
@@ -64,6 +66,7 @@ _BUILT_IN = (
         loader=_GENERATOR,
         default_weights="card",
         how_to_get_weights=_PIX2PIXHD_WEIGHTS.format(family="pix2pixhd"),
+        trainable=True,
         architecture="pix2pixhd-global",
         untrained_architecture="pix2pixhd-global-ngf64",
         width=1024,
@@ -103,6 +106,7 @@ _BUILT_IN = (
             "Train them with `f2vbench train model=mae`, give the file of an existing training with "
             "weights=path/to/generator.safetensors or model=mae:<weights file>, or use model=mae:untrained"
         ),
+        trainable=True,
         architecture="mae-vit-patch16",
         untrained_architecture="mae-vit-192x12-patch16",
         libraries=("timm",),
@@ -265,7 +269,7 @@ def find_family(name: str) -> ModelFamily:
 
 def trainable_families() -> tuple[str, ...]:
     """Names of the families that `f2vbench train` trains."""
-    return tuple(family.name for family in _BUILT_IN if family.is_trainable)
+    return tuple(family.name for family in _BUILT_IN if family.trainable)
 
 
 def baseline_names(task_family: str = "segmentation") -> tuple[str, ...]:

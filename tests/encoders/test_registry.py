@@ -110,7 +110,7 @@ def test_entries_are_complete(family):
     assert FAMILIES[family.name] is family
     assert family.description
     assert set(family.baseline_for) <= set(ADAPTERS)
-    assert bool(family.how_to_get_weights) == family.is_trainable
+    assert bool(family.how_to_get_weights) == (family.default_weights == "card")
     if family.loader is not None:
         assert callable(metadata.EntryPoint(family.name, family.loader, ENTRY_POINT_GROUP).load())
     if family.default_weights == "released":
