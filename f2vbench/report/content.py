@@ -29,7 +29,7 @@ from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.text import plural
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 _DEFAULT_PROCEDURE = Procedure()
 
@@ -99,7 +99,7 @@ class ReportContent:
 
 
 def report_content(
-    results: Results,
+    results: RunResults,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
     procedure: Procedure = _DEFAULT_PROCEDURE,
@@ -107,7 +107,7 @@ def report_content(
     """Compute the content of a report.
 
     Args:
-        results: Results to report.
+        results: RunResults to report.
         metrics: Names of the metrics in tables; by default the main ones of each task.
         reference: Reference model, compared with the best other model at each condition in addition to the comparisons
             that are always made.
@@ -153,11 +153,11 @@ def report_content(
     )
 
 
-def paper_table(results: Results, name: str) -> RenderedTable:
+def paper_table(results: RunResults, name: str) -> RenderedTable:
     """Make one of the papers' tables.
 
     Args:
-        results: Results to report.
+        results: RunResults to report.
         name: Name of a table in `PAPER_TABLES`, such as ``supp-2``.
 
     Returns:
@@ -179,7 +179,7 @@ def paper_table(results: Results, name: str) -> RenderedTable:
 
 
 def _paper_table(
-    results: Results, name: str, comparisons: Sequence[ModelComparison] | None, procedure: Procedure
+    results: RunResults, name: str, comparisons: Sequence[ModelComparison] | None, procedure: Procedure
 ) -> Table | None:
     """One of the papers' tables; without ``comparisons``, p-values are adjusted over the table alone."""
     spec = PAPER_TABLES[name]
@@ -193,7 +193,7 @@ def _paper_table(
     return make_paper_table(name, results.summary(metrics), comparisons, tasks, _task_names(results), procedure)
 
 
-def _task_names(results: Results) -> TaskNames:
+def _task_names(results: RunResults) -> TaskNames:
     return TaskNames({task: task_title(task, results.calls) for task in results.families}, results.families)
 
 

@@ -30,7 +30,7 @@ from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style, style_named
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,12 @@ def figure_names(names: Sequence[str]) -> list[str]:
 
 
 def draw_figures(
-    results: Results, names: Sequence[str] | None = None, style: str | Style = "nature"
+    results: RunResults, names: Sequence[str] | None = None, style: str | Style = "nature"
 ) -> Iterator[DrawnFigure]:
     """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
     Args:
-        results: Results of one or several run folders.
+        results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
         style: Style or its name.
 
@@ -205,11 +205,11 @@ def draw_figures(
                 yield replace(drawn, kind=name, style=chosen_style)
 
 
-def missing_figures(results: Results, names: Sequence[str] | None = None) -> dict[str, str]:
+def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> dict[str, str]:
     """Find the figures that cannot be drawn.
 
     Args:
-        results: Results of one or several run folders.
+        results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
 
     Returns:

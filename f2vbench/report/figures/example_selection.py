@@ -20,7 +20,7 @@ def named_examples(source: Source, conditions: Sequence[Condition], figure: str)
     """Conditions whose photographs are available, each with the name of its figure.
 
     Args:
-        source: Results.
+        source: RunResults.
         conditions: At most one condition of each task.
         figure: Name of the figure in the catalogue; the task is appended if there are several conditions.
 
@@ -36,7 +36,7 @@ def explain_missing_photographs(source: Source, conditions: Sequence[Condition],
     """Explain why no condition has photographs to show; None if one has.
 
     Args:
-        source: Results.
+        source: RunResults.
         conditions: Conditions that a figure could show.
         otherwise: Reason if there are no conditions.
     """
@@ -75,7 +75,7 @@ def select_best_encoder(source: Source, task: str, metric: str, names: Sequence[
     Trained encoders come first, then untrained ones, then baselines.
 
     Args:
-        source: Results.
+        source: RunResults.
         task: Name of the task.
         metric: Name of the metric.
         names: Names of encoders, at least one.

@@ -108,7 +108,7 @@ def load_photograph(source: Source, task: str, image: str) -> Photograph:
     """Load an image of a task from the folder that the run read it from.
 
     Args:
-        source: Results that have the task.
+        source: RunResults that have the task.
         task: Name of the task.
         image: Id of the image.
 

@@ -56,7 +56,7 @@ def load_predictions(source: Source, record: UnitRecord) -> Predictions:
     """Load the predictions of a classification unit.
 
     Args:
-        source: Results that have the record.
+        source: RunResults that have the record.
         record: Record of the unit.
 
     Returns:
@@ -75,7 +75,7 @@ def conditions_with_predictions(source: Source, kinds: Sequence[str] = ()) -> di
     """Conditions of classification tasks whose units store predictions.
 
     Args:
-        source: Results.
+        source: RunResults.
         kinds: Kinds of labels to include; by default all.
 
     Returns:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from f2vbench.analysis.retrieval import RetrievalStatistics
+    from f2vbench.report.run_results import RunResults
     from f2vbench.report.stored_data import StoredData
-    from f2vbench.results import Results
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Source:
     """Results as figures read them.
 
     Args:
-        results: Results of one or several run folders.
+        results: RunResults of one or several run folders.
 
     Attributes:
         frame: `Results.frame`.
@@ -37,7 +37,7 @@ class Source:
         records: Records of the units.
     """
 
-    def __init__(self, results: Results):
+    def __init__(self, results: RunResults):
         self._results = results
         self.frame = results.frame
         self.families = results.families

@@ -25,7 +25,7 @@ def load_pixel_scores(source: Source, record: UnitRecord) -> list[LabelledScores
     Values are cached by ``source``, because ROC and precision-recall curves need the same.
 
     Args:
-        source: Results that have the record.
+        source: RunResults that have the record.
         record: Record of a segmentation unit.
 
     Returns:

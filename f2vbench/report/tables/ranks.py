@@ -23,7 +23,7 @@ from f2vbench.stats.ranks import (
 from f2vbench.utils.text import p_value
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 _LEAST_MODELS, _LEAST_TASKS = 2, 2
 
@@ -41,13 +41,13 @@ class RanksAcrossTasks:
     reason: str = ""
 
 
-def rank_across_tasks(results: Results, names: TaskNames) -> RanksAcrossTasks:
+def rank_across_tasks(results: RunResults, names: TaskNames) -> RanksAcrossTasks:
     """Rank the models across tasks by the main metric, mean over seeds and over the conditions that all models share.
 
     Models without results for a task are left out and named. Only conditions with labelled training count.
 
     Args:
-        results: Results of several tasks.
+        results: RunResults of several tasks.
         names: Names of tasks.
 
     Returns:

@@ -15,16 +15,16 @@ from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.text import p_value
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 _RESAMPLES = "2,000 resamples of patients, each with all queries in the galleries of all seeds"
 
 
-def retrieval_tables(results: Results, reference: str | None, titles: Mapping[str, str]) -> list[Table]:
+def retrieval_tables(results: RunResults, reference: str | None, titles: Mapping[str, str]) -> list[Table]:
     """Make the tables of the retrieval units.
 
     Args:
-        results: Results of any tasks.
+        results: RunResults of any tasks.
         reference: Reference model, compared with each other model; where it is None or has no retrieval results, the
             best model that is not a baseline.
         titles: Title of each task.

@@ -10,12 +10,12 @@ from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import plural
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 _FEW_SEEDS = 5
 
 
-def limitations(results: Results) -> list[str]:
+def limitations(results: RunResults) -> list[str]:
     """Models with random weights, few or missing seeds, damaged units, and findings of the data checks."""
     seeds = results.frame.groupby(["task", "protocol"]).seed.nunique()
     few = [f"{task}, {protocol} ({count})" for (task, protocol), count in seeds.items() if 1 < count < _FEW_SEEDS]
@@ -29,7 +29,7 @@ def limitations(results: Results) -> list[str]:
     return texts
 
 
-def further_notes(results: Results) -> list[str]:
+def further_notes(results: RunResults) -> list[str]:
     """Chance levels, models and tasks that were left out, and data without duplicates."""
     texts = list(results.chance_levels)
     texts += [f"left out: {reason}" for call in results.calls for reason in call.get("left_out", [])]

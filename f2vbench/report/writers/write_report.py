@@ -22,7 +22,7 @@ from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.files import write_atomically, write_csv
 
 if TYPE_CHECKING:
-    from f2vbench.results import Results
+    from f2vbench.report.run_results import RunResults
 
 _MARKDOWN_FORMATS: tuple[Format, ...] = ("png", "svg")  # that viewers of Markdown display
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip install pyarrow`, or use format=csv"
@@ -36,7 +36,7 @@ class WrittenFiles(NamedTuple):
 
 
 def write_report(
-    results: Results,
+    results: RunResults,
     out: Path,
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
@@ -45,7 +45,7 @@ def write_report(
     """Write the files that the settings name, format by format.
 
     Args:
-        results: Results to report.
+        results: RunResults to report.
         out: Folder to write to.
         settings: Formats, figures, style, and statistical procedure.
         metrics: Names of the metrics in tables; by default the main ones of each task.
