@@ -1,4 +1,4 @@
-"""What `f2vbench phantom` makes: simulated eyes as a contact sheet and as folders."""
+"""The verb `phantom`: simulated eyes as a contact sheet and as a data set."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from f2vbench.utils.system import cores
 
 
 def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
-    """Write the contact sheet and the folders that were asked for; a line on each, when it is there.
+    """Write the requested contact sheet and data set; yield a message after each.
+
+    Args:
+        settings: Settings of the verb.
+        progress: Receives the progress of the simulation.
 
     Raises:
-        F2VBenchError: as `contact_sheet.write_sheet` and `folders.write_cohort` of `f2vbench.phantom.export`.
+        F2VBenchError: See `contact_sheet.write_sheet` and `folders.write_cohort` of `f2vbench.phantom.export`.
     """
     cohort = Cohort(
         settings.seed, settings.patients, size=settings.size, diseases=settings.disease, effect=settings.effect
@@ -30,4 +34,4 @@ def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
         jobs = cores() if settings.jobs == "auto" else settings.jobs
         write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=progress)
         patients = f"{cohort.patients} patient{'s' * (cohort.patients != 1)}"
-        yield f"{len(cohort)} eyes of {patients}: {settings.out / 'README.txt'} says what is what"
+        yield f"{len(cohort)} eyes of {patients}; the contents are described in {settings.out / 'README.txt'}"

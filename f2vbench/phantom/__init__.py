@@ -1,8 +1,12 @@
-"""Simulated eyes: photographs, angiograms and other modalities, with the truth of every pixel and label.
+"""Simulator of eyes: photographs, angiograms and other modalities with ground-truth masks and labels.
 
-from f2vbench.phantom import Cohort
-eye = Cohort(seed=7, patients=200)[13]
-eye.photograph().image, eye.photograph().truth.vessels, eye.labels
+    from f2vbench.phantom import Cohort
+
+    eye = Cohort(seed=7, patients=200)[13]
+    eye.photograph().image, eye.photograph().truth.vessels, eye.labels
+
+Folders: `anatomy` (geometry in millimetres), `lesions` (diseases and grades), `imaging` (images and masks), `export`
+(data sets on disk).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A cohort of simulated patients: any eye is made on the fly, from its number alone.
+"""A cohort of simulated patients; each eye is generated on the fly from its index.
 
-Every random number comes from a generator whose key names the seed, the patient, the side and the purpose, so
-an eye is the same whether it is made first or last, alone or among a million, here or in another process.
+Every random generator has a key of seed, patient, side, view and purpose. An eye therefore does not depend on the
+order of generation, on the number of patients, or on the process.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ from f2vbench.phantom.lesions.grading import dr_grade, glaucoma_stage
 from f2vbench.phantom.outcomes import EFFECT
 from f2vbench.phantom.patients import Patient, draw_patient, generator
 
-VERSION = 1  # raised by one whenever the same seed gives other eyes
+VERSION = 1  # increase it when the same seed gives other eyes
 SIDES = ("right", "left")
 SMALLEST, LARGEST = 64, 4096  # px
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is true of one eye and its patient.
+    """Labels of one eye and its patient.
 
     Attributes:
-        disease: one of `f2vbench.phantom.lesions.disease.DISEASES`.
-        severity: as drawn: 0 for a normal eye, else from 1.
-        dr_grade: 0 to 4, the international scale read from the lesions; 0 without diabetic retinopathy, whatever
-            another disease bleeds.
-        glaucoma_stage: 0 none, 1 early, 2 advanced, read from cup and nerve fibres.
-        outcomes: stroke, dementia, parkinson, infarction.
-        age: years.
+        disease: One of `f2vbench.phantom.lesions.disease.DISEASES`.
+        severity: Drawn severity: 0 for a normal eye, otherwise 1 and above.
+        dr_grade: 0 to 4 on the international scale, computed from the lesions; 0 in eyes without diabetic
+            retinopathy, even if another disease causes haemorrhages.
+        glaucoma_stage: 0 none, 1 early, 2 advanced, computed from cup and nerve fibre defects.
+        outcomes: Systemic outcomes: stroke, dementia, parkinson, infarction.
+        age: Years.
         sex: "female" or "male".
-        values: the eye's quantities, by their names in `f2vbench.phantom.anatomy.quantities`, as changed by disease.
+        values: Quantities of the eye by their names in `f2vbench.phantom.anatomy.quantities`, including changes by
+            disease.
     """
 
     disease: str
@@ -67,6 +68,8 @@ class Photograph:
 
     Attributes:
         image: uint8 (size, size, 3), RGB.
+        camera: View of the photograph.
+        eye: The photographed eye.
     """
 
     image: np.ndarray
@@ -76,12 +79,17 @@ class Photograph:
 
     @functools.cached_property
     def truth(self) -> GroundTruth:
-        """The masks that belong to the image, made when first asked for."""
+        """Ground-truth masks of the image, computed on first access."""
         return render_ground_truth(self.eye, self.camera, self._rendered_vessels)
 
 
 class CohortEye:
-    """One eye of a cohort; what is costly is made when first asked for, and kept with this object."""
+    """One eye of a cohort; the eye and its labels are computed on first access and cached in this object.
+
+    Args:
+        cohort: The cohort.
+        index: Index of the eye, 0 to ``len(cohort) - 1``.
+    """
 
     def __init__(self, cohort: Cohort, index: int):
         self.cohort = cohort
@@ -93,35 +101,35 @@ class CohortEye:
 
     @property
     def patient(self) -> str:
-        """Such as ``P00014``, counted from 1."""
+        """Identifier of the patient, for example ``P00014``; the first patient is ``P00001``."""
         return f"P{self.number + 1:05d}"
 
     @property
     def side(self) -> str:
-        """ "right" or "left"."""
+        """Side of the eye: "right" or "left"."""
         return SIDES[self._side]
 
     @property
     def name(self) -> str:
-        """Such as ``P00014_right``."""
+        """Identifier of the eye, for example ``P00014_right``."""
         return f"{self.patient}_{self.side}"
 
     @functools.cached_property
     def eye(self) -> Eye:
-        """The eye itself."""
+        """Anatomy, vessels, lesions and fundus surface of the eye."""
         person, side = self._patient_data, self._side
         disease, severity = person.diseases[side], person.severities[side]
         values, notch = apply_disease_to_values(disease, severity, dict(person.values[side]), self._draw("disease"))
         anatomy = draw_anatomy(values, self.side, self._draw("anatomy"), notch)
         vessels = grow_vessels(anatomy, self._draw("vessels"))
-        found = draw_findings(disease, severity, anatomy, vessels, person.age, self._draw("findings"))
-        surface = draw_fundus_surface(values["melanin"], person.age, found.tessellated, self._draw("surface"))
+        findings = draw_findings(disease, severity, anatomy, vessels, person.age, self._draw("findings"))
+        surface = draw_fundus_surface(values["melanin"], person.age, findings.tessellated, self._draw("surface"))
         seed = (self.cohort.seed, self.number, self._side)
-        return Eye(anatomy, found.vessels, tuple(found.lesions), surface, person.age, found.haze, seed)
+        return Eye(anatomy, findings.vessels, tuple(findings.lesions), surface, person.age, findings.haze, seed)
 
     @functools.cached_property
     def labels(self) -> Labels:
-        """Everything that is known of the eye."""
+        """Labels of the eye and its patient."""
         person, eye = self._patient_data, self.eye
         disease = person.diseases[self._side]
         diabetic = disease == "diabetic_retinopathy"
@@ -137,18 +145,18 @@ class CohortEye:
         )
 
     def camera(self, view: str = "macula", size: int | None = None) -> Camera:
-        """Where the photograph of a view is taken from; angiogram and truth of that view share it.
+        """Camera of a view, common to its photograph, angiogram and ground truth.
 
         Args:
             view: "macula" or "disc".
-            size: px; by default the cohort's.
+            size: Edge length of the image, px; that of the cohort by default.
         """
         camera_profile = self.cohort.camera_profile(self._patient_data.camera_profile)
         camera = aim(self.eye.anatomy, view, camera_profile.field, self._size(size), self._draw("camera", view))
         return replace(camera, cut=camera_profile.cut, fill=camera_profile.fill, notch=camera_profile.notch)
 
     def photograph(self, view: str = "macula", size: int | None = None) -> Photograph:
-        """A colour photograph with its truth."""
+        """Simulate a colour photograph of a view; its ground truth is available as `Photograph.truth`."""
         camera = self.camera(view, size)
         camera_profile = self.cohort.camera_profile(self._patient_data.camera_profile)
         rendered = render_vessels(self.eye.vessels, camera)
@@ -156,26 +164,26 @@ class CohortEye:
         return Photograph(image, camera, self.eye, rendered)
 
     def angiogram(self, view: str = "macula", size: int | None = None) -> Angiogram:
-        """Twelve frames of a fluorescein angiogram, as registered to the photograph of that view: see `Angiogram`."""
+        """Simulate a fluorescein angiogram of twelve frames, registered to the photograph of the same view."""
         return acquire_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view))
 
     def icg(self, view: str = "macula", size: int | None = None) -> np.ndarray:
-        """An indocyanine green frame, uint8 (size, size); the camera has moved a little since the photograph."""
+        """Simulate an indocyanine green frame, uint8 (size, size), slightly displaced from the photograph."""
         draw = self._draw("icg", view)
         return acquire_icg(self.eye, _moved(self.camera(view, size), draw), draw)
 
     def red_free(self, view: str = "macula", size: int | None = None) -> np.ndarray:
-        """A red-free photograph, uint8 (size, size); the camera has moved a little since the colour one."""
+        """Simulate a red-free photograph, uint8 (size, size), slightly displaced from the colour photograph."""
         draw = self._draw("red_free", view)
         return acquire_red_free(self.eye, _moved(self.camera(view, size), draw), draw)
 
     def autofluorescence(self, view: str = "macula", size: int | None = None) -> np.ndarray:
-        """An autofluorescence image, uint8 (size, size); the camera has moved a little since the photograph."""
+        """Simulate an autofluorescence image, uint8 (size, size), slightly displaced from the photograph."""
         draw = self._draw("autofluorescence", view)
         return acquire_autofluorescence(self.eye, _moved(self.camera(view, size), draw), draw)
 
     def truth(self, view: str = "macula", size: int | None = None) -> GroundTruth:
-        """The masks of the photograph, without taking it."""
+        """Render the masks of a view without simulating its photograph."""
         return render_ground_truth(self.eye, self.camera(view, size))
 
     @functools.cached_property
@@ -190,20 +198,20 @@ class CohortEye:
 
 
 class Cohort(Sequence[CohortEye]):
-    """Patients of one seed, two eyes each: ``cohort[2 * p]`` is the right eye of patient ``p``, then the left.
+    """Sequence of simulated eyes: ``cohort[2 * p]`` is the right eye of patient ``p``, ``cohort[2 * p + 1]`` the left.
 
-    Nothing is made or kept until an eye is asked for, and an eye asked for twice is made twice.
+    Eyes are generated on access and not cached: each access returns a new `CohortEye`.
 
     Args:
-        seed: 0 or above; a part of every random number.
-        patients: how many, at least 1. Patient ``p`` is the same in a cohort of any number.
-        size: edge of the images, px, 64 to 4096; views, lesions and vessels are the same at every size.
-        diseases: of the patients, in equal shares; by default all of them, with more of diabetic retinopathy and
-            of normal eyes. Other eyes of patients with a disease may be normal.
-        effect: of the systemic outcomes, standard deviations; see `f2vbench.phantom.outcomes`.
+        seed: Seed of all random generators, 0 or above.
+        patients: Number of patients, at least 1. Patient ``p`` does not depend on it.
+        size: Edge length of the images, px, 64 to 4096; views, lesions and vessels do not depend on it.
+        diseases: Diseases of the patients, in equal shares; by default all, with larger shares of diabetic
+            retinopathy and of normal eyes. The second eye of a patient with a disease may be normal.
+        effect: Effect size of the systemic outcomes, standard deviations; see `f2vbench.phantom.outcomes`.
 
     Raises:
-        SettingsError: all unusable arguments at once.
+        SettingsError: Arguments are out of range; the message lists all of them.
     """
 
     def __init__(
@@ -219,17 +227,17 @@ class Cohort(Sequence[CohortEye]):
         if seed < 0:
             problems.append(f"seed={seed}: must be 0 or above")
         if patients < 1:
-            problems.append(f"patients={patients}: at least one is needed")
+            problems.append(f"patients={patients}: must be at least 1")
         if not SMALLEST <= size <= LARGEST:
-            problems.append(f"size={size}: images have {SMALLEST} to {LARGEST} pixels")
+            problems.append(f"size={size}: must be {SMALLEST} to {LARGEST} pixels")
         if not 0 <= effect <= 4:
             problems.append(f"effect={effect}: must be 0 to 4 standard deviations")
         for name in diseases or ():
             if name not in DISEASES:
                 hint = did_you_mean(name, DISEASES)
-                problems.append(f"disease={name}: there is no such disease{hint}; known: {', '.join(DISEASES)}")
+                problems.append(f"disease={name}: unknown disease{hint}; known: {', '.join(DISEASES)}")
         if diseases is not None and not diseases:
-            problems.append("disease: name at least one, or leave it out for all")
+            problems.append("disease: the list is empty; name at least one, or omit it for all diseases")
         if problems:
             raise SettingsError(problems)
         self.seed = seed
@@ -254,20 +262,20 @@ class Cohort(Sequence[CohortEye]):
     def __getitem__(self, index: int | slice) -> CohortEye | list[CohortEye]:
         if isinstance(index, slice):
             return [CohortEye(self, each) for each in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
             raise IndexError(f"eye {index}: the cohort has eyes 0 to {len(self) - 1}")
-        return CohortEye(self, place)
+        return CohortEye(self, position)
 
     def __iter__(self) -> Iterator[CohortEye]:
         return (CohortEye(self, index) for index in range(len(self)))
 
     def patient(self, number: int) -> Patient:
-        """A patient by number, from 0."""
+        """Draw a patient by its number, from 0."""
         return draw_patient(self.seed, number, self.diseases, self.effect)
 
     def camera_profile(self, number: int) -> CameraProfile:
-        """One of the cameras of this seed; each is used by many patients, so none gives a patient away."""
+        """Draw one of the camera profiles of this seed; many patients share each, so a profile identifies nobody."""
         return draw_camera_profile(generator(self.seed, "look", number))
 
 
@@ -280,5 +288,5 @@ def _moved(camera: Camera, draw: np.random.Generator) -> Camera:
 
 def _checked_size(size: int) -> int:
     if not SMALLEST <= size <= LARGEST:
-        raise SettingsError(f"size={size}: images have {SMALLEST} to {LARGEST} pixels")
+        raise SettingsError(f"size={size}: must be {SMALLEST} to {LARGEST} pixels")
     return size

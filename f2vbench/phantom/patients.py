@@ -1,7 +1,7 @@
-"""One simulated patient: age, sex, diseases of both eyes, outcomes of the body, and the quantities of each eye.
+"""One simulated patient: age, sex, diseases of both eyes, systemic outcomes, and the quantities of each eye.
 
-Every random number comes from a generator whose key names the seed, the patient, the side and the purpose, so
-anything can be made alone, in any order and in any process.
+Every random generator has a key of seed, patient, side, view and purpose, so that everything can be drawn alone, in
+any order and in any process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from f2vbench.phantom.lesions.disease import DISEASES
 from f2vbench.phantom.outcomes import draw_outcomes
 
 _CAMERA_PROFILES = 64
-# New purposes go to the end: a purpose's place is part of the keys.
+# The key contains the index of the purpose: append new purposes at the end, and keep the names.
 _PURPOSES = (
     "patient",
     "outcomes",
@@ -36,8 +36,8 @@ _PURPOSES = (
     "autofluorescence",
     "split",
 )
-# Share of patients with each disease unless diseases are named, which then get equal shares; mean age; and the
-# chance that the other eye has it too; all chosen, after the textbooks.
+# Share of patients with each disease (if none are requested), mean age, and probability that both eyes are affected;
+# chosen after textbooks.
 _SHARE = {"normal": 0.25, "diabetic_retinopathy": 0.35}
 _MEAN_AGE = {"macular_degeneration": 72.0, "cataract": 68.0, "glaucoma": 64.0, "pathological_myopia": 52.0}
 _BOTH_EYES = {
@@ -53,12 +53,17 @@ _SEVERITIES = {"diabetic_retinopathy": 4}  # 2 for the others
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient as drawn; pairs are (right, left).
+    """One drawn patient; pairs are (right, left).
 
     Attributes:
-        number: from 0.
-        look: number of the camera.
-        values: quantities before disease.
+        number: Number of the patient, from 0.
+        age: Years, 20 to 90.
+        sex: "female" or "male".
+        camera_profile: Number of the camera profile.
+        diseases: Disease of each eye.
+        severities: Severity of each eye, 0 for normal eyes.
+        outcomes: Systemic outcomes.
+        values: Quantities of each eye before disease, by their names in `quantities`.
     """
 
     number: int
@@ -72,11 +77,13 @@ class Patient:
 
 
 def draw_patient(seed: int, number: int, diseases: Sequence[str] | None, effect: float) -> Patient:
-    """A patient by number, from 0.
+    """Draw a patient.
 
     Args:
-        diseases: in equal shares; None for all of them, with more of diabetic retinopathy and of normal eyes.
-        effect: of the systemic outcomes, standard deviations.
+        seed: Seed of the cohort.
+        number: Number of the patient, from 0.
+        diseases: Diseases in equal shares; None for all, with larger shares of diabetic retinopathy and normal eyes.
+        effect: Effect size of the systemic outcomes, standard deviations.
     """
     draw = generator(seed, "patient", number)
     names, shares = _shares(diseases)
@@ -92,7 +99,15 @@ def draw_patient(seed: int, number: int, diseases: Sequence[str] | None, effect:
 
 
 def generator(seed: int, purpose: str, patient: int = 0, side: int = 0, view: int = 0) -> np.random.Generator:
-    """Random numbers for one purpose; ``side`` is 0 for what both eyes share, 1 right, 2 left."""
+    """Return the random generator of one purpose.
+
+    Args:
+        seed: Seed of the cohort.
+        purpose: One of `_PURPOSES`.
+        patient: Number of the patient, from 0.
+        side: 0 for both eyes, 1 right, 2 left.
+        view: Index of the view in `f2vbench.phantom.anatomy.camera.VIEWS`.
+    """
     return np.random.default_rng([_PURPOSES.index(purpose), patient, side, view, seed])
 
 
@@ -105,7 +120,7 @@ def _shares(diseases: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
 
 
 def _both_eyes(disease: str, draw: np.random.Generator) -> tuple[tuple[str, str], tuple[int, int]]:
-    """(right, left) diseases and severities: the second eye has it too or is normal, about as far advanced."""
+    """Draw (right, left) diseases and severities: the second eye is normal or affected with a similar severity."""
     if disease == "normal":
         return ("normal", "normal"), (0, 0)
     most = _SEVERITIES.get(disease, 2)

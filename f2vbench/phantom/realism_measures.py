@@ -1,4 +1,4 @@
-"""Figures that can be measured alike on simulated and on real photographs, masks and vessel trees."""
+"""Measures of realism, computed in the same way on simulated and real photographs, masks and vessel trees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from f2vbench.phantom.imaging.dye import simulate_transit
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.ground_truth import GroundTruth
 
-# What the median of healthy adults may be: lowest, highest, where it comes from.
+# Plausible range of the median in healthy adults: lower limit, upper limit, source.
 PUBLISHED: dict[str, tuple[float, float, str]] = {
     "vessel density": (0.08, 0.16, "an eighth of the field in DRIVE's labels; 0.085 to 0.125 in other public sets"),
     "fractal dimension": (
@@ -31,7 +31,12 @@ PUBLISHED: dict[str, tuple[float, float, str]] = {
 
 
 def anatomical_figures(eye: Eye, truth: GroundTruth) -> dict[str, float]:
-    """The figures of PUBLISHED for one eye; NaN where its vessels don't allow one."""
+    """The measures of `PUBLISHED` for one eye; NaN where its vessels do not permit the measurement.
+
+    Args:
+        eye: The eye.
+        truth: Ground truth of a view of this eye.
+    """
     artery, vein = calibre_equivalents(eye.vessels, eye.anatomy)
     values = (
         vessel_density(truth.vessels, truth.field_of_view),
@@ -46,15 +51,15 @@ def anatomical_figures(eye: Eye, truth: GroundTruth) -> dict[str, float]:
 
 
 def vessel_density(vessels: np.ndarray, field_of_view: np.ndarray) -> float:
-    """Share of the field of view's pixels that are vessel; bool (h, w) each."""
+    """Fraction of the pixels in the field of view that belong to vessels; masks are bool (h, w)."""
     return float((vessels & field_of_view).sum() / field_of_view.sum())
 
 
 def fractal_dimension(vessels: np.ndarray) -> float:
-    """Box-counting dimension of the skeleton of a vessel mask, bool (h, w), between 1 and 2.
+    """Box-counting dimension of the skeleton of a vessel mask, bool (h, w); between 1 and 2.
 
-    The slope of log(boxes that hold a skeleton pixel) over log(1 / edge), edges of 1/128 to 1/4 of the image's
-    (Mainster 1990, Eye 4:235; Stosic and Stosic 2006, IEEE Trans Med Imaging 25:1101).
+    The slope of log(number of boxes with skeleton pixels) against log(1 / edge), for edges of 1/128 to 1/4 of the
+    image (Mainster 1990, Eye 4:235; Stosic and Stosic 2006, IEEE Trans Med Imaging 25:1101).
     """
     skeleton = skeletonize(vessels)
     size = max(skeleton.shape)
@@ -67,7 +72,7 @@ def fractal_dimension(vessels: np.ndarray) -> float:
 
 
 def arc_over_chord(vessels: Vessels, anatomy: Anatomy, reach: float = 5.0) -> float:
-    """Median ratio of path to straight line over the first ``reach`` mm of first-order vessels outside the disc."""
+    """Median ratio of path length to chord over the first ``reach`` mm of first-order vessels outside the disc."""
     outside = anatomy.disc.relative(vessels.points[:, 0], vessels.points[:, 1]) > 1.2
     child = vessels.main_child()
     ratios = []
@@ -84,9 +89,9 @@ def arc_over_chord(vessels: Vessels, anatomy: Anatomy, reach: float = 5.0) -> fl
 def calibre_equivalents(vessels: Vessels, anatomy: Anatomy) -> tuple[float, float]:
     """Central retinal artery and vein equivalents, mm, by the revised Parr-Hubbard formula.
 
-    The six widest of each kind half to one disc diameter from the disc's rim are joined pair by pair,
-    widest with narrowest, as c · √(w₁² + w₂²), c = 0.88 for arteries, 0.95 for veins (Knudtson et al. 2003,
-    Curr Eye Res 27:143).
+    The six widest vessels of each kind in a zone half to one disc diameter from the disc margin are combined
+    iteratively in pairs, widest with narrowest, as c · √(w₁² + w₂²), c = 0.88 for arteries and 0.95 for veins
+    (Knudtson et al. 2003, Curr Eye Res 27:143).
     """
     at = anatomy.disc.relative(vessels.points[:, 0], vessels.points[:, 1])
     above = np.maximum(vessels.parent, 0)
@@ -102,7 +107,7 @@ def calibre_equivalents(vessels: Vessels, anatomy: Anatomy) -> tuple[float, floa
 
 
 def junction_exponent(vessels: Vessels) -> float:
-    """Median x with r₀ˣ = r₁ˣ + r₂ˣ over the bifurcations, solved for each by bisection."""
+    """Median over the bifurcations of the exponent x with r₀ˣ = r₁ˣ + r₂ˣ, found by bisection."""
     start, node = vessels.segments()
     order = np.argsort(start, kind="stable")
     start, node = start[order], node[order]
@@ -119,12 +124,15 @@ def junction_exponent(vessels: Vessels) -> float:
 
 
 def green_contrast(photograph: np.ndarray, vessels: np.ndarray, field_of_view: np.ndarray) -> float:
-    """How much darker vessels are than what surrounds them in green: median of 1 − vessel / background.
+    """Contrast of vessels in the green channel: median of 1 − vessel / background.
+
+    The background is a Gaussian mean of the surrounding pixels outside vessels, its standard deviation 1/30 of the
+    diameter of the field.
 
     Args:
-        photograph: uint8 (h, w, 3) RGB; vessels, field_of_view: bool (h, w).
-
-    The background is the mean of the vessel-free pixels around, within 1/30 of the field's diameter.
+        photograph: uint8 (h, w, 3), RGB.
+        vessels: bool (h, w).
+        field_of_view: bool (h, w).
     """
     green = photograph[..., 1].astype(np.float32)
     free = (field_of_view & ~cv2.dilate(vessels.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)).astype(
@@ -139,10 +147,15 @@ def green_contrast(photograph: np.ndarray, vessels: np.ndarray, field_of_view: n
 def green_spectrum(photograph: np.ndarray, field_of_view: np.ndarray, bands: int = 8) -> np.ndarray:
     """Texture and noise of the green channel by spatial frequency.
 
+    Args:
+        photograph: uint8 (h, w, 3), RGB.
+        field_of_view: bool (h, w).
+        bands: Number of frequency bands.
+
     Returns:
-        (bands,) root-mean-square contrast (relative to the mean) in octave-like bands, from 4 cycles across the
-        field to the highest frequency of a field 512 px wide; measured in the largest central square that the
-        field holds, with a Hann window.
+        (bands,) root-mean-square contrast (relative to the mean) in logarithmic bands, from 4 cycles across the field
+        to the highest frequency of a field 512 px wide; measured in the largest central square inside the field, with
+        a Hann window.
     """
     rows, columns = np.flatnonzero(field_of_view.any(axis=1)), np.flatnonzero(field_of_view.any(axis=0))
     diameter = columns[-1] - columns[0] + 1

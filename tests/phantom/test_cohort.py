@@ -17,7 +17,7 @@ from f2vbench.phantom import Cohort
 from f2vbench.phantom.anatomy.camera import VIEWS
 from f2vbench.phantom.anatomy.quantities import QUANTITIES
 from f2vbench.phantom.export.contact_sheet import contact_sheet
-from f2vbench.phantom.export.splits import draw_splits
+from f2vbench.phantom.export.tables import draw_splits
 from f2vbench.phantom.lesions.disease import DISEASES
 from f2vbench.phantom.outcomes import OUTCOMES, PREVALENCE, best_auroc, draw_outcomes
 

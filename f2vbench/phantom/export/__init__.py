@@ -1,0 +1,1 @@
+"""Export of a simulated cohort: data sets on disk, tables, README, contact sheet."""

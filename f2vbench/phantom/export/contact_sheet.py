@@ -1,4 +1,4 @@
-"""A contact sheet: several eyes at a glance, a row each, with their truth and every modality."""
+"""Contact sheet: one row per eye with photograph, ground truth and all modalities."""
 
 from __future__ import annotations
 
@@ -36,35 +36,36 @@ _LESIONS = {
 
 
 def contact_sheet(cohort: Cohort, eyes: int = 6, tile: int = 300) -> np.ndarray:
-    """Eyes of different patients, with as many diseases as there are among the first patients, in rows.
+    """Draw a contact sheet with eyes of different patients and as many different diseases as possible.
 
     Args:
-        eyes: rows, at most one a patient.
-        tile: edge of a photograph on the sheet, px; every image is taken at this size.
+        cohort: The cohort.
+        eyes: Number of rows, at most one per patient.
+        tile: Edge length of a photograph on the sheet, px; all images are simulated at this size.
 
     Returns:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        SettingsError: fewer than one eye.
+        SettingsError: ``eyes`` is less than 1.
     """
     if eyes < 1:
-        raise SettingsError(f"eyes={eyes}: a sheet has at least one")
+        raise SettingsError(f"eyes={eyes}: must be at least 1")
     rows = [_row(cohort[index], tile) for index in _chosen(cohort, eyes)]
     return np.concatenate([_titles(tile), *rows], axis=0)
 
 
 def write_sheet(file: Path, cohort: Cohort, eyes: int = 6) -> None:
-    """`contact_sheet` as a PNG file.
+    """Write the contact sheet of a cohort as a PNG file; see `contact_sheet`.
 
     Raises:
-        StoreError: it can't be written.
+        StoreError: The file is not writable.
     """
     write_atomically(file, encode_png(contact_sheet(cohort, eyes)))
 
 
 def _chosen(cohort: Cohort, eyes: int) -> list[int]:
-    """Indices of eyes in which each patient's disease is, unseen diseases first; looks at 16 patients for each eye."""
+    """Indices of affected eyes, one per patient, rare diseases first; considers the first 16 patients per row."""
     order: list[tuple[int, int]] = []
     counts: dict[str, int] = {}
     for number in range(min(cohort.patients, 16 * eyes)):
@@ -126,7 +127,7 @@ def _titles(tile: int) -> np.ndarray:
 
 
 def _left(number: int, tile: int) -> int:
-    """Where an image begins, px."""
+    """Left edge of an image in its row, px."""
     return _MARGIN + sum(tile * thirds // 3 + _MARGIN for thirds in _WIDTHS[:number])
 
 

@@ -1,4 +1,4 @@
-"""The page that lies beside a written cohort."""
+"""Text of the README.txt of a simulated data set."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PARTS = {
 
 
 def readme(cohort: Cohort, parts: Sequence[str]) -> str:
-    """One page on what is what."""
+    """Return the README: the cohort, its folders and tables, splits and outcomes."""
     blocks = [
         fill(
             f"Simulated eyes of {cohort.patients} patients, both eyes of each, made by f2vbench phantom (simulator "

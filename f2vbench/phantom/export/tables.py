@@ -1,4 +1,4 @@
-"""What is made of the eyes of a cohort once all are there: tables, folders of links, and the README."""
+"""Tables, splits, folders of links, and the README of a data set, written when all eyes are complete."""
 
 from __future__ import annotations
 
@@ -14,29 +14,37 @@ from f2vbench.errors import StoreError
 from f2vbench.phantom.anatomy.quantities import QUANTITIES
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.readme import readme
-from f2vbench.phantom.export.splits import draw_splits
 from f2vbench.phantom.outcomes import OUTCOMES
+from f2vbench.phantom.patients import generator
 from f2vbench.utils.files import write_atomically
 
 PARTS = ("vessels", "dr", "glaucoma", "disease", "systemic", "retrieval", "video")
-# The classes of RETFound's folders of APTOS-2019 and Glaucoma Fundus: their alphabetical order is the grade's.
+# Class names of RETFound's folders for APTOS-2019 and Glaucoma Fundus; their alphabetical order is that of the grades.
 DR_CLASSES = ("anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr")
 GLAUCOMA_CLASSES = ("anormal_control", "bearly_glaucoma", "cadvanced_glaucoma")
 VIDEO_COLUMNS = ("orgid", "pid_eye", "Phase", "level_1", "co_rigid", "fa_rigid")
-_VIEWS = {  # of the retrieval table: file name → modality, view
+_VIEWS = {  # images in the retrieval table: file name → modality, view
     "macula": ("CF", "macula"),
     "disc": ("CF", "disc"),
     "icg": ("ICG", "macula"),
     "red_free": ("RF", "macula"),
     "autofluorescence": ("AF", "macula"),
 }
+# Splits of twenty consecutive patients: 11 train, 3 val, 6 test; the first three patients are one of each.
+_SPLIT_PATTERN = [{"T": "train", "V": "val", "S": "test"}[letter] for letter in "TSVTTSTTSTVTSTTSTVTS"]
 
 
 def write_tables(out: Path, cohort: Cohort, records: Iterable[Mapping[str, Any]], parts: Sequence[str]) -> None:
-    """Tables and links for eyes whose images are in ``out``.
+    """Write tables, links and README for eyes whose images are in ``out``.
 
     Args:
-        records: one an eye, in order, as `f2vbench.phantom.export.folders` writes them.
+        out: Folder of the data set.
+        cohort: The cohort.
+        records: One record per eye, in order, see `f2vbench.phantom.export.eye_files.read_record`.
+        parts: Parts of the data set, of `PARTS`.
+
+    Raises:
+        StoreError: The folder is not writable.
     """
     splits = draw_splits(cohort)
     tables = {"eyes.csv": _Table(_eye_columns())}
@@ -52,16 +60,34 @@ def write_tables(out: Path, cohort: Cohort, records: Iterable[Mapping[str, Any]]
         for file, row in _rows(record, split):
             if file in tables:
                 tables[file].add(row)
-        for stored, place in _links(record, split, parts):
-            _link(out / stored, out / place)
+        for stored, link in _links(record, split, parts):
+            _link(out / stored, out / link)
     tables["quantities.csv"] = _quantities()
     for file, table in tables.items():
         write_atomically(out / file, table.content())
     write_atomically(out / "README.txt", readme(cohort, parts).encode())
 
 
+def draw_splits(cohort: Cohort) -> list[str]:
+    """Draw the split of each patient, ``train``, ``val`` or ``test`` (55 : 15 : 30), stratified.
+
+    Patients are sorted by disease, severity and outcomes, in random order within each group, and assigned to splits in
+    a repeating pattern. Each group therefore has about the same share in each split.
+    """
+    order = []
+    for number in range(cohort.patients):
+        patient = cohort.patient(number)
+        severity, disease = max(zip(patient.severities, patient.diseases, strict=True))
+        shuffled = generator(cohort.seed, "split", number).random()
+        order.append((disease, severity, tuple(patient.outcomes.values()), shuffled, number))
+    splits = [""] * cohort.patients
+    for rank, (*_, number) in enumerate(sorted(order)):
+        splits[number] = _SPLIT_PATTERN[rank % len(_SPLIT_PATTERN)]
+    return splits
+
+
 class _Table:
-    """A CSV file in the making."""
+    """Rows of a CSV file."""
 
     def __init__(self, columns: Sequence[str]):
         self._text = io.StringIO()
@@ -92,24 +118,24 @@ def _quantities() -> _Table:
 
 
 def _rows(record: Mapping[str, Any], split: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    """(table, row) of one eye."""
+    """Yield (table, row) of one eye."""
     labels, photograph = record["labels"], f"images/{record['name']}_macula.png"
-    who = {"patient": record["patient"], "eye": record["eye"]}
+    identity = {"patient": record["patient"], "eye": record["eye"]}
     outcomes = {name: int(labels["outcomes"][name]) for name in OUTCOMES}
     person = {"age": labels["age"], "sex": labels["sex"]}
     graded = {key: labels[key] for key in ("disease", "severity", "dr_grade", "glaucoma_stage")}
     values = {name: float(labels["values"][name]) for name in QUANTITIES}
-    first = {"image": photograph, **who, **person, **outcomes, "split": split}
-    yield "systemic.csv", first
-    yield "eyes.csv", {**first, **graded, **values}
+    systemic = {"image": photograph, **identity, **person, **outcomes, "split": split}
+    yield "systemic.csv", systemic
+    yield "eyes.csv", {**systemic, **graded, **values}
     for file in record["files"]:
         kind = file.removeprefix(f"images/{record['name']}_").removesuffix(".png")
         if kind in _VIEWS:
             modality, view = _VIEWS[kind]
-            yield "retrieval.csv", {"image": file, **who, "modality": modality, "view": view}
+            yield "retrieval.csv", {"image": file, **identity, "modality": modality, "view": view}
     for frame in record["frames"]:
         if frame["venous"]:
-            yield "retrieval.csv", {"image": frame["file"], **who, "modality": "FFA", "view": "macula"}
+            yield "retrieval.csv", {"image": frame["file"], **identity, "modality": "FFA", "view": "macula"}
         yield (
             "video.csv",
             {
@@ -124,7 +150,7 @@ def _rows(record: Mapping[str, Any], split: str) -> Iterable[tuple[str, dict[str
 
 
 def _links(record: Mapping[str, Any], split: str, parts: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """(stored file, place in a layout) of one eye."""
+    """Yield (stored file, link in a layout) of one eye."""
     name, labels = record["name"], record["labels"]
     photograph = f"images/{name}_macula.png"
     if "vessels" in parts:
@@ -141,22 +167,22 @@ def _links(record: Mapping[str, Any], split: str, parts: Sequence[str]) -> Itera
         yield photograph, f"disease/{split}/{labels['disease']}/{name}.png"
 
 
-def _link(stored: Path, place: Path) -> None:
-    """The same file at a second place: a hard link, or a copy where the disk has none.
+def _link(stored: Path, link: Path) -> None:
+    """Create a hard link to a file, or a copy if the file system has no hard links.
 
     Raises:
-        StoreError: neither can be made.
+        StoreError: Neither is possible.
     """
     try:
-        if place.exists() and place.samefile(stored):
+        if link.exists() and link.samefile(stored):
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
         try:
-            os.link(stored, place)
+            os.link(stored, link)
         except OSError:
-            shutil.copyfile(stored, place)
+            shutil.copyfile(stored, link)
     except OSError as error:
         raise StoreError(
-            f"{place}: can't be written ({error.strerror}); free some space, then run again – what was finished is kept"
+            f"{link}: cannot write ({error.strerror}); free some space, then run again: completed eyes are stored"
         ) from error

@@ -1,6 +1,6 @@
-"""Lesions: where they lie, how large they are, and their masks; each as an outline in millimetres.
+"""Lesions as outlines in millimetres, and their coverage of the pixels of an image.
 
-Sizes are those of the usual gradings (ETDRS report 10, 1991; AREDS report 6, 2001).
+Sizes follow the usual grading schemes (ETDRS report 10, 1991; AREDS report 6, 2001).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ KINDS = (
     "nerve_fibre_defect",
     "crescent",
 )
-_FINE = 4  # sub-pixels along a pixel's edge
-_SHIFT = 4  # fractional bits of polygon corners
+_FINE = 4  # sub-pixels along the edge of a pixel
+_SHIFT = 4  # fractional bits of polygon corners in OpenCV
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Lesion:
     """One lesion.
 
     Attributes:
-        kind: one of KINDS.
-        outline: (m, 2) mm, a closed curve; for a net of new vessels its vessels, see ``strands``.
-        strength: 0 to 1, how strongly it is seen in a photograph.
-        leak: 0 to 1, how strongly dye leaks from it.
-        softness: mm, width of its border.
-        strands: new vessels and IRMA only: (k, 2, 2) mm, pieces of fine vessel from point to point.
-        pigment: 0 to 1, dark pigment in the middle of scars and along the border of atrophy and crescents.
+        kind: One of `KINDS`.
+        outline: (m, 2) mm, a closed curve; for new vessels and IRMA the hull of their `strands`.
+        strength: 0 to 1, visibility in a photograph.
+        leak: 0 to 1, leakage of dye.
+        softness: Width of the border, mm.
+        strands: (k, 2, 2) mm, segments of fine vessels from point to point; new vessels and IRMA only.
+        pigment: 0 to 1, dark pigment in the centre of scars and along the border of atrophy and crescents.
     """
 
     kind: str
@@ -57,25 +57,29 @@ class Lesion:
 
     @property
     def centre(self) -> np.ndarray:
-        """(2,) mm."""
+        """Mean of the outline's corners, (2,) mm."""
         return np.asarray(self.outline.mean(axis=0))
 
     @property
     def diameter(self) -> float:
-        """mm, of the circle with the same area."""
+        """Diameter of the circle with the same area, mm."""
         x, y = self.outline.T
         area = 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
         return 2 * float(np.sqrt(area / np.pi))
 
 
 def coverage(lesions: Iterable[Lesion], camera: Camera, by: str = "strength") -> np.ndarray:
-    """How far each pixel is covered by lesions, times an attribute; float32 (size, size) in [0, 1].
+    """Coverage of each pixel by lesions, multiplied by an attribute.
 
-    Borders are antialiased: the area of a lesion of two pixels and more is right to a few hundredths.
+    Borders are antialiased: for lesions of two pixels and more, the area is correct to a few per cent.
 
     Args:
-        lesions: where they overlap, the strongest counts.
-        by: ``strength``, ``leak``, ``pigment``, or ``one`` for the plain mask.
+        lesions: Lesions; where they overlap, the largest value of the attribute counts.
+        camera: View of the map.
+        by: ``strength``, ``leak``, ``pigment``, or ``one`` for coverage alone.
+
+    Returns:
+        float32 (size, size) in [0, 1].
     """
     size = camera.size
     image = np.zeros((size, size), np.float32)
@@ -89,7 +93,7 @@ def coverage(lesions: Iterable[Lesion], camera: Camera, by: str = "strength") ->
     visible = np.flatnonzero(((high > -1) & (low < size)).all(axis=1))
     if not len(visible):
         return image
-    # Only the rectangle that the lesions lie in is worked on, in sub-pixels.
+    # Rasterise the bounding rectangle of the lesions only, in sub-pixels.
     left, top = np.clip(np.floor(low[visible].min(axis=0)).astype(int) - 1, 0, size)
     right, bottom = np.clip(np.ceil(high[visible].max(axis=0)).astype(int) + 2, 0, size)
     fine = np.zeros(((bottom - top) * _FINE, (right - left) * _FINE), np.uint8)
@@ -104,10 +108,12 @@ def coverage(lesions: Iterable[Lesion], camera: Camera, by: str = "strength") ->
 
 
 def _inset(corners: np.ndarray, ends: np.ndarray, width: float) -> np.ndarray:
-    """Outlines made narrower by ``width`` on every side, as OpenCV fills the pixels of a border too.
+    """Shrink outlines by ``width`` on every side, because OpenCV also fills the pixels of the border.
 
     Args:
-        corners: (m, 2) px, of all outlines one after the other; ends: (n + 1,) where each begins and ends.
+        corners: (m, 2) px, corners of all outlines in sequence.
+        ends: (n + 1,) index of the first corner of each outline, and m.
+        width: Pixels.
     """
     after = np.arange(len(corners)) + 1
     after[ends[1:] - 1] = ends[:-1]
@@ -116,7 +122,7 @@ def _inset(corners: np.ndarray, ends: np.ndarray, width: float) -> np.ndarray:
     side = corners[after] - corners
     side = side / np.maximum(np.hypot(*side.T), 1e-9)[:, None]
     inwards = np.repeat(np.where(area < 0, 1.0, -1.0), np.diff(ends))[:, None] * np.stack([side[:, 1], -side[:, 0]], 1)
-    # Both sides at a corner move by the width; where it is very sharp, less.
+    # Both edges at a corner move by the width; by less where the corner is very sharp.
     facing = (inwards * inwards[before]).sum(axis=1)
     move = (inwards + inwards[before]) / np.maximum(1 + facing, 0.5)[:, None]
     return np.asarray(corners + width * move)

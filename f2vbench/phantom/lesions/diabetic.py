@@ -1,4 +1,4 @@
-"""Diabetic retinopathy of a wanted grade, 1 to 4 on the international scale (Wilkinson 2003)."""
+"""Diabetic retinopathy of a given grade, 1 to 4 on the international scale (Wilkinson 2003)."""
 
 from __future__ import annotations
 
@@ -26,80 +26,86 @@ from f2vbench.phantom.lesions.vascular_lesions import (
     small_vessel_sites,
 )
 
-_SPREAD = 3.3  # mm: the disease is one of the posterior pole
-_SEEN = 6.6  # mm from the middle of a photograph of the macula
+_SPREAD = 3.3  # mm: the disease concentrates in the posterior pole
+_VISIBLE_RADIUS = 6.6  # mm from the centre of a macula photograph
 
 
 def diabetic_retinopathy(
     grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
 ) -> tuple[list[Lesion], Vessels]:
-    """Lesions and changed vessels that `grading.dr_grade` grades as wanted.
+    """Draw lesions and vessel changes to which `grading.dr_grade` assigns the given grade.
 
     Args:
         grade: 1 to 4.
+        anatomy: Landmarks of the eye.
+        vessels: Vessel trees of the healthy eye.
+        draw: Random generator.
+
+    Returns:
+        Lesions, changed vessels.
     """
-    places = _diabetic_sites(anatomy, vessels, draw)
+    sites = _diabetic_sites(anatomy, vessels, draw)
     if grade == 1:
         count = 1 + int(14 * draw.random() ** 1.6)
-        return microaneurysms(places.take(count, draw), draw), vessels
+        return microaneurysms(sites.sample(count, draw), draw), vessels
     lesions: list[Lesion] = []
     if grade == 3 or (grade == 4 and draw.random() < 0.75) or (grade == 2 and draw.random() < 0.12):
         closed = _closed_areas(grade, anatomy, vessels, draw)
         lesions += closed
-        places = _add_near(places, closed)
+        sites = _favour_borders(sites, closed)
     if grade == 2:
-        bleeds = _scattered_haemorrhages(places, int(2 + 30 * draw.random() ** 2.0), draw)
+        bleeding = _scattered_haemorrhages(sites, int(2 + 30 * draw.random() ** 2.0), draw)
     elif grade == 3:
-        bleeds, extra, vessels = _severe(places, anatomy, vessels, draw)
-        lesions += extra
+        bleeding, signs, vessels = _severe(sites, anatomy, vessels, draw)
+        lesions += signs
     else:
         lesions += _proliferation(anatomy, vessels, draw)
         treated = draw.random() < 0.4
         if treated:
             lesions += laser_scars(anatomy, draw)
-        bleeds = places.take(int(draw.uniform(4, 25) if treated else draw.uniform(10, 90)), draw)
-    lesions += haemorrhages(bleeds, anatomy, draw, draw.uniform(0.1, 0.6), draw.uniform(0.11, 0.19))
-    lesions += microaneurysms(places.take(int(draw.uniform(4, 18) * (1 + grade / 2)), draw), draw)
+        bleeding = sites.sample(int(draw.uniform(4, 25) if treated else draw.uniform(10, 90)), draw)
+    lesions += haemorrhages(bleeding, anatomy, draw, draw.uniform(0.1, 0.6), draw.uniform(0.11, 0.19))
+    lesions += microaneurysms(sites.sample(int(draw.uniform(4, 18) * (1 + grade / 2)), draw), draw)
     if draw.random() < 0.4 + 0.1 * grade:
-        spots = _toward(places, anatomy.disc.centre, 3.2, 1.1).take(1 + int(draw.gamma(1.4, 1.7)), draw)
+        spots = _favour_ring(sites, anatomy.disc.centre, 3.2, 1.1).sample(1 + int(draw.gamma(1.4, 1.7)), draw)
         lesions += cotton_wool_spots(spots, anatomy, draw)
     if draw.random() < 0.68:
-        lesions += _exudation(places, anatomy, draw)
+        lesions += _exudation(sites, anatomy, draw)
     return lesions, vessels
 
 
 def _diabetic_sites(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> VesselSites:
-    """Small vessels, likelier in the posterior pole, temporally, and in a few patches that are the eye's own."""
-    places = small_vessel_sites(anatomy, vessels, draw)
-    x, y = places.points.T
-    weight = np.exp(-0.5 * (np.hypot(x - 0.6, y) / _SPREAD) ** 2) * (np.hypot(x - 0.7, y) < _SEEN)
+    """Sites at small vessels, weighted towards the posterior pole, the temporal side, and a few random patches."""
+    sites = small_vessel_sites(anatomy, vessels, draw)
+    x, y = sites.points.T
+    weight = np.exp(-0.5 * (np.hypot(x - 0.6, y) / _SPREAD) ** 2) * (np.hypot(x - 0.7, y) < _VISIBLE_RADIUS)
     weight *= 1 + 0.6 / (1 + np.exp(3 * x))
     patchy = np.full(len(x), draw.uniform(0.15, 1.0))
     for _ in range(int(draw.integers(2, 6))):
         focus, width = draw.normal(scale=[2.6, 2.2]), draw.uniform(0.6, 1.6)
         patchy += np.exp(-0.5 * (np.hypot(x - focus[0], y - focus[1]) / width) ** 2)
-    # Not on the borders of the quadrants, so that counts in them are clear.
+    # No lesion lies on the border of quadrants, so that counts per quadrant are unambiguous.
     clear = np.minimum(np.abs(x - MIDDLE[0]), np.abs(y - MIDDLE[1])) > 0.03
-    return places.where(weight * patchy * clear)
+    return sites.reweighted(weight * patchy * clear)
 
 
-def _scattered_haemorrhages(places: VesselSites, count: int, draw: np.random.Generator) -> np.ndarray:
-    """At most `SEVERE_HAEMORRHAGES` of them in each quadrant, (n, 2) mm."""
-    at = places.take(count, draw)
+def _scattered_haemorrhages(sites: VesselSites, count: int, draw: np.random.Generator) -> np.ndarray:
+    """Positions of haemorrhages, at most `SEVERE_HAEMORRHAGES` per quadrant, (n, 2) mm."""
+    at = sites.sample(count, draw)
     where = quadrant(at)
     keep = np.concatenate([np.flatnonzero(where == q)[:SEVERE_HAEMORRHAGES] for q in range(4)])
     return np.asarray(at[np.sort(keep)])
 
 
 def _severe(
-    places: VesselSites, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
+    sites: VesselSites, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
 ) -> tuple[np.ndarray, list[Lesion], Vessels]:
-    """One, two or all of the three signs of grade 3: places of haemorrhages, other lesions, vessels."""
+    """One to three of the three signs of grade 3: positions of haemorrhages, other lesions, vessels."""
     signs = draw.random(3) < [0.6, 0.45, 0.5]
     if not signs.any():
         signs[draw.integers(3)] = True
     lesions: list[Lesion] = []
-    bleeds = places.take(int(draw.integers(15, 55)), draw)
+    bleeding = sites.sample(int(draw.integers(15, 55)), draw)
     if signs[1]:
         beaded = bead_veins(anatomy, vessels, draw)
         if beaded is None:
@@ -107,25 +113,34 @@ def _severe(
         else:
             vessels = beaded
     if signs[0]:
-        where = quadrant(places.points)
-        bleeds = np.concatenate(
-            [places.where(where == q).take(SEVERE_HAEMORRHAGES + 1 + int(draw.gamma(2.0, 5.0)), draw) for q in range(4)]
+        where = quadrant(sites.points)
+        bleeding = np.concatenate(
+            [
+                sites.reweighted(where == q).sample(SEVERE_HAEMORRHAGES + 1 + int(draw.gamma(2.0, 5.0)), draw)
+                for q in range(4)
+            ]
         )
     if signs[2]:
-        arcades = places.where(np.abs(np.hypot(*places.points.T) - 3.6) < 1.6)
-        for at in arcades.take(int(draw.integers(1, 5)), draw):
+        arcades = sites.reweighted(np.abs(np.hypot(*sites.points.T) - 3.6) < 1.6)
+        for at in arcades.sample(int(draw.integers(1, 5)), draw):
             lesions.append(microvascular_abnormality(at, draw))
-    return bleeds, lesions, vessels
+    return bleeding, lesions, vessels
 
 
 def bead_veins(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> Vessels | None:
-    """Veins that swell and narrow every 0.6 to 0.9 mm in two to four quadrants; None where too few veins are wide.
+    """Bead the veins of two to four quadrants: the radius varies by ±16 to 26 % with a period of 0.6 to 0.9 mm.
 
-    The radius changes by 16 to 26 % to both sides.
+    Args:
+        anatomy: Landmarks of the eye.
+        vessels: Vessel trees.
+        draw: Random generator.
+
+    Returns:
+        Changed vessels, or None where fewer than two quadrants have wide veins.
     """
     wide = (vessels.kind == VEIN) & (vessels.radius > 1.25 * BEAD_RADIUS)
-    away = np.hypot(*(vessels.points - [0.7, 0.0]).T)
-    wide &= (away < _SEEN) & (anatomy.disc.relative(*vessels.points.T) > 1.5)
+    from_centre = np.hypot(*(vessels.points - [0.7, 0.0]).T)
+    wide &= (from_centre < _VISIBLE_RADIUS) & (anatomy.disc.relative(*vessels.points.T) > 1.5)
     where = quadrant(vessels.points)
     enough = np.flatnonzero(np.bincount(where[wide], minlength=4) > 25)
     if len(enough) < 2:
@@ -138,7 +153,7 @@ def bead_veins(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) ->
 
 
 def _closed_areas(grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> list[Lesion]:
-    """Capillary closure, mostly outside the macula."""
+    """Areas of capillary non-perfusion, mostly outside the macula."""
     count = int(draw.integers(1, 4) if grade == 2 else draw.integers(2, 12))
     angle, far = draw.uniform(0, 2 * math.pi, count), draw.uniform(1.3, 6.5, count)
     at = np.array([0.6, 0.0]) + far[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -146,26 +161,26 @@ def _closed_areas(grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.rando
     return non_perfusions(at, draw.uniform(0.4, 1.5, len(at)), vessels, draw)
 
 
-def _add_near(places: VesselSites, areas: list[Lesion]) -> VesselSites:
-    """Places favoured along the borders of areas."""
-    weight = np.ones(len(places.points))
+def _favour_borders(sites: VesselSites, areas: list[Lesion]) -> VesselSites:
+    """Increase the weights of sites along the borders of areas."""
+    weight = np.ones(len(sites.points))
     for area in areas:
-        gap = np.hypot(*(places.points - area.centre).T) - area.diameter / 2
+        gap = np.hypot(*(sites.points - area.centre).T) - area.diameter / 2
         weight += 1.6 * np.exp(-((gap / 0.3) ** 2))
-    return places.where(weight)
+    return sites.reweighted(weight)
 
 
-def _toward(places: VesselSites, centre: tuple[float, float], far: float, least: float) -> VesselSites:
-    """Places favoured within ``far`` mm of a point and not within ``least``."""
-    gap = np.hypot(*(places.points - np.asarray(centre)).T)
-    return places.where(np.exp(-((gap / far) ** 2)) * (gap > least) * (np.hypot(*places.points.T) > 1.4))
+def _favour_ring(sites: VesselSites, centre: tuple[float, float], far: float, least: float) -> VesselSites:
+    """Restrict sites to distances of more than ``least`` and about ``far`` mm from a point, outside the macula."""
+    gap = np.hypot(*(sites.points - np.asarray(centre)).T)
+    return sites.reweighted(np.exp(-((gap / far) ** 2)) * (gap > least) * (np.hypot(*sites.points.T) > 1.4))
 
 
-def _exudation(places: VesselSites, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
+def _exudation(sites: VesselSites, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     """Clusters and rings of exudate around leaks, often with oedema."""
-    x, y = places.points.T
-    macular = places.where(np.exp(-0.5 * (np.hypot(x + 0.3, y) / 1.9) ** 2))
-    centres = macular.take(1 + int(draw.gamma(1.3, 1.6)), draw)
+    x, y = sites.points.T
+    macular = sites.reweighted(np.exp(-0.5 * (np.hypot(x + 0.3, y) / 1.9) ** 2))
+    centres = macular.sample(1 + int(draw.gamma(1.3, 1.6)), draw)
     lesions = hard_exudates(centres, anatomy, draw)
     for centre in centres:
         lesions += microaneurysms(centre + draw.normal(scale=0.13, size=(int(draw.integers(1, 5)), 2)), draw)
@@ -175,7 +190,7 @@ def _exudation(places: VesselSites, anatomy: Anatomy, draw: np.random.Generator)
 
 
 def _proliferation(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator) -> list[Lesion]:
-    """New vessels at the disc or elsewhere, blood before the retina: at least one of them."""
+    """New vessels at the disc or elsewhere, preretinal haemorrhage: at least one of them."""
     at_disc, elsewhere, blood = draw.random(3) < [0.45, 0.65, 0.3]
     if not (at_disc or elsewhere or blood):
         elsewhere = True
@@ -192,13 +207,13 @@ def _proliferation(anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
     arcades = VesselSites(vessels.points, near_vein.astype(float))
     bases = np.zeros((0, 2))
     if elsewhere:
-        bases = arcades.take(int(draw.integers(1, 4)), draw)
+        bases = arcades.sample(int(draw.integers(1, 4)), draw)
         for base in bases:
             heading = math.atan2(base[1], base[0]) + draw.normal(scale=0.9)
             lesions.append(new_vessels(base, heading, draw.uniform(0.5, 2.0), draw.uniform(0.5, 1.3), draw))
     if blood:
-        source = bases if len(bases) and draw.random() < 0.6 else arcades.take(1, draw)
+        source = bases if len(bases) and draw.random() < 0.6 else arcades.sample(1, draw)
         at = source[: 1 + int(draw.random() < 0.25)] + draw.normal(scale=0.3, size=2) + [0.0, 0.4]
-        at = np.clip(at, [-3.6, -4.0], [4.6, 4.0])  # where a photograph shows it whole
+        at = np.clip(at, [-3.6, -4.0], [4.6, 4.0])  # inside the field of a photograph
         lesions += preretinal_haemorrhages(at, draw)
     return lesions

@@ -1,7 +1,7 @@
-"""What a disease does to an eye: to its anatomy before it is drawn, to its vessels, and the lesions it makes.
+"""Effects of a disease on an eye: changes of drawn quantities and vessels, and lesions.
 
-Severities are those of `SEVERITIES`: for diabetic retinopathy the grade of the international scale, for the others
-1 (early or mild) and 2 (late or severe).
+Severities are those of `SEVERITIES`: for diabetic retinopathy the grade on the international scale, for other
+diseases 1 (early or mild) and 2 (late or severe).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ DISEASES = tuple(SEVERITIES)
 
 @dataclass(frozen=True)
 class Findings:
-    """What disease and age made of an eye.
+    """Effects of disease and age on one eye.
 
     Attributes:
-        lesions: every lesion.
-        vessels: as changed by disease.
+        lesions: All lesions.
+        vessels: Vessel trees, changed by the disease.
         haze: 0 for clear media to 1 for a dense cataract.
-        tessellated: 0 to 1, how much more the choroid shows.
+        tessellated: 0 to 1, additional visibility of the choroidal vessels.
     """
 
     lesions: tuple[Lesion, ...]
@@ -59,17 +59,30 @@ class Findings:
 def apply_disease_to_values(
     disease: str, severity: int, values: Mapping[str, float], draw: np.random.Generator
 ) -> tuple[dict[str, float], float]:
-    """Drawn quantities as the disease changes them, and the ``notch`` for `anatomy.draw_anatomy`."""
+    """Change drawn quantities by a disease.
+
+    Args:
+        disease: One of `DISEASES`.
+        severity: One of its `SEVERITIES`.
+        values: Drawn quantities by their names in `quantities`.
+        draw: Random generator.
+
+    Returns:
+        Changed quantities, and ``notch`` (0 to 1) for `f2vbench.phantom.anatomy.landmarks.draw_anatomy`.
+
+    Raises:
+        ValueError: The disease or the severity is unknown.
+    """
     _check(disease, severity)
     changed, notch = dict(values), 0.0
     if disease == "glaucoma":
-        # The larger the cup has been, the larger it is now; early and advanced don't overlap.
+        # The new ratio increases with the healthy one; early and advanced ranges do not overlap.
         low, high = ((0.60, 0.75), (0.80, 0.92))[severity - 1]
         share = float(np.clip(0.5 * draw.random() + 0.5 * (values["cup_to_disc"] - 0.1) / 0.54, 0, 1))
         changed["cup_to_disc"] = low + (high - low) * share
         notch = float(draw.uniform(0.3, 1.0))
     elif disease == "pathological_myopia":
-        # Discs of highly myopic eyes are large, oval and turned (Jonas et al. 1988, Ophthalmology 95:1346).
+        # Discs of highly myopic eyes are large, oval and rotated (Jonas et al. 1988, Ophthalmology 95:1346).
         changed["disc_height"] = min(values["disc_height"] * draw.uniform(1.0, 1.25), 2.9)
         changed["disc_width"] = values["disc_width"] * draw.uniform(0.80, 1.02)
         changed["disc_tilt"] = float(np.clip(values["disc_tilt"] + draw.normal(scale=18), -45, 45))
@@ -81,14 +94,18 @@ def apply_disease_to_values(
 def draw_findings(
     disease: str, severity: int, anatomy: Anatomy, vessels: Vessels, age: float, draw: np.random.Generator
 ) -> Findings:
-    """Lesions, vessels and media of one eye.
+    """Draw lesions, vessel changes and media opacity of one eye.
 
     Args:
-        disease: one of DISEASES; severity: one of its `SEVERITIES`.
-        age: years.
+        disease: One of `DISEASES`.
+        severity: One of its `SEVERITIES`.
+        anatomy: Landmarks of the eye.
+        vessels: Vessel trees before the disease.
+        age: Years.
+        draw: Random generator.
 
     Raises:
-        ValueError: for another disease or severity.
+        ValueError: The disease or the severity is unknown.
     """
     _check(disease, severity)
     lesions: list[Lesion] = []
@@ -113,13 +130,14 @@ def draw_findings(
 
 def _check(disease: str, severity: int) -> None:
     if disease not in SEVERITIES:
-        raise ValueError(f"no disease '{disease}': {', '.join(DISEASES)}")
+        raise ValueError(f"Unknown disease '{disease}'; known: {', '.join(DISEASES)}")
     if severity not in SEVERITIES[disease]:
-        raise ValueError(f"no severity {severity} of {disease}: {', '.join(map(str, SEVERITIES[disease]))}")
+        known = ", ".join(map(str, SEVERITIES[disease]))
+        raise ValueError(f"Unknown severity {severity} of {disease}; known: {known}")
 
 
 def _glaucoma(severity: int, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """Wedges of lost nerve fibres, below first, and beside the disc often atrophy."""
+    """Wedge defects of the nerve fibre layer, more often below, and frequent atrophy beside the disc."""
     poles = [0] if severity == 1 and draw.random() < 0.65 else [0, 1]
     if draw.random() < 0.2:
         poles = poles[::-1][:1] if severity == 1 else poles
@@ -136,7 +154,7 @@ def _nerve_fibre_defect(pole: int, severity: int, anatomy: Anatomy, draw: np.ran
     half = math.radians(draw.uniform(*((3, 9), (7, 20))[severity - 1]))
     disc = np.asarray(anatomy.disc.centre)
     distance = np.linspace(0.42 * anatomy.disc.height, draw.uniform(5.0, 0.7 / BEND), 40)
-    # Narrow at the disc, as wide as the bundle further on.
+    # Narrow at the disc, wider with the distance, like the nerve fibre bundle.
     opening = half * np.clip(0.45 + 0.16 * distance, 0.4, 1.0)
     edges = [fibre_points(disc, sign * (middle + side * opening), distance) for side in (-1, 1)]
     edges = [edge + np.cumsum(draw.normal(scale=0.006, size=edge.shape), axis=0) for edge in edges]
@@ -167,7 +185,7 @@ def _myopia(severity: int, anatomy: Anatomy, draw: np.random.Generator) -> list[
 
 
 def _ageing(disease: str, anatomy: Anatomy, age: float, draw: np.random.Generator) -> list[Lesion]:
-    """Harmless things: a few small drusen, a narrow crescent."""
+    """Age-related changes without disease: a few small drusen, a narrow crescent."""
     lesions: list[Lesion] = []
     if disease != "macular_degeneration" and draw.random() < np.clip((age - 40) / 70, 0.02, 0.6):
         lesions += small_drusen(1 + int(draw.gamma(1.3, 3.0)), anatomy, draw)

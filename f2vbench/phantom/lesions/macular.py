@@ -1,4 +1,4 @@
-"""Drusen, atrophy and bleeding of the ageing macula, and the torn crescent and atrophy of the long eye."""
+"""Lesions of macular degeneration (drusen, atrophy, haemorrhage) and of myopia (crescent, patchy atrophy)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ DRUSEN_SIZES = (0.03, 0.35)  # mm
 
 
 def small_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """A few hard drusen, below `SMALL_DRUSEN`, as most old eyes have them."""
+    """Draw a few hard drusen smaller than `SMALL_DRUSEN`, as in most old eyes."""
     at = draw.normal(scale=1.7, size=(count, 2))
-    return _drusen(_moved_off_disc(at, anatomy), 0.045, 0.25, SMALL_DRUSEN - 1e-3, 0.012, draw)
+    return _drusen(_off_disc(at, anatomy), 0.045, 0.25, SMALL_DRUSEN - 1e-3, 0.012, draw)
 
 
 def soft_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """Soft drusen of all sizes, the large ones central and confluent; at least three are large."""
+    """Draw soft drusen of all sizes, the large ones central and confluent; at least three are large."""
     spread = draw.uniform(0.6, 1.5)
     seeds = draw.normal(scale=spread, size=(max(3, count // 4), 2))
     at = seeds[draw.integers(0, len(seeds), count)] + draw.normal(scale=0.2, size=(count, 2))
-    lesions = _drusen(_moved_off_disc(at, anatomy), draw.uniform(0.085, 0.13), 0.4, DRUSEN_SIZES[1], 0.03, draw)
+    lesions = _drusen(_off_disc(at, anatomy), draw.uniform(0.085, 0.13), 0.4, DRUSEN_SIZES[1], 0.03, draw)
     large = draw.normal(scale=0.7 * spread, size=(int(draw.integers(4, 16)), 2))
-    large = _moved_off_disc(np.clip(large, -2.5, 2.5), anatomy)
+    large = _off_disc(np.clip(large, -2.5, 2.5), anatomy)
     size = draw.uniform(LARGE_DRUSEN + 0.01, DRUSEN_SIZES[1], len(large))
     shapes = blob_outlines(
         large, size, draw, 0.14, draw.uniform(1, 1.4, len(large)), draw.uniform(0, math.pi, len(large)), 24
@@ -39,7 +39,7 @@ def soft_drusen(count: int, anatomy: Anatomy, draw: np.random.Generator) -> list
 
 
 def geographic_atrophy(draw: np.random.Generator) -> list[Lesion]:
-    """One to five sharp-edged areas, 0.5 to 4 mm, often beside the foveal centre before they join in it."""
+    """Draw one to five sharp-edged areas of 0.5 to 4 mm, often around the foveal centre."""
     lesions = []
     count = 1 + int(draw.random() < 0.5) * int(draw.integers(1, 5))
     around = draw.uniform(0, 2 * math.pi)
@@ -53,7 +53,7 @@ def geographic_atrophy(draw: np.random.Generator) -> list[Lesion]:
 
 
 def exudative_macula(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """A choroidal membrane that leaks (faintly seen), blood under the retina, fluid and exudate around it."""
+    """Draw a leaking choroidal membrane (faintly visible), subretinal haemorrhage, fluid and exudates around it."""
     at = draw.normal(scale=0.45, size=2)
     membrane = new_vessels(at, float(draw.uniform(0, 6.3)), float(draw.uniform(0.6, 1.4)), 2.4, draw)
     lesions = [Lesion("neovascularisation", membrane.outline, 0.12, 1.0, 0.08, membrane.strands)]
@@ -70,18 +70,20 @@ def exudative_macula(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion
 
 
 def patchy_atrophy(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """White, well-defined patches of the long eye's macula (META-PM category 3: Ohno-Matsui et al. 2015)."""
-    at = _moved_off_disc(draw.normal(scale=[1.9, 1.5], size=(int(draw.integers(2, 8)), 2)), anatomy)
+    """Draw white, well-defined patches of the myopic macula (META-PM category 3: Ohno-Matsui et al. 2015)."""
+    at = _off_disc(draw.normal(scale=[1.9, 1.5], size=(int(draw.integers(2, 8)), 2)), anatomy)
     return [_atrophy(point, float(0.35 + draw.gamma(2.0, 0.35)), 0.13, draw) for point in at]
 
 
 def crescent(anatomy: Anatomy, width: float, spread: float, pigment: float, draw: np.random.Generator) -> Lesion:
-    """Bare sclera and choroid beside the disc, temporal and often a little below.
+    """Draw a crescent of exposed sclera and choroid beside the disc, temporal and often slightly below.
 
     Args:
-        width: mm at its widest.
-        spread: radians to either side of the middle; π for a ring.
-        pigment: 0 to 1, of its outer border.
+        anatomy: Landmarks of the eye.
+        width: Largest width, mm.
+        spread: Extent to either side of its middle, radians; π for a ring.
+        pigment: 0 to 1, pigmentation of the outer border.
+        draw: Random generator.
     """
     middle = math.pi - draw.normal(0.0, 0.25) - 0.1
     angle = np.linspace(middle - spread, middle + spread, 72)
@@ -100,7 +102,7 @@ def crescent(anatomy: Anatomy, width: float, spread: float, pigment: float, draw
 
 
 def _atrophy(at: np.ndarray, size: float, roughness: float, draw: np.random.Generator) -> Lesion:
-    """One sharp-edged area, with scalloped border."""
+    """Draw one sharp-edged area with a scalloped border."""
     shape = blob_outlines(
         at[None], np.array([size]), draw, roughness, draw.uniform(1.0, 1.4), draw.uniform(0, math.pi), 72
     )[0]
@@ -120,6 +122,6 @@ def _drusen(
     return [Lesion("drusen", shapes[n], strength[n], 0.0, softness) for n in range(len(at))]
 
 
-def _moved_off_disc(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
-    """Those outside the disc's surroundings."""
+def _off_disc(points: np.ndarray, anatomy: Anatomy) -> np.ndarray:
+    """Points, (n, 2) mm, that lie outside the disc and its immediate surround."""
     return np.asarray(points[anatomy.disc.relative(*points.T) > 1.3])

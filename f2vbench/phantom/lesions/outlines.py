@@ -1,4 +1,4 @@
-"""Irregular outlines of lesions, in millimetres: blobs, flames, boats, wedges and ragged areas; many at a time."""
+"""Irregular outlines of lesions in millimetres: blobs, flames, boats, ragged areas, nerve fibre bundles; vectorised."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.spatial import cKDTree
 
-# The nerve fibre bundles arch around the fovea: they follow lines on which the angle around the disc, after a
-# shift by BEND · distance², is constant; the same lines as the striation of `surface.Surface.fibre_map`.
+# Nerve fibre bundles arch around the fovea: they follow lines on which the angle around the disc, after a shift by
+# BEND · distance², is constant; the same lines as the striation of `surface.FundusSurface.fibre_map`.
 BEND = 0.085  # 1/mm
 
 
@@ -21,14 +21,16 @@ def blob_outlines(
     turn: float | np.ndarray = 0.0,
     corners: int = 20,
 ) -> np.ndarray:
-    """Rounded irregular outlines, (n, corners, 2) mm.
+    """Draw rounded irregular outlines, (n, corners, 2) mm.
 
     Args:
-        centres: (n, 2) mm, the mean of each outline's corners.
-        diameters: (n,) mm, of the circle with the outline's area.
-        roughness: relative sd of the radius along an outline, about.
-        elongation: length over width, n of them or one.
-        turn: radians from x to y, the direction of the length.
+        centres: (n, 2) mm, mean of each outline's corners.
+        diameters: (n,) mm, diameter of the circle with the outline's area.
+        draw: Random generator.
+        roughness: Approximate relative standard deviation of the radius along an outline.
+        elongation: Length divided by width, scalar or (n,).
+        turn: Direction of the length, radians from x to y, scalar or (n,).
+        corners: Number of corners.
     """
     count = len(centres)
     angle = np.linspace(0, 2 * math.pi, corners, endpoint=False)
@@ -45,10 +47,14 @@ def blob_outlines(
 def flame_outlines(
     centres: np.ndarray, lengths: np.ndarray, widths: np.ndarray, turn: np.ndarray, draw: np.random.Generator
 ) -> np.ndarray:
-    """Streaks with feathered ends, (n, 32, 2) mm: blood between nerve fibres.
+    """Draw streaks with feathered ends, (n, 32, 2) mm: blood between nerve fibres.
 
     Args:
-        centres: (n, 2) mm; lengths, widths: (n,) mm; turn: (n,) radians, the direction of the fibres.
+        centres: (n, 2) mm.
+        lengths: (n,) mm.
+        widths: (n,) mm.
+        turn: (n,) radians, direction of the fibres.
+        draw: Random generator.
     """
     count, side = len(centres), 16
     at = np.linspace(-1, 1, side)
@@ -69,9 +75,16 @@ def flame_outlines(
 def boat_outlines(
     centres: np.ndarray, widths: np.ndarray, heights: np.ndarray, draw: np.random.Generator
 ) -> np.ndarray:
-    """Blood that has settled in front of the retina, (n, 40, 2) mm: a level top and a round, uneven bottom."""
+    """Draw outlines of settled preretinal blood, (n, 40, 2) mm: a level top and a round, uneven bottom.
+
+    Args:
+        centres: (n, 2) mm.
+        widths: (n,) mm.
+        heights: (n,) mm.
+        draw: Random generator.
+    """
     count = len(centres)
-    half = np.linspace(-0.28, math.pi + 0.28, 26)  # a little more than half of an ellipse: round corners
+    half = np.linspace(-0.28, math.pi + 0.28, 26)  # slightly more than half of an ellipse: round corners
     uneven = np.ones((count, 26))
     for order in (2, 3, 5, 7):
         phase = draw.uniform(0, 2 * math.pi, (count, 1))
@@ -89,11 +102,14 @@ def boat_outlines(
 def ragged_outlines(
     centres: np.ndarray, reach: np.ndarray, borders: np.ndarray, draw: np.random.Generator, gap: float = 0.07
 ) -> np.ndarray:
-    """Areas between vessels, (n, 56, 2) mm: they grow from their centres until a vessel or their reach stops them.
+    """Draw areas between vessels, (n, 56, 2) mm: they extend from their centres up to a vessel or their reach.
 
     Args:
-        centres: (n, 2) mm; reach: (n,) mm, mean radius where nothing stops them.
-        borders: (m, 2) mm, nodes of the vessels that they keep away from by ``gap`` mm.
+        centres: (n, 2) mm.
+        reach: (n,) mm, mean radius where no vessel limits the area.
+        borders: (m, 2) mm, nodes of the vessels that limit the areas.
+        draw: Random generator.
+        gap: Distance from these nodes, mm.
     """
     corners, steps = 56, 16
     angle = np.linspace(0, 2 * math.pi, corners, endpoint=False)
@@ -114,9 +130,9 @@ def fibre_points(disc: np.ndarray, start: np.ndarray | float, distance: np.ndarr
     """Points of nerve fibre bundles, (…, 2) mm.
 
     Args:
-        disc: (2,) mm, centre.
-        start: radians around the disc, where the bundle leaves it (0 nasal, a quarter turn below).
-        distance: mm from the disc's centre, broadcast with ``start``; below 1 / BEND.
+        disc: (2,) mm, centre of the disc.
+        start: Angle at which the bundle leaves the disc, radians (0 nasal, π/2 below).
+        distance: Distance from the centre of the disc, mm, broadcast with ``start``; below 1 / `BEND`.
     """
     shift = BEND * distance**2
     reach = shift * np.cos(start) + np.sqrt(np.maximum(distance**2 - (shift * np.sin(start)) ** 2, 0))
@@ -124,7 +140,12 @@ def fibre_points(disc: np.ndarray, start: np.ndarray | float, distance: np.ndarr
 
 
 def fibre_direction(points: np.ndarray, disc: np.ndarray) -> np.ndarray:
-    """Direction of the nerve fibres at points (n, 2) mm, (n,) radians from x to y."""
+    """Direction of the nerve fibres at points, (n,) radians from x to y.
+
+    Args:
+        points: (n, 2) mm.
+        disc: (2,) mm, centre of the disc.
+    """
 
     def bent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.asarray(np.arctan2(y, x + BEND * np.minimum(np.hypot(x, y), 8) ** 2))
@@ -143,7 +164,7 @@ def fibre_direction(points: np.ndarray, disc: np.ndarray) -> np.ndarray:
 def _place(
     x: np.ndarray, y: np.ndarray, diameters: np.ndarray | None, turn: np.ndarray | float, centres: np.ndarray
 ) -> np.ndarray:
-    """Outlines turned, scaled to an area and moved so that their corners' mean is the centre."""
+    """Rotate outlines, scale them to an area, and move the mean of their corners to the centre."""
     if diameters is not None:
         area = 0.5 * np.abs((x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1))
         scale = (0.5 * diameters * np.sqrt(math.pi / area))[:, None]

@@ -1,7 +1,7 @@
-"""Lesions of sick retinal vessels, each kind with its sizes, shapes and leakage; many at a time.
+"""Lesions of diseased retinal vessels: sizes, shapes and leakage of each kind; vectorised over positions.
 
-Sizes: microaneurysms up to 125 µm, the width of a large vein at the disc, larger red spots are haemorrhages (ETDRS
-report 10, 1991, Ophthalmology 98:786); the ranges of the others are those of textbooks.
+Sizes: microaneurysms are up to 125 µm wide, the width of a large vein at the disc; larger red spots are haemorrhages
+(ETDRS report 10, 1991, Ophthalmology 98:786). Ranges of other lesions are textbook values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from f2vbench.phantom.lesions.outlines import (
     ragged_outlines,
 )
 
-# kind → least and largest diameter of the circle with the same area, mm
+# Kind → smallest and largest diameter of the circle with the same area, mm.
 SIZES = {
     "microaneurysm": (0.015, 0.125),
     "haemorrhage": (0.06, 0.75),
@@ -35,35 +35,42 @@ SIZES = {
 
 @dataclass(frozen=True)
 class VesselSites:
-    """Where lesions may lie.
+    """Candidate positions of lesions.
 
     Attributes:
         points: (m, 2) mm.
-        weights: (m,) relative chance of each.
+        weights: (m,) relative probability of each point.
     """
 
     points: np.ndarray
     weights: np.ndarray
 
-    def take(self, count: int, draw: np.random.Generator) -> np.ndarray:
-        """(≤ count, 2) mm, different points."""
+    def sample(self, count: int, draw: np.random.Generator) -> np.ndarray:
+        """Sample points without replacement, (≤ count, 2) mm; fewer where fewer have a positive weight."""
         count = min(count, int((self.weights > 0).sum()))
         if count == 0:
             return np.zeros((0, 2))
-        # The largest of random numbers raised to 1 / weight: a weighted draw without replacement (Efraimidis 2006).
+        # Weighted sampling without replacement: the largest of u ** (1 / weight), u uniform (Efraimidis 2006).
         with np.errstate(divide="ignore"):
             key = np.log(draw.random(len(self.weights))) / self.weights
-        return self.points[np.argpartition(-key, count - 1)[:count]]
+        return np.asarray(self.points[np.argpartition(-key, count - 1)[:count]])
 
-    def where(self, weights: np.ndarray) -> VesselSites:
-        """The same places with chances multiplied by (m,)."""
+    def reweighted(self, weights: np.ndarray) -> VesselSites:
+        """Return the same points with their weights multiplied by ``weights``, (m,)."""
         return VesselSites(self.points, self.weights * weights)
 
 
 def small_vessel_sites(
     anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator, jitter: float = 0.12
 ) -> VesselSites:
-    """Places beside small vessels, off the disc and the foveal centre, evenly weighted."""
+    """Sites beside small vessels, off the disc and the foveal centre, with equal weights.
+
+    Args:
+        anatomy: Landmarks of the eye.
+        vessels: Vessel trees.
+        draw: Random generator.
+        jitter: Standard deviation of the distance from the vessel, mm.
+    """
     node = np.flatnonzero(vessels.radius < 0.03)
     points = vessels.points[node] + draw.normal(scale=jitter, size=(len(node), 2))
     clear = (anatomy.disc.relative(*points.T) > 1.25) & (np.hypot(*points.T) > 0.3)
@@ -71,7 +78,7 @@ def small_vessel_sites(
 
 
 def microaneurysms(at: np.ndarray, draw: np.random.Generator) -> list[Lesion]:
-    """Red dots of 15 to 125 µm, most 30 to 70; leaking a little."""
+    """Draw red dots of 15 to 125 µm, most of them 30 to 70 µm, with little leakage, at (n, 2) mm."""
     size = _sizes("microaneurysm", 0.048, 0.38, len(at), draw)
     shapes = blob_outlines(at, size, draw, 0.08, draw.uniform(1, 1.35, len(at)), draw.uniform(0, math.pi, len(at)), 12)
     leak = 0.1 + 0.5 * draw.beta(1.2, 2.0, len(at))
@@ -82,10 +89,14 @@ def microaneurysms(at: np.ndarray, draw: np.random.Generator) -> list[Lesion]:
 def haemorrhages(
     at: np.ndarray, anatomy: Anatomy, draw: np.random.Generator, flame_share: float = 0.35, size: float = 0.15
 ) -> list[Lesion]:
-    """Dots and blots of 60 to 500 µm, and flames along the nerve fibres, more of these near the disc.
+    """Draw dot and blot haemorrhages, and flame haemorrhages along the nerve fibres, more of these near the disc.
 
     Args:
-        size: mm, median diameter.
+        at: (n, 2) mm.
+        anatomy: Landmarks of the eye.
+        draw: Random generator.
+        flame_share: Approximate fraction of flame haemorrhages.
+        size: Median diameter, mm; most are between 60 and 500 µm.
     """
     disc = np.asarray(anatomy.disc.centre)
     near = np.exp(-((np.hypot(*(at - disc).T) / 3.6) ** 2))
@@ -121,7 +132,14 @@ def haemorrhages(
 def hard_exudates(
     centres: np.ndarray, anatomy: Anatomy, draw: np.random.Generator, ring_share: float = 0.35
 ) -> list[Lesion]:
-    """Waxy clusters, or broken rings of 0.3 to 1.1 mm radius around a leak, one at each centre (n, 2) mm."""
+    """Draw a cluster of exudates, or an incomplete ring of 0.3 to 1.1 mm radius, at each centre.
+
+    Args:
+        centres: (n, 2) mm.
+        anatomy: Landmarks of the eye.
+        draw: Random generator.
+        ring_share: Fraction of rings.
+    """
     at, sizes = [], []
     for centre in centres:
         count = int(6 + 70 * draw.random() ** 1.6)
@@ -154,7 +172,7 @@ def hard_exudates(
 
 
 def cotton_wool_spots(at: np.ndarray, anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """Soft white spots of 200 to 700 µm, striped at their ends, mostly longer across the nerve fibres."""
+    """Draw soft white spots of 200 to 700 µm, mostly elongated across the nerve fibres, at (n, 2) mm."""
     size = _sizes("cotton_wool_spot", 0.36, 0.3, len(at), draw)
     turn = fibre_direction(at, np.asarray(anatomy.disc.centre)) + math.pi / 2 + draw.normal(scale=0.35, size=len(at))
     shapes = blob_outlines(at, size, draw, 0.16, draw.uniform(1.1, 1.9, len(at)), turn, 28)
@@ -166,7 +184,7 @@ def cotton_wool_spots(at: np.ndarray, anatomy: Anatomy, draw: np.random.Generato
 
 
 def oedemas(at: np.ndarray, draw: np.random.Generator, least: float = 0.7, most: float = 2.2) -> list[Lesion]:
-    """Thickened, leaking retina of ``least`` to ``most`` mm."""
+    """Draw areas of thickened, leaking retina, ``least`` to ``most`` mm wide, at (n, 2) mm."""
     shapes = blob_outlines(at, draw.uniform(least, most, len(at)), draw, 0.14, draw.uniform(1, 1.4, len(at)), 0.0, 40)
     return [
         Lesion("oedema", shape, float(draw.uniform(0.4, 1.0)), float(draw.uniform(0.5, 0.8)), 0.22) for shape in shapes
@@ -174,10 +192,13 @@ def oedemas(at: np.ndarray, draw: np.random.Generator, least: float = 0.7, most:
 
 
 def non_perfusions(at: np.ndarray, reach: np.ndarray, vessels: Vessels, draw: np.random.Generator) -> list[Lesion]:
-    """Closed capillaries: ragged areas between vessels of more than about 50 µm.
+    """Draw areas of closed capillaries: ragged, between vessels of more than about 50 µm.
 
     Args:
-        at: (n, 2) mm; reach: (n,) mm, mean radius.
+        at: (n, 2) mm.
+        reach: (n,) mm, mean radius.
+        vessels: Vessel trees.
+        draw: Random generator.
     """
     wide = vessels.points[vessels.radius > 0.026]
     shapes = ragged_outlines(at, reach, wide, draw)
@@ -185,10 +206,14 @@ def non_perfusions(at: np.ndarray, reach: np.ndarray, vessels: Vessels, draw: np
 
 
 def new_vessels(base: np.ndarray, heading: float, reach: float, fan: float, draw: np.random.Generator) -> Lesion:
-    """A frond of new vessels: fine curves that fan out from a vein or the disc, branch, and loop at their ends.
+    """Draw a frond of new vessels: fine curves that fan out from a vein or the disc, branch, and loop at their ends.
 
     Args:
-        base: (2,) mm; heading: radians; reach: mm, about the longest extent; fan: radians, half of its opening.
+        base: (2,) mm, origin.
+        heading: Main direction, radians.
+        reach: Approximate extent, mm.
+        fan: Half of the opening angle, radians.
+        draw: Random generator.
     """
     stems = _vessel_loops(np.tile(base, (int(draw.integers(5, 10)), 1)), heading, fan, reach, 0.16, draw)
     twigs = int(draw.integers(8, 22) * min(1.6, 0.6 + 0.5 * reach))
@@ -198,7 +223,7 @@ def new_vessels(base: np.ndarray, heading: float, reach: float, fan: float, draw
 
 
 def microvascular_abnormality(at: np.ndarray, draw: np.random.Generator) -> Lesion:
-    """A few kinked shunts of 0.4 to 0.9 mm within the retina; leaks little."""
+    """Draw an IRMA: a few kinked shunts of 0.4 to 0.9 mm within the retina, with little leakage, at (2,) mm."""
     curls = _vessel_loops(
         at + draw.normal(scale=0.06, size=(int(draw.integers(4, 8)), 2)),
         float(draw.uniform(0, 2 * math.pi)),
@@ -211,14 +236,14 @@ def microvascular_abnormality(at: np.ndarray, draw: np.random.Generator) -> Lesi
 
 
 def preretinal_haemorrhages(at: np.ndarray, draw: np.random.Generator) -> list[Lesion]:
-    """Blood before the retina with a level top, 1 to 4 mm wide."""
+    """Draw preretinal blood with a level top, 1 to 4 mm wide, at (n, 2) mm."""
     width = draw.uniform(1.0, 4.0, len(at))
     shapes = boat_outlines(at, width, width * draw.uniform(0.25, 0.5, len(at)), draw)
     return [Lesion("preretinal_haemorrhage", shape, float(draw.uniform(0.85, 1.0)), 0.0, 0.02) for shape in shapes]
 
 
 def laser_scars(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
-    """Scatter treatment outside the arcades, about a burn's width apart (ETDRS report 3, 1987), partly incomplete."""
+    """Draw scatter treatment outside the arcades, burns about one width apart (ETDRS report 3, 1987), incomplete."""
     spacing, size = draw.uniform(0.5, 0.8), draw.uniform(0.25, 0.38)
     rows = np.arange(-10, 10, spacing * 0.87)
     x, y = np.meshgrid(np.arange(-10, 10, spacing), rows)
@@ -231,12 +256,12 @@ def laser_scars(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
     ragged = inner + draw.normal(scale=0.25, size=len(at))
     keep = (from_macula > ragged) & (anatomy.disc.relative(*at.T) > 1.7)
     keep &= np.hypot(at[:, 0] - 2.4, at[:, 1]) < 9.8
-    # Treatment is thinner towards one side, and left out here and there.
+    # Treatment is less dense towards one side, and single burns are missing.
     side = draw.uniform(0, 2 * math.pi)
     toward = (at @ [math.cos(side), math.sin(side)]) / 9
     keep &= draw.random(len(at)) < np.clip(draw.uniform(0.6, 1.0) - 0.35 * toward, 0.1, 0.97)
     at = at[keep]
-    # Pigment comes in patches of the treatment; where it is dense, scars are larger and irregular.
+    # Parts of the treated area are pigmented; where pigment is dense, scars are larger and irregular.
     dark = draw.uniform(0, 2 * math.pi)
     patch = 1 / (1 + np.exp(-2.2 * ((at @ [math.cos(dark), math.sin(dark)]) - draw.uniform(1.5, 6.0))))
     pigment = patch * draw.random(len(at)) * draw.uniform(0.3, 1.0) + 0.5 * (draw.random(len(at)) < 0.03)
@@ -253,7 +278,7 @@ def laser_scars(anatomy: Anatomy, draw: np.random.Generator) -> list[Lesion]:
 def _vessel_loops(
     start: np.ndarray, heading: float, fan: float, reach: float, kink: float, draw: np.random.Generator
 ) -> np.ndarray:
-    """Winding curves from points (n, 2) mm, (n, 15, 2) mm: their turning grows towards the end, so that they loop."""
+    """Winding curves, (n, 15, 2) mm, that start at points (n, 2) mm; curvature increases, so that the ends loop."""
     count, steps = len(start), 14
     first = heading + fan * draw.uniform(-1, 1, (count, 1))
     growing = np.linspace(0, 1, steps) ** 2 * draw.normal(scale=0.55, size=(count, 1))
@@ -264,7 +289,7 @@ def _vessel_loops(
 
 
 def _net(kind: str, curves: list[np.ndarray], strength: float, leak: float) -> Lesion:
-    """A lesion of fine vessels, with the hull of its vessels as outline."""
+    """A lesion of fine vessels, with their convex hull as outline."""
     strands = np.concatenate([np.stack([each[:, :-1], each[:, 1:]], axis=2).reshape(-1, 2, 2) for each in curves])
     hull = cv2.convexHull(strands.reshape(-1, 2).astype(np.float32)).reshape(-1, 2).astype(float)
     middle = hull.mean(axis=0)
@@ -272,5 +297,5 @@ def _net(kind: str, curves: list[np.ndarray], strength: float, leak: float) -> L
 
 
 def _sizes(kind: str, median: float, spread: float, count: int, draw: np.random.Generator) -> np.ndarray:
-    """Log-normal diameters in the kind's range, (count,) mm."""
+    """Log-normal diameters clipped to the range of the kind, (count,) mm."""
     return np.clip(median * np.exp(draw.normal(scale=spread, size=count)), *SIZES[kind])

@@ -1,4 +1,4 @@
-"""A cohort on the disk: readable by the layouts, the same bytes however it was made, nothing half written."""
+"""A cohort on disk: readable by the layouts, reproducible bytes, continuation of interrupted calls, messages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class StopsAfter(Silent):
 
 
 class Counts(Silent):
-    """Progress that remembers what it was told."""
+    """Progress that records its messages."""
 
     def __init__(self) -> None:
         self.eyes: list[str] = []
@@ -72,7 +72,7 @@ class Counts(Silent):
         self.notes.append(text)
 
 
-def test_an_interrupted_call_is_gone_on_with(written, tmp_path):
+def test_an_interrupted_call_is_continued(written, tmp_path):
     out = tmp_path / "eyes"
     with pytest.raises(KeyboardInterrupt):
         make(out, StopsAfter(4))
@@ -85,7 +85,7 @@ def test_an_interrupted_call_is_gone_on_with(written, tmp_path):
     assert tree(out) == tree(written)
 
 
-def test_lost_and_damaged_files_are_made_again(written, tmp_path):
+def test_missing_and_damaged_files_are_written_again(written, tmp_path):
     out = make(tmp_path / "eyes")
     (out / "images" / f"{NAMES[0]}_macula.png").unlink()
     record = out / HIDDEN / "eyes" / f"{NAMES[1]}.json"
@@ -98,7 +98,7 @@ def test_lost_and_damaged_files_are_made_again(written, tmp_path):
     assert len(counts.eyes) == 2
 
 
-def test_another_process_in_the_folder_is_waited_for(tmp_path):
+def test_a_call_waits_for_another_process_in_the_folder(tmp_path):
     out, counts = tmp_path / "eyes", Counts()
     (out / HIDDEN).mkdir(parents=True)
     lock = filelock.FileLock(out / HIDDEN / "lock")
@@ -114,42 +114,42 @@ def test_another_process_in_the_folder_is_waited_for(tmp_path):
     assert "waiting" in counts.notes[0]
 
 
-def test_other_content_is_refused_and_left_alone(written, tmp_path):
+def test_a_folder_with_other_content_raises_and_stays_unchanged(written, tmp_path):
     before = tree(written)
-    with pytest.raises(StoreError, match="seed is 7 there and 8 here"):
+    with pytest.raises(StoreError, match="seed is 7 in the folder, 8 requested"):
         write_cohort(written, Cohort(8, PATIENTS, size=SIZE))
-    with pytest.raises(StoreError, match="size is 64 there and 128 here"):
+    with pytest.raises(StoreError, match="size is 64 in the folder, 128 requested"):
         write_cohort(written, Cohort(SEED, PATIENTS, size=128))
     assert tree(written) == before
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
     with pytest.raises(StoreError, match="other files"):
-        make(tmp_path / "mine")
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
-    with pytest.raises(StoreError, match=r"thesis\.txt: the folder can't be made"):
-        make(tmp_path / "mine" / "thesis.txt")
+        make(tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.txt"]
+    with pytest.raises(StoreError, match=r"thesis\.txt: cannot create or use the folder"):
+        make(tmp_path / "other" / "thesis.txt")
 
 
-def test_trees_are_the_vectors_behind_the_masks(written):
+def test_vessel_trees_agree_with_the_masks(written):
     tree = np.load(written / "trees" / "P00001_left.npz")
     mask = np.asarray(Image.open(written / "masks" / "vessels" / "P00001_left.png")) > 0
     assert (tree["parent"] < np.arange(len(tree["parent"]))).all()
     columns, rows = np.rint(tree["points_px"][2000 * tree["radius_mm"] > 40]).astype(int).T
     inside = (columns >= 0) & (columns < mask.shape[1]) & (rows >= 0) & (rows < mask.shape[0])
     field = np.asarray(Image.open(written / "masks" / "field_of_view" / "P00001_left.png")) > 0
-    shown = field[rows[inside], columns[inside]]
-    assert shown.sum() > 20
-    assert mask[rows[inside], columns[inside]][shown].mean() > 0.85  # rounded to whole pixels
+    visible = field[rows[inside], columns[inside]]
+    assert visible.sum() > 20
+    assert mask[rows[inside], columns[inside]][visible].mean() > 0.85  # rounded to whole pixels
 
 
 def test_every_image_is_stored_once(written):
-    for place in ("vessels/AV_groundTruth", "dr", "glaucoma", "disease"):
-        files = list((written / place).rglob("*.png"))
+    for layout in ("vessels/AV_groundTruth", "dr", "glaucoma", "disease"):
+        files = list((written / layout).rglob("*.png"))
         assert files
         assert all(path.stat().st_nlink > 1 for path in files)
 
 
-def test_the_table_of_eyes_tells_everything_drawn(written):
+def test_the_table_of_eyes_has_all_labels_and_quantities(written):
     table = pd.read_csv(written / "eyes.csv")
     eyes = Cohort(SEED, PATIENTS, size=SIZE)
     assert len(table) == 6
@@ -168,20 +168,20 @@ def test_the_table_of_eyes_tells_everything_drawn(written):
     assert json.loads((written / "phantom.json").read_text())["seed"] == SEED
 
 
-def test_pixels_on_the_disk_are_the_cohorts(written):
+def test_images_on_disk_equal_those_of_the_cohort(written):
     eye = Cohort(SEED, PATIENTS, size=SIZE)[3]
-    taken = eye.photograph()
-    assert np.array_equal(np.array(Image.open(written / "images" / f"{eye.name}_macula.png")), taken.image)
+    photograph = eye.photograph()
+    assert np.array_equal(np.array(Image.open(written / "images" / f"{eye.name}_macula.png")), photograph.image)
     vessels = np.array(Image.open(written / "masks" / "vessels" / f"{eye.name}.png"))
-    assert np.array_equal(vessels, taken.truth.vessels * np.uint8(255))
+    assert np.array_equal(vessels, photograph.truth.vessels * np.uint8(255))
     colours = np.array(Image.open(written / "masks" / "arteries_veins" / f"{eye.name}.png"))
-    assert np.array_equal(colours[..., 0] > 0, taken.truth.arteries & ~taken.truth.veins)
+    assert np.array_equal(colours[..., 0] > 0, photograph.truth.arteries & ~photograph.truth.veins)
     frames = [np.array(Image.open(path)) for path in sorted((written / "frames" / eye.name).iterdir())]
     assert np.array_equal(np.stack(frames), eye.angiogram().frames)
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_card_reads_the_whole_folder(written, part):
+def test_each_task_card_indexes_the_complete_folder(written, part):
     card = load_card(f"phantom-{part}")
     index = build_index(card, written)
     expected = {"retrieval": 36, "video": 6 * 13}.get(part, 6)
@@ -192,7 +192,7 @@ def test_every_card_reads_the_whole_folder(written, part):
     assert index.groupby("patient").split.nunique().max() == 1
 
 
-def test_the_indices_say_what_was_drawn(written):
+def test_indices_agree_with_the_table_of_eyes(written):
     eyes = pd.read_csv(written / "eyes.csv")
     diseases = build_index(load_card("phantom-disease"), written)
     assert sorted(zip(diseases.patient, diseases.eye, diseases.label, diseases.split, strict=True)) == sorted(
@@ -222,15 +222,15 @@ def test_the_indices_say_what_was_drawn(written):
 
 def small_card(folder: Path, name: str, **changes) -> None:
     values = yaml.safe_load(load_card(name).path.read_text())
-    values["phantom"] = {"patients": 3, "seed": 1, "size": 128, "parts": values["phantom"]["parts"]}
-    for key in ("images", "classes", "label_kind"):  # three patients don't have all classes
+    values["phantom"] = {"patients": 3, "seed": 1, "size": 64, "parts": values["phantom"]["parts"]}
+    for key in ("images", "classes", "label_kind"):  # three patients do not have all classes
         values.pop(key, None)
     (folder / "tasks").mkdir(exist_ok=True)
     (folder / "tasks" / f"{name}.yaml").write_text(yaml.safe_dump(values | changes), encoding="utf-8")
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_card_makes_its_data_on_first_use_only(tmp_path, monkeypatch, part):
+def test_a_card_simulates_its_data_on_first_use_only(tmp_path, monkeypatch, part):
     monkeypatch.chdir(tmp_path)
     small_card(tmp_path, f"phantom-{part}")
     first, second = Counts(), Counts()
@@ -247,36 +247,35 @@ def test_a_run_on_simulated_vessels_needs_no_data(tmp_path, monkeypatch, capsys)
     small_card(tmp_path, "phantom-vessels")
     assert main(["list", "tasks"]) == 0
     assert "simulated on first use" in capsys.readouterr().out
-    words = ["task=phantom-vessels", "model=tophat", "baselines=none", "shots=1", "seeds=1", "jobs=1"]
-    assert main(["run", *words]) == 0
+    arguments = ["task=phantom-vessels", "model=tophat", "baselines=none", "shots=1", "seeds=1", "jobs=1"]
+    assert main(["run", *arguments]) == 0
     assert "6 images of 3 patients" in capsys.readouterr().out
     assert main(["list", "tasks"]) == 0
     assert str(tmp_path / "cache" / "phantom") in capsys.readouterr().out
 
 
-def test_a_card_that_asks_for_the_impossible_is_named(tmp_path, monkeypatch):
+def test_a_card_with_wrong_simulator_settings_is_named_in_the_message(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = {"patients": 2, "seed": 1, "size": 64, "parts": ["vessels"], "diseases": ["glaukoma"]}
-    small_card(tmp_path, "phantom-vessels", phantom=wanted)
+    phantom = {"patients": 2, "seed": 1, "size": 64, "parts": ["vessels"], "diseases": ["glaukoma"]}
+    small_card(tmp_path, "phantom-vessels", phantom=phantom)
     with pytest.raises(SettingsError, match=r"task card phantom-vessels: phantom: disease=glaukoma.*did you mean"):
         open_task("phantom-vessels")
-    small_card(tmp_path, "phantom-vessels", phantom=wanted | {"diseases": None, "parts": ["vesels"]})
+    small_card(tmp_path, "phantom-vessels", phantom=phantom | {"diseases": None, "parts": ["vesels"]})
     with pytest.raises(SettingsError, match=r"parts=vesels.*did you mean 'vessels'"):
         open_task("phantom-vessels", progress=Silent())
 
 
-def test_the_verb_writes_a_folder_and_a_sheet(tmp_path, capsys):
-    words = [f"out={tmp_path / 'eyes'}", f"sheet={tmp_path / 'sheet.png'}", "patients=1", "size=64", "jobs=1"]
-    assert main(["phantom", *words, "parts=vessels,dr", "eyes=1", "disease=glaucoma"]) == 0
-    told = capsys.readouterr().out
-    assert "2 eyes of 1 patient:" in told
+def test_the_verb_writes_a_folder_and_a_contact_sheet(tmp_path, capsys):
+    arguments = [f"out={tmp_path / 'eyes'}", f"sheet={tmp_path / 'sheet.png'}", "patients=1", "size=64", "jobs=1"]
+    assert main(["phantom", *arguments, "parts=vessels,dr", "eyes=1", "disease=glaucoma"]) == 0
+    assert "2 eyes of 1 patient;" in capsys.readouterr().out
     assert Image.open(tmp_path / "sheet.png").mode == "RGB"
     assert (tmp_path / "eyes" / "vessels").is_dir()
     assert not (tmp_path / "eyes" / "video.csv").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ([], "out=folder, sheet=file.png"),
         (["out={}/a", "patients=0"], "patients: '0'"),
@@ -284,22 +283,22 @@ def test_the_verb_writes_a_folder_and_a_sheet(tmp_path, capsys):
         (["out={}/a", "size=9000"], "size: '9000'"),
         (["out={}/a", "disease=glaukoma"], "did you mean 'glaucoma'"),
         (["out={}/a", "parts=vesels"], "did you mean 'vessels'"),
-        (["out={}/a", "jobs=0"], "jobs=0: at least one"),
+        (["out={}/a", "jobs=0"], "jobs=0: must be auto or at least 1"),
         (["out={}/a", "seed=-1"], "seed: '-1'"),
         (["out={}/a", "patient=3"], "did you mean 'patients'"),
         (["sheet={}/a.gif"], "PNG file"),
-        (["out={}/file/eyes"], "can't be made"),
+        (["out={}/file/eyes"], "cannot create or use the folder"),
         (["sheet={}/file/a.png", "size=64", "eyes=1"], "can't be written"),
     ],
 )
-def test_bad_words_are_told_and_nothing_is_written(tmp_path, capsys, words, message):
+def test_wrong_arguments_are_reported_and_nothing_is_written(tmp_path, capsys, arguments, message):
     (tmp_path / "file").touch()
-    assert main(["phantom", *(word.format(tmp_path) for word in words)]) == 2
+    assert main(["phantom", *(argument.format(tmp_path) for argument in arguments)]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     def full(*_, **__):
         raise StoreError("images/x.png: can't be written (No space left on device)")
 
@@ -308,7 +307,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
         make(tmp_path / "eyes")
 
 
-def test_tables_with_mistakes_are_told_by_row(written, tmp_path):
+def test_mistakes_in_tables_are_reported(written, tmp_path):
     for part, file, old, new, message in (
         ("video", "video.csv", "arterial", "choroidal", "Phase 'choroidal' must be one of"),
         ("video", "video.csv", "images/P00001_right", "../P00001_right", "P00001_right_macula.png not found"),

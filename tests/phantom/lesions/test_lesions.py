@@ -1,4 +1,4 @@
-"""Lesions of simulated eyes: their grades, sizes, places and masks."""
+"""Lesions of simulated eyes: grades, sizes, positions, coverage and rendering."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from f2vbench.phantom.lesions.disease import DISEASES, SEVERITIES, Findings, app
 from f2vbench.phantom.lesions.grading import MIDDLE, beaded_length, dr_grade, glaucoma_stage, quadrant
 from f2vbench.phantom.lesions.macular import LARGE_DRUSEN
 from f2vbench.phantom.lesions.vascular_lesions import SIZES
-from f2vbench.phantom.lesions.vein_occlusion import below, branch_vein_occlusion, crossings, occluded_node
+from f2vbench.phantom.lesions.vein_occlusion import branch_vein_occlusion, crossings, drained_nodes, occluded_node
 
 SEEDS = 40
 
 
-def _generator(*words: int) -> np.random.Generator:
-    return np.random.default_rng(words)
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.default_rng(key)
 
 
 def _values(seed: int) -> dict[str, float]:
@@ -46,14 +46,14 @@ def _findings(healthy: list[tuple[Anatomy, Vessels]], disease: str, severity: in
 
 
 @pytest.mark.parametrize("grade", [1, 2, 3, 4])
-def test_diabetic_eyes_have_exactly_the_wanted_grade(healthy, grade):
+def test_diabetic_eyes_have_exactly_the_requested_grade(healthy, grade):
     for seed in range(SEEDS):
         found = _findings(healthy, "diabetic_retinopathy", grade, seed)
         assert dr_grade(found.lesions, found.vessels, healthy[seed % 3][0]) == grade, seed
 
 
 @pytest.mark.parametrize("disease", ["normal", "glaucoma", "cataract", "pathological_myopia"])
-def test_other_diseases_and_age_alone_are_no_diabetic_retinopathy(healthy, disease):
+def test_other_diseases_and_age_do_not_cause_diabetic_retinopathy(healthy, disease):
     for severity in SEVERITIES[disease]:
         for seed in range(10):
             found = _findings(healthy, disease, severity, seed)
@@ -65,7 +65,7 @@ def _dots(kind: str, points: list[tuple[float, float]]) -> list[Lesion]:
     return [Lesion(kind, np.asarray(point) + square) for point in points]
 
 
-def test_grades_follow_the_rules_of_the_international_scale(healthy):
+def test_grades_follow_the_international_scale(healthy):
     anatomy, vessels = healthy[0]
     corners = [(MIDDLE[0] + dx, MIDDLE[1] + dy) for dx in (-2.0, 2.0) for dy in (-2.0, 2.0)]
 
@@ -85,12 +85,12 @@ def test_grades_follow_the_rules_of_the_international_scale(healthy):
     assert grade(*_dots("preretinal_haemorrhage", corners[:1])) == 4
 
 
-def test_beading_is_found_where_veins_swell_and_nowhere_else(healthy):
+def test_beading_is_detected_in_the_quadrants_with_beaded_veins_only(healthy):
     anatomy, vessels = healthy[1]
     assert beaded_length(vessels, anatomy).max() < 0.5
     inner = np.abs(vessels.points - MIDDLE).min(axis=1) > 0.8
-    chosen = np.isin(quadrant(vessels.points), [0, 3]) & (vessels.kind == VEIN) & inner
-    factor = 1 + 0.3 * np.sin(2 * math.pi * vessels.path / 0.6) * chosen
+    selected = np.isin(quadrant(vessels.points), [0, 3]) & (vessels.kind == VEIN) & inner
+    factor = 1 + 0.3 * np.sin(2 * math.pi * vessels.path / 0.6) * selected
     beaded = Vessels(**{**vars(vessels), "radius": vessels.radius * factor})
     assert (beaded_length(beaded, anatomy) > 1.5).tolist() == [True, False, False, True]
     arteries = Vessels(**{**vars(beaded), "kind": 1 - vessels.kind})
@@ -98,7 +98,7 @@ def test_beading_is_found_where_veins_swell_and_nowhere_else(healthy):
 
 
 @pytest.mark.parametrize("severity", [1, 2])
-def test_glaucoma_has_the_wanted_stage_and_a_large_cup(severity):
+def test_glaucoma_has_the_requested_stage_and_a_large_cup(severity):
     for seed in range(SEEDS):
         values, notch = apply_disease_to_values("glaucoma", severity, _values(seed), _generator(seed, 5))
         anatomy = draw_anatomy(values, "right", _generator(seed, 6), notch)
@@ -110,7 +110,7 @@ def test_glaucoma_has_the_wanted_stage_and_a_large_cup(severity):
     assert {glaucoma_stage(anatomy, ()) for anatomy in normal} == {0}
 
 
-def test_lesions_have_the_sizes_of_their_kinds_and_lie_off_disc_and_fovea(healthy):
+def test_lesions_have_the_sizes_of_their_kind_and_spare_disc_and_fovea(healthy):
     for disease, severities in SEVERITIES.items():
         for severity in severities:
             for seed in range(4):
@@ -142,18 +142,18 @@ def test_only_severe_vein_occlusion_closes_capillaries(healthy):
         assert {"non_perfusion", "haemorrhage", "oedema"} <= kinds[1]
 
 
-def test_vein_occlusion_keeps_to_the_sector_of_one_crossed_vein(healthy):
+def test_vein_occlusion_is_limited_to_the_sector_of_one_crossed_vein(healthy):
     for seed in range(12):
         anatomy, vessels = healthy[seed % 3]
         lesions, changed = branch_vein_occlusion(2, anatomy, vessels, _generator(seed, 8))
-        node = occluded_node(anatomy, vessels, _generator(seed, 8))  # what it draws first
+        node = occluded_node(anatomy, vessels, _generator(seed, 8))  # the first draw of branch_vein_occlusion
         assert node in crossings(vessels)
-        sector = below(vessels, node)
+        sector = drained_nodes(vessels, node)
         assert (vessels.kind[sector] == VEIN).all()
         ratio = changed.radius / vessels.radius
         assert (ratio[~sector] <= 1).all()
         assert 1.2 <= ratio.max() <= 1.5
-        # Every bleeding is nearer to a vein of the sector than to any other vein.
+        # The nearest vein of every haemorrhage belongs to the sector.
         veins = np.flatnonzero(vessels.kind == VEIN)
         kinds = {"haemorrhage", "cotton_wool_spot", "microaneurysm"}
         centres = np.array([each.centre for each in lesions if each.kind in kinds])
@@ -169,19 +169,19 @@ def _area(outline: np.ndarray) -> float:
 
 @pytest.mark.parametrize("size", [256, 512])
 @pytest.mark.parametrize("diameter", [0.3, 1.0, 4.0])
-def test_coverage_adds_up_to_the_area_of_the_outlines(size, diameter):
+def test_coverage_sums_to_the_area_of_the_outlines(size, diameter):
     camera = Camera(size, 45.0, (0.4, -0.1), torsion=4.0, mirrored=True)
     angle = np.linspace(0, 2 * math.pi, 60, endpoint=False)
     disc = 0.5 * diameter * np.stack([np.cos(angle), np.sin(angle)], axis=1) + [1.03, 0.77]
     square = diameter * np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - [2.0, 1.51]
     for outline in (disc, square, square[::-1]):
-        seen = coverage([Lesion("drusen", outline)], camera)
-        assert seen.max() == 1
-        assert seen.sum() / camera.pixels_per_mm**2 == pytest.approx(_area(outline), rel=0.015)
+        covered = coverage([Lesion("drusen", outline)], camera)
+        assert covered.max() == 1
+        assert covered.sum() / camera.pixels_per_mm**2 == pytest.approx(_area(outline), rel=0.015)
     assert coverage([Lesion("drusen", disc), Lesion("drusen", square)], camera).max() <= 1
 
 
-def test_coverage_carries_the_strongest_attribute_and_skips_what_is_outside():
+def test_coverage_has_the_largest_attribute_and_ignores_lesions_outside_the_image():
     camera = Camera(128, 45.0, (0.0, 0.0))
     square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
     both = [Lesion("oedema", 2 * square, 0.8, 0.5), Lesion("oedema", square, 0.4, 1.0)]
@@ -207,17 +207,17 @@ def test_the_same_seed_gives_the_same_lesions(healthy):
 def test_left_eyes_are_mirrored_right_eyes(healthy):
     lesions = _findings(healthy, "diabetic_retinopathy", 3, 1).lesions
     right, left = (Camera(256, 45.0, (0.0, 0.0), mirrored=mirrored) for mirrored in (False, True))
-    seen, mirrored_back = coverage(lesions, right), coverage(lesions, left)[:, ::-1]
-    assert np.abs(seen - mirrored_back).max() < 0.3  # a sub-pixel on the border
-    assert np.abs(seen - mirrored_back).mean() < 0.02 * seen.mean()
+    covered, mirrored_back = coverage(lesions, right), coverage(lesions, left)[:, ::-1]
+    assert np.abs(covered - mirrored_back).max() < 0.3  # a sub-pixel on the border
+    assert np.abs(covered - mirrored_back).mean() < 0.02 * covered.mean()
 
 
-def test_lesions_change_the_photograph_as_their_matter_does(healthy):
+def test_blood_darkens_a_photograph_and_exudates_drusen_and_scars_brighten_it(healthy):
     anatomy, vessels = healthy[0]
     surface = draw_fundus_surface(0.4, 60.0, 0.0, _generator(9))
     camera = Camera(256, 45.0, (0.0, 0.0))
     fundus = np.broadcast_to(np.array([0.6, 0.25, 0.1], np.float32), (256, 256, 3)).copy()
-    places = {
+    renderers = {
         "haemorrhage": (render_lesions_above_vessels, -1),
         "preretinal_haemorrhage": (render_lesions_above_vessels, -1),
         "hard_exudate": (render_lesions_above_vessels, 1),
@@ -228,10 +228,9 @@ def test_lesions_change_the_photograph_as_their_matter_does(healthy):
         "nerve_fibre_defect": (render_lesions_below_vessels, -1),
     }
     outline = 0.6 * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
-    for kind, (camera_profile, sign) in places.items():
+    for kind, (render, sign) in renderers.items():
         eye = Eye(anatomy, vessels, (Lesion(kind, outline),), surface, 60.0, 0.0, (1,))
-        seen = camera_profile(fundus, eye, camera, _generator(1))
-        change = (seen - fundus)[..., 1]
+        change = (render(fundus, eye, camera, _generator(1)) - fundus)[..., 1]
         inside = coverage(eye.lesions, camera) == 1
         assert sign * change[inside].mean() > 0.01, kind
         assert np.abs(change[:60]).max() == 0
@@ -240,8 +239,8 @@ def test_lesions_change_the_photograph_as_their_matter_does(healthy):
     assert render_lesions_above_vessels(fundus, empty, camera, _generator(1)) is fundus
 
 
-def test_unknown_diseases_and_severities_are_refused(healthy):
-    with pytest.raises(ValueError, match="no disease 'flu'"):
+def test_unknown_diseases_and_severities_raise(healthy):
+    with pytest.raises(ValueError, match="Unknown disease 'flu'"):
         draw_findings("flu", 1, *healthy[0], 60.0, _generator(1))
-    with pytest.raises(ValueError, match="no severity 3 of glaucoma: 1, 2"):
+    with pytest.raises(ValueError, match="Unknown severity 3 of glaucoma; known: 1, 2"):
         apply_disease_to_values("glaucoma", 3, {}, _generator(1))
