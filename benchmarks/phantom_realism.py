@@ -1,10 +1,10 @@
-"""Phantoms beside the literature and beside real photographs and angiogram frames, figure by figure.
+"""Compare simulated eyes with published values, real photographs and real angiogram frames.
 
     python -m benchmarks.phantom_realism [--data FOLDER] [--eyes 60] [--figure docs/figures/phantom-realism.png]
 
-Without FOLDER only the literature is compared. FOLDER has `rite/`, `chase_db1/`, `hrf/`, `les_av/` in their own
-layouts and angiogram frames in `ffa_frames/01.phase_identification/{arterial,venous}_phase/`. Figures of real sets
-are there to judge the phantoms by; nothing is fitted here.
+Without FOLDER, only published values are compared. FOLDER contains `rite/`, `chase_db1/`, `hrf/`, `les_av/` in their
+original layouts and angiogram frames in `ffa_frames/01.phase_identification/{arterial,venous}_phase/`. Real data
+serves for comparison only; nothing is fitted here.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ TITLES = {
 
 
 def eye_figures(cohort: Cohort, eyes: int) -> dict[str, np.ndarray]:
-    """Each published figure, measured on healthy phantoms."""
-    rows = [realism_measures.anatomical_figures(made.eye, made.truth("macula")) for made in cohort[:eyes]]
+    """Each measure with a published range, on healthy simulated eyes."""
+    rows = [realism_measures.anatomical_figures(eye.eye, eye.truth("macula")) for eye in cohort[:eyes]]
     return {name: np.array([row[name] for row in rows]) for name in realism_measures.PUBLISHED}
 
 
 def photograph_figures(image: np.ndarray, vessels: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Green contrast of the vessels, then the green spectrum in eight bands."""
+    """Green contrast of the vessels, followed by the green spectrum in eight bands, (9,)."""
     return np.array(
         [realism_measures.green_contrast(image, vessels, inside), *realism_measures.green_spectrum(image, inside)]
     )
@@ -55,35 +55,35 @@ def main() -> int:
     settings = parser.parse_args()
     cv2.setNumThreads(1)
     healthy = Cohort(settings.seed, settings.eyes, diseases=("normal",))
-    found = eye_figures(healthy, settings.eyes)
-    print(f"{settings.eyes} healthy phantom eyes: 10th, 50th, 90th percentile; range for the median")
-    good = True
+    measured = eye_figures(healthy, settings.eyes)
+    print(f"{settings.eyes} healthy simulated eyes: 10th, 50th, 90th percentile; published range of the median")
+    all_in_range = True
     for name, (low, high, source) in realism_measures.PUBLISHED.items():
-        ten, fifty, ninety = np.nanpercentile(found[name], [10, 50, 90])
-        good &= low <= fifty <= high
+        ten, fifty, ninety = np.nanpercentile(measured[name], [10, 50, 90])
+        all_in_range &= low <= fifty <= high
         print(f"  {name:<27}{ten:7.3f}{fifty:7.3f}{ninety:7.3f}   {low} to {high}: {source}")
     if settings.data is not None:
-        everyone = Cohort(settings.seed + 1, settings.eyes)
-        groups = {f"phantoms, {view}": _phantom_photographs(everyone, settings.eyes, view) for view in VIEWS}
+        mixed = Cohort(settings.seed + 1, settings.eyes)
+        groups = {f"phantoms, {view}": _phantom_photographs(mixed, settings.eyes, view) for view in VIEWS}
         groups |= {name: _real_photographs(settings.data, name) for name in SETS}
-        print("\ngreen channel, medians: vessel contrast, then rms contrast in eight bands of rising frequency")
+        print("\ngreen channel, medians: vessel contrast, then rms contrast in eight bands of increasing frequency")
         for name, rows in groups.items():
             print(f"  {name:<17}" + "".join(f"{value:8.4f}" for value in np.median(rows, axis=0)))
-        print("\nangiogram frames inside the field of view: medians of the 5th, 50th and 95th percentile of grey")
-        frames = {"phantom": _phantom_frames(everyone, settings.eyes // 3), "real": _real_frames(settings.data)}
+        print("\nangiogram frames inside the field of view: medians of the 5th, 50th, 95th percentile of grey levels")
+        frames = {"phantom": _phantom_frames(mixed, settings.eyes // 3), "real": _real_frames(settings.data)}
         for phase in ("arterial", "venous"):
             for name, table in frames.items():
                 values = np.percentile(table[phase], [10, 50, 90], axis=0)
                 print(f"  {phase:<9}{name:<9}" + "   ".join(f"{m:.0f} ({a:.0f}-{b:.0f})" for a, m, b in values.T))
         if settings.figure:
-            _draw(found, groups, frames, settings.figure)
-    return 0 if good else 1
+            _draw(measured, groups, frames, settings.figure)
+    return 0 if all_in_range else 1
 
 
 def _phantom_photographs(cohort: Cohort, eyes: int, view: str) -> np.ndarray:
     rows = []
-    for made in cohort[:eyes]:
-        photograph = made.photograph(view)
+    for eye in cohort[:eyes]:
+        photograph = eye.photograph(view)
         rows.append(photograph_figures(photograph.image, photograph.truth.vessels, photograph.truth.field_of_view))
     return np.array(rows)
 
@@ -98,11 +98,11 @@ def _real_photographs(data: Path, name: str) -> np.ndarray:
 
 
 def _phantom_frames(cohort: Cohort, eyes: int) -> dict[str, np.ndarray]:
-    """Grey levels of the last three arterial and the first three venous frames, as clinics keep them."""
+    """Grey levels of the last three arterial and the first three venous frames, the ones that clinics store."""
     table: dict[str, list[np.ndarray]] = {"arterial": [], "venous": []}
-    for made in cohort[:eyes]:
-        angiogram = made.angiogram("macula", 512)
-        inside = made.camera("macula", 512).field_of_view()
+    for eye in cohort[:eyes]:
+        angiogram = eye.angiogram("macula", 512)
+        inside = eye.camera("macula", 512).field_of_view()
         for phase, numbers in (("arterial", (1, 2, 3)), ("venous", (4, 5, 6))):
             table[phase] += [np.percentile(angiogram.frames[n][inside], [5, 50, 95]) for n in numbers]
     return {phase: np.array(rows) for phase, rows in table.items()}
@@ -122,12 +122,12 @@ def _real_frames(data: Path) -> dict[str, np.ndarray]:
 
 
 def _draw(
-    found: dict[str, np.ndarray],
+    measured: dict[str, np.ndarray],
     groups: dict[str, np.ndarray],
     frames: dict[str, dict[str, np.ndarray]],
     path: Path,
 ) -> None:
-    """One figure: literature, spectra, frames."""
+    """Draw one figure: measures with published ranges, spectra, grey levels of frames."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -139,7 +139,7 @@ def _draw(
     for axis, (name, (low, high, _)) in zip(
         upper.subplots(1, len(realism_measures.PUBLISHED)), realism_measures.PUBLISHED.items(), strict=True
     ):
-        values = found[name][np.isfinite(found[name])]
+        values = measured[name][np.isfinite(measured[name])]
         axis.axhspan(low, high, color="#d9e6f2", lw=0)
         axis.plot(np.random.default_rng(0).uniform(-0.25, 0.25, len(values)), values, ".", ms=2.5, color="#0072b2")
         axis.plot([-0.35, 0.35], [np.median(values)] * 2, color="black", lw=1)
@@ -158,12 +158,12 @@ def _draw(
         xscale="log", yscale="log", xlabel="cycles across a field of view 512 px wide", ylabel="rms contrast, green"
     )
     left.legend(frameon=False)
-    for place, (phase, name) in enumerate((p, n) for p in ("arterial", "venous") for n in ("phantom", "real")):
+    for column, (phase, name) in enumerate((p, n) for p in ("arterial", "venous") for n in ("phantom", "real")):
         values = frames[name][phase]
         colour = "#0072b2" if name == "phantom" else "#555555"
         for level, marker in enumerate("v.^"):
             jitter = np.random.default_rng(level).uniform(-0.2, 0.2, len(values))
-            right.plot(place + jitter, values[:, level], marker, ms=3, color=colour, alpha=0.6, mew=0)
+            right.plot(column + jitter, values[:, level], marker, ms=3, color=colour, alpha=0.6, mew=0)
     right.set(ylabel="grey level (▾ 5th, • 50th, ▴ 95th percentile)", ylim=(0, 255))
     right.set_xticks(range(4), ["arterial\nphantom", "arterial\nreal", "venous\nphantom", "venous\nreal"])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
-"""How fast phantoms are made, and whether memory stays flat.
+"""Measure the speed of the simulator, and whether its memory is constant.
 
     python -m benchmarks.phantom_speed [--eyes 40] [--videos 10]
 
-One process, one thread. An eye is grown, photographed and masked at 512 × 512; a video is its twelve frames. The
-bars: 5 eyes a second and 1 video a second, and no more memory after the last eye than after the first quarter.
+One process, one thread. The time of an eye includes anatomy, photograph and masks at 512 × 512 px; that of a video its
+twelve frames. Requirements: 5 eyes per second, 1 video per second, and no growth of memory after the first quarter of
+the eyes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from f2vbench.phantom import Cohort
 
-EYES_A_SECOND, VIDEOS_A_SECOND, GROWTH_MIB = 5.0, 1.0, 64.0
+EYES_PER_SECOND, VIDEOS_PER_SECOND, GROWTH_MIB = 5.0, 1.0, 64.0
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
     settings = parser.parse_args()
     cv2.setNumThreads(1)
     cohort = Cohort(11, 10_000_000, size=512)
-    _photograph(cohort, 999), cohort[998].angiogram()  # textures are made once
+    _photograph(cohort, 999), cohort[998].angiogram()  # computes the noise tiles once
     seconds, peaks = [], []
     for number in range(settings.eyes):
         started = time.perf_counter()
@@ -41,20 +42,27 @@ def main() -> int:
     videos = []
     for number in range(settings.videos):
         eye = cohort[number]
-        _ = eye.eye  # the eye is there already: its photograph was taken
+        _ = eye.eye  # cached: not part of the time of a video
         started = time.perf_counter()
         eye.angiogram()
         videos.append(time.perf_counter() - started)
     rate, video_rate = 1 / np.mean(seconds), 1 / np.mean(videos)
     growth = peaks[-1] - peaks[len(peaks) // 4]
     print(
-        f"eyes (grown, photograph, masks): {rate:.1f} a second, slowest {max(seconds):.2f} s; bar {EYES_A_SECOND:.0f}"
+        f"eyes (anatomy, photograph, masks): {rate:.1f} per second, slowest {max(seconds):.2f} s; "
+        f"required {EYES_PER_SECOND:.0f}"
     )
-    print(f"  ratio to the bar: {rate / EYES_A_SECOND:.2f}")
-    print(f"videos of 12 frames: {video_rate:.1f} a second, slowest {max(videos):.2f} s; bar {VIDEOS_A_SECOND:.0f}")
-    print(f"  ratio to the bar: {video_rate / VIDEOS_A_SECOND:.2f}")
-    print(f"peak memory: {peaks[-1]:.0f} MiB; {growth:.0f} MiB came after the first quarter, bar {GROWTH_MIB:.0f}")
-    return 0 if rate >= EYES_A_SECOND and video_rate >= VIDEOS_A_SECOND and growth <= GROWTH_MIB else 1
+    print(f"  ratio to the requirement: {rate / EYES_PER_SECOND:.2f}")
+    print(
+        f"videos of 12 frames: {video_rate:.1f} per second, slowest {max(videos):.2f} s; "
+        f"required {VIDEOS_PER_SECOND:.0f}"
+    )
+    print(f"  ratio to the requirement: {video_rate / VIDEOS_PER_SECOND:.2f}")
+    print(
+        f"peak memory: {peaks[-1]:.0f} MiB, of which {growth:.0f} MiB after the first quarter; "
+        f"allowed {GROWTH_MIB:.0f} MiB"
+    )
+    return 0 if rate >= EYES_PER_SECOND and video_rate >= VIDEOS_PER_SECOND and growth <= GROWTH_MIB else 1
 
 
 def _photograph(cohort: Cohort, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Simulated patients: any eye from its number alone, labels that agree with the eye, outcomes as strong as stated."""
+"""Cohorts of simulated patients: eyes by index, labels that agree with the eye, outcomes of the stated effect size."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def cohort() -> Cohort:
     return Cohort(3, 4, size=SIZE)
 
 
-def test_an_eye_is_the_same_alone_last_or_in_a_larger_cohort(cohort):
-    last = [eye.photograph().image for eye in cohort][5]
+def test_an_eye_does_not_depend_on_the_order_of_generation_or_the_size_of_the_cohort(cohort):
+    last = [eye.photograph().image for eye in cohort[3:6]][-1]
     alone = Cohort(3, 900, size=SIZE)[5]
     assert np.array_equal(alone.photograph().image, last)
     assert alone.labels == cohort[5].labels
@@ -39,7 +39,7 @@ def test_an_eye_is_the_same_alone_last_or_in_a_larger_cohort(cohort):
     assert not np.array_equal(Cohort(4, 4, size=SIZE)[5].photograph().image, last)
 
 
-def test_it_is_a_sequence_of_two_eyes_a_patient(cohort):
+def test_a_cohort_is_a_sequence_with_two_eyes_per_patient(cohort):
     assert len(cohort) == 8
     assert [eye.name for eye in cohort[:3]] == ["P00001_right", "P00001_left", "P00002_right"]
     assert cohort[-1].name == cohort[7].name == "P00004_left"
@@ -49,34 +49,34 @@ def test_it_is_a_sequence_of_two_eyes_a_patient(cohort):
             cohort[wrong]
 
 
-def test_nothing_is_kept_of_eyes_gone_by(cohort):
+def test_a_cohort_keeps_no_reference_to_its_eyes(cohort):
     eye = cohort[0]
     assert eye.eye is eye.eye
-    held = weakref.ref(eye.eye)
+    reference = weakref.ref(eye.eye)
     del eye
     gc.collect()
-    assert held() is None
+    assert reference() is None
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_photograph_truth_and_angiogram_share_a_view(cohort, view):
     eye = cohort[1]
-    taken = eye.photograph(view)
-    assert (taken.image.shape, taken.image.dtype) == ((SIZE, SIZE, 3), np.uint8)
+    photograph = eye.photograph(view)
+    assert (photograph.image.shape, photograph.image.dtype) == ((SIZE, SIZE, 3), np.uint8)
     truth = eye.truth(view)
     for name in ("vessels", "disc", "cup", "field_of_view"):
-        assert np.array_equal(getattr(taken.truth, name), getattr(truth, name))
-    assert np.array_equal(taken.camera.field_of_view(), truth.field_of_view)
+        assert np.array_equal(getattr(photograph.truth, name), getattr(truth, name))
+    assert np.array_equal(photograph.camera.field_of_view(), truth.field_of_view)
     angiogram = eye.angiogram(view)
     assert angiogram.frames.shape == (12, SIZE, SIZE)
     venous = angiogram.frames[5].astype(float)
     background = truth.field_of_view & ~truth.vessels & ~truth.disc
     assert venous[truth.vessels].mean() > venous[background].mean() * 1.2
-    green = taken.image[..., 1].astype(float)
+    green = photograph.image[..., 1].astype(float)
     assert green[truth.vessels & ~truth.disc].mean() < green[background].mean()
 
 
-def test_sizes_see_the_same_view(cohort):
+def test_the_view_does_not_depend_on_the_image_size(cohort):
     small, large = cohort[2].truth(size=64).disc, cohort[2].truth(size=256).disc
     rows, columns = (np.nonzero(large)[axis].mean() / 4 for axis in (0, 1))
     assert np.nonzero(small)[0].mean() == pytest.approx(rows, abs=1)
@@ -89,7 +89,7 @@ def test_the_disc_lies_nasally(cohort):
         assert (column > 0.5) == (eye.side == "right")
 
 
-def test_other_modalities_are_grey_images_of_the_size(cohort):
+def test_other_modalities_are_grey_images(cohort):
     eye = cohort[0]
     for image in (eye.icg(), eye.red_free(), eye.autofluorescence(size=128)):
         assert image.dtype == np.uint8
@@ -99,8 +99,7 @@ def test_other_modalities_are_grey_images_of_the_size(cohort):
 
 def test_labels_follow_the_disease():
     for disease in DISEASES:
-        cohort = Cohort(11, 2, size=64, diseases=[disease])
-        for eye in cohort:
+        for eye in Cohort(11, 1, size=64, diseases=[disease]):
             labels = eye.labels
             assert labels.disease in (disease, "normal")
             assert (labels.severity == 0) == (labels.disease == "normal")
@@ -131,7 +130,7 @@ def test_outcomes_have_the_stated_auroc_and_odds_ratio(effect):
     draw = np.random.default_rng(0)
     drawn = [draw_outcomes(effect, draw) for _ in range(12_000)]
     for outcome in OUTCOMES.values():
-        have = np.array([held[outcome.name] for held, _ in drawn])
+        have = np.array([outcomes[outcome.name] for outcomes, _ in drawn])
         z = outcome.sign * np.array([shifts[outcome.quantity] for _, shifts in drawn])
         assert have.mean() == pytest.approx(PREVALENCE, abs=0.02)
         assert roc_auc_score(have, z) == pytest.approx(best_auroc(effect), abs=0.02)
@@ -139,7 +138,7 @@ def test_outcomes_have_the_stated_auroc_and_odds_ratio(effect):
         assert slope == pytest.approx(effect, abs=0.08)
 
 
-def test_an_outcome_reaches_its_quantity_in_both_eyes_and_no_other():
+def test_an_outcome_shifts_its_quantity_in_both_eyes_and_no_other():
     cohort = Cohort(5, 1500, diseases=["normal"])
     patients = [cohort.patient(number) for number in range(cohort.patients)]
     for outcome in OUTCOMES.values():
@@ -155,18 +154,19 @@ def test_an_outcome_reaches_its_quantity_in_both_eyes_and_no_other():
         assert roc_auc_score(have, [patient.age for patient in patients]) == pytest.approx(0.5, abs=0.07)
 
 
-def test_patients_are_split_in_the_stated_shares_and_every_disease_is_in_each():
+def test_splits_have_the_stated_shares_and_contain_every_disease():
     cohort = Cohort(2, 400)
     splits = draw_splits(cohort)
+    diseases = [cohort.patient(number).diseases for number in range(cohort.patients)]
     assert {name: splits.count(name) for name in ("train", "val", "test")} == {"train": 220, "val": 60, "test": 120}
     for disease in DISEASES:
-        mine = [split for number, split in enumerate(splits) if disease in cohort.patient(number).diseases]
-        assert set(mine) == {"train", "val", "test"}
+        affected = {split for split, of_patient in zip(splits, diseases, strict=True) if disease in of_patient}
+        assert affected == {"train", "val", "test"}
     assert set(draw_splits(Cohort(2, 3))) == {"train", "val", "test"}
     assert draw_splits(Cohort(9, 400)) != splits
 
 
-def test_wrong_arguments_are_all_named_at_once():
+def test_the_message_lists_all_wrong_arguments():
     with pytest.raises(SettingsError) as caught:
         Cohort(-1, 0, size=32, diseases=["glaukoma"], effect=-1)
     for part in ("seed=-1", "patients=0", "size=32", "did you mean 'glaucoma'", "effect=-1"):
@@ -175,7 +175,7 @@ def test_wrong_arguments_are_all_named_at_once():
         Cohort(1, 1)[0].photograph(size=5000)
 
 
-def test_the_sheet_shows_different_diseases_a_row_each():
+def test_the_contact_sheet_has_one_row_per_eye():
     sheet = contact_sheet(Cohort(7, 6, size=64), eyes=3, tile=96)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (20 + 3 * (96 + 26), 6 + 5 * (96 + 6) + 128 + 6, 3)

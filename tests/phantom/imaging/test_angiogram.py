@@ -1,4 +1,4 @@
-"""Angiograms of simulated eyes: when dye is where, what blocks, leaks and stains, and what the camera makes of it."""
+"""Angiograms of simulated eyes: dye kinetics, frames, lesions in angiograms, and other modalities."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def hand_made(radius: list[float], supply: list[float], kind: int) -> Vessels:
 # --- dye ---------------------------------------------------------------------------------------------------------
 
 
-def test_blood_is_free_of_dye_before_it_comes_brightest_after_seconds_and_faint_after_minutes() -> None:
+def test_dye_concentration_is_zero_before_arrival_peaks_after_seconds_and_falls_within_minutes() -> None:
     seconds = np.array([-5.0, 0.0, 1.0, 6.0, 20.0, 60.0, 600.0])
     level = dye.concentration(seconds)
     assert (level[:2] == 0).all()
@@ -76,9 +76,9 @@ def test_blood_is_free_of_dye_before_it_comes_brightest_after_seconds_and_faint_
     assert level[-1] < 0.2 * level[3]
 
 
-def test_the_arterial_front_needs_length_over_velocity_on_each_piece() -> None:
-    # Main vessels of 100 µm; a branch with an eighth of the ends and half the radius (Murray's cube law) carries
-    # an eighth of the flow through a quarter of the section: half the velocity.
+def test_the_arterial_front_takes_length_over_velocity_on_each_segment() -> None:
+    # Main vessels of 100 µm; a branch with an eighth of the terminal nodes and half the radius (Murray's law with
+    # exponent 3) carries an eighth of the flow through a quarter of the cross-section: half the velocity.
     tree = hand_made([0.05, 0.05, 0.025, 0.025], [8, 8, 1, 1], ARTERY)
     values = {"artery_velocity": 20.0, "artery_diameter": 100.0, "branching_exponent": 3.0}
     seconds = dye.piece_seconds(tree, values)
@@ -87,7 +87,7 @@ def test_the_arterial_front_needs_length_over_velocity_on_each_piece() -> None:
     np.testing.assert_allclose(arrival, [11, 11.1, 11.2, 11.4])
 
 
-def test_a_congested_vein_is_slower_by_its_section() -> None:
+def test_velocity_in_a_congested_vein_is_inverse_to_its_cross_section() -> None:
     values = {"vein_velocity": 16.0, "vein_diameter": 100.0, "branching_exponent": 3.0}
     healthy = dye.piece_seconds(hand_made([0.05] * 4, [8] * 4, VEIN), values)
     congested = dye.piece_seconds(hand_made([0.05, 0.05, 0.05, 0.05 * 1.4], [8] * 4, VEIN), values)
@@ -95,24 +95,24 @@ def test_a_congested_vein_is_slower_by_its_section() -> None:
     np.testing.assert_allclose(congested[:3], healthy[:3])
 
 
-def test_a_vein_mixes_the_arrivals_of_its_streams() -> None:
+def test_venous_arrival_is_the_mean_and_spread_of_its_streams() -> None:
     parent, seconds = np.array([-1, 0, 1, 1]), np.array([0, 0.5, 1.0, 2.0])
     supplied = np.array([0, 0, 10.0, 13.0])
     mean, spread = dye.venous_arrival(parent, seconds, supplied)
     streams = np.array([10 + 1.0, 13 + 2.0])
     np.testing.assert_allclose(mean, [streams.mean() + 0.5, streams.mean(), 10, 13])
-    own = spread[2]  # what the capillaries before one end make
-    np.testing.assert_allclose(spread[:2], np.sqrt(streams.var() + own**2))
+    capillary = spread[2]  # spread of the capillary transit before one terminal node
+    np.testing.assert_allclose(spread[:2], np.sqrt(streams.var() + capillary**2))
 
 
 @pytest.mark.parametrize("seed", [3, 11, 12])
-def test_veins_fill_after_the_arteries_at_every_calibre_and_within_published_times(seed: int) -> None:
+def test_veins_fill_after_arteries_of_the_same_calibre_and_within_published_times(seed: int) -> None:
     eye = grown_eye(seed)
     transit = dye.simulate_transit(eye.vessels, eye.anatomy.values)
     first = transit.arrival - dye.FIRST_LAMINA * transit.spread
     for low, high in ((0.0, 0.02), (0.02, 0.035), (0.035, 0.2)):
-        mine = (eye.vessels.radius >= low) & (eye.vessels.radius < high)
-        artery, vein = (mine & (eye.vessels.kind == kind) for kind in (ARTERY, VEIN))
+        calibre = (eye.vessels.radius >= low) & (eye.vessels.radius < high)
+        artery, vein = (calibre & (eye.vessels.kind == kind) for kind in (ARTERY, VEIN))
         assert np.median(first[vein]) > np.median(transit.arrival[artery])
     assert 0.9 <= transit.passage <= 3.5  # Wolf et al. 1989
     assert transit.passage == pytest.approx(eye.anatomy.values["passage_time"], abs=0.3)
@@ -121,7 +121,7 @@ def test_veins_fill_after_the_arteries_at_every_calibre_and_within_published_tim
     assert 1.5 < full < 7
 
 
-def test_dye_lines_the_walls_of_a_vein_first_and_fills_it_later() -> None:
+def test_dye_is_laminar_at_the_walls_of_a_vein_first_and_fills_it_later() -> None:
     start, end = np.array([[5.0, 20.0]], np.float32), np.array([[35.0, 20.0]], np.float32)
     tube = draw_tubes(start, end, np.full((1, 2), 7.0, np.float32), 41)
 
@@ -132,7 +132,7 @@ def test_dye_lines_the_walls_of_a_vein_first_and_fills_it_later() -> None:
     assert early[14] > 1.8 * early[20]
     assert early[26] > 1.8 * early[20]
     assert late[20] == late.max()
-    # By hand: the undyed core has radius 7·√0.7, and the chord through the middle crosses twice the difference.
+    # The undyed core has radius 7·√0.7; the chord through the centre crosses the shell twice.
     assert early[20] == pytest.approx(2 * (7 - 7 * np.sqrt(0.7)), abs=0.05)
     assert profile(0.0).max() < 1e-3
 
@@ -149,7 +149,7 @@ def test_a_leak_grows_in_area_and_brightness() -> None:
 # --- frames ------------------------------------------------------------------------------------------------------
 
 
-def test_twelve_frames_in_time_order_four_a_phase(angiogram: Angiogram, camera: Camera) -> None:
+def test_an_angiogram_has_four_frames_per_phase_in_order_of_time(angiogram: Angiogram, camera: Camera) -> None:
     assert angiogram.frames.shape == (12, SIZE, SIZE)
     assert angiogram.frames.dtype == np.uint8
     assert angiogram.phases == tuple(phase for phase in PHASES for _ in range(4))
@@ -158,7 +158,7 @@ def test_twelve_frames_in_time_order_four_a_phase(angiogram: Angiogram, camera: 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_moments_lie_in_their_phases(seed: int) -> None:
+def test_acquisition_times_lie_in_their_phases(seed: int) -> None:
     eye = grown_eye(20 + seed)
     camera = aim(eye.anatomy, "disc", 45, 96, np.random.default_rng(seed))
     seconds = acquire_angiogram(eye, camera, np.random.default_rng(seed)).seconds
@@ -173,14 +173,14 @@ def test_moments_lie_in_their_phases(seed: int) -> None:
     assert seconds[11] <= 900
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(eye: Eye, camera: Camera) -> None:
+def test_an_angiogram_is_reproducible_and_depends_on_the_seed(eye: Eye, camera: Camera) -> None:
     one, same, other = (acquire_angiogram(eye, camera, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.frames.tobytes() == same.frames.tobytes()
     assert (one.seconds == same.seconds).all()
     assert (one.frames != other.frames).any()
 
 
-def test_arteries_shine_first_while_veins_are_dark_then_both(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
+def test_arteries_are_bright_before_veins_fill(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
     truth = render_ground_truth(eye, camera)
     arteries, veins = truth.arteries & ~truth.veins, truth.veins & ~truth.arteries
     behind = truth.field_of_view & ~truth.vessels & ~truth.disc
@@ -208,7 +208,7 @@ def test_the_fovea_is_darker_than_its_surround(camera: Camera, angiogram: Angiog
         assert frame[distance < 0.25].mean() < 0.8 * np.median(frame[(distance > 1.5) & (distance < 3)])
 
 
-def test_the_rim_of_the_disc_is_dark_at_first_and_bright_late(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
+def test_the_disc_rim_is_dark_early_and_bright_late(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
     truth = render_ground_truth(eye, camera)
     around = truth.field_of_view & ~truth.vessels & ~truth.disc
     rim = outline_mask(eye.anatomy.disc, camera) & ~truth.cup & ~truth.vessels
@@ -231,7 +231,7 @@ def test_preretinal_blood_is_dark_in_every_frame(eye: Eye, camera: Camera) -> No
     assert (np.median(frames[:, mask], axis=1) < 0.6 * np.median(frames[:, camera.field_of_view()], axis=1)).all()
 
 
-def test_lost_capillaries_are_dark_and_end_small_vessels(eye: Eye, camera: Camera) -> None:
+def test_non_perfused_areas_are_dark_and_have_no_small_vessels(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("non_perfusion", circle(-2.0, -1.5, 1.3))
     sick = with_lesions(eye, lesion)
     mask = coverage([Lesion("oedema", circle(-2.0, -1.5, 1.1))], camera) > 0.99
@@ -258,7 +258,7 @@ def test_new_vessels_leak_over_a_growing_area(eye: Eye, camera: Camera) -> None:
     assert areas[3] > 1.5 * areas[0]
 
 
-def test_a_microaneurysm_is_a_bright_point_from_the_capillary_phase_on(eye: Eye, camera: Camera) -> None:
+def test_a_microaneurysm_is_bright_after_the_capillary_phase(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("microaneurysm", circle(-1.2, 0.3, 0.05), leak=0.2)
     layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     column, row = np.rint(camera.to_pixels(np.array([-1.2, 0.3]))).astype(int)
@@ -268,7 +268,7 @@ def test_a_microaneurysm_is_a_bright_point_from_the_capillary_phase_on(eye: Eye,
 
 
 @pytest.mark.parametrize("kind", ["drusen", "laser_scar", "oedema", "crescent"])
-def test_stains_and_pools_are_brighter_late_than_early(eye: Eye, camera: Camera, kind: str) -> None:
+def test_staining_and_pooling_increase_with_time(eye: Eye, camera: Camera, kind: str) -> None:
     lesion = Lesion(kind, circle(-2.6, 0.6, 0.4), leak=0.8, softness=0.05)
     layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     near = coverage([Lesion("oedema", circle(-2.6, 0.6, 0.5))], camera) > 0.5
@@ -279,7 +279,7 @@ def test_stains_and_pools_are_brighter_late_than_early(eye: Eye, camera: Camera,
     assert added(600.0) > max(added(layers.transit.first_lamina), 0.01)
 
 
-def test_a_window_defect_is_bright_from_the_flush_on_and_keeps_its_border(eye: Eye, camera: Camera) -> None:
+def test_a_window_defect_is_bright_from_the_choroidal_flush_and_keeps_its_border(eye: Eye, camera: Camera) -> None:
     lesion = Lesion("atrophy", circle(-0.5, 0.2, 0.9))
     layers, healthy = render_layers(with_lesions(eye, lesion), camera), render_layers(eye, camera)
     mask = coverage([lesion], camera) > 0.5
@@ -289,12 +289,12 @@ def test_a_window_defect_is_bright_from_the_flush_on_and_keeps_its_border(eye: E
         assert np.abs(gain[~mask & (coverage([lesion], camera) == 0)]).max() < 1e-3
 
 
-# --- other light -------------------------------------------------------------------------------------------------
+# --- other modalities -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("take", [acquire_icg, acquire_red_free, acquire_autofluorescence])
-def test_single_pictures_are_seeded_and_stay_in_the_field(take, eye: Eye, camera: Camera) -> None:
-    one, same = (take(eye, camera, np.random.default_rng(7)) for _ in range(2))
+@pytest.mark.parametrize("acquire", [acquire_icg, acquire_red_free, acquire_autofluorescence])
+def test_images_of_other_modalities_are_reproducible_and_black_outside_the_field(acquire, eye, camera) -> None:
+    one, same = (acquire(eye, camera, np.random.default_rng(7)) for _ in range(2))
     assert one.dtype == np.uint8
     assert one.shape == (SIZE, SIZE)
     assert one.tobytes() == same.tobytes()
@@ -302,7 +302,7 @@ def test_single_pictures_are_seeded_and_stay_in_the_field(take, eye: Eye, camera
     assert 20 < np.median(one[camera.field_of_view()]) < 220
 
 
-def test_vessels_and_disc_in_other_light(eye: Eye, camera: Camera) -> None:
+def test_contrast_of_vessels_and_disc_in_other_modalities(eye: Eye, camera: Camera) -> None:
     truth = render_ground_truth(eye, camera)
     around = truth.field_of_view & ~truth.vessels & ~truth.disc
     bare_disc = truth.disc & ~truth.vessels
@@ -311,8 +311,8 @@ def test_vessels_and_disc_in_other_light(eye: Eye, camera: Camera) -> None:
         return float(np.median(image[mask]) / np.median(image[around]))
 
     green, blue, infrared = (
-        take(eye, camera, np.random.default_rng(8))
-        for take in (acquire_red_free, acquire_autofluorescence, acquire_icg)
+        acquire(eye, camera, np.random.default_rng(8))
+        for acquire in (acquire_red_free, acquire_autofluorescence, acquire_icg)
     )
     assert against_retina(green, truth.vessels) < 0.9
     assert against_retina(green, bare_disc) > 1.1
@@ -331,12 +331,12 @@ def test_atrophy_has_no_autofluorescence(eye: Eye, camera: Camera) -> None:
     assert np.median(sick[mask]) < 0.35 * np.median(healthy[mask])
 
 
-def test_no_picture_before_the_dye(eye: Eye, camera: Camera) -> None:
+def test_an_icg_frame_before_the_arrival_of_the_dye_raises(eye: Eye, camera: Camera) -> None:
     with pytest.raises(ValueError, match="no dye in the eye 3 s after injection"):
         acquire_icg(eye, camera, np.random.default_rng(0), seconds=3)
 
 
-def test_grey_levels_rise_with_light_and_end_at_white() -> None:
+def test_grey_levels_increase_with_the_signal_up_to_white() -> None:
     grey = to_grey(np.linspace(-0.5, 5, 200, dtype=np.float32).reshape(10, 20), np.ones((10, 20), bool)).ravel()
     assert (np.diff(grey.astype(int)) >= 0).all()
     assert grey[0] == 0
