@@ -8,7 +8,7 @@ demo: .venv/installed
 	F2VBENCH_PATH=reports/demo $(DEMO) report run=runs/demo out=runs/demo/report
 	@echo "The report: runs/demo/report/report.html"
 
-# Remade when the requirements change; the package itself is installed as it lies here.
+# Remade when the requirements change; the package itself is installed in editable mode.
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing into .venv: a minute or two, most of it PyTorch."
 	python3 -m venv .venv

@@ -26,7 +26,7 @@ from f2vbench.utils.system import machine, software
 class Benchmark:
     """A grid of encoders × tasks × protocols × shots × seeds.
 
-    Takes the keys of `f2vbench run` as keyword arguments, or a settings object:
+    Takes the keys of `f2vbench run` as keyword arguments, or a settings object::
 
         bench = Benchmark(task="rite", model=["fundus2video:untrained", "timm:resnet18"], shots=[1, 2, 4], seeds=5)
         bench.plan()

@@ -161,7 +161,7 @@ def _folder_problems(model: ModelSpec, index: DataFrame) -> list[str]:
             f"{model.name}: {folder.path} lacks the cases {_listed(missing)}; add a folder named after each case"
         )
     if wrong:
-        problems.append(f"{model.name}: each case needs {FRAMES_PER_VIDEO} frames, or 1; not so {_listed(wrong)}")
+        problems.append(f"{model.name}: each case needs {FRAMES_PER_VIDEO} frames, or 1; others: {_listed(wrong)}")
     if len({counts[case] for case in cases if case in counts}) > 1 and not wrong:
         problems.append(f"{model.name}: {folder.path} has 1 frame of some cases and {FRAMES_PER_VIDEO} of others")
     return problems

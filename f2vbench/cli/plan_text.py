@@ -10,7 +10,7 @@ from f2vbench.runner.plan import Plan
 from f2vbench.utils.system import has_gpu
 from f2vbench.utils.text import duration, layout
 
-_TIME_UNKNOWN = "time unknown: this machine has no measurements of such units (see f2vbench plan)"
+_TIME_UNKNOWN = "time unknown: no such unit has been timed on this machine; f2vbench plan estimates it"
 
 
 def plan_header(plan: Plan) -> str:
@@ -22,7 +22,7 @@ def plan_header(plan: Plan) -> str:
         lines.append(f"{name}: {len(index)} images of {index.patient.nunique()} patients in {task.folder}")
         lines.append(f"{name}: labels: {task.card.labels}")
     lines += plan.notes
-    lines += [f"left out: {reason}" for reason in plan.left_out]
+    lines += [f"skipped: {reason}" for reason in plan.left_out]
     untrained = [name for name, spec in plan.models.items() if spec.weights == "untrained"]
     if untrained:
         lines.append(f"untrained (random weights): {', '.join(untrained)}")

@@ -177,7 +177,7 @@ def _generate(settings: GenerateSettings) -> int:
     from f2vbench.videos.generate import generate
 
     generated = generate(settings, for_this_terminal())
-    counts = f"{len(generated.new)} generated, {len(generated.existing)} stored before"
+    counts = f"{len(generated.new)} generated, {len(generated.existing)} already present"
     print(f"{counts}: {settings.out}, each with a film strip")
     return 0
 
@@ -230,7 +230,7 @@ VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
         "run a benchmark, or continue one:  f2vbench run task=rite shots=1,2,4", "f2vbench.config.run:RunSettings", _run
     ),
     "plan": Verb(
-        "units of a run, which are done, and how long the rest takes", "f2vbench.config.run:RunSettings", _plan
+        "list done and missing units, and estimate the remaining time", "f2vbench.config.run:RunSettings", _plan
     ),
     "report": Verb(
         "tables, figures and one page from runs:  f2vbench report run=runs/rite format=html,latex,pdf",
@@ -243,7 +243,7 @@ VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
         _search,
     ),
     "train": Verb(
-        "train a generator of angiograms:  f2vbench train preset=mini data=phantom",
+        "train an angiogram generator or a masked autoencoder:  f2vbench train preset=mini data=phantom",
         "f2vbench.training.settings:TrainSettings",
         _train,
     ),
@@ -270,7 +270,7 @@ VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
         _data,
     ),
     "export": TextVerb(
-        "export the generator of the newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes",
+        "export the network of the newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes",
         "f2vbench.cli.weights:export",
     ),
     "weights": TextVerb(

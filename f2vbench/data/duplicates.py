@@ -113,7 +113,7 @@ def merge_duplicate_patients(index: DataFrame, official: bool) -> DataFrame:
     if "label" in copies:
         conflicts = int((copies.groupby("sha256")["label"].nunique() > 1).sum())
         if conflicts:
-            notes.append(f"copies of {plural(conflicts, 'picture')} have different labels")
+            notes.append(f"duplicates of {plural(conflicts, 'image')} have different labels")
     if official:
         leaked = _copies_in_lower_splits(copies)
         if leaked:

@@ -67,7 +67,7 @@ def encoding_work(units: Iterable[Unit], context: Context) -> list[Extract]:
 
 
 def worker_count(settings: RunSettings) -> int:
-    """Number of worker processes: ``jobs``, or by default one per core (and 3 GiB of memory), or one with a GPU."""
+    """Number of worker processes: ``jobs``, or by default `cores / threads`, at most one per 3 GiB; one with a GPU."""
     if settings.jobs != "auto":
         return settings.jobs
     if settings.device.startswith("cuda") or (settings.device == "auto" and has_gpu()):

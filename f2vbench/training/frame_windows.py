@@ -1,4 +1,4 @@
-"""Windows of three frames, by which a video is predicted autoregressively, and the knowledge mask of a video."""
+"""Windows of three frames, by which a video is predicted autoregressively."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 
 from f2vbench.encoders.global_generator import WINDOW
-
-KNOWLEDGE_THRESHOLD = 45
-"""Grey levels (of 255) by which first and last frame must differ, strictly (MICCAI paper, section 3.0.2)."""
 
 _STAGES = 10
 
@@ -64,20 +61,3 @@ def teacher_forcing_probability(videos: int, start: float, end: float, over: int
         return 0.0
     stage = videos * _STAGES // over
     return 1 / (1 / start + (1 / end - 1 / start) * stage / (_STAGES - 1))
-
-
-def knowledge_mask(frames: Tensor, threshold: float = KNOWLEDGE_THRESHOLD) -> Tensor:
-    """Mask of the pixels that change during the angiogram: vessels that fill and lesions that leak.
-
-    MICCAI paper, section 2.2.
-
-    Args:
-        frames: (n, t, h, w) in [−1, 1].
-        threshold: Grey levels of 255 by which first and last frame must differ, strictly.
-
-    Returns:
-        float32 (n, 1, h, w), 1 inside and 0 outside.
-    """
-    # Whole grey levels, so that "strictly more" means the same as for 8-bit images.
-    first, last = ((frames[:, [index]].float() + 1) * 127.5 for index in (0, -1))
-    return ((first.round() - last.round()).abs() > threshold).float()

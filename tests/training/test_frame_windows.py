@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2vbench.training.frame_windows import (
-    knowledge_mask,
-    teacher_forcing_probability,
-    window_input,
-    window_target,
-)
+from f2vbench.training.frame_windows import teacher_forcing_probability, window_input, window_target
+from f2vbench.training.knowledge_mask import knowledge_mask
 
 
 def test_a_window_predicts_the_next_three_frames_and_repeats_the_last_at_the_end():

@@ -63,7 +63,7 @@ def _duplicate_texts(counts: Mapping[str, int]) -> list[str]:
         labels = f", {counts['labels']:,} of them with different labels" if counts["labels"] else ""
         texts.append(
             f"{plural(counts['images'], 'image')} are exact duplicates "
-            f"({plural(counts['pictures'], 'distinct picture')}{labels}); {_across_text(counts['pictures_across'])}"
+            f"({plural(counts['pictures'], 'distinct image')}{labels}); {_across_text(counts['pictures_across'])}"
         )
     if counts.get("alike"):
         texts.append(

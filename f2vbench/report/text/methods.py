@@ -34,7 +34,7 @@ _PROTOCOLS = {
     ("classification", "knn"): "The k-nearest-neighbour classifier voted among the support embeddings.",
     ("classification", "probe"): "The linear probe was a logistic regression on frozen embeddings.",
     ("classification", "few-shot"): "In few-shot classification, a multi-layer perceptron was trained on frozen "
-    "embeddings of the support images of each class.",
+    "embeddings of the support images of each class; {epoch}.",
     ("classification", "supervised"): "In supervised classification, a multi-layer perceptron was trained on frozen "
     "embeddings of the training set; the epoch was chosen on the validation set.",
     ("retrieval", "zero-shot"): "In retrieval, every image of the gallery was a query; the other images were ranked by "
@@ -42,9 +42,13 @@ _PROTOCOLS = {
     ("generation", "zero-shot"): "Generated angiograms were compared with the true frames of the same eye inside the "
     "field of view, with intensities scaled to [0, 1].",
 }
+_EPOCH = {
+    "val": "the epoch with the best AUROC on the labelled validation set was kept",
+    "last": "the last epoch was kept",
+}
 _FINE_TUNING = {
     "few-shot": "In few-shot classification, each encoder was fine-tuned end to end with a multi-layer perceptron on "
-    "the support images of each class",
+    "the support images of each class; {epoch}",
     "supervised": "In supervised classification, each encoder was fine-tuned end to end with a multi-layer perceptron "
     "on the training set, and the epoch was chosen on the validation set",
 }
@@ -118,6 +122,7 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
         f"{_SPLITS[card['split']].format(share=card['test_fraction'])} ({size} test images, {seeds}).",
+        *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
         *(f"{_one_line(note)}." for note in record.get("notes", [])),
@@ -133,10 +138,16 @@ def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, st
         if families[record["unit"]["task"]] == "classification"
         and record["identity"].get("settings", {}).get("finetune") == "full"
     }
+    selections = {
+        str(record["identity"].get("settings", {}).get("select", "val"))
+        for record in records
+        if families[record["unit"]["task"]] == "classification" and record["unit"]["protocol"] == "few-shot"
+    }
+    epoch = " or ".join(_EPOCH.get(selection, selection) for selection in sorted(selections, reverse=True))
     return [
-        _fine_tuning_text(protocol, tuned[protocol])
+        _fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch)
         if family == "classification" and protocol in tuned
-        else _PROTOCOLS[family, protocol]
+        else _PROTOCOLS[family, protocol].format(epoch=epoch)
         for family, protocol in used
         if (family, protocol) in _PROTOCOLS
     ]
@@ -168,7 +179,9 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
     if settings is None or not {"segmentation", "classification"} & set(families.values()):
         return []
     encoders = _ENCODERS.get(settings["finetune"], settings["finetune"])
-    return [f"Settings: preset {settings['preset']}, images of {settings['image_size']} px, {encoders}."]
+    # In classification each encoder resizes to its own input size.
+    size = f"images of {settings['image_size']} px, " if "segmentation" in families.values() else ""
+    return [f"Settings: preset {settings['preset']}, {size}{encoders}."]
 
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:

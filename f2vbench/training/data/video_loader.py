@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from f2vbench.errors import DataError
 from f2vbench.training.data.angiogram_dataset import Sample
-from f2vbench.training.frame_windows import knowledge_mask
+from f2vbench.training.knowledge_mask import knowledge_mask
 
 MaskKind = Literal["knowledge", "lesions"]
 

@@ -7,7 +7,7 @@ import torch
 
 from f2vbench.errors import DataError
 from f2vbench.training.data.video_loader import VideoLoader, epoch_batches
-from f2vbench.training.frame_windows import knowledge_mask
+from f2vbench.training.knowledge_mask import knowledge_mask
 from tests.helpers.training import SIDE, Videos
 
 
