@@ -1,4 +1,4 @@
-"""Diabetic retinopathy of a given grade, 1 to 4 on the international scale (Wilkinson 2003)."""
+"""Diabetic retinopathy of a requested grade, 1 to 4 on the international scale (Wilkinson 2003)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VISIBLE_RADIUS = 6.6  # mm from the centre of a macula photograph
 def diabetic_retinopathy(
     grade: int, anatomy: Anatomy, vessels: Vessels, draw: np.random.Generator
 ) -> tuple[list[Lesion], Vessels]:
-    """Draw lesions and vessel changes to which `grading.dr_grade` assigns the given grade.
+    """Draw lesions and vessel changes to which `grading.dr_grade` assigns the requested grade.
 
     Args:
         grade: 1 to 4.
