@@ -68,7 +68,7 @@ def run_in_workers(
     arguments = (make_worker, items, tasks, results, one_thread)
     workers: list[BaseProcess] = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(jobs)]
     try:
-        with _main_module_hidden(), _environment(_ONE_THREAD if one_thread else {}):
+        with _main_module_hidden(), _interrupts_blocked(), _environment(_ONE_THREAD if one_thread else {}):
             for worker in workers:
                 worker.start()
         for _ in range(len(items)):
@@ -166,6 +166,23 @@ def _main_module_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that never receive Ctrl-C, which a terminal sends to all of them.
+
+    A new process inherits the signal mask, so that it does not print a traceback if it is interrupted before its main
+    function ignores the signal. This process receives a blocked interrupt afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_a_run_that_is_killed_repeatedly_gives_the_same_results(eyes, expected, 
 
 
 def test_ctrl_c_stops_the_run_with_a_message(eyes, tmp_path):
-    models = ["task=folder", "model=tophat", "baselines=green", "shots=1,2", "seeds=40"]
+    models = ["task=folder", "model=tophat", "baselines=green", "shots=1,2", "seeds=200"]
     arguments = ["run", *models, f"data={eyes}", f"out={tmp_path / 'run'}", "jobs=2"]
     process = start_command(arguments, tmp_path / "output.txt", become_interruptible)
     while not list(tmp_path.glob("run/units/*.json")) and process.is_alive():
