@@ -68,16 +68,17 @@ def run_in_workers(
     arguments = (make_worker, items, tasks, results, one_thread)
     workers: list[BaseProcess] = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(jobs)]
     try:
-        with _main_module_hidden(), _interrupts_blocked(), _environment(_ONE_THREAD if one_thread else {}):
+        with _main_module_hidden(), _interrupts_deferred(), _environment(_ONE_THREAD if one_thread else {}):
             for worker in workers:
                 worker.start()
         for _ in range(len(items)):
             number, result = _next_result(results, workers)
             yield items[number], result
     finally:
-        for worker in workers:
+        started = [worker for worker in workers if worker.pid is not None]
+        for worker in started:
             worker.terminate()
-        for worker in workers:
+        for worker in started:
             worker.join()
         for channel in (tasks, results):
             channel.cancel_join_thread()
@@ -169,20 +170,25 @@ def _main_module_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start processes that never receive Ctrl-C, which a terminal sends to all of them.
+def _interrupts_deferred() -> Iterator[None]:
+    """Start processes that never receive Ctrl-C, which a terminal sends to all of them; this process receives it later.
 
-    A new process inherits the signal mask, so that it does not print a traceback if it is interrupted before its main
-    function ignores the signal. This process receives a blocked interrupt afterwards.
+    A new process inherits the signal mask, so it prints no traceback if it is interrupted before its main function
+    ignores the signal. Other threads of this process may still accept the signal, so its handler is replaced as well.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if received:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
