@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.runner.context import Context
-from f2vbench.runner.work_items import Extract, Item, Solve
+from f2vbench.runner.work_items import Extract, Item, RunUnits
 from f2vbench.utils.system import cores, has_gpu, memory_bytes
 
 _IMAGES_PER_ITEM = 8
@@ -50,7 +50,7 @@ def make_work_items(units: Iterable[Unit], context: Context) -> list[Item]:
     for work in encoding_work(ordered, context):
         # An angiogram takes as long as a dozen photographs.
         encoding += work.split(1 if work.feature in ("frames", "video") else _IMAGES_PER_ITEM)
-    return encoding + [Solve(group) for group in _solved_together(ordered, context)]
+    return encoding + [RunUnits(group) for group in _group_units(ordered, context)]
 
 
 def encoding_work(units: Iterable[Unit], context: Context) -> list[Extract]:
@@ -77,8 +77,8 @@ def worker_count(settings: RunSettings) -> int:
     return max(1, min(cores() // settings.threads, limit))
 
 
-def _solved_together(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
-    """Groups of units that one work item solves.
+def _group_units(units: Sequence[Unit], context: Context) -> list[tuple[Unit, ...]]:
+    """Groups of units that run in one work item.
 
     A group always has all seeds of one encoder and condition. It has several encoders and tasks if these have the same
     number of support images and the group stays small enough for memory and time.

@@ -1,4 +1,4 @@
-"""Work items of a run, encode photographs or solve units, and the progress of their phases."""
+"""Work items of a run, encode photographs or run units, and the progress of their phases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Phase(Enum):
     """Phases of a run, in their order; the value is the title of the progress display."""
 
     ENCODE = "encoding photographs in groups of up to 8"
-    SOLVE = "units"
+    RUN_UNITS = "units"
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Extract:
 
 
 @dataclass(frozen=True)
-class Solve:
-    """Solve units of one task family, protocol and number of shots in one step.
+class RunUnits:
+    """Run units of one task family, protocol and number of shots in one step.
 
     Attributes:
         units: At least one unit.
     """
 
-    phase: ClassVar[Phase] = Phase.SOLVE
+    phase: ClassVar[Phase] = Phase.RUN_UNITS
 
     units: tuple[Unit, ...]
 
@@ -75,7 +75,7 @@ class Solve:
         return any(context.uses_torch(unit) for unit in self.units)
 
 
-Item = Extract | Solve
+Item = Extract | RunUnits
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Outcome:
 
     Attributes:
         claimed_elsewhere: Number of units that another process is working on.
-        timing: Seconds and counts of the steps; for units solved together, the mean over them.
+        timing: Seconds and counts of the steps; for units run together, the mean over them.
         notes: Messages for the user, such as damaged files that were set aside.
     """
 
@@ -109,6 +109,7 @@ class PhaseProgress:
         self._steps: Counter[Phase] = Counter()
         for item in items:
             self._steps[item.phase] += len(item.labels)
+        self._current: Phase | None = None
         self._remaining = [phase for phase in Phase if self._steps[phase]]
         if self._remaining:
             self._begin(self._remaining[0])

@@ -1,4 +1,4 @@
-"""A worker: encodes photographs into the feature store, and solves units into the run folder."""
+"""A worker: encodes photographs into the feature store, and runs units and stores their records."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Worker:
     def __init__(self, context: Context):
         self._context = context
         self._settings = context.settings
-        self._run = RunFolder(context.folder)
+        self._folder = RunFolder(context.folder)
         self._resources = Resources(context)
         self._embeddings: dict[tuple[str, str], StoredEmbeddings] = {}
 
     def do(self, item: Item) -> Outcome:
         """Execute one item; results that are stored already are not computed again."""
-        outcome = self._extract(item) if isinstance(item, Extract) else self._solve(item.units)
+        outcome = self._extract(item) if isinstance(item, Extract) else self._run_units(item.units)
         return Outcome(outcome.claimed_elsewhere, outcome.timing, outcome.notes + self._collect_notes())
 
     def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
@@ -57,25 +57,25 @@ class Worker:
         openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
         return Outcome(timing=encode_group(self._resources, item.model, item.feature, openers))
 
-    def _solve(self, units: Sequence[Unit]) -> Outcome:
-        """Solve the units that are neither stored nor claimed by another process."""
+    def _run_units(self, units: Sequence[Unit]) -> Outcome:
+        """Run the units that are neither stored nor claimed by another process."""
         with ExitStack() as claims:
-            claimed = [unit for unit in units if claims.enter_context(self._run.claim(unit.name))]
+            claimed = [unit for unit in units if claims.enter_context(self._folder.claim(unit.name))]
             # Another process may have completed a unit in the meantime.
-            missing = [unit for unit in claimed if not self._run.has(unit.name)]
-            timings = list(self._solve_and_record(missing)) if missing else []
+            missing = [unit for unit in claimed if not self._folder.has(unit.name)]
+            timings = list(self._run_and_record(missing)) if missing else []
         names = timings[0] if timings else {}
         mean = {name: sum(timing[name] for timing in timings) / len(timings) for name in names}
         return Outcome(len(units) - len(claimed), mean)
 
-    def _solve_and_record(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
-        """Solve units together and store each record as soon as it is complete; yields their timing."""
+    def _run_and_record(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
+        """Run units together and store each record as soon as it is complete; yields their timing."""
         episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
-        contexts = [self._unit_context(unit, self._settings, self._run) for unit in units]
+        contexts = [self._unit_context(unit, self._settings, self._folder) for unit in units]
         completed_units = self._context.adapter(units[0].task).run_units(contexts, episodes)
         for unit, episode, completed in zip(units, episodes, completed_units, strict=True):
             result: UnitResult = {"episode": self._episode_record(unit.task, episode), **completed.result}
-            self._run.write(unit.name, self._record(unit, result, completed.timing))
+            self._folder.write(unit.name, self._record(unit, result, completed.timing))
             yield completed.timing
 
     def _episode_record(self, task: str, episode: Episode) -> EpisodeRecord:
@@ -136,7 +136,7 @@ class Worker:
         }
 
     def _collect_notes(self) -> tuple[str, ...]:
-        sources: list[RunFolder | FeatureSet] = [self._run, *self._resources.feature_sets()]
+        sources: list[RunFolder | FeatureSet] = [self._folder, *self._resources.feature_sets()]
         notes = tuple(note for source in sources for note in source.set_aside)
         for source in sources:
             source.set_aside.clear()

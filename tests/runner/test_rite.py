@@ -25,10 +25,10 @@ def independent_tophat_auroc(rite, image: str) -> float:
 
 def test_the_top_hat_baseline_agrees_with_an_independent_computation(photographs, tmp_path):
     rite = photographs / "rite"
-    arguments = {"model": "tophat", "baselines": "none", "shots": [0], "seeds": 12, "jobs": 1}
+    arguments = {"model": "tophat", "baselines": "none", "shots": [0], "seeds": [0, 1, 22], "jobs": 1}
     results = Benchmark(task="rite", data=str(rite), out=tmp_path / "run", **arguments).run(Silent())
     found = results.per_image.query("metric == 'auroc'").drop_duplicates("image").set_index("image").value
-    assert len(found) == 20, "not all photographs were tested"
+    assert len(found) == 20, "the test sets of these three seeds contain all photographs"
     for image, value in found.items():
         assert value == pytest.approx(independent_tophat_auroc(rite, image), abs=1e-6), image
     assert found.mean() == pytest.approx(0.934, abs=0.001)

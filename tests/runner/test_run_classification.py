@@ -18,7 +18,7 @@ from f2vbench.runner import scheduling
 from f2vbench.runner.context import Context
 from f2vbench.runner.executor import execute
 from f2vbench.runner.scheduling import make_work_items
-from f2vbench.runner.work_items import Solve
+from f2vbench.runner.work_items import RunUnits
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.commands import use_fork_server
@@ -148,17 +148,17 @@ def test_a_stack_has_all_seeds_of_several_encoders(eyes, tmp_path, monkeypatch):
     benchmark = Benchmark(**TINY, shots=[0, 1, 2], seeds=5, data=str(eyes), out=tmp_path / "run")
     plan = benchmark.make_plan()
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
-    sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, Solve)]
+    sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, RunUnits)]
     assert sorted(sizes) == [1] * 10 + [10] * 2, "zero-shot units are alone; both models are in one stack"
     for limit in ({"_UNITS_PER_STACK": 9}, {"_IMAGES_PER_STACK": 100}):
         with monkeypatch.context() as patched:
             for name, value in limit.items():
                 patched.setattr(scheduling, name, value)
-            sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, Solve)]
+            sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, RunUnits)]
         assert sorted(sizes) == [1] * 10 + [5] * 4, "all seeds of an encoder are in one stack"
     plan.folder.open_for_writing()
     group = next(
-        item for item in make_work_items(plan.units, context) if isinstance(item, Solve) and len(item.units) == 10
+        item for item in make_work_items(plan.units, context) if isinstance(item, RunUnits) and len(item.units) == 10
     )
     with plan.folder.claim(group.units[1].name) as of_attention:
         assert of_attention

@@ -183,7 +183,7 @@ def test_units_without_a_trained_encoder_have_the_fingerprints_of_a_frozen_run(a
     assert {(f"{MODEL}+thumbnail", "zero-shot"), ("thumbnail", "supervised")} <= planned
     assert not {(f"{MODEL}+thumbnail", "few-shot"), (f"{MODEL}+thumbnail", "supervised")} & planned
     assert sum("finetune=full trains one encoder" in line for line in tuned.left_out) == 2
-    assert any("random from random weights" in note for note in tuned.notes)
+    assert any("the baseline random starts from random weights" in note for note in tuned.notes)
     context = Context(tuned.settings, tuned.tasks, tuned.models, tuned.folder.path)
     assert {unit.protocol for unit in tuned.units if unit.encoder == MODEL and context.feature(unit) is None} == {
         "few-shot",

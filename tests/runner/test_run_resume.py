@@ -37,8 +37,9 @@ def limit_file_size(limit: int) -> None:
 
 
 def become_interruptible() -> None:
-    """Lead a process group of its own, and handle Ctrl-C, which background jobs of a shell ignore."""
+    """Lead a new process group, and accept Ctrl-C, which background jobs ignore and the fork server may block."""
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
