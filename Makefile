@@ -1,4 +1,4 @@
-.PHONY: demo test lint docs notebooks
+.PHONY: demo test coverage lint docs notebooks
 
 PYTHON ?= python
 DEMO = .venv/bin/f2vbench
@@ -16,7 +16,10 @@ demo: .venv/installed
 	touch $@
 
 test:
-	$(PYTHON) -m pytest -n auto --dist loadfile
+	$(PYTHON) -m pytest -n auto --dist loadfile --durations=10
+
+coverage:
+	$(PYTHON) -m pytest -n auto --dist loadfile --cov=f2vbench --cov-report=term:skip-covered
 
 lint:
 	$(PYTHON) -m ruff check .
