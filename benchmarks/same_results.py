@@ -8,7 +8,7 @@ into ``check/runs/stored`` and writes its report. ``after`` checks that
 
 1. the same command finds every unit done (fingerprints, record keys and feature keys are unchanged),
 2. a fresh run into ``check/runs/fresh``, with an empty cache, gives equal records apart from timing, provenance and the
-   wording of reasons (metrics, episodes, values by image, hashes of predictions and maps), and
+   wording of texts (metrics, episodes, values by image, hashes of predictions and maps), and
 3. the report of the stored run has the same numbers in every CSV file.
 
 Each side takes about ten minutes on two cores. The exit status is 1 where a check fails. Only command line and files
@@ -39,6 +39,7 @@ GRID = [
 REPORT = ["format=csv,md"]
 # What may differ between two runs of the same code.
 VOLATILE = ("timing", "provenance")
+TEXTS = ("reasons", "remarks")  # by metric; a refactoring may reword them
 RENAMED_COLUMNS = {"floor": "baseline"}
 
 
@@ -53,7 +54,7 @@ def f2vbench(folder: Path, cache: str, *arguments: str) -> str:
 
 
 def records(run: Path) -> dict[str, dict[str, Any]]:
-    """The records of a run folder by fingerprint, without what may differ; reasons are reduced to their keys."""
+    """The records of a run folder by fingerprint, without what may differ; texts are reduced to their keys."""
     found = {}
     for path in sorted((run / "units").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))["payload"]
@@ -63,9 +64,7 @@ def records(run: Path) -> dict[str, dict[str, Any]]:
 
 def _without_wording(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            k: sorted(v) if k == "reasons" and isinstance(v, dict) else _without_wording(v) for k, v in value.items()
-        }
+        return {k: sorted(v) if k in TEXTS and isinstance(v, dict) else _without_wording(v) for k, v in value.items()}
     return [_without_wording(each) for each in value] if isinstance(value, list) else value
 
 
