@@ -15,11 +15,12 @@ demo: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e .
 	touch $@
 
+# One thread for each worker: more only compete for the cores.
 test:
-	$(PYTHON) -m pytest -n auto --dist loadfile --durations=10
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadfile --durations=10
 
 coverage:
-	$(PYTHON) -m pytest -n auto --dist loadfile --cov=f2vbench --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadfile --cov=f2vbench --cov-report=term:skip-covered
 
 lint:
 	$(PYTHON) -m ruff check .

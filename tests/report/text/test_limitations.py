@@ -27,7 +27,7 @@ def test_exact_duplicates_and_near_duplicates_are_limitations(tmp_path):
     records = [record for task in ("eyes", "others") for record in grid({"a": 0.9, "b": 0.8}, seeds=2, task=task)]
     content = report_content(Results.load(write_run(tmp_path / "run", records, call)))
     limitations = " ".join(content.limitations)
-    assert "eyes: 7 images are exact duplicates (3 distinct pictures, 1 of them with different" in limitations
+    assert "eyes: 7 images are exact duplicates (3 distinct images, 1 of them with different" in limitations
     assert "none is in both the support set and the test set of an episode" in limitations
     assert "eyes: 5 pairs of photographs are near-duplicates, 4 of them of different patients" in limitations
     assert "2 of them in both the support set and the test set of an episode" in limitations
