@@ -118,7 +118,7 @@ def _ranking(comparison: ModelComparison, name: str, baselines: set[str]) -> str
     """Compare the best trained model with the best baseline, or the reference model with the best other."""
     first, second = comparison.means
     relation = f"a higher {name} than" if first > second else f"a lower {name} than"
-    if first == second:
+    if number(first) == number(second):  # as printed
         relation = f"the same {name} as"
     subject, other = "reference model", model_name(comparison.second, comparison.second in baselines)
     if BEST_AND_BASELINE in comparison.roles:
