@@ -94,7 +94,7 @@ def _missing_keys(record: object) -> list[str]:
 
 
 def _weights_conflicts(record: UnitRecord, path: Path, weights: dict[str, tuple[str, Path]]) -> list[str]:
-    """Report a model name that stands for two sets of weights; new names are added to ``weights``."""
+    """Report a model name that has two sets of weights; new names are added to ``weights``."""
     name, sha256 = record["unit"]["encoder"], record["provenance"].get("weights_sha256")
     if not sha256:
         return []

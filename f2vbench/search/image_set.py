@@ -23,7 +23,7 @@ from f2vbench.utils.files import sha256
 from f2vbench.utils.progress import Progress
 
 TASK = "search"
-"""Name of the task that stands for the images in the run that encodes them."""
+"""Task name of the images in the run that encodes them."""
 
 _TABLE = "retrieval.csv"
 _BATCH = 32

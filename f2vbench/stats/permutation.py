@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from f2vbench.stats.citations import PAIRED_PERMUTATION, SIGN_FLIP
-from f2vbench.stats.power import required_cases, required_pairs, scale_sample_size
+from f2vbench.stats.power import MIN_SIGNIFICANT_PAIRS, required_cases, required_pairs, scale_sample_size
 from f2vbench.stats.resampling import SeedKey, batch_ranges, draw_resamples
 from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
 from f2vbench.stats.validation import (
@@ -28,7 +28,6 @@ from f2vbench.stats.validation import (
 )
 from f2vbench.stats.weighted_metrics import MetricLike, get_metric
 
-_MIN_SIGNIFICANT = 6  # pairs: 2/2⁶ is the first p below 0.05
 _PURPOSE = "swap"  # part of the seed: another word would draw other assignments
 
 
@@ -96,7 +95,7 @@ def sign_flip_test(
     required = None
     if not is_constant(differences, scale):
         t_test = required_pairs(float(differences.mean() / differences.std(ddof=1)))
-        required = scale_sample_size(t_test, minimum=_MIN_SIGNIFICANT)
+        required = scale_sample_size(t_test, minimum=MIN_SIGNIFICANT_PAIRS)
     return replace(
         result,
         statistic=result.difference,

@@ -15,6 +15,9 @@ from scipy.special import ndtri
 from f2vbench.stats.noncentral_t import t_test_power
 from f2vbench.stats.result_classes import RequiredSampleSize
 
+MIN_SIGNIFICANT_PAIRS = 6
+"""Pairs that a sign or rank test needs: 2/2⁶ is its first p below 0.05."""
+
 _NORMAL_ABOVE = 5_000  # degrees of freedom beyond which Student's t and the normal distribution give the same number
 _NO_DIFFERENCE = "the observed difference is zero, so no sample size would detect it"
 

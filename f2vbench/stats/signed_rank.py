@@ -11,14 +11,13 @@ from scipy.special import ndtri
 from scipy.stats import rankdata, wilcoxon
 
 from f2vbench.stats.citations import SIGNED_RANK
-from f2vbench.stats.power import required_pairs, scale_sample_size
+from f2vbench.stats.power import MIN_SIGNIFICANT_PAIRS, required_pairs, scale_sample_size
 from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
 from f2vbench.stats.validation import as_paired_vectors, is_constant, max_abs, significance_level
 
 _MAX_EXACT = 200  # beyond it the normal approximation agrees to three digits
 _MAX_WALSH = 3_000  # number of differences of which all pairwise averages are computed (36 MB)
 _RELATIVE_EFFICIENCY = 3 / math.pi  # of this test to the t-test, for normal differences
-_MIN_SIGNIFICANT = 6  # pairs: 2/2⁶ is the first p below 0.05
 
 
 def wilcoxon_test(
@@ -86,7 +85,9 @@ def wilcoxon_test(
     if result.difference is None:
         result = replace(result, difference=float(np.median(differences)))
     effect = 0.0 if is_constant(differences, scale) else float(differences.mean() / differences.std(ddof=1))
-    required = scale_sample_size(required_pairs(effect), 1 / _RELATIVE_EFFICIENCY, _MIN_SIGNIFICANT) if effect else None
+    required = (
+        scale_sample_size(required_pairs(effect), 1 / _RELATIVE_EFFICIENCY, MIN_SIGNIFICANT_PAIRS) if effect else None
+    )
     return replace(
         result, statistic=statistic, p=p, low=low, high=high, smallest_p=smallest_p, required=required, reason=reason
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from f2vbench.training.generator_features import forward_layers
 from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import GeneratorNetworks
+from f2vbench.utils.device import bf16_autocast
 
 Losses = dict[str, Tensor]
 
@@ -138,7 +138,7 @@ class GeneratorStep:
         """One step of all networks; returns the generated frames without gradients, and the losses."""
         settings, weights = self._settings, self._settings.loss
         layers = (weights.attention_layer,) if weights.attention and not window.pixel_losses_only else ()
-        with self._autocast():
+        with bf16_autocast(self._device, self._bf16):
             output, maps = self._forward(
                 self._networks.generator, window.inputs, layers, checkpointing=settings.checkpointing
             )
@@ -157,7 +157,7 @@ class GeneratorStep:
         if weights.squared:
             terms["squared"] = losses.squared_loss(fake, window.real, window.batch.fov_mask)
         if weights.perceptual and self._vgg is not None and not window.pixel_losses_only:
-            with self._autocast():
+            with bf16_autocast(self._device, self._bf16):
                 terms["perceptual"] = losses.perceptual_loss(fake, window.real, self._vgg)
         self._optimise(terms)
         terms["contrast"] = fake.detach().std((2, 3)).mean()
@@ -173,7 +173,7 @@ class GeneratorStep:
         if self._settings.loss.masked_discriminators:
             views += [fake * batch.mask, real * batch.mask]
         pairs = torch.cat([torch.cat([batch.photograph, view], 1) for view in views])
-        with self._autocast():
+        with bf16_autocast(self._device, self._bf16):
             maps = discriminator(pairs)
         by_view = [[[layer.chunk(len(views))[view] for layer in scale] for scale in maps] for view in range(len(views))]
         terms: dict[str, list[Tensor]] = {"discriminator": [], "gan": []}
@@ -191,7 +191,7 @@ class GeneratorStep:
             return {}
         multiply = batch.mask if self._settings.loss.nce_patches == "masked-input" else None
         keys = (batch.photograph, window.real)
-        with self._autocast():
+        with bf16_autocast(self._device, self._bf16):
             photograph, truth = patch_nce_losses(
                 networks.generator, networks.heads, fake, keys, window.sampler, window.rngs, multiply
             )
@@ -216,6 +216,3 @@ class GeneratorStep:
         for optimiser in networks.optimisers.values():
             optimiser.step()
         networks.update_average()
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)

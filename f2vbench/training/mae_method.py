@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from f2vbench.training.masked_autoencoder import (
 )
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import TrainedNetworks
+from f2vbench.utils.device import bf16_autocast
 
 _MASK_STREAM = 1  # last element of the masks' seeds, because the augmentation uses (seed, epoch, index)
 _GREY = 0.5
@@ -111,7 +111,7 @@ class MaskedAutoencoderMethod:
         """
         seeds = [(self._settings.seed, epoch, index, _MASK_STREAM) for index in batch.indices]
         images, visible = self._inputs(batch, seeds)
-        with self._autocast():
+        with bf16_autocast(self._device, self._bf16):
             predicted = self._forward(images, visible, self._settings.checkpointing)
         loss = reconstruction_errors(predicted, images, visible).mean()
         for optimiser in self.networks.optimisers.values():
@@ -132,7 +132,7 @@ class MaskedAutoencoderMethod:
         Predictions are of normalised pixels; for the picture they get the mean and deviation of the true patch.
         """
         images, visible = self._inputs(batch, [(index,) for index in batch.indices])
-        with self._autocast():
+        with bf16_autocast(self._device, self._bf16):
             predicted = self.networks.best(images, visible)
         errors = reconstruction_errors(predicted, images, visible).tolist()
         mean, deviation = patch_moments(to_patches(images))
@@ -155,9 +155,6 @@ class MaskedAutoencoderMethod:
         patches = (photograph.shape[2] // PATCH) * (photograph.shape[3] // PATCH)
         visible = draw_visible_patches(seeds, patches, self._settings.mae.mask)
         return _normalise(photograph), visible.to(self._device)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
 
 
 def _normalise(photograph: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -75,3 +75,8 @@ def limited_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def bf16_autocast(device: torch.device, enabled: bool) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 on a device, or a context without effect."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -22,7 +22,7 @@ from f2vbench.report.tables.table import Cell
 
 _CONDITIONS_SHOWN = 12  # further ones are folded
 _LARGEST_SVG = 400_000  # bytes; larger figures, such as photographs, are smaller as WebP
-_MOST_ARTISTS = 2_000  # lines, texts and the like; the SVG of more of them is surely larger, and slow to write
+_MOST_ARTISTS = 2_000  # lines and texts; with more of them the SVG is larger than the PNG, and slow to write
 _WEBP_QUALITY = 90
 _WEBP_DPI = 200
 _PIXELS_PER_INCH = 134  # on the page, where letters of 7 pt are 13 px high
