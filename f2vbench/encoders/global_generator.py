@@ -3,36 +3,27 @@
 The generator of Wang et al. 2018 ("High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs"): a
 7 × 7 convolution, 4 downsampling layers, 9 residual blocks, 4 upsampling layers; instance normalisation without
 parameters, reflection padding, tanh. Module indices are those of its released checkpoints: first convolution `model.1`,
-downsampling 4, 7, 10, 13, residual blocks 16 to 24, upsampling 25, 28, 31, 34, output 38.
+downsampling 4, 7, 10, 13, residual blocks 16 to 24, upsampling 25, 28, 31, 34, output 38. Generators of other shapes
+(`GeneratorShape`) have the same order of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.encoders.model_family import FRAMES, GeneratorShape
 from f2vbench.encoders.spec import INIT_SEED
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""
 
-LEVELS = 5
-"""Resolutions of the generator: stride 1, 2, 4, 8 and 16."""
-
-DOWN_ENDS = (4, 7, 10, 13)
-"""Indices of the layers after which the feature maps of stride 1, 2, 4 and 8 are complete."""
-
-BLOCKS_END = 25
-"""Index of the layer after the residual blocks, whose feature map has stride 16."""
-
-UP_ENDS = (25, 28, 31, 34, 37)
-"""Indices of the layers after which the upsampled maps of stride 16, 8, 4, 2 and 1 are complete."""
-
-_BLOCKS = 9
+_PUBLISHED = GeneratorShape(6, WINDOW)
 
 
 class ResidualBlock(nn.Module):
@@ -56,30 +47,87 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-def generator_widths(ngf: int) -> list[int]:
-    """Channels at stride 1, 2, 4, 8 and 16 of a generator whose first layer has `ngf` channels."""
-    return [ngf * 2**level for level in range(LEVELS)]
+class GlobalGenerator(nn.Sequential):
+    """The layers of a global generator; a slice of it is a plain `nn.Sequential`, without its skips.
+
+    Args:
+        layers: In order.
+        shape: Their shape.
+
+    Attributes:
+        shape: Input and output channels, widths and layers.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], shape: GeneratorShape):
+        super().__init__(*layers)
+        self.shape = shape
+        self._saved = frozenset(shape.down_ends) if shape.skips == "additive" else frozenset()
+
+    def __getitem__(self, index: slice | int) -> Any:
+        """A layer, or a part of the generator."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, input_channels, h, w) in [−1, 1] → (n, outputs, h, w) in [−1, 1]; sides are multiples of `multiple`."""
+        state = SkipState(self.shape)
+        for index, layer in enumerate(self):
+            x = state.after(index, layer(x))
+        return x
 
 
-def global_generator(shape: GeneratorShape) -> nn.Sequential:
+class SkipState:
+    """The feature maps that additive skips carry from the first half of a generator to the second.
+
+    Args:
+        shape: Of the generator; without skips nothing is stored or added.
+    """
+
+    def __init__(self, shape: GeneratorShape):
+        self._levels = {end - 1: level for level, end in enumerate(shape.down_ends)}
+        self._targets = {end - 1: shape.downsamplings - level for level, end in enumerate(shape.up_ends)}
+        self._is_used = shape.skips == "additive"
+        self._maps: dict[int, Tensor] = {}
+
+    def after(self, index: int, x: Tensor) -> Tensor:
+        """The output of a layer, with the map of the first half where the second half reaches the same stride.
+
+        Args:
+            index: Of the layer.
+            x: Its output.
+        """
+        if not self._is_used:
+            return x
+        if index in self._levels:
+            self._maps[self._levels[index]] = x
+        level = self._targets.get(index)
+        if level is None or level not in self._maps:
+            return x
+        skipped = self._maps.pop(level)
+        return x[..., : skipped.shape[-2], : skipped.shape[-1]] + skipped
+
+
+def global_generator(shape: GeneratorShape) -> GlobalGenerator:
     """The whole generator, untrained.
 
     Args:
-        shape: Its input and output channels and width.
+        shape: Its channels, widths and layers.
 
     Returns:
-        (n, inputs, h, w) in [−1, 1] → (n, outputs, h, w) in [−1, 1]; h and w are multiples of 16.
+        (n, input_channels, h, w) in [−1, 1] → (n, outputs, h, w) in [−1, 1]; h and w are multiples of
+        ``shape.multiple``.
     """
-    widths = generator_widths(shape.ngf)
-    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(shape.inputs, shape.ngf, 7), *_norm(shape.ngf)]
+    widths = shape.widths
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(shape.input_channels, shape.ngf, 7), *_norm(shape.ngf)]
     for narrow, wide in pairwise(widths):
         layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), *_norm(wide)]
-    layers += [ResidualBlock(widths[-1]) for _ in range(_BLOCKS)]
+    layers += [ResidualBlock(widths[-1]) for _ in range(shape.blocks)]
     for narrow, wide in reversed(list(pairwise(widths))):
         up = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
         layers += [up, *_norm(narrow)]
     layers += [nn.ReflectionPad2d(3), nn.Conv2d(shape.ngf, shape.outputs, 7), nn.Tanh()]
-    return nn.Sequential(*layers)
+    return GlobalGenerator(layers, shape)
 
 
 def _norm(channels: int) -> list[nn.Module]:
@@ -107,7 +155,37 @@ def initialise(module: nn.Sequential, seed: int = INIT_SEED) -> None:
                     parameter.normal_(0, 0.02, generator=stream)
 
 
-def roll_out(generator: Callable[[Tensor], Tensor], photograph: Tensor, frames: int = 12) -> Tensor:
+def window_input(
+    photograph: Tensor, previous: Tensor | None = None, window: int | Tensor = 0, shape: GeneratorShape = _PUBLISHED
+) -> Tensor:
+    """The generator's input of a window: the photograph, the three preceding frames, and the position in the video.
+
+    Args:
+        photograph: (n, 3, h, w) in [−1, 1].
+        previous: (n, 3, h, w), the prediction of the preceding window, or the true frames in its place (teacher
+            forcing). None for window 0, where the photograph replaces the frames.
+        window: Index of the window, from 0, common to all images or (n,). From `FRAMES` − 1 on, the position is 1.
+        shape: Of the generator; it decides which of these the input contains.
+
+    Returns:
+        (n, shape.input_channels, h, w).
+    """
+    parts = [photograph]
+    if shape.inputs > photograph.shape[1]:
+        parts.append(photograph if previous is None else previous)
+    if shape.time == "plane":
+        position = torch.as_tensor(window, dtype=photograph.dtype, device=photograph.device)
+        plane = (2 * position / (FRAMES - 1) - 1).clamp(max=1).reshape(-1, 1, 1, 1)
+        parts.append(plane.expand(photograph.shape[0], 1, *photograph.shape[2:]))
+    return torch.cat(parts, 1)
+
+
+def roll_out(
+    generator: Callable[[Tensor], Tensor],
+    photograph: Tensor,
+    frames: int = FRAMES,
+    shape: GeneratorShape = _PUBLISHED,
+) -> Tensor:
     """Frames of Fundus2Video's chain of windows, with its triple-frame averaging.
 
     The input of window n (from 0) is the photograph and the three frames of window n − 1, as predicted, not averaged;
@@ -117,9 +195,10 @@ def roll_out(generator: Callable[[Tensor], Tensor], photograph: Tensor, frames: 
     of a video do not depend on its length.
 
     Args:
-        generator: (n, 6, h, w) → (n, 3, h, w).
+        generator: (n, input_channels, h, w) → (n, 3, h, w).
         photograph: (n, 3, h, w) in the generator's range.
         frames: Number of frames, 1 or more.
+        shape: Of the generator.
 
     Returns:
         (n, frames, h, w) in the generator's range.
@@ -131,9 +210,9 @@ def roll_out(generator: Callable[[Tensor], Tensor], photograph: Tensor, frames: 
         raise ValueError(f"frames={frames}: must be at least one")
     total = photograph.new_zeros(photograph.shape[0], frames, *photograph.shape[2:])
     predictions = photograph.new_zeros(frames)
-    previous = photograph
+    previous: Tensor | None = None
     for window in range(frames):
-        previous = generator(torch.cat([photograph, previous], 1))
+        previous = generator(window_input(photograph, previous, window, shape))
         within = min(WINDOW, frames - window)
         total[:, window : window + within] += previous[:, :within]
         predictions[window : window + within] += 1

@@ -7,8 +7,17 @@ from typing import Literal
 
 UNTRAINED = "untrained"
 
+FRAMES = 12
+"""Frames of the videos that Fundus2Video is trained for."""
+
 Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
 """What a model computes; see `ModelSpec`."""
+
+Skips = Literal["none", "additive"]
+"""Connections between the two halves of a generator; see `GeneratorShape`."""
+
+TimeInput = Literal["none", "plane"]
+"""How a generator is told the position of a window in the video; see `GeneratorShape`."""
 
 DefaultWeights = Literal["card", "released", "hub", "package", "precomputed", "untrained", "none"]
 """Weights of a family whose argument names none; see `ModelFamily`."""
@@ -16,17 +25,68 @@ DefaultWeights = Literal["card", "released", "hub", "package", "precomputed", "u
 
 @dataclass(frozen=True)
 class GeneratorShape:
-    """Shape of a pix2pixHD global generator.
+    """Shape of a pix2pixHD global generator; the defaults are those of the published one.
+
+    The properties are indices of its layers. With the defaults they are those of pix2pixHD's released checkpoints.
 
     Attributes:
-        inputs: Input channels.
+        inputs: Channels of the input images.
         outputs: Output channels.
-        ngf: Channels of the first layer; the encoder's embedding has 16 times as many.
+        ngf: Channels of the first layer; each downsampling doubles them.
+        downsamplings: Downsampling layers, and as many upsampling layers.
+        blocks: Residual blocks.
+        skips: `additive` adds each feature map of the first half to the map of the second half at the same stride.
+        time: `plane` adds an input channel with the position in the video, −1 for the first window and 1 for the
+            twelfth, the same for all pixels.
     """
 
     inputs: int
     outputs: int
     ngf: int = 64
+    downsamplings: int = 4
+    blocks: int = 9
+    skips: Skips = "none"
+    time: TimeInput = "none"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the first convolution: those of the images, and the time plane."""
+        return self.inputs + (self.time == "plane")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at stride 1, 2, 4, …, finest first."""
+        return tuple(self.ngf * 2**level for level in range(self.downsamplings + 1))
+
+    @property
+    def multiple(self) -> int:
+        """The sides of an input are multiples of it: the stride of the residual blocks."""
+        return 2**self.downsamplings
+
+    @property
+    def down_ends(self) -> tuple[int, ...]:
+        """Layers after which the maps of the first half are complete, finest first, without the coarsest."""
+        return tuple(4 + 3 * level for level in range(self.downsamplings))
+
+    @property
+    def blocks_start(self) -> int:
+        """The first residual block."""
+        return 4 + 3 * self.downsamplings
+
+    @property
+    def blocks_end(self) -> int:
+        """The layer after the residual blocks: the first of the second half."""
+        return self.blocks_start + self.blocks
+
+    @property
+    def up_ends(self) -> tuple[int, ...]:
+        """Layers after which the maps of the second half are complete, coarsest first, with that of the blocks."""
+        return tuple(self.blocks_end + 3 * level for level in range(self.downsamplings + 1))
+
+    @property
+    def last_convolution(self) -> int:
+        """The last convolution; a tanh follows it."""
+        return self.up_ends[-1] + 1
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,7 @@ from f2vbench.data.cases import PHASES
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import Encoder, check_photographs, resize_uint8
-from f2vbench.encoders.global_generator import (
-    BLOCKS_END,
-    DOWN_ENDS,
-    LEVELS,
-    UP_ENDS,
-    generator_widths,
-    global_generator,
-    initialise,
-    roll_out,
-)
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
@@ -80,7 +71,7 @@ class Pix2PixHDEncoder(Encoder):
         state = self._read()
         self.shape = _published_shape(spec.family) if state is None else _shape_in(state, spec)
         self._is_whole = spec.cut == WHOLE
-        self.model = self._load(slice(None, BLOCKS_END if self._is_whole else spec.cut), state)
+        self.model = self._load(slice(None, self.shape.blocks_end if self._is_whole else spec.cut), state)
         expected = _expected_input(spec.weights_file)
         self.enlarge, self.phase, self.normalised = expected.enlarge, expected.phase, expected.normalised
         # Buffers, so that the same weights with another preparation have other keys in the feature store.
@@ -89,13 +80,13 @@ class Pix2PixHDEncoder(Encoder):
         if self.normalised:
             self.register_buffer("without_shading", torch.tensor(SHADING_VERSION))
         self._finer_levels = self.enlarge.bit_length() - 1  # maps that are finer than the photograph
-        widths = generator_widths(self.shape.ngf)
+        widths = list(self.shape.widths)
         self.width = widths[-1]
         if self._is_whole:
             widths = [2 * width for width in widths[:-1]] + widths[-1:]
             widths[self._finer_levels] += self._frames
         self.channels = tuple(widths[self._finer_levels :])
-        self.strides = tuple(2**level for level in range(LEVELS - self._finer_levels))
+        self.strides = tuple(2**level for level in range(len(self.shape.widths) - self._finer_levels))
         # In a list, so that it is no part of the encoder's parameters and state.
         self._decoder: list[nn.Sequential] = []
 
@@ -113,7 +104,7 @@ class Pix2PixHDEncoder(Encoder):
         check_photographs(x)
         maps = []
         features = self._generator_input(x)
-        for start, end in pairwise((0, *DOWN_ENDS, len(self.model))):
+        for start, end in pairwise((0, *self.shape.down_ends, len(self.model))):
             features = self.model[start:end](features)
             maps.append(features)
         return (self._with_second_half(maps, x) if self._is_whole else maps)[self._finer_levels :]
@@ -121,8 +112,8 @@ class Pix2PixHDEncoder(Encoder):
     def _with_second_half(self, maps: list[Tensor], x: Tensor) -> list[Tensor]:
         """The maps of both halves by stride, and the frames with the finest map that is returned."""
         decoder, joined, features = self._rest().to(x.device), [maps[-1]], maps[-1]
-        for level, (start, end) in enumerate(pairwise(UP_ENDS)):
-            features = decoder[start - BLOCKS_END : end - BLOCKS_END](features)
+        for level, (start, end) in enumerate(pairwise(self.shape.up_ends)):
+            features = decoder[start - self.shape.blocks_end : end - self.shape.blocks_end](features)
             height, width = maps[3 - level].shape[2:]  # of odd sizes the upsampled map is larger by one
             joined.insert(0, torch.cat([maps[3 - level], features[..., :height, :width]], 1))
         frames = 2 * self.generate(x, self._frames) - 1

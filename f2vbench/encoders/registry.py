@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from f2vbench.encoders.model_family import GeneratorShape, ModelFamily
+from f2vbench.encoders.model_family import FRAMES, GeneratorShape, ModelFamily
 from f2vbench.errors import SettingsError, did_you_mean
 
 ENTRY_POINT_GROUP = "f2vbench.encoders"
@@ -40,7 +40,7 @@ _BUILT_IN = (
         untrained_architecture="pix2pixhd-global-ngf64",
         width=1024,
         generator=GeneratorShape(6, 3),
-        frames=12,
+        frames=FRAMES,
         colour="#0072B2",
     ),
     # No Fundus2FA weights are public. An untrained one has the RGB output of pix2pixHD; a file may have 1 channel.
