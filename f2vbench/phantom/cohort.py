@@ -163,9 +163,16 @@ class CohortEye:
         image = acquire_photograph(self.eye, camera, camera_profile, self._draw("photograph", view), rendered)
         return Photograph(image, camera, self.eye, rendered)
 
-    def angiogram(self, view: str = "macula", size: int | None = None) -> Angiogram:
-        """Simulate a fluorescein angiogram of twelve frames, registered to the photograph of the same view."""
-        return acquire_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view))
+    def angiogram(self, view: str = "macula", size: int | None = None, *, noise: bool = True) -> Angiogram:
+        """Simulate a fluorescein angiogram of twelve frames, registered to the photograph of the same view.
+
+        Args:
+            view: "macula" or "disc".
+            size: Edge length of the frames, px; that of the cohort by default.
+            noise: False for the same examination without noise, residual motion and gain drift, and with typical
+                camera settings, for example as a training target. Acquisition times and dye are the same.
+        """
+        return acquire_angiogram(self.eye, self.camera(view, size), self._draw("angiogram", view), noise=noise)
 
     def icg(self, view: str = "macula", size: int | None = None) -> np.ndarray:
         """Simulate an indocyanine green frame, uint8 (size, size), slightly displaced from the photograph."""

@@ -69,6 +69,9 @@ def test_photograph_truth_and_angiogram_share_a_view(cohort, view):
     assert np.array_equal(photograph.camera.field_of_view(), truth.field_of_view)
     angiogram = eye.angiogram(view)
     assert angiogram.frames.shape == (12, SIZE, SIZE)
+    noise_free = eye.angiogram(view, noise=False)
+    assert np.array_equal(noise_free.seconds, angiogram.seconds)
+    assert not np.array_equal(noise_free.frames, angiogram.frames)
     venous = angiogram.frames[5].astype(float)
     background = truth.field_of_view & ~truth.vessels & ~truth.disc
     assert venous[truth.vessels].mean() > venous[background].mean() * 1.2

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
-from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph_camera
+from f2vbench.phantom.imaging.angiograph_camera import draw_angiograph_camera, typical_angiograph_camera
 from f2vbench.phantom.imaging.dye import Transit
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.layers import render_layers
@@ -26,7 +26,7 @@ class Angiogram:
     """One examination, frames in order of time.
 
     Frames are registered to the camera. The residual motion is below 2 px of a 512 px image everywhere in the field,
-    in every frame including the first one.
+    in every frame including the first one; a noise-free angiogram has none.
 
     Attributes:
         frames: uint8 (12, size, size), 0 outside the field of view.
@@ -39,22 +39,30 @@ class Angiogram:
     phases: tuple[str, ...]
 
 
-def acquire_angiogram(eye: Eye, camera: Camera, draw: np.random.Generator) -> Angiogram:
+def acquire_angiogram(eye: Eye, camera: Camera, draw: np.random.Generator, *, noise: bool = True) -> Angiogram:
     """Simulate a fluorescein angiogram of an eye.
 
     Args:
         eye: The eye; it determines everything that two examinations have in common.
         camera: View of the frames.
         draw: Random generator of the camera settings, acquisition times, motion and noise.
+        noise: False for the frames that one expects of this eye at the same acquisition times: no residual motion, no
+            read or shot noise, no gain drift, and the camera settings of `typical_angiograph_camera`.
     """
     layers = render_layers(eye, camera)
     angiograph = draw_angiograph_camera(eye.haze, draw)
     seconds = draw_acquisition_times(layers.transit, draw)
+    if not noise:
+        angiograph = typical_angiograph_camera(eye.haze)
     illumination = angiograph.illumination(camera)
     frames = np.empty((len(seconds), camera.size, camera.size), np.uint8)
     phases = tuple(phase for phase in PHASES for _ in range(FRAMES_PER_PHASE))
     for frame, moment, phase in zip(frames, seconds.tolist(), phases, strict=True):
-        moved = _move(layers.emission_at(moment), draw)
+        fluorescence = layers.emission_at(moment)
+        if not noise:
+            frame[:] = angiograph.expose(fluorescence, illumination, 1.0, 1, None)
+            continue
+        moved = _move(fluorescence, draw)
         drift = float(np.exp(np.clip(draw.normal(0, 0.10), -0.25, 0.25)))
         scans = 1 if phase == "arterial" else _SCANS
         frame[:] = angiograph.expose(moved, illumination, drift, scans, draw)

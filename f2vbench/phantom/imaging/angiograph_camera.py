@@ -44,7 +44,12 @@ class Angiograph:
         return np.asarray(np.where(camera.field_of_view(), np.maximum(light, 0.05), 0), np.float32)
 
     def expose(
-        self, fluorescence: np.ndarray, illumination: np.ndarray, drift: float, scans: int, draw: np.random.Generator
+        self,
+        fluorescence: np.ndarray,
+        illumination: np.ndarray,
+        drift: float,
+        scans: int,
+        draw: np.random.Generator | None,
     ) -> np.ndarray:
         """Convert fluorescence to the grey levels of one frame, uint8 (size, size).
 
@@ -53,16 +58,17 @@ class Angiograph:
             illumination: float32 (size, size), from `illumination`.
             drift: Error factor of the automatic gain in this frame.
             scans: Number of averaged scans; the arterial phase is too short for more than one.
-            draw: Random generator of the noise.
+            draw: Random generator of the noise, or None for a frame without noise.
         """
         signal = scatter(fluorescence, self.glow, self.blur) * illumination
         sample = signal[::8, ::8][illumination[::8, ::8] > 0]
         gain = min(self.level * drift / max(float(np.median(sample)), 1e-6), _LARGEST_GAIN)
-        noise = draw.standard_normal(signal.shape, dtype=np.float32)
-        if self.grain > 0:
-            noise = cv2.GaussianBlur(noise, (0, 0), self.grain)
-            noise /= noise[::4, ::4].std()
-        signal = signal + noise * np.sqrt((self.read_noise**2 + self.shot_noise * np.maximum(signal, 0)) / scans)
+        if draw is not None:
+            noise = draw.standard_normal(signal.shape, dtype=np.float32)
+            if self.grain > 0:
+                noise = cv2.GaussianBlur(noise, (0, 0), self.grain)
+                noise /= noise[::4, ::4].std()
+            signal = signal + noise * np.sqrt((self.read_noise**2 + self.shot_noise * np.maximum(signal, 0)) / scans)
         return to_grey(gain * signal, illumination > 0)
 
 
@@ -77,6 +83,20 @@ def draw_angiograph_camera(haze: float, draw: np.random.Generator) -> Angiograph
         read_noise=float(np.exp(draw.normal(np.log(0.0085), 0.40))),
         shot_noise=float(np.exp(draw.normal(np.log(3e-4), 0.35))),
         grain=float(draw.uniform(0.0, 0.65)),
+    )
+
+
+def typical_angiograph_camera(haze: float) -> Angiograph:
+    """Return the centre of each distribution of `draw_angiograph_camera`; ``haze`` is that of the eye, 0 to 1."""
+    return Angiograph(
+        level=0.205,
+        falloff=0.35,
+        tilt=(0.0, 0.0),
+        glow=min(0.07 + 0.35 * haze, 0.6),
+        blur=0.60 + 0.7 * haze,
+        read_noise=0.0085,
+        shot_noise=3e-4,
+        grain=0.325,
     )
 
 

@@ -15,7 +15,6 @@ from f2vbench.phantom.anatomy.tube_rasterizer import draw_tubes
 from f2vbench.phantom.anatomy.vessels import ARTERY, VEIN, Vessels, grow_vessels
 from f2vbench.phantom.imaging import dye
 from f2vbench.phantom.imaging.angiogram import PHASES, Angiogram, acquire_angiogram
-from f2vbench.phantom.imaging.angiograph_camera import to_grey
 from f2vbench.phantom.imaging.eye import Eye
 from f2vbench.phantom.imaging.ground_truth import outline_mask, render_ground_truth
 from f2vbench.phantom.imaging.layers import render_layers
@@ -180,6 +179,36 @@ def test_an_angiogram_is_reproducible_and_depends_on_the_seed(eye: Eye, camera: 
     assert (one.frames != other.frames).any()
 
 
+def test_a_noise_free_angiogram_has_the_same_times_and_depends_on_nothing_else_that_is_drawn(
+    eye: Eye, camera: Camera, angiogram: Angiogram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = acquire_angiogram(eye, camera, np.random.default_rng(5), noise=False)
+    assert (expected.seconds == angiogram.seconds).all()
+    assert expected.phases == angiogram.phases
+    assert (expected.frames[:, ~camera.field_of_view()] == 0).all()
+    # Other camera settings, motion and noise at the same acquisition times give the same frames.
+    monkeypatch.setattr(
+        "f2vbench.phantom.imaging.angiogram.draw_acquisition_times", lambda transit, draw: angiogram.seconds
+    )
+    other = acquire_angiogram(eye, camera, np.random.default_rng(77), noise=False)
+    assert other.frames.tobytes() == expected.frames.tobytes()
+
+
+def test_noise_free_frames_are_the_mean_of_many_acquisitions(
+    eye: Eye, camera: Camera, angiogram: Angiogram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "f2vbench.phantom.imaging.angiogram.draw_acquisition_times", lambda transit, draw: angiogram.seconds
+    )
+    expected = acquire_angiogram(eye, camera, np.random.default_rng(0), noise=False).frames.astype(float)
+    acquired = np.array([acquire_angiogram(eye, camera, np.random.default_rng(n)).frames for n in range(24)], float)
+    inside = camera.field_of_view()
+    error = np.abs(acquired - expected)[:, :, inside].mean(axis=(0, 2))
+    error_of_mean = np.abs(acquired.mean(axis=0) - expected)[:, inside].mean(axis=1)
+    assert (error_of_mean < 0.5 * error).all()
+    assert np.median(expected[4:, inside], axis=1) == pytest.approx(0.205 * 255, abs=2)
+
+
 def test_arteries_are_bright_before_veins_fill(eye: Eye, camera: Camera, angiogram: Angiogram) -> None:
     truth = render_ground_truth(eye, camera)
     arteries, veins = truth.arteries & ~truth.veins, truth.veins & ~truth.arteries
@@ -334,10 +363,3 @@ def test_atrophy_has_no_autofluorescence(eye: Eye, camera: Camera) -> None:
 def test_an_icg_frame_before_the_arrival_of_the_dye_raises(eye: Eye, camera: Camera) -> None:
     with pytest.raises(ValueError, match="no dye in the eye 3 s after injection"):
         acquire_icg(eye, camera, np.random.default_rng(0), seconds=3)
-
-
-def test_grey_levels_increase_with_the_signal_up_to_white() -> None:
-    grey = to_grey(np.linspace(-0.5, 5, 200, dtype=np.float32).reshape(10, 20), np.ones((10, 20), bool)).ravel()
-    assert (np.diff(grey.astype(int)) >= 0).all()
-    assert grey[0] == 0
-    assert grey[-1] == 255
