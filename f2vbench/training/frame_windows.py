@@ -2,45 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from f2vbench.encoders.global_generator import WINDOW
 
 _STAGES = 10
+_BLUR = 9  # px, side of the mean filter of degraded frames
+_NOISE = 0.1  # largest standard deviation of the noise of degraded frames
 
 
-def window_input(photograph: Tensor, previous: Tensor | None) -> Tensor:
-    """The generator's input of a window: the photograph and the three preceding frames.
-
-    Args:
-        photograph: (n, 3, h, w) in [−1, 1].
-        previous: (n, 3, h, w), the prediction of the preceding window, or the true frames in its place (teacher
-            forcing). None for window 0, where the photograph replaces the frames.
-
-    Returns:
-        (n, 6, h, w).
-    """
-    return torch.cat([photograph, photograph if previous is None else previous], 1)
-
-
-def window_target(frames: Tensor, window: int) -> Tensor:
+def window_target(frames: Tensor, windows: Sequence[int]) -> Tensor:
     """The true frames of window n (from 0): n + 1, n + 2 and n + 3, counted from 1; the last frame is repeated.
 
     Args:
         frames: (n, t, h, w).
-        window: 0 to t − 1.
+        windows: For each video one of 0 to t − 1.
 
     Returns:
         (n, 3, h, w).
 
     Raises:
-        ValueError: The video has no such window.
+        ValueError: The videos have no such window.
     """
     last = frames.shape[1] - 1
-    if not 0 <= window <= last:
-        raise ValueError(f"window={window}: a video of {last + 1} frames has windows 0 to {last}")
-    return frames[:, [min(window + offset, last) for offset in range(WINDOW)]]
+    if not all(0 <= window <= last for window in windows):
+        raise ValueError(f"windows={list(windows)}: videos of {last + 1} frames have windows 0 to {last}")
+    starts = torch.as_tensor(windows, device=frames.device)
+    chosen = (starts[:, None] + torch.arange(WINDOW, device=frames.device)).clamp(max=last)
+    return frames[torch.arange(len(frames), device=frames.device)[:, None], chosen]
+
+
+def degraded_frames(frames: Tensor, photograph: Tensor, dropped: float, rngs: Sequence[np.random.Generator]) -> Tensor:
+    """True frames as the input of a window, made unreliable so that the generator does not only copy them.
+
+    With the probability ``dropped`` the photograph replaces them, as in window 0. Otherwise they are mixed with a
+    blurred copy, and Gaussian noise is added; both amounts are random.
+
+    Args:
+        frames: (n, 3, h, w) in [−1, 1].
+        photograph: (n, 3, h, w) in [−1, 1].
+        dropped: A probability; 0 returns the frames unchanged.
+        rngs: The random numbers of each video.
+
+    Returns:
+        (n, 3, h, w).
+    """
+    if not dropped:
+        return frames
+    blurred = functional.avg_pool2d(frames, _BLUR, 1, _BLUR // 2, count_include_pad=False)
+    degraded = []
+    for video, rng in enumerate(rngs):
+        is_dropped, share, deviation = rng.random(3)
+        seed = int(rng.integers(2**63))
+        if is_dropped < dropped:
+            degraded.append(photograph[video])
+            continue
+        noise = torch.randn(frames.shape[1:], generator=torch.Generator().manual_seed(seed)).to(frames)
+        mixed = frames[video].lerp(blurred[video], float(share))
+        degraded.append(mixed + float(deviation) * _NOISE * noise)
+    return torch.stack(degraded)
 
 
 def teacher_forcing_probability(videos: int, start: float, end: float, over: int | None) -> float:

@@ -9,10 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from f2vbench.encoders.global_generator import ResidualBlock
+from f2vbench.encoders.global_generator import GlobalGenerator, ResidualBlock, SkipState
+from f2vbench.encoders.model_family import GeneratorShape
 
-NCE_LAYERS = (0, 4, 8, 12, 16)
-"""Layers of the generator whose maps PatchNCE compares, as in the released code."""
+_PUBLISHED_LAST = GeneratorShape(6, 3).last_convolution
+
+
+def nce_layers(shape: GeneratorShape) -> tuple[int, ...]:
+    """Layers of the generator whose maps PatchNCE compares: 0, 4, 8, 12 and 16 in the published shape.
+
+    These are the released code's. Other shapes have the layers of the same kinds: the padded input, every fourth layer
+    of the downsampling, and the first residual block.
+    """
+    return (*range(0, 4 * shape.downsamplings, 4), shape.blocks_start)
+
+
+def attention_layer(shape: GeneratorShape, published: int) -> int:
+    """The layer of a shape that corresponds to layer 36 or 38 of the published shape."""
+    return shape.last_convolution - (_PUBLISHED_LAST - published)
 
 
 def forward_layers(
@@ -20,7 +34,8 @@ def forward_layers(
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Run a generator, or its first layers, and return some of its feature maps.
 
-    The map of a normalisation (layer 8) is rectified, because the ReLU after it works in place.
+    The map of a normalisation (layer 8) is rectified, because the ReLU after it works in place. The maps of the second
+    half contain what skips add to them.
 
     Args:
         generator: A ``global_generator`` or a slice of it that starts at 0.
@@ -32,6 +47,7 @@ def forward_layers(
         The output, and the maps by index.
     """
     maps: dict[int, Tensor] = {}
+    skips = SkipState(generator.shape) if isinstance(generator, GlobalGenerator) else None
     for index, layer in enumerate(generator):
         if isinstance(layer, nn.ConvTranspose2d):
             x = x.contiguous()  # the memory layout of its weights
@@ -39,6 +55,8 @@ def forward_layers(
             x = cast(Tensor, checkpoint(layer, x, use_reentrant=False))
         else:
             x = layer(x)
+        if skips is not None:
+            x = skips.after(index, x)
         if index in layers:
             maps[index] = x
     return x, maps

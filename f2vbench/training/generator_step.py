@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE
+from f2vbench.encoders.global_generator import window_input
 from f2vbench.training import losses
 from f2vbench.training.data.video_loader import VideoBatch
 from f2vbench.training.distributed import average, average_gradients
-from f2vbench.training.frame_windows import teacher_forcing_probability, window_input, window_target
-from f2vbench.training.generator_features import forward_layers
+from f2vbench.training.frame_windows import degraded_frames, teacher_forcing_probability, window_target
+from f2vbench.training.generator_features import attention_layer, forward_layers
 from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import GeneratorNetworks
@@ -29,8 +30,9 @@ class _Window:
 
     Attributes:
         batch: Photographs and masks.
-        inputs: (n, inputs, h, w), what the generator receives.
+        inputs: (n, input_channels, h, w), what the generator receives.
         real: (n, outputs, h, w), the true frames.
+        weight: (n, 1, h, w), the weights of pixels for the squared losses.
         sampler: Draws the patches of PatchNCE.
         rngs: The random numbers of each video in this window.
         pixel_losses_only: Leave out all other losses.
@@ -39,6 +41,7 @@ class _Window:
     batch: VideoBatch
     inputs: Tensor
     real: Tensor
+    weight: Tensor
     sampler: PatchSampler
     rngs: Sequence[np.random.Generator]
     pixel_losses_only: bool
@@ -71,13 +74,14 @@ class GeneratorStep:
             torch.compile(forward_layers) if settings.compile else forward_layers
         )
 
-    def __call__(self, batch: VideoBatch, epoch: int, videos: int) -> dict[str, float]:
+    def __call__(self, batch: VideoBatch, epoch: int, videos: int, place: float) -> dict[str, float]:
         """Train on the windows of a batch.
 
         Args:
             batch: Photographs and frames.
             epoch: Part of the seed of all random numbers.
             videos: Number of videos trained on so far, for the probability of teacher forcing.
+            place: In the schedule, in epochs (`Schedule.place`); it decides the stage of the training.
 
         Returns:
             The losses without their weights, averaged over windows and videos, and ``contrast``, the mean standard
@@ -85,59 +89,85 @@ class GeneratorStep:
         """
         batch = batch.to(self._device)
         window_losses: list[Losses] = []
-        pixel_losses_only = epoch < self._settings.pixel_epochs
-        windows = self._draw_windows(batch, epoch, videos)
-        previous = window_target(batch.frames, windows[0] - 1) if windows[0] else None
-        sampler = PatchSampler(batch.mask if self._settings.loss.nce_patches == "in-mask" else None)
-        for window in windows:
-            rngs = [np.random.default_rng([self._settings.seed, epoch, index, window]) for index in batch.indices]
-            if previous is not None and window > windows[0]:
-                previous = self._teacher_forcing(previous, batch, window, videos, rngs)
-            inputs, real = self._input(batch, previous), self._target(batch, window)
-            previous, terms = self._train_window(_Window(batch, inputs, real, sampler, rngs, pixel_losses_only))
+        settings = self._settings
+        pixel_losses_only = place < settings.pixel_epochs
+        is_rollout = self._is_video and place >= settings.epochs - settings.rollout_epochs
+        starts, count = self._draw_windows(batch, epoch, is_rollout)
+        weight = losses.pixel_weights(
+            batch.fov_mask, batch.truth, settings.loss.vessel_weight, settings.loss.lesion_weight
+        )
+        sampler = PatchSampler(batch.mask if settings.loss.nce_patches == "in-mask" else None)
+        previous: Tensor | None = None
+        for step in range(count):
+            windows = [start + step for start in starts]
+            rngs = [
+                np.random.default_rng([settings.seed, epoch, index, window])
+                for index, window in zip(batch.indices, windows, strict=True)
+            ]
+            if self._is_video:
+                previous = self._previous_frames(previous, batch, windows, videos, is_rollout, rngs)
+            inputs, real = self._input(batch, previous, windows), self._target(batch, windows)
+            previous, terms = self._train_window(_Window(batch, inputs, real, weight, sampler, rngs, pixel_losses_only))
             window_losses.append(terms)
         names = list(window_losses[0])
         means = torch.stack([torch.stack([terms[name] for name in names]) for terms in window_losses]).mean(0)
         average([means])
         return dict(zip(names, means.tolist(), strict=True))
 
-    def _draw_windows(self, batch: VideoBatch, epoch: int, videos: int) -> range:
-        """The windows to train on: all, or one of the equal parts of the videos; the same for all processes."""
+    def _draw_windows(self, batch: VideoBatch, epoch: int, is_rollout: bool) -> tuple[list[int], int]:
+        """The first window of each video and the number of windows: all, or one of the equal parts of the video."""
         if not self._is_video:
-            return range(1)
+            return [0] * len(batch.indices), 1
         frames = batch.frames.shape[1]
-        count = min(self._settings.windows, frames)
-        rng = np.random.default_rng([self._settings.seed, epoch, videos, frames])
-        start = int(rng.integers(frames // count)) * count
-        return range(start, start + count)
+        count = frames if is_rollout else min(self._settings.windows, frames)
+        seeds = ([self._settings.seed, epoch, index, frames] for index in batch.indices)
+        return [int(np.random.default_rng(seed).integers(frames // count)) * count for seed in seeds], count
 
     @property
     def _is_video(self) -> bool:
         return self._settings.model == "fundus2video"
 
-    def _input(self, batch: VideoBatch, previous: Tensor | None) -> Tensor:
-        return window_input(batch.photograph, previous) if self._is_video else batch.photograph
+    def _input(self, batch: VideoBatch, previous: Tensor | None, windows: Sequence[int]) -> Tensor:
+        position = torch.as_tensor(windows, device=batch.photograph.device)
+        return window_input(batch.photograph, previous, position, self._networks.generator.shape)
 
-    def _target(self, batch: VideoBatch, window: int) -> Tensor:
+    def _target(self, batch: VideoBatch, windows: Sequence[int]) -> Tensor:
         if self._is_video:
-            return window_target(batch.frames, window)
+            return window_target(batch.frames, windows)
         return batch.frames[:, [LAST_FRAME_OF_PHASE[self._settings.phase]]]
 
-    def _teacher_forcing(
-        self, previous: Tensor, batch: VideoBatch, window: int, videos: int, rngs: Sequence[np.random.Generator]
+    def _previous_frames(
+        self,
+        generated: Tensor | None,
+        batch: VideoBatch,
+        windows: Sequence[int],
+        videos: int,
+        is_rollout: bool,
+        rngs: Sequence[np.random.Generator],
     ) -> Tensor:
-        """The frames that precede a window: the generated ones, or at random the true ones."""
+        """The frames that precede a window: generated ones, or at random (and before the first window) true ones."""
         settings = self._settings
         probability = teacher_forcing_probability(
             videos, settings.truth_start, settings.truth_end, settings.truth_videos
         )
-        forced = torch.tensor([rng.random() < probability for rng in rngs], device=previous.device)
-        return torch.where(forced[:, None, None, None], window_target(batch.frames, window - 1), previous)
+        forced = [generated is None or (rng.random() < probability and not is_rollout) for rng in rngs]
+        true = batch.photograph
+        if any(forced):
+            before = window_target(batch.frames, [max(window - 1, 0) for window in windows])
+            true = degraded_frames(before, batch.photograph, settings.previous_dropped, rngs)
+        first = torch.tensor([window == 0 for window in windows], device=true.device)[:, None, None, None]
+        true = torch.where(first, batch.photograph, true)
+        if generated is None:
+            return true
+        return torch.where(torch.tensor(forced, device=true.device)[:, None, None, None], true, generated)
 
     def _train_window(self, window: _Window) -> tuple[Tensor, Losses]:
         """One step of all networks; returns the generated frames without gradients, and the losses."""
         settings, weights = self._settings, self._settings.loss
-        layers = (weights.attention_layer,) if weights.attention and not window.pixel_losses_only else ()
+        shape = self._networks.generator.shape
+        attention = attention_layer(shape, weights.attention_layer)
+        layers = {attention} if weights.attention and not window.pixel_losses_only else set()
+        layers |= self._truth_layers
         with bf16_autocast(self._device, self._bf16):
             output, maps = self._forward(
                 self._networks.generator, window.inputs, layers, checkpointing=settings.checkpointing
@@ -147,21 +177,31 @@ class GeneratorStep:
         if not window.pixel_losses_only:
             terms |= self._adversarial_losses(window, fake)
             if weights.attention:
-                activation = maps[weights.attention_layer]
-                terms["attention"] = losses.attention_loss(activation, window.batch.mask, weights.attention_variant)
+                mask = window.batch.mask
+                terms["attention"] = losses.attention_loss(maps[attention], mask, weights.attention_variant)
             terms |= self._nce_losses(window, fake)
             if weights.gradient_variance:
                 terms["gradient_variance"] = losses.gradient_variance_loss(fake, window.real)
         if weights.pixel:
             terms["pixel"] = losses.pixel_loss(fake, window.real, window.batch.fov_mask)
         if weights.squared:
-            terms["squared"] = losses.squared_loss(fake, window.real, window.batch.fov_mask)
+            terms["squared"] = losses.squared_loss(fake, window.real, window.weight)
+        if weights.gradient:
+            terms["gradient"] = losses.gradient_loss(fake, window.real, window.weight)
+        if self._networks.truth_head is not None and window.batch.truth is not None:
+            with bf16_autocast(self._device, self._bf16):
+                logits = self._networks.truth_head(maps[shape.last_feature_map])
+            terms["truth"] = losses.truth_loss(logits, window.batch.truth, window.batch.fov_mask)
         if weights.perceptual and self._vgg is not None and not window.pixel_losses_only:
             with bf16_autocast(self._device, self._bf16):
                 terms["perceptual"] = losses.perceptual_loss(fake, window.real, self._vgg)
         self._optimise(terms)
         terms["contrast"] = fake.detach().std((2, 3)).mean()
         return fake.detach(), {name: value.detach() for name, value in terms.items()}
+
+    @property
+    def _truth_layers(self) -> set[int]:
+        return set() if self._networks.truth_head is None else {self._networks.generator.shape.last_feature_map}
 
     def _adversarial_losses(self, window: _Window, fake: Tensor) -> Losses:
         """Losses from the discriminators' maps of generated and true frames, whole and, if set, masked."""
@@ -209,6 +249,8 @@ class GeneratorStep:
             [getattr(weights, name) * value for name, value in terms.items() if name != "discriminator"]
         ).sum()
         parameters = list(networks.generator.parameters())
+        if networks.truth_head is not None and "truth" in terms:
+            parameters += networks.truth_head.parameters()
         if networks.heads is not None and {"nce_photograph", "nce_truth"} & terms.keys():
             parameters += networks.heads.parameters()
         torch.autograd.backward(total, inputs=parameters)

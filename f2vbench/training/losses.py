@@ -16,11 +16,13 @@ from torch.nn import functional
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
+from f2vbench.training.data.truth_maps import LESIONS, VESSELS
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 DiscriminatorMaps = Sequence[Sequence[Tensor]]
 """The output of `MultiScaleDiscriminator`: maps by scale and layer, the last one of a scale is its prediction."""
 
+_TRUTH_POSITIVE_WEIGHT = 3.0
 _VGG_LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 _VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
@@ -115,8 +117,8 @@ def pixel_loss(fake: Tensor, real: Tensor, fov_mask: Tensor) -> Tensor:
     return _masked_mean((fake.float() - real).abs(), fov_mask)
 
 
-def squared_loss(fake: Tensor, real: Tensor, fov_mask: Tensor) -> Tensor:
-    """Mean squared error inside the field of view of each image, mean over images; 0 for an empty field of view.
+def squared_loss(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean squared error of each image, mean over images; 0 for an image without weight.
 
     The squared error is minimal for the expected frame: an uncertain vessel is as bright as it is probable. The
     absolute error is minimal for the median frame, which lacks every vessel with a probability below one half.
@@ -124,14 +126,64 @@ def squared_loss(fake: Tensor, real: Tensor, fov_mask: Tensor) -> Tensor:
     Args:
         fake: Generated frames.
         real: True frames.
+        weight: (n, 1, h, w), of each pixel: the field of view, or `pixel_weights`.
+    """
+    return _masked_mean((fake.float() - real).square(), weight)
+
+
+def gradient_loss(fake: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean squared error of the differences between neighbours, horizontal plus vertical.
+
+    It counts the edges of vessels and lesions, which are a small part of the squared error.
+
+    Args:
+        fake: Generated frames.
+        real: True frames.
+        weight: (n, 1, h, w), of each pixel; a difference has the weight of its second pixel.
+    """
+    error = fake.float() - real
+    horizontal, vertical = error.diff(dim=3), error.diff(dim=2)
+    return _masked_mean(horizontal.square(), weight[..., 1:]) + _masked_mean(vertical.square(), weight[..., 1:, :])
+
+
+def pixel_weights(fov_mask: Tensor, truth: Tensor | None, vessel_weight: float, lesion_weight: float) -> Tensor:
+    """Weights of pixels for `squared_loss` and `gradient_loss`: 0 outside the field of view, 1 for the background.
+
+    Args:
+        fov_mask: The field of view.
+        truth: (n, classes, h, w), the classes of `TRUTH_CLASSES`, or None for the field of view alone.
+        vessel_weight: Added at vessels and their eight neighbours, because thin vessels are narrower than their edges.
+        lesion_weight: Added in lesions.
+
+    Returns:
+        (n, 1, h, w).
+    """
+    weight = fov_mask.float()
+    if truth is None or not (vessel_weight or lesion_weight):
+        return weight
+    vessels = functional.max_pool2d(truth[:, VESSELS].amax(1, keepdim=True), 3, 1, 1)
+    lesions = truth[:, LESIONS].amax(1, keepdim=True)
+    return weight * (1 + vessel_weight * vessels + lesion_weight * lesions)
+
+
+def truth_loss(logits: Tensor, truth: Tensor, fov_mask: Tensor) -> Tensor:
+    """Cross-entropy of each class of the truth inside the field of view, mean over pixels and images, summed.
+
+    Pixels of a class count `_TRUTH_POSITIVE_WEIGHT` times as much as the others, because most classes are rare.
+
+    Args:
+        logits: (n, classes, h, w).
+        truth: (n, classes, h, w) of 0 and 1.
         fov_mask: The field of view.
     """
-    return _masked_mean((fake.float() - real).square(), fov_mask)
+    positive = logits.new_tensor(_TRUTH_POSITIVE_WEIGHT, dtype=torch.float32)
+    entropy = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none", pos_weight=positive)
+    return truth.shape[1] * _masked_mean(entropy, fov_mask)
 
 
-def _masked_mean(difference: Tensor, mask: Tensor) -> Tensor:
-    weight = mask.float().expand_as(difference)
-    return ((difference * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
+def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    weights = weight.float().expand_as(values)
+    return ((values * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp(min=1)).mean()
 
 
 def perceptual_loss(

@@ -98,13 +98,14 @@ class MaskedAutoencoderMethod:
             "decoder_depth": self._settings.mae.decoder_depth,
         }
 
-    def train_step(self, batch: VideoBatch, epoch: int, videos: int) -> dict[str, float]:
+    def train_step(self, batch: VideoBatch, epoch: int, videos: int, place: float) -> dict[str, float]:
         """Take one optimiser step.
 
         Args:
             batch: Photographs.
             epoch: Part of the seed of the masks.
             videos: Not used.
+            place: Not used.
 
         Returns:
             The loss ``reconstruction``, and ``contrast``, the standard deviation of the predictions.

@@ -16,6 +16,7 @@ from f2vbench.training.data.video_loader import VideoBatch
 from f2vbench.training.generator_step import GeneratorStep
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import GeneratorNetworks, TrainedNetworks, generator_shape
+from f2vbench.training.truth_method import TruthMethod
 from f2vbench.training.validation import generate_videos
 
 
@@ -46,13 +47,14 @@ class TrainingMethod(Protocol):
     def architecture(self) -> Mapping[str, Any]:
         """The exported network, for the card."""
 
-    def train_step(self, batch: VideoBatch, epoch: int, videos: int) -> dict[str, float]:
+    def train_step(self, batch: VideoBatch, epoch: int, videos: int, place: float) -> dict[str, float]:
         """Train on a batch.
 
         Args:
             batch: Photographs and frames.
             epoch: Part of the seed of all random numbers.
             videos: Number of videos trained on so far.
+            place: In the schedule, in epochs (`f2vbench.training.schedule.Schedule.place`).
 
         Returns:
             The losses, and ``contrast``, the standard deviation of the output, which is near 0 for a collapsed
@@ -85,13 +87,14 @@ class GeneratorMethod:
         """Name and shape of the generator."""
         return {"name": "pix2pixhd-global", **asdict(generator_shape(self._settings))}
 
-    def train_step(self, batch: VideoBatch, epoch: int, videos: int) -> dict[str, float]:
+    def train_step(self, batch: VideoBatch, epoch: int, videos: int, place: float) -> dict[str, float]:
         """Train on a batch; see `GeneratorStep`."""
-        return self._step(batch, epoch, videos)
+        return self._step(batch, epoch, videos, place)
 
     def validate(self, batch: VideoBatch) -> Iterator[ValidationResult]:
         """Generate the videos of a batch."""
-        yield from generate_videos(self.networks.best, batch.to(self._device), self._settings.phase, self._bf16)
+        shape = self.networks.generator.shape
+        yield from generate_videos(self.networks.best, shape, batch.to(self._device), self._settings.phase, self._bf16)
 
 
 def build_method(settings: TrainSettings, device: torch.device, bf16: bool) -> TrainingMethod:
@@ -106,4 +109,5 @@ def build_method(settings: TrainSettings, device: torch.device, bf16: bool) -> T
         from f2vbench.training.mae_method import MaskedAutoencoderMethod  # imports timm, which the others don't need
 
         return MaskedAutoencoderMethod(settings, device, bf16)
-    return GeneratorMethod(settings, device, bf16)
+    method = TruthMethod if settings.model == "truth" else GeneratorMethod
+    return method(settings, device, bf16)

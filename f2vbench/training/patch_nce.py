@@ -14,15 +14,15 @@ Park et al. 2020 (CUT), eq. 2; MICCAI paper, eqs. 2 to 4. The setting ``loss.nce
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2vbench.encoders.global_generator import GlobalGenerator, window_input
 from f2vbench.encoders.model_family import GeneratorShape
-from f2vbench.training.generator_features import NCE_LAYERS, forward_layers
+from f2vbench.training.generator_features import forward_layers, nce_layers
 
 TEMPERATURE = 0.07
 PATCHES = 256
@@ -57,8 +57,8 @@ class ProjectionHeads(nn.Module):
 
 
 def nce_channels(shape: GeneratorShape) -> list[int]:
-    """Channels of the maps of `NCE_LAYERS`."""
-    return [shape.inputs, *(shape.ngf * factor for factor in (2, 4, 8, 16))]
+    """Channels of the maps of `nce_layers`."""
+    return [shape.input_channels, *shape.widths[1:]]
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -127,7 +127,7 @@ class PatchSampler:
 
 
 def patch_nce_losses(
-    generator: nn.Sequential,
+    generator: GlobalGenerator,
     heads: ProjectionHeads,
     fake: Tensor,
     keys: Sequence[Tensor],
@@ -152,18 +152,19 @@ def patch_nce_losses(
     Returns:
         A scalar for each kind of key.
     """
-    encoder = cast(nn.Sequential, generator[: NCE_LAYERS[-1] + 1])
-    channels = next(layer.in_channels for layer in encoder if isinstance(layer, nn.Conv2d))
-    images = [_fill_channels(image, channels) for image in (fake, *keys)]
+    layers = nce_layers(generator.shape)
+    encoder = generator[: layers[-1] + 1]
+    images = [fake, *keys]
     if multiply is not None:
         images = [image * multiply for image in images]
+    images = [window_input(_three_channels(image), shape=generator.shape) for image in images]
     # With gradients first: autocast caches cast weights, and those cast without gradients would have none.
-    _, query_maps = forward_layers(encoder, images[0], NCE_LAYERS)
+    _, query_maps = forward_layers(encoder, images[0], layers)
     with torch.no_grad():
-        _, key_maps = forward_layers(encoder, torch.cat(images[1:]), NCE_LAYERS)
+        _, key_maps = forward_layers(encoder, torch.cat(images[1:]), layers)
     count = len(fake)
     losses: list[list[Tensor]] = [[] for _ in keys]
-    for position, layer in enumerate(NCE_LAYERS):
+    for position, layer in enumerate(layers):
         height, width = query_maps[layer].shape[-2:]
         for image, drawn in enumerate(sampler.draw(height, width, rngs)):
             indices = torch.from_numpy(drawn).to(fake.device)
@@ -180,6 +181,6 @@ def _patch_features(features: Tensor, indices: Tensor) -> Tensor:
     return features.flatten(1).index_select(1, indices).T
 
 
-def _fill_channels(image: Tensor, channels: int) -> Tensor:
-    """A photograph or frames, repeated to the number of input channels."""
-    return image.repeat(1, channels // image.shape[1], 1, 1)
+def _three_channels(image: Tensor) -> Tensor:
+    """A photograph or frames with three channels; a single frame is repeated."""
+    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1)

@@ -106,25 +106,47 @@ PRESETS: dict[str, dict[str, Any]] = {
 PRESETS["mini"] = overlay(
     PRESETS["f2v"],
     {
-        # At twice their size, thin vessels pass the generator's narrow bottleneck of stride 16.
         "photograph": "normalised",  # otherwise crops of dark or bright regions differ from whole squares
-        "enlarge": 2,
-        "crop": 256,
-        "ngf": 10,
+        "augment": "mini",
+        "targets": "noise-free",
+        "crop": 128,
+        "ngf": 16,
+        "downsamplings": 3,  # thin vessels are lost at stride 16
+        "blocks": 6,
+        "time": "plane",
         "ndf": 12,
         "scales": 2,
-        "epochs": 31,
-        "flat_epochs": 21,
-        "pixel_epochs": 26,  # a small generator learns vessels four times as fast without discriminators
-        "windows": 6,
-        "eyes": 50,
-        "renew": 8,
-        "truth_videos": 1200,
+        "epochs": 100,
+        "warmup_epochs": 3,
+        "flat_epochs": 3,
+        "fall": "cosine",
+        "update_every": 1,
+        "learning_rate": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "weight_decay": 1e-3,
+        "batch_size": 8,
+        "pixel_epochs": 92,
+        "windows": 1,
+        "previous_dropped": 0.5,
+        "rollout_epochs": 10,
+        "eyes": 300,
+        "renew": 100_000,
         "validate_videos": 3,
-        "validate_every": 8,
+        "validate_every": 10,
         "samples": 3,
         "export_half": True,
-        "loss": {"gan": 0.5, "feature_matching": 5.0, "gradient_variance": 1.0, "pixel": 0.0, "squared": 20.0},
+        "loss": {
+            "gan": 0.1,
+            "feature_matching": 1.0,
+            "gradient_variance": 0.2,
+            "pixel": 0.0,
+            "squared": 20.0,
+            "gradient": 20.0,
+            "vessel_weight": 5.0,
+            "lesion_weight": 2.0,
+            "truth": 0.5,
+        },
     },
 )
 """Presets of the angiogram generators. `paper`: losses, weights and learning rate of the MICCAI paper; its rate of 2e-3
@@ -172,10 +194,18 @@ for half of their epochs. `mini`: 5.4 M parameters; it has few steps and therefo
 1.5e-4 × batch / 256."""
 
 _PIX2PIXHD = {**_NO_MASK, "gan": 1.0, "feature_matching": 10.0}
+_NO_WINDOWS = {"time": "none", "rollout_epochs": 0}
+_NO_PIXEL_LOSSES = {"pixel": 0.0, "squared": 0.0, "gradient": 0.0, "vessel_weight": 0.0, "lesion_weight": 0.0}
+_NO_FRAMES = {"gan": 0.0, "feature_matching": 0.0, "perceptual": 0.0, "gradient_variance": 0.0}
 MODELS: dict[str, dict[str, Any]] = {
     "fundus2video": {},
-    "fundus2fa": {"loss": {**_PIX2PIXHD, "gradient_variance": 5.0}},
-    "pix2pixhd": {"pixel_epochs": 0, "loss": {**_PIX2PIXHD, "gradient_variance": 0.0, "pixel": 0.0, "squared": 0.0}},
+    "fundus2fa": {**_NO_WINDOWS, "loss": _NO_MASK},
+    "pix2pixhd": {
+        **_NO_WINDOWS,
+        "pixel_epochs": 0,
+        "loss": {**_PIX2PIXHD, **_NO_PIXEL_LOSSES, "gradient_variance": 0.0, "truth": 0.0},
+    },
+    "truth": {**_NO_WINDOWS, "pixel_epochs": 0, "loss": {**_NO_MASK, **_NO_FRAMES, **_NO_PIXEL_LOSSES, "truth": 1.0}},
     "mae": {},
 }
 """Changes of a model to its preset. fundus2fa is pix2pixHD with the gradient-variance loss (Shi et al. 2023);

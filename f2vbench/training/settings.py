@@ -9,48 +9,17 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from f2vbench.config.base import Settings, flatten, overlay
+from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
+from f2vbench.training.loss_settings import LossSettings
 from f2vbench.training.presets import ABLATIONS, MODELS, PRESETS, presets_of
 
-Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "mae"]
+Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
-
-FRAMES = 12
-"""Frames of a video."""
 
 NOT_IN_IDENTITY = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
 NOT_IN_IDENTITY |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
 """Dotted keys that do not affect the trained weights, or (``data``, ``start``) are identified by file content."""
-
-
-class LossSettings(Settings):
-    """Weights of the losses, 0 for off, and their variants."""
-
-    gan: float = Field(2.0, ge=0, description="weight of the least-squares GAN loss, summed over scales")
-    feature_matching: float = Field(0.0, ge=0, description="weight of the discriminators' feature-matching loss")
-    masked_discriminators: bool = Field(
-        True, description="the discriminators also receive the frames multiplied by the mask"
-    )
-    attention: float = Field(4.0, ge=0, description="weight of the knowledge-boosted attention loss")
-    attention_variant: Literal["masked", "full"] = Field(
-        "masked",
-        description="masked: attention outside the mask is not penalised (MICCAI paper); full: it is penalised too",
-    )
-    attention_layer: Literal[36, 38] = Field(
-        38,
-        description="generator layer whose activation is the attention: 38, the last convolution, or 36, its input",
-    )
-    nce_photograph: float = Field(1.0, ge=0, description="weight of PatchNCE between photograph and frames (UP)")
-    nce_truth: float = Field(1.0, ge=0, description="weight of PatchNCE between true and generated frames (SP)")
-    nce_patches: Literal["masked-input", "in-mask", "everywhere"] = Field(
-        "masked-input",
-        description="use of the mask in PatchNCE: images are multiplied by it, patches are drawn inside it, or no mask",
-    )
-    perceptual: float = Field(0.0, ge=0, description="weight of the VGG19 perceptual loss; needs loss.vgg")
-    vgg: Path | None = Field(None, description="VGG19 weights of torchvision, vgg19-dcbb9e9d.pth")
-    gradient_variance: float = Field(0.0, ge=0, description="weight of the gradient-variance loss, 12 × 12 patches")
-    pixel: float = Field(0.0, ge=0, description="weight of the mean absolute error inside the field of view")
-    squared: float = Field(0.0, ge=0, description="weight of the mean squared error inside the field of view")
 
 
 class MaeSettings(Settings):
@@ -65,8 +34,9 @@ class MaeSettings(Settings):
 
 _ANGIOGRAM_KEYS = frozenset(
     {"ablation", "crop", "frames", "phase", "mask", "loss", "ngf", "ndf", "scales", "photograph", "enlarge"}
-    | {"late_crop", "late_epochs", "pixel_epochs", "windows"}
+    | {"late_crop", "late_epochs", "pixel_epochs", "windows", "rollout_epochs", "previous_dropped"}
     | {"truth_start", "truth_end", "truth_videos"}
+    | {"downsamplings", "blocks", "skips", "time", "targets"}
 )
 _MAE_KEYS = frozenset({"mae"})
 
@@ -79,7 +49,8 @@ class TrainSettings(Settings):
     model: Model = Field(
         "fundus2video",
         description="fundus2video: 12 frames, predicted in windows of 3; fundus2fa: one frame of the phase `phase`; "
-        "pix2pixhd: one frame with the losses of pix2pixHD; mae: a masked autoencoder of the photographs alone",
+        "pix2pixhd: one frame with the losses of pix2pixHD; truth: what the simulator knows instead of frames, vessels "
+        "by type, disc, fovea and kinds of lesions; mae: a masked autoencoder of the photographs alone",
     )
     preset: Preset = Field(
         "f2v",
@@ -120,13 +91,18 @@ class TrainSettings(Settings):
     late_epochs: int = Field(0, ge=0, description="number of last epochs with crops of late_crop")
     eyes: int = Field(200, ge=1, description="data=phantom: simulated eyes in an epoch")
     renew: int = Field(1, ge=1, description="data=phantom: epochs after which new eyes are simulated")
+    targets: Literal["acquired", "noise-free"] = Field(
+        "acquired",
+        description="data=phantom: training frames as they are acquired, or noise-free: without noise, motion and gain "
+        "drift. Validation frames are always acquired ones",
+    )
     split: list[float] = Field(
         [70, 15, 15], min_length=3, max_length=3, description="shares of patients for training, validation and test"
     )
     frames: Literal["uniform", "random"] = Field(
         "random", description="selection of 4 training frames from each phase: at equal distances, or at random"
     )
-    augment: Literal["none", "paper", "released", "f2v", "mae"] = Field(
+    augment: Literal["none", "paper", "released", "f2v", "mini", "mae"] = Field(
         "f2v",
         description="augmentation of training videos, by the name of a preset: crops, scales and flips of photograph "
         "and frames alike, colour changes of the photograph; mae: crops of 20 to 100 % of the area, and flips",
@@ -136,9 +112,25 @@ class TrainSettings(Settings):
     )
     mask: Literal["knowledge", "lesions"] = Field("knowledge", description="the mask of all mask-guided losses")
     ngf: int = Field(64, ge=1, description="channels of the generator's first layer")
+    downsamplings: int = Field(4, ge=1, le=5, description="downsampling layers of the generator, each of stride 2")
+    blocks: int = Field(9, ge=1, description="residual blocks of the generator")
+    skips: Skips = Field(
+        "none",
+        description="additive: each feature map of the generator's first half is added to the map of the second half "
+        "at the same stride",
+    )
+    time: TimeInput = Field(
+        "none", description="model=fundus2video: plane: an input channel with the position of the window in the video"
+    )
     ndf: int = Field(64, ge=1, description="channels of the discriminators' first layer")
     scales: int = Field(3, ge=1, le=4, description="discriminators: at full resolution, half, a quarter, …")
     epochs: int = Field(50, ge=1, description="passes over the training videos")
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="wall-clock budget of the training, validation and export included. It replaces the number of "
+        "passes: the schedule, in shares of `epochs`, follows the time",
+    )
     pixel_epochs: int = Field(
         0, ge=0, description="number of first epochs with loss.pixel and loss.squared alone, without the other losses"
     )
@@ -146,7 +138,21 @@ class TrainSettings(Settings):
         12,
         ge=1,
         le=12,
-        description="consecutive windows of a video in an epoch: all 12, or a random one of its equal parts",
+        description="consecutive windows of a video in an epoch: all 12, or a random one of its equal parts, drawn "
+        "for each video",
+    )
+    rollout_epochs: int = Field(
+        0,
+        ge=0,
+        description="number of last epochs with all 12 windows of a video, in which every window receives generated "
+        "frames",
+    )
+    previous_dropped: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that true frames as the input of a window are replaced by the photograph; otherwise "
+        "they are blurred and made noisy by a random amount. 0: true frames are used as they are",
     )
     warmup_epochs: int = Field(0, ge=0, description="epochs in which the learning rate rises linearly from zero")
     flat_epochs: int = Field(0, ge=0, description="epochs at the full learning rate, before it decays to zero")
@@ -154,7 +160,9 @@ class TrainSettings(Settings):
         "linear", description="decay of the learning rate: linear, or half a cosine"
     )
     update_every: int | None = Field(
-        None, ge=1, description="iterations between changes of the learning rate; default an epoch"
+        None,
+        ge=1,
+        description="iterations between changes of the learning rate; default an epoch; with minutes=, each iteration",
     )
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, for all networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="of Adam")
@@ -209,7 +217,7 @@ class TrainSettings(Settings):
         for key, table, default in tables:
             name = values.get(key, default)
             filled = overlay(filled, table.get(name, {}) if isinstance(name, str) else {})
-        for key in ("truth_videos", "update_every", "crop", "late_crop"):
+        for key in ("truth_videos", "update_every", "crop", "late_crop", "minutes"):
             if values.get(key) == "none":
                 values = {**values, key: None}
         if isinstance(values.get("split"), str):
@@ -223,7 +231,7 @@ class TrainSettings(Settings):
     def _check_together(self) -> TrainSettings:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
-        for key in ("flat_epochs", "warmup_epochs", "pixel_epochs", "late_epochs"):
+        for key in ("flat_epochs", "warmup_epochs", "pixel_epochs", "late_epochs", "rollout_epochs"):
             if getattr(self, key) > self.epochs:
                 raise ValueError(f"{key}={getattr(self, key)} is more than epochs={self.epochs}: lower it")
         if min(self.split) < 0 or self.split[0] <= 0:
@@ -249,6 +257,14 @@ class TrainSettings(Settings):
         """Check that the losses fit the model, and that crops and windows fit the videos."""
         if self.pixel_epochs and not (self.loss.pixel or self.loss.squared):
             raise ValueError(f"pixel_epochs={self.pixel_epochs} needs loss.pixel or loss.squared above 0: set one")
+        if self.minutes is not None and self.late_epochs:
+            raise ValueError("minutes= has no late_epochs: leave one of them out")
+        if self.data != "phantom" and (self.model == "truth" or self.targets == "noise-free"):
+            key = "model=truth" if self.model == "truth" else "targets=noise-free"
+            raise ValueError(f"{key} needs what only the simulator knows: use it with data=phantom")
+        if self.model != "fundus2video" and (self.time != "none" or self.rollout_epochs):
+            key = "time=plane" if self.time != "none" else f"rollout_epochs={self.rollout_epochs}"
+            raise ValueError(f"{key}: only model=fundus2video has windows; leave it out")
         if FRAMES % self.windows:
             raise ValueError(f"windows={self.windows}: must divide {FRAMES} frames equally: 1, 2, 3, 4, 6 or 12")
         if self.late_epochs and not self.late_crop:
@@ -259,6 +275,11 @@ class TrainSettings(Settings):
             side, largest = getattr(self, name), self.image_size * self.enlarge
             if side is not None and side > largest:
                 raise ValueError(f"{name}={side} is larger than image_size × enlarge = {largest}: lower it")
+            if (side or largest) % 2**self.downsamplings:
+                raise ValueError(
+                    f"{name}={side or largest}: {self.downsamplings} downsamplings need a multiple of "
+                    f"{2**self.downsamplings} pixels"
+                )
         if self.loss.perceptual and self.loss.vgg is None:
             raise ValueError(
                 f"loss.perceptual={self.loss.perceptual:g} needs weights of VGG19: download torchvision's "
@@ -273,6 +294,10 @@ class TrainSettings(Settings):
             )
         if self.ablation == "attention" and not self.loss.attention:
             raise ValueError(f"ablation=attention: preset={self.preset} has no attention loss; set loss.attention=4")
+        if self.model == "truth":
+            if not self.loss.truth:
+                raise ValueError("loss.truth=0: model=truth has no other loss; set it above 0")
+            return
         main_losses = ("gan", "pixel", "squared", "perceptual", "feature_matching")
         if not any(getattr(self.loss, name) for name in main_losses):
             keys = ", ".join(f"loss.{name}" for name in main_losses)
@@ -300,7 +325,8 @@ class TrainSettings(Settings):
     def input_metadata(self) -> dict[str, str]:
         """Preprocessing of the photographs, and the phase of a single-frame model, for the metadata of the export."""
         phase = {} if self.single_frame_phase is None else {"phase": self.single_frame_phase}
-        return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase}
+        skips = {} if self.skips == "none" else {"skips": self.skips}
+        return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase, **skips}
 
     def folder(self) -> Path:
         """The run folder: ``out``, or a name made of model, preset and ablation."""
@@ -321,7 +347,7 @@ def _scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
     total = preset.get("epochs")
     if total is None or not str(epochs).isdecimal():
         return {}
-    keys = ("flat_epochs", "pixel_epochs", "late_epochs")
+    keys = ("flat_epochs", "pixel_epochs", "late_epochs", "rollout_epochs", "warmup_epochs")
     return {key: round(preset[key] * int(epochs) / total) for key in keys if key in preset}
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import torch
 
 from f2vbench.config.base import flatten
+from f2vbench.encoders.model_family import FRAMES
 from f2vbench.errors import SettingsError
 from f2vbench.training.data.angiogram_dataset import LateCrop
 from f2vbench.training.data.augmentation import AUGMENTATIONS
-from f2vbench.training.data.dataset import DatasetSplits, open_dataset
+from f2vbench.training.data.dataset import PHANTOM, DatasetSplits, open_dataset
 from f2vbench.training.data.options import ImageOptions, SamplingOptions, SimulationOptions, SplitShares
 from f2vbench.training.distributed import local_device, process_group, rank, world_size
-from f2vbench.training.settings import FRAMES, TrainSettings
+from f2vbench.training.loss_settings import TRUTH_LOSSES
+from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trainer import Trainer
 from f2vbench.utils.device import torch_device, training_arithmetic
 from f2vbench.utils.progress import Progress, Silent
@@ -36,6 +39,7 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         WeightsError: The initial weights or those of the perceptual loss are missing or unusable.
         TrainingError: The training diverged or collapsed.
     """
+    started = time.monotonic()
     device = local_device(torch_device(settings.device))
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -52,9 +56,16 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         datasets = open_training_data(settings, reporter)
         for note in datasets.notes:
             reporter.note(note)
+        unknown = [key for key in TRUTH_LOSSES if getattr(settings.loss, key)]
+        if settings.data != PHANTOM and settings.model != "mae" and unknown:
+            keys = ", ".join(f"loss.{key}" for key in unknown)
+            reporter.note(f"{keys}: not used, because only simulated eyes come with their vessels and lesions")
         bf16 = training_arithmetic(settings.precision, device) == "bf16"
         identity = flatten({"data": datasets.identity()})
-        return Trainer(settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter).run()
+        trainer = Trainer(
+            settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter, started=started
+        )
+        return trainer.run()
 
 
 def open_training_data(settings: TrainSettings, progress: Progress | None = None) -> DatasetSplits:
@@ -85,6 +96,6 @@ def open_training_data(settings: TrainSettings, progress: Progress | None = None
         seed=settings.seed,
         sampling=SamplingOptions(frames=0 if settings.model == "mae" else FRAMES, training=settings.frames),
         shares=SplitShares(validation / whole, test / whole),
-        simulation=SimulationOptions(settings.eyes, settings.renew),
+        simulation=SimulationOptions(settings.eyes, settings.renew, settings.targets == "acquired"),
         progress=progress,
     )

@@ -10,24 +10,33 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2vbench.encoders.global_generator import WINDOW, global_generator, initialise
+from f2vbench.encoders.global_generator import WINDOW, GlobalGenerator, global_generator, initialise
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.training.checkpoints import Checkpoint
+from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.discriminator import MultiScaleDiscriminator, initialise_normal
 from f2vbench.training.patch_nce import ProjectionHeads, nce_channels
 from f2vbench.training.settings import TrainSettings
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
-_FIRST_WEIGHT, _LAST_LAYER = "1.weight", ("38.weight", "38.bias")
+_FIRST_WEIGHT = "1.weight"
+_OUTPUTS = {"fundus2video": WINDOW, "truth": len(TRUTH_CLASSES)}
 
 
 def generator_shape(settings: TrainSettings) -> GeneratorShape:
-    """Channels of the generator: three frames from photograph and three frames, or one frame from a photograph."""
-    inputs, outputs = (6, 3) if settings.model == "fundus2video" else (3, 1)
-    return GeneratorShape(inputs, outputs, settings.ngf)
+    """Shape of the generator: three frames from photograph and three frames, one frame, or the classes of the truth."""
+    return GeneratorShape(
+        inputs=6 if settings.model == "fundus2video" else 3,
+        outputs=_OUTPUTS.get(settings.model, 1),
+        ngf=settings.ngf,
+        downsamplings=settings.downsamplings,
+        blocks=settings.blocks,
+        skips=settings.skips,
+        time=settings.time,
+    )
 
 
 class TrainedNetworks:
@@ -47,11 +56,11 @@ class TrainedNetworks:
         self._networks = dict(networks)
         for network in self._networks.values():
             network.to(device).train()
+            # Only on a GPU: on a CPU bf16 convolutions are faster in the default order, and PyTorch 2.13 computes the
+            # backward pass of InstanceNorm wrongly for a batch of one whose gradient is in channels-last order
+            # (findings/instance_norm_batch_of_one.sh). Transposed convolutions keep the default order everywhere.
             for layer in network.modules():
-                # Transposed convolutions keep the default order: with channels-last weights the gradient reaches
-                # InstanceNorm in channels-last order, whose backward pass PyTorch 2.13 computes wrongly on a CPU for a
-                # batch of one (findings/instance_norm_batch_of_one.sh).
-                if isinstance(layer, nn.Conv2d):
+                if device.type == "cuda" and isinstance(layer, nn.Conv2d):
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:
@@ -87,7 +96,8 @@ class TrainedNetworks:
         """
         generator = self._networks["generator"]
         state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
-        state = expand_to_windows(state, generator.state_dict())
+        if isinstance(generator, GlobalGenerator):
+            state = expand_to_windows(state, generator)
         match_state_dict(generator, state, path)
         if self.average is not None:
             self.average.module.load_state_dict(generator.state_dict())
@@ -139,6 +149,7 @@ class GeneratorNetworks(TrainedNetworks):
         generator: The network that is trained.
         discriminator: None where no loss needs it.
         heads: Projection heads of PatchNCE; None where no loss needs them.
+        truth_head: Predicts the simulator's truth from the generator's last feature map; None where no loss needs it.
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device):
@@ -156,32 +167,36 @@ class GeneratorNetworks(TrainedNetworks):
             self.heads = ProjectionHeads(nce_channels(shape))
             initialise_normal(self.heads, settings.seed)
             networks["heads"] = self.heads
+        self.truth_head: nn.Conv2d | None = None
+        if settings.model != "truth" and settings.loss.truth:
+            self.truth_head = nn.Conv2d(shape.ngf, len(TRUTH_CLASSES), 1)
+            initialise_normal(self.truth_head, settings.seed)
+            networks["truth_head"] = self.truth_head
         super().__init__(networks, settings, device)
 
 
-def expand_to_windows(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def expand_to_windows(state: Mapping[str, Tensor], generator: GlobalGenerator) -> dict[str, Tensor]:
     """Convert a single-frame generator to one of Fundus2Video's windows of three frames.
 
-    Each frame of the converted generator equals the single frame, independently of the preceding frames: the
-    photograph's weights are kept, those of the preceding frames are zero, and the last layer is repeated three times.
+    Each frame of the converted generator equals the single frame, independently of the preceding frames and of the
+    time: the photograph's weights are kept, those of the other inputs are zero, and the last layer is repeated three
+    times.
 
     Args:
         state: State dictionary of a generator. Other shapes than a single-frame generator are returned unchanged.
-        target: State dictionary of the generator to load into.
+        generator: The generator to load into.
     """
-    converted = dict(state)
-    if _channels(state) == (3, 1) and _channels(target) == (6, WINDOW):
-        converted[_FIRST_WEIGHT] = torch.cat([state[_FIRST_WEIGHT], torch.zeros_like(state[_FIRST_WEIGHT])], 1)
-        for key in _LAST_LAYER:
+    shape, converted = generator.shape, dict(state)
+    last = [f"{shape.last_convolution}.{name}" for name in ("weight", "bias")]
+    if not {_FIRST_WEIGHT, *last} <= state.keys() or (shape.inputs, shape.outputs) != (6, WINDOW):
+        return converted
+    first = state[_FIRST_WEIGHT]
+    if (first.shape[1], state[last[0]].shape[0]) == (3, 1):
+        others = first.new_zeros(first.shape[0], shape.input_channels - 3, *first.shape[2:])
+        converted[_FIRST_WEIGHT] = torch.cat([first, others], 1)
+        for key in last:
             converted[key] = torch.cat([state[key]] * WINDOW)
     return converted
-
-
-def _channels(state: Mapping[str, Tensor]) -> tuple[int, int] | None:
-    """Input and output channels of a global generator, by its state dictionary; None for other networks."""
-    if not {_FIRST_WEIGHT, *_LAST_LAYER} <= state.keys():
-        return None
-    return state[_FIRST_WEIGHT].shape[1], state[_LAST_LAYER[0]].shape[0]
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ import yaml
 from torch.utils.data import Dataset
 
 from f2vbench.data.video_files import encode_gif
+from f2vbench.errors import SettingsError
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.weights_cards import weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
@@ -44,15 +45,18 @@ from f2vbench.training.distributed import rank, wait_for_all, world_size
 from f2vbench.training.divergence import DivergenceCheck
 from f2vbench.training.export import EXPORT, SETTINGS, export_training, training_environment
 from f2vbench.training.log import TrainingLog
-from f2vbench.training.lr_schedule import learning_rate_factor
 from f2vbench.training.methods import ValidationResult, build_method
+from f2vbench.training.schedule import Schedule
 from f2vbench.training.settings import TrainSettings
 from f2vbench.utils.files import remove_stale_parts, write_atomically
 from f2vbench.utils.png import encode_png
 from f2vbench.utils.progress import Progress, Silent
+from f2vbench.utils.text import duration
 
 _GIF_FPS = 3.0
-_DISPLAYED_LOSSES = ("gan", "discriminator", "pixel", "squared", "reconstruction")  # beside the progress bar
+_EXPORT_SECONDS = 5.0
+_EXPORT_SECONDS_PER_PARAMETER = 2e-7
+_DISPLAYED_LOSSES = ("gan", "discriminator", "pixel", "squared", "truth", "reconstruction")  # beside the progress bar
 
 
 class TrainingData(Protocol):
@@ -80,6 +84,7 @@ class Trainer:
         bf16: Autocast the networks to bfloat16.
         data_identity: What identifies the data, for the card and for the check before resuming.
         progress: Receives notes and the progress.
+        started: `time.monotonic` when this process began to prepare the training; by default now.
 
     Attributes:
         settings: Of the training.
@@ -97,6 +102,7 @@ class Trainer:
         bf16: bool = False,
         data_identity: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
+        started: float | None = None,
     ):
         if settings.batch_size % world_size():
             raise ValueError(f"batch_size={settings.batch_size}: {world_size()} processes can't share it equally")
@@ -114,6 +120,11 @@ class Trainer:
         self._validation_loader = VideoLoader(data.validation)
         self._divergence_check = DivergenceCheck()
         self._batches_per_epoch = len(epoch_batches(_length(data.train), settings.batch_size, settings.seed, 0))
+        self._clock = time.monotonic() if started is None else started
+        self._bf16 = bf16
+        self._schedule = Schedule(settings, self._batches_per_epoch)
+        self._milestone = 0
+        self._shown_seconds = 0
         self._validation_scores: Mapping[str, float] = {}
         self._log: TrainingLog | None = None
 
@@ -127,15 +138,18 @@ class Trainer:
             StoreError: The folder holds a training with other settings, or can't be written.
             WeightsError: The file of ``start`` has a generator of another shape.
             TrainingError: The training diverged or collapsed.
+            SettingsError: The budget of ``minutes`` is too short for one epoch.
         """
         self.start_or_resume()
-        done = self.position.epoch * self._batches_per_epoch + self.position.batch
-        total = self.settings.epochs * self._batches_per_epoch
-        self._progress.begin(f"train {self.settings.model}", total - done)
         with torch.backends.cudnn.flags(benchmark=True):
-            while self.position.epoch < self.settings.epochs:
+            if self.settings.minutes is not None:
+                self._plan_budget(self.settings.minutes)
+            self._begin_progress()
+            while not self._schedule.is_done(self.position):
                 self._train_epoch()
                 self._end_epoch()
+            if rank() == 0 and not (self.folder / EXPORT).is_file():  # interrupted after the end of the budget
+                self._finish()
         self._progress.end()
         if self._log is not None:
             self._log.close()
@@ -156,6 +170,7 @@ class Trainer:
             self.method.networks.load(checkpoint)
             self.position = replace(checkpoint.status.position)
             self._validation_scores = checkpoint.status.validation
+            self._milestone = int(self._schedule.place(self.position))
             self._progress.note(f"resuming in epoch {self.position.epoch + 1} after {self.position.videos} videos")
         elif self.settings.start is not None:
             self.method.networks.start_from(_weights_file(self.settings.start), self.method.prefix)
@@ -168,49 +183,122 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """The learning rate of the next batch."""
-        position = self.position
-        factor = learning_rate_factor(self.settings, position.epoch, position.batch, self._batches_per_epoch)
-        return self.settings.learning_rate * factor
+        return self.settings.learning_rate * self._schedule.learning_rate_factor(self.position)
+
+    def _plan_budget(self, minutes: float) -> None:
+        """Measure a batch and a validation video, and divide the budget.
+
+        The measurement uses networks of its own, so that the training does not depend on it.
+
+        Raises:
+            SettingsError: The budget is too short for one epoch.
+        """
+        settings, batches = self.settings, self._batches_per_epoch
+        method = build_method(settings, self._device, self._bf16)
+        self._data.set_epoch(self.position.epoch)
+        indices = epoch_batches(_length(self._data.train), settings.batch_size, settings.seed, self.position.epoch)[0]
+        begun = time.monotonic()
+        (batch,) = self._training_loader.load([indices[rank() :: world_size()]])
+        loading = (time.monotonic() - begun) / max(settings.workers, 1)
+        for _ in range(2):  # the first step also prepares the arithmetic
+            begun = time.monotonic()
+            method.train_step(batch, 0, 0, 0.0)
+            step = time.monotonic() - begun
+        videos = min(_length(self._data.validation), settings.validate_videos)
+        begun = time.monotonic()
+        for batch in self._validation_loader.load([[0]] if videos else []):
+            for result in method.validate(batch):
+                result.scores()
+        parameters = sum(parameter.numel() for parameter in method.networks.parameters())
+        end = _EXPORT_SECONDS + parameters * _EXPORT_SECONDS_PER_PARAMETER + 1.5 * videos * (time.monotonic() - begun)
+        self._schedule = Schedule(settings, batches, reserve=end)
+        epoch = batches * (max(loading, step) if settings.workers else loading + step)
+        self._tick()
+        if self.position.videos == 0 and self.position.seconds + epoch + end > 60 * minutes:
+            raise SettingsError(
+                f"minutes={minutes:g}: the first pass over {_length(self._data.train)} videos takes about "
+                f"{duration(epoch)}, validation and export {duration(end)}: raise minutes, or lower the number of "
+                "videos (eyes= for simulated ones)"
+            )
+
+    def _begin_progress(self) -> None:
+        settings, position = self.settings, self.position
+        if settings.minutes is not None:
+            self._shown_seconds = int(position.seconds)
+            left = max(0, int(60 * settings.minutes) - self._shown_seconds)
+            self._progress.begin(f"train {settings.model}, seconds", left)
+        else:
+            done = position.epoch * self._batches_per_epoch + position.batch
+            self._progress.begin(f"train {settings.model}", settings.epochs * self._batches_per_epoch - done)
+
+    def _advance_progress(self, label: str) -> None:
+        """Show a batch, or with ``minutes`` the seconds since the last one."""
+        steps = 1
+        if self.settings.minutes is not None:
+            steps = int(self.position.seconds) - self._shown_seconds
+            self._shown_seconds += steps
+        for _ in range(steps):
+            self._progress.advance(label)
+
+    def _tick(self) -> float:
+        """Add the time since the last call to that of the training, and return it, in seconds."""
+        now = time.monotonic()
+        passed, self._clock = now - self._clock, now
+        self.position.seconds += passed
+        return passed
 
     def _train_epoch(self) -> None:
         position, settings = self.position, self.settings
         self._data.set_epoch(position.epoch)
         batches = epoch_batches(_length(self._data.train), settings.batch_size, settings.seed, position.epoch)
         shares = [batch[rank() :: world_size()] for batch in batches[position.batch :]]
-        saved = started = time.monotonic()
+        self._tick()
+        saved = self._clock
         for batch in self._training_loader.load(shares):
             learning_rate = self.learning_rate()
             self.method.networks.set_learning_rate(learning_rate)
-            losses = self.method.train_step(batch, position.epoch, position.videos)
+            losses = self.method.train_step(batch, position.epoch, position.videos, self._schedule.place(position))
             self._divergence_check.check(losses, f"{self.folder}, epoch {position.epoch + 1}, {', '.join(batch.cases)}")
-            now = time.monotonic()
+            passed = self._tick()
             position.batch += 1
             position.videos += settings.batch_size
-            position.seconds += now - started
-            pace = 60 * settings.batch_size / max(now - started, 1e-9)
-            started = now
+            pace = 60 * settings.batch_size / max(passed, 1e-9)
             entry = {"epoch": position.epoch, "videos": position.videos, "rate": learning_rate, "pace": pace}
             self._write_log({**entry, **losses})
-            self._progress.advance(_progress_label(position, losses))
-            if now - saved > 60 * settings.save_minutes and position.batch < self._batches_per_epoch:
-                saved = now
+            self._advance_progress(_progress_label(position, losses))
+            if self._schedule.is_done(position):
+                break
+            if self._clock - saved > 60 * settings.save_minutes and position.batch < self._batches_per_epoch:
+                saved = self._clock
                 self._save_checkpoint()
 
     def _end_epoch(self) -> None:
-        """Validate and save; export before the last checkpoint, so that a completed training always has its export."""
+        """Validate and save where the schedule says so."""
         position, settings = self.position, self.settings
-        position.epoch, position.batch = position.epoch + 1, 0
-        last = position.epoch == settings.epochs
+        if position.batch == self._batches_per_epoch:
+            position.epoch, position.batch = position.epoch + 1, 0
+        place, self._milestone = self._milestone, int(self._schedule.place(position))
         if rank() == 0:
-            if last or position.epoch % settings.validate_every == 0:
-                self._validation_scores = self._validate()
-                entry = {"epoch": position.epoch, "videos": position.videos}
-                self._write_log({**entry, "validation": self._validation_scores})
-            if last:
-                path = self.folder / EXPORT
-                export_training(self.method, settings, path, self._status(), half=settings.export_half)
-            self._save_checkpoint()
+            if self._schedule.is_done(position):
+                self._finish()
+            elif self._milestone > place:
+                if self._milestone // settings.validate_every > place // settings.validate_every:
+                    self._validate_and_log()
+                self._save_checkpoint()
+        self._tick()
         wait_for_all()
+
+    def _finish(self) -> None:
+        """Validate, export and save, in this order, so that a completed training always has its export."""
+        self._validate_and_log()
+        path = self.folder / EXPORT
+        export_training(self.method, self.settings, path, self._status(), half=self.settings.export_half)
+        self._save_checkpoint()
+
+    def _validate_and_log(self) -> None:
+        self._validation_scores = self._validate()
+        entry = {"epoch": self.position.epoch, "videos": self.position.videos}
+        self._write_log({**entry, "validation": self._validation_scores})
 
     def _validate(self) -> dict[str, float]:
         """Mean scores of the validation videos, and pictures of the first ones; empty without validation data."""
@@ -231,10 +319,12 @@ class Trainer:
             write_atomically(self._sample_path(".png"), encode_png(np.concatenate(strips)))
         if not scores:
             return {}
-        means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+        names = dict.fromkeys(name for score in scores for name in score)
+        means = {name: float(np.mean([score[name] for score in scores if name in score])) for name in names}
         text = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+        total = "" if settings.minutes is not None else f" of {settings.epochs}"
         self._progress.note(
-            f"epoch {self.position.epoch} of {settings.epochs}: {text} ({count} validation video{'s' * (count != 1)})"
+            f"epoch {self.position.epoch}{total}: {text} ({count} validation video{'s' * (count != 1)})"
         )
         return means
 

@@ -12,11 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE
-from f2vbench.encoders.global_generator import roll_out
+from f2vbench.encoders.global_generator import WINDOW, roll_out
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.metrics.image_quality import psnr, ssim
+from f2vbench.metrics.segmentation import tally
+from f2vbench.training.data.truth_maps import VESSELS
 from f2vbench.training.data.video_loader import VideoBatch
 
 _STRIP_SIDE = 384
+_VENOUS = slice(4, 8)  # frames of a video of 12
 _MAX_PSNR = 100.0  # instead of infinity for a frame that equals the truth, such as a black one
 
 
@@ -29,19 +33,28 @@ class GeneratedVideo:
         real: float32 (t, h, w) in [0, 1], the true frames.
         fake: float32 (t, h, w) in [0, 1], the generated frames, black outside the field of view.
         fov_mask: bool (h, w), the field of view.
+        vessels: bool (h, w), or None where they are not known.
     """
 
     photograph: np.ndarray
     real: np.ndarray
     fake: np.ndarray
     fov_mask: np.ndarray
+    vessels: np.ndarray | None = None
 
     def scores(self) -> dict[str, float]:
-        """PSNR (dB) and SSIM inside the field of view, means over frames."""
-        return {
+        """PSNR (dB) and SSIM inside the field of view, means over frames.
+
+        Where vessels are known, also ``vessels``, the AUROC of the brightness of the venous frames.
+        """
+        scores = {
             "psnr": float(np.minimum(psnr(self.real, self.fake, self.fov_mask), _MAX_PSNR).mean()),
             "ssim": float(ssim(self.real, self.fake, self.fov_mask).mean()),
         }
+        if self.vessels is not None:
+            venous = self.fake[_VENOUS] if len(self.fake) > 1 else self.fake
+            scores |= vessel_scores(venous.mean(axis=0), self.vessels, self.fov_mask)
+        return scores
 
     def strip(self) -> np.ndarray:
         """Draw the true frames above the generated ones, each row after the photograph.
@@ -73,12 +86,13 @@ class GeneratedVideo:
 
 @torch.no_grad()
 def generate_videos(
-    generator: nn.Module, batch: VideoBatch, phase: str, bf16: bool = False
+    generator: nn.Module, shape: GeneratorShape, batch: VideoBatch, phase: str, bf16: bool = False
 ) -> Iterator[GeneratedVideo]:
     """Generate a video, or a single frame, for each photograph of a batch.
 
     Args:
-        generator: With six input channels for videos, with three for a single frame.
+        generator: Of Fundus2Video's windows, or of a single frame.
+        shape: Of the generator.
         batch: On the device of the generator.
         phase: Phase of the single frame.
         bf16: Autocast to bfloat16.
@@ -86,18 +100,28 @@ def generate_videos(
     photograph = batch.photograph
     arithmetic = torch.autocast(photograph.device.type, torch.bfloat16) if bf16 else nullcontext()
     with arithmetic:
-        if _input_channels(generator) == 6:
-            fake, real = roll_out(generator, photograph, batch.frames.shape[1]), batch.frames
+        if shape.outputs == WINDOW:
+            fake, real = roll_out(generator, photograph, batch.frames.shape[1], shape), batch.frames
         else:
             fake, real = generator(photograph), batch.frames[:, [LAST_FRAME_OF_PHASE[phase]]]
     for index in range(len(batch.cases)):
         rgb = _unit_range(photograph[index]).transpose(1, 2, 0)
         fov_mask = batch.fov_mask[index, 0].cpu().numpy() > 0.5
-        yield GeneratedVideo(rgb, _unit_range(real[index]), _unit_range(fake[index]) * fov_mask, fov_mask)
+        vessels = None if batch.truth is None else batch.truth[index, VESSELS].amax(0).cpu().numpy() > 0.5
+        fake_frames = _unit_range(fake[index]) * fov_mask
+        yield GeneratedVideo(rgb, _unit_range(real[index]), fake_frames, fov_mask, vessels)
 
 
-def _input_channels(generator: nn.Module) -> int:
-    return next(layer.in_channels for layer in generator.modules() if isinstance(layer, nn.Conv2d))
+def vessel_scores(score: np.ndarray, vessels: np.ndarray, fov_mask: np.ndarray) -> dict[str, float]:
+    """``vessels``: AUROC of a score for the vessels inside the field of view; empty without vessel or background.
+
+    Args:
+        score: float32 (h, w).
+        vessels: bool (h, w).
+        fov_mask: bool (h, w).
+    """
+    auroc = tally(score[fov_mask], vessels[fov_mask]).auroc()
+    return {} if auroc is None else {"vessels": auroc}
 
 
 def _unit_range(x: Tensor) -> np.ndarray:

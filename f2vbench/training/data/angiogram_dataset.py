@@ -14,6 +14,7 @@ from f2vbench.data.shading_correction import normalised_picture
 from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation, change_colours, draw_geometry, warp
 from f2vbench.training.data.image_sources import ImageSource, Selection
 from f2vbench.training.data.registered_eye import RegisteredEye
+from f2vbench.training.data.truth_maps import unpack_truth
 
 _GREY = np.float32(128 / 255)
 
@@ -27,6 +28,8 @@ class Sample:
         frames: float32 (frames, 1, s, s) in [−1, 1], ordered by phase and time, equally many of each phase.
         fov_mask: bool (1, s, s), the field of view.
         lesion_mask: float32 (1, s, s), 1 in a lesion, or None where lesions are not labelled.
+        truth: uint8 (classes, s, s), 1 where a pixel belongs to a class of `TRUTH_CLASSES`, or None for eyes that are
+            not simulated.
         case: Name of the case.
     """
 
@@ -34,6 +37,7 @@ class Sample:
     frames: Tensor
     fov_mask: Tensor
     lesion_mask: Tensor | None
+    truth: Tensor | None
     case: str
 
 
@@ -110,7 +114,7 @@ class AngiogramDataset(Dataset[Sample]):
         eye = self._load(selection)
         size = eye.fov_mask.shape[0]
         side, augmentation = self.view.side_in(epoch), self.view.augmentation
-        eye = warp(eye, draw_geometry(augmentation, eye.fov_mask, side, rng), side)
+        eye = warp(eye, draw_geometry(augmentation, eye.fov_mask, side, rng, eye.lesion_mask), side)
         photograph = np.asarray(eye.photograph, np.float32) / 255
         photograph = change_colours(photograph, eye.fov_mask, size, augmentation, rng)
         if self.view.shading_correction:
@@ -121,6 +125,7 @@ class AngiogramDataset(Dataset[Sample]):
             torch.from_numpy(np.asarray(eye.frames, np.float32)[:, None] * np.float32(2 / 255) - 1),
             torch.from_numpy(eye.fov_mask[None].copy()),
             None if lesions is None else torch.from_numpy(lesions[None].astype(np.float32)),
+            None if eye.truth is None else torch.from_numpy(unpack_truth(eye.truth)),
             selection.name,
         )
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from f2vbench.training.data.registered_eye import RegisteredEye, stack_frames
+from f2vbench.training.data.truth_maps import warp_truth
 
 _CANDIDATE_CENTRES = 8
 _MINIMUM_FOV_SHARE = 0.5
@@ -34,6 +35,8 @@ class Augmentation:
         area: Smallest and largest share of the square that a view covers before it is magnified by ``zoom``; None
             for views whose pixels have the size of the square's pixels.
         aspect: Largest ratio of the sides of the covered area, drawn uniformly in the logarithm; used with ``area``.
+        at_lesion: Probability that a view that covers a part of the square has a random pixel of a lesion in its middle
+            half, where the eye has a labelled lesion.
     """
 
     flip: float = 0.0
@@ -48,6 +51,7 @@ class Augmentation:
     noise: float = 0.0
     area: tuple[float, float] | None = None
     aspect: float = 1.0
+    at_lesion: float = 0.0
 
     def scaled(self, factor: float) -> Augmentation:
         """The same augmentation for squares that are magnified by ``factor``."""
@@ -67,23 +71,46 @@ AUGMENTATIONS = {
     "f2v": replace(
         GEOMETRY, brightness=0.25, contrast=0.25, saturation=0.3, white_balance=0.1, gamma=0.25, blur=1.0, noise=0.02
     ),
+    # Any orientation and more scales: small crops of few eyes then have many vessels and lesions of each direction and
+    # width. The colours are those of photographs without their shading.
+    "mini": Augmentation(
+        flip=0.5,
+        rotation=180.0,
+        zoom=(0.74, 1.35),
+        brightness=0.1,
+        contrast=0.3,
+        saturation=0.3,
+        white_balance=0.1,
+        gamma=0.15,
+        blur=1.0,
+        noise=0.02,
+        at_lesion=0.3,
+    ),
     # He et al. 2022, and Zhou et al. 2023: random resized crops and flips, no colour changes.
     "mae": Augmentation(flip=0.5, area=(0.2, 1.0), aspect=4 / 3),
 }
 """The augmentations by the names that the settings use."""
 
 
-def draw_geometry(augmentation: Augmentation, fov_mask: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+def draw_geometry(
+    augmentation: Augmentation,
+    fov_mask: np.ndarray,
+    side: int,
+    rng: np.random.Generator,
+    lesion_mask: np.ndarray | None = None,
+) -> np.ndarray:
     """Draw the affine transform of a view.
 
-    A view that covers only a part of the square tries up to eight random positions. It uses the first one with at
-    least half of the view inside the field of view, or else the position with the largest share.
+    A view that covers only a part of the square tries up to eight random positions, first the one at a lesion where
+    `Augmentation.at_lesion` asks for it. It uses the first one with at least half of the view inside the field of view,
+    or else the position with the largest share.
 
     Args:
         augmentation: Ranges of flip, rotation, zoom and covered area.
         fov_mask: bool (size, size), the field of view on the square.
         side: Side of the view in pixels. At a zoom of 1 its pixels have the size of the square's pixels.
         rng: Source of random numbers.
+        lesion_mask: bool (size, size), or None.
 
     Returns:
         float64 (2, 3), the matrix from pixels (column, row) of the view to pixels of the square. Pixel centres have
@@ -105,6 +132,13 @@ def draw_geometry(augmentation: Augmentation, fov_mask: np.ndarray, side: int, r
         # Whole pixels, so that nothing is interpolated.
         shifts = np.clip(np.floor(shifts) + margin % 1, -margin, margin)
     centres = (size - 1) / 2 + shifts
+    if augmentation.at_lesion and margin.any():
+        at_lesion, pixel, offset = rng.random(), rng.random(), rng.uniform(-side / 4, side / 4, 2)
+        pixels = np.flatnonzero(lesion_mask) if lesion_mask is not None else np.zeros(0, int)
+        if at_lesion < augmentation.at_lesion and len(pixels):
+            row, column = divmod(int(pixels[int(pixel * len(pixels))]), size)
+            middle = (size - 1) / 2
+            centres[0] = np.clip(np.array([column, row]) + offset, middle - margin, middle + margin)
     fov_shares: list[float] = []
     for centre in centres if margin.any() else centres[:1]:
         fov_shares.append(float(_warp_mask(fov_mask, _centred_on(linear, centre, side), side).mean()))
@@ -141,7 +175,8 @@ def warp(eye: RegisteredEye, matrix: np.ndarray, side: int) -> RegisteredEye:
 
     lesion_mask = None if eye.lesion_mask is None else _warp_mask(eye.lesion_mask, matrix, side) & fov_mask
     frames = stack_frames([warp_image(frame) * fov_mask for frame in eye.frames], fov_mask.shape)
-    return RegisteredEye(warp_image(eye.photograph) * fov_mask[..., None], frames, fov_mask, lesion_mask)
+    truth = None if eye.truth is None else warp_truth(eye.truth, matrix, side) * fov_mask
+    return RegisteredEye(warp_image(eye.photograph) * fov_mask[..., None], frames, fov_mask, lesion_mask, truth)
 
 
 def change_colours(
@@ -165,7 +200,8 @@ def change_colours(
     gamma = math.exp(rng.uniform(-1, 1) * augmentation.gamma)
     blur, noise = rng.random(2) * (augmentation.blur * size / 512, augmentation.noise)
     noise_seed = int(rng.integers(2**63))
-    if replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0)) == Augmentation() or not fov_mask.any():
+    geometry_only = replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0), at_lesion=0.0)
+    if geometry_only == Augmentation() or not fov_mask.any():
         return photograph
     grey = photograph.mean(axis=2, keepdims=True)
     changed = (grey + (photograph - grey) * saturation) * (brightness * np.array(white_balance))

@@ -157,10 +157,12 @@ def _simulated_sources(
     validation, test = (max(1, round(share * eyes)) if share > 0 else 0 for share in (shares.validation, shares.test))
     counts: dict[Split, int] = {"train": eyes, "validation": validation, "test": test}
     sources: Sources = {
-        split: PhantomEyes(split, count, seed, per_phase, size, renew) for split, count in counts.items()
+        split: PhantomEyes(split, count, seed, per_phase, size, renew, simulation.noise)
+        for split, count in counts.items()
     }
     frequency = "in each epoch" if renew == 1 else f"every {renew} epochs"
+    frames = "" if simulation.noise else " with noise-free frames"
     return sources, (
-        f"simulated eyes: {eyes} new ones {frequency}; {validation} for validation and {test} for test, always the "
-        "same, from cameras that are not used in training",
+        f"simulated eyes: {eyes} new ones {frequency}{frames}; {validation} for validation and {test} for test, always "
+        "the same, from cameras that are not used in training",
     )

@@ -11,6 +11,7 @@ import numpy as np
 from f2vbench.data.cases import PHASES, Case, Frame, evenly_spaced
 from f2vbench.training.data.case_split import Split
 from f2vbench.training.data.registered_eye import RegisteredEye, crop_to_square, read_eye, stack_frames
+from f2vbench.training.data.truth_maps import truth_masks
 from f2vbench.utils.files import canonical_json, sha256
 
 FrameSampling = Literal["uniform", "random"]
@@ -115,12 +116,14 @@ class SelectedPhantom:
         number: Of the eye in the cohort.
         frames_per_phase: Frames of each phase; 0 for the photograph alone.
         size: Side of the square in pixels.
+        noise: Whether the frames have the noise, the motion and the gain of an examination.
     """
 
     seed: int
     number: int
     frames_per_phase: int
     size: int
+    noise: bool = True
 
     @property
     def name(self) -> str:
@@ -138,14 +141,15 @@ class SelectedPhantom:
         if self.frames_per_phase == 0:
             fov_mask = photograph.camera.field_of_view()
             return crop_to_square(photograph.image, stack_frames([], fov_mask.shape), fov_mask, self.size)
-        frames = eye.angiogram().frames
+        frames = eye.angiogram(noise=self.noise).frames
         positions = evenly_spaced(FRAMES_PER_PHASE, self.frames_per_phase)
         selected = [first + position for first in range(0, len(frames), FRAMES_PER_PHASE) for position in positions]
         truth = photograph.truth
         lesion_mask = np.zeros(photograph.image.shape[:2], bool)
         for mask in truth.lesions.values():
             lesion_mask |= mask
-        return crop_to_square(photograph.image, frames[selected], truth.field_of_view, self.size, lesion_mask)
+        masks = truth_masks(truth, photograph.camera)
+        return crop_to_square(photograph.image, frames[selected], truth.field_of_view, self.size, lesion_mask, masks)
 
 
 class PhantomEyes:
@@ -160,9 +164,20 @@ class PhantomEyes:
         frames_per_phase: Frames of each phase in a sample; 0 for photographs without frames.
         size: Side of the square in pixels.
         renew: Number of epochs after which the training eyes change.
+        noise: Whether training frames have the noise, the motion and the gain of an examination. Frames of validation
+            and test always have.
     """
 
-    def __init__(self, split: Split, count: int, seed: int, frames_per_phase: int, size: int, renew: int = 1):
+    def __init__(
+        self,
+        split: Split,
+        count: int,
+        seed: int,
+        frames_per_phase: int,
+        size: int,
+        renew: int = 1,
+        noise: bool = True,
+    ):
         self._training = split == "train"
         self._first = _FIRST_TEST_EYE if split == "test" else 0
         self._count = count
@@ -170,6 +185,7 @@ class PhantomEyes:
         self._seed = _FIRST_TRAINING_SEED + seed if self._training else _EVALUATION_SEED
         self._frames_per_phase = frames_per_phase
         self._size = size
+        self._noise = noise or not self._training
 
     def __len__(self) -> int:
         return self._count
@@ -177,7 +193,7 @@ class PhantomEyes:
     def select(self, index: int, epoch: int, rng: np.random.Generator) -> SelectedPhantom:
         """The eye of an index in an epoch."""
         number = self._first + index + (epoch // self._renew * self._count if self._training else 0)
-        return SelectedPhantom(self._seed, number, self._frames_per_phase, self._size)
+        return SelectedPhantom(self._seed, number, self._frames_per_phase, self._size, self._noise)
 
     def identity(self) -> dict[str, Any]:
         """Version of the simulator, seed and range of the eyes."""

@@ -131,11 +131,13 @@ class SimulationOptions:
     Attributes:
         eyes: Training eyes in an epoch.
         renew: Number of epochs after which new training eyes are simulated. Above 1, the eyes stay in memory in
-            between: 4 MB for each eye of 512 pixels, in each loader process.
+            between: 5 MB for each eye of 512 pixels, in each loader process.
+        noise: Whether training frames have the noise, the motion and the gain of an examination.
     """
 
     eyes: int = 200
     renew: int = 1
+    noise: bool = True
 
     def problems(self) -> list[str]:
         """A message for each value out of range."""

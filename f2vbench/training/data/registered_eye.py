@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from f2vbench.data.cases import Case, Frame
 from f2vbench.data.images import read_mask, read_rgb
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
+from f2vbench.training.data.truth_maps import pack_truth
 
 # The released preprocessing: a pixel belongs to the field of view where its green value (0 to 255) exceeds these.
 PHOTOGRAPH_BLACK_LEVEL = 11
@@ -31,12 +32,15 @@ class RegisteredEye:
         frames: uint8 (n, size, size); n is 0 for a photograph without an angiogram.
         fov_mask: bool (size, size), the field of view.
         lesion_mask: bool (size, size), or None where lesions are not labelled.
+        truth: uint32 (size, size), a map of `f2vbench.training.data.truth_maps`, or None for eyes that are not
+            simulated.
     """
 
     photograph: np.ndarray
     frames: np.ndarray
     fov_mask: np.ndarray
     lesion_mask: np.ndarray | None = None
+    truth: np.ndarray | None = None
 
 
 def read_eye(case: Case, frames: Sequence[Frame], size: int) -> RegisteredEye:
@@ -64,7 +68,12 @@ def read_eye(case: Case, frames: Sequence[Frame], size: int) -> RegisteredEye:
 
 
 def crop_to_square(
-    photograph: np.ndarray, frames: np.ndarray, fov_mask: np.ndarray, size: int, lesion_mask: np.ndarray | None = None
+    photograph: np.ndarray,
+    frames: np.ndarray,
+    fov_mask: np.ndarray,
+    size: int,
+    lesion_mask: np.ndarray | None = None,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> RegisteredEye:
     """Mask the images, crop them to a square around the field of view, and resize them.
 
@@ -74,6 +83,7 @@ def crop_to_square(
         fov_mask: bool (h, w), the field of view, not empty.
         size: Side of the square in pixels.
         lesion_mask: bool (h, w), or None.
+        masks: Class of a truth map → bool (h, w), or None.
     """
     view = SquareView.around(fov_mask)
     square_fov = view.crop(fov_mask, size)
@@ -81,7 +91,10 @@ def crop_to_square(
     square_photograph = view.crop(photograph * fov_mask[..., None], size) * square_fov[..., None]
     square_frames = stack_frames([view.crop(frame * fov_mask, size) * square_fov for frame in frames], square_fov.shape)
     square_lesions = None if lesion_mask is None else view.crop(lesion_mask & fov_mask, size) & square_fov
-    return RegisteredEye(square_photograph, square_frames, square_fov, square_lesions)
+    truth = None
+    if masks is not None:
+        truth = pack_truth({name: view.crop(mask, size) & square_fov for name, mask in masks.items()}, square_fov.shape)
+    return RegisteredEye(square_photograph, square_frames, square_fov, square_lesions, truth)
 
 
 def stack_frames(frames: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

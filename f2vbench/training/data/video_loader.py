@@ -29,6 +29,8 @@ class VideoBatch:
         frames: float32 (n, t, h, w) in [−1, 1]; t is 0 for photographs without frames.
         fov_mask: float32 (n, 1, h, w), 1 in the field of view and 0 outside.
         mask: float32 (n, 1, h, w), 1 where the mask-guided losses apply and 0 elsewhere.
+        truth: float32 (n, classes, h, w), 1 where a pixel belongs to a class of `TRUTH_CLASSES`, or None where a case
+            is not simulated.
     """
 
     indices: tuple[int, ...]
@@ -37,11 +39,14 @@ class VideoBatch:
     frames: Tensor
     fov_mask: Tensor
     mask: Tensor
+    truth: Tensor | None = None
 
     def to(self, device: torch.device) -> VideoBatch:
         """The batch on a device."""
         tensors = (self.photograph, self.frames, self.fov_mask, self.mask)
-        return VideoBatch(self.indices, self.cases, *(tensor.to(device, non_blocking=True) for tensor in tensors))
+        photograph, frames, fov_mask, mask = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        truth = None if self.truth is None else self.truth.to(device, non_blocking=True)
+        return VideoBatch(self.indices, self.cases, photograph, frames, fov_mask, mask, truth)
 
 
 def epoch_batches(videos: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -109,4 +114,6 @@ def _collate(indices: tuple[int, ...], samples: Sequence[Sample], mask: MaskKind
         guidance = (torch.stack(lesion_masks) > 0.5).float()
     else:
         guidance = knowledge_mask(frames) if frames.shape[1] else torch.ones_like(fov_mask)
-    return VideoBatch(indices, cases, photograph, frames, fov_mask, guidance * fov_mask)
+    truth_maps = [sample.truth for sample in samples if sample.truth is not None]
+    truth = torch.stack(truth_maps).float() if len(truth_maps) == len(samples) else None
+    return VideoBatch(indices, cases, photograph, frames, fov_mask, guidance * fov_mask, truth)
