@@ -12,7 +12,7 @@ from torch.nn import functional
 from f2vbench.encoders.global_generator import WINDOW
 
 _STAGES = 10
-_BLUR = 9  # px, side of the mean filter of degraded frames
+_REDUCED = 6  # px, side of the areas whose means make the blurred copy of degraded frames
 _NOISE = 0.1  # largest standard deviation of the noise of degraded frames
 
 
@@ -54,7 +54,8 @@ def degraded_frames(frames: Tensor, photograph: Tensor, dropped: float, rngs: Se
     """
     if not dropped:
         return frames
-    blurred = functional.avg_pool2d(frames, _BLUR, 1, _BLUR // 2, count_include_pad=False)
+    small = functional.adaptive_avg_pool2d(frames, [max(1, side // _REDUCED) for side in frames.shape[2:]])
+    blurred = functional.interpolate(small, frames.shape[2:], mode="bilinear", align_corners=False)
     degraded = []
     for video, rng in enumerate(rngs):
         is_dropped, share, deviation = rng.random(3)
