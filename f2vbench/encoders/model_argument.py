@@ -256,13 +256,12 @@ def _parse_package(family: ModelFamily, argument: _Argument) -> ModelSpec:
 def _parse_hub(argument: str, address: str, options: GeneratorOptions) -> ModelSpec:
     """A model with weights from the Hugging Face Hub, under the name of their card where they have one."""
     found = fetch(address)
-    spec = _parse(f"{argument.removesuffix(f':{address}')}:{found.path}", None, options)
-    spec = replace(spec, source=found.source)
-    card = found.card
+    card, model = found.card, argument.removesuffix(f":{address}")
+    if card is not None and card.family is not None and card.family.partition(":")[0] != model.partition(":")[0]:
+        raise WeightsError(f"model={argument}: these are weights of {card.family}; write model={card.family}:{address}")
+    spec = replace(_parse(f"{model}:{found.path}", None, options), source=found.source)
     if card is None:
         return spec
-    if card.family is not None and card.family.partition(":")[0] != spec.family:
-        raise WeightsError(f"model={argument}: these are weights of {card.family}; write model={card.family}:{address}")
     return spec if card.name in known_families() else replace(spec, name=card.name)
 
 

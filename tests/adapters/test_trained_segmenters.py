@@ -201,7 +201,7 @@ def test_the_second_half_of_a_generator_learns_vessels_from_two_photographs(tmp_
     assert segmenter.fit([photograph(1), photograph(2)], seed=3).steps == 100
     test_photo = photograph(9)
     scores = segmenter.score(test_photo).restored()
-    assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.8
+    assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.7
     assert encoder.state_sha256() == before, "the encoder has changed"
     assert all(torch.equal(encoder.second_part().state_dict()[key], tensor) for key, tensor in second.items())
 
