@@ -28,10 +28,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from f2vbench.adapters.segmenters import angiogram_vessel_score
 from f2vbench.config.parsing import build
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.loading import load_encoder
+from f2vbench.encoders.vessel_scores import VENOUS
 from f2vbench.metrics.segmentation import tally
 from f2vbench.metrics.video import ALL, STAND_IN_METRIC, video_metrics
 from f2vbench.phantom import Cohort
@@ -133,7 +133,7 @@ def _scores(generator: Path, tested: int) -> dict[str, float | None]:
         fake.append(generated * fov_mask)
         fov_masks.append(fov_mask)
         vessels = view.crop(acquired.truth.vessels, SIDE)
-        vessel_aurocs.append(tally(angiogram_vessel_score(generated, "venous")[fov_mask], vessels[fov_mask]).auroc())
+        vessel_aurocs.append(tally(generated[VENOUS].mean(axis=0)[fov_mask], vessels[fov_mask]).auroc())
     means = {score.metric: score.value for score in video_metrics(real, fake, inside=fov_masks) if score.case == ALL}
     return {key: means.get(key) for key in COLUMNS} | {"auroc": float(np.mean(vessel_aurocs))}
 

@@ -28,12 +28,13 @@ from f2vbench.store.record_schema import Solution, StoredFile
 if TYPE_CHECKING:
     import torch
 
-FeatureKind = Literal["score", "frames", "video", "pyramid", "embedding"]
+FeatureKind = Literal["score", "vessel_score", "video", "pyramid", "embedding"]
 """Features that are computed once for each photograph and stored.
 
-``score``: vessel score map of a training-free filter; ``frames``: generated angiogram of the square crop around the
-field of view; ``video``: the same for a photograph that is black outside the field of view, as in training;
-``pyramid``: feature maps of the square crop; ``embedding``: one vector of the square crop.
+``score``: vessel score map of a training-free filter; ``vessel_score``: what `vessel_score=` reads from the output of a
+generator, for the square crop around the field of view; ``video``: generated angiogram of a photograph that is black
+outside the field of view, as in training; ``pyramid``: feature maps of the square crop; ``embedding``: one vector of
+the square crop.
 """
 
 FeatureReader = Callable[[Photograph], list[np.ndarray]]

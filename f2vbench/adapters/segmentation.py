@@ -14,7 +14,6 @@ from f2vbench.adapters.segmenters import (
     ScoreMap,
     Segmenter,
     TrainingFreeSegmenter,
-    angiogram_vessel_score,
     evaluate_score_maps,
     fit_and_score,
 )
@@ -22,17 +21,10 @@ from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.encoders.vessel_scores import subtract_background, vessel_score_of
 from f2vbench.store.record_schema import MapEntry, Solution
 from f2vbench.store.score_maps import decode, encode
 
-_READINGS = {
-    "arterial": "the four arterial frames",
-    "venous": "the four venous frames",
-    "late": "the four late frames",
-    "mean": "all frames",
-    "maximum": "the brightest frame at each pixel",
-    "last": "the last frame",
-}
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
@@ -46,7 +38,7 @@ class VesselSegmentation(TaskAdapter):
     slow_on_cpu = True
 
     def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
-        """Refuse models without maps, and under zero-shot models that generate no angiogram."""
+        """Refuse models without maps, and under zero-shot models without vessel score."""
         if model.kind == "fusion":
             return "a fusion joins embeddings and has no feature maps for segmentation"
         if model.kind == "vector":
@@ -57,16 +49,16 @@ class VesselSegmentation(TaskAdapter):
             return None
         if model.kind == "scratch":
             return "is trained on support images, and zero-shot has none"
-        return None if model.can_generate else "generates no angiogram"
+        return None if model.has_vessel_score else "generates no angiogram"
 
     def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
-        """Return ``score`` for filters, ``frames`` under zero-shot, ``pyramid`` for frozen encoders, else None."""
+        """Return ``score`` for filters, ``vessel_score`` in zero-shot, ``pyramid`` for frozen encoders, or None."""
         if model.kind == "score":
             return "score"
         if model.kind == "scratch":
             return None
         if protocol == "zero-shot":
-            return "frames"
+            return "vessel_score"
         return "pyramid" if settings.finetune == "frozen" else None
 
     def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
@@ -75,7 +67,7 @@ class VesselSegmentation(TaskAdapter):
         if model.kind == "scratch":
             names += ("scratch",)
         elif model.kind == "features":
-            names += ("image_size", "precision", "reading") if protocol == "zero-shot" else _DECODER_SETTINGS
+            names += ("image_size", "precision", "vessel_score") if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
@@ -93,14 +85,25 @@ class VesselSegmentation(TaskAdapter):
         return episode, settings.model_copy(update={"steps": steps, "scratch": scratch})
 
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
-        """Explain the zero-shot score."""
-        generating = sorted({model.name for model, protocol in units if protocol == "zero-shot" and model.can_generate})
-        if not generating:
-            return []
-        return [
-            f"The zero-shot vessel score of {', '.join(generating)} is the brightness of {_READINGS[settings.reading]} "
-            "of the generated angiogram (of the only frame, if the model generates one)."
+        """Explain the zero-shot scores, and which models have which decoder."""
+        by_text: dict[str, set[str]] = {}
+        decoders: dict[bool, set[str]] = {False: set(), True: set()}
+        for model, protocol in units:
+            if model.kind != "features":
+                continue
+            if protocol != "zero-shot":
+                decoders[model.decoder == "generator"].add(model.name)
+            elif model.has_vessel_score:
+                by_text.setdefault(vessel_score_of(model.family, settings.vessel_score).text, set()).add(model.name)
+        notes = [
+            f"vessel_score={settings.vessel_score}: the zero-shot vessel score of {', '.join(sorted(names))} is {text}."
+            for text, names in by_text.items()
         ]
+        if decoders[True]:
+            names = ", ".join(sorted(decoders[True]))
+            others = f"; that of {', '.join(sorted(decoders[False]))} is a new U-Net" if decoders[False] else ""
+            notes.append(f"The decoder of {names} is the generator's second half with a new output layer{others}.")
+        return notes
 
     def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         """Fit on the support images, store the score map of each test image, and evaluate the maps as stored."""
@@ -148,12 +151,15 @@ def _segmenter(context: UnitContext) -> Segmenter:
     if context.model.kind == "scratch":
         return ScratchSegmenter(settings, context.device)
     if context.unit.protocol == "zero-shot":
-        read_frames = context.feature_reader("frames")
+        read_score = context.feature_reader("vessel_score")
+        vessel_score = vessel_score_of(context.model.family, settings.vessel_score)
 
         def score_generated(photograph: Photograph) -> ScoreMap:
-            frames = read_frames(photograph)[0].astype(np.float32)
-            return ScoreMap(angiogram_vessel_score(frames, settings.reading), photograph.view)
+            score = read_score(photograph)[0].astype(np.float32)
+            if vessel_score.is_contrast:
+                score = subtract_background(score, photograph.view.crop(photograph.fov, len(score)))
+            return ScoreMap(score, photograph.view)
 
-        return TrainingFreeSegmenter(score_generated, threshold=0.5)
+        return TrainingFreeSegmenter(score_generated, threshold=vessel_score.threshold)
     read_pyramid = context.feature_reader("pyramid")
     return DecoderSegmenter(context.encoder(), read_pyramid, settings, context.device, context.precision)

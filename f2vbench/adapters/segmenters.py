@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from f2vbench.adapters.base import TIMING
-from f2vbench.config.run import Reading, RunSettings
+from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Loader, Photograph
 from f2vbench.data.square_crop import SquareView
@@ -221,28 +221,3 @@ def _reasons(metrics: dict[str, float | None], threshold: float | None, threshol
             lacks_threshold = threshold is None and name.startswith(OVERLAP_METRICS)
             reasons[name] = f"threshold {threshold_rule}" if lacks_threshold else "a class is absent from a test image"
     return reasons
-
-
-def angiogram_vessel_score(frames: np.ndarray, reading: Reading) -> np.ndarray:
-    """Compute a vessel score map from the brightness of a generated angiogram.
-
-    Args:
-        frames: (n, h, w) in [0, 1]. Twelve frames are four arterial, four venous and four late frames; a single frame
-            is returned unchanged.
-        reading: Phase whose frames are averaged (``arterial``, ``venous``, ``late``), or ``mean`` or ``maximum`` of
-            all frames, or ``last`` frame.
-
-    Returns:
-        (h, w) in [0, 1].
-    """
-    score: np.ndarray
-    if reading == "mean":
-        score = frames.mean(axis=0)
-    elif reading == "maximum":
-        score = frames.max(axis=0)
-    elif reading == "last" or len(frames) == 1:
-        score = frames[-1]
-    else:
-        phase = {"arterial": 0, "venous": 1, "late": 2}[reading]
-        score = np.array_split(frames, 3)[phase].mean(axis=0)
-    return score

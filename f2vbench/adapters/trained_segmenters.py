@@ -1,5 +1,7 @@
 """Segmenters that are trained: a decoder on an encoder's feature maps, and the network of the baseline ``scratch``.
 
+The decoder is a new U-Net decoder, or the second half of a pix2pixHD generator with a new output layer.
+
 With a frozen encoder, the decoder is trained on aligned crops of feature maps that are computed once: the stored maps
 of the support images (``augment=none``), or these and the maps of a few augmented views (``pool``). With
 ``augment=live``, or when the encoder is trained too, each step encodes new crops.
@@ -24,6 +26,7 @@ from f2vbench.adapters.segmenters import FitSummary, ScoreMap, Segmenter
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.working_resolution import enlarged, reduced, reduced_mask, working_size
+from f2vbench.encoders.generator_decoder import GeneratorDecoder
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
 from f2vbench.store.features import halved
@@ -60,7 +63,7 @@ class Batch(NamedTuple):
 
 
 class DecoderSegmenter(Segmenter):
-    """A vessel decoder on an encoder.
+    """A vessel decoder on an encoder; ``encoder.spec.decoder`` says which decoder.
 
     Args:
         encoder: An encoder with ``pyramid``, ``channels`` and ``strides``. It does not change: fine-tuning trains a
@@ -84,7 +87,7 @@ class DecoderSegmenter(Segmenter):
     ):
         self._encoder, self._stored_maps = encoder, stored_maps
         self._settings, self._device, self._precision = settings, device, precision
-        self._decoder: VesselDecoder | None = None
+        self._decoder: nn.Module | None = None
 
     def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
         """Train a new decoder; the same seed gives the same bits on one machine and number of threads."""
@@ -93,8 +96,7 @@ class DecoderSegmenter(Segmenter):
         cuda_devices = [self._device.index or 0] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed % 2**63)
-            decoder = VesselDecoder(self._encoder.channels, self._encoder.strides).to(self._device)
-            groups = [{"params": list(decoder.parameters()), "lr": settings.decoder.learning_rate}]
+            decoder, groups = self._new_decoder()
             if fine_tune:
                 self._encoder = copy.deepcopy(self._encoder).requires_grad_(True).train()
                 learning_rate = settings.decoder.encoder_learning_rate
@@ -175,6 +177,18 @@ class DecoderSegmenter(Segmenter):
             return self._batch(pyramid, vessels, inside)
 
         return draw_batch
+
+    def _new_decoder(self) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Return an untrained decoder, and its groups of parameters for the optimiser."""
+        settings = self._settings.decoder
+        if self._encoder.spec.decoder == "unet":
+            unet = VesselDecoder(self._encoder.channels, self._encoder.strides).to(self._device)
+            return unet, [{"params": list(unet.parameters()), "lr": settings.learning_rate}]
+        decoder = GeneratorDecoder(self._encoder).to(self._device)
+        return decoder, [
+            {"params": list(decoder.new_parameters()), "lr": settings.learning_rate},
+            {"params": list(decoder.pretrained_parameters()), "lr": settings.generator_learning_rate},
+        ]
 
     def _pool(
         self, support: Sequence[Photograph], rng: np.random.Generator

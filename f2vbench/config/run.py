@@ -14,7 +14,12 @@ from f2vbench.config.base import Names, Seeds, Settings, Shots, expand_integers,
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
-Reading = Literal["venous", "arterial", "late", "mean", "maximum", "last"]
+Cut = Annotated[int, Field(ge=1)] | Literal["whole"]
+Pooling = Literal["levels", "mean"]
+DecoderName = Literal["unet", "generator"]
+VesselScoreName = Literal[
+    "brightness", "contrast", "venous-late", "venous-late-contrast", "maximum", "maximum-contrast"
+]
 
 Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
 Variants = Annotated[list[Variant], BeforeValidator(lambda value: unique(split_list(value)))]
@@ -23,6 +28,12 @@ Variants = Annotated[list[Variant], BeforeValidator(lambda value: unique(split_l
 class DecoderSettings(Settings):
     """Training of the vessel decoder on the feature maps of an encoder."""
 
+    network: DecoderName = Field(
+        "unet",
+        description="unet: a new U-Net decoder for any encoder; generator (or decoder=generator): the second half of a "
+        "pix2pixHD generator with a new output layer; other encoders have the U-Net decoder. A model argument that "
+        "ends in @unet or @generator has its own",
+    )
     crop: int = Field(512, ge=32, description="side of a training crop, in pixels of the resized image")
     views: int = Field(4, ge=1, description="crops per support image and epoch")
     pool: int = Field(
@@ -31,6 +42,9 @@ class DecoderSettings(Settings):
         description="augment=pool: number of views encoded in advance for all support images",
     )
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
+    generator_learning_rate: float = Field(
+        1e-3, gt=0, description="network=generator: peak learning rate of the layers from the generator"
+    )
     encoder_learning_rate: float = Field(1e-4, gt=0, description="finetune=full: peak learning rate of the encoder")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
 
@@ -168,10 +182,16 @@ class RunSettings(Settings):
         "encoders); quick: fewer steps for a CPU; the plan lists the changed settings",
     )
     image_size: int = Field(512, ge=64, le=4096, description="side of the square input image, in pixels")
-    cut: int = Field(
-        19,
-        description="module index at which the encoder of a pix2pixHD generator ends: 17, 19 or 25; with 39 the whole "
-        "generator is the encoder, and its decoder maps and frames are features too",
+    cut: Cut | None = Field(
+        None,
+        description="layer after which the encoder of a pix2pixHD generator ends, one of its residual blocks; default: "
+        "after a third of them (19 in the published shape); whole: the whole generator is the encoder, and its decoder "
+        "maps and frames are features too",
+    )
+    pooling: Pooling = Field(
+        "levels",
+        description="embeddings of pix2pixHD generators: levels: generalised means of all feature maps; mean: mean of "
+        "the last one, as in the papers. A model argument that ends in @levels or @mean has its own",
     )
     finetune: Literal["frozen", "full"] = Field(
         "frozen",
@@ -191,8 +211,11 @@ class RunSettings(Settings):
         description="threshold of score maps: 0.5, or chosen on the support set; auto: 0.5 for probabilities, support "
         "for other scores",
     )
-    reading: Reading = Field(
-        "venous", description="zero-shot: frames of the generated angiogram whose brightness is the vessel score"
+    vessel_score: VesselScoreName = Field(
+        "brightness",
+        description="zero-shot: what of a generated angiogram is the vessel score. brightness: mean venous frame; "
+        "venous-late: its difference to the mean late frame; maximum: the brightest frame at each pixel; contrast, "
+        "…-contrast: the same minus the local background",
     )
     index: str = Field(
         "Flat", description="retrieval: FAISS factory string, such as IVF64,Flat or HNSW32; Flat is exact"
@@ -228,6 +251,8 @@ class RunSettings(Settings):
             if "baselines" in values:
                 raise ValueError("baselines and floors are two names of one key; keep baselines")
             values["baselines"] = values.pop("floors")
+        if isinstance(values.get("decoder"), str):
+            values["decoder"] = {"network": values["decoder"]}
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "train" in values and "test" in values and "task" not in values:
@@ -241,8 +266,6 @@ class RunSettings(Settings):
         named = [f"{self.train}-to-{test}" for test in self.test or []]
         if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
             raise ValueError("train, test: external validation needs both, and no task")
-        if self.cut not in (17, 19, 25, 39):
-            raise ValueError(f"cut={self.cut}: must be 17, 19, 25, or 39 for the whole generator")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
         if self.jobs != "auto" and self.jobs < 1:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from f2vbench.data.images import check_rgb_images
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.encoders.vessel_scores import Reading
 from f2vbench.errors import DataError, SettingsError
 
 MIN_SIDE = 32
@@ -157,6 +158,21 @@ class Encoder(nn.Module, ABC):
         """
         raise SettingsError(f"{self.spec.name} generates no angiogram; use a fundus2video model")
 
+    def vessel_score(self, x: Tensor, reading: Reading) -> Tensor:
+        """Vessel score of each pixel without training, from the output of a generator.
+
+        Args:
+            x: (n, 3, h, w) in [0, 1].
+            reading: What is computed from the output.
+
+        Returns:
+            (n, h, w); higher is more vessel-like.
+
+        Raises:
+            SettingsError: The model has no such score.
+        """
+        raise SettingsError(f"{self.spec.name} is no generator and has no vessel score; use a fundus2video model")
+
     def describe(self) -> dict[str, Any]:
         """Number of parameters, embedding width, feature maps and weights, for listings and provenance."""
         return {
@@ -178,15 +194,19 @@ class Encoder(nn.Module, ABC):
         return digest.hexdigest()
 
 
-def check_photographs(x: Tensor) -> None:
+def check_photographs(x: Tensor, min_side: int = MIN_SIDE) -> None:
     """Check that `x` is a batch of photographs.
 
+    Args:
+        x: The batch.
+        min_side: Smallest side in pixels.
+
     Raises:
-        DataError: It is not floating point, not (n, 3, h, w), or has a side below 32 px.
+        DataError: It is not floating point, not (n, 3, h, w), or has a smaller side.
     """
-    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < MIN_SIDE:
+    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < min_side:
         raise DataError(
-            f"photographs must be floating point (n, 3, h, w) in [0, 1] with sides of at least {MIN_SIDE} px, "
+            f"photographs must be floating point (n, 3, h, w) in [0, 1] with sides of at least {min_side} px, "
             f"got {x.dtype} {tuple(x.shape)}"
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from f2vbench.config.run import RunSettings
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.encoders.vessel_scores import vessel_score_of
 
 
 def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict
 
     Args:
         spec: The model.
-        what: Kind of features: `embedding`, `pyramid`, `frames`, `video` or `score`.
+        what: Kind of features: `embedding`, `pyramid`, `video`, `vessel_score` or `score`.
         settings: Settings of the run.
 
     Returns:
@@ -31,9 +32,13 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
         what: Kind of features, as for `declared_features`.
         settings: Settings of the run.
     """
-    features: dict[str, Any] = {"model": identity, "what": what}
+    ignored = {"decoder"} if what == "embedding" else {"decoder", "pooling"}
+    model = {key: value for key, value in identity.items() if key not in ignored}
+    features: dict[str, Any] = {"model": model, "what": what}
     if not is_network:
         return features
+    if what == "vessel_score":
+        features["reading"] = vessel_score_of(identity["family"], settings.vessel_score).reading
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
         return features | {"stored": "float32"}

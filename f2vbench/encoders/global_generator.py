@@ -185,6 +185,7 @@ def roll_out(
     photograph: Tensor,
     frames: int = FRAMES,
     shape: GeneratorShape = _PUBLISHED,
+    first: int = 0,
 ) -> Tensor:
     """Frames of Fundus2Video's chain of windows, with its triple-frame averaging.
 
@@ -198,22 +199,24 @@ def roll_out(
         generator: (n, input_channels, h, w) → (n, 3, h, w).
         photograph: (n, 3, h, w) in the generator's range.
         frames: Number of frames, 1 or more.
-        shape: Of the generator.
+        shape: Of the generator. Where it receives no frames, windows that `first` leaves out are not computed.
+        first: Number of frames at the start that are left out.
 
     Returns:
-        (n, frames, h, w) in the generator's range.
+        (n, frames − first, h, w) in the generator's range.
 
     Raises:
-        ValueError: `frames` is below 1.
+        ValueError: There is no frame from `first` to `frames`.
     """
-    if frames < 1:
-        raise ValueError(f"frames={frames}: must be at least one")
+    if not 0 <= first < frames:
+        raise ValueError(f"frames={frames}, first={first}: must be at least one frame")
     total = photograph.new_zeros(photograph.shape[0], frames, *photograph.shape[2:])
     predictions = photograph.new_zeros(frames)
     previous: Tensor | None = None
-    for window in range(frames):
+    is_chain = shape.inputs > photograph.shape[1]
+    for window in range(0 if is_chain else max(0, first - WINDOW + 1), frames):
         previous = generator(window_input(photograph, previous, window, shape))
         within = min(WINDOW, frames - window)
         total[:, window : window + within] += previous[:, :within]
         predictions[window : window + within] += 1
-    return total / predictions[:, None, None]
+    return (total[:, first:] / predictions[first:, None, None]).contiguous()

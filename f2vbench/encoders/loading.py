@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.config.run import Cut, Pooling
+from f2vbench.encoders.model_argument import POOLINGS, parse_model
 from f2vbench.encoders.registry import ENTRY_POINT_GROUP, find_family
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError
@@ -20,13 +21,16 @@ LoadedModel: TypeAlias = "Encoder | VectorBaseline | ScoreBaseline | StillVideo 
 """A model in memory; `ModelSpec.kind` decides which: `features`, `vector`, `score`, or one of three for `video`."""
 
 
-def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encoder | VectorBaseline:
+def load_encoder(
+    model: str, weights: str | None = None, cut: Cut | None = None, pooling: Pooling = POOLINGS[0]
+) -> Encoder | VectorBaseline:
     """The encoder that a model argument means, in evaluation mode on the CPU.
 
     Args:
         model: A model argument; see `f2vbench.encoders.model_argument.parse_model`.
         weights: A weights file, where the argument names none.
-        cut: Layer at which the encoder of a pix2pixHD generator ends.
+        cut: Layer at which the encoder of a pix2pixHD generator ends, or `whole`; None: the default of its shape.
+        pooling: Embeddings of a pix2pixHD generator: `levels` or `mean`.
 
     Returns:
         An `f2vbench.encoders.base.Encoder`, or for a baseline with embeddings a
@@ -42,7 +46,7 @@ def load_encoder(model: str, weights: str | None = None, cut: int = 19) -> Encod
         >>> load_encoder("thumbnail").embed(photographs).shape
         (1, 3072)
     """
-    spec = parse_model(model, weights, cut)
+    spec = parse_model(model, weights, cut, pooling)
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: {spec.name} has no embeddings, it can only be run in a task")
     return build_encoder(spec) if spec.is_network else cast("VectorBaseline", build(spec))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast, get_args
 
+from f2vbench.config.run import Cut, DecoderName, Pooling
+from f2vbench.encoders.generator_weights import read_generator_shape
 from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, ModelFamily
 from f2vbench.encoders.registry import FAMILIES, known_families
 from f2vbench.encoders.spec import FUSION, ModelSpec
@@ -15,50 +18,111 @@ from f2vbench.pretrained.hub import SCHEME, fetch
 from f2vbench.pretrained.weights_cards import model_cards, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
 
-CUTS = (17, 19, 25, 39)
-"""Layers of a pix2pixHD generator at which its encoder may end; 39 is the whole generator."""
-
 FUSION_METHODS = ("attention", "concat", "mean")
 """How a fusion joins the projected embeddings of its models: weighted for each image by soft attention (the default),
 one after the other, or as their mean."""
 
 
-def parse_model(argument: str, weights: WeightsArgument = None, cut: int = 19) -> ModelSpec:
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+"""Poolings and decoders of pix2pixHD generators, which a model argument may end with; the first are the defaults."""
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """How a pix2pixHD generator is used as an encoder.
+
+    Attributes:
+        cut: Layer at which it ends, `whole` for the whole generator, or None for the default.
+        pooling: How embeddings are pooled.
+        decoder: What segmentation trains on its feature maps.
+    """
+
+    cut: Cut | None = None
+    pooling: Pooling = POOLINGS[0]
+    decoder: DecoderName = DECODERS[0]
+
+
+def parse_model(
+    argument: str,
+    weights: WeightsArgument = None,
+    cut: Cut | None = None,
+    pooling: Pooling = POOLINGS[0],
+    decoder: DecoderName = DECODERS[0],
+) -> ModelSpec:
     """The model that a model argument means.
 
     An argument is `<family>[:<variant>][:untrained|:<weights>]`, the name of a weights card, or a fusion of several
     arguments: `a+b`, `concat:a+b+c` or `mean:a+b`. Weights are a file, or `hf://owner/name[@revision]` on the Hugging
-    Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`.
+    Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`. The
+    argument of a pix2pixHD generator may end in `@levels` or `@mean` (`pooling`) and `@unet` or `@generator`
+    (`decoder`), which come before the values of these arguments; its name ends in those that are not the default.
 
     Args:
         argument: A value of `model=`.
         weights: A file for every argument that names no weights (the caller checks that there is only one), or files
-            by argument or family.
-        cut: 17, 19 or 25: the encoder is `model[:cut]` of a pix2pixHD generator; 39: the whole generator.
+            by argument (without @…) or family.
+        cut: The encoder is `model[:cut]` of a pix2pixHD generator, `whole` the whole generator; None: the default of
+            its shape, 19 in the published one.
+        pooling: How embeddings of pix2pixHD generators are pooled.
+        decoder: What segmentation trains on the feature maps of pix2pixHD generators.
 
     Raises:
-        SettingsError: Unknown family, malformed argument, weights named twice, or another cut.
-        WeightsError: The weights file does not exist, differs from its card or can't be downloaded, or the family has
-            no default weights.
+        SettingsError: Unknown family, malformed argument, weights named twice, or a cut that the generator lacks.
+        WeightsError: The weights file does not exist, differs from its card, can't be downloaded or contains no
+            generator of the family, or the family has no default weights.
     """
+    options = GeneratorOptions(cut, pooling, decoder)
     if _is_fusion(argument):
-        return _parse_fusion(argument, weights, cut)
+        return _parse_fusion(argument, weights, options)
+    plain, chosen, options = _split_options(argument, options)
+    spec = _parse(plain, weights, options)
+    if spec.cut is None:
+        if chosen:
+            raise SettingsError(
+                f"model={argument}: {spec.family} has no {chosen[0]}, only pix2pixHD generators have; write {plain}"
+            )
+        return spec
+    suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
+    return replace(spec, name=spec.name + suffix)
+
+
+def _split_options(argument: str, options: GeneratorOptions) -> tuple[str, list[str], GeneratorOptions]:
+    """A model argument without its last parts of the form @…, these parts, and the options that they set."""
+    chosen: list[str] = []
+    plain, at, name = argument.rpartition("@")
+    while at and name in (*POOLINGS, *DECODERS):
+        key = "pooling" if name in POOLINGS else "decoder"
+        if any((other in POOLINGS) == (name in POOLINGS) for other in chosen):
+            raise SettingsError(f"model={argument}: @{name} and @{chosen[-1]} both set the {key}; keep one")
+        if key == "pooling":
+            options = replace(options, pooling=cast(Pooling, name))
+        else:
+            options = replace(options, decoder=cast(DecoderName, name))
+        argument, chosen = plain, [*chosen, name]
+        plain, at, name = argument.rpartition("@")
+    if at and SCHEME not in argument and not Path(argument.rpartition(":")[2]).expanduser().is_file():
+        known = [*POOLINGS, *DECODERS]
+        raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
+    return argument, chosen, options
+
+
+def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:
+    """The model that an argument without @… and without fusion means."""
     name, _, rest = argument.partition(":")
-    if cut not in CUTS:
-        raise SettingsError(f"cut={cut}: the encoder can end at {', '.join(map(str, CUTS))} (model[:cut])")
     families = known_families()
     family = families.get(name)
     if family is not None and not family.takes_weights:
-        return _parse_as(family, _Argument(argument, rest, None, cut))
+        return _parse_as(family, _Argument(argument, rest, None, options))
     card = find_card(argument, weights, families)
     if card is not None:
-        return replace(parse_model(f"{card.family}:{find_weights(card)}", cut=cut), name=card.name)
+        return replace(_parse(f"{card.family}:{find_weights(card)}", None, options), name=card.name)
     if family is None:
         raise _unknown_family(argument, families)
     address = hub_address(argument, name, weights)
     if address is not None:
-        return _parse_hub(argument, address, cut)
-    return _parse_as(family, _Argument(argument, rest, weights, cut))
+        return _parse_hub(argument, address, options)
+    return _parse_as(family, _Argument(argument, rest, weights, options))
 
 
 @dataclass(frozen=True)
@@ -69,13 +133,13 @@ class _Argument:
         text: The whole argument.
         rest: What follows the first colon.
         weights: The value of `weights=`.
-        cut: The value of `cut=`.
+        options: Of pix2pixHD generators.
     """
 
     text: str
     rest: str
     weights: WeightsArgument
-    cut: int
+    options: GeneratorOptions
 
 
 def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
@@ -101,8 +165,10 @@ def _parse_baseline(family: ModelFamily, argument: _Argument) -> ModelSpec:
         return _spec(family, family.name, family.name, "none")
     architecture = argument.rest or family.variants[0]
     name = family.name if architecture == family.variants[0] else f"{family.name}:{architecture}"
-    is_generator = architecture in FAMILIES and FAMILIES[architecture].generator is not None
-    return _spec(family, name, architecture, UNTRAINED, 19 if is_generator else None)
+    spec = _spec(family, name, architecture, UNTRAINED)
+    network = FAMILIES.get(architecture)
+    is_generator = network is not None and network.generator is not None
+    return _with_options(spec, network, replace(argument.options, cut=None)) if network and is_generator else spec
 
 
 def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:
@@ -123,8 +189,8 @@ def _parse_with_card(family: ModelFamily, argument: _Argument) -> ModelSpec:
             f"model={argument.text}: the argument names no weights, and no weights card has default_of: {family.name}. "
             f"{family.how_to_get_weights}"
         )
-    cut = argument.cut if family.generator is not None else None
-    return _spec(family, f"{family.name}:{weights_name(weights)}", family.architecture_of(weights), weights, cut)
+    spec = _spec(family, f"{family.name}:{weights_name(weights)}", family.architecture_of(weights), weights)
+    return spec if family.generator is None else _with_options(spec, family, argument.options)
 
 
 def _parse_timm(family: ModelFamily, argument: _Argument) -> ModelSpec:
@@ -149,7 +215,7 @@ def _parse_released(family: ModelFamily, argument: _Argument) -> ModelSpec:
         name = variant if len(family.variants) == 1 else f"{family.name}:{variant}"
         return _spec(family, name, variant, "released")
     if found.startswith(SCHEME):
-        return _parse_hub(family.name, found, argument.cut)
+        return _parse_hub(family.name, found, argument.options)
     return _spec(family, f"{family.name}:{weights_name(found)}", family.name, found)
 
 
@@ -187,15 +253,15 @@ def _parse_package(family: ModelFamily, argument: _Argument) -> ModelSpec:
     return _spec(family, name, rest if is_variant else family.name, weights)
 
 
-def _parse_hub(argument: str, address: str, cut: int) -> ModelSpec:
+def _parse_hub(argument: str, address: str, options: GeneratorOptions) -> ModelSpec:
     """A model with weights from the Hugging Face Hub, under the name of their card where they have one."""
     found = fetch(address)
-    spec = replace(parse_model(f"{argument.removesuffix(f':{address}')}:{found.path}", cut=cut), source=found.source)
-    card = found.card
+    card, model = found.card, argument.removesuffix(f":{address}")
+    if card is not None and card.family is not None and card.family.partition(":")[0] != model.partition(":")[0]:
+        raise WeightsError(f"model={argument}: these are weights of {card.family}; write model={card.family}:{address}")
+    spec = replace(_parse(f"{model}:{found.path}", None, options), source=found.source)
     if card is None:
         return spec
-    if card.family is not None and card.family.partition(":")[0] != spec.family:
-        raise WeightsError(f"model={argument}: these are weights of {card.family}; write model={card.family}:{address}")
     return spec if card.name in known_families() else replace(spec, name=card.name)
 
 
@@ -205,7 +271,7 @@ def _is_fusion(argument: str) -> bool:
     return first in FUSION_METHODS or ("+" in argument and not Path(rest).expanduser().is_file())
 
 
-def _parse_fusion(argument: str, weights: WeightsArgument, cut: int) -> ModelSpec:
+def _parse_fusion(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:
     """`[<method>:]<model>+<model>…`; its name leaves out the default method."""
     method, colon, rest = argument.partition(":")
     if not colon or method not in FUSION_METHODS:
@@ -213,7 +279,7 @@ def _parse_fusion(argument: str, weights: WeightsArgument, cut: int) -> ModelSpe
     arguments = [part.strip() for part in rest.split("+")]
     if len(arguments) < 2 or not all(arguments):
         raise SettingsError(f"model={argument}: a fusion joins two models or more, as in {method}:a+b or a+b")
-    parts = tuple(parse_model(part, weights, cut) for part in arguments)
+    parts = tuple(parse_model(part, weights, options.cut, options.pooling, options.decoder) for part in arguments)
     names = [part.name for part in parts]
     for part in parts:
         if part.kind not in ("features", "vector"):
@@ -225,8 +291,20 @@ def _parse_fusion(argument: str, weights: WeightsArgument, cut: int) -> ModelSpe
     return ModelSpec(name, FUSION, method, "fusion", False, FUSION, parts=parts)
 
 
-def _spec(family: ModelFamily, name: str, architecture: str, weights: str, cut: int | None = None) -> ModelSpec:
-    return ModelSpec(name, family.name, architecture, family.kind, family.is_baseline, weights, cut)
+def _spec(family: ModelFamily, name: str, architecture: str, weights: str) -> ModelSpec:
+    return ModelSpec(name, family.name, architecture, family.kind, family.is_baseline, weights)
+
+
+def _with_options(spec: ModelSpec, family: ModelFamily, options: GeneratorOptions) -> ModelSpec:
+    """The specification of a pix2pixHD generator with its cut, pooling and decoder.
+
+    Args:
+        spec: Without them.
+        family: Of the generator.
+        options: As the user set them.
+    """
+    cut = read_generator_shape(family, spec.weights).layer_of_cut(options.cut)
+    return replace(spec, cut=cut, pooling=options.pooling, decoder=options.decoder)
 
 
 def _unknown_family(argument: str, families: Mapping[str, ModelFamily]) -> SettingsError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
+
+from f2vbench.errors import SettingsError
 
 UNTRAINED = "untrained"
 
@@ -61,7 +64,7 @@ class GeneratorShape:
     @property
     def multiple(self) -> int:
         """The sides of an input are multiples of it: the stride of the residual blocks."""
-        return int(2**self.downsamplings)
+        return 1 << self.downsamplings
 
     @property
     def down_ends(self) -> tuple[int, ...]:
@@ -93,6 +96,44 @@ class GeneratorShape:
         """The last convolution; a tanh follows it."""
         return self.up_ends[-1] + 1
 
+    @property
+    def whole(self) -> int:
+        """The cut that makes the whole generator the encoder: 39 in the published shape."""
+        return self.last_convolution + 1
+
+    @property
+    def cuts(self) -> range:
+        """Layers after which an encoder that is a part of the generator may end: those that follow a residual block."""
+        return range(self.blocks_start + 1, self.blocks_end + 1)
+
+    def layer_of_cut(self, cut: int | str | None) -> int:
+        """The layer at which the encoder ends.
+
+        Args:
+            cut: One of `cuts`; `whole` or its number; None for the default, after a third of the blocks (rounded up).
+
+        Raises:
+            SettingsError: There is no residual block before this layer.
+        """
+        if cut is None:
+            return self.blocks_start + ceil(self.blocks / 3)
+        layer = self.whole if cut == "whole" else cut
+        if layer not in (*self.cuts, self.whole):
+            raise SettingsError(
+                f"cut={cut}: of a generator with {self.downsamplings} downsamplings and {self.blocks} residual blocks, "
+                f"the encoder can end at {self.cuts[0]} to {self.cuts[-1]} (model[:cut]), or at {self.whole} or "
+                "`whole` for the whole generator"
+            )
+        return int(layer)
+
+    def embedding_width(self, pooling: str | None) -> int:
+        """Length of an embedding.
+
+        Args:
+            pooling: `levels` or `mean`; see `f2vbench.encoders.pooling`.
+        """
+        return self.widths[-1] if pooling == "mean" else sum(self.widths) + self.widths[-1]
+
 
 @dataclass(frozen=True)
 class ModelFamily:
@@ -116,6 +157,8 @@ class ModelFamily:
         width: Length of an embedding of the published network, None where it differs between models.
         generator: Shape of the published pix2pixHD generator, None for other networks.
         frames: Angiogram frames that the model generates for one photograph, 0 for models that generate none.
+        vessel_channels: Output channels of a generator that are classes of vessels, as logits before the tanh. Its
+            vessel score is the largest of their probabilities.
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
@@ -135,6 +178,7 @@ class ModelFamily:
     width: int | None = None
     generator: GeneratorShape | None = None
     frames: int = 0
+    vessel_channels: tuple[int, ...] = ()
     libraries: tuple[str, ...] = ()
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None

@@ -1,65 +1,54 @@
-"""Fundus2Video, Fundus2FA and pix2pixHD: three trainings of one global generator, whose first half is the encoder."""
+"""Fundus2Video, Fundus2FA, pix2pixHD and the simulator's truth: trainings of one global generator as encoders."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.data.cases import PHASES
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
-from f2vbench.encoders.base import Encoder, check_photographs, resize_uint8
-from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
-from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.encoders.base import MIN_SIDE, Encoder, check_photographs, resize_uint8
+from f2vbench.encoders.generator_weights import published_shape, read_input_metadata, shape_of_tensors
+from f2vbench.encoders.global_generator import SkipState, global_generator, initialise, roll_out, window_input
+from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import file_sha256, read_metadata, read_state_dict
+from f2vbench.encoders.vessel_scores import LATE, VENOUS, Reading, frames_of
+from f2vbench.errors import SettingsError, WeightsError
+from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
 from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
 
-WHOLE = 39
-"""The cut that makes the whole generator the encoder."""
-
 _EMBED_SIDE = 512  # px, side of the photographs that these generators are trained on
-_INPUT_CHOICES = {  # values that a file's metadata may have; the first is the default
-    "enlarge": ("1", "2", "4"),
-    "photograph": ("plain", "normalised"),
-    "phase": ("venous", *(phase for phase in PHASES if phase != "venous")),
-}
 
 
 class Pix2PixHDEncoder(Encoder):
-    """`model[:cut]` of a global generator; the rest is loaded when frames are generated.
+    """`model[:cut]` of a global generator; the rest is loaded when it is needed.
 
-    The input is the photograph as RGB in [−1, 1]; a six-channel generator receives it twice, as in Fundus2Video's first
-    window. An embedding is the spatial mean of the last feature map, for the photograph at 512 × 512. The metadata of
-    a weights file say how photographs were prepared in its training. `enlarge`: the generator receives them enlarged;
-    feature maps finer than the photograph are left out, and frames are reduced to the photograph's size. `photograph`:
-    the generator receives them without their shading (`data.shading_correction`, in the detected field of view).
-    `phase`: the phase of a single frame, venous where the metadata do not say, as in the Fundus2Video papers.
+    The input is the photograph as RGB in [−1, 1], as in the first window of a video: a generator that also receives
+    three frames receives the photograph twice, and a time plane is −1. An embedding is pooled over the feature maps of
+    the photograph at 512 × 512 (`pooling`). The metadata of a weights file say how photographs were prepared in its
+    training. `enlarge`: the generator receives them enlarged; feature maps finer than the photograph are left out, and
+    frames are reduced to the photograph's size. `photograph`: the generator receives them without their shading
+    (`data.shading_correction`, in the detected field of view). `phase`: the phase of a single frame, venous where the
+    metadata do not say, as in the Fundus2Video papers. `skips`: connections between the halves of the generator.
 
-    With `cut` 39 the whole generator is the encoder: each feature map of the first half is concatenated with the map of
-    the second half at the same stride (of the first window), and the finest one with the generated frames in [−1, 1].
-    The embedding is that of the residual blocks.
+    With the whole generator as the encoder (`cut=whole`), each feature map of the first half is concatenated with the
+    map of the second half at the same stride (of the first window), and the finest one with the generated frames in
+    [−1, 1], or with the outputs of a generator that makes no frames. The embedding is that of the first half.
 
     Args:
-        spec: Of family `fundus2video`, `fundus2fa` or `pix2pixhd`.
+        spec: Of family `fundus2video`, `fundus2fa`, `pix2pixhd` or `truth`.
 
     Raises:
         WeightsError: The file is missing, damaged, or contains no such generator.
     """
 
-    can_generate = True
-    multiple = 16
     embed_size = (_EMBED_SIDE, _EMBED_SIDE)
 
     def __init__(self, spec: ModelSpec):
@@ -67,69 +56,75 @@ class Pix2PixHDEncoder(Encoder):
         if spec.cut is None:
             raise ValueError(f"{spec.name} is no pix2pixHD generator: it has no cut")
         self.spec = spec
+        self._family = FAMILIES[spec.family]
+        self.can_generate = self._family.frames > 0
         self._sha256 = file_sha256(spec.weights_file) if spec.weights_file else None
-        state = self._read()
-        self.shape = _published_shape(spec.family) if state is None else _shape_in(state, spec)
-        self._is_whole = spec.cut == WHOLE
-        self.model = self._load(slice(None, self.shape.blocks_end if self._is_whole else spec.cut), state)
-        expected = _expected_input(spec.weights_file)
-        self.enlarge, self.phase, self.normalised = expected.enlarge, expected.phase, expected.normalised
+        state, metadata = self._read(), read_input_metadata(spec.weights_file)
+        if state is None:
+            self.shape = published_shape(spec.family)
+        else:
+            shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+            self.shape = shape_of_tensors(shapes, self._family, spec.weights, metadata.skips)
+        self.multiple = self.shape.multiple
+        self.is_whole = self.shape.layer_of_cut(spec.cut) == self.shape.whole
+        self.model = self._load(slice(None, self.shape.blocks_end if self.is_whole else spec.cut), state)
+        self.enlarge, self.phase, self.normalised = metadata.enlarge, metadata.phase, metadata.normalised
         # Buffers, so that the same weights with another preparation have other keys in the feature store.
         if self.enlarge > 1:
             self.register_buffer("enlarged", torch.tensor(self.enlarge))
         if self.normalised:
             self.register_buffer("without_shading", torch.tensor(SHADING_VERSION))
         self._finer_levels = self.enlarge.bit_length() - 1  # maps that are finer than the photograph
+        if self._finer_levels > self.shape.downsamplings:
+            raise WeightsError(
+                f"{spec.weights}: enlarge={self.enlarge} with {self.shape.downsamplings} downsamplings: no feature map "
+                "is as coarse as the photograph; export it again"
+            )
+        self.width = self.shape.embedding_width(spec.pooling)
         widths = list(self.shape.widths)
-        self.width = widths[-1]
-        if self._is_whole:
+        if self.is_whole:
             widths = [2 * width for width in widths[:-1]] + widths[-1:]
-            widths[self._finer_levels] += self._frames
+            widths[self._finer_levels] += self.output_maps
         self.channels = tuple(widths[self._finer_levels :])
-        self.strides = tuple(2**level for level in range(len(self.shape.widths) - self._finer_levels))
+        self.strides = tuple(2**level for level in range(len(self.channels)))
         # In a list, so that it is no part of the encoder's parameters and state.
-        self._decoder: list[nn.Sequential] = []
+        self._second_part: list[nn.Sequential] = []
+
+    @property
+    def output_maps(self) -> int:
+        """Channels of the generator's output that are feature maps of the whole generator: frames, or classes."""
+        return self._family.frames or self.shape.outputs
+
+    def describe(self) -> dict[str, Any]:
+        """As `Encoder.describe`, with the shape of the generator, the cut and the pooling."""
+        shape = {name: getattr(self.shape, name) for name in ("downsamplings", "blocks", "ngf", "skips", "time")}
+        return super().describe() | shape | {"cut": self.spec.cut, "pooling": self.spec.pooling}
 
     def prepare(self, images: Tensor) -> Tensor:
-        """(n, inputs, h, w) in [−1, 1] of (n, 3, h, w) uint8 photographs."""
-        return self._generator_input(resize_uint8(images, self.embed_size, "bilinear"))
+        """(n, input_channels, h, w) in [−1, 1] of (n, 3, h, w) uint8 photographs."""
+        photograph = self._enlarge(self._normalise(resize_uint8(images, self.embed_size, "bilinear")))
+        return window_input(photograph, shape=self.shape)
 
     def pooled(self, prepared: Tensor) -> Tensor:
-        """(n, width) spatial means of the last feature map."""
-        features: Tensor = self.model(prepared)
-        return features.mean((2, 3))
+        """(n, width) embeddings."""
+        if self.spec.pooling == "mean":
+            features: Tensor = self.model(prepared)
+            return features.float().mean((2, 3))
+        return pool_levels(self._levels(prepared))
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """Feature maps of photographs; see `Encoder.pyramid`."""
-        check_photographs(x)
-        maps = []
-        features = self._generator_input(x)
-        for start, end in pairwise((0, *self.shape.down_ends, len(self.model))):
-            features = self.model[start:end](features)
-            maps.append(features)
-        return (self._with_second_half(maps, x) if self._is_whole else maps)[self._finer_levels :]
-
-    def _with_second_half(self, maps: list[Tensor], x: Tensor) -> list[Tensor]:
-        """The maps of both halves by stride, and the frames with the finest map that is returned."""
-        decoder, joined, features = self._rest().to(x.device), [maps[-1]], maps[-1]
-        for level, (start, end) in enumerate(pairwise(self.shape.up_ends)):
-            features = decoder[start - self.shape.blocks_end : end - self.shape.blocks_end](features)
-            height, width = maps[3 - level].shape[2:]  # of odd sizes the upsampled map is larger by one
-            joined.insert(0, torch.cat([maps[3 - level], features[..., :height, :width]], 1))
-        frames = 2 * self.generate(x, self._frames) - 1
-        joined[self._finer_levels] = torch.cat([joined[self._finer_levels], frames.to(joined[0].dtype)], 1)
-        return joined
-
-    @property
-    def _frames(self) -> int:
-        return FAMILIES[self.spec.family].frames
+        self._check(x)
+        photograph = self._normalise(x)
+        maps = self._levels(window_input(self._enlarge(photograph), shape=self.shape))
+        return (self._with_second_half(maps, photograph) if self.is_whole else maps)[self._finer_levels :]
 
     @torch.no_grad()
     def generate(self, x: Tensor, frames: int = 12) -> Tensor:
         """Angiogram frames of photographs.
 
         Args:
-            x: (n, 3, h, w) in [0, 1], sides of 32 or more; padded by reflection to multiples of 16.
+            x: (n, 3, h, w) in [0, 1], sides of 32 or more; padded by reflection to multiples of `multiple`.
             frames: Number of frames; Fundus2Video is trained for 12. The first frames do not depend on it, and models
                 of one frame ignore it.
 
@@ -137,31 +132,113 @@ class Pix2PixHDEncoder(Encoder):
             (n, frames, h, w) in [0, 1]; for models of one frame (n, 1, h, w), the mean of their channels.
 
         Raises:
+            SettingsError: The model generates no frames.
             WeightsError: The weights file has changed since the encoder was loaded.
         """
-        check_photographs(x)
-        height, width = x.shape[2:]
+        if not self.can_generate:
+            return super().generate(x, frames)
+        self._check(x)
+        return (self._outputs(self._normalise(x), 0, frames) + 1) / 2
+
+    @torch.no_grad()
+    def vessel_score(self, x: Tensor, reading: Reading) -> Tensor:
+        """Vessel score of each pixel; only the windows of a video that the score needs are generated.
+
+        Args:
+            x: (n, 3, h, w) in [0, 1].
+            reading: What is computed from the output.
+
+        Returns:
+            (n, h, w); in [0, 1], or [−1, 1] for a difference.
+
+        Raises:
+            SettingsError: This generator has no such score.
+            WeightsError: As `generate`.
+        """
+        self._check(x)
+        is_video, has_classes = self._family.frames > 1, bool(self._family.vessel_channels)
+        if (reading == "probability") != has_classes or (reading == "frame") != (self._family.frames == 1):
+            raise SettingsError(f"{self.spec.name}: has no vessel score '{reading}'")
+        first, end = frames_of(reading)
+        outputs = (self._outputs(self._normalise(x), first, end) + 1) / 2
+        if has_classes:
+            return outputs[:, list(self._family.vessel_channels)].amax(1)
+        if not is_video or reading == "maximum":
+            return outputs.amax(1)
+        score = outputs[:, VENOUS.start - first : VENOUS.stop - first].mean(1)
+        return score if reading == "venous" else score - outputs[:, LATE.start - first : LATE.stop - first].mean(1)
+
+    def second_part(self) -> nn.Sequential:
+        """`model[cut:]`, or the second half for the whole generator; loaded at the first call."""
+        if not self._second_part:
+            path = self.spec.weights_file
+            if path is not None and file_sha256(path) != self._sha256:
+                raise WeightsError(f"{path}: changed since its encoder was loaded; load the model again")
+            part = self._load(slice(len(self.model), None), self._read())
+            self._second_part.append(part.eval().requires_grad_(False))
+        return self._second_part[0].to(next(self.model.parameters()).device)
+
+    def _levels(self, inputs: Tensor) -> list[Tensor]:
+        """Maps of the first half at stride 1, 2, 4, … of the generator's input."""
+        maps = []
+        for start, end in pairwise((0, *self.shape.down_ends, len(self.model))):
+            inputs = self.model[start:end](inputs)
+            maps.append(inputs)
+        return maps
+
+    def _with_second_half(self, maps: list[Tensor], photograph: Tensor) -> list[Tensor]:
+        """The maps of both halves by stride, and the outputs with the finest map that is returned."""
+        skips, features, joined = SkipState(self.shape), maps[-1], [maps[-1]]
+        for end, level in zip(self.shape.down_ends, maps, strict=False):
+            skips.after(end - 1, level)
+        finer = iter(reversed(maps[:-1]))
+        for index, layer in enumerate(self.second_part(), start=len(self.model)):
+            features = skips.after(index, layer(features))
+            if index + 1 in self.shape.up_ends:
+                first_half = next(finer)
+                height, width = first_half.shape[2:]  # of odd sizes the upsampled map is larger by one
+                joined.insert(0, torch.cat([first_half, features[..., :height, :width]], 1))
+        with torch.no_grad():
+            outputs = self._outputs(photograph, 0, self.output_maps)
+        joined[self._finer_levels] = torch.cat([joined[self._finer_levels], outputs.to(joined[0].dtype)], 1)
+        return joined
+
+    def _outputs(self, photograph: Tensor, first: int, end: int) -> Tensor:
+        """Outputs of the generator at the size of the photograph.
+
+        Args:
+            photograph: (n, 3, h, w) in [−1, 1], without its shading where the generator was trained so.
+            first: First frame of a video, from 0.
+            end: The frame after the last one.
+
+        Returns:
+            (n, end − first, h, w) float32 in [−1, 1]; of other models the frame, or all classes.
+        """
+        height, width = photograph.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        photograph = self._enlarge(functional.pad(self._normalise(x), padding, mode="reflect"))
-        decoder = self._rest().to(x.device)
-
-        def generator(inputs: Tensor) -> Tensor:
-            outputs: Tensor = decoder(self.model(inputs))
-            return outputs
-
-        if self._frames > 1:
-            generated = roll_out(generator, photograph, frames)
+        enlarged = self._enlarge(functional.pad(photograph, padding, mode="reflect"))
+        if self._family.frames > 1:
+            outputs = roll_out(self._run, enlarged, end, self.shape, first)
         else:
-            generated = generator(photograph).mean(1, keepdim=True)
-        generated = generated.float()
+            outputs = self._run(window_input(enlarged, shape=self.shape))
+            outputs = outputs.mean(1, keepdim=True) if self._family.frames else outputs
         if self.enlarge > 1:
-            generated = functional.avg_pool2d(generated, self.enlarge)
-        return (generated[..., :height, :width] + 1) / 2
+            outputs = functional.avg_pool2d(outputs, self.enlarge)
+        return outputs[..., :height, :width]
 
-    def _generator_input(self, x: Tensor) -> Tensor:
-        """Photographs in [0, 1] as the generator received them in training, in [−1, 1]."""
-        photograph = self._normalise(x)
-        return self._enlarge(torch.cat([photograph, photograph], 1) if self.shape.inputs == 6 else photograph)
+    def _run(self, inputs: Tensor) -> Tensor:
+        """The whole generator; the tanh is computed in float32, because bfloat16 has few values near −1 and 1."""
+        skips = SkipState(self.shape)
+        for index, layer in enumerate(self._layers()):
+            inputs = layer(inputs.float()) if isinstance(layer, nn.Tanh) else skips.after(index, layer(inputs))
+        return inputs
+
+    def _layers(self) -> Iterator[nn.Module]:
+        yield from self.model
+        yield from self.second_part()
+
+    def _check(self, x: Tensor) -> None:
+        check_photographs(x, max(MIN_SIDE, 2 * self.multiple))
 
     def _enlarge(self, x: Tensor) -> Tensor:
         """Photographs at the size of training, by bicubic interpolation as in training."""
@@ -177,15 +254,6 @@ class Pix2PixHDEncoder(Encoder):
         pictures = (255 * x.detach().float()).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         corrected = np.stack([normalised_picture(picture, field_of_view(picture)) for picture in pictures])
         return torch.from_numpy(corrected).permute(0, 3, 1, 2).to(x) / 127.5 - 1
-
-    def _rest(self) -> nn.Sequential:
-        """`model[cut:]`, loaded at the first call."""
-        if not self._decoder:
-            path = self.spec.weights_file
-            if path is not None and file_sha256(path) != self._sha256:
-                raise WeightsError(f"{path}: changed since its encoder was loaded; load the model again")
-            self._decoder.append(self._load(slice(len(self.model), None), self._read()).eval().requires_grad_(False))
-        return self._decoder[0]
 
     def _read(self) -> dict[str, Tensor] | None:
         path = self.spec.weights_file
@@ -203,63 +271,3 @@ class Pix2PixHDEncoder(Encoder):
         compare_state_dict({f"model.{key}": tensor for key, tensor in whole.state_dict().items()}, state, path)
         match_state_dict(module, {key.removeprefix("model."): state[key] for key in state}, path, ignore=("*",))
         return module
-
-
-@dataclass(frozen=True)
-class _ExpectedInput:
-    """How photographs were prepared in the training of a generator, and the phase of its single frame."""
-
-    enlarge: int
-    normalised: bool
-    phase: str
-
-
-def _expected_input(path: Path | None) -> _ExpectedInput:
-    """The preparation in a file's metadata, with defaults for what they do not say.
-
-    Raises:
-        WeightsError: The metadata are damaged, or have unknown values.
-    """
-    notes = {} if path is None else _input_metadata(path)
-    values = {key: notes.get(key, choices[0]) for key, choices in _INPUT_CHOICES.items()}
-    for key, choices in _INPUT_CHOICES.items():
-        if values[key] not in choices:
-            raise WeightsError(f"{path}: {key}={values[key]} in its metadata; {' or '.join(choices)}: export it again")
-    return _ExpectedInput(int(values["enlarge"]), values["photograph"] == "normalised", values["phase"])
-
-
-def _input_metadata(path: Path) -> dict[str, str]:
-    """The JSON object that `f2vbench train` writes as `seen` into the metadata of its weights."""
-    try:
-        notes = json.loads(read_metadata(path).get("seen", "{}"))
-    except ValueError:
-        notes = None
-    if not isinstance(notes, dict):
-        raise WeightsError(f"{path}: its metadata can't be read (seen is no JSON object): export it again")
-    return notes
-
-
-def _shape_in(state: Mapping[str, Tensor], spec: ModelSpec) -> GeneratorShape:
-    """Channels and width of the generator in a weights file; the published shape where they are not readable."""
-    published = _published_shape(spec.family)
-    first, last = state.get("model.1.weight"), state.get("model.38.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 4:
-        return published  # the comparison with it lists what is missing
-    found = GeneratorShape(first.shape[1], last.shape[0], first.shape[0])
-    outputs = (published.outputs,) if FAMILIES[spec.family].frames > 1 else (1, 3)
-    if found.inputs == published.inputs and found.outputs in outputs:
-        return found
-    shapes = {family.name: family.generator for family in FAMILIES.values() if family.generator is not None}
-    others = [name for name, shape in shapes.items() if shape.inputs == found.inputs and name != spec.family]
-    hint = f"; a generator of {found.inputs} inputs may be model={others[0]}:<weights file>" if others else ""
-    raise WeightsError(
-        f"{spec.weights}: this generator has {found.inputs} input and {found.outputs} output channels, {spec.family} "
-        f"has {published.inputs} and {' or '.join(map(str, outputs))}{hint}"
-    )
-
-
-def _published_shape(family: str) -> GeneratorShape:
-    shape = FAMILIES[family].generator
-    if shape is None:
-        raise ValueError(f"{family} is no pix2pixHD generator")
-    return shape

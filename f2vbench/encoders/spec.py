@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from f2vbench.config.run import DecoderName, Pooling
 from f2vbench.encoders.model_family import UNTRAINED, Kind
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
@@ -44,6 +45,9 @@ class ModelSpec:
             owners that a weights card describes), `package` (those of the package that adds the family),
             `precomputed` (frames in a folder), or the absolute path of a file.
         cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
+        pooling: How its embeddings are pooled; see `f2vbench.encoders.pooling`. None for other models.
+        decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
+            second half of the generator.
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
@@ -57,6 +61,8 @@ class ModelSpec:
     is_baseline: bool
     weights: str
     cut: int | None = None
+    pooling: Pooling | None = None
+    decoder: DecoderName = "unet"
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
@@ -97,6 +103,11 @@ class ModelSpec:
         """Whether it generates angiogram frames from a photograph."""
         return self.family in FAMILIES and FAMILIES[self.family].frames > 0
 
+    @property
+    def has_vessel_score(self) -> bool:
+        """Whether its outputs give a vessel score without training."""
+        return self.can_generate or (self.family in FAMILIES and bool(FAMILIES[self.family].vessel_channels))
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the model's output and is known without loading it.
 
@@ -117,6 +128,10 @@ class ModelSpec:
             "cut": self.cut,
             "preprocessing": PREPROCESSING_VERSION,
         }
+        if self.pooling is not None:
+            identity["pooling"] = self.pooling
+        if self.decoder != "unet":
+            identity["decoder"] = self.decoder
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)

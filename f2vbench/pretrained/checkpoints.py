@@ -10,13 +10,15 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from f2vbench.errors import WeightsError
 from f2vbench.utils.files import Memo
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_Value = TypeVar("_Value")
 
 _BLOCK_BYTES = 1 << 22
 # A file that changes twice within one tick of the clock keeps its time stamp: hashes of so recent files aren't stored.
@@ -86,10 +88,32 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path).expanduser()
     _check_is_file(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    state = _unwrap(content, path)
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    return state
+    return _without_wrapper_prefix(_unwrap(content, path))
+
+
+def read_tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a weights file by name, as `read_state_dict` names them.
+
+    Of a safetensors file only the header is read, without torch.
+
+    Args:
+        path: The file.
+
+    Raises:
+        WeightsError: As `read_state_dict`.
+    """
+    path = Path(path).expanduser()
+    _check_is_file(path)
+    if path.suffix != ".safetensors":
+        return {name: tuple(tensor.shape) for name, tensor in read_state_dict(path).items()}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return _without_wrapper_prefix(shapes)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -108,7 +132,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
@@ -176,6 +200,13 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
         f"{path}: not a weights file, or truncated or damaged ({path.stat().st_size:,} bytes; {reason}); "
         "compare its size and SHA-256 with the source, and download or copy it again"
     )
+
+
+def _without_wrapper_prefix(state: dict[str, _Value]) -> dict[str, _Value]:
+    """Remove the prefix of a data-parallel wrapper, where all names have it."""
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:

@@ -42,7 +42,8 @@ def encode_group(
         encoder, device, precision = resources.encoder(model), resources.device, resources.precision
         if read_network_size(features.folder) is None:
             square = input_square(openers[0](), kind, size)
-            network_size = measure_network_size(encoder, kind, square, device, precision)
+            reading = features.identity.get("reading")
+            network_size = measure_network_size(encoder, kind, square, device, precision, reading)
             write_network_size(features.folder, network_size)
     started, processor = time.perf_counter(), time.process_time()
     with peak_memory(device) as peak:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
+from f2vbench.encoders.vessel_scores import Reading
 from f2vbench.store.extraction_log import EncodedCounts, NetworkSize
 from f2vbench.store.features import FeatureSet, halved
 
@@ -35,19 +36,21 @@ def encode_squares(
     squares: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     device: torch.device,
     precision: str,
+    reading: Reading | None = None,
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Encode squares of photographs.
 
     Args:
         encoder: The encoder, on the device.
-        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``frames`` or ``video`` for squares
-            of one size.
+        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``video`` or ``vessel_score`` for
+            squares of one size.
         squares: n squares, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
+        reading: What a ``vessel_score`` is computed from.
 
     Returns:
-        For each square its float32 arrays by name: ``embedding``, ``level0``, ``level1``, …, or ``frames0``.
+        For each square its float32 arrays by name: ``embedding``, ``level0``, ``level1``, …, ``frames0`` or ``score``.
     """
     if kind == "embedding":
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -55,10 +58,14 @@ def encode_squares(
     stacked = np.stack(list(squares))
     images = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))).to(device).float() / 255
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        maps = encoder.pyramid(images) if kind == "pyramid" else [encoder.generate(images)]
-    arrays = [each.float().cpu().numpy() for each in maps]
-    name = "level" if kind == "pyramid" else "frames"
-    return [{f"{name}{depth}": array[i] for depth, array in enumerate(arrays)} for i in range(len(stacked))]
+        if kind == "pyramid":
+            maps = {f"level{depth}": level for depth, level in enumerate(encoder.pyramid(images))}
+        elif reading is not None:
+            maps = {"score": encoder.vessel_score(images, reading)}
+        else:
+            maps = {"frames0": encoder.generate(images)}
+    arrays = {name: each.float().cpu().numpy() for name, each in maps.items()}
+    return [{name: array[i] for name, array in arrays.items()} for i in range(len(stacked))]
 
 
 def extract(
@@ -94,7 +101,8 @@ def extract(
             missing = [(entry, square) for entry, square in batch if square is not None]
             if missing:
                 started = time.perf_counter()
-                encoded = encode_squares(encoder, kind, [square for _, square in missing], device, precision)
+                squares = [square for _, square in missing]
+                encoded = encode_squares(encoder, kind, squares, device, precision, features.identity.get("reading"))
                 counts.seconds += time.perf_counter() - started
                 counts.images += len(missing)
                 for (entry, _), arrays in zip(missing, encoded, strict=True):
@@ -117,14 +125,14 @@ def feature_reader(
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
     """
-    kind = features.identity["what"]
+    kind, reading = features.identity["what"], features.identity.get("reading")
 
     def read(photograph: Photograph) -> list[NDArray[np.float32]]:
         entry = photograph.entry(size)
         arrays = features.get(entry)
         if arrays is None:
             square = input_square(photograph, kind, size)
-            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision)[0])
+            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision, reading)[0])
             arrays = features.get(entry)
         if arrays is None:
             raise RuntimeError(f"features of {photograph.name} could not be read back from {features.folder}")
@@ -134,7 +142,12 @@ def feature_reader(
 
 
 def measure_network_size(
-    encoder: Encoder, kind: str, square: NDArray[np.uint8], device: torch.device, precision: str
+    encoder: Encoder,
+    kind: str,
+    square: NDArray[np.uint8],
+    device: torch.device,
+    precision: str,
+    reading: Reading | None = None,
 ) -> NetworkSize:
     """Count the parameters, and the multiply-adds of encoding one photograph.
 
@@ -148,6 +161,7 @@ def measure_network_size(
         square: Square of the photograph, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
+        reading: What a ``vessel_score`` is computed from.
     """
     sizes = {id(parameter): parameter.numel() for parameter in encoder.parameters()}
 
@@ -158,7 +172,7 @@ def measure_network_size(
     try:
         # The counter does not know fused attention kernels on every device; it knows the plain form.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            encode_squares(encoder, kind, [square], device, precision)
+            encode_squares(encoder, kind, [square], device, precision, reading)
     finally:
         hook.remove()
     return {"parameters": sum(sizes.values()), "macs": counter.get_total_flops() // 2}

@@ -122,7 +122,7 @@ def _parse_models(settings: RunSettings, cards: list[TaskCard], problems: list[s
     models: dict[str, ModelSpec] = {}
     for position, argument in enumerate([*settings.model, *baselines]):
         try:
-            spec = parse_model(argument, settings.weights, settings.cut)
+            spec = parse_model(argument, settings.weights, settings.cut, settings.pooling, settings.decoder.network)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
+from f2vbench.config.run import Cut, Pooling
 from f2vbench.data.file_facts import add_file_facts, data_fingerprint
 from f2vbench.data.folder_scan import folders_in, images_in
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, Row, index_from_rows, safe_id
@@ -27,7 +28,6 @@ TASK = "search"
 
 _TABLE = "retrieval.csv"
 _BATCH = 32
-_DEFAULT_CUT = 19
 _MAX_LISTED = 3
 
 
@@ -41,7 +41,8 @@ class ImageSet:
         notes: Images that are left out, and why.
         models: Model arguments of the run; empty for a folder of images.
         weights: Weights argument of the run.
-        cut: Layer at which a pix2pixHD generator's encoder ends.
+        cut: Layer at which a pix2pixHD generator's encoder ends, as in the run.
+        pooling: Pooling of a pix2pixHD generator's maps, as in the run.
     """
 
     folder: Path
@@ -49,7 +50,8 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     weights: WeightsArgument = None
-    cut: int = _DEFAULT_CUT
+    cut: Cut | None = None
+    pooling: Pooling = "levels"
 
     def task(self) -> TaskData:
         """Return the images as a retrieval task, so that the runner can encode them."""
@@ -116,7 +118,8 @@ def _images_of_run(run: RunFolder, progress: Progress) -> ImageSet:
     images["image"] = [f"{number:06}-{name}" for number, name in enumerate(images["image"])]
     settings = call["settings"]
     models, weights, cut = tuple(settings["model"]), settings["weights"], settings["cut"]
-    return ImageSet(run.path, images, models=models, weights=weights, cut=cut)
+    pooling = settings.get("pooling", "mean")  # runs before this setting
+    return ImageSet(run.path, images, models=models, weights=weights, cut=cut, pooling=pooling)
 
 
 def _rows(folder: Path) -> Iterator[Row]:

@@ -108,23 +108,24 @@ def _choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, M
     """Return the encoder of the settings, of the index, or the first of the run, with its model argument."""
     stored = StoredIndex.of_folder(image_set.folder)
     if settings.model is not None:
-        argument, cut = settings.model, settings.cut
+        argument, cut, pooling = settings.model, settings.cut, settings.pooling
         weights: WeightsArgument = settings.weights
         if weights is None and argument in image_set.models:
             weights = image_set.weights
     elif stored is not None and not settings.rebuild:
-        argument, cut = stored.model, stored.cut
+        argument, cut, pooling = stored.model, stored.cut, stored.pooling or "levels"
         # The argument of some models ends with the weights file.
         has_file = stored.weights is not None and argument.endswith(Path(stored.weights).name)
         weights = None if has_file else stored.weights
     elif image_set.models:
-        argument, weights, cut = image_set.models[0], image_set.weights, image_set.cut
+        argument, weights = image_set.models[0], image_set.weights
+        cut, pooling = image_set.cut, image_set.pooling
     else:
         raise SettingsError(
             f"model: {image_set.folder} has no index yet: set model= to the encoder that builds it (f2vbench list "
             "models)"
         )
-    spec = parse_model(argument, weights, cut)
+    spec = parse_model(argument, weights, cut, pooling)
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={argument}: has no embedding to compare images by")
     return argument, spec

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from f2vbench.config.base import Settings
+from f2vbench.config.run import Cut, Pooling
 
 
 def _single(value: Any) -> Any:
@@ -34,7 +35,8 @@ class SearchSettings(Settings):
         None, description="encoder, as in f2vbench run; default: the encoder of the index, or the first of the run"
     )
     weights: str | None = Field(None, description="weights file of the model")
-    cut: int = Field(19, description="last layer of the pix2pixHD generator's encoder: 17, 19 or 25 (module index)")
+    cut: Cut | None = Field(None, description="last layer of a pix2pixHD generator's encoder, as in f2vbench run")
+    pooling: Pooling = Field("levels", description="pooling of a pix2pixHD generator's maps, as in f2vbench run")
     out: Path | None = Field(None, description="contact sheet (PNG, PDF or SVG; default <image>-found.png)")
     rebuild: bool = Field(False, description="replace the index if another encoder built it")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from f2vbench.config.run import Pooling
 from f2vbench.errors import StoreError
 from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
@@ -35,7 +36,8 @@ class StoredIndex:
     Attributes:
         model: Model argument of the encoder.
         weights: Weights file of the encoder, if it has one.
-        cut: Layer at which a pix2pixHD generator's encoder ends.
+        cut: Layer at which a pix2pixHD generator's encoder ends; None for other models.
+        pooling: Pooling of a pix2pixHD generator's maps; None for other models.
         key: SHA-256 of weights, architecture, preprocessing, arithmetic and version of the feature code.
         content: SHA-256 of the images, in their order.
         vectors: SHA-256 of the vectors.
@@ -43,7 +45,8 @@ class StoredIndex:
 
     model: str
     weights: str | None
-    cut: int
+    cut: int | None
+    pooling: Pooling | None
     key: str
     content: str
     vectors: str
@@ -110,7 +113,7 @@ def load_or_build_vectors(
     _write(vectors, folder)
     spec = context.models[name]
     weights = None if spec.weights_file is None else str(spec.weights_file)
-    index = StoredIndex(model, weights, spec.cut or image_set.cut, key, content, _digest(vectors))
+    index = StoredIndex(model, weights, spec.cut, spec.pooling, key, content, _digest(vectors))
     write_atomically(index_folder(folder) / "index.json", sealed(vars(index)))
     return vectors
 

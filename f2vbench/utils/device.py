@@ -28,30 +28,19 @@ def torch_device(name: str) -> torch.device:
 
 
 def arithmetic(precision: str, device: torch.device) -> str:
-    """Return the arithmetic of encoders, ``bf16`` or ``float32``.
+    """Return the arithmetic of encoding and training, ``bf16`` or ``float32``; weights stay in float32.
 
     Args:
-        precision: One of these, or ``auto``: bf16 on a GPU that supports it.
+        precision: One of these, or ``auto``: bf16 on a GPU or a processor that multiplies it.
         device: Device to compute on.
     """
     if precision != "auto":
         return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    multiplies_bf16 = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bf16()
+    return "bf16" if multiplies_bf16 else "float32"
 
 
-def training_arithmetic(precision: str, device: torch.device) -> str:
-    """Return the arithmetic of training, ``bf16`` or ``float32``.
-
-    As `arithmetic`, but ``auto`` is bf16 also on a CPU with instructions for it. Training tolerates the rounding,
-    because the weights stay in float32. Stored features, in contrast, are the same on every machine.
-
-    Args:
-        precision: ``bf16``, ``float32`` or ``auto``.
-        device: Device to compute on.
-    """
-    if precision == "auto" and device.type == "cpu":
-        return "bf16" if has_bf16() else "float32"
-    return arithmetic(precision, device)
+training_arithmetic = arithmetic
 
 
 def has_bf16() -> bool:

@@ -9,7 +9,6 @@ from sklearn.metrics import f1_score, roc_auc_score
 from f2vbench.adapters.segmenters import (
     ScoreMap,
     TrainingFreeSegmenter,
-    angiogram_vessel_score,
     evaluate_score_maps,
     fit_and_score,
 )
@@ -95,10 +94,3 @@ def test_the_threshold_of_probabilities_is_one_half_unless_the_settings_say_supp
     segmenter = TrainingFreeSegmenter(lambda photo: ScoreMap(photo.vessels.astype(np.float32) * 0.3), threshold=0.5)
     assert fit_and_score(segmenter, EPISODE, load, settings()).threshold == 0.5
     assert fit_and_score(segmenter, EPISODE, load, settings(threshold="support")).threshold == pytest.approx(0.3)
-
-
-def test_the_vessel_score_of_an_angiogram_averages_the_frames_of_a_phase():
-    frames = np.arange(12, dtype=np.float32)[:, None, None] * np.ones((12, 2, 2), np.float32)
-    expected = {"arterial": 1.5, "venous": 5.5, "late": 9.5, "mean": 5.5, "maximum": 11, "last": 11}
-    assert {name: angiogram_vessel_score(frames, name)[0, 0] for name in expected} == expected
-    assert angiogram_vessel_score(frames[3:4], "venous")[0, 0] == 3

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
 from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
+from f2vbench.encoders.generator_decoder import GeneratorDecoder
+from f2vbench.encoders.global_generator import SkipState, global_generator, initialise, window_input
 from f2vbench.encoders.loading import build
 from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.errors import SettingsError
 from f2vbench.runner.extraction import encode_squares
 from tests.helpers.eyes import eye
 
@@ -119,3 +127,97 @@ def test_the_scratch_segmenter_scores_at_the_resolution_of_the_photograph():
     segmenter = ScratchSegmenter(settings(image_size=512, scratch={"steps": 2, "batch_size": 2}), CPU)
     assert segmenter.fit([photograph(1)], seed=0).steps == 2
     assert segmenter.score(photograph(2)).restored().shape == (96, 96)
+
+
+GENERATORS = {
+    "video": ("fundus2video", GeneratorShape(6, 3, 8, 2, 3, "none", "plane"), {}),
+    "skips": ("fundus2fa", GeneratorShape(3, 1, 8, 3, 2, "additive"), {"skips": "additive"}),
+    "enlarged": ("fundus2fa", GeneratorShape(3, 1, 8, 2, 3), {"enlarge": "2"}),
+    "truth": ("truth", GeneratorShape(3, 4, 8, 2, 3), {}),
+}
+
+
+def load_generator(folder: Path, name: str, cut: int | str | None = None):
+    """An untrained generator with its trained second half as the decoder."""
+    family, shape, metadata = GENERATORS[name]
+    network = global_generator(shape)
+    initialise(network)
+    path = folder / "g.safetensors"
+    state = {f"model.{key}": tensor for key, tensor in network.state_dict().items()}
+    save_file(state, path, {"seen": json.dumps(metadata)})
+    return build(parse_model(f"{family}:{path}@generator", cut=cut)).requires_grad_(False), network.eval()
+
+
+def read_maps(generator):
+    """Feature maps as the feature store returns them, in full precision."""
+
+    def read(photo: Photograph) -> list[np.ndarray]:
+        return list(encode_squares(generator, "pyramid", photo.square(SIZE)[None], CPU, "float32")[0].values())
+
+    return read
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("cut", [None, "whole"])
+def test_a_generator_decoder_continues_the_generator(tmp_path, name, cut):
+    """With the generator's own output layer it computes the generator's output before the tanh."""
+    encoder, network = load_generator(tmp_path, name, cut)
+    decoder = GeneratorDecoder(encoder).eval()
+    assert not {id(p) for p in decoder.parameters()} & {id(p) for p in encoder.second_part().parameters()}
+    x = torch.rand(1, 3, SIZE, SIZE)
+    factor = encoder.enlarge
+    larger = torch.nn.functional.interpolate(x, scale_factor=factor, mode="bicubic") if factor > 1 else x
+    with torch.no_grad():
+        last = decoder.head[1]
+        last.weight.zero_()
+        last.weight[:, : encoder.shape.ngf] = network[-2].weight[:1]
+        last.bias.copy_(network[-2].bias[:1])
+        inputs, skips = window_input((2 * larger - 1).clamp(-1, 1), shape=encoder.shape), SkipState(encoder.shape)
+        for index, layer in enumerate(network[:-3]):
+            inputs = skips.after(index, layer(inputs))
+        expected = network[-3:-1](torch.nn.functional.avg_pool2d(inputs, factor))[:, :1]
+        found = decoder(encoder.pyramid(x), (SIZE, SIZE))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    frames = last.weight.shape[1] - encoder.shape.ngf
+    assert frames == (encoder.output_maps if cut == "whole" else 0)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"augment": "none"},
+        {"augment": "pool", "cut": "whole"},
+        {"augment": "live", "finetune": "full", "decoder": {"crop": 32, "encoder_learning_rate": 1e-3}},
+    ],
+    ids=["stored maps", "pool of views of the whole generator", "fine-tuning"],
+)
+def test_the_second_half_of_a_generator_learns_vessels_from_two_photographs(tmp_path, name, values):
+    encoder, _ = load_generator(tmp_path, name, values.get("cut"))
+    before = encoder.state_sha256()
+    second = {key: tensor.clone() for key, tensor in encoder.second_part().state_dict().items()}
+    base = {"steps": 100, "batch_size": 6, "decoder": {"crop": 32, "learning_rate": 5e-3}}
+    segmenter = DecoderSegmenter(encoder, read_maps(encoder), settings(**(base | values)), CPU)
+    assert segmenter.fit([photograph(1), photograph(2)], seed=3).steps == 100
+    test_photo = photograph(9)
+    scores = segmenter.score(test_photo).restored()
+    assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.7
+    assert encoder.state_sha256() == before, "the encoder has changed"
+    assert all(torch.equal(encoder.second_part().state_dict()[key], tensor) for key, tensor in second.items())
+
+
+def test_a_generator_whose_skips_are_finer_than_the_photograph_has_no_generator_decoder(tmp_path, monkeypatch):
+    shape = GeneratorShape(3, 1, 4, 2, 3, "additive")
+    monkeypatch.setitem(GENERATORS, "both", ("fundus2fa", shape, {"skips": "additive", "enlarge": "2"}))
+    encoder, _ = load_generator(tmp_path, "both")
+    with pytest.raises(SettingsError, match=r"2 times as fine as the photograph.*use decoder=unet"):
+        GeneratorDecoder(encoder)
+
+
+def test_the_decoder_setting_is_a_name_or_a_key():
+    assert settings(preset="quick", image_size=128).decoder.network == "unet"
+    for values in ({"decoder": "generator"}, {"decoder": {"network": "generator"}}):
+        chosen = settings(preset="quick", image_size=128, **values).decoder
+        assert (chosen.network, chosen.crop) == ("generator", 128)
+    with pytest.raises(SettingsError, match=r"decoder\.network=fpn: must be one of unet, generator"):
+        settings(decoder="fpn")

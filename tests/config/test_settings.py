@@ -70,7 +70,7 @@ def test_every_problem_is_listed_with_key_value_and_suggestion():
         ("jobs=0", "jobs=0"),
         ("device=gpu", "device=gpu"),
         ("shard=3/2", "shard=3/2"),
-        ("cut=18", "cut=18"),
+        ("cut=half", "cut"),
         ("image_size=8", "image_size"),
         ("decoder.crop=600", "must not be larger than image_size"),
         ("protocol=fewshot", "did you mean 'few-shot'"),

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from f2vbench.encoders import weights_argument
+from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import baseline_names
 from f2vbench.errors import SettingsError, WeightsError
 
 
+def save_generator(path: Path, seed: int = 0, shape: GeneratorShape = GeneratorShape(6, 3, 2)) -> Path:  # noqa: B008
+    generator = global_generator(shape)
+    initialise(generator, seed)
+    torch.save({f"model.{key}": tensor for key, tensor in generator.state_dict().items()}, path)
+    return path
+
+
 @pytest.fixture
 def weights(tmp_path):
-    path = tmp_path / "latest_net_G.pth"
-    path.write_bytes(b"content")
-    return path
+    return save_generator(tmp_path / "latest_net_G.pth")
 
 
 def test_an_untrained_model_has_this_in_its_name():
@@ -39,8 +49,9 @@ def test_weights_come_from_the_argument_or_from_the_weights_setting(weights, sou
     spec = parse_model(argument, settings.get(source))
     assert spec.name == "fundus2video:latest_net_G"
     assert spec.weights == str(weights)
-    assert spec.weights_label == "latest_net_G.pth@ed7002b4"  # printf content | sha256sum
-    assert spec.identity()["weights_sha256"].startswith("ed7002b4")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert spec.weights_label == f"latest_net_G.pth@{digest[:8]}"
+    assert spec.identity()["weights_sha256"] == digest
 
 
 def test_weights_for_all_do_not_replace_those_of_an_argument(weights):
@@ -98,6 +109,9 @@ def test_timm_names_may_contain_dots(weights):
         ("mae+", "joins two models or more"),
         ("mae+mae", "'mae-mini' occurs twice"),
         ("tophat+mae", "'tophat' has no embedding"),
+        ("mae:untrained@mean", "mae has no mean, only pix2pixHD generators have; write mae:untrained"),
+        ("fundus2fa@men", "no @men.*did you mean 'mean'"),
+        ("fundus2fa@mean@levels", "both set the pooling"),
     ],
 )
 def test_invalid_arguments_are_explained(argument, message):
@@ -105,10 +119,35 @@ def test_invalid_arguments_are_explained(argument, message):
         parse_model(argument)
 
 
-def test_only_the_known_cuts_are_accepted():
-    assert parse_model("pix2pixhd:untrained", cut=25).cut == 25
-    with pytest.raises(SettingsError, match="17, 19, 25"):
-        parse_model("pix2pixhd:untrained", cut=18)
+def test_an_encoder_ends_after_a_residual_block_that_its_generator_has(tmp_path):
+    cuts = {None: 19, 17: 17, 18: 18, 25: 25, "whole": 39, 39: 39}  # the published shape: blocks 16 to 24
+    assert {cut: parse_model("pix2pixhd:untrained", cut=cut).cut for cut in cuts} == cuts
+    for cut in (16, 26, 38, 40):
+        with pytest.raises(SettingsError, match=rf"cut={cut}: .*4 downsamplings and 9 .* 17 to 25 .* 39 or `whole`"):
+            parse_model("pix2pixhd:untrained", cut=cut)
+    small = save_generator(tmp_path / "small.pth", shape=GeneratorShape(6, 3, 2, downsamplings=3, blocks=6))
+    cuts = {None: 15, 14: 14, 19: 19, "whole": 30}  # blocks 13 to 18, the last convolution is 29
+    assert {cut: parse_model(f"fundus2video:{small}", cut=cut).cut for cut in cuts} == cuts
+    for cut in (13, 20, 39):
+        with pytest.raises(SettingsError, match=r"3 downsamplings and 6 .* 14 to 19 .* 30 or `whole`"):
+            parse_model(f"fundus2video:{small}", cut=cut)
+    assert parse_model("timm:resnet18", cut="whole").cut is None
+
+
+def test_a_model_argument_may_end_in_the_pooling_and_the_decoder_of_a_generator(weights):
+    plain, mean = parse_model("fundus2video:untrained"), parse_model("fundus2video:untrained@mean")
+    assert (plain.name, plain.pooling, plain.decoder) == ("fundus2video:untrained", "levels", "unet")
+    assert (mean.name, mean.pooling) == ("fundus2video:untrained@mean", "mean")
+    assert parse_model("fundus2video:untrained", pooling="mean") == mean
+    assert parse_model("fundus2video:untrained@levels", pooling="mean") == plain
+    assert parse_model("fundus2video-mini@generator").name == "fundus2video-mini@generator"
+    both = parse_model(f"fundus2video:{weights}@generator@mean")
+    assert (both.name, both.pooling, both.decoder) == ("fundus2video:latest_net_G@mean@generator", "mean", "generator")
+    assert parse_model("fundus2video@mean", {"fundus2video": str(weights)}).name == "fundus2video:latest_net_G@mean"
+    assert parse_model("fundus2video-mini@mean+fundus2video-mini").part_names == (
+        "fundus2video-mini@mean", "fundus2video-mini",
+    )  # fmt: skip
+    assert parse_model("mae:untrained", pooling="mean").pooling is None
 
 
 def test_baselines_of_segmentation():
@@ -177,8 +216,7 @@ def test_a_fusion_joins_models_by_attention_unless_it_names_another_method(tmp_p
 
 
 def test_identities_are_json_values_and_differ_where_outputs_differ(weights):
-    other = weights.with_name("other.pth")
-    other.write_bytes(b"other content")
+    other = save_generator(weights.with_name("other.pth"), seed=1)
     arguments = [
         "fundus2video:untrained",
         "fundus2fa:untrained",
@@ -197,7 +235,8 @@ def test_identities_are_json_values_and_differ_where_outputs_differ(weights):
         f"fundus2video:{weights}",
         f"fundus2video:{other}",
     ]
-    specs = [*map(parse_model, arguments), parse_model("fundus2video:untrained", cut=17)]
+    variants = ("fundus2video:untrained@mean", "fundus2video:untrained@generator")
+    specs = [*map(parse_model, (*arguments, *variants)), parse_model("fundus2video:untrained", cut=17)]
     identities = {json.dumps(spec.identity(), sort_keys=True) for spec in specs}
     assert len(identities) == len(specs)
     assert all(type(value) in (str, int, type(None)) for spec in specs for value in spec.identity().values())
@@ -209,8 +248,9 @@ def test_identities_have_the_keys_that_stored_features_are_found_by(weights):
         "family": "fundus2video",
         "architecture": "pix2pixhd-global",
         "cut": 19,
+        "pooling": "levels",
         "preprocessing": 1,
-        "weights_sha256": "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73",
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
     assert parse_model("tophat").identity() == {
         "family": "tophat",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from itertools import product
@@ -11,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out, window_input
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
@@ -79,7 +80,7 @@ def test_a_weights_file_is_loaded_as_the_generator_that_was_saved(tmp_path, suff
     generator = _random_generator(GeneratorShape(6, 3, NGF))
     path = tmp_path / f"latest_net_G.{suffix}"
     (save_file if suffix == "safetensors" else torch.save)(_official_state(generator), path)
-    encoder = load_encoder("fundus2video", str(path), cut)
+    encoder = load_encoder("fundus2video", str(path), cut, "mean")
     photograph = torch.rand(2, 3, 48, 64)
     inputs = torch.cat([2 * photograph - 1] * 2, 1)
     with torch.no_grad():
@@ -93,28 +94,107 @@ def test_a_weights_file_is_loaded_as_the_generator_that_was_saved(tmp_path, suff
     assert encoder.width == 64
 
 
-@pytest.mark.parametrize("family", ["fundus2video", "fundus2fa"])
-def test_the_whole_generator_has_the_maps_of_both_halves_and_the_frames(tmp_path, family):
-    channels, outputs, frames = (6, 3, 12) if family == "fundus2video" else (3, 1, 1)
-    generator = _random_generator(GeneratorShape(channels, outputs, NGF))
-    save_file(_official_state(generator), tmp_path / "g.safetensors")
-    encoder = load_encoder(family, str(tmp_path / "g.safetensors"), 39)
-    photograph = torch.rand(1, 3, 48, 64)
-    inputs = torch.cat([2 * photograph - 1] * (channels // 3), 1)
+SHAPES = {
+    "fundus2video": [
+        GeneratorShape(6, 3, 4),
+        GeneratorShape(6, 3, 4, 3, 6, "none", "plane"),
+        GeneratorShape(6, 3, 2, 2, 3, "additive", "plane"),
+        GeneratorShape(3, 3, 4, 3, 1, "additive", "plane"),
+        GeneratorShape(6, 3, 3, 1, 2),
+        GeneratorShape(6, 3, 2, 5, 4, "additive"),
+    ],
+    "fundus2fa": [GeneratorShape(3, 1, 4), GeneratorShape(3, 3, 3, 3, 6, "additive")],
+    "truth": [GeneratorShape(3, 7, 4, 3, 6), GeneratorShape(3, 2, 4, 2, 3, "additive")],
+}
+EVERY_SHAPE = [pytest.param(family, shape, id=f"{family} {shape}") for family in SHAPES for shape in SHAPES[family]]
+
+
+def _reference_maps(generator, inputs):
+    """All maps of a generator and its output, by a plain loop; the skips are those of the definition."""
+    shape, levels, maps, x = generator.shape, [], [], inputs
+    for index, layer in enumerate(generator.children()):
+        x = layer(x.clone())
+        if index + 1 in shape.down_ends:
+            levels.append(x)
+        if shape.skips == "additive" and index + 1 in shape.up_ends:
+            skipped = [*levels, None][shape.downsamplings - shape.up_ends.index(index + 1)]
+            x = x if skipped is None else x + skipped
+        maps.append(x)
+    return maps
+
+
+def _saved(generator, path, **metadata):
+    if generator.shape.skips != "none":
+        metadata["skips"] = generator.shape.skips
+    save_file(_official_state(generator), path, {"seen": json.dumps(metadata)})
+    return str(path)
+
+
+@pytest.mark.parametrize(("family", "shape"), EVERY_SHAPE)
+def test_a_generator_of_any_shape_is_read_from_its_tensors(tmp_path, family, shape):
+    generator = _random_generator(shape)
+    path = _saved(generator, tmp_path / "g.safetensors")
+    default = shape.blocks_start + math.ceil(shape.blocks / 3)
+    encoder = load_encoder(family, path, pooling="mean")
+    assert (encoder.shape, encoder.spec.cut, encoder.multiple) == (shape, default, 2**shape.downsamplings)
+    photograph = torch.rand(1, 3, 64, 96)
+    inputs = window_input(2 * photograph - 1, shape=shape)
     with torch.no_grad():
-        maps = encoder.pyramid(photograph)
-        plain = load_encoder(family, str(tmp_path / "g.safetensors"), 25).pyramid(photograph)
-        for level, end in ((3, 28), (2, 31), (1, 34), (0, 37)):
-            assert torch.equal(maps[level][:, : plain[level].shape[1]], plain[level])
-            found = maps[level][:, plain[level].shape[1] : 2 * plain[level].shape[1]]
-            torch.testing.assert_close(found, generator[:end](inputs))
-        assert torch.equal(maps[4], plain[4])
-    assert torch.equal(maps[0][:, -frames:], 2 * encoder.generate(photograph) - 1)
-    assert tuple(each.shape[1] for each in maps) == encoder.channels
-    assert encoder.width == plain[4].shape[1]
-    assert [each.shape[2:] for each in encoder.pyramid(torch.rand(1, 3, 33, 47))] == [
-        (math.ceil(33 / stride), math.ceil(47 / stride)) for stride in encoder.strides
+        maps = _reference_maps(generator, inputs)
+        found = encoder.pyramid(photograph)
+    for level, end in zip(found, (*shape.down_ends, default), strict=True):
+        torch.testing.assert_close(level, maps[end - 1])
+    assert encoder.strides == tuple(2**level for level in range(shape.downsamplings + 1))
+    assert encoder.channels == tuple(shape.ngf * stride for stride in encoder.strides)
+    described = encoder.describe()
+    assert (described["blocks"], described["skips"], described["cut"]) == (shape.blocks, shape.skips, default)
+    if encoder.can_generate:
+        frame = maps[-1][:, :1] if family == "fundus2video" else maps[-1].mean(1, keepdim=True)
+        torch.testing.assert_close(encoder.generate(photograph, 1), (frame + 1) / 2)
+
+
+@pytest.mark.parametrize(("family", "shape"), EVERY_SHAPE)
+def test_the_whole_generator_has_the_maps_of_both_halves_and_its_outputs(tmp_path, family, shape):
+    generator = _random_generator(shape)
+    path = _saved(generator, tmp_path / "g.safetensors")
+    whole, front = load_encoder(family, path, "whole"), load_encoder(family, path, shape.blocks_end)
+    photograph = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        reference = _reference_maps(generator, window_input(2 * photograph - 1, shape=shape))
+        maps, first_half = whole.pyramid(photograph), front.pyramid(photograph)
+        for level, end in enumerate(reversed(shape.up_ends[1:])):
+            channels = first_half[level].shape[1]
+            assert torch.equal(maps[level][:, :channels], first_half[level])
+            torch.testing.assert_close(maps[level][:, channels : 2 * channels], reference[end - 1])
+        assert torch.equal(maps[-1], first_half[-1])
+        outputs = reference[-1] if family == "truth" else 2 * whole.generate(photograph) - 1
+    torch.testing.assert_close(maps[0][:, 2 * shape.ngf :], outputs)
+    assert tuple(each.shape[1] for each in maps) == whole.channels
+    odd = whole.pyramid(torch.rand(1, 3, 65, 79))
+    assert [each.shape[2:] for each in odd] == [
+        (math.ceil(65 / stride), math.ceil(79 / stride)) for stride in whole.strides
     ]
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(whole.embed([pixels]), front.embed([pixels]))
+
+
+@pytest.mark.parametrize("shape", SHAPES["fundus2video"], ids=str)
+def test_a_video_of_any_shape_is_the_chain_of_its_windows(tmp_path, shape):
+    generator = _random_generator(shape)
+    encoder = load_encoder("fundus2video", _saved(generator, tmp_path / "g.safetensors"))
+    photograph = torch.rand(1, 3, 64, 64)
+    x, previous, predictions = 2 * photograph - 1, None, [[] for _ in range(14)]
+    with torch.no_grad():
+        for window in range(12):
+            parts = [x] if shape.inputs == 3 else [x, x if previous is None else previous]
+            if shape.time == "plane":
+                time = 2 * torch.tensor(float(window)) / 11 - 1  # in float32: the chain amplifies rounding
+                parts.append(time.expand(1, 1, 64, 64))
+            previous = _reference_maps(generator, torch.cat(parts, 1))[-1]
+            for position in range(3):
+                predictions[window + position].append(previous[:, position])
+        expected = torch.stack([torch.stack(each).mean(0) for each in predictions[:12]], 1)
+    torch.testing.assert_close(encoder.generate(photograph), (expected + 1) / 2)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 65)])
@@ -137,8 +217,8 @@ def test_invalid_photographs_are_refused(latest):
         encoder.embed([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)])
 
 
-def test_an_embedding_is_the_mean_of_the_last_map_at_512_px(latest):
-    encoder = load_encoder("fundus2video", str(latest[1]))
+def test_with_mean_pooling_an_embedding_is_the_mean_of_the_last_map_at_512_px(latest):
+    encoder = load_encoder("fundus2video", str(latest[1]), pooling="mean")
     photograph = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     found = encoder.embed([photograph, photograph[:200, :300]])
     assert found.shape == (2, 16 * NGF)
@@ -235,7 +315,7 @@ def test_a_generator_of_another_family_is_refused(tmp_path, family, shape, messa
 def test_another_architecture_is_refused(tmp_path):
     path = tmp_path / "net_G.pth"
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, path)
-    with pytest.raises(WeightsError, match=r"Of the 56 tensors needed, 0 match; 56 missing: model\.1\.weight"):
+    with pytest.raises(WeightsError, match=r"no pix2pixHD generator: .* its 2 tensors are bn1\.weight, conv1\.weight"):
         load_encoder("fundus2video", str(path))
     shallow = _official_state(_random_generator(GeneratorShape(6, 3, NGF)))
     del shallow["model.24.conv_block.5.weight"]  # beyond the cut, but part of the generator
@@ -283,5 +363,5 @@ def test_an_untrained_encoder_describes_itself():
     description = encoder.describe()
     assert description["weights"] == "untrained"
     assert description["parameters"] == sum(p.numel() for p in encoder.parameters())
-    assert (description["width"], description["strides"]) == (16 * NGF, [1, 2, 4, 8, 16])
+    assert (description["width"], description["strides"]) == (47 * NGF, [1, 2, 4, 8, 16])
     assert encoder.channels == (NGF, 2 * NGF, 4 * NGF, 8 * NGF, 16 * NGF)

@@ -27,7 +27,7 @@ def test_a_family_without_weights_uses_those_of_its_default_card(card_folder, tm
     assert parse_model("fundus2video-tiny") == spec
     assert spec.identity() == parse_model(f"fundus2video:{run / 'generator.safetensors'}").identity()
     encoder = build(spec)
-    assert encoder.width == 64  # 16 times the 4 channels in the file
+    assert encoder.channels[-1] == 64  # of the file: 16 times its 4 channels
     assert torch.equal(encoder.model[1].weight, load_file(run / "generator.safetensors")["model.1.weight"].float())
     assert encoder.generate(torch.rand(1, 3, 32, 32), 2).isfinite().all()
 

@@ -79,7 +79,7 @@ def test_invalid_checkpoints_are_named_and_their_code_is_not_executed(eyes, tmp_
     others = [argument for argument in ARGUMENTS if not argument.startswith(("model", "baselines"))]
     for name, message in (
         ("truncated", "truncated.pth"),
-        ("another", "another architecture"),
+        ("another", "no pix2pixHD generator"),
         ("malicious", "refused"),
     ):
         model = ["model=fundus2video", f"weights={tmp_path / name}.pth", "baselines=none"]

@@ -60,6 +60,7 @@ def arguments(eyes, small, tmp_path) -> dict:
         "shots": [2],
         "seeds": 2,
         "finetune": "full",
+        "precision": "float32",
         "data": str(eyes),
         "jobs": 1,
         "head": HEAD,

@@ -100,6 +100,7 @@ def test_a_run_evaluates_the_frames_that_generate_writes(cohort, generators, tmp
         f"out={out}",
         "task=tiny",
         "seeds=1",
+        "precision=float32",
     ]
     assert main(["run", *arguments, "image_size=64", "decoder.crop=64", "jobs=1"]) == 0
     output = capsys.readouterr().out

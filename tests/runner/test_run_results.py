@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from f2vbench import Benchmark, Results
 from f2vbench.data.square_crop import SquareView
-from f2vbench.encoders.pix2pixhd import GeneratorShape, global_generator
+from f2vbench.encoders.global_generator import global_generator
+from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import StoreError
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent
@@ -82,11 +83,12 @@ def test_zero_shot_and_supervised_units_run_and_others_are_left_out_with_reasons
         "shots": [0],
         "protocol": ["zero-shot", "supervised"],
         "seeds": 1,
+        "vessel_score": "brightness",
     }
     benchmark = Benchmark(data=str(eyes), out=tmp_path / "run", **arguments)
     plan = benchmark.make_plan()
     assert {line.split(" · ")[0] for line in plan.left_out} == {"timm:test_resnet:untrained", "scratch"}
-    assert any("venous frames" in note for note in plan.notes)
+    assert any("is the mean venous frame" in note for note in plan.notes)
     frame = benchmark.run(Silent()).frame
     zero = frame[frame.protocol == "zero-shot"]
     assert set(zero.encoder) == {"fundus2video:venous", "tophat", "green"}

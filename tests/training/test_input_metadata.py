@@ -63,7 +63,7 @@ def test_an_encoder_corrects_the_shading_for_a_generator_of_corrected_photograph
 def test_the_generator_receives_nearly_the_photograph_of_the_training_where_the_field_of_view_is_detected(tmp_path):
     encoder = load_encoder("fundus2fa", export_untrained(tmp_path / "n.safetensors", photograph="normalised"))
     inputs = []
-    encoder.model.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    encoder.model[0].register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     rows, columns = np.mgrid[:128, :128]
     radius = np.hypot(rows - 63.5, columns - 63.5)
     fov_mask = radius < 60
