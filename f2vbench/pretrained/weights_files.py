@@ -67,15 +67,15 @@ def download_instructions(card: WeightsCard) -> str:
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
     in_shards = is_index(Path(card.file))
-    shards = f"{whole_path(Path(card.file)).stem}-*-of-*.safetensors"
+    stem = whole_path(Path(card.file)).stem
     address = card.url or f"{card.file} from {card.source}"
-    address += f", and beside it the shards {shards}," if in_shards else ""
+    address += f", and beside it the shards {stem}-*-of-*.safetensors," if in_shards else ""
     by_hand = f"ownload {address}{size} and put it at {folder / card.file} (or give its path)"
     access = f"Request access at {card.source} ({card.licence}). Then " if card.gated else ""
     if card.hub is None:
         return f"{access}d{by_hand}" if access else f"D{by_hand}"
     revision = f" --revision {card.hub.revision}" if card.hub.revision else ""
-    names = f"--include '{card.file}' --include '{shards}'" if in_shards else card.file
+    names = f"--include '{stem}*.safetensors*'" if in_shards else card.file
     command = f"`hf download {card.hub.repo} {names}{revision} --local-dir {folder}`"
     run = f"{access}log in with `hf auth login` and run {command}" if access else f"Run {command}"
     return f"{run}, or d{by_hand}"
