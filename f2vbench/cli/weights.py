@@ -9,6 +9,7 @@ from typing import Any, Generic
 
 from f2vbench.config.parsing import AnySettings, parse, usage
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
+from f2vbench.pretrained.shards import description_path, stored_files
 from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights, is_available
 from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
@@ -174,7 +175,8 @@ def _export(folder: str, settings: ExportSettings) -> str:
     from f2vbench.training.export import export_checkpoint
 
     path = export_checkpoint(Path(folder), settings.out, half=settings.half)
-    return f"generator: {path}, its description: {path.with_suffix('.json')}"
+    shards = len(stored_files(path)) - 1
+    return f"generator: {path}{f' of {shards} shards' if shards else ''}, its description: {description_path(path)}"
 
 
 def _path_or_problem(card: WeightsCard) -> str:

@@ -15,6 +15,7 @@ from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME, fetch
+from f2vbench.pretrained.shards import stored_path
 from f2vbench.pretrained.weights_cards import model_cards, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
 
@@ -245,7 +246,7 @@ def _released_variant(family: ModelFamily, argument: _Argument) -> str:
 def _parse_package(family: ModelFamily, argument: _Argument) -> ModelSpec:
     """`<family>[:<variant or weights>]` of another package: the rest is a variant unless it is weights."""
     rest = argument.rest
-    is_variant = bool(rest) and rest != UNTRAINED and not Path(rest).expanduser().is_file()
+    is_variant = bool(rest) and rest != UNTRAINED and not stored_path(rest).is_file()
     weights = resolve_weights(argument.text, family.name, "" if is_variant else rest, argument.weights) or "package"
     name = argument.text if is_variant else family.name
     if weights != "package":
@@ -268,7 +269,7 @@ def _parse_hub(argument: str, address: str, options: GeneratorOptions) -> ModelS
 def _is_fusion(argument: str) -> bool:
     """Whether an argument joins several models; False for one model with a file that has a + in its name."""
     first, _, rest = argument.partition(":")
-    return first in FUSION_METHODS or ("+" in argument and not Path(rest).expanduser().is_file())
+    return first in FUSION_METHODS or ("+" in argument and not stored_path(rest).is_file())
 
 
 def _parse_fusion(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:

@@ -11,6 +11,7 @@ from f2vbench.config.run import DecoderName, Pooling
 from f2vbench.encoders.model_family import UNTRAINED, Kind
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.shards import whole_path
 
 PREPROCESSING_VERSION = 1
 """Version of the preprocessing and feature code. Increase it when the output for the same photograph changes."""
@@ -79,14 +80,17 @@ class ModelSpec:
 
     @property
     def weights_label(self) -> str:
-        """The weights in tables: a file as `<name>@<first 8 digits of its SHA-256>`, after its location on the Hub."""
+        """The weights in tables: a file as `<name>@<first 8 digits of its SHA-256>`, after its location on the Hub.
+
+        Weights in shards have the name of the file that their index replaces, and the `file_sha256` of all shards.
+        """
         if self.parts:
             return "+".join(dict.fromkeys(part.weights_label for part in self.parts))
         file = self.weights_file
         if file is None:
             return self.weights
         location = f"{self.source}/" if self.source else ""
-        return f"{location}{file.name}@{file_sha256(file)[:8]}"
+        return f"{location}{whole_path(file).name}@{file_sha256(file)[:8]}"
 
     @property
     def is_network(self) -> bool:

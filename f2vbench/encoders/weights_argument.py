@@ -8,6 +8,7 @@ from pathlib import Path
 from f2vbench.encoders.model_family import UNTRAINED
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME
+from f2vbench.pretrained.shards import stored_path, whole_path
 from f2vbench.pretrained.weights_cards import WeightsCard, default_card, weights_card, weights_cards
 
 WeightsArgument = Mapping[str, str] | str | None
@@ -38,7 +39,7 @@ def resolve_weights(argument: str, family: str, named: str, weights: WeightsArgu
     if not named or named == UNTRAINED or named.startswith(SCHEME):
         return named or None
     path = Path(named).expanduser().absolute()
-    if not path.is_file():
+    if not stored_path(path).is_file():
         raise WeightsError(
             f"model={argument}: there is no weights file {path}{did_you_mean(named, [UNTRAINED])}; check the path, "
             f"or write {UNTRAINED} to run without weights"
@@ -87,8 +88,8 @@ def find_card(argument: str, weights: WeightsArgument, families: Container[str])
 
 
 def weights_name(weights: str) -> str:
-    """Short name of weights in a model's name: `untrained`, or a file without folder and suffix."""
-    return UNTRAINED if weights == UNTRAINED else Path(weights).stem
+    """Short name of weights in a model's name: `untrained`, or a file or index without folder and suffix."""
+    return UNTRAINED if weights == UNTRAINED else whole_path(Path(weights)).stem
 
 
 def _separate_weights(argument: str, family: str, weights: WeightsArgument) -> str | None:

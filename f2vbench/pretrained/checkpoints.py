@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from f2vbench.errors import WeightsError
-from f2vbench.utils.files import Memo
+from f2vbench.pretrained.shards import ShardIndex, index_of, is_index, is_shard_of, read_index, stored_path
+from f2vbench.utils.files import Memo, canonical_json, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,18 +31,68 @@ _PICKLE_START = b"\x80"
 
 
 def file_sha256(path: str | Path) -> str:
-    """Hex SHA-256 of a file, stored in the cache so that a checkpoint of 4 GB is read only once.
+    """Hex SHA-256 that identifies weights, stored in the cache so that a checkpoint of 4 GB is read only once.
 
-    `hashes.jsonl` of the cache folder stores it under path, size and time of modification. Where the cache is not
-    writable, the file is read again each time.
+    Of one file it is the SHA-256 of the file. Of weights in shards it is the SHA-256 of the canonical JSON
+    `{"metadata": {…}, "shards": […]}` with the metadata of the index (`ShardIndex.metadata`) and the sorted SHA-256 of
+    all shards: it covers every byte of every shard, and not the names of the files, so that renamed weights keep it.
+
+    `hashes.jsonl` of the cache folder stores the hash of each file under path, size and time of modification. Where the
+    cache is not writable, the files are read again each time.
 
     Args:
-        path: The file.
+        path: The file, an index, or the name that an index replaces.
 
     Raises:
-        WeightsError: The file does not exist, is unreadable, or changes while it is read.
+        WeightsError: A file does not exist, is unreadable, or changes while it is read; or as `check_shards`.
     """
-    path = Path(path).expanduser().absolute()
+    path = stored_path(path)
+    if not is_index(path):
+        return _hash(path)
+    index = read_index(path)
+    digests = check_shards(index)
+    return sha256(canonical_json({"metadata": index.metadata, "shards": sorted(digests.values())}))
+
+
+def check_shards(index: ShardIndex) -> dict[str, str]:
+    """Compare the shards of an index with its record of them; without a record, only their presence is checked.
+
+    Args:
+        index: The index.
+
+    Returns:
+        Hex SHA-256 of each shard.
+
+    Raises:
+        WeightsError: A shard is missing, truncated, unreadable or of another export; all problems are listed.
+    """
+    problems, digests = [], {}
+    for number, file in enumerate(index.files, 1):
+        what = f"{file}: shard {number} of {len(index.names)} of {index.path.name}"
+        recorded = index.facts.get(file.name)
+        if not file.is_file():
+            problems.append(f"{what} is missing; put it beside the index: copy or download it, or export again")
+            continue
+        if recorded is not None and (size := file.stat().st_size) != recorded.size:
+            problems.append(
+                f"{what} has {size:,} bytes, the index records {recorded.size:,}: it is truncated or of another "
+                "export; copy or download it again, or export again"
+            )
+            continue
+        digests[file.name] = _hash(file)
+        if recorded is not None and digests[file.name] != recorded.sha256:
+            problems.append(
+                f"{what} is damaged or of another export (its SHA-256 is {digests[file.name][:12]}…, the index records "
+                f"{recorded.sha256[:12]}…); copy or download all shards of one export, or export again"
+            )
+    if problems:
+        raise WeightsError(problems)
+    return digests
+
+
+def _hash(path: Path) -> str:
+    """Hex SHA-256 of one file, from the cache where it is known."""
+    path = path.absolute()
     try:
         before = path.stat()
         memo = Memo("hashes.jsonl")
@@ -75,19 +126,26 @@ def check_unchanged(path: Path, before: os.stat_result, after: os.stat_result) -
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Tensors of a weights file by name, on the CPU; large files are memory-mapped where the format allows it.
 
-    Reads `.safetensors` files, and PyTorch's own files with `weights_only=True`. A state dict under one usual top-level
-    key (`state_dict`, `model`, `netG`, …) is unwrapped, and `module.` is removed where all keys start with it.
+    Reads `.safetensors` files, whole or in shards, and PyTorch's own files with `weights_only=True`. A state dict under
+    one usual top-level key (`state_dict`, `model`, `netG`, …) is unwrapped, and `module.` is removed where all keys
+    start with it.
 
     Args:
-        path: The file.
+        path: The file, an index, or the name that an index replaces.
 
     Raises:
         WeightsError: The file does not exist, is empty, truncated or damaged, needs code to be run, or contains no
-            state dict or several.
+            state dict or several; it is a single shard; or a shard of an index is missing or not the index's.
     """
-    path = Path(path).expanduser()
+    path = stored_path(path)
     _check_is_file(path)
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    if is_index(path):
+        content: Any = _read_shards(read_index(path))
+    elif path.suffix == ".safetensors":
+        _check_is_no_shard(path)
+        content = _read_safetensors(path)
+    else:
+        content = _read_pickle(path)
     return _without_wrapper_prefix(_unwrap(content, path))
 
 
@@ -97,15 +155,16 @@ def read_tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     Of a safetensors file only the header is read, without torch.
 
     Args:
-        path: The file.
+        path: The file, an index, or the name that an index replaces.
 
     Raises:
         WeightsError: As `read_state_dict`.
     """
-    path = Path(path).expanduser()
+    path = stored_path(path)
     _check_is_file(path)
     if path.suffix != ".safetensors":
         return {name: tuple(tensor.shape) for name, tensor in read_state_dict(path).items()}
+    _check_is_no_shard(path)
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -117,16 +176,18 @@ def read_tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Metadata in the header of a safetensors file; empty for other files.
+    """Metadata in the header of a safetensors file, or in the index of shards; empty for other files.
 
     Args:
-        path: The file.
+        path: The file, an index, or the name that an index replaces.
 
     Raises:
         WeightsError: The file does not exist, is empty or damaged.
     """
-    path = Path(path).expanduser()
+    path = stored_path(path)
     _check_is_file(path)
+    if is_index(path):
+        return read_index(path).metadata
     if path.suffix != ".safetensors":
         return {}
     from safetensors import SafetensorError, safe_open
@@ -152,9 +213,43 @@ def list_names(names: Iterable[str]) -> str:
 
 def _check_is_file(path: Path) -> None:
     if not path.is_file():
+        stem = path.name.removesuffix(".safetensors")
+        if path.parent.is_dir() and any(is_shard_of(file.name, stem) for file in path.parent.iterdir()):
+            raise WeightsError(
+                f"{path}: there are shards of these weights, but their index {index_of(path).name} is missing; copy or "
+                "download it, or export again"
+            )
         raise WeightsError(f"{path}: no such weights file; check the path")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path}: the file is empty; download or copy it again")
+
+
+def _check_is_no_shard(path: Path) -> None:
+    """Raise a WeightsError for one shard of several, which has only a part of the tensors."""
+    for index in path.parent.glob("*.safetensors.index.json"):
+        if is_shard_of(path.name, index.name.partition(".safetensors")[0]):
+            raise WeightsError(f"{path}: a single shard, with a part of the tensors; name its index {index.name}")
+
+
+def _read_shards(index: ShardIndex) -> dict[str, Tensor]:
+    """The tensors of all shards; each shard must have exactly the tensors that the index assigns to it."""
+    check_shards(index)
+    state: dict[str, Tensor] = {}
+    for file in index.files:
+        found, expected = _read_safetensors(file), index.tensors_of(file.name)
+        if missing := sorted(expected - found.keys()):
+            raise WeightsError(
+                f"{file}: {list_names(missing)} missing, which {index.path.name} assigns to this shard; copy or "
+                "download all files of one export, or export again"
+            )
+        if others := sorted(found.keys() - expected):
+            kind = "is assigned to another shard" if others[0] in index.weight_map else "is not named"
+            raise WeightsError(
+                f"{file}: contains {list_names(others)}, and {others[0]} {kind} by {index.path.name}; copy or download "
+                "all files of one export, or export again"
+            )
+        state |= found
+    return state
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from f2vbench.errors import WeightsError
+from f2vbench.pretrained.shards import INDEX_SUFFIX, is_index, read_index
 from f2vbench.pretrained.weights_cards import WeightsCard, cards_in
 from f2vbench.pretrained.weights_files import download_instructions, find_weights, is_available
 
@@ -31,7 +32,7 @@ class HubWeights:
     """A downloaded weights file.
 
     Attributes:
-        path: Its path in the cache of huggingface_hub.
+        path: Its path in the cache of huggingface_hub; of weights in shards, that of their index.
         source: `hf://owner/name@<commit>`, with the commit that the address meant at the time of the download.
         card: The card of the file, which was verified against it; None where the repository has no card.
     """
@@ -57,17 +58,16 @@ def fetch(address: str) -> HubWeights:
             f"{address}: write an address on the Hub as hf://owner/name, hf://owner/name@revision, or "
             "hf://owner/name/file.safetensors"
         )
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import snapshot_download
 
     repo, revision, file = parts["repo"], parts["revision"], parts["file"]
     with hub_errors(address, repo):
         if file is not None:
-            path = Path(hf_hub_download(repo, file, revision=revision))
-            commit = path.parents[file.count("/")].name
+            path, commit = _download(repo, file, revision)
             return HubWeights(path, f"{SCHEME}{repo}@{commit}", None)
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns="*.yaml"))
         card = _only_card(folder, address)
-        path = Path(hf_hub_download(repo, card.file, revision=folder.name))
+        path, _ = _download(repo, card.file, folder.name)
     return HubWeights(find_weights(card, path), f"{SCHEME}{repo}@{folder.name}", card)
 
 
@@ -85,10 +85,8 @@ def fetch_weights(card: WeightsCard) -> Path:
     """
     if card.hub is None or is_available(card):
         return find_weights(card)
-    import huggingface_hub
-
     try:
-        path = huggingface_hub.hf_hub_download(card.hub.repo, card.file, revision=card.hub.revision)
+        path, _ = _download(card.hub.repo, card.file, card.hub.revision)
     except Exception as error:  # of many libraries' classes, see `hub_errors`
         reason = _reason(error, card.hub.repo)
         if reason is None and not isinstance(error, OSError | ValueError):
@@ -99,6 +97,40 @@ def fetch_weights(card: WeightsCard) -> Path:
             f"({reason}). {download_instructions(card)}"
         ) from error
     return find_weights(card, path)
+
+
+def _download(repo: str, file: str, revision: str | None) -> tuple[Path, str]:
+    """Download a file, or the index that replaces it in the repository, and the shards of an index.
+
+    Returns:
+        Path of the file or index in the cache of huggingface_hub, and the commit.
+
+    Raises:
+        WeightsError: The index is damaged, or the repository does not have its shards.
+        EntryNotFoundError: The repository has neither file nor index; without a network: they are not in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        path = Path(hf_hub_download(repo, file, revision=revision))
+    except EntryNotFoundError:
+        if file.endswith(".safetensors"):
+            with suppress(EntryNotFoundError):
+                return _download(repo, f"{file}{INDEX_SUFFIX}", revision)
+        raise
+    commit = path.parents[file.count("/")].name
+    if is_index(path):
+        for shard in read_index(path).names:
+            try:
+                hf_hub_download(repo, str(PurePosixPath(file).with_name(shard)), revision=commit)
+            except EntryNotFoundError as error:
+                raise WeightsError(
+                    f"{SCHEME}{repo}@{commit}: {shard}, a shard of {file}, is not in the repository, or was not "
+                    "downloaded before and the Hub can't be reached: try again with a network, or ask the owner for "
+                    "the missing shard"
+                ) from error
+    return path, commit
 
 
 def _only_card(folder: Path, address: str) -> WeightsCard:

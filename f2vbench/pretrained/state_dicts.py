@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import can_be_mapped, check_unchanged, list_names, read_state_dict
+from f2vbench.pretrained.shards import stored_files, stored_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,7 +83,7 @@ def load_in_parts(
 
     Args:
         module: The network, on the meta device.
-        path: The file.
+        path: The file, an index of shards, or the name that an index replaces.
         translate: Maps the result of `read_state_dict` to the module's names (and shapes, where tensors are resized).
             It is called once for each part and must read few tensors.
         ignore: As for `compare_state_dict`.
@@ -90,10 +91,10 @@ def load_in_parts(
     Raises:
         WeightsError: As `match_state_dict`, or the file changes during the loading.
     """
-    path = Path(path).expanduser()
+    path = stored_path(path)
     expected = module.state_dict()
     state = translate(read_state_dict(path))
-    before = path.stat()
+    before = {file: file.stat() for file in stored_files(path)}
     compare_state_dict(expected, state, path, ignore)
     copies: dict[str, Tensor] = {}
     read_bytes = 0
@@ -105,7 +106,8 @@ def load_in_parts(
         read_bytes += copies[key].nbytes
     del state
     _check_finite(expected, copies, path)
-    check_unchanged(path, before, path.stat())
+    for file, status in before.items():
+        check_unchanged(file, status, file.stat())
     module.load_state_dict(copies, strict=True, assign=True)
 
 

@@ -1,4 +1,8 @@
-"""The file of a weights card on this machine, and instructions to download it. Nothing here uses the network."""
+"""The files of a weights card on this machine, and instructions to download them. Nothing here uses the network.
+
+The file of weights in shards is their index, and the shards are beside it. The card's SHA-256 is `file_sha256`, which
+covers all of them, and its size is that of all of them together.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import os
 from pathlib import Path
 
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.checkpoints import file_sha256, list_names
+from f2vbench.pretrained.shards import is_index, stored_files, stored_path, whole_path
 from f2vbench.pretrained.weights_cards import WeightsCard
 from f2vbench.utils.files import cache_folder
 
@@ -20,16 +25,21 @@ def find_weights(card: WeightsCard, path: str | Path | None = None) -> Path:
             for in `weights` of the cache folder (`F2VBENCH_CACHE`), among PyTorch's downloads, and in the Hugging Face
             cache.
 
+    Returns:
+        The file, or the index of the shards.
+
     Raises:
-        WeightsError: The file does not exist (the message says how to get it), or is another file than the card's.
+        WeightsError: The file or a shard does not exist (the message says how to get it), or is another file than the
+            card's.
     """
     if path is not None:
         file = Path(path).expanduser()
-        file = file / card.file if file.is_dir() else file
+        file = stored_path(file / card.file if file.is_dir() else file)
         if not file.is_file():
             raise WeightsError(f"{file}: no such weights file. {download_instructions(card)}")
     else:
-        found = next((candidate for candidate in _candidates(card) if candidate.is_file()), None)
+        present = [candidate for candidate in _candidates(card) if candidate.is_file()]
+        found = next(filter(_is_complete, present), next(iter(present), None))
         if found is None:
             raise WeightsError(f"{card.title}: {card.file} is not on this machine. {download_instructions(card)}")
         file = found
@@ -38,8 +48,8 @@ def find_weights(card: WeightsCard, path: str | Path | None = None) -> Path:
 
 
 def is_available(card: WeightsCard) -> bool:
-    """Whether a file with the card's file name is on this machine; only `find_weights` checks its content."""
-    return any(candidate.is_file() for candidate in _candidates(card))
+    """Whether all files with the card's file names are on this machine; only `find_weights` checks their content."""
+    return any(map(_is_complete, _candidates(card)))
 
 
 def note_if_absent(card: WeightsCard) -> str:
@@ -56,13 +66,17 @@ def download_instructions(card: WeightsCard) -> str:
     """Sentences that say how to get access to a file, what to download, and where to put it."""
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
+    in_shards = is_index(Path(card.file))
+    stem = whole_path(Path(card.file)).stem
     address = card.url or f"{card.file} from {card.source}"
+    address += f", and beside it the shards {stem}-*-of-*.safetensors," if in_shards else ""
     by_hand = f"ownload {address}{size} and put it at {folder / card.file} (or give its path)"
     access = f"Request access at {card.source} ({card.licence}). Then " if card.gated else ""
     if card.hub is None:
         return f"{access}d{by_hand}" if access else f"D{by_hand}"
     revision = f" --revision {card.hub.revision}" if card.hub.revision else ""
-    command = f"`hf download {card.hub.repo} {card.file}{revision} --local-dir {folder}`"
+    names = f"--include '{stem}*.safetensors*'" if in_shards else card.file
+    command = f"`hf download {card.hub.repo} {names}{revision} --local-dir {folder}`"
     run = f"{access}log in with `hf auth login` and run {command}" if access else f"Run {command}"
     return f"{run}, or d{by_hand}"
 
@@ -83,11 +97,24 @@ def _candidates(card: WeightsCard) -> list[Path]:
     return candidates
 
 
+def _is_complete(path: Path) -> bool:
+    """Whether a file exists, and where it is an index, its shards; a damaged index counts, so that it is reported."""
+    try:
+        return path.is_file() and all(file.is_file() for file in stored_files(path))
+    except WeightsError:
+        return True
+
+
 def _verify(card: WeightsCard, path: Path) -> None:
-    """Check size and SHA-256 of a file, where its card states them."""
-    size = path.stat().st_size
+    """Check size and SHA-256 of weights, where their card states them."""
+    files = stored_files(path)
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise WeightsError(f"{path}: the shards {list_names(missing)} are missing. {download_instructions(card)}")
+    size = sum(file.stat().st_size for file in files)
     if card.size is not None and size != card.size:
-        raise WeightsError(f"{path}: {size:,} bytes, but {card.file} has {card.size:,}. {download_instructions(card)}")
+        what = f"{card.file} and its shards have" if len(files) > 1 else f"{card.file} has"
+        raise WeightsError(f"{path}: {size:,} bytes, but {what} {card.size:,}. {download_instructions(card)}")
     if card.sha256 is not None and (found := file_sha256(path)) != card.sha256:
         raise WeightsError(
             f"{path}: not the file of weights/{card.name}.yaml (its SHA-256 is {found[:12]}…, the card's "

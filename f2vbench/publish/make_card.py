@@ -18,7 +18,9 @@ from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.shards import INDEX_SUFFIX, description_path, stored_path
 from f2vbench.pretrained.weights_cards import Measure, Training, WeightsCard, defaults_in
+from f2vbench.pretrained.weights_writing import renamed_weights, write_weights
 from f2vbench.publish.settings import MakeSettings
 from f2vbench.training.repro_command import training_command
 from f2vbench.training.settings import NOT_IN_IDENTITY, TrainSettings
@@ -32,7 +34,7 @@ class Export:
     """Exported weights of a training.
 
     Attributes:
-        file: The weights.
+        file: The weights, or the index of their shards.
         facts: Content of the JSON file beside them, which describes the training.
     """
 
@@ -52,7 +54,8 @@ def read_export(folder: Path) -> Export:
     """
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such run folder; give the out= of a training")
-    files = [file for file in sorted(folder.glob("*.safetensors")) if file.with_suffix(".json").is_file()]
+    found = [*folder.glob("*.safetensors"), *folder.glob(f"*.safetensors{INDEX_SUFFIX}")]
+    files = [file for file in sorted(found) if description_path(file).is_file()]
     if len(files) != 1:
         names = ", ".join(file.name for file in files)
         raise WeightsError(
@@ -60,7 +63,7 @@ def read_export(folder: Path) -> Export:
             if files
             else f"{folder}: no exported weights (a .safetensors file with its .json); a training exports at its end"
         )
-    description = files[0].with_suffix(".json")
+    description = description_path(files[0])
     try:
         facts = json.loads(description.read_text(encoding="utf-8"))
         digest, epochs, completed = facts["sha256"], facts["settings"]["epochs"], facts["epochs"]
@@ -78,12 +81,15 @@ def read_export(folder: Path) -> Export:
     return Export(files[0], facts)
 
 
-def card_of(export: Export, settings: MakeSettings) -> WeightsCard:
-    """The card of a training's weights.
+def card_of(export: Export, settings: MakeSettings) -> tuple[WeightsCard, dict[str, bytes]]:
+    """The card of a training's weights, and their files under the name of the card.
 
     Args:
         export: The exported weights.
         settings: Name and other entries of the card.
+
+    Returns:
+        The card, and content by file name as of `renamed_weights`.
 
     Raises:
         SettingsError: The name is a model family's, the training data is neither known nor named, or the file of
@@ -100,17 +106,17 @@ def card_of(export: Export, settings: MakeSettings) -> WeightsCard:
     measures, measure_problems = read_measures(settings.quality) if settings.quality is not None else ([], [])
     if problems or measure_problems:
         raise SettingsError([*problems, *measure_problems])
-    description = export.file.with_suffix(".json")
+    description, files = description_path(export.file), renamed_weights(export.file, settings.name)
     try:
-        return WeightsCard(
+        card = WeightsCard(
             name=settings.name,
             title=settings.title or _title(settings.name, family, facts),
             used_for=f"model={settings.name}" + (f" and model={family}" if settings.default else ""),
             kind="shipped",
             source=settings.source,
-            file=f"{settings.name}.safetensors",
+            file=list(files)[-1],
             sha256=facts["sha256"],
-            size=export.file.stat().st_size,
+            size=sum(map(len, files.values())),
             licence=settings.licence,
             architecture=_architecture(facts),
             preprocessing=facts.get("preprocessing") or _preprocessing(facts["settings"]),
@@ -128,10 +134,11 @@ def card_of(export: Export, settings: MakeSettings) -> WeightsCard:
         ) from error
     except ValidationError as error:
         raise WeightsError([f"{description}: {problem}" for problem in _problems_of(error)]) from error
+    return card, files
 
 
 def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
-    """Write `<name>.safetensors` and `<name>.yaml` of a completed training into `settings.out`.
+    """Write `<name>.safetensors` (or its shards and index) and `<name>.yaml` of a training into `settings.out`.
 
     The weights are loaded first, so that what is written can be read.
 
@@ -149,7 +156,7 @@ def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
         StoreError: The folder is not writable.
     """
     export = read_export(folder)
-    card = card_of(export, settings)
+    card, files = card_of(export, settings)
     build(parse_model(f"{card.family}:{export.file}"))
     others = [name for name in defaults_in(settings.out, card.default_of or "") if name != card.name]
     if others:
@@ -157,10 +164,10 @@ def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
             f"{settings.out / others[0]}.yaml is already the default of {card.default_of}: remove its default_of, or "
             "leave out default=yes"
         )
-    weights = settings.out / card.file
-    if weights.is_file() and file_sha256(weights) != card.sha256 and not settings.replace:
+    weights = stored_path(settings.out / f"{card.name}.safetensors")
+    if weights.is_file() and not settings.replace and file_sha256(weights) != card.sha256:
         raise WeightsError(f"{weights}: other weights have this name; choose another name, or write replace=yes")
-    write_atomically(weights, export.file.read_bytes())
+    write_weights(settings.out, files)
     write_atomically(settings.out / f"{card.name}.yaml", card_text(card))
     return card
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import yaml
 
+from f2vbench.pretrained.shards import is_index
 from f2vbench.pretrained.weights_cards import Training, WeightsCard
 
 _LICENCES = {"mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "bsd-3-clause"}
@@ -56,9 +58,14 @@ def _metadata(card: WeightsCard) -> str:
 
 
 def _facts(card: WeightsCard) -> str:
+    in_shards = is_index(Path(card.file))
+    file = f"`{card.file}`" + (" and the shards that it names" if in_shards else "")
+    digest = f"`{card.sha256}`" if card.sha256 else "unknown"
     rows = {
-        "file": f"`{card.file}` ({card.size / 1e6:.1f} MB)" if card.size else f"`{card.file}`",
-        "sha256": f"`{card.sha256}`" if card.sha256 else "unknown",
+        "file": f"{file} ({card.size / 1e6:.1f} MB)" if card.size else file,
+        "sha256": f"{digest} of all shards (`f2vbench weights check`); the index has that of each"
+        if in_shards
+        else digest,
         "architecture": card.architecture,
         "input": card.preprocessing,
         "trained on": card.training_data,

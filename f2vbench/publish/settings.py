@@ -17,7 +17,9 @@ class ExportSettings(Settings):
     """Keys of `f2vbench export <run folder>`."""
 
     out: Path | None = Field(
-        None, description="file to write, .safetensors (default: generator.safetensors in the run folder)"
+        None,
+        description="file to write, .safetensors; above 15 MB shards with an index (default: generator.safetensors "
+        "in the run folder)",
     )
     half: bool = Field(False, description="store weights in half precision")
 
@@ -28,7 +30,9 @@ class MakeSettings(Settings):
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the card and its file, such as fundus2video-mini"
     )
-    out: Path = Field(Path("weights"), description="folder for <name>.safetensors and <name>.yaml")
+    out: Path = Field(
+        Path("weights"), description="folder for <name>.safetensors (or its shards and index) and <name>.yaml"
+    )
     title: str | None = Field(None, min_length=1, description="name in messages and tables")
     quality: Path | None = Field(
         None, description="YAML or JSON list of measured values, each with data, metric, value and an optional note"

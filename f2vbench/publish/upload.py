@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from f2vbench.config.parsing import build
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.hub import SCHEME, hub_errors
+from f2vbench.pretrained.shards import index_of, is_shard_of, whole_path
 from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
+from f2vbench.pretrained.weights_writing import renamed_weights
 from f2vbench.publish.make_card import card_of, card_text, read_export
 from f2vbench.publish.readme import model_card
 from f2vbench.publish.settings import MakeSettings, PushSettings
@@ -32,7 +34,8 @@ class Upload:
 
     Attributes:
         card: The card of the weights.
-        files: Content by file name: the weights, their card, and the README.
+        files: Content by file name: the weights (where they are in shards, these and their index), their card, and the
+            README.
     """
 
     card: WeightsCard
@@ -70,13 +73,12 @@ def prepare_upload(source: str, settings: PushSettings) -> Upload:
         card = weights_card(source)
         if card.kind != "shipped":
             raise WeightsError(f"{source}: weights of other owners ({card.source}) are not uploaded")
-        path = find_weights(card)
+        files = renamed_weights(find_weights(card), whole_path(Path(card.file)).stem)
     elif Path(source).is_dir():
         export = read_export(Path(source))
         name = settings.repo.partition("/")[2].lower().replace(".", "-")
         entries = settings.model_dump(include={"quality", "licence", "training_data"})
-        card = card_of(export, build(MakeSettings, {"name": name, **entries}))
-        path = export.file
+        card, files = card_of(export, build(MakeSettings, {"name": name, **entries}))
     else:
         raise SettingsError(
             f"{source}: neither a weights card ({', '.join(weights_cards())}) nor the run folder of a training"
@@ -84,11 +86,13 @@ def prepare_upload(source: str, settings: PushSettings) -> Upload:
     # Each installation decides which weights are a family's default, not a file from the Hub.
     card = card.model_copy(update={"default_of": None})
     readme = model_card(card, settings.repo).encode()
-    return Upload(card, {card.file: path.read_bytes(), f"{card.name}.yaml": card_text(card), README: readme})
+    return Upload(card, {**files, f"{card.name}.yaml": card_text(card), README: readme})
 
 
 def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
     """Upload new and changed files in one commit; the repository is created if it does not exist.
+
+    Files of an earlier version of the weights that this version does not have, such as more shards, are deleted there.
 
     Args:
         upload: The files.
@@ -101,7 +105,7 @@ def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
         WeightsError: No login, no write access, or no network; the repository contains other files, or an earlier
             version of the weights while `replace` is not set.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
     if get_token() is None:
         raise WeightsError(
@@ -113,13 +117,16 @@ def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
         existing = _repository(api, settings.repo)
         if existing is None:
             api.create_repo(settings.repo, private=settings.private)
-        missing = upload.files if existing is None else _changed_files(existing, upload, settings)
+        missing, obsolete = (upload.files, []) if existing is None else _changes(existing, upload, settings)
         parent = None if existing is None else existing.sha
         if not missing:
             return f"{SCHEME}{settings.repo}@{parent}", []
         commit = api.create_commit(
             settings.repo,
-            [CommitOperationAdd(name, content) for name, content in missing.items()],
+            [
+                *(CommitOperationAdd(name, content) for name, content in missing.items()),
+                *(CommitOperationDelete(name) for name in obsolete),
+            ],
             commit_message=f"{upload.card.name}: weights, card and README",
             parent_commit=parent,
         )
@@ -137,27 +144,29 @@ def _repository(api: HfApi, repo: str) -> ModelInfo | None:
         return None
 
 
-def _changed_files(repository: ModelInfo, upload: Upload, settings: PushSettings) -> dict[str, bytes]:
-    """The files that the repository does not have in this version.
+def _changes(repository: ModelInfo, upload: Upload, settings: PushSettings) -> tuple[dict[str, bytes], list[str]]:
+    """The files that the repository does not have in this version, and files of an earlier version of the weights.
 
     Raises:
         WeightsError: The repository has other files, or other weights with this name and `replace` is not set.
     """
     existing = {file.rfilename: file for file in repository.siblings or []}
-    foreign = sorted(set(existing) - set(upload.files) - _CREATED_BY_HUB)
+    whole = whole_path(Path(upload.card.file))
+    versions = {whole.name, index_of(whole).name, *(name for name in existing if is_shard_of(name, whole.stem))}
+    earlier = versions & set(existing)
+    foreign = sorted(set(existing) - set(upload.files) - versions - _CREATED_BY_HUB)
     if foreign:
         raise WeightsError(
             f"repo={settings.repo} has other files ({', '.join(foreign[:5])}{', …' if len(foreign) > 5 else ''}); "
             "choose another repository"
         )
     changed = {name: content for name, content in upload.files.items() if _differs(existing.get(name), content)}
-    weights = upload.card.file
-    if weights in changed and weights in existing and not settings.replace:
+    if earlier and upload.card.file in changed and not settings.replace:
         raise WeightsError(
-            f"repo={settings.repo} has another {weights}, which published results may name: choose another repository, "
-            "or write replace=yes (the earlier version stays in its history)"
+            f"repo={settings.repo} has another {whole.name}, which published results may name: choose another "
+            "repository, or write replace=yes (the earlier version stays in its history)"
         )
-    return changed
+    return changed, sorted(earlier - set(upload.files))
 
 
 def _differs(existing: RepoSibling | None, content: bytes) -> bool:

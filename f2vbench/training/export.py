@@ -9,17 +9,19 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from f2vbench.config.parsing import build
 from f2vbench.errors import StoreError
+from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.shards import description_path
+from f2vbench.pretrained.weights_writing import encode_weights, write_weights
 from f2vbench.training.checkpoints import CHECKPOINT, TrainingStatus, load_checkpoint
 from f2vbench.training.distributed import world_size
 from f2vbench.training.methods import TrainingMethod, build_method
 from f2vbench.training.repro_command import training_command
 from f2vbench.training.settings import TrainSettings
-from f2vbench.utils.files import canonical_json, sha256, write_atomically
+from f2vbench.utils.files import canonical_json, write_atomically
 from f2vbench.utils.system import machine, software
 
 SETTINGS = "settings.yaml"
@@ -34,7 +36,7 @@ def training_environment(device: torch.device) -> dict[str, Any]:
 
 def export_training(
     method: TrainingMethod, settings: TrainSettings, path: Path, status: TrainingStatus, *, half: bool
-) -> None:
+) -> Path:
     """Write the trained network (its moving average, where there is one) and its card.
 
     Args:
@@ -43,6 +45,9 @@ def export_training(
         path: The weights file; the card has the suffix ``.json``.
         status: Progress and provenance, for the card.
         half: Store float16.
+
+    Returns:
+        As `export_network`.
 
     Raises:
         StoreError: A weight is not finite, or a file can't be written.
@@ -61,7 +66,7 @@ def export_training(
         **status.environment,
     }
     network, metadata = method.networks.best, settings.input_metadata()
-    export_network(network, path, card, input_metadata=metadata, half=half, prefix=method.prefix)
+    return export_network(network, path, card, input_metadata=metadata, half=half, prefix=method.prefix)
 
 
 def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = False) -> Path:
@@ -73,7 +78,7 @@ def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = Fal
         half: Store float16.
 
     Returns:
-        The weights file. Its card has the number of complete epochs.
+        As `export_network`. The card has the number of complete epochs.
 
     Raises:
         StoreError: There is no checkpoint, it is damaged, it has other settings than the folder, a weight is not
@@ -87,8 +92,7 @@ def export_checkpoint(folder: Path, out: Path | None = None, *, half: bool = Fal
     method = build_method(settings, torch.device("cpu"), bf16=False)
     method.networks.load(checkpoint)
     exported = out if out is not None else folder / EXPORT
-    export_training(method, settings, exported, checkpoint.status, half=half)
-    return exported
+    return export_training(method, settings, exported, checkpoint.status, half=half)
 
 
 def export_network(
@@ -99,17 +103,24 @@ def export_network(
     input_metadata: Mapping[str, str] | None = None,
     half: bool = False,
     prefix: str = "model.",
-) -> None:
+) -> Path:
     """Write a network as safetensors, and its card beside it as JSON.
+
+    Above 15 MB the weights are written in shards with an index (`f2vbench.pretrained.weights_writing`), which is read
+    under the name ``path`` too.
 
     Args:
         network: Its state dictionary is written.
         path: Ends with ``.safetensors``; the card has the suffix ``.json``.
-        card: Any JSON-serialisable content; ``file``, ``sha256``, ``bytes`` and ``parameters`` are added.
-        input_metadata: `TrainSettings.input_metadata`. It is stored in the metadata of the file, where the encoder
-            reads it.
+        card: Any JSON-serialisable content; ``file``, ``sha256``, ``bytes`` (of all files) and ``parameters`` are
+            added.
+        input_metadata: `TrainSettings.input_metadata`. It is stored in the metadata of the file, or of the index, where
+            the encoder reads it.
         half: Store float16.
         prefix: Of all keys; with the default, a generator has pix2pixHD's keys ``model.{i}.*``.
+
+    Returns:
+        ``path``, or the index of its shards.
 
     Raises:
         StoreError: A weight is not finite (in half precision), or a file can't be written.
@@ -122,16 +133,18 @@ def export_network(
             raise StoreError(f"{path}: {prefix}{key} contains NaN or infinity; nothing was exported")
         tensors[f"{prefix}{key}"] = stored
     # A single metadata entry, because safetensors writes several in random order.
-    content = save(tensors, {"seen": canonical_json(dict(input_metadata)).decode()} if input_metadata else None)
+    metadata = {"seen": canonical_json(dict(input_metadata)).decode()} if input_metadata else None
+    files = encode_weights(tensors, path.stem, metadata)
+    written = write_weights(path.parent, files)
     facts = {
-        "file": path.name,
-        "sha256": sha256(content),
-        "bytes": len(content),
+        "file": written.name,
+        "sha256": file_sha256(written),
+        "bytes": sum(map(len, files.values())),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
     }
-    write_atomically(path, content)
     card_text = json.dumps({**facts, **card}, indent=1, ensure_ascii=False)
-    write_atomically(path.with_suffix(".json"), card_text.encode() + b"\n")
+    write_atomically(description_path(written), card_text.encode() + b"\n")
+    return written
 
 
 def _read_settings(folder: Path) -> TrainSettings:

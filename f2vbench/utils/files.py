@@ -8,6 +8,7 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,23 +37,66 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
     Raises:
         StoreError: The disk is full or the folder is not writable. An older file of this name is unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
+    part = _part(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        _write_part(part, content, durable)
+        part.replace(path)
     except OSError as error:
+        _unlink([part])
+        raise _not_writable(path, error) from error
+
+
+def write_together(files: Mapping[Path, bytes], *, removed: Iterable[Path] = ()) -> None:
+    """Write files that are valid only together: nothing changes before all of them are on the disk.
+
+    Args:
+        files: Content by path. The files appear in this order; the last one is that by which the others are found.
+        removed: Files of an earlier version, which are removed before the first one appears. A process that is killed
+            meanwhile leaves no mixture of two versions.
+
+    Raises:
+        StoreError: The disk is full or a folder is not writable.
+    """
+    parts = {path: _part(path) for path in files}
+    path = next(iter(files))
+    try:
+        for path, part in parts.items():
+            _write_part(part, files[path], durable=False)
+        for path in removed:
+            path.unlink(missing_ok=True)
+        for path, part in parts.items():
+            part.replace(path)
+    except OSError as error:
+        _unlink(parts.values())
+        raise _not_writable(path, error) from error
+
+
+def _part(path: Path) -> Path:
+    """A temporary name beside a file, which no other process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
+
+
+def _write_part(part: Path, content: bytes, durable: bool) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _unlink(parts: Iterable[Path]) -> None:
+    for part in parts:
         with contextlib.suppress(OSError):
-            temporary.unlink()
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{path}: can't be written ({reason}); free some space or choose another folder, then run again. Completed "
-            "work is stored"
-        ) from error
+            part.unlink()
+
+
+def _not_writable(path: Path, error: OSError) -> StoreError:
+    reason = error.strerror or str(error)
+    return StoreError(
+        f"{path}: can't be written ({reason}); free some space or choose another folder, then run again. Completed "
+        "work is stored"
+    )
 
 
 def write_csv(table: DataFrame, path: Path) -> Path:

@@ -14,6 +14,7 @@ from f2vbench.training.checkpoints import TrainingPosition, TrainingStatus
 from f2vbench.training.export import export_training
 from f2vbench.training.methods import build_method
 from f2vbench.training.settings import TrainSettings
+from tests.helpers.shards import small_files
 
 EPOCHS = 5
 ORIGIN = {
@@ -31,22 +32,26 @@ def write_training(
     completed_epochs: int = EPOCHS,
     seed: int = 3,
     data: str = "phantom",
+    limit: int = 10**9,
 ) -> Path:
-    """A run folder with the weights of a generator of width 4 and their description, after some of 5 epochs."""
+    """A run folder with the weights of a generator of width 4 and their description, after some of 5 epochs.
+
+    The weights have 1.4 MB; above `limit` bytes they are in shards.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in _exported_files(model, completed_epochs, seed, data).items():
+    for name, content in _exported_files(model, completed_epochs, seed, data, limit).items():
         (folder / name).write_bytes(content)
     return folder
 
 
 @functools.cache
-def _exported_files(model: str, completed_epochs: int, seed: int, data: str) -> dict[str, bytes]:
+def _exported_files(model: str, completed_epochs: int, seed: int, data: str, limit: int) -> dict[str, bytes]:
     values = {"model": model, "preset": "mini", "ngf": 4, "epochs": EPOCHS, "flat_epochs": 1, "seed": seed}
     settings = build(TrainSettings, {**values, "data": data})
     position = TrainingPosition(epoch=completed_epochs, videos=600, seconds=5400.0)
     status = TrainingStatus(position, {"training_videos": 120}, {"psnr": 21.5}, ORIGIN)
     method = build_method(settings, torch.device("cpu"), bf16=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, small_files(limit):
         export_training(method, settings, Path(folder) / "generator.safetensors", status, half=True)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 

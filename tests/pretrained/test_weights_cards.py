@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+import torch
 
 from f2vbench.errors import WeightsError
-from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card, weights_cards
-from f2vbench.pretrained.weights_files import find_weights
+from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.weights_cards import HubLocation, parse_weights_card, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import find_weights, is_available
+from f2vbench.pretrained.weights_writing import encode_weights, write_weights
+from tests.helpers.shards import small_files
 
 CARD = """
 name: toy
@@ -68,6 +72,28 @@ def test_a_file_is_found_by_path_by_folder_in_the_cache_and_among_downloads_of_t
 def test_a_shipped_file_is_in_the_folder_of_its_card(card):
     shipped = card.model_copy(update={"kind": "shipped", "file": "lpips-alex.yaml", "size": None, "sha256": None})
     assert find_weights(shipped).read_text().startswith("name: lpips-alex")
+
+
+def test_a_download_in_shards_is_complete_with_its_shards_and_says_how_to_get_them(card, cache):
+    with small_files(1_000):
+        files = encode_weights({"a": torch.zeros(300), "b": torch.ones(300)}, "toy")
+    folder = cache / "F2VBENCH_CACHE" / "weights"
+    path = write_weights(folder, files)
+    facts = {"file": path.name, "size": sum(map(len, files.values())), "sha256": file_sha256(path), "url": None}
+    hub = HubLocation(repo="me/toy", revision="a" * 40)
+    card = card.model_copy(update={**facts, "hub": hub})
+    assert is_available(card)
+    assert find_weights(card) == find_weights(card, folder / "toy.safetensors") == path
+    (folder / "toy-00002-of-00002.safetensors").unlink()
+    assert not is_available(card)
+    with pytest.raises(WeightsError, match=r"the shards toy-00002-of-00002\.safetensors are missing") as caught:
+        find_weights(card)
+    assert f"hf download me/toy --include 'toy*.safetensors*' --revision {'a' * 40} --local-dir {folder}`" in str(
+        caught.value
+    )
+    path.write_text("{")
+    with pytest.raises(WeightsError, match="no index of weights in shards"):
+        find_weights(card)
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"to", "2 bytes, but toy.pt has 4"), (b"dogs", "not the file")])

@@ -7,7 +7,10 @@ import json
 import pytest
 
 from f2vbench.cli.main import main
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
+from f2vbench.pretrained.shards import stored_files
 from f2vbench.pretrained.weights_cards import weights_card
 from tests.helpers.completed_training import make_card, write_training
 
@@ -72,3 +75,67 @@ def test_other_weights_with_the_name_are_replaced_only_with_replace(card_folder,
     assert (card_folder / "tiny.safetensors").read_bytes() == before
     assert make_card(other, card_folder, "tiny", "replace=yes") == 0
     assert weights_card("tiny").sha256 == file_sha256(other / "generator.safetensors")
+
+
+LIMIT = 600_000  # three shards
+
+
+def test_weights_in_shards_get_the_name_of_their_card_and_keep_their_identity(card_folder, tmp_path, capsys):
+    run = write_training(tmp_path / "run", limit=LIMIT)
+    assert make_card(run, card_folder, "tiny", "default=yes") == 0
+    assert "tiny.safetensors.index.json (1.4 MB)" in capsys.readouterr().out
+    card, facts = weights_card("tiny"), json.loads((run / "generator.json").read_text())
+    shards = [f"tiny-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
+    files = stored_files(card_folder / card.file)
+    assert [file.name for file in files] == ["tiny.safetensors.index.json", *shards]
+    assert sorted(file.name for file in card_folder.iterdir()) == sorted([*(f.name for f in files), "tiny.yaml"])
+    assert card.size == sum(file.stat().st_size for file in files)
+    assert card.sha256 == facts["sha256"]
+    spec = parse_model("fundus2video")
+    assert spec.weights_label == f"tiny.safetensors@{card.sha256[:8]}"
+    assert spec.identity() == parse_model(f"fundus2video:{run / 'generator.safetensors'}").identity()
+    assert main(["weights", "check", "tiny"]) == 0
+    assert "ok, loads as fundus2video" in capsys.readouterr().out
+
+
+def test_check_names_the_shard_that_is_missing_or_of_other_weights(card_folder, tmp_path, capsys):
+    make_card(write_training(tmp_path / "run", limit=LIMIT), card_folder, "tiny")
+    make_card(write_training(tmp_path / "other", seed=4, limit=LIMIT), tmp_path / "others", "tiny")
+    shard = card_folder / "tiny-00002-of-00003.safetensors"
+    shard.write_bytes((tmp_path / "others" / shard.name).read_bytes())
+    assert main(["weights", "check", "tiny"]) == 2
+    assert f"{shard}: shard 2 of 3 of tiny.safetensors.index.json is damaged or of another" in capsys.readouterr().err
+    shard.unlink()
+    assert main(["weights", "check", "tiny"]) == 2
+    assert f"the shards {shard.name} are missing" in capsys.readouterr().err
+    with pytest.raises(WeightsError, match="are missing"):
+        parse_model("tiny")
+    # All files of other weights are refused by the card.
+    for file in stored_files(tmp_path / "others" / "tiny.safetensors"):
+        (card_folder / file.name).write_bytes(file.read_bytes())
+    assert main(["weights", "check", "tiny"]) == 2
+    assert "not the file of weights/tiny.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limits", [(10**9, LIMIT), (LIMIT, 10**9)])
+def test_weights_in_shards_replace_a_file_and_are_replaced_by_one(card_folder, tmp_path, capsys, limits):
+    first, second = limits
+    make_card(write_training(tmp_path / "run", limit=first), card_folder, "tiny")
+    before = {file.name: file.read_bytes() for file in card_folder.iterdir()}
+    other = write_training(tmp_path / "other", seed=4, limit=second)
+    assert make_card(other, card_folder, "tiny") == 2
+    assert "replace=yes" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in card_folder.iterdir()} == before
+    assert make_card(other, card_folder, "tiny", "replace=yes") == 0
+    card = weights_card("tiny")
+    names = {file.name for file in stored_files(card_folder / "tiny.safetensors")}
+    assert {file.name for file in card_folder.iterdir()} == {*names, "tiny.yaml"}
+    assert card.sha256 == file_sha256(other / "generator.safetensors")
+
+
+def test_a_run_folder_with_a_missing_shard_makes_no_weights(card_folder, tmp_path, capsys):
+    run = write_training(tmp_path / "run", limit=LIMIT)
+    (run / "generator-00003-of-00003.safetensors").unlink()
+    assert make_card(run, card_folder, "tiny") == 2
+    assert "shard 3 of 3 of generator.safetensors.index.json is missing" in capsys.readouterr().err
+    assert not list(card_folder.iterdir())

@@ -15,6 +15,7 @@ import yaml
 
 from f2vbench.cli.main import main
 from f2vbench.errors import WeightsError
+from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.hub import fetch
 from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card
 from f2vbench.publish.readme import model_card
@@ -130,6 +131,69 @@ def test_a_run_folder_is_uploaded_under_the_name_of_the_repository(user_folder, 
     [result] = call(user_folder, hub, ("f2vbench", "weights", "push", "run", "repo=me/My.Eyes"))
     assert result.code == 0, result.err
     assert {"my-eyes.safetensors", "my-eyes.yaml"} < set(hub.files("me/My.Eyes"))
+
+
+def test_weights_in_shards_are_uploaded_and_downloaded_whole(user_folder, hub, tmp_path_factory):
+    run = write_training(user_folder / "large", limit=600_000)
+    shards = [f"large-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
+    push = ("f2vbench", "weights", "push", "large", "repo=me/large")
+    first, again = call(user_folder, hub, push, push)
+    assert first.code == 0, first.err
+    assert "nothing to upload" in again.out
+    files = hub.files("me/large")
+    index = "large.safetensors.index.json"
+    assert set(files) == {".gitattributes", "README.md", "large.yaml", index, *shards}
+    assert [files[name] for name in shards] == [
+        (run / name.replace("large", "generator")).read_bytes() for name in shards
+    ]
+    assert f"`{index}` and the shards that it names (1.4 MB)" in files["README.md"].decode()
+    digest = parse_weights_card(files["large.yaml"].decode(), "large.yaml").sha256
+    assert digest == file_sha256(run / "generator.safetensors")
+
+    label = f"hf://me/large@{hub.oid('me/large')}/large.safetensors@{digest[:8]}"
+    arguments = {
+        "fundus2video:hf://me/large": "large",
+        f"fundus2video:hf://me/large/{index}": "fundus2video:large",
+        "fundus2video:hf://me/large/large.safetensors": "fundus2video:large",
+    }
+    loads = [("parse_model", argument) for argument in arguments]
+    loaded = call(user_folder, hub, *loads)
+    offline = call(user_folder, hub, *loads, HF_HUB_OFFLINE="1")
+    assert [json.loads(result.out) for result in (*loaded, *offline)] == [
+        [name, label, digest] for name in arguments.values()
+    ] * 2
+
+    hub.commits["me/partial"] = [{name: content for name, content in files.items() if name != shards[1]}]
+    hub.commits["me/mixed"] = [{**files, shards[0]: files[shards[0]][:-1] + b"x"}]
+    missing, mixed, absent = call(
+        user_folder,
+        hub,
+        ("parse_model", "fundus2video:hf://me/partial"),
+        ("parse_model", "fundus2video:hf://me/mixed"),
+        ("parse_model", "fundus2video:hf://me/large/other.safetensors"),
+    )
+    assert f"{shards[1]}, a shard of {index}, is not in the repository" in missing.err
+    assert f"{shards[0]}: shard 1 of 3 of {index} is damaged or of another export" in mixed.err
+    assert "no such file in the repository" in absent.err
+    [offline] = call(user_folder, hub, loads[0], HF_HOME=str(tmp_path_factory.mktemp("hf")), HF_HUB_OFFLINE="1")
+    assert "not downloaded before" in offline.err
+
+
+def test_a_new_version_in_fewer_shards_deletes_those_of_the_earlier_one(user_folder, hub):
+    push = ("f2vbench", "weights", "push", "versions", "repo=me/versions")
+    calls = [push, (*push, "replace=yes"), ("parse_model", "fundus2video:hf://me/versions")]
+    three = {"versions.safetensors.index.json", *(f"versions-{number:05}-of-00003.safetensors" for number in (1, 2, 3))}
+    found = []
+    for seed, limit in enumerate((300_000, 600_000, 10**9, 600_000)):
+        for file in (user_folder / "versions").glob("*"):
+            file.unlink()
+        write_training(user_folder / "versions", seed=seed, limit=limit)
+        first, replacing, loaded = call(user_folder, hub, *calls)
+        assert (first.code, replacing.code, loaded.code) == (0 if seed == 0 else 2, 0, 0), replacing.err + loaded.err
+        assert "has another versions.safetensors" in first.err or seed == 0
+        found.append({name for name in hub.files("me/versions") if "safetensors" in name})
+    assert len(found[0]) > len(three)
+    assert found[1:] == [three, {"versions.safetensors"}, three]
 
 
 def test_a_refused_upload_says_why(user_folder, card, hub):

@@ -5,17 +5,26 @@ from __future__ import annotations
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from f2vbench.cli.main import main
-from f2vbench.encoders.global_generator import roll_out
+from f2vbench.encoders.global_generator import global_generator, roll_out
 from f2vbench.encoders.loading import load_encoder
-from f2vbench.errors import StoreError
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.errors import StoreError, WeightsError
+from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
+from f2vbench.pretrained.shards import stored_files
+from f2vbench.pretrained.weights_writing import MAX_FILE_BYTES
 from f2vbench.training.checkpoints import CHECKPOINT
 from f2vbench.training.export import EXPORT, export_network
-from tests.helpers.training import SIDE, train_batches, video_data, video_settings
+from f2vbench.training.trainer import Trainer
+from tests.helpers.completed_training import write_training
+from tests.helpers.shards import small_files
+from tests.helpers.training import CPU, SIDE, train_batches, video_data, video_settings
 
 
 def test_the_exported_generator_is_the_average_and_the_encoder_loads_it(trained_video):
@@ -81,3 +90,83 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path):
     with pytest.raises(StoreError, match=r"model\.0\.weight contains NaN or infinity"):
         export_network(network, tmp_path / "broken.safetensors", {}, half=True)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def large_network():
+    """A generator of 46 MB."""
+    torch.manual_seed(0)
+    return global_generator(GeneratorShape(inputs=6, outputs=3, ngf=16))
+
+
+def test_a_large_export_in_shards_gives_the_features_and_frames_of_a_whole_file_to_the_last_bit(
+    large_network, tmp_path
+):
+    seen = {"enlarge": "1", "photograph": "normalised"}
+    index = export_network(large_network, tmp_path / EXPORT, {}, input_metadata=seen)
+    assert index.name == f"{EXPORT}.index.json"
+    *_, shard = files = stored_files(index)
+    assert len(files) == 1 + 4
+    assert max(file.stat().st_size for file in files) <= MAX_FILE_BYTES == 15_000_000
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert (card["file"], card["sha256"]) == (index.name, file_sha256(index))
+    assert card["bytes"] == sum(file.stat().st_size for file in files)
+
+    whole = tmp_path / "whole" / EXPORT
+    whole.parent.mkdir()
+    state = {f"model.{key}": tensor for key, tensor in large_network.state_dict().items()}
+    save_file(state, whole, {"seen": json.dumps(seen)})
+    assert whole.stat().st_size > 2 * MAX_FILE_BYTES
+    expected = load_encoder("fundus2video", str(whole))
+    photographs = [np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)]
+    picture = torch.rand(1, 3, 32, 32)
+    for path in (index, tmp_path / EXPORT):
+        encoder = load_encoder("fundus2video", str(path))
+        assert encoder.normalised
+        assert np.array_equal(encoder.embed(photographs), expected.embed(photographs))
+        maps = zip(encoder.pyramid(picture), expected.pyramid(picture), strict=True)
+        assert all(torch.equal(found, other) for found, other in maps)
+        assert torch.equal(encoder.generate(picture, 2), expected.generate(picture, 2))
+        assert encoder.state_sha256() == expected.state_sha256()  # one key in the feature store
+    shard.unlink()
+    with pytest.raises(WeightsError, match=r"generator-00004-of-00004\.safetensors: shard 4 of 4 .* is missing"):
+        load_encoder("fundus2video", str(index))
+
+
+def test_the_names_of_an_export_in_shards_mean_the_same_model(tmp_path):
+    run = write_training(tmp_path / "a+b", limit=600_000)
+    index, name = run / f"{EXPORT}.index.json", run / EXPORT
+    assert index.is_file()
+    assert not name.exists()
+    specs = [parse_model(f"fundus2video:{index}"), parse_model("fundus2video", str(name))]
+    assert {spec.name for spec in specs} == {"fundus2video:generator"}
+    assert {spec.weights_label for spec in specs} == {f"generator.safetensors@{file_sha256(index)[:8]}"}
+    assert specs[0].identity() == specs[1].identity()
+    other = write_training(tmp_path / "other", seed=4, limit=600_000)
+    assert parse_model(f"fundus2video:{other / EXPORT}").identity() != specs[0].identity()
+
+
+def test_a_checkpoint_is_exported_in_shards_and_again_as_one_file(trained_video, tmp_path, capsys):
+    folder, out = trained_video.folder, tmp_path / "again.safetensors"
+    expected = load_file(folder / EXPORT)
+    with small_files(200_000):
+        assert main(["export", str(folder), f"out={out}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{out}.index.json of " in printed
+    assert f"its description: {tmp_path / 'again.json'}" in printed
+    state = read_state_dict(out)
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+    assert main(["export", str(folder), f"out={out}"]) == 0
+    assert out.read_bytes() == (folder / EXPORT).read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["again.json", "again.safetensors"]
+
+
+def test_a_training_starts_from_shards(trained_video, tmp_path):
+    network = trained_video.method.networks.best
+    with small_files(200_000):
+        export_network(network, tmp_path / EXPORT, {})
+    trainer = Trainer(video_settings(tmp_path / "run", start=tmp_path / EXPORT), video_data(1), CPU)
+    trainer.start_or_resume()
+    expected = network.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in trainer.method.networks.best.state_dict().items())
