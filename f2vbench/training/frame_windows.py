@@ -54,8 +54,9 @@ def degraded_frames(frames: Tensor, photograph: Tensor, dropped: float, rngs: Se
     """
     if not dropped:
         return frames
-    small = functional.adaptive_avg_pool2d(frames, [max(1, side // _REDUCED) for side in frames.shape[2:]])
-    blurred = functional.interpolate(small, frames.shape[2:], mode="bilinear", align_corners=False)
+    height, width = frames.shape[2:]
+    small = functional.adaptive_avg_pool2d(frames, (max(1, height // _REDUCED), max(1, width // _REDUCED)))
+    blurred = functional.interpolate(small, (height, width), mode="bilinear", align_corners=False)
     degraded = []
     for video, rng in enumerate(rngs):
         is_dropped, share, deviation = rng.random(3)
