@@ -110,7 +110,8 @@ def _train_row(ablation: Ablation, job: tuple[str, int]) -> tuple[str, int, dict
         cv2.setNumThreads(1)
         values = {"preset": "mini", "ablation": row, "seed": seed, "start": ablation.start, "out": folder}
         values |= {"eyes": ablation.eyes, "epochs": ablation.epochs, "flat_epochs": ablation.epochs}
-        values |= {"pixel_epochs": 0, "late_epochs": 0, "split": [ablation.eyes, 1, 0], "renew": 1}
+        values |= {"pixel_epochs": 0, "rollout_epochs": 0, "warmup_epochs": 0, "windows": 12, "renew": 1}
+        values |= {"split": [ablation.eyes, 1, 0], "batch_size": 1}
         values |= {"samples": 1, "validate_videos": 1, "device": "cpu"}
         generator = train(build(TrainSettings, values), Silent())
         write_atomically(stored, json.dumps(_scores(generator, ablation.tested)).encode())

@@ -1,6 +1,6 @@
 """Optimiser steps a second of the trainer and of a plain, eager float32 implementation of the same losses.
 
-    python -m benchmarks.generator_speed [--preset mini] [--side 256] [--ngf 10] [--steps 6] [--device cpu]
+    python -m benchmarks.generator_speed [--preset mini] [--side 128] [--ngf 16] [--steps 6] [--device cpu]
 
 The plain implementation computes loss after loss, as is common: the discriminators process generated and true frames
 once for their own loss and again for the generator's, whole and masked frames one after the other; each PatchNCE loss
@@ -26,10 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from f2vbench.encoders.global_generator import window_input
 from f2vbench.training import losses
 from f2vbench.training.data.video_loader import VideoBatch, VideoLoader
-from f2vbench.training.frame_windows import window_input, window_target
-from f2vbench.training.generator_features import forward_layers
+from f2vbench.training.frame_windows import window_target
+from f2vbench.training.generator_features import attention_layer, forward_layers
 from f2vbench.training.generator_step import GeneratorStep
 from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.settings import TrainSettings
@@ -58,8 +59,9 @@ class PlainStep:
         batch = batch.to(self.device)
         previous: Tensor | None = None
         for window in range(self.settings.windows):
-            real = window_target(batch.frames, window)
-            previous = self._window(window_input(batch.photograph, previous), real, batch, window)
+            real = window_target(batch.frames, [window] * len(batch.indices))
+            inputs = window_input(batch.photograph, previous, window, self.networks.generator.shape)
+            previous = self._window(inputs, real, batch, window)
 
     def _window(self, inputs: Tensor, real: Tensor, batch: VideoBatch, window: int) -> Tensor:
         weights, networks = self.settings.loss, self.networks
@@ -67,7 +69,8 @@ class PlainStep:
         views: list[float | Tensor] = [1.0, mask] if weights.masked_discriminators else [1.0]
         for optimiser in self.optimisers:
             optimiser.zero_grad()
-        fake, maps = forward_layers(networks.generator, inputs, (weights.attention_layer,))
+        attention = attention_layer(networks.generator.shape, weights.attention_layer)
+        fake, maps = forward_layers(networks.generator, inputs, (attention,))
         discriminator_loss = torch.zeros((), device=self.device)
         for view in views:
             fake_maps = discriminator(torch.cat([batch.photograph, fake.detach() * view], 1))
@@ -81,8 +84,7 @@ class PlainStep:
             real_maps = discriminator(torch.cat([batch.photograph, real * view], 1))
             total = total + weights.gan * losses.lsgan_generator_loss(fake_maps)
             total = total + weights.feature_matching * losses.feature_matching_loss(fake_maps, real_maps)
-        activation = maps[weights.attention_layer]
-        total = total + weights.attention * losses.attention_loss(activation, mask, weights.attention_variant)
+        total = total + weights.attention * losses.attention_loss(maps[attention], mask, weights.attention_variant)
         sampler = PatchSampler(mask if weights.nce_patches == "in-mask" else None)
         multiply = mask if weights.nce_patches == "masked-input" else None
         for weight, key in ((weights.nce_photograph, batch.photograph), (weights.nce_truth, real)):
@@ -91,7 +93,9 @@ class PlainStep:
             total = total + weight * nce
         total = total + weights.gradient_variance * losses.gradient_variance_loss(fake, real)
         total = total + weights.pixel * losses.pixel_loss(fake, real, batch.fov_mask)
-        total = total + weights.squared * losses.squared_loss(fake, real, batch.fov_mask)
+        weight = losses.pixel_weights(batch.fov_mask, batch.truth, weights.vessel_weight, weights.lesion_weight)
+        total = total + weights.squared * losses.squared_loss(fake, real, weight)
+        total = total + weights.gradient * losses.gradient_loss(fake, real, weight)
         total.backward()
         self.optimisers[0].step()
         self.optimisers[2].step()
@@ -102,8 +106,8 @@ class PlainStep:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mini", choices=("mini", "f2v"))
-    parser.add_argument("--side", type=int, default=256, help="side of the crops, pixels")
-    parser.add_argument("--ngf", type=int, default=10)
+    parser.add_argument("--side", type=int, default=128, help="side of the crops, pixels")
+    parser.add_argument("--ngf", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6, help="optimiser steps in a repetition: 1, 2, 3, 4, 6 or 12")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -114,8 +118,9 @@ def main() -> int:
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
     values = {"preset": arguments.preset, "crop": arguments.side, "ngf": arguments.ngf, "windows": arguments.steps}
-    settings = TrainSettings.model_validate(values | {"eyes": 1, "renew": 1, "pixel_epochs": 0, "late_epochs": 0})
-    batch = next(iter(VideoLoader(open_training_data(settings).train, settings.mask).load([[0]])))
+    values |= {"eyes": 8, "renew": 1, "pixel_epochs": 0, "rollout_epochs": 0, "previous_dropped": 0, "batch_size": 8}
+    settings = TrainSettings.model_validate(values | {"loss": {"truth": 0}})
+    batch = next(iter(VideoLoader(open_training_data(settings).train, settings.mask).load([list(range(8))])))
     implementations = {"plain": PlainStep, "trainer": _trainer_step}
     if arguments.memory_of:
         implementations[arguments.memory_of](settings, device)(batch)
@@ -141,7 +146,7 @@ def main() -> int:
 def _trainer_step(settings: TrainSettings, device: torch.device) -> Callable[[VideoBatch], object]:
     bf16 = training_arithmetic(settings.precision, device) == "bf16"
     step = GeneratorStep(settings, GeneratorNetworks(settings, device), device, bf16)
-    return lambda batch: step(batch, 0, 0)
+    return lambda batch: step(batch, 0, 0, 0.0)
 
 
 def _timed(step: Callable[[VideoBatch], object], batch: VideoBatch, device: torch.device) -> float:
