@@ -30,7 +30,7 @@ from f2vbench.phantom.lesions.grading import dr_grade, glaucoma_stage
 from f2vbench.phantom.outcomes import EFFECT
 from f2vbench.phantom.patients import Patient, draw_patient, generator
 
-VERSION = 1  # increase it when the same seed gives other eyes
+VERSION = 2  # increase it when the same seed gives other eyes
 SIDES = ("right", "left")
 SMALLEST, LARGEST = 64, 4096  # px
 

@@ -24,6 +24,7 @@ PUBLISHED: dict[str, tuple[float, float, str]] = {
     ),
     "artery/vein equivalents": (0.60, 0.75, "Knudtson et al. 2003; means of cohorts 0.65 to 0.70"),
     "junction exponent": (2.5, 3.1, "Murray 1926: 3; measured 2.6 to 3"),
+    "bifurcation angle, °": (70.0, 90.0, "Zamir et al. 1979 and others: about 75 to 85 between the children"),
     "arc over chord": (1.02, 1.15, "main vessels, Hart et al. 1999 and others"),
     "vertical cup-to-disc ratio": (0.30, 0.52, "normal eyes, Crowston et al. 2004: median 0.43"),
     "arterio-venous passage, s": (1.2, 2.6, "healthy eyes: 1.5 ± 0.6 s at the disc"),
@@ -43,6 +44,7 @@ def anatomical_figures(eye: Eye, truth: GroundTruth) -> dict[str, float]:
         fractal_dimension(truth.vessels),
         artery / vein,
         junction_exponent(eye.vessels),
+        float(np.median(bifurcation_angles(eye.vessels)[:, 0])),
         arc_over_chord(eye.vessels, eye.anatomy),
         eye.anatomy.cup_to_disc,
         simulate_transit(eye.vessels, eye.anatomy.values).passage,
@@ -121,6 +123,57 @@ def junction_exponent(vessels: Vessels) -> float:
         too_small = ratio_one**middle + ratio_two**middle > 1
         low, high = np.where(too_small, middle, low), np.where(too_small, high, middle)
     return float(np.median(low))
+
+
+def bifurcation_angles(vessels: Vessels, reach: float = 0.4) -> np.ndarray:
+    """Angles of the bifurcations, degrees, (b, 3): between the children, larger child to stem, smaller child to stem.
+
+    A direction is that of the chord from the bifurcation to the point ``reach`` mm away along the vessel. 0.4 mm are
+    some vessel widths, the length over which graders measure. Bifurcations without ``reach`` mm of vessel on all three
+    sides are omitted; along a child, the wider vessel continues beyond the next bifurcation.
+
+    Args:
+        vessels: Vessel trees.
+        reach: Length of each side, mm.
+    """
+    child, parent, path = vessels.main_child(), vessels.parent, vessels.path
+    start, node = vessels.segments()
+    order = np.argsort(start, kind="stable")
+    start, node = start[order], node[order]
+    twin = np.flatnonzero(start[1:] == start[:-1])
+    one, two = node[twin], node[twin + 1]
+    swap = vessels.radius[two] > vessels.radius[one]
+    stem, larger, smaller = start[twin], np.where(swap, two, one), np.where(swap, one, two)
+    away = [_follow(vessels, end, stem, child, path[stem] + reach) for end in (larger, smaller)]
+    back = _follow(vessels, stem, stem, parent, path[stem] - reach)
+    large, small = (towards - vessels.points[stem] for towards in away)
+    forward = vessels.points[stem] - back
+    angles = np.stack([_angle(large, small), _angle(forward, large), _angle(forward, small)], axis=1)
+    return np.asarray(angles[np.isfinite(angles).all(axis=1)])
+
+
+def _follow(
+    vessels: Vessels, node: np.ndarray, before: np.ndarray, successor: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Points at the path lengths ``target``, (b, 2) mm, following ``successor`` from each node; NaN beyond its end."""
+    path, node, before = vessels.path, node.copy(), before.copy()
+    sign = np.sign(target - path[before])
+    while True:
+        short = (node >= 0) & (sign * (path[node] - target) < 0)
+        if not short.any():
+            break
+        before[short], node[short] = node[short], successor[node[short]]
+    points, found = np.full((len(node), 2), np.nan), node >= 0
+    node, before = node[found], before[found]
+    share = ((target[found] - path[before]) / (path[node] - path[before]))[:, None]
+    points[found] = vessels.points[before] + share * (vessels.points[node] - vessels.points[before])
+    return points
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle between vectors (b, 2), degrees, 0 to 180."""
+    cosine = (a * b).sum(axis=1) / (np.hypot(*a.T) * np.hypot(*b.T))
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def green_contrast(photograph: np.ndarray, vessels: np.ndarray, field_of_view: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """Growth of a vessel tree: each tissue point without supply attracts the node that can reach it at the lowest cost.
 
 Space colonisation (Runions, Lane, Prusinkiewicz 2007, Eurographics Workshop on Natural Phenomena). The cost makes
-branches leave at an acute angle, as blood vessels do, instead of along the shortest path.
+branches leave at the angle of blood vessels instead of along the shortest path, and a vessel stops before it meets
+another one of its kind.
 """
 
 from __future__ import annotations
@@ -11,20 +12,29 @@ from scipy.spatial import cKDTree
 
 ARTERY, VEIN = 0, 1
 STEP = 0.13  # mm between nodes
-_ACUTE = 1.5  # weight of the forward direction: the cheapest branch angle is 53°; inertia makes it smaller
+_ACUTE = 0.2  # weight of the forward direction: the cheapest branch angle is 80°; inertia makes it smaller
+_CELL = 0.10  # mm, edge of the cells that are searched for other vessels
+_CLEARANCE = 0.09  # mm between a new node and any other node than its parent: a vessel cannot cross its own kind
+_CELLS = 280  # cells along one edge: 28 mm
 _APART = 1000.0  # mm between the planes in which arteries and veins grow: tissue never attracts the other kind
 
 
 class Forest:
-    """Growing artery and vein trees; the node buffers double when they are full."""
+    """Growing artery and vein trees; the node buffers double when they are full.
 
-    def __init__(self) -> None:
+    Args:
+        avascular: Radius around the fovea, the origin, in which no vessel grows, mm.
+    """
+
+    def __init__(self, avascular: float) -> None:
+        self.avascular = avascular
         self.count = 0
         self.points = np.zeros((4096, 2), np.float32)
         self.heading = np.zeros((4096, 2), np.float32)
         self.parent = np.full(4096, -1)
         self.children = np.zeros(4096, np.int32)
         self.kind = np.zeros(4096, np.int8)
+        self._occupant = np.full((2, _CELLS, _CELLS), -1)  # index of the latest node in each cell, for each kind
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return points (n, 2) mm, parents (n,) and kinds (n,) of all nodes."""
@@ -50,6 +60,8 @@ class Forest:
         new = np.arange(self.count, end)
         self.points[new], self.heading[new], self.parent[new], self.kind[new] = points, heading, parent, kind
         np.add.at(self.children, parent[parent >= 0], 1)
+        column, row = _cells(self.points[new], kind)
+        self._occupant[kind, column, row] = new
         self.count = end
         return new
 
@@ -124,11 +136,34 @@ class Forest:
         total = summed / (np.hypot(*summed.T)[:, None] + 1e-9)
         heading = self.heading[node]
         branching = self.children[node] > 0
-        inertia = np.where(branching, 0.45, 1.2)[:, None]  # an end turns slowly, a branch leaves its stem
+        inertia = np.where(branching, 0.1, 1.2)[:, None]  # an end turns slowly, a branch leaves its stem
         move = total + inertia * heading + draw.normal(scale=0.14, size=heading.shape)
         move /= np.hypot(*move.T)[:, None] + 1e-9
         # Discard branches that would run along their own stem; no node gets more than two children.
         along = (move * heading).sum(axis=1)
         keep = (self.children[node] < 2) & ~(branching & (along > 0.93))
         node, move = node[keep], move[keep]
-        return self.add(self.points[node] + STEP * move, move, node, self.kind[node])
+        points = self.points[node] + STEP * move
+        clear = self._is_clear(points, node)
+        node, move = node[clear], move[clear]
+        return self.add(points[clear], move, node, self.kind[node])
+
+    def _is_clear(self, points: np.ndarray, parent: np.ndarray) -> np.ndarray:
+        """Whether vessels can grow to points, (m,): outside the avascular zone and clear of other vessels."""
+        kind = self.kind[parent]
+        from_fovea = np.hypot(points[:, 0], points[:, 1] - np.float32(_APART) * kind)
+        column, row = _cells(points, kind)
+        around = np.arange(-1, 2)
+        columns, rows = column[:, None, None] + around[None, :, None], row[:, None, None] + around[None, None, :]
+        near = self._occupant[kind[:, None, None], columns, rows].reshape(len(points), 9)
+        gap = self.points[near] - points[:, None]
+        other = (near >= 0) & (near != parent[:, None])
+        meets = (other & (np.hypot(gap[..., 0], gap[..., 1]) < _CLEARANCE)).any(axis=1)
+        return np.asarray(~meets & (from_fovea > self.avascular))
+
+
+def _cells(points: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Column and row of the cell of each point, (m,) each; points beyond the grid belong to its rim."""
+    x, y = points[:, 0], points[:, 1] - np.float32(_APART) * kind
+    column, row = (np.clip(np.floor(at / _CELL).astype(int) + _CELLS // 2, 1, _CELLS - 2) for at in (x, y))
+    return column, row

@@ -34,13 +34,13 @@ def draw_trunks(anatomy: Anatomy, kind: int, draw: np.random.Generator) -> list[
         # A nasal trunk, and in most eyes a second one that leaves the disc upwards or downwards.
         angle = math.radians(draw.uniform(28, 62) + (9 if kind == VEIN else -4))
         trunks.append(_ray(hilum, disc, rim, angle, up, 8.0, -0.10, draw))
-        if draw.random() < 0.75:
+        if draw.random() < 0.95:
             angle = math.radians(draw.uniform(84, 112) + (7 if kind == VEIN else -3))
             trunks.append(_ray(hilum, disc, rim, angle, up, 8.5, 0.10, draw))
-        if draw.random() < 0.8:  # a small trunk towards the macula
+        if draw.random() < 0.95:  # a small trunk towards the macula
             angle = math.radians(draw.uniform(148, 166) + (5 if kind == VEIN else -5))
             trunks.append(_ray(hilum, disc, rim, angle, up, draw.uniform(1.6, 2.6), 0.05, draw))
-    if draw.random() < 0.6:
+    if draw.random() < 0.8:
         trunks.append(_ray(hilum, disc, rim, math.radians(draw.uniform(-14, 14)), 1.0, 6.0, 0.0, draw))
     return trunks
 

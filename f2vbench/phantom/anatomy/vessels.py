@@ -21,7 +21,7 @@ from f2vbench.phantom.anatomy.trunks import draw_trunks, tissue_points
 
 __all__ = ["ARTERY", "STEP", "VEIN", "Vessels", "grow_vessels"]
 
-LEVELS = (4.4, 2.6, 1.5, 0.85)  # spacing of each level's tissue points, relative to the drawn spacing
+LEVELS = (2.5, 1.5, 0.85)  # spacing of each level's tissue points, relative to the drawn spacing
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def grow_vessels(anatomy: Anatomy, draw: np.random.Generator) -> Vessels:
         draw: Random generator.
     """
     values = anatomy.values
-    forest = Forest()
+    forest = Forest(0.5 * values["avascular_zone"])
     for kind in (ARTERY, VEIN):
         for trunk in draw_trunks(anatomy, kind, draw):
             forest.add_trunk(trunk, kind)
@@ -77,9 +77,9 @@ def grow_vessels(anatomy: Anatomy, draw: np.random.Generator) -> Vessels:
         tissue = [tissue_points(anatomy, spacing * (1.0 if kind == ARTERY else 1.06), draw) for kind in (ARTERY, VEIN)]
         forest.colonise(tissue, spacing, draw)
     points, parent, kinds = forest.arrays()
-    points = _smooth(points, parent)
-    points = _bend(points, kinds, anatomy, values["tortuosity"], draw)
     supply = _supply(parent)
+    points = _smooth(points, parent, supply, values["branching_exponent"])
+    points = _bend(points, kinds, anatomy, values["tortuosity"], draw)
     radius = _murray(points, kinds, supply, anatomy)
     length = np.hypot(*(points - points[np.maximum(parent, 0)]).T)
     path = np.zeros(len(points))
@@ -89,16 +89,24 @@ def grow_vessels(anatomy: Anatomy, draw: np.random.Generator) -> Vessels:
     return Vessels(points, parent, radius, kinds, path, supply, float(draw.uniform(0.6, 0.9)))
 
 
-def _smooth(points: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """Smooth the grown centre lines: each inner node moves towards the midpoint of its neighbours."""
+def _smooth(points: np.ndarray, parent: np.ndarray, supply: np.ndarray, exponent: float) -> np.ndarray:
+    """Smooth the grown centre lines: each inner node moves towards the weighted mean of its two or three neighbours.
+
+    The weight of a segment is its cross-section, as if blood volume were minimised (Murray 1926, J Gen Physiol 9:835).
+    A branch thus pulls its stem to its side, a large branch more than a small one, and the larger child bends less.
+    """
     node = np.flatnonzero(parent >= 0)
-    child = np.full(len(points), -1)
-    child[parent[node][::-1]] = node[::-1]  # the first child continues the vessel, later ones are branches
-    inner = np.flatnonzero((parent >= 0) & (child >= 0))
+    above = parent[node]
+    weight = supply ** (2 / exponent)
+    inner = np.flatnonzero((parent >= 0) & np.isin(np.arange(len(points)), above))
+    pull = (weight + np.bincount(above, weight[node], len(points)))[inner, None]
     for _ in range(4):
-        middle = 0.5 * (points[parent[inner]] + points[child[inner]])
+        below = np.stack(
+            [np.bincount(above, weight[node] * points[node, axis], len(points)) for axis in (0, 1)], axis=1
+        )
+        mean = (weight[inner, None] * points[parent[inner]] + below[inner]) / pull
         points = points.copy()
-        points[inner] += 0.5 * (middle - points[inner])
+        points[inner] += 0.5 * (mean - points[inner])
     return points
 
 
@@ -107,7 +115,8 @@ def _bend(
 ) -> np.ndarray:
     """Bend the trees smoothly; ``slope`` is the rms slope of a vessel that was straight.
 
-    A sum of shear waves of 0.7 to 4 mm: for a slope g the arc is about 1 + g²/2 times the chord.
+    A sum of shear waves of 0.7 to 4 mm: for a slope g the arc is about 1 + g²/2 times the chord. The waves fade towards
+    the disc and the avascular zone, which keep their place.
     """
     moved = points.copy()
     for which, share in ((None, 0.75), (ARTERY, 0.6), (VEIN, 0.6)):
@@ -121,8 +130,9 @@ def _bend(
         amplitude = slope * share * np.sqrt(8 / (3 * waves)) * wavelength / (2 * math.pi)
         phase = points[selected] @ wave + draw.uniform(0, 2 * math.pi, waves)
         moved[selected] += (np.sin(phase) * amplitude) @ across
-    fade = np.clip((anatomy.disc.relative(points[:, 0], points[:, 1]) - 0.3) / 1.2, 0, 1)[:, None]
-    return np.asarray(points + fade * (moved - points))
+    from_zone = np.hypot(*points.T) - 0.5 * anatomy.values["avascular_zone"]
+    fade = np.clip((anatomy.disc.relative(points[:, 0], points[:, 1]) - 0.3) / 1.2, 0, 1) * np.clip(from_zone, 0, 1)
+    return np.asarray(points + fade[:, None] * (moved - points))
 
 
 def _supply(parent: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def draw_camera_profile(draw: np.random.Generator) -> CameraProfile:
         saturation=float(draw.uniform(0.65, 1.45)),
         brightness=float(draw.uniform(0.36, 0.72)),
         gamma=float(draw.uniform(1.7, 2.5)),
-        blood=float(np.exp(draw.normal(0.28, 0.32))),
+        blood=float(np.exp(draw.normal(0.0, 0.32))),
         reflex=float(draw.uniform(0.02, 0.38)),
         vignette=float(draw.uniform(0.05, 0.6)),
         blur=float(np.exp(draw.uniform(math.log(0.0004), math.log(0.0019)))),

@@ -26,7 +26,7 @@ _DARK = np.array([0.34, 0.105, 0.034], np.float32)
 _RIM = np.array([0.95, 0.50, 0.20], np.float32)
 _CUP = np.array([1.02, 0.80, 0.42], np.float32)
 # Absorption of 1 mm of blood: arteries, veins.
-_BLOOD = np.array([[0.9, 5.6, 4.6], [2.1, 5.9, 4.9]], np.float32)
+_BLOOD = np.array([[2.2, 13.7, 11.3], [5.1, 14.4, 12.0]], np.float32)
 
 
 def acquire_photograph(
