@@ -120,7 +120,7 @@ def test_rows_with_too_few_fields_are_refused(tmp_path):
         read_csv(path)
 
 
-@pytest.mark.parametrize("content", ["", "\n\n", " , ,\n1,2,3\n"])
+@pytest.mark.parametrize("content", ["", "\n\n", " , ,\n"])
 def test_a_table_without_headings_is_refused(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(DataError, match=r"a\.csv: the file has no headings"):
@@ -136,7 +136,7 @@ def test_two_columns_of_one_heading_are_refused(tmp_path):
     rows = [["image", "Patient", "patient "], ["a", "1", "2"]]
     with pytest.raises(DataError, match=r"a\.csv: 2 columns have the heading 'patient'"):
         read_csv(write_table(tmp_path / "a.csv", rows))
-    with pytest.raises(DataError, match=r"sheet 'Sheet': several columns have the heading patient"):
+    with pytest.raises(DataError, match=r"sheet 'data': several columns have the heading patient"):
         read_table(write_sheet(tmp_path / "a.xlsx", rows))
 
 
