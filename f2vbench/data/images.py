@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from f2vbench.data.mask_values import foreground
 from f2vbench.errors import DataError
 
 MAX_PIXELS = 80_000_000
@@ -77,26 +78,32 @@ def read_part(path: str | Path, part: str) -> np.ndarray:
     return np.ascontiguousarray(rgb[:height, :middle] if match[1] == "left" else rgb[:height, -middle:])
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") -> np.ndarray:
     """Read a mask: vessels, lesions or a field of view.
 
-    The foreground are the pixels whose brightest colour channel exceeds half of the largest value in the file. Files
-    with 0/1, 0/255 and 16-bit values, masks with JPEG noise, and coloured labels (any colour at full strength,
-    including white) therefore give the same mask. A file of zeros is a mask without foreground.
+    Files with 0/1, 0/255 and 16-bit values, masks with JPEG noise, and labels in RITE's colours (red, blue, green and
+    white at full strength) give the same mask; see `f2vbench.data.mask_values.foreground`. A file of zeros is a mask
+    without foreground. The pixels are upright: an EXIF orientation is applied, as in `read_rgb`.
 
     Args:
         path: The image file.
+        declared: The values of the foreground, as `f2vbench.data.mask_values.declaration` writes them; "" for none.
+        key: Key of the task card that declares the values, for the message.
 
     Returns:
         bool (height, width).
 
     Raises:
-        DataError: As in `read_rgb`.
+        DataError: As in `read_rgb`, or the file has several values or colours and none are declared.
     """
     pixels = _decode(Path(path))
-    brightest = pixels.max(axis=2) if pixels.ndim == 3 else pixels
-    peak = float(brightest.max())
-    return brightest > peak / 2 if peak > 0 else np.zeros(brightest.shape, bool)
+    try:
+        return foreground(pixels, declared)
+    except DataError as error:
+        raise DataError(
+            f"{path}: not a mask of two values; {error}: list those that count as foreground in the task card (a copy "
+            f'of it in ./tasks), as in `{key}: [1, 2]` or `{key}: [">127"]`, or save the mask with 0 and 255'
+        ) from None
 
 
 def check_rgb_images(images: Sequence[np.ndarray]) -> None:
