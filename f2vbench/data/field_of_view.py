@@ -47,7 +47,7 @@ def field_of_view(rgb: np.ndarray) -> np.ndarray:
         bool (height, width).
     """
     height, width = rgb.shape[:2]
-    small = _small_copy(rgb)
+    small = small_copy(rgb)
     best = _sharpest_region(small)
     if best is None:
         return np.ones((height, width), bool)
@@ -66,6 +66,14 @@ def roundness(mask: np.ndarray) -> float:
     return _share_on_circle(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
+def small_copy(rgb: np.ndarray) -> np.ndarray:
+    """Median-filtered copy whose longer edge has at most 256 pixels, uint8 (height, width, 3)."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _WORKING_EDGE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.medianBlur(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), 5)
+
+
 def angiogram_field(frames: np.ndarray) -> np.ndarray:
     """Segment the field of view of an angiogram.
 
@@ -79,14 +87,6 @@ def angiogram_field(frames: np.ndarray) -> np.ndarray:
         bool (height, width).
     """
     return field_of_view(np.repeat(frames.max(axis=0)[..., None], 3, axis=2))
-
-
-def _small_copy(rgb: np.ndarray) -> np.ndarray:
-    """Median-filtered copy whose longer edge has at most `_WORKING_EDGE` pixels."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, _WORKING_EDGE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.medianBlur(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), 5)
 
 
 def _sharpest_region(rgb: np.ndarray) -> np.ndarray | None:
@@ -112,7 +112,11 @@ def _sharpest_region(rgb: np.ndarray) -> np.ndarray | None:
 def _unlike_corners(rgb: np.ndarray) -> np.ndarray:
     """Largest difference of a channel to the colour of the image's corners, uint8 (height, width)."""
     side = max(1, round(0.04 * max(rgb.shape)))
-    corners = [rgb[rows, columns].reshape(-1, 3) for rows in (slice(None, side), slice(-side, None)) for columns in (slice(None, side), slice(-side, None))]
+    corners = [
+        rgb[rows, columns].reshape(-1, 3)
+        for rows in (slice(None, side), slice(-side, None))
+        for columns in (slice(None, side), slice(-side, None))
+    ]
     colour = np.median(np.concatenate(corners), axis=0)
     difference: np.ndarray = np.abs(rgb.astype(np.float32) - colour.astype(np.float32)).max(axis=2)
     return difference.astype(np.uint8)

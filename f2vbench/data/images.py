@@ -1,6 +1,7 @@
 """Read image files as arrays: photographs and masks.
 
-Supported formats are PNG, JPEG, TIFF, GIF, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped (``im0001.ppm.gz``).
+Supported formats are PNG, JPEG, JPEG 2000, TIFF, GIF, WebP, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped
+(``im0001.ppm.gz``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import gzip
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from f2vbench.data.mask_values import foreground
+from f2vbench.data.mask_values import colours_of, foreground
 from f2vbench.errors import DataError
 
 MAX_PIXELS = 80_000_000
@@ -25,6 +26,17 @@ MAX_PIXELS = 80_000_000
 
 _MAX_BYTES = 6 * MAX_PIXELS
 _ORIENTATION_TAG = 0x0112
+_POINTERS = (b"version https://git-lfs", b"/annex/objects/")
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: np.swapaxes(pixels, 0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
+    8: np.rot90,
+}
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -87,7 +99,7 @@ def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") ->
 
     Args:
         path: The image file.
-        declared: The values of the foreground, as `f2vbench.data.mask_values.declaration` writes them; "" for none.
+        declared: The foreground's values, as `f2vbench.data.mask_declaration.declaration` writes them; "" for none.
         key: Key of the task card that declares the values, for the message.
 
     Returns:
@@ -104,6 +116,40 @@ def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") ->
             f"{path}: not a mask of two values; {error}: list those that count as foreground in the task card (a copy "
             f'of it in ./tasks), as in `{key}: [1, 2]` or `{key}: [">127"]`, or save the mask with 0 and 255'
         ) from None
+
+
+def mask_colours(path: str | Path) -> list[str]:
+    """The colours of the foreground of a mask that `read_mask` reads, as ``#rrggbb``; empty for grey masks.
+
+    Args:
+        path: The image file.
+
+    Raises:
+        DataError: As in `read_rgb`.
+    """
+    pixels = _decode(Path(path))
+    values = np.unique(pixels.max(axis=2)) if pixels.ndim == 3 else np.zeros(0)
+    return colours_of(pixels, pixels.max(axis=2) > 0) if len(values) == 2 else []
+
+
+def exif_orientation(path: str | Path) -> int:
+    """EXIF orientation of an image file, 1 (upright) to 8; 1 if there is none or the file is unreadable."""
+    try:
+        with Image.open(Path(path)) as image:
+            orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # decoders raise many kinds of exceptions on damaged files, which `read_rgb` reports
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as stored, turned upright by an EXIF orientation.
+
+    Args:
+        pixels: (height, width[, 3]).
+        orientation: 1 to 8.
+    """
+    return np.ascontiguousarray(_TURNS[orientation](pixels))
 
 
 def check_rgb_images(images: Sequence[np.ndarray]) -> None:
@@ -130,6 +176,8 @@ def _decode(path: Path) -> np.ndarray:
         content = _content(path)
         if not content:
             raise DataError(f"{path}: the file is empty (0 bytes): copy or download it again")
+        if content.startswith(_POINTERS):
+            raise DataError(f"{path}: a pointer to a file that is not here: fetch it (git lfs pull, git annex get)")
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(_too_large(path, f"{image.width} × {image.height} pixels"))

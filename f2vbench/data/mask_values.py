@@ -7,9 +7,6 @@ would drop some of them silently, so that such files are read only with a declar
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 import numpy as np
 
 from f2vbench.errors import DataError
@@ -17,7 +14,6 @@ from f2vbench.errors import DataError
 ARTERY_VEIN_COLOURS = {"#ff0000": "red", "#0000ff": "blue", "#00ff00": "green", "#ffffff": "white"}
 """Colours of artery, vein, crossing and uncertain vessels in RITE's labels, all of which are vessel."""
 
-_DECLARATION = re.compile(r"\d{1,5}|#[0-9a-f]{6}|>\d{1,5}")
 _FEW = 16  # exact labels have at most this many values, noise usually has more
 _MIN_PEAK = 64  # below it, values are numbers of classes and not grey levels
 _NEAR = 8  # distance in grey levels of 255 that lossy compression of high quality reaches
@@ -37,7 +33,7 @@ def foreground(pixels: np.ndarray, declared: str = "") -> np.ndarray:
 
     Args:
         pixels: (height, width) or (height, width, 3), not negative.
-        declared: Comma-separated values of the foreground, see `declaration`; "" for none.
+        declared: The foreground's values, as `f2vbench.data.mask_declaration.declaration` writes them; "" for none.
 
     Returns:
         bool (height, width).
@@ -70,23 +66,6 @@ def colours_of(pixels: np.ndarray, mask: np.ndarray) -> list[str]:
         return []
     red, green, blue = (pixels[..., channel][mask].astype(np.uint32) for channel in range(3))
     return [f"#{colour:06x}" for colour in np.unique(red << 16 | green << 8 | blue)]
-
-
-def declaration(values: Sequence[int | str]) -> str:
-    """Declared values as the text that `foreground` takes.
-
-    Args:
-        values: Grey values or values of the brightest channel (``2``), colours (``"#ff0000"``), or ``">127"`` for all
-            larger values.
-
-    Raises:
-        ValueError: Something else.
-    """
-    texts = [str(value).lower().replace(" ", "") for value in values]
-    for text in texts:
-        if not _DECLARATION.fullmatch(text):
-            raise ValueError(f"'{text}' must be a number such as 2, a colour such as '#ff0000', or '>127'")
-    return ",".join(texts)
 
 
 def _declared_foreground(pixels: np.ndarray, brightest: np.ndarray, values: list[str]) -> np.ndarray:

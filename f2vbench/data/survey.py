@@ -197,13 +197,16 @@ def _index_findings(index: DataFrame, problems: list[str], card: TaskCard) -> It
         yield Finding(
             "error" if card.unlabelled == "refuse" else "note", "unlabelled", image, f"image {image} has no label"
         )
+    warnings = index.attrs.get("warnings", [])
     for note in index.attrs.get("notes", []):
-        yield Finding("note", "assumption", "", note)
+        yield Finding("warning" if note in warnings else "note", "assumption", "", note)
 
 
 def _file_problems(index: DataFrame) -> Iterator[Finding]:
     for row in index[index["problem"] != ""].itertuples():
         yield Finding("error", "file", str(row.image), str(row.problem))
+    for row in index[index["warning"] != ""].itertuples():
+        yield Finding("warning", "file", str(row.image), str(row.warning))
 
 
 def _duplicates(index: DataFrame, card: TaskCard, origin: SplitOrigin) -> Iterator[Finding]:

@@ -189,8 +189,8 @@ def _ragged_rows(path: Path, head: list[str], body: list[tuple[int, list[str]]])
         unnamed = [cell for name, cell in zip_longest(head, row, fillvalue="") if cell and not name]
         if len(row) < len(head):
             problems.append(
-                f"{path}, line {line}: {len(row)} fields for {len(head)} headings ({shortened(row)}): write empty fields "
-                "for missing values"
+                f"{path}, line {line}: {len(row)} fields for {len(head)} headings ({shortened(row)}): write empty "
+                "fields for missing values"
             )
         elif unnamed:
             problems.append(

@@ -113,7 +113,17 @@ def open_task(
     if split is not None:
         index, card = _apply_split_file(index, card, Path(split))
     check(index, card)
+    _note_warnings(index)
     return TaskData(card, folder, index, data_fingerprint(index))
+
+
+def _note_warnings(index: pd.DataFrame) -> None:
+    """Add one note on the images with warnings, so that a run and its report name them."""
+    warned = [warning for warning in index["warning"] if warning]
+    if warned:
+        more = f", and {len(warned) - 1} more (f2vbench data check lists all)" if len(warned) > 1 else ""
+        note = f"check {plural(len(warned), 'image')}: {warned[0]}{more}"
+        index.attrs["notes"] = [*index.attrs.get("notes", []), note]
 
 
 def _apply_split_file(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[pd.DataFrame, TaskCard]:

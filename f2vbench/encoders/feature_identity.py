@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from f2vbench.config.run import RunSettings
+from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION
 from f2vbench.encoders.spec import ModelSpec
 
 
@@ -36,7 +37,7 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
         return features
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
-        return features | {"stored": "float32"}
+        return features | {"stored": "float32", "field_of_view": FIELD_OF_VIEW_VERSION}
     return features | {"image_size": settings.image_size, "stored": "float16"}
 
 

@@ -50,7 +50,7 @@ def names(index, column: str) -> list[str]:
 def test_the_index_has_the_promised_columns(tmp_path):
     write_folder(tmp_path)
     index = build_index(card("folder"), tmp_path)
-    assert list(index) == ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
+    assert list(index) == ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split", "mask_values", "fov_values"]
     assert list(index["image"]) == ["a", "b", "c", "d"]
     assert all(Path(path).is_absolute() for path in index["path"])
     assert set(index["modality"]) == {"CF"}
@@ -66,7 +66,7 @@ def test_rite_is_found_from_folders_above_and_below_its_root(tmp_path, start):
     assert index["split"].value_counts().to_dict() == {"test": 20, "train": 20}
     assert index["patient"].is_unique
     assert set(index["fov_path"]) == {""}
-    assert index.attrs["notes"] == []
+    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
 
 
 def test_rite_reads_the_fields_of_view_of_drive(tmp_path):
@@ -100,7 +100,7 @@ def test_drive_whole(tmp_path):
     write_drive(tmp_path / "DRIVE")
     index = build_index(card("drive"), tmp_path)
     assert len(index) == 40
-    assert index.attrs["notes"] == []
+    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
     first = index.set_index("image").loc["01_test"]
     assert (first["patient"], first["split"]) == ("01", "test")
     assert [Path(first[key]).name for key in ("path", "mask_path", "fov_path")] == [
@@ -149,7 +149,7 @@ def test_hrf_with_its_official_names(tmp_path):
     (tmp_path / "__MACOSX" / "manual1").mkdir()
     index = build_index(card("hrf"), tmp_path)
     assert len(index) == 45
-    assert index.attrs["notes"] == []
+    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
     row = index.set_index("image").loc["15_h"]
     assert [Path(row[key]).name for key in ("path", "mask_path", "fov_path")] == [
         "15_h.JPG",
@@ -222,7 +222,11 @@ def test_own_images_with_suffixes_patients_and_unusual_names(tmp_path):
     ]
     assert names(index, "mask_path") == ["b_manual1.gif", "eye 1 (OD)_label.png"]
     assert names(index, "fov_path") == ["", "eye 1 (OD)_mask.png"]
-    assert index.attrs["notes"] == ["label files without a photograph, not used: c.gif"]
+    assert index.attrs["notes"] == [
+        "label files without a photograph, not used: c.gif",
+        "fields of view: 1 given by masks, 1 computed from the photographs",
+    ]
+    assert index.attrs["warnings"] == index.attrs["notes"][:1]
 
 
 def test_own_images_with_an_official_split(tmp_path):
