@@ -10,9 +10,9 @@ import gzip
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from f2vbench.data.mask_values import colours_of, foreground
 from f2vbench.errors import DataError
+
+Photo: TypeAlias = "np.ndarray | Image.Image | str | Path"
+"""A photograph: a uint8 (h, w, 3) RGB array, a Pillow image, or the path of a file."""
 
 MAX_PIXELS = 80_000_000
 """More than any fundus camera produces; a small file with more pixels is an error or a decompression bomb."""
@@ -55,12 +58,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
         DataError: The file is missing, empty, truncated or of an unknown format, has more than `MAX_PIXELS` pixels, or
             has 32-bit values.
     """
-    pixels = _decode(Path(path))
-    if pixels.dtype.kind == "f" or pixels.max() > 65535 or pixels.min() < 0:
-        raise DataError(f"{path}: {pixels.dtype} values are not supported in photographs: save it with 8 or 16 bits")
-    if pixels.dtype != np.uint8:
-        pixels = np.rint(pixels / 257).astype(np.uint8)
-    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+    return _as_rgb(_decode(Path(path)), str(path))
 
 
 def read_part(path: str | Path, part: str) -> np.ndarray:
@@ -152,15 +150,37 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(_TURNS[orientation](pixels))
 
 
-def check_rgb_images(images: Sequence[np.ndarray]) -> None:
-    """Check that images are uint8 (h, w, 3) RGB arrays with at least one pixel.
+def rgb_images(images: Iterable[Any]) -> list[np.ndarray]:
+    """Photographs as arrays: arrays themselves, Pillow images and paths.
+
+    Args:
+        images: uint8 (h, w, 3) RGB arrays, Pillow images (their EXIF orientation is applied) or paths.
+
+    Returns:
+        uint8 (h, w, 3) RGB arrays.
 
     Raises:
-        DataError: an image has another shape or type; the message says which.
+        DataError: ``images`` is a single photograph, a file can't be read, or an image is something else or has no
+            pixel; the message says which.
     """
-    for position, image in enumerate(images):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise DataError(f"image {position}: must be a uint8 (h, w, 3) RGB array, got {image.dtype} {image.shape}")
+    if isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable):
+        raise DataError(f"a list of photographs is needed, got a {type(images).__name__}: write [photograph]")
+    return [_rgb_image(image, position) for position, image in enumerate(images)]
+
+
+def _rgb_image(image: Any, position: int) -> np.ndarray:
+    if isinstance(image, str | Path):
+        return read_rgb(image)
+    if isinstance(image, Image.Image):
+        try:
+            image = _as_rgb(_pixels_of(ImageOps.exif_transpose(image)), f"image {position}")
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow reads the pixels of a file only now
+            raise DataError(f"image {position}: unreadable ({error})") from error
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"image {position}: must be an array, a Pillow image or a path, got a {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DataError(f"image {position}: must be a uint8 (h, w, 3) RGB array, got {image.dtype} {image.shape}")
+    return image
 
 
 def content_hash(pixels: np.ndarray) -> str:
@@ -168,6 +188,15 @@ def content_hash(pixels: np.ndarray) -> str:
     digest = hashlib.sha256(f"{pixels.dtype.str}{pixels.shape}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def _as_rgb(pixels: np.ndarray, source: str) -> np.ndarray:
+    """Decoded pixels as uint8 (height, width, 3)."""
+    if pixels.dtype.kind == "f" or pixels.max() > 65535 or pixels.min() < 0:
+        raise DataError(f"{source}: {pixels.dtype} values are not supported in photographs: save it with 8 or 16 bits")
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(pixels / 257).astype(np.uint8)
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 
 def _decode(path: Path) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,13 +32,14 @@ from f2vbench.encoders.global_generator import (
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.errors import WeightsError
+from f2vbench.errors import WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import file_sha256, read_metadata, read_state_dict
-from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
+from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict, without_prefix
 
 WHOLE = 39
 """The cut that makes the whole generator the encoder."""
 
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _EMBED_SIDE = 512  # px, side of the photographs that these generators are trained on
 _INPUT_CHOICES = {  # values that a file's metadata may have; the first is the default
     "enlarge": ("1", "2", "4"),
@@ -198,7 +200,7 @@ class Pix2PixHDEncoder(Encoder):
 
     def _read(self) -> dict[str, Tensor] | None:
         path = self.spec.weights_file
-        return None if path is None else read_state_dict(path)
+        return None if path is None else _generator_state(read_state_dict(path), path)
 
     def _load(self, part: slice, state: Mapping[str, Tensor] | None) -> nn.Sequential:
         """A part of the generator with its weights; the other part takes no memory."""
@@ -212,6 +214,26 @@ class Pix2PixHDEncoder(Encoder):
         compare_state_dict({f"model.{key}": tensor for key, tensor in whole.state_dict().items()}, state, path)
         match_state_dict(module, {key.removeprefix("model."): state[key] for key in state}, path, ignore=("*",))
         return module
+
+
+def _generator_state(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Tensors of a file under the names of released checkpoints, without prefix and instance-norm statistics.
+
+    Warns:
+        WeightsNote: A prefix or statistics were removed.
+    """
+    with torch.device("meta"):
+        names = [f"model.{name}" for name in global_generator(_published_shape("pix2pixhd")).state_dict()]
+    named = without_prefix(state, names, path)
+    statistics = [name for name in named if name.rpartition(".")[2] in _STATISTICS]
+    if statistics:
+        warnings.warn(
+            f"{path}: {len(statistics)} statistics of instance norms are not used, because the generator normalises "
+            "each photograph by its own",
+            WeightsNote,
+            stacklevel=2,
+        )
+    return {name: tensor for name, tensor in named.items() if name not in set(statistics)}
 
 
 @dataclass(frozen=True)

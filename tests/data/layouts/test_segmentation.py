@@ -100,7 +100,7 @@ def test_drive_whole(tmp_path):
     write_drive(tmp_path / "DRIVE")
     index = build_index(card("drive"), tmp_path)
     assert len(index) == 40
-    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
+    assert index.attrs["notes"] == []
     first = index.set_index("image").loc["01_test"]
     assert (first["patient"], first["split"]) == ("01", "test")
     assert [Path(first[key]).name for key in ("path", "mask_path", "fov_path")] == [
@@ -149,7 +149,7 @@ def test_hrf_with_its_official_names(tmp_path):
     (tmp_path / "__MACOSX" / "manual1").mkdir()
     index = build_index(card("hrf"), tmp_path)
     assert len(index) == 45
-    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
+    assert index.attrs["notes"] == []
     row = index.set_index("image").loc["15_h"]
     assert [Path(row[key]).name for key in ("path", "mask_path", "fov_path")] == [
         "15_h.JPG",
