@@ -143,8 +143,8 @@ def test_two_columns_of_one_heading_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('image,patient\n"a,1\nb,2\n'.encode(), r"line 3: unexpected end of data: check the quotation marks"),
-        ('image,patient\n"a"x,1\n'.encode(), r"line 2: .*check the quotation marks"),
+        (b'image,patient\n"a,1\nb,2\n', r"line 3: unexpected end of data: check the quotation marks"),
+        (b'image,patient\n"a"x,1\n', r"line 2: .*check the quotation marks"),
         ("image,patient\na,1\n".encode("utf-16"), r"is not UTF-8 text"),
         ("image,patient\na,1\n".encode("utf-16-le"), r"contains zero bytes"),
         ("image,patient\nä,1\n".encode("latin-1"), r"is not UTF-8 text .*byte 14"),

@@ -50,7 +50,18 @@ def names(index, column: str) -> list[str]:
 def test_the_index_has_the_promised_columns(tmp_path):
     write_folder(tmp_path)
     index = build_index(card("folder"), tmp_path)
-    assert list(index) == ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split", "mask_values", "fov_values"]
+    assert list(index) == [
+        "image",
+        "path",
+        "mask_path",
+        "fov_path",
+        "patient",
+        "eye",
+        "modality",
+        "split",
+        "mask_values",
+        "fov_values",
+    ]
     assert list(index["image"]) == ["a", "b", "c", "d"]
     assert all(Path(path).is_absolute() for path in index["path"])
     assert set(index["modality"]) == {"CF"}
