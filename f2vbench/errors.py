@@ -47,6 +47,10 @@ class StoreError(F2VBenchError):
     """A run folder or the cache is not writable, or has results that are not comparable."""
 
 
+class WeightsNote(UserWarning):
+    """What loading did to the tensors of a weights file, such as removing a prefix of their names."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the most similar known name.
 

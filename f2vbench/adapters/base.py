@@ -288,8 +288,11 @@ class TaskAdapter(ABC):
         return []
 
 
+_MIN_VARYING = 3  # fewer images may be copies of one picture
+
+
 def check_finite(model: str, images: Sequence[str], embeddings: np.ndarray) -> None:
-    """Check that embeddings have no NaN and no infinite value.
+    """Check that embeddings have no NaN and no infinite value, and are not all equal.
 
     Args:
         model: Name of the model, for the message.
@@ -297,8 +300,14 @@ def check_finite(model: str, images: Sequence[str], embeddings: np.ndarray) -> N
         embeddings: (n, width).
 
     Raises:
-        DataError: An embedding contains a value that is not finite; the message names the images.
+        DataError: An embedding contains a value that is not finite (the message names the images), or three embeddings
+            or more are all equal.
     """
     bad = [image for image, vector in zip(images, embeddings, strict=True) if not np.isfinite(vector).all()]
     if bad:
         raise DataError(f"{model}: the embedding of {', '.join(bad)} contains values that are not finite")
+    if len(images) >= _MIN_VARYING and not np.ptp(embeddings, axis=0).any():
+        raise DataError(
+            f"{model}: the embeddings of {len(images)} images are all equal: the weights are damaged, or the "
+            "images blank"
+        )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
+from typing import TextIO
 
 from f2vbench.cli.verbs import VERBS, help_text
-from f2vbench.errors import F2VBenchError, did_you_mean
+from f2vbench.errors import F2VBenchError, WeightsNote, did_you_mean
+from f2vbench.utils.text import is_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 on success, 2 on an error that the user can fix, 130 when interrupted.
     """
     in_own_process = arguments is None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are not valid UTF-8
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-h", "--help", "help"):
@@ -32,9 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"f2vbench {version('f2vbench')}")
         return 0
     try:
+        invalid = [argument for argument in arguments if not is_utf8(argument)]
+        if invalid:
+            raise F2VBenchError(f"the argument {invalid[0]!a} is not valid UTF-8: rename the file or folder")
         if verb not in VERBS:
             raise F2VBenchError(f"unknown verb '{verb}'{did_you_mean(verb, VERBS)} (f2vbench --help lists all verbs)")
         signal.signal(signal.SIGTERM, _interrupt)
+        warnings.showwarning = _show_warning
         if in_own_process and verb == "report":  # its figures need many arrays of megabytes
             from f2vbench.utils.processes import keep_freed_memory
 
@@ -49,6 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print notes on weights as sentences, and other warnings as Python does."""
+    is_note = issubclass(category, WeightsNote)
+    text = f"note: {message}\n" if is_note else warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(text)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -16,11 +16,23 @@ def split_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple | set | range) else [value]
 
 
+MAX_VALUES = 10_000
+"""Most integers that a range or a number of seeds may stand for."""
+
+
 def expand_integers(value: Any) -> list[Any]:
-    """Expand ``"0-4"`` and ``"1,2,8-10"`` to integers; other parts are unchanged, and fail in the validation."""
+    """Expand ``"0-4"`` and ``"1,2,8-10"`` to integers; other parts are unchanged, and fail in the validation.
+
+    Raises:
+        ValueError: A range has more than `MAX_VALUES` integers, or its end is below its start.
+    """
     expanded: list[Any] = []
     for part in split_list(value):
-        bounds = re.fullmatch(r"(\d+)-(\d+)", part) if isinstance(part, str) else None
+        bounds = re.fullmatch(r"(\d{1,18})-(\d{1,18})", part) if isinstance(part, str) else None
+        if bounds and int(bounds[2]) < int(bounds[1]):
+            raise ValueError(f"the range {part} ends below its start: write the smaller number first")
+        if bounds and int(bounds[2]) - int(bounds[1]) >= MAX_VALUES:
+            raise ValueError(f"the range {part} has more than {MAX_VALUES:,} numbers: write a shorter one")
         expanded.extend(range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [part])
     return expanded
 
@@ -32,9 +44,10 @@ def unique(values: list[Any]) -> list[Any]:
 
 def _expand_seeds(value: Any) -> list[Any]:
     """A single number n means the seeds 0 to n − 1; lists and ranges are the seeds themselves."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return list(range(value))
-    if isinstance(value, str) and value.strip().isdigit():
+    is_number = isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value.strip()) is not None
+    if is_number or (isinstance(value, int) and not isinstance(value, bool)):
+        if int(value) > MAX_VALUES:
+            raise ValueError(f"{value} seeds are more than {MAX_VALUES:,}: write a smaller number, or a list of seeds")
         return list(range(int(value)))
     return expand_integers(value)
 
@@ -56,7 +69,9 @@ Seeds = Annotated[
 class Settings(BaseModel):
     """Base class of all settings; unknown keys are errors, and values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values that each ``preset=`` sets unless the user sets them; for help texts."""

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from f2vbench.config.base import Settings, flatten, overlay
 from f2vbench.errors import SettingsError, did_you_mean
+from f2vbench.utils.yaml_text import load_yaml
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -140,7 +141,7 @@ def _read_arguments(arguments: Iterable[str], positional_key: str | None) -> tup
 
 def _read_file(name: str, problems: list[str]) -> Any:
     try:
-        return yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        return load_yaml(Path(name).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         problems.append(f"@{name}: can't be read ({error.strerror or error}); write the path of a YAML file")
     except (yaml.YAMLError, UnicodeDecodeError) as error:

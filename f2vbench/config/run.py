@@ -161,8 +161,9 @@ class RunSettings(Settings):
     )
     split: str | dict[str, str] | None = Field(
         None,
-        description="classification: CSV file with the columns image and split, as `f2vbench data split` writes it, "
-        "instead of the split of the task card; or `split.<task>=file.csv`",
+        description="official: the owner's (or the usual) training and test images, as in the literature; random; in "
+        "classification also a CSV file with the columns image and split, as `f2vbench data split` writes it; or "
+        "`split.<task>=…`; by default the split of the task card",
     )
     out: Path | None = Field(
         None, description="run folder (default: runs/<tasks>, with the suffix -<preset> unless it is paper)"
@@ -259,7 +260,7 @@ class RunSettings(Settings):
             preset["task"] = [f"{values['train']}-to-{test}" for test in split_list(values["test"])]
         if "epochs" in values:
             preset.pop("steps", None)  # otherwise the steps of the preset would override epochs
-        return overlay(preset, values)
+        return _with_fitting_crop(overlay(preset, values), values)
 
     @model_validator(mode="after")
     def _check_together(self) -> RunSettings:
@@ -344,3 +345,14 @@ class RunSettings(Settings):
             for key, value in preset.items()
             if value != paper[key] and used.get(key) == value
         ]
+
+
+def _with_fitting_crop(values: dict[str, Any], by_user: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the crop of the preset reduced to the image size, unless the user sets the crop."""
+    decoder = by_user.get("decoder", {})
+    if isinstance(decoder, DecoderSettings):
+        decoder = decoder.model_dump(exclude_unset=True)
+    size, crop = str(values.get("image_size", "")), values.get("decoder", {})
+    if not isinstance(decoder, Mapping) or "crop" in decoder or not isinstance(crop, dict) or not size.isdecimal():
+        return values
+    return overlay(values, {"decoder": {"crop": min(crop.get("crop", 512), int(size))}})

@@ -5,18 +5,26 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-FIELD_OF_VIEW_VERSION = 1
+FIELD_OF_VIEW_VERSION = 2
 """Version of `field_of_view`. Increase it when the result changes, so that features are computed again."""
 
 # Edge in pixels of the reduced copy in which the field of view is searched: half a pixel is 0.4 % of the disc's radius.
 _WORKING_EDGE = 256
 
-# Brightness thresholds between the darkest and the bright part of a photograph; rims are dark, so low ones first.
+# Thresholds between the darkest and the bright part of a photograph; rims are dark, so low ones first.
 _THRESHOLDS = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28)
+_HIGH_THRESHOLDS = (*_THRESHOLDS, 0.36, 0.45)
 
 # A border is accepted if its inner side is brighter than its outer side by this factor. Measured: 3 to 30 for real
 # borders, at most 1.1 for borders found in crops without one.
 _MIN_CONTRAST = 1.2
+
+# Share of the border that lies on one circle: 0.6 and more for fields that are cut at two sides, below 0.4 for
+# rectangles such as the frame of a slide.
+_MIN_ROUND = 0.5
+_CIRCLE_TOLERANCE = 0.02  # of the radius
+_CIRCLE_TRIALS = 200
+_MIN_ROUND_AREA = 0.2  # of the image; an optic disc is round, too
 
 _PIXEL = np.ones((3, 3), np.uint8)
 
@@ -24,9 +32,12 @@ _PIXEL = np.ones((3, 3), np.uint8)
 def field_of_view(rgb: np.ndarray) -> np.ndarray:
     """Segment the illuminated part of a photograph.
 
-    Several brightness thresholds are tried. Each gives its largest connected region, with holes filled and with thin
-    frames and text removed by morphological opening. The region whose border is sharpest along nearly all of its length
-    is returned, so that a dark rim does not shrink it. If no region has a border, the photograph is a crop that is
+    Several thresholds are tried on the brightest channel, on red and on the difference to the colour of the image's
+    corners. Each gives its largest connected region, with holes filled and with thin frames and text removed by
+    morphological opening. Of the regions whose border lies on a circle (as far as the image does not cut it off), the
+    one whose border is sharpest along nearly all of its length is returned, so that neither a dark rim shrinks it nor
+    the film around the field in the scan of a slide counts as retina. Without a round region, the region of the
+    brightest channel with the sharpest border is returned. If no region has a border, the photograph is a crop that is
     illuminated everywhere (or nowhere), and the whole image is returned.
 
     Args:
@@ -36,17 +47,31 @@ def field_of_view(rgb: np.ndarray) -> np.ndarray:
         bool (height, width).
     """
     height, width = rgb.shape[:2]
-    brightness = _small_brightness(rgb)
-    dark, bright = np.percentile(brightness, (1, 90))
-    best, best_contrast = None, _MIN_CONTRAST
-    for threshold in _THRESHOLDS:
-        region = _region_above(brightness, dark + threshold * (bright - dark))
-        contrast = 0.0 if region is None else _border_contrast(brightness, region)
-        if contrast > best_contrast:
-            best, best_contrast = region, contrast
+    small = small_copy(rgb)
+    best = _sharpest_region(small)
     if best is None:
         return np.ones((height, width), bool)
     return cv2.resize(best.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+
+
+def roundness(mask: np.ndarray) -> float:
+    """Share of a field's border that lies on one circle; 1 if the image cuts off the whole border.
+
+    Args:
+        mask: bool (height, width), the field of view.
+    """
+    height, width = mask.shape
+    scale = min(1.0, _WORKING_EDGE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _share_on_circle(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT))
+
+
+def small_copy(rgb: np.ndarray) -> np.ndarray:
+    """Median-filtered copy whose longer edge has at most 256 pixels, uint8 (height, width, 3)."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _WORKING_EDGE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.medianBlur(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), 5)
 
 
 def angiogram_field(frames: np.ndarray) -> np.ndarray:
@@ -64,13 +89,74 @@ def angiogram_field(frames: np.ndarray) -> np.ndarray:
     return field_of_view(np.repeat(frames.max(axis=0)[..., None], 3, axis=2))
 
 
-def _small_brightness(rgb: np.ndarray) -> np.ndarray:
-    """Brightest channel of a reduced copy (longer edge at most `_WORKING_EDGE`), median-filtered."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, _WORKING_EDGE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    red, green, blue = cv2.split(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
-    return cv2.medianBlur(cv2.max(cv2.max(red, green), blue), 5)
+def _sharpest_region(rgb: np.ndarray) -> np.ndarray | None:
+    """The region of the field, uint8 0/1, or None if no region has a border."""
+    brightness = rgb.max(axis=2)
+    best, best_contrast = None, _MIN_CONTRAST
+    best_round, best_round_contrast = None, _MIN_CONTRAST
+    channels = ((brightness, _THRESHOLDS), (rgb[..., 0], _HIGH_THRESHOLDS), (_unlike_corners(rgb), _HIGH_THRESHOLDS))
+    for number, (channel, thresholds) in enumerate(channels):
+        dark, bright = np.percentile(channel, (1, 90))
+        for threshold in thresholds:
+            region = _region_above(channel, dark + threshold * (bright - dark))
+            contrast = 0.0 if region is None else _border_contrast(channel, region)
+            if region is None or contrast <= min(best_contrast, best_round_contrast):
+                continue
+            if contrast > best_round_contrast and _is_round(region):
+                best_round, best_round_contrast = region, contrast
+            if number == 0 and contrast > best_contrast:
+                best, best_contrast = region, contrast
+    return best if best_round is None else best_round
+
+
+def _unlike_corners(rgb: np.ndarray) -> np.ndarray:
+    """Largest difference of a channel to the colour of the image's corners, uint8 (height, width)."""
+    side = max(1, round(0.04 * max(rgb.shape)))
+    corners = [
+        rgb[rows, columns].reshape(-1, 3)
+        for rows in (slice(None, side), slice(-side, None))
+        for columns in (slice(None, side), slice(-side, None))
+    ]
+    colour = np.median(np.concatenate(corners), axis=0)
+    difference: np.ndarray = np.abs(rgb.astype(np.float32) - colour.astype(np.float32)).max(axis=2)
+    return difference.astype(np.uint8)
+
+
+def _is_round(region: np.ndarray) -> bool:
+    return bool(region.mean() >= _MIN_ROUND_AREA) and _share_on_circle(region) >= _MIN_ROUND
+
+
+def _share_on_circle(region: np.ndarray) -> float:
+    """Share of the border, without the part that the image cuts off, on the circle through most of its points."""
+    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return 0.0
+    points = max(contours, key=len)[:, 0].astype(np.float64)
+    free = (points > 1).all(axis=1) & (points < np.array(region.shape[::-1]) - 2).all(axis=1)
+    points = points[free]
+    if len(points) < 3:
+        return 1.0
+    trials = np.random.default_rng(0).integers(0, len(points), (_CIRCLE_TRIALS, 3))
+    centres, radii = _circles(*points[trials].transpose(1, 0, 2))
+    plausible = (radii > 0.2 * max(region.shape)) & (radii < max(region.shape))
+    if not plausible.any():
+        return 0.0
+    centres, radii = centres[plausible], radii[plausible]
+    distances = np.hypot(*(points[None] - centres[:, None]).transpose(2, 0, 1))
+    on_circle = np.abs(distances - radii[:, None]) < _CIRCLE_TOLERANCE * radii[:, None]
+    return float(on_circle.mean(axis=1).max())
+
+
+def _circles(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (n, 2) and radii (n,) of the circles through three points (n, 2) each; infinite for points on a line."""
+    a, b = second - first, third - first
+    with np.errstate(divide="ignore", invalid="ignore"):
+        denominator = 2 * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+        a2, b2 = (a**2).sum(axis=1), (b**2).sum(axis=1)
+        x = (b[:, 1] * a2 - a[:, 1] * b2) / denominator
+        y = (a[:, 0] * b2 - b[:, 0] * a2) / denominator
+        radii = np.hypot(x, y)
+    return first + np.stack([x, y], axis=1), np.where(np.isfinite(radii), radii, np.inf)
 
 
 def _region_above(brightness: np.ndarray, threshold: float) -> np.ndarray | None:

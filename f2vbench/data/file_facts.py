@@ -12,19 +12,23 @@ import numpy as np
 from pandas import DataFrame
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, read_mask, read_part
+from f2vbench.data.images import content_hash, exif_orientation, mask_colours, read_mask, read_part
+from f2vbench.data.mask_values import ARTERY_VEIN_COLOURS
 from f2vbench.data.near_duplicates import APPEARANCE_VERSION, appearance, is_appearance
+from f2vbench.data.plausibility import field_remark, orientation_problem, photograph_measures
 from f2vbench.errors import DataError
 from f2vbench.utils.files import Memo, cache_folder, canonical_json, sha256
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.system import cores
 
 # Version of the facts. Increase it when `read_rgb`, `read_mask` or the facts change, so that cached facts are not used.
-_VERSION = 1
+_VERSION = 2
 _PHOTOGRAPHS = f"photographs-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
-_MASKS = f"masks-{_VERSION}.jsonl"
+_MASKS = f"masks-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 # Vessels cover about a tenth of a fundus; masks that cover more than this are inverted or show something else.
 _MAX_VESSEL_FRACTION = 0.5
+# Modalities whose photographs show a bright retina; frames of angiograms may be dark. "" is unknown.
+_COLOUR = ("CF", "")
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
 _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
 # Columns of task families other than segmentation.
@@ -36,7 +40,8 @@ _MAX_THREADS = 8
 _MIN_FILES_FOR_PROGRESS = 200
 
 Facts = dict[str, dict[str, Any]]
-"""Facts by role (photograph, label, fov): sha256, height, width and, of photographs, appearance."""
+"""Facts by role (photograph, label, fov): sha256, height, width, orientation; of photographs also appearance, blank and
+field; of labels also colours and turned."""
 
 
 def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFrame:
@@ -45,8 +50,11 @@ def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFr
     - ``sha256``, ``label_sha256``, ``fov_sha256``: `content_hash` of the decoded pixels, "" without a file;
     - ``height``, ``width``: size of the photograph, 0 if it is unreadable;
     - ``appearance``: see `f2vbench.data.near_duplicates`, "" if the photograph is unreadable or blank;
-    - ``problem``: "", or the problems of the row's files: unreadable, of different sizes, a vessel mask that is empty
-      or nearly full inside the field of view.
+    - ``problem``: "", or the problems of the row's files: unreadable, of different sizes, a mask of several values that
+      the card does not declare, a vessel mask that is turned against its photograph, or is empty or nearly full inside
+      the field of view;
+    - ``warning``: "", or what should be checked: a blank photograph, an implausible computed field of view, a mask of
+      several colours, an EXIF orientation in one of two files only.
 
     Problems do not raise an error here: `f2vbench.data.validation.check` lists all of them at once.
 
@@ -62,8 +70,13 @@ def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFr
     """
     rows = index.to_dict("records")
     parts = [row.get("part", "") for row in rows]
-    facts = list(_read_all([_files(row) for row in rows], parts, progress))
-    described = index.assign(**{column: [row[column] for row in facts] for column in _as_columns({}, "")})
+    declared = [{"label": row.get("mask_values", ""), "fov": row.get("fov_values", "")} for row in rows]
+    facts = list(_read_all([_files(row) for row in rows], parts, declared, progress))
+    warned = [_remarks(row, found.pop("remarks")) for row, found in zip(rows, facts, strict=True)]
+    described = index.assign(
+        **{column: [row[column] for row in facts] for column in _as_columns({}, "") if column != "remarks"}
+    )
+    described["warning"] = warned
     described.attrs["notes"] = list(index.attrs.get("notes", []))
     if any(not row["problem"] for row in facts) and not any(cache_folder().glob(f"*{_PHOTOGRAPHS}")):
         described.attrs["notes"].append(
@@ -88,24 +101,32 @@ def _files(row: dict[Any, Any]) -> dict[str, Path]:
     return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
 
 
-def _read_all(rows: list[dict[str, Path]], parts: list[str], progress: Progress | None) -> Iterator[dict[str, Any]]:
+def _read_all(
+    rows: list[dict[str, Path]], parts: list[str], declared: list[dict[str, str]], progress: Progress | None
+) -> Iterator[dict[str, Any]]:
     """The additional columns of every row, in order; files without cached facts are read in several threads.
+
+    The key ``remarks`` contains the facts for `_remarks`.
 
     Args:
         rows: The files of each row by role.
         parts: Part of the photograph's file, by row.
+        declared: Declared values of the masks by role, by row.
         progress: Receives the files that are read, if there are many.
     """
-    masks = Memo(_MASKS)
-    # Each part of a file has its own facts.
+    # Each part of a photograph's file, and each declaration of a mask's values, has its own facts.
     photographs = {part: Memo(f"{part}-{_PHOTOGRAPHS}".lstrip("-")) for part in set(parts)}
-    memos = [{"photograph": photographs[part], "label": masks, "fov": masks} for part in parts]
+    masks = {text: Memo(_memo_of_masks(text)) for text in {text for values in declared for text in values.values()}}
+    memos = [
+        {"photograph": photographs[part], **{role: masks[text] for role, text in values.items()}}
+        for part, values in zip(parts, declared, strict=True)
+    ]
     cached = [_cached_facts(files, memo) for files, memo in zip(rows, memos, strict=True)]
     unread = [row for row, facts in enumerate(cached) if facts is None]
     shown = progress if progress is not None and len(unread) >= _MIN_FILES_FOR_PROGRESS else None
     if shown is not None:
         shown.begin("reading images", len(unread))
-    inspected = _inspect_all([rows[row] for row in unread], [parts[row] for row in unread])
+    inspected = _inspect_all(*([column[row] for row in unread] for column in (rows, parts, declared)))
     for files, memo, facts in zip(rows, memos, cached, strict=True):
         if facts is not None:
             yield _as_columns(facts, "; ".join(_size_problems(files, facts)))
@@ -122,10 +143,14 @@ def _read_all(rows: list[dict[str, Path]], parts: list[str], progress: Progress 
         shown.end()
 
 
-def _inspect_all(rows: Iterable[dict[str, Path]], parts: Iterable[str]) -> Iterator[tuple[Facts, list[str]]]:
+def _memo_of_masks(declared: str) -> str:
+    return f"{sha256(declared.encode())[:8]}-{_MASKS}" if declared else _MASKS
+
+
+def _inspect_all(*columns: Iterable[Any]) -> Iterator[tuple[Facts, list[str]]]:
     pool = ThreadPoolExecutor(min(cores(), _MAX_THREADS))
     try:
-        yield from pool.map(_inspect, rows, parts)
+        yield from pool.map(_inspect, *columns)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)  # on ctrl-C, wait only for the files that are being read
 
@@ -152,29 +177,74 @@ def _is_valid(fact: Any, role: str) -> bool:
         and len(fact["sha256"]) == 64
         and isinstance(fact.get("height"), int)
         and isinstance(fact.get("width"), int)
-        and (role != "photograph" or is_appearance(fact.get("appearance")))
+        and isinstance(fact.get("orientation"), int)
+        and (role != "photograph" or (is_appearance(fact.get("appearance")) and isinstance(fact.get("blank"), bool)))
+        and (role != "label" or isinstance(fact.get("colours"), list))
     )
 
 
-def _inspect(files: dict[str, Path], part: str) -> tuple[Facts, list[str]]:
+def _inspect(files: dict[str, Path], part: str, declared: dict[str, str]) -> tuple[Facts, list[str]]:
     """Read the files of a row: facts about the readable ones, and all problems."""
     pixels: dict[str, np.ndarray] = {}
     problems: list[str] = []
     for role, path in files.items():
         try:
-            pixels[role] = read_part(path, part) if role == "photograph" else read_mask(path)
+            pixels[role] = read_part(path, part) if role == "photograph" else _read_mask(path, role, declared)
         except DataError as error:
             problems += error.problems
     facts: Facts = {
-        role: {"sha256": content_hash(array), "height": array.shape[0], "width": array.shape[1]}
+        role: {
+            "sha256": content_hash(array),
+            "height": array.shape[0],
+            "width": array.shape[1],
+            "orientation": exif_orientation(files[role]),
+        }
         for role, array in pixels.items()
     }
     if "photograph" in pixels:
-        facts["photograph"]["appearance"] = appearance(pixels["photograph"])
+        rgb = pixels["photograph"]
+        computed = None if "fov" in files else field_of_view(rgb)
+        facts["photograph"] |= {"appearance": appearance(rgb), **photograph_measures(rgb, computed)}
     problems += _size_problems(files, facts)
+    if "label" in pixels:
+        facts["label"] |= {"colours": _colours(files["label"], declared["label"]), "turned": ""}
     if not problems:
         problems = _implausible_masks(files, pixels)
+    if not problems and {"photograph", "label"} <= pixels.keys():
+        orientations = [facts[role]["orientation"] for role in ("photograph", "label")]
+        sentence, is_clear = orientation_problem(pixels["photograph"], pixels["label"], *orientations)
+        problems += [f"{files['label']}: {sentence}"] if is_clear else []
+        facts["label"]["turned"] = "" if is_clear else sentence
     return facts, problems
+
+
+def _read_mask(path: Path, role: str, declared: dict[str, str]) -> np.ndarray:
+    return read_mask(path, declared[role], "mask_values" if role == "label" else "fov_values")
+
+
+def _colours(path: Path, declared: str) -> list[str]:
+    """Names of the colours of a vessel mask that all count as vessel; empty for one colour or a declaration."""
+    colours = [] if declared else mask_colours(path)
+    return [ARTERY_VEIN_COLOURS[colour] for colour in colours] if len(colours) > 1 else []
+
+
+def _remarks(row: dict[Any, Any], facts: Facts) -> str:
+    """What should be checked about the files of a row, "" for nothing."""
+    photograph, label = facts.get("photograph", {}), facts.get("label", {})
+    found = []
+    if row["modality"] in _COLOUR and photograph.get("blank"):
+        found.append(f"{row['path']}: the photograph is black or of one colour")
+    elif row["modality"] in _COLOUR and photograph.get("field"):
+        remark = field_remark(*photograph["field"])
+        found += [f"{row['path']}: {remark}"] if remark else []
+    if label.get("colours"):
+        found.append(
+            f"{row['mask_path']}: the mask has the colours {', '.join(label['colours'])}, which all count as vessel; "
+            'declare others in the task card, as in `mask_values: ["#ff0000"]`'
+        )
+    if label.get("turned"):
+        found.append(f"{row['mask_path']}: {label['turned']}")
+    return "; ".join(found)
 
 
 def _size_problems(files: dict[str, Path], facts: Facts) -> list[str]:
@@ -182,13 +252,22 @@ def _size_problems(files: dict[str, Path], facts: Facts) -> list[str]:
     photograph = facts.get("photograph")
     if photograph is None:
         return []
-    expected = (photograph["height"], photograph["width"])
-    return [
-        f"{files[role]} has {fact['height']} × {fact['width']} pixels (height × width), but its photograph "
-        f"{files['photograph'].name} has {expected[0]} × {expected[1]}: replace it by the matching file"
-        for role, fact in facts.items()
-        if (fact["height"], fact["width"]) != expected
-    ]
+    height, width = photograph["height"], photograph["width"]
+    problems = []
+    for role, fact in facts.items():
+        if (fact["height"], fact["width"]) == (height, width):
+            continue
+        remedy = "replace it by the matching file"
+        if (fact["width"], fact["height"]) == (height, width) and fact["orientation"] != photograph["orientation"]:
+            remedy = (
+                f"EXIF turns one of them (orientation {photograph['orientation']} in the photograph, "
+                f"{fact['orientation']} in the mask): save both files upright, without EXIF"
+            )
+        problems.append(
+            f"{files[role]} has {fact['height']} × {fact['width']} pixels (height × width), but its photograph "
+            f"{files['photograph'].name} has {height} × {width}: {remedy}"
+        )
+    return problems
 
 
 def _implausible_masks(files: dict[str, Path], pixels: dict[str, np.ndarray]) -> list[str]:
@@ -216,4 +295,5 @@ def _as_columns(facts: Facts, problem: str) -> dict[str, Any]:
         "width": photograph.get("width", 0),
         "appearance": photograph.get("appearance", ""),
         "problem": problem,
+        "remarks": facts,
     }

@@ -1,6 +1,7 @@
 """Read image files as arrays: photographs and masks.
 
-Supported formats are PNG, JPEG, TIFF, GIF, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped (``im0001.ppm.gz``).
+Supported formats are PNG, JPEG, JPEG 2000, TIFF, GIF, WebP, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped
+(``im0001.ppm.gz``).
 """
 
 from __future__ import annotations
@@ -9,21 +10,36 @@ import gzip
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from f2vbench.data.mask_values import colours_of, foreground
 from f2vbench.errors import DataError
+
+Photo: TypeAlias = "np.ndarray | Image.Image | str | Path"
+"""A photograph: a uint8 (h, w, 3) RGB array, a Pillow image, or the path of a file."""
 
 MAX_PIXELS = 80_000_000
 """More than any fundus camera produces; a small file with more pixels is an error or a decompression bomb."""
 
 _MAX_BYTES = 6 * MAX_PIXELS
 _ORIENTATION_TAG = 0x0112
+_POINTERS = (b"version https://git-lfs", b"/annex/objects/")
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: np.swapaxes(pixels, 0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
+    8: np.rot90,
+}
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -42,12 +58,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
         DataError: The file is missing, empty, truncated or of an unknown format, has more than `MAX_PIXELS` pixels, or
             has 32-bit values.
     """
-    pixels = _decode(Path(path))
-    if pixels.dtype.kind == "f" or pixels.max() > 65535 or pixels.min() < 0:
-        raise DataError(f"{path}: {pixels.dtype} values are not supported in photographs: save it with 8 or 16 bits")
-    if pixels.dtype != np.uint8:
-        pixels = np.rint(pixels / 257).astype(np.uint8)
-    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+    return _as_rgb(_decode(Path(path)), str(path))
 
 
 def read_part(path: str | Path, part: str) -> np.ndarray:
@@ -77,37 +88,99 @@ def read_part(path: str | Path, part: str) -> np.ndarray:
     return np.ascontiguousarray(rgb[:height, :middle] if match[1] == "left" else rgb[:height, -middle:])
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") -> np.ndarray:
     """Read a mask: vessels, lesions or a field of view.
 
-    The foreground are the pixels whose brightest colour channel exceeds half of the largest value in the file. Files
-    with 0/1, 0/255 and 16-bit values, masks with JPEG noise, and coloured labels (any colour at full strength,
-    including white) therefore give the same mask. A file of zeros is a mask without foreground.
+    Files with 0/1, 0/255 and 16-bit values, masks with JPEG noise, and labels in RITE's colours (red, blue, green and
+    white at full strength) give the same mask; see `f2vbench.data.mask_values.foreground`. A file of zeros is a mask
+    without foreground. The pixels are upright: an EXIF orientation is applied, as in `read_rgb`.
 
     Args:
         path: The image file.
+        declared: The foreground's values, as `f2vbench.data.mask_declaration.declaration` writes them; "" for none.
+        key: Key of the task card that declares the values, for the message.
 
     Returns:
         bool (height, width).
 
     Raises:
+        DataError: As in `read_rgb`, or the file has several values or colours and none are declared.
+    """
+    pixels = _decode(Path(path))
+    try:
+        return foreground(pixels, declared)
+    except DataError as error:
+        raise DataError(
+            f"{path}: not a mask of two values; {error}: list those that count as foreground in the task card (a copy "
+            f'of it in ./tasks), as in `{key}: [1, 2]` or `{key}: [">127"]`, or save the mask with 0 and 255'
+        ) from None
+
+
+def mask_colours(path: str | Path) -> list[str]:
+    """The colours of the foreground of a mask that `read_mask` reads, as ``#rrggbb``; empty for grey masks.
+
+    Args:
+        path: The image file.
+
+    Raises:
         DataError: As in `read_rgb`.
     """
     pixels = _decode(Path(path))
-    brightest = pixels.max(axis=2) if pixels.ndim == 3 else pixels
-    peak = float(brightest.max())
-    return brightest > peak / 2 if peak > 0 else np.zeros(brightest.shape, bool)
+    values = np.unique(pixels.max(axis=2)) if pixels.ndim == 3 else np.zeros(0)
+    return colours_of(pixels, pixels.max(axis=2) > 0) if len(values) == 2 else []
 
 
-def check_rgb_images(images: Sequence[np.ndarray]) -> None:
-    """Check that images are uint8 (h, w, 3) RGB arrays with at least one pixel.
+def exif_orientation(path: str | Path) -> int:
+    """EXIF orientation of an image file, 1 (upright) to 8; 1 if there is none or the file is unreadable."""
+    try:
+        with Image.open(Path(path)) as image:
+            orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # decoders raise many kinds of exceptions on damaged files, which `read_rgb` reports
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as stored, turned upright by an EXIF orientation.
+
+    Args:
+        pixels: (height, width[, 3]).
+        orientation: 1 to 8.
+    """
+    return np.ascontiguousarray(_TURNS[orientation](pixels))
+
+
+def rgb_images(images: Iterable[Any]) -> list[np.ndarray]:
+    """Photographs as arrays: arrays themselves, Pillow images and paths.
+
+    Args:
+        images: uint8 (h, w, 3) RGB arrays, Pillow images (their EXIF orientation is applied) or paths.
+
+    Returns:
+        uint8 (h, w, 3) RGB arrays.
 
     Raises:
-        DataError: an image has another shape or type; the message says which.
+        DataError: ``images`` is a single photograph, a file can't be read, or an image is something else or has no
+            pixel; the message says which.
     """
-    for position, image in enumerate(images):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise DataError(f"image {position}: must be a uint8 (h, w, 3) RGB array, got {image.dtype} {image.shape}")
+    if isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable):
+        raise DataError(f"a list of photographs is needed, got a {type(images).__name__}: write [photograph]")
+    return [_rgb_image(image, position) for position, image in enumerate(images)]
+
+
+def _rgb_image(image: Any, position: int) -> np.ndarray:
+    if isinstance(image, str | Path):
+        return read_rgb(image)
+    if isinstance(image, Image.Image):
+        try:
+            image = _as_rgb(_pixels_of(ImageOps.exif_transpose(image)), f"image {position}")
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow reads the pixels of a file only now
+            raise DataError(f"image {position}: unreadable ({error})") from error
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"image {position}: must be an array, a Pillow image or a path, got a {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DataError(f"image {position}: must be a uint8 (h, w, 3) RGB array, got {image.dtype} {image.shape}")
+    return image
 
 
 def content_hash(pixels: np.ndarray) -> str:
@@ -117,12 +190,23 @@ def content_hash(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def _as_rgb(pixels: np.ndarray, source: str) -> np.ndarray:
+    """Decoded pixels as uint8 (height, width, 3)."""
+    if pixels.dtype.kind == "f" or pixels.max() > 65535 or pixels.min() < 0:
+        raise DataError(f"{source}: {pixels.dtype} values are not supported in photographs: save it with 8 or 16 bits")
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(pixels / 257).astype(np.uint8)
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+
+
 def _decode(path: Path) -> np.ndarray:
     """Pixels as stored in the file, (height, width) or (height, width, 3); uint8, uint16, int32 or float32."""
     try:
         content = _content(path)
         if not content:
             raise DataError(f"{path}: the file is empty (0 bytes): copy or download it again")
+        if content.startswith(_POINTERS):
+            raise DataError(f"{path}: a pointer to a file that is not here: fetch it (git lfs pull, git annex get)")
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(_too_large(path, f"{image.width} × {image.height} pixels"))

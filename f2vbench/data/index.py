@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from pandas import DataFrame, Series
 
+from f2vbench.data.folder_scan import passed_over_files
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
+from f2vbench.data.mask_declaration import declaration
 from f2vbench.data.simulated_data import simulated_folder
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
@@ -63,6 +66,7 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     - ``path``, ``mask_path``, ``fov_path``: absolute, "" if there is no such file;
     - ``patient``; ``eye``: "left", "right" or "";
     - ``modality``: "CF", "FFA", "ICG", "RF" or "AF";
+    - ``mask_values``, ``fov_values``: the values of masks that the card declares, see `f2vbench.data.mask_declaration`;
     - ``split``: "train", "val", "test" or "".
 
     Classification adds ``label``, the name of a class on the card; multi-label images join classes with ";". Retrieval
@@ -99,8 +103,9 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
 
     Returns:
         - The index, see `build_index`. Images with an unknown label have the label "". ``attrs`` contains ``notes``,
-          ``missing`` (one sentence for each image that is listed and missing), ``extra`` (image files that are not
-          listed), ``unlabelled`` (ids of images without a label) and ``variant`` ("owner" or "retfound").
+          ``warnings`` (the notes that the user should check), ``missing`` (one sentence for each image that is listed
+          and missing), ``extra`` (image files that are not listed), ``unlabelled`` (ids of images without a label) and
+          ``variant`` ("owner" or "retfound").
         - Problems of ids and labels, one sentence each.
 
     Raises:
@@ -110,13 +115,16 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     if not _is_data(folder, card):
         raise DataError(f"{folder}: folder not found")
     try:
-        raw = LAYOUTS[card.layout](folder, card.options)
+        with passed_over_files() as passed_over:
+            raw = LAYOUTS[card.layout](folder, card.options)
     except SettingsError as error:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
-    notes = list(raw.attrs.get("notes", []))
+    warnings = [*raw.attrs.get("warnings", []), *_summarize_passed_over(folder, passed_over)]
     missing = raw.attrs.get("missing", [])
     index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
+    index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
+    notes = [*warnings, *raw.attrs.get("notes", []), *_count_fields(index, card)]
     if missing and card.absent == "leave-out":
         notes.append(f"{_summarize_missing(missing)}; left out")
     if card.family == "classification":
@@ -133,7 +141,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     extra = raw.attrs.get("extra", [])
     if extra:
         notes.append(f"image files without a label, not used: {shortened([Path(file).name for file in extra])}")
-    index.attrs.update(raw.attrs, notes=notes, unlabelled=unlabelled)
+    index.attrs.update(raw.attrs, notes=notes, warnings=warnings, unlabelled=unlabelled)
     return index, problems
 
 
@@ -157,6 +165,28 @@ def _missing_images(index: DataFrame, card: TaskCard) -> list[str]:
 def _summarize_missing(missing: list[str]) -> str:
     more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
     return f"{plural(len(missing), 'listed image')} missing: {missing[0]}{more}"
+
+
+def _summarize_passed_over(folder: Path, passed_over: Mapping[Path, list[str]]) -> list[str]:
+    """A warning that counts the entries of the image folders that are no readable images, by kind; empty for none."""
+    counts = Counter(kind for kinds in passed_over.values() for kind in kinds)
+    if not counts:
+        return []
+    listed = ", ".join(
+        f"{count:,} {kind}" for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+    where = shortened([str(place) for place in passed_over])
+    return [
+        f"{folder}: passed over, because they are no images that can be read: {listed} (in {where}); convert images"
+    ]
+
+
+def _count_fields(index: DataFrame, card: TaskCard) -> list[str]:
+    """A note on how many fields of view are given by files and how many are computed, in segmentation."""
+    given = int((index["fov_path"] != "").sum())
+    if card.family != "segmentation" or given == len(index):
+        return []
+    return [f"fields of view: {given:,} given by masks, {len(index) - given:,} computed from the photographs"]
 
 
 def _name_classes(index: DataFrame, card: TaskCard) -> list[str]:

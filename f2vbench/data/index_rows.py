@@ -67,6 +67,7 @@ def index_from_rows(
     rows: Iterable[Row],
     notes: Iterable[str] = (),
     *,
+    warnings: Iterable[str] = (),
     missing: Iterable[str] = (),
     extra: Iterable[str] = (),
     variant: str = "owner",
@@ -76,6 +77,7 @@ def index_from_rows(
     Args:
         rows: The images.
         notes: Sentences on assumptions and on images that are left out.
+        warnings: Sentences on assumptions that the user should check.
         missing: One sentence for each image that a label file lists and the folder lacks.
         extra: Paths of image files that no label file lists.
         variant: "owner" for the owner's folder structure, "retfound" for RETFound's.
@@ -84,7 +86,9 @@ def index_from_rows(
         A DataFrame of strings with one column per field of `Row`. The other arguments are in ``attrs`` by name.
     """
     frame = DataFrame([_as_strings(row) for row in rows], columns=[field.name for field in fields(Row)])
-    frame.attrs.update(notes=list(notes), missing=list(missing), extra=list(extra), variant=variant)
+    frame.attrs.update(
+        notes=list(notes), warnings=list(warnings), missing=list(missing), extra=list(extra), variant=variant
+    )
     return frame
 
 
@@ -93,11 +97,21 @@ def safe_id(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]|^[.-]", "_", stem)
 
 
-def note_unused_labels(labels: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
-    """A note that names the mask files without a photograph; empty if there are none."""
-    used = {row.mask_path for row in rows}
-    unused = [path.name for path in labels.values() if path not in used]
-    return [f"label files without a photograph, not used: {shortened(unused)}"] if unused else []
+def unused_masks(labels: Mapping[str, Path], fov_masks: Mapping[str, Path], rows: Iterable[Row]) -> list[str]:
+    """Warnings that name the masks of vessels and of fields of view without a photograph; empty if there are none.
+
+    Args:
+        labels: Files of vessel masks by stem.
+        fov_masks: Files of masks of the field of view by stem.
+        rows: The images.
+    """
+    used = {path for row in rows for path in (row.mask_path, row.fov_path)}
+    found = []
+    for what, files in (("label files", labels), ("field-of-view masks", fov_masks)):
+        unused = [path.name for path in files.values() if path not in used]
+        if unused:
+            found.append(f"{what} without a photograph, not used: {shortened(unused)}")
+    return found
 
 
 def _as_strings(row: Row) -> dict[str, str]:

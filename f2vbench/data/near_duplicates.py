@@ -27,7 +27,7 @@ from f2vbench.data.square_crop import SquareView
 MIN_CORRELATION = 0.95
 """Default threshold, measured on 1,389 photographs of five data sets; see docs/reference/data-sets.md."""
 
-APPEARANCE_VERSION = 1
+APPEARANCE_VERSION = 2
 """Version of `appearance`. Increase it when the result changes, so that cached values are computed again."""
 
 _MAX_EDGE = 512  # the field of view is searched in a copy of at most this size

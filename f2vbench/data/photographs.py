@@ -28,6 +28,7 @@ class Photograph:
         fov: bool (height, width), the field of view.
         content: Hashes of the pixels and of the field of view, which together determine the features.
         label: The vessel mask, bool (height, width), or the file from which `vessels` reads it.
+        label_values: Values of the file that are vessel, see `f2vbench.data.mask_declaration.declaration`; "" for none.
     """
 
     name: str
@@ -35,11 +36,12 @@ class Photograph:
     fov: np.ndarray
     content: str
     label: np.ndarray | Path
+    label_values: str = ""
 
     @cached_property
     def vessels(self) -> np.ndarray:
         """The annotated vessel mask, bool (height, width); read on first access."""
-        return read_mask(self.label) if isinstance(self.label, Path) else self.label
+        return read_mask(self.label, self.label_values) if isinstance(self.label, Path) else self.label
 
     @cached_property
     def view(self) -> SquareView:
@@ -79,8 +81,8 @@ def open_photograph(row: pd.Series) -> Photograph:
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed during the run: run again")
-    fov = read_mask(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)
-    return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path))
+    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
+    return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path), row.get("mask_values", ""))
 
 
 def entry_name(row: Any, size: int) -> str:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ from f2vbench.utils.text import plural, shortened
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 """The splits as messages name them."""
+
+SPLIT_WORDS = ("official", "random")
+"""Values of ``split=`` that are no file."""
 
 SPLIT_FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Fractions of the images, as in the Fundus2Video foundation-model paper."""
@@ -43,6 +47,30 @@ def resolve_split(card: TaskCard, index: DataFrame) -> TaskCard:
         return card
     has_split = {"train", "test"} <= set(index["split"])
     return card.model_copy(update={"split": "official" if has_split else "random"})
+
+
+def apply_split_word(card: TaskCard, index: DataFrame, word: str) -> tuple[TaskCard, DataFrame]:
+    """The card and the index with ``split=official`` or ``split=random``.
+
+    An official split is that of the folders; where they do not divide the images, that of `official_test` on the card.
+
+    Args:
+        card: The task card.
+        index: One row per image, with the columns ``image`` and ``split``.
+        word: One of `SPLIT_WORDS`.
+
+    Raises:
+        DataError: The data set has no official split.
+    """
+    if word == "official" and not {"train", "test"} <= set(index["split"]):
+        if not card.official_test or (index["split"] != "").any():
+            raise DataError(
+                f"split=official: {card.name} has no official training and test images in this folder: leave "
+                "split out, or get both parts of the data set"
+            )
+        in_test = [any(fnmatchcase(image, pattern) for pattern in card.official_test) for image in index["image"]]
+        index = index.assign(split=["test" if test else "train" for test in in_test])
+    return card.model_copy(update={"split": word}), index
 
 
 def assign_splits(index: DataFrame, card: TaskCard, seed_index: int) -> Series:

@@ -15,7 +15,16 @@ from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.index import survey_index
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.near_duplicates import MIN_CORRELATION, near_duplicate_pairs
-from f2vbench.data.splits import SPLIT_NAMES, SPLITS, assign_splits, divided_patients, read_split, resolve_split
+from f2vbench.data.splits import (
+    SPLIT_NAMES,
+    SPLIT_WORDS,
+    SPLITS,
+    apply_split_word,
+    assign_splits,
+    divided_patients,
+    read_split,
+    resolve_split,
+)
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
 from f2vbench.utils.progress import Progress
@@ -117,7 +126,7 @@ def survey(
     Args:
         card: The task card.
         folder: The folder of the data set.
-        split: A split file that replaces the card's split.
+        split: A split file that replaces the card's split, or "official" or "random".
         seed: Seed index of a random split.
         alike: Correlation above which photographs are near-duplicates; 1 skips the search.
         progress: Receives the files that are read, if there are many.
@@ -131,6 +140,9 @@ def survey(
         raise DataError(f"{folder}: no image of {card.name} found")
     index = add_file_facts(index, progress)
     findings = [*_index_findings(index, problems, card), *_file_problems(index)]
+    if split is not None and str(split) in SPLIT_WORDS:
+        card, index = apply_split_word(card, index, str(split))
+        split = None
     resolved = resolve_split(card, index)
     origin: SplitOrigin = "official" if resolved.split == "official" else "random"
     if split is not None:
@@ -197,13 +209,16 @@ def _index_findings(index: DataFrame, problems: list[str], card: TaskCard) -> It
         yield Finding(
             "error" if card.unlabelled == "refuse" else "note", "unlabelled", image, f"image {image} has no label"
         )
+    warnings = index.attrs.get("warnings", [])
     for note in index.attrs.get("notes", []):
-        yield Finding("note", "assumption", "", note)
+        yield Finding("warning" if note in warnings else "note", "assumption", "", note)
 
 
 def _file_problems(index: DataFrame) -> Iterator[Finding]:
     for row in index[index["problem"] != ""].itertuples():
         yield Finding("error", "file", str(row.image), str(row.problem))
+    for row in index[index["warning"] != ""].itertuples():
+        yield Finding("warning", "file", str(row.image), str(row.warning))
 
 
 def _duplicates(index: DataFrame, card: TaskCard, origin: SplitOrigin) -> Iterator[Finding]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
 from pandas import DataFrame
 
 from f2vbench.errors import DataError
+from f2vbench.utils.text import shortened
 
 _MAX_BYTES = 200_000_000
-"""Unpacked size of the largest Excel file that is read; label tables have a few MB."""
+"""Size of the largest table that is read (of Excel files unpacked); label tables have a few MB."""
 
+_SEPARATORS = (",", ";", "\t", "|")
+_SAVE = "save it as comma-separated UTF-8 text"
 _MIDNIGHT = " 00:00:00"
 _MAX_PROBLEMS = 10
 
@@ -46,25 +53,44 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
         return read_csv(path, required)
     cells = read_cells(path)
     head, *body = cells.rows or [[]]
-    table = DataFrame(body, columns=pd.Index([name.lower() for name in head], dtype=object))
+    names = [name.lower() for name in head]
+    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if repeated:
+        raise DataError(f"{cells.source}: several columns have the heading {shortened(repeated)}: rename all but one")
+    table = DataFrame(body, columns=pd.Index(names, dtype=object))
     return _with_columns(table.loc[:, table.columns != ""], required, cells.source)
 
 
 def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
-    """Read a CSV file; the separator is detected.
+    """Read a CSV file. The separator is the comma, semicolon, tab or bar that occurs most often in the headings.
+
+    Every row has as many fields as the headings; additional empty fields at the end are ignored.
 
     Returns:
-        Stripped strings, "" for empty cells; column names are in lower case.
+        Stripped strings, "" for empty cells; column names are in lower case. Empty rows and columns without a heading
+        are left out.
 
     Raises:
-        DataError: The file is unreadable, or a required column (lower case) is missing.
+        DataError: The file is unreadable or empty, rows have too many or too few fields (their lines are listed), two
+            columns have the same heading, a column without a heading has values, or a required column (lower case) is
+            missing.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path}: unreadable ({error}): save it as comma-separated UTF-8 text") from None
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    return _with_columns(table, required, str(path)).apply(lambda column: column.str.strip())
+    (_, head), *body = _csv_rows(path) or [(0, [])]
+    if not any(head):
+        raise DataError(f"{path}: the file has no headings: write the names of the columns into the first row")
+    while head and not head[-1]:
+        head.pop()
+    problems = _ragged_rows(path, head, body)
+    names = [name.lower() for name in head]
+    problems += [
+        f"{path}: {count} columns have the heading '{name}': rename or remove all but one"
+        for name, count in Counter(name for name in names if name).items()
+        if count > 1
+    ]
+    if problems:
+        raise DataError(limit_problems(problems))
+    table = DataFrame([row[: len(names)] for _, row in body], columns=pd.Index(names, dtype=object), dtype=str)
+    return _with_columns(table.loc[:, table.columns != ""], required, str(path))
 
 
 def read_cells(path: Path) -> Cells:
@@ -75,7 +101,10 @@ def read_cells(path: Path) -> Cells:
     Raises:
         DataError: The file is damaged or too large, or openpyxl is not installed.
     """
-    source, rows = _excel_rows(path) if path.suffix.lower() == ".xlsx" else (str(path), _csv_rows(path))
+    if path.suffix.lower() == ".xlsx":
+        source, rows = _excel_rows(path)
+    else:
+        source, rows = str(path), [row for _, row in _csv_rows(path)]
     rows = [[cell.strip() for cell in row] for row in rows]
     rows = [row for row in rows if any(row)]
     width = max(map(len, rows), default=0)
@@ -119,9 +148,57 @@ def _with_columns(table: DataFrame, required: Iterable[str], source: str) -> Dat
     return table
 
 
-def _csv_rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return list(csv.reader(lines))
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Line number and stripped fields of every row that is not empty; the first row decides on the separator."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path}: larger than {_MAX_BYTES // 1_000_000} MB: this is no table of labels")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}): {_SAVE}") from None
+    except OSError as error:
+        raise DataError(f"{path}: unreadable ({error.strerror or error}): {_SAVE}") from None
+    if "\0" in text:
+        raise DataError(f"{path}: contains zero bytes, as UTF-16 text and damaged files do: {_SAVE}")
+    marked = re.match(r"sep=([,;\t|])\r?\n", text)  # Excel's own mark of the separator
+    text = text[marked.end() :] if marked else text
+    separator = marked[1] if marked else _separator(text.lstrip("\r\n "))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            fields = [cell.strip() for cell in row]
+            if any(fields):
+                rows.append((reader.line_num + bool(marked), fields))
+    except csv.Error as error:
+        line = reader.line_num + bool(marked)
+        raise DataError(f"{path}, line {line}: {error}: check the quotation marks of this row: {_SAVE}") from None
+    return rows
+
+
+def _separator(text: str) -> str:
+    """The separator that occurs most often in the first line outside quotation marks; a comma if there is none."""
+    first_line = re.sub(r'"[^"]*"', "", text.splitlines()[0] if text else "")
+    return max(_SEPARATORS, key=first_line.count)
+
+
+def _ragged_rows(path: Path, head: list[str], body: list[tuple[int, list[str]]]) -> list[str]:
+    """Rows whose fields don't belong to the headings one by one, one sentence each."""
+    problems = []
+    for line, row in body:
+        unnamed = [cell for name, cell in zip_longest(head, row, fillvalue="") if cell and not name]
+        if len(row) < len(head):
+            problems.append(
+                f"{path}, line {line}: {len(row)} fields for {len(head)} headings ({shortened(row)}): write empty "
+                "fields for missing values"
+            )
+        elif unnamed:
+            problems.append(
+                f"{path}, line {line}: {len(row)} fields for {len(head)} headings, and no heading for "
+                f"'{unnamed[0]}': add the heading, or remove the field (a field that contains the separator needs "
+                "quotation marks)"
+            )
+    return problems
 
 
 def _excel_rows(path: Path) -> tuple[str, list[list[str]]]:

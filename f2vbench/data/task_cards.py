@@ -20,13 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_classes
 from f2vbench.data.layouts import LAYOUTS
+from f2vbench.data.mask_declaration import declaration
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.utils.files import canonical_json, sha256
+from f2vbench.utils.yaml_text import load_yaml
 
 # Keys that influence results; the others are information for users.
 _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
 # Hashed only if set, so that cards without these keys, which are newer, keep their hash.
-_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies")
+_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test")
 
 
 class PhantomData(BaseModel):
@@ -65,6 +67,18 @@ class TaskCard(BaseModel):
     copies: Literal["refuse", "join"] = Field(
         "refuse", description="exact duplicates: refuse the data set, or merge their patients"
     )
+    mask_values: list[int | str] = Field(
+        default_factory=list,
+        description="segmentation: values of the masks that are vessel, such as [1, 2, 3], ['#ff0000'] or ['>127'], if "
+        "the files have more than two",
+    )
+    fov_values: list[int | str] = Field(
+        default_factory=list, description="values of field-of-view masks that are inside, if they have more than two"
+    )
+    official_test: list[str] = Field(
+        default_factory=list,
+        description="split=official: patterns of the test images' ids, if the folders do not divide them",
+    )
     label_kind: LabelKind | None = Field(None, description="type of the labels: nominal, ordinal, binary, multilabel")
     classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meanings")
     parts: dict[str, dict[str, int]] = Field(
@@ -92,6 +106,12 @@ class TaskCard(BaseModel):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @field_validator("mask_values", "fov_values")
+    @classmethod
+    def _are_values_of_a_mask(cls, values: list[int | str]) -> list[int | str]:
+        declaration(values)
+        return values
 
     @field_validator("layout")
     @classmethod
@@ -217,7 +237,7 @@ def _parsed_card(file: Path, *state: int) -> TaskCard:
 
 def _read_mapping(file: Path) -> dict[Any, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        values = load_yaml(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: unreadable ({error}): make it readable and save it as UTF-8") from None
     except yaml.YAMLError as error:

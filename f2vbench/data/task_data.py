@@ -13,7 +13,7 @@ from f2vbench.data.episodes import DRAWS, Episode
 from f2vbench.data.file_facts import add_file_facts, data_fingerprint
 from f2vbench.data.index import build_index, find_folder
 from f2vbench.data.simulated_data import ensure_simulated
-from f2vbench.data.splits import assign_splits, read_split, resolve_split
+from f2vbench.data.splits import SPLIT_WORDS, apply_split_word, assign_splits, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.data.validation import check
 from f2vbench.utils.progress import Progress, for_this_terminal
@@ -96,7 +96,8 @@ def open_task(
             simulated data in the cache.
         progress: Receives messages while data is simulated or many files are read. By default, a progress bar on a
             terminal and plain lines elsewhere.
-        split: A split file (columns image and split, see `f2vbench data split`) that replaces the card's split.
+        split: A split file (columns image and split, see `f2vbench data split`) that replaces the card's split;
+            or "official" or "random".
 
     Raises:
         SettingsError: Unknown task.
@@ -107,13 +108,26 @@ def open_task(
         ensure_simulated(card, progress)
     folder = find_folder(card, data)
     index = add_file_facts(build_index(card, folder), progress)
+    if split is not None and str(split) in SPLIT_WORDS:
+        card, index = apply_split_word(card, index, str(split))
+        split = None
     card = resolve_split(card, index)
     if card.copies == "join":
         index = merge_duplicate_patients(index, official=card.split == "official")
     if split is not None:
         index, card = _apply_split_file(index, card, Path(split))
     check(index, card)
+    _note_warnings(index)
     return TaskData(card, folder, index, data_fingerprint(index))
+
+
+def _note_warnings(index: pd.DataFrame) -> None:
+    """Add one note on the images with warnings, so that a run and its report name them."""
+    warned = [warning for warning in index["warning"] if warning]
+    if warned:
+        more = f", and {len(warned) - 1} more (f2vbench data check lists all)" if len(warned) > 1 else ""
+        note = f"check {plural(len(warned), 'image')}: {warned[0]}{more}"
+        index.attrs["notes"] = [*index.attrs.get("notes", []), note]
 
 
 def _apply_split_file(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[pd.DataFrame, TaskCard]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.data.images import check_rgb_images
+from f2vbench.data.images import Photo, rgb_images
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.vessel_scores import Reading
 from f2vbench.errors import DataError, SettingsError
@@ -121,24 +121,24 @@ class Encoder(nn.Module, ABC):
         return image
 
     @torch.inference_mode()
-    def embed(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def embed(self, images: Sequence[Photo]) -> NDArray[np.float32]:
         """One embedding for each photograph.
 
         Args:
-            images: uint8 (h, w, 3) RGB arrays, sizes may differ.
+            images: uint8 (h, w, 3) RGB arrays, Pillow images or paths, sizes may differ.
 
         Returns:
             float32 (n, width).
 
         Raises:
-            DataError: An image has another shape or type.
+            DataError: A file can't be read, or an image has another shape or type.
         """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
-        check_rgb_images(images)
+        arrays = rgb_images(images)
         rows = [np.zeros((0, self.width), np.float32)]
         batch = _EMBED_BATCH.get(device.type, 1)
-        for start in range(0, len(images), batch):
-            cropped = [self.crop_photograph(image) for image in images[start : start + batch]]
+        for start in range(0, len(arrays), batch):
+            cropped = [self.crop_photograph(image) for image in arrays[start : start + batch]]
             prepared = torch.cat([self.prepare(_to_tensor(image, device)) for image in cropped])
             rows.append(self.pooled(prepared).float().cpu().numpy())
         return np.concatenate(rows)

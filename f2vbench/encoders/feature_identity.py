@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from f2vbench.config.run import RunSettings
+from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.vessel_scores import vessel_score_of
 
@@ -41,7 +42,7 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
         features["reading"] = vessel_score_of(identity["family"], settings.vessel_score).reading
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
-        return features | {"stored": "float32"}
+        return features | {"stored": "float32", "field_of_view": FIELD_OF_VIEW_VERSION}
     return features | {"image_size": settings.image_size, "stored": "float16"}
 
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from f2vbench.encoders.model_family import UNTRAINED, GeneratorShape, ModelFamily, Skips
 from f2vbench.encoders.registry import FAMILIES
-from f2vbench.errors import WeightsError
+from f2vbench.errors import WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import read_metadata, read_tensor_shapes
+from f2vbench.pretrained.state_dicts import without_prefix
 from f2vbench.utils.files import Memo
+
+T = TypeVar("T")
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by name."""
@@ -28,6 +33,8 @@ _METADATA_CHOICES = {  # values that a file's metadata may have; the first is th
     "phase": ("venous", "arterial", "late"),
     "skips": ("none", "additive"),
 }
+_COMMON_NAMES = ("model.1.weight", "model.1.bias", "model.4.weight", "model.4.bias")  # of every shape
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _BLOCK = re.compile(r"model\.(\d+)\.conv_block\.\d+\.weight")
 _SHAPES_MEMO = "generator-shapes-1.jsonl"
 
@@ -81,7 +88,10 @@ def read_generator_shape(family: ModelFamily, weights: str) -> GeneratorShape:
     if weights == UNTRAINED:
         return published
     path = Path(weights)
-    return shape_of_tensors(_tensor_shapes(path), family, weights, read_input_metadata(path).skips)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeightsNote)  # loading says it
+        shapes = generator_tensors(_tensor_shapes(path), path)
+    return shape_of_tensors(shapes, family, weights, read_input_metadata(path).skips)
 
 
 def shape_of_tensors(shapes: Shapes, family: ModelFamily, weights: str, skips: Skips = "none") -> GeneratorShape:
@@ -118,6 +128,31 @@ def shape_of_tensors(shapes: Shapes, family: ModelFamily, weights: str, skips: S
     found = replace(found, outputs=outputs)
     _check_family(found, family, weights)
     return found
+
+
+def generator_tensors(tensors: Mapping[str, T], path: Path) -> dict[str, T]:
+    """Tensors of a file under the names of released checkpoints, without prefix and instance-norm statistics.
+
+    Args:
+        tensors: Tensors of the file, or their shapes, by name.
+        path: The file, for messages.
+
+    Raises:
+        WeightsError: The file contains several generators.
+
+    Warns:
+        WeightsNote: A prefix or statistics were removed.
+    """
+    named = without_prefix(tensors, _COMMON_NAMES, path)
+    statistics = {name for name in named if name.rpartition(".")[2] in _STATISTICS}
+    if statistics:
+        warnings.warn(
+            f"{path}: {len(statistics)} statistics of instance norms are not used, because the generator normalises "
+            "each photograph by its own",
+            WeightsNote,
+            stacklevel=2,
+        )
+    return {name: tensor for name, tensor in named.items() if name not in statistics}
 
 
 def published_shape(family: str) -> GeneratorShape:

@@ -22,7 +22,7 @@ from f2vbench.encoders.timm_encoder import Preprocessing, TimmEncoder
 from f2vbench.encoders.timm_models import timm
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import read_state_dict
-from f2vbench.pretrained.state_dicts import match_state_dict
+from f2vbench.pretrained.state_dicts import TRANSFORMER_NAMES, match_state_dict, without_prefix
 
 PATCH = 16
 """Side of a patch, px."""
@@ -136,7 +136,7 @@ def load_mae(spec: ModelSpec) -> TimmEncoder:
         WeightsError: The file is missing, damaged, or contains no such encoder.
     """
     path = spec.weights_file
-    state = None if path is None else read_state_dict(path)
+    state = None if path is None else without_prefix(read_state_dict(path), TRANSFORMER_NAMES, path)
     shape = TransformerShape() if state is None else _shape_in(state, str(path))
     with torch.random.fork_rng(devices=[]):  # timm draws tensors that are overwritten below
         model = vision_transformer(shape)

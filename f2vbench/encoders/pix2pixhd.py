@@ -14,7 +14,12 @@ from torch.nn import functional
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
 from f2vbench.encoders.base import MIN_SIDE, Encoder, check_photographs, resize_uint8
-from f2vbench.encoders.generator_weights import published_shape, read_input_metadata, shape_of_tensors
+from f2vbench.encoders.generator_weights import (
+    generator_tensors,
+    published_shape,
+    read_input_metadata,
+    shape_of_tensors,
+)
 from f2vbench.encoders.global_generator import SkipState, global_generator, initialise, roll_out, window_input
 from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
@@ -257,7 +262,7 @@ class Pix2PixHDEncoder(Encoder):
 
     def _read(self) -> dict[str, Tensor] | None:
         path = self.spec.weights_file
-        return None if path is None else read_state_dict(path)
+        return None if path is None else generator_tensors(read_state_dict(path), path)
 
     def _load(self, part: slice, state: Mapping[str, Tensor] | None) -> nn.Sequential:
         """A part of the generator with its weights; the other part takes no memory."""

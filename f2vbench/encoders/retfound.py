@@ -27,7 +27,7 @@ from f2vbench.encoders.timm_models import initial_seed, timm
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.hub import fetch_weights
-from f2vbench.pretrained.state_dicts import load_in_parts
+from f2vbench.pretrained.state_dicts import TRANSFORMER_NAMES, load_in_parts, without_prefix
 from f2vbench.pretrained.weights_cards import weights_card
 
 _GREEN = "retfound-green"
@@ -134,6 +134,7 @@ def _with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     """
     if any(key.startswith(_TEACHER) for key in state):
         state = {key.removeprefix(_TEACHER): tensor for key, tensor in state.items() if key.startswith(_TEACHER)}
+    state = without_prefix(state, TRANSFORMER_NAMES, path, silent=(_BACKBONE,))
     named: dict[str, Tensor] = {}
     for key, tensor in state.items():
         name = _CHUNKED_BLOCK.sub(r"blocks.\1.", key.removeprefix(_BACKBONE))

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import re
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from f2vbench.encoders.model_family import UNTRAINED
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_encoder import Preprocessing, TimmEncoder
-from f2vbench.errors import SettingsError, WeightsError
+from f2vbench.errors import SettingsError, WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import read_state_dict
-from f2vbench.pretrained.state_dicts import match_state_dict
+from f2vbench.pretrained.state_dicts import match_state_dict, without_prefix
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()
 
 import timm as timm  # noqa: E402  (other modules import it from here, after the line above)
+
+_POSITIONS = re.compile(r"pos_embed|relative_position")
 
 
 @contextmanager
@@ -52,9 +59,31 @@ def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
             raise _download_failed(spec, error) from error
     if spec.weights_file is not None:
         path = spec.weights_file
-        match_state_dict(model, read_state_dict(path), path, ignore=_classifier_keys(model))
+        state = without_prefix(read_state_dict(path), model.state_dict(), path)
+        match_state_dict(model, _resized(state, model, path), path, ignore=_classifier_keys(model))
     fixed = bool(model.pretrained_cfg.get("fixed_input_size")) and not flexible
     return TimmEncoder(spec, model, _preprocessing(spec, model.pretrained_cfg), fixed)
+
+
+def _resized(state: dict[str, Tensor], model: Any, path: Path) -> dict[str, Tensor]:
+    """Tensors of a file with timm's position embeddings on the model's grid, as timm itself resizes them.
+
+    Warns:
+        WeightsNote: Tensors were resized.
+    """
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    expected = model.state_dict()
+    differing = [name for name in expected if name in state and state[name].shape != expected[name].shape]
+    if convert is None or not differing or not all(_POSITIONS.search(name) for name in differing):
+        return state
+    resized: dict[str, Tensor] = convert(dict(state), model)
+    warnings.warn(
+        f"{path}: position embeddings resized to the model's image size ({', '.join(differing[:3])})",
+        WeightsNote,
+        stacklevel=2,
+    )
+    # The filter of timm leaves out names that it does not know; those of the file must be compared.
+    return {**{name: tensor for name, tensor in state.items() if name not in differing}, **resized}
 
 
 def _create(name: str, **options: Any) -> tuple[Any, bool]:

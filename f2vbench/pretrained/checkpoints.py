@@ -280,6 +280,10 @@ def _read_pickle(path: Path) -> Any:
             "load it there, save only the tensors with safetensors.torch.save_file, and use that .safetensors file"
         ) from error
     except Exception as error:  # errors of damaged files have no common class
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path}: a TorchScript program, whose code is not run; save the state_dict() of the network instead"
+            ) from error
         raise _damaged(path, error) from error
 
 

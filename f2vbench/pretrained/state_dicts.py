@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from f2vbench.errors import WeightsError
+from f2vbench.errors import WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import can_be_mapped, check_unchanged, list_names, read_state_dict
 from f2vbench.pretrained.shards import stored_files, stored_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+T = TypeVar("T")
+
+TRANSFORMER_NAMES = ("patch_embed.proj.weight", "pos_embed", "norm.weight", "blocks.0.mlp.fc2.weight")
+"""Tensors that tell a vision transformer, for `without_prefix`."""
+
+_ANCHORS = 3  # names whose prefixes are tried
 _MAPPED_BYTES = 1 << 28  # of a memory-mapped file that are read before it is mapped again
 
 
@@ -43,11 +50,65 @@ def compare_state_dict(
     if missing or reshaped or extra:
         kinds = (("missing", missing), ("of another shape", reshaped), ("not part of it", extra))
         differences = "; ".join(f"{len(keys)} {kind}: {list_names(keys)}" for kind, keys in kinds if keys)
+        hint = _reason(extra, is_complete=not missing and not reshaped)
         raise WeightsError(
-            f"{path}: made for another architecture. Of the {len(expected)} tensors needed, "
+            f"{path}: {hint or 'made for another architecture'}. Of the {len(expected)} tensors needed, "
             f"{len(expected) - len(missing) - len(reshaped)} match; {differences}. Nothing is loaded: "
             "name the model that these weights belong to"
         )
+
+
+def _reason(extra: Iterable[str], *, is_complete: bool) -> str:
+    """What the additional tensors of a file say about it, "" for nothing."""
+    names = list(extra)
+    if any(name.startswith("fc_norm.") for name in names):
+        return (
+            "a fine-tuned classifier: fc_norm replaces the final norm in its fine-tuning; use the pre-trained weights, "
+            "or save the encoder with its norm.* and without fc_norm.* and the head"
+        )
+    if is_complete and names:
+        return "contains more than the encoder, such as the head of a fine-tuned classifier; save it without that"
+    return ""
+
+
+def without_prefix(
+    state: Mapping[str, T], expected: Collection[str], path: str | Path, silent: Container[str] = ()
+) -> dict[str, T]:
+    """Tensors of a file without the common prefix of their names, such as `_orig_mod.`, `netG.` or `model.`.
+
+    Args:
+        state: Tensors of the file, or their shapes, by name.
+        expected: Names of tensors of the architecture, all or some that occur in it only.
+        path: The file, for messages.
+        silent: Prefixes that are usual in the file and not mentioned.
+
+    Returns:
+        The tensors; unchanged where the expected names occur as they are, or under no prefix.
+
+    Raises:
+        WeightsError: The names occur under several prefixes, as in a file with several networks.
+
+    Warns:
+        WeightsNote: A prefix was removed.
+    """
+    plain = sum(name in state for name in expected)
+    if plain == len(expected):
+        return dict(state)
+    anchors = sorted(expected, key=len)[-_ANCHORS:]
+    prefixes = {key[: -len(name)] for key in state for name in anchors if key.endswith(f".{name}")}
+    counts = {prefix: sum(f"{prefix}{name}" in state for name in expected) for prefix in prefixes}
+    most = max(counts.values(), default=0)
+    if most <= plain:
+        return dict(state)
+    best = sorted(prefix for prefix, count in counts.items() if count == most)
+    if len(best) > 1:
+        raise WeightsError(f"{path}: contains several such networks, {list_names(best)}; save only the one to load")
+    stripped = {key.removeprefix(best[0]): tensor for key, tensor in state.items()}
+    if len(stripped) < len(state):
+        raise WeightsError(f"{path}: contains tensors with and without {best[0]}; save only the network to load")
+    if best[0] not in silent:
+        warnings.warn(f"{path}: {best[0]} is removed from the names of its tensors", WeightsNote, stacklevel=2)
+    return stripped
 
 
 def match_state_dict(
@@ -62,11 +123,12 @@ def match_state_dict(
         ignore: As for `compare_state_dict`.
 
     Raises:
-        WeightsError: As `compare_state_dict`, or a tensor contains values that are not finite.
+        WeightsError: As `compare_state_dict`, or a tensor contains values that are not finite, or integers in place of
+            floating-point numbers, or all matrices are zero.
     """
     expected = module.state_dict()
     compare_state_dict(expected, state, path, ignore)
-    _check_finite(expected, state, path)
+    _check_values(expected, state, path)
     module.load_state_dict({key: state[key] for key in expected}, strict=True)
 
 
@@ -102,16 +164,27 @@ def load_in_parts(
         if read_bytes > _MAPPED_BYTES and can_be_mapped(path):
             del state
             state, read_bytes = translate(read_state_dict(path)), 0
+        _check_type(key, tensor, state[key], path)
         copies[key] = state[key].to(tensor.dtype, copy=True)
         read_bytes += copies[key].nbytes
     del state
-    _check_finite(expected, copies, path)
+    _check_values(expected, copies, path)
     for file, status in before.items():
         check_unchanged(file, status, file.stat())
     module.load_state_dict(copies, strict=True, assign=True)
 
 
-def _check_finite(expected: Iterable[str], state: Mapping[str, Tensor], path: str | Path) -> None:
+def _check_type(key: str, expected: Tensor, tensor: Tensor, path: str | Path) -> None:
+    if expected.is_floating_point() and not tensor.is_floating_point():
+        raise WeightsError(f"{path}: {key} has the type {tensor.dtype}, not floating point; export unquantised weights")
+
+
+def _check_values(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: str | Path) -> None:
+    for key, tensor in expected.items():
+        _check_type(key, tensor, state[key], path)
+    matrices = [state[key] for key in expected if state[key].ndim > 1]
+    if matrices and not any(matrix.any() for matrix in matrices):
+        raise WeightsError(f"{path}: all its matrices are zero, so that every photograph has the same features")
     broken = [key for key in expected if state[key].is_floating_point() and not state[key].isfinite().all()]
     if broken:
         raise WeightsError(

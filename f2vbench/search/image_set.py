@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from f2vbench.config.run import Cut, Pooling
 from f2vbench.data.file_facts import add_file_facts, data_fingerprint
-from f2vbench.data.folder_scan import folders_in, images_in
+from f2vbench.data.folder_scan import images_in, inner_folders
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, Row, index_from_rows, safe_id
 from f2vbench.data.layouts import retrieval_table
 from f2vbench.data.task_cards import TaskCard
@@ -125,19 +125,13 @@ def _images_of_run(run: RunFolder, progress: Progress) -> ImageSet:
 def _rows(folder: Path) -> Iterator[Row]:
     """Yield all images below a folder; ids that are not unique get the hash of the path as a suffix."""
     ids: set[str] = set()
-    for subfolder in _folders_below(folder):
+    for subfolder in (folder, *inner_folders(folder)):
         for path in images_in(subfolder).values():
             image_id = safe_id(path.relative_to(folder).with_suffix("").as_posix())
             if image_id.lower() in ids:
                 image_id = f"{image_id}-{sha256(str(path.relative_to(folder)).encode())[:8]}"
             ids.add(image_id.lower())
             yield Row(image_id, path, modality="")
-
-
-def _folders_below(folder: Path) -> Iterator[Path]:
-    yield folder
-    for subfolder in folders_in(folder):
-        yield from _folders_below(subfolder)
 
 
 def _readable_images(index: DataFrame, folder: Path, progress: Progress, *notes: str) -> ImageSet:

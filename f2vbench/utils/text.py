@@ -71,3 +71,8 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun: ``1 image``, ``1,200 images``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written; names of files in another encoding contain surrogates, which can't."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

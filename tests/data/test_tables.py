@@ -95,3 +95,73 @@ def test_without_openpyxl_the_message_says_how_to_install_it(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(DataError, match=r'a\.xlsx: openpyxl.*pip install "f2vbench\[excel\]"'):
         read_cells(path)
+
+
+def test_a_filled_field_without_a_heading_is_refused_with_its_line(tmp_path):
+    path = write_table(
+        tmp_path / "a.csv", [["image", "patient"], ["1", "2", "OD"], ["2", "1", ""], ["3", "4", "", "OS"]]
+    )
+    with pytest.raises(DataError) as error:
+        read_csv(path)
+    assert [problem.partition(":")[0] for problem in error.value.problems] == [f"{path}, line 2", f"{path}, line 4"]
+    assert "no heading for 'OD'" in error.value.problems[0]
+
+
+def test_empty_fields_beyond_the_headings_are_dropped(tmp_path):
+    path = write_table(
+        tmp_path / "a.csv", [["image", "patient", "", ""], ["1", "2", "", "", ""], ["2", "1"], [" ", ""]]
+    )
+    assert read_csv(path).to_dict("list") == {"image": ["1", "2"], "patient": ["2", "1"]}
+
+
+def test_rows_with_too_few_fields_are_refused(tmp_path):
+    path = write_table(tmp_path / "a.csv", [["image", "patient", "eye"], ["1", "OD"]])
+    with pytest.raises(DataError, match=r"a\.csv, line 2: 2 fields for 3 headings"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " , ,\n"])
+def test_a_table_without_headings_is_refused(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(DataError, match=r"a\.csv: the file has no headings"):
+        read_csv(tmp_path / "a.csv")
+
+
+def test_a_table_of_one_column_has_no_separator(tmp_path):
+    path = write_table(tmp_path / "a.csv", [["image"], ["eye one"], ["eye:two"]])
+    assert read_csv(path).to_dict("list") == {"image": ["eye one", "eye:two"]}
+
+
+def test_two_columns_of_one_heading_are_refused(tmp_path):
+    rows = [["image", "Patient", "patient "], ["a", "1", "2"]]
+    with pytest.raises(DataError, match=r"a\.csv: 2 columns have the heading 'patient'"):
+        read_csv(write_table(tmp_path / "a.csv", rows))
+    with pytest.raises(DataError, match=r"sheet 'data': several columns have the heading patient"):
+        read_table(write_sheet(tmp_path / "a.xlsx", rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'image,patient\n"a,1\nb,2\n', r"line 3: unexpected end of data: check the quotation marks"),
+        (b'image,patient\n"a"x,1\n', r"line 2: .*check the quotation marks"),
+        ("image,patient\na,1\n".encode("utf-16"), r"is not UTF-8 text"),
+        ("image,patient\na,1\n".encode("utf-16-le"), r"contains zero bytes"),
+        ("image,patient\nä,1\n".encode("latin-1"), r"is not UTF-8 text .*byte 14"),
+        (b"image,patient\na,1\n" + b"x" * 200_000 + b",1\n", r"line 3: field larger than field limit"),
+    ],
+)
+def test_damaged_csv_files_are_refused_by_line(tmp_path, content, message):
+    (tmp_path / "a.csv").write_bytes(content)
+    for read in (read_csv, read_cells):
+        with pytest.raises(DataError, match=rf"a\.csv(, |: ){message}"):
+            read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sep=;\nimage;patient\na,b;1\n", "image|patient\na,b|1\n", 'image,patient\n"a,b",1\n', "image;patient\ra,b;1\r"],
+)
+def test_separators_quotation_marks_and_line_ends_of_other_programs_are_read(tmp_path, text):
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    assert read_csv(tmp_path / "a.csv").to_dict("list") == {"image": ["a,b"], "patient": ["1"]}

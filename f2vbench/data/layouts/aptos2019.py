@@ -15,7 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_file, folders_in, subfolder
+from f2vbench.data.folder_scan import find_file, folders_in, image_folder, subfolder
 from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import (
     LabelledImage,
@@ -46,7 +46,7 @@ def _is_root(folder: Path) -> bool:
 def _read_owner(root: Path) -> DataFrame:
     table = find_file(root, "train.csv")
     if table is not None:
-        place = subfolder(root, "train_images", "train")
+        place = image_folder(root, "train_images", "train")
         labelled = read_label_table(table, ("id_code",), ("diagnosis",))
         return _index(labelled, all_images([place]), str(place or root / "train_images"), [UNKNOWN_PATIENTS])
     lists = [file for name in _LISTS if (file := find_file(root, name)) is not None]

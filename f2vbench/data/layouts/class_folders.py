@@ -3,7 +3,8 @@
     0.0.Normal/a.JPG  0.3.DR1/b.JPG  …          (JSIEC)
     1_normal/NL_001.png  2_cataract/…           (Retina)
 
-Patients are unknown: every photograph counts as its own patient.
+Patients are read from patients.csv or from file names, see `f2vbench.data.patient_names`; photographs whose names tell
+none count as a patient each.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import folders_in, images_in
-from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import read_owner_or_retfound
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import find_patients
 
 _MIN_CLASSES = 2
 
@@ -32,9 +34,12 @@ def _is_root(folder: Path) -> bool:
 
 
 def _read_owner(root: Path) -> DataFrame:
+    images = {place: images_in(place) for place in folders_in(root)}
+    patients = find_patients(root, [path for files in images.values() for path in files.values()])
     rows: list[Row] = []
-    for place in folders_in(root):
-        for stem, path in images_in(place).items():
+    for place, files in images.items():
+        for stem, path in files.items():
             image = safe_id(f"{place.name}_{stem}")
-            rows.append(Row(image, path, patient=image, label=place.name))
-    return index_from_rows(rows, [UNKNOWN_PATIENTS])
+            patient, eye = patients.of.get(path, (image, ""))
+            rows.append(Row(image, path, patient=patient, eye=eye, label=place.name))
+    return index_from_rows(rows, warnings=patients.warnings)

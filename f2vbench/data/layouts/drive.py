@@ -10,14 +10,16 @@ The download at grand-challenge.org has no labels of the test images. A split wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import find_root, images_in, layout_error, subfolder
-from f2vbench.data.index_rows import Row, index_from_rows, note_unused_labels
-from f2vbench.data.layouts.options import read_options
+from f2vbench.data.index_rows import Row, index_from_rows, unused_masks
+from f2vbench.data.layouts.options import other_observer_message, read_options
+from f2vbench.errors import DataError
 
 _EXPECTED = "training/ and/or test/, each with images/, 1st_manual/ and mask/"
 _SPLITS = {"training": "train", "test": "test"}
@@ -35,18 +37,23 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     root = find_root(folder, _is_root, _EXPECTED)
     rows: list[Row] = []
     notes: list[str] = []
+    warnings: list[str] = []
     for name, split in _SPLITS.items():
         place = subfolder(root, name)
         manual = subfolder(place, _MANUALS[observer])
         if place is None or manual is None:
             notes.append(f"DRIVE's {name} images are left out: {root} has no folder {name}/{_MANUALS[observer]}")
             continue
-        split_rows = _read_split(place, manual, observer, split)
+        masks, fov_masks = images_in(manual), images_in(subfolder(place, "mask"))
+        split_rows = _read_split(place, masks, fov_masks, observer, split)
         rows += split_rows
-        notes += note_unused_labels(images_in(manual), split_rows)
+        warnings += unused_masks(masks, fov_masks, split_rows)
     if not rows:
+        other = next(number for number in _MANUALS if number != observer)
+        if any(subfolder(subfolder(root, name), _MANUALS[other]) for name in _SPLITS):
+            raise DataError(other_observer_message(root, observer, other))
         raise layout_error(root, f"labels in training/{_MANUALS[observer]} or test/{_MANUALS[observer]}")
-    return index_from_rows(rows, notes)
+    return index_from_rows(rows, notes, warnings=warnings)
 
 
 def _is_root(folder: Path) -> bool:
@@ -54,8 +61,9 @@ def _is_root(folder: Path) -> bool:
     return any(subfolder(place, "images") and subfolder(place, "mask", *_MANUALS.values()) for place in places)
 
 
-def _read_split(folder: Path, manual: Path, observer: int, split: str) -> list[Row]:
-    masks, fov_masks = images_in(manual), images_in(subfolder(folder, "mask"))
+def _read_split(
+    folder: Path, masks: Mapping[str, Path], fov_masks: Mapping[str, Path], observer: int, split: str
+) -> list[Row]:
     rows = []
     for stem, path in images_in(subfolder(folder, "images")).items():
         number = stem.split("_")[0]

@@ -3,8 +3,8 @@
     images/a.jpg  masks/a.png  (or a_mask, a_manual1, a_label)  fov/a.png  (optional)
     patients.csv  (optional): columns image, patient and, for an official split, split (train or test)
 
-Folders ``train`` and ``test`` with the above in each are read as the official split. Without patients.csv, every image
-counts as its own patient.
+Folders ``train`` and ``test`` with the above in each are read as the official split. Without patients.csv, patients are
+read from file names, see `f2vbench.data.patient_names`; an image whose name tells none counts as its own patient.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import find_root, images_in, subfolder
-from f2vbench.data.index_rows import Row, index_from_rows, note_unused_labels, safe_id
+from f2vbench.data.index_rows import Row, index_from_rows, safe_id, unused_masks
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import TABLE, find_patients
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
@@ -25,7 +26,6 @@ from f2vbench.utils.text import shortened
 _EXPECTED = "images/ and masks/ (a mask has the name of its image), or train/ and test/ with both in each"
 _MASK_SUFFIXES = ("", "_mask", "_manual1", "_label")
 _FOV_SUFFIXES = ("", "_fov", "_mask")
-_TABLE = "patients.csv"
 _SPLITS = ("train", "test")
 
 
@@ -34,16 +34,16 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     read_options(options, {})
     root = find_root(folder, lambda place: _has_images(place) or bool(_split_folders(place)), _EXPECTED)
     if _has_images(root):
-        rows, notes = _read_images(root, split="")
-        return index_from_rows(rows, notes)
-    if (root / _TABLE).exists():
-        raise DataError(f"{root / _TABLE}: move it: with train/ and test/, each of them needs its own {_TABLE}")
-    rows, notes = [], []
+        rows, warnings = _read_images(root, split="")
+        return index_from_rows(rows, warnings=warnings)
+    if (root / TABLE).exists():
+        raise DataError(f"{root / TABLE}: move it: with train/ and test/, each of them needs its own {TABLE}")
+    rows, warnings = [], []
     for place in _split_folders(root):
-        split_rows, split_notes = _read_images(place, split=place.name.lower())
+        split_rows, split_warnings = _read_images(place, split=place.name.lower())
         rows += split_rows
-        notes += split_notes
-    return index_from_rows(rows, notes)
+        warnings += split_warnings
+    return index_from_rows(rows, warnings=warnings)
 
 
 def _has_images(folder: Path | None) -> bool:
@@ -58,18 +58,17 @@ def _split_folders(folder: Path) -> list[Path]:
 def _read_images(folder: Path, split: str) -> tuple[list[Row], list[str]]:
     images = images_in(subfolder(folder, "images"))
     masks, fov_masks = images_in(subfolder(folder, "masks")), images_in(subfolder(folder, "fov"))
-    table = _read_patients(folder / _TABLE, images, split)
+    table = _read_patients(folder / TABLE, images, split)
+    names = None if table else find_patients(folder, images.values())
     prefix = f"{split}_" if split else ""
     rows = []
     for stem, path in images.items():
         name = prefix + safe_id(stem)
         patient, table_split = table.get(stem, (name, ""))
+        patient, eye = names.of.get(path, (name, "")) if names else (patient, "")
         mask, fov = _file_of(stem, masks, _MASK_SUFFIXES), _file_of(stem, fov_masks, _FOV_SUFFIXES)
-        rows.append(Row(name, path, mask, fov, patient, split=split or table_split))
-    notes = note_unused_labels(masks, rows)
-    if not table:
-        notes.append(f"{folder} has no {_TABLE}: every image counts as its own patient")
-    return rows, notes
+        rows.append(Row(name, path, mask, fov, patient, eye, split=split or table_split))
+    return rows, [*(names.warnings if names else []), *unused_masks(masks, fov_masks, rows)]
 
 
 def _file_of(stem: str, files: Mapping[str, Path], suffixes: tuple[str, ...]) -> Path | None:

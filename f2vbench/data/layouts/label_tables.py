@@ -9,13 +9,8 @@ from pathlib import Path, PurePosixPath
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import find_root, images_in, split_suffix
-from f2vbench.data.layouts.retfound_folders import (
-    EXPECTED,
-    PatientAndEye,
-    has_split_folders,
-    patient_and_eye,
-    read_split_folders,
-)
+from f2vbench.data.layouts.retfound_folders import EXPECTED, has_split_folders, read_split_folders
+from f2vbench.data.patient_names import PatientAndEye, patient_and_eye
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import find_root, images_in, subfolder
-from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, note_unused_labels
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, unused_masks
 from f2vbench.data.layouts.options import read_options
 
 _EXPECTED = "images/, vessel-segmentations/ (or 1st_manual/) and masks/ (or mask/)"
@@ -29,7 +29,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         Row(stem, path, masks.get(stem), fov_masks.get(f"{stem}_mask") or fov_masks.get(stem), patient=stem)
         for stem, path in images_in(subfolder(root, "images")).items()
     ]
-    return index_from_rows(rows, [UNKNOWN_PATIENTS, *note_unused_labels(masks, rows)])
+    return index_from_rows(rows, [UNKNOWN_PATIENTS], warnings=unused_masks(masks, fov_masks, rows))
 
 
 def _is_root(folder: Path) -> bool:

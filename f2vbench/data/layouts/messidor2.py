@@ -1,6 +1,7 @@
 """MESSIDOR-2 with the adjudicated grades of diabetic retinopathy from 0 to 4.
 
     IMAGES/20051020_43808_0100_PP.png  IMAGES/IM004831.JPG …     (owner)
+    messidor-2/messidor-2/preprocess/20051020_43808_0100_PP.png  (a copy on Kaggle, without black borders)
     messidor_data.csv    grades, by others: image_id or id_code; adjudicated_dr_grade or diagnosis
     messidor-2.csv       the owner's pairs of one examination: left;right
 
@@ -15,10 +16,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_file, subfolder
+from f2vbench.data.folder_scan import find_file, image_folder, images_in, inner_folders
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import (
-    all_images,
     match_images,
     read_label_table,
     read_owner_or_retfound,
@@ -27,6 +27,7 @@ from f2vbench.data.layouts.label_tables import (
 from f2vbench.data.layouts.options import read_options
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
+from f2vbench.utils.text import shortened
 
 _GRADES = ("messidor_data.csv", "messidor-2-grades.csv")
 _PAIRS = ("messidor-2.csv", "messidor2_pairs.csv")
@@ -46,9 +47,9 @@ def _is_root(folder: Path) -> bool:
 
 def _read_owner(root: Path) -> DataFrame:
     table = next(file for name in _GRADES if (file := find_file(root, name)) is not None)
-    place = subfolder(root, "IMAGES", "images")
+    place = image_folder(root, "IMAGES", "images") or _only_image_folder(root)
     labelled = read_label_table(table, ("image_id", "id_code", "image"), ("adjudicated_dr_grade", "diagnosis"))
-    matched = match_images(labelled, all_images([place or root]), str(place or root))
+    matched = match_images(labelled, images_in(place), str(place))
     pairs_of_eyes = _read_pairs(root)
     rows = []
     for labelled_image, path in matched.pairs:
@@ -57,6 +58,19 @@ def _read_owner(root: Path) -> DataFrame:
         rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
     notes = [] if pairs_of_eyes else [_UNPAIRED]
     return index_from_rows(rows, notes, missing=matched.missing, extra=matched.extra)
+
+
+def _only_image_folder(root: Path) -> Path:
+    """The folder with the photographs of a copy: the root, or the only folder below it with images; else the root."""
+    if images_in(root):
+        return root
+    found = [place for place in inner_folders(root) if images_in(place)]
+    if len(found) > 1:
+        raise DataError(
+            f"{root}: photographs in several folders ({shortened([str(place) for place in found])}): remove all but "
+            "one, or name it IMAGES"
+        )
+    return found[0] if found else root
 
 
 def _read_pairs(root: Path) -> dict[str, tuple[str, str]]:

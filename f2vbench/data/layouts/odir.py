@@ -18,7 +18,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_file, images_in, subfolder
+from f2vbench.data.folder_scan import find_file, image_folder, images_in
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.layouts.label_tables import LabelledImage, match_images, read_owner_or_retfound, stem_of
@@ -135,7 +135,7 @@ def _is_root(folder: Path) -> bool:
 
 def _read_owner(root: Path, kind: str) -> DataFrame:
     table = table_in(root) or root
-    place = subfolder(root, *IMAGES)
+    place = image_folder(root, *IMAGES)
     images = images_in(place)
     matched = match_images(_labelled_eyes(table, kind, images), images, str(place or root / IMAGES[0]))
     rows = [

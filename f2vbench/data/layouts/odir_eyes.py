@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_root, images_in, subfolder
+from f2vbench.data.folder_scan import find_root, image_folder, images_in
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.odir import IMAGES, TABLES, read_rows, table_in
 from f2vbench.data.layouts.options import read_options
@@ -31,7 +31,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     mirror = read_options(options, {"mirror": ("none", "left")})["mirror"]
     root = find_root(folder, lambda place: table_in(place) is not None, " or ".join(TABLES))
     table = table_in(root) or root
-    images = images_in(subfolder(root, *IMAGES))
+    images = images_in(image_folder(root, *IMAGES))
     if not images:
         raise DataError(f"{root}: no photographs beside {table.name}; expected {' or '.join(IMAGES)}")
     patients: dict[str, dict[str, Path]] = {}

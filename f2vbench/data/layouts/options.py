@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from f2vbench.errors import SettingsError, did_you_mean
@@ -41,6 +42,15 @@ def read_options(options: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ..
     if problems:
         raise SettingsError(problems)
     return chosen
+
+
+def other_observer_message(folder: Path, observer: object, other: object) -> str:
+    """The problem of a folder with the labels of one observer only, which is not the one of the card."""
+    return (
+        f"{folder}: no labels of observer {observer}, but labels of observer {other}: set `options: "
+        f"{{observer: {other}}}` "
+        "in a copy of the task card in ./tasks, and compare with published results of that observer only"
+    )
 
 
 def unknown_options(options: Iterable[str], allowed: Iterable[str]) -> list[str]:

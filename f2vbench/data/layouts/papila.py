@@ -16,7 +16,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_file, images_in, subfolder
+from f2vbench.data.folder_scan import find_file, image_folder, images_in, subfolder
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import LabelledImage, match_images, read_owner_or_retfound
 from f2vbench.data.layouts.options import read_options
@@ -46,7 +46,7 @@ def _patient_and_eye(stem: str) -> tuple[str, str] | None:
 
 
 def _read_owner(root: Path) -> DataFrame:
-    tables, place = subfolder(root, "ClinicalData"), subfolder(root, "FundusImages")
+    tables, place = subfolder(root, "ClinicalData"), image_folder(root, "FundusImages")
     labelled: list[LabelledImage] = []
     for side in _EYES:
         file = _table(tables, side) if tables is not None else None

@@ -17,7 +17,7 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import find_root, images_in, subfolder
-from f2vbench.data.index_rows import Row, index_from_rows
+from f2vbench.data.index_rows import Row, index_from_rows, unused_masks
 from f2vbench.data.layouts.options import read_options
 from f2vbench.utils.text import shortened
 
@@ -31,16 +31,19 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     root = find_root(folder, _is_root, _EXPECTED, depth=2)
     rows: list[Row] = []
     notes: list[str] = []
+    warnings: list[str] = []
     for name, split in _SPLITS.items():
         place = subfolder(root, name)
         if place is None or not _has_labels(place):
             notes.append(f"RITE's {name} images are not in {root}")
             continue
-        rows += _read_split(root, place, split)
+        split_rows, split_warnings = _read_split(root, place, split)
+        rows += split_rows
+        warnings += split_warnings
     from_colours = [row.image for row in rows if row.mask_path and row.mask_path.parent.name.lower() == "av"]
     if from_colours:
         notes.append(f"vessel masks read from artery/vein colours (no vessel file): {shortened(from_colours)}")
-    return index_from_rows(rows, notes)
+    return index_from_rows(rows, notes, warnings=warnings)
 
 
 def _is_root(folder: Path) -> bool:
@@ -51,10 +54,11 @@ def _has_labels(folder: Path) -> bool:
     return subfolder(folder, "images") is not None and subfolder(folder, "vessel", "av") is not None
 
 
-def _read_split(root: Path, folder: Path, split: str) -> list[Row]:
+def _read_split(root: Path, folder: Path, split: str) -> tuple[list[Row], list[str]]:
+    """The images of a split, and warnings about masks without a photograph."""
     vessels, colours = images_in(subfolder(folder, "vessel")), images_in(subfolder(folder, "av"))
     fov_masks = _fov_files(root, folder.name)
-    return [
+    rows = [
         Row(
             image=stem,
             path=path,
@@ -65,6 +69,7 @@ def _read_split(root: Path, folder: Path, split: str) -> list[Row]:
         )
         for stem, path in images_in(subfolder(folder, "images")).items()
     ]
+    return rows, unused_masks(vessels or colours, fov_masks, rows)
 
 
 def _fov_files(root: Path, name: str) -> dict[str, Path]:

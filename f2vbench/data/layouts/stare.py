@@ -15,10 +15,11 @@ from typing import Any
 from pandas import DataFrame
 
 from f2vbench.data.folder_scan import folders_in, images_in, layout_error
-from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, note_unused_labels
-from f2vbench.data.layouts.options import read_options
+from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, unused_masks
+from f2vbench.data.layouts.options import other_observer_message, read_options
 from f2vbench.errors import DataError
 
+_OBSERVERS = ("ah", "vk")
 _FILE = re.compile(r"im\d{4}(\.(ah|vk))?")
 
 
@@ -29,13 +30,20 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         folder: The folder of the files, or of the unpacked archives.
         options: ``observer``: ah (default) or vk.
     """
-    observer = read_options(options, {"observer": ("ah", "vk")})["observer"]
+    observer = read_options(options, {"observer": _OBSERVERS})["observer"]
     files = _files_below(folder)
-    masks = {stem.split(".")[0]: path for stem, path in files.items() if stem.endswith(f".{observer}")}
+    by_observer = {
+        name: {stem.split(".")[0]: path for stem, path in files.items() if stem.endswith(f".{name}")}
+        for name in _OBSERVERS
+    }
+    masks = by_observer[observer]
+    other = next(name for name in _OBSERVERS if name != observer)
+    if not masks and by_observer[other]:
+        raise DataError(other_observer_message(folder, observer, other))
     rows = [Row(stem, files[stem], mask, None, patient=stem) for stem, mask in masks.items() if stem in files]
     if not rows:
         raise layout_error(folder, f"im0001.ppm[.gz], im0001.{observer}.ppm[.gz] and so on, here or in folders inside")
-    return index_from_rows(rows, [UNKNOWN_PATIENTS, *note_unused_labels(masks, rows)])
+    return index_from_rows(rows, [UNKNOWN_PATIENTS], warnings=unused_masks(masks, {}, rows))
 
 
 def _files_below(folder: Path) -> dict[str, Path]:

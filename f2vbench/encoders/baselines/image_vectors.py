@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import check_rgb_images
+from f2vbench.data.images import Photo, rgb_images
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError
@@ -42,11 +42,11 @@ class VectorBaseline:
         self.name = name
         self._vector = _VECTORS[name]
 
-    def embed(self, images: Sequence[Image]) -> Vector:
+    def embed(self, images: Sequence[Photo]) -> Vector:
         """One embedding for each photograph, like `f2vbench.encoders.base.Encoder.embed`.
 
         Args:
-            images: uint8 (h, w, 3) RGB arrays, sizes may differ.
+            images: uint8 (h, w, 3) RGB arrays, Pillow images or paths, sizes may differ.
 
         Returns:
             float32 (n, width).
@@ -54,10 +54,10 @@ class VectorBaseline:
         Raises:
             DataError: There is no image, or an image has another shape or type.
         """
-        if not len(images):
+        arrays = rgb_images(images)
+        if not arrays:
             raise DataError("a baseline needs at least one photograph to embed")
-        check_rgb_images(images)
-        return np.stack([self._vector(image) for image in images])
+        return np.stack([self._vector(array) for array in arrays])
 
 
 def load_vector_baseline(spec: ModelSpec) -> VectorBaseline:

@@ -126,9 +126,9 @@ def load_photograph(source: Source, task: str, image: str) -> Photograph:
     rgb = read_part(Path(row.path), str(row.get("part", "")))
     if content_hash(rgb) != row.sha256:
         raise NotStored(f"{row.path} has changed since the run")
-    fov = read_mask(Path(row.fov_path)) if row.fov_path else field_of_view(rgb)
+    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
     mask = str(row.get("mask_path", ""))
-    return Photograph(rgb, fov, read_mask(Path(mask)) if mask else None)
+    return Photograph(rgb, fov, read_mask(Path(mask), row.get("mask_values", "")) if mask else None)
 
 
 def create_picture_grid(

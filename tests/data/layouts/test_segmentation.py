@@ -50,7 +50,18 @@ def names(index, column: str) -> list[str]:
 def test_the_index_has_the_promised_columns(tmp_path):
     write_folder(tmp_path)
     index = build_index(card("folder"), tmp_path)
-    assert list(index) == ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality", "split"]
+    assert list(index) == [
+        "image",
+        "path",
+        "mask_path",
+        "fov_path",
+        "patient",
+        "eye",
+        "modality",
+        "split",
+        "mask_values",
+        "fov_values",
+    ]
     assert list(index["image"]) == ["a", "b", "c", "d"]
     assert all(Path(path).is_absolute() for path in index["path"])
     assert set(index["modality"]) == {"CF"}
@@ -66,7 +77,7 @@ def test_rite_is_found_from_folders_above_and_below_its_root(tmp_path, start):
     assert index["split"].value_counts().to_dict() == {"test": 20, "train": 20}
     assert index["patient"].is_unique
     assert set(index["fov_path"]) == {""}
-    assert index.attrs["notes"] == []
+    assert index.attrs["notes"] == ["fields of view: 0 given by masks, 40 computed from the photographs"]
 
 
 def test_rite_reads_the_fields_of_view_of_drive(tmp_path):
@@ -222,7 +233,11 @@ def test_own_images_with_suffixes_patients_and_unusual_names(tmp_path):
     ]
     assert names(index, "mask_path") == ["b_manual1.gif", "eye 1 (OD)_label.png"]
     assert names(index, "fov_path") == ["", "eye 1 (OD)_mask.png"]
-    assert index.attrs["notes"] == ["label files without a photograph, not used: c.gif"]
+    assert index.attrs["notes"] == [
+        "label files without a photograph, not used: c.gif",
+        "fields of view: 1 given by masks, 1 computed from the photographs",
+    ]
+    assert index.attrs["warnings"] == index.attrs["notes"][:1]
 
 
 def test_own_images_with_an_official_split(tmp_path):

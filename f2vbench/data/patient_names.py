@@ -1,0 +1,126 @@
+"""Patient and eye in the names of files, by one rule for all layouts whose folders have no table of patients."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2vbench.data.folder_scan import find_file, split_suffix
+from f2vbench.data.tables import limit_problems, read_csv
+from f2vbench.errors import DataError
+from f2vbench.utils.text import plural, shortened
+
+TABLE = "patients.csv"
+"""Name of the optional table: columns image (file name, or path below the table's folder) and patient, perhaps eye."""
+
+PatientAndEye = Callable[[str], "tuple[str, str] | None"]
+"""Patient and eye from a file name without suffix; None if the name does not contain them."""
+
+_NAME = re.compile(
+    r"(?P<patient>.*[^ _.-])[ _.-]+(?P<eye>left|right|OD|OS|L|R)|(?P<number>.*\d)(?P<side>OD|OS|L|R)", re.IGNORECASE
+)
+_EYES = {"l": "left", "left": "left", "os": "left", "r": "right", "right": "right", "od": "right"}
+
+
+def patient_and_eye(stem: str) -> tuple[str, str] | None:
+    """Patient and eye of a file named ``<patient>_left``, ``<patient>-OD``, ``12R`` and so on.
+
+    Separators are spaces, underscores, dots and hyphens; a number needs none. Case is ignored.
+
+    Args:
+        stem: File name without suffix.
+
+    Returns:
+        Patient and "left" or "right"; None if the name does not end in an eye.
+    """
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        return None
+    return match["patient"] or match["number"], _EYES[(match["eye"] or match["side"]).lower()]
+
+
+@dataclass(frozen=True)
+class Patients:
+    """The patients of a folder's images.
+
+    Attributes:
+        of: Patient and eye ("left", "right" or "") by file; files that are not listed have no known patient.
+        warning: What was assumed, for the user; "" if a table names all patients.
+    """
+
+    of: Mapping[Path, tuple[str, str]]
+    warning: str
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warning as a list, empty if there is none."""
+        return [self.warning] if self.warning else []
+
+
+def find_patients(root: Path, files: Iterable[Path], from_name: PatientAndEye = patient_and_eye) -> Patients:
+    """Patients from a table ``patients.csv`` in the root, or else from the names of the files.
+
+    Args:
+        root: Root of the data set.
+        files: All image files of the data set, below the root.
+        from_name: Patient and eye from a file name without suffix.
+
+    Raises:
+        DataError: The table lacks an image or a patient, lists an image twice or one that does not exist, or names an
+            image by a file name that occurs in several folders.
+    """
+    paths = list(files)
+    table = find_file(root, TABLE)
+    if table is not None:
+        return Patients(_read_table(table, root, paths), "")
+    named = {path: found for path in paths if (found := from_name(split_suffix(path.name)[0])) is not None}
+    return Patients(named, _assumption(root, paths, named))
+
+
+def _assumption(root: Path, paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str:
+    remedy = f"if patients have several images, write {root / TABLE} (columns image, patient)"
+    if not named:
+        return f"patients are unknown: every image counts as its own patient; {remedy}"
+    patients = Counter(patient for patient, _ in named.values())
+    both = sum(count > 1 for count in patients.values())
+    example = next(iter(named))
+    others = len(paths) - len(named)
+    rest = f"; the other {plural(others, 'image')} count as a patient each" if others else ""
+    return (
+        f"patients are read from {plural(len(named), 'file name')} such as {example.name} (patient "
+        f"{named[example][0]}, {named[example][1]} eye): {plural(len(patients), 'patient')}, {both} with several "
+        f"images{rest}; if this is wrong, write {root / TABLE} (columns image, patient)"
+    )
+
+
+def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, tuple[str, str]]:
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        relative = path.relative_to(root).as_posix()
+        for name in {path.name, split_suffix(path.name)[0], relative, split_suffix(relative)[0]}:
+            by_name[name].append(path)
+    found: dict[Path, tuple[str, str]] = {}
+    problems: list[str] = []
+    for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
+        where, eye = f"{table}, row {position + 2}", row.get("eye", "").lower()
+        files = by_name.get(row["image"], [])
+        if len(files) != 1:
+            several = f"is the name of {len(files)} files; write its path" if files else "not found"
+            problems.append(f"{where}: image '{row['image']}' {several}")
+        elif files[0] in found:
+            problems.append(f"{where}: image '{row['image']}' is listed twice")
+        elif not row["patient"]:
+            problems.append(f"{where}: image '{row['image']}' has no patient")
+        elif eye and eye not in _EYES:
+            problems.append(f"{where}: eye '{row['eye']}' must be left, right or empty")
+        else:
+            found[files[0]] = (row["patient"], _EYES.get(eye, ""))
+    missing = [path.relative_to(root).as_posix() for path in paths if path not in found]
+    if missing and not problems:
+        problems.append(f"{table}: images without a row: {shortened(missing)}")
+    if problems:
+        raise DataError(limit_problems(problems))
+    return found
