@@ -10,11 +10,12 @@ from pathlib import Path
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
 from f2vbench.data.simulated_data import ensure_simulated
-from f2vbench.data.splits import SPLIT_NAMES, SPLITS, write_split
+from f2vbench.data.splits import SPLIT_COLUMNS, SPLIT_NAMES, SPLITS, write_split
 from f2vbench.data.survey import Survey, summarize_findings, survey
 from f2vbench.data.task_cards import TaskCard, all_cards, load_card
 from f2vbench.data.task_data import open_task
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
+from f2vbench.utils.existing_outputs import check_output_file, has_first_line
 from f2vbench.utils.files import write_atomically
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.text import layout, plural
@@ -93,6 +94,9 @@ def check(settings: DataSettings, progress: Progress) -> list[Survey]:
     names = _tasks(settings, "check")
     if settings.out is not None and settings.out.suffix.lower() not in _FORMATS:
         raise SettingsError(f"out={settings.out}: use the suffix {' or '.join(_FORMATS)}")
+    if settings.out is not None:
+        is_own = _is_findings if settings.out.suffix.lower() == ".json" else has_first_line(",".join(_COLUMNS))
+        check_output_file(settings.out, "out", is_own)
     if settings.split is not None and len(names) > 1:
         raise SettingsError("split: a split file belongs to one task; check one task at a time")
     surveys = []
@@ -123,6 +127,7 @@ def split(settings: DataSettings, progress: Progress) -> str:
         raise SettingsError("data split needs one task and a file: f2vbench data split task=idrid out=split.csv")
     if settings.out.suffix.lower() != ".csv":
         raise SettingsError(f"out={settings.out}: use the suffix .csv")
+    check_output_file(settings.out, "out", has_first_line(",".join(SPLIT_COLUMNS)))
     task = open_task(names[0], _data_of(settings, names[0]), progress, split=settings.split)
     if task.card.family != "classification":
         raise SettingsError(
@@ -189,6 +194,15 @@ def write_findings(path: Path, surveys: list[Survey]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())
+
+
+def _is_findings(file: Path) -> bool:
+    """Whether a JSON file holds findings of `data check`."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.keys() == {"findings", "counts"}
 
 
 def _counts_text(found: Survey) -> str:

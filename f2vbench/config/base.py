@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 
 def split_list(value: Any) -> list[Any]:
@@ -63,6 +64,12 @@ class Settings(BaseModel):
 
     positional_key: ClassVar[str | None] = None
     """Key of arguments without a key, such as the image in ``generate eye.jpg``; None where there are none."""
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        """Expand ``~`` in paths; shells leave it in ``key=~/folder``."""
+        return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

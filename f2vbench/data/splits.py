@@ -29,7 +29,8 @@ SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 SPLIT_FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Fractions of the images, as in the Fundus2Video foundation-model paper."""
 
-_COLUMNS = ("image", "patient", "label", "split")
+SPLIT_COLUMNS = ("image", "patient", "label", "split")
+"""Columns of a split file."""
 
 
 def split_seed(task: str, seed_index: int) -> int:
@@ -181,7 +182,7 @@ def write_split(path: Path, index: DataFrame, splits: Series) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(SPLIT_COLUMNS)
     for row in index.sort_values("image").itertuples():
         if splits[row.image]:
             writer.writerow([row.image, row.patient, row.label, splits[row.image]])

@@ -22,6 +22,7 @@ from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_class
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.utils.files import canonical_json, sha256
+from f2vbench.utils.yaml_text import load_yaml
 
 # Keys that influence results; the others are information for users.
 _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
@@ -217,7 +218,7 @@ def _parsed_card(file: Path, *state: int) -> TaskCard:
 
 def _read_mapping(file: Path) -> dict[Any, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        values = load_yaml(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: unreadable ({error}): make it readable and save it as UTF-8") from None
     except yaml.YAMLError as error:

@@ -85,6 +85,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     for unit in units:  # too few images raise an error before anything is computed
         tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
     folder = RunFolder(settings.folder())
+    folder.check_no_other_files()
     done, weights = find_done_units(folder, units)
     shard = settings.shard_position()
     if shard is not None:

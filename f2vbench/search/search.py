@@ -25,6 +25,7 @@ from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.image_set import TASK, ImageSet, image_row, open_image_set
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import StoredIndex, load_or_build_vectors
+from f2vbench.utils.existing_outputs import check_output_file, has_mark
 from f2vbench.utils.files import cache_folder, write_atomically
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.text import layout
@@ -80,6 +81,7 @@ def search(settings: SearchSettings, progress: Progress) -> SearchResult:
     sheet = settings.out or Path(f"{settings.image.stem}-found.png")
     if sheet.suffix.lower() not in _FORMATS:
         raise SettingsError(f"out={sheet}: the format of a contact sheet is one of {', '.join(_FORMATS)}")
+    check_output_file(sheet, "out", has_mark)
     query = image_row(settings.image.expanduser().absolute())
     image_set = open_image_set(settings.index, progress)
     is_query = (image_set.images.sha256 == query.sha256).to_numpy()

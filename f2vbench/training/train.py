@@ -7,15 +7,19 @@ from pathlib import Path
 import torch
 
 from f2vbench.config.base import flatten
-from f2vbench.errors import SettingsError
+from f2vbench.errors import SettingsError, StoreError
+from f2vbench.training.checkpoints import CHECKPOINT
 from f2vbench.training.data.angiogram_dataset import LateCrop
 from f2vbench.training.data.augmentation import AUGMENTATIONS
 from f2vbench.training.data.dataset import DatasetSplits, open_dataset
 from f2vbench.training.data.options import ImageOptions, SamplingOptions, SimulationOptions, SplitShares
 from f2vbench.training.distributed import local_device, process_group, rank, world_size
+from f2vbench.training.export import EXPORT, SETTINGS
+from f2vbench.training.log import EVENTS, LOG
 from f2vbench.training.settings import FRAMES, TrainSettings
 from f2vbench.training.trainer import Trainer
 from f2vbench.utils.device import torch_device, training_arithmetic
+from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.progress import Progress, Silent
 
 
@@ -49,12 +53,28 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
             )
         reporter = progress if progress is not None and rank() == 0 else Silent()
         reporter.note(f"run folder: {settings.folder()}")
+        _check_folder(settings.folder())
         datasets = open_training_data(settings, reporter)
         for note in datasets.notes:
             reporter.note(note)
         bf16 = training_arithmetic(settings.precision, device) == "bf16"
         identity = flatten({"data": datasets.identity()})
         return Trainer(settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter).run()
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with files of others, or with exported weights that no checkpoint tells how to continue.
+
+    Raises:
+        StoreError: The folder can't hold this training.
+    """
+    names = (SETTINGS, LOG, EVENTS, CHECKPOINT, "samples", EXPORT, Path(EXPORT).with_suffix(".json").name)
+    check_output_folder(folder, "out", names, [CHECKPOINT])
+    if (folder / EXPORT).exists() and not (folder / CHECKPOINT).exists():
+        raise StoreError(
+            f"out={folder}: has the exported weights of a training ({EXPORT}) without its {CHECKPOINT}, and this "
+            "training would replace them; choose another folder with out="
+        )
 
 
 def open_training_data(settings: TrainSettings, progress: Progress | None = None) -> DatasetSplits:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import pandas as pd
 
-from f2vbench.errors import SettingsError
+from f2vbench.errors import SettingsError, StoreError
 from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
@@ -19,6 +19,7 @@ from f2vbench.report.writers.html import page, page_figure
 from f2vbench.report.writers.latex import document
 from f2vbench.report.writers.markdown import escaped, markdown
 from f2vbench.stats.procedure import Procedure
+from f2vbench.utils.existing_outputs import check_output_file, check_output_folder, has_mark
 from f2vbench.utils.files import write_atomically, write_csv
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 
 _MARKDOWN_FORMATS: tuple[Format, ...] = ("png", "svg")  # that viewers of Markdown display
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip install pyarrow`, or use format=csv"
+
+
+_PAGE = "report.html"
+_TABLES = ("results", "summary", "comparison", "cost", "attention")
+_NAMES = (
+    _PAGE,
+    "report.md",
+    "tables.tex",
+    "figures",
+    *(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")),
+)
 
 
 class WrittenFiles(NamedTuple):
@@ -61,6 +73,7 @@ def write_report(
     formats = settings.format
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
         raise SettingsError(_NO_PYARROW)
+    _check_out(results, out)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     content = report_content(results, metrics, reference, Procedure(settings.test, settings.adjust))
@@ -83,7 +96,33 @@ def write_report(
         yield _written(out, [_write(out / "report.md", as_markdown(content, links, second=settings.second))])
     if "html" in formats:
         text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names))
-        yield _written(out, [_write(out / "report.html", text)])
+        yield _written(out, [_write(out / _PAGE, text)])
+
+
+def _check_out(results: RunResults, out: Path) -> None:
+    """Refuse a folder with files of others, and the run folder of other results.
+
+    Raises:
+        StoreError: The folder must not be written to.
+    """
+    if (out / "units").is_dir() and out.absolute() not in {source.absolute() for source in results.sources}:
+        raise StoreError(
+            f"out={out}: is the folder of another run, whose results.csv the report would replace; choose another "
+            "folder with out="
+        )
+    has_page = (out / _PAGE).is_file() and has_mark(out / _PAGE)
+    check_output_folder(out, "out", _NAMES, ["units", _PAGE] if has_page else ["units"])
+    for name in _NAMES:
+        if (out / name).is_file():
+            check_output_file(out / name, "out", _is_own)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is a table or a text of a report."""
+    if file.suffix != ".csv":
+        return has_mark(file) or file.suffix == ".parquet"
+    with file.open("rb") as lines:
+        return b"task,protocol,shots" in lines.readline()
 
 
 def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: bool = False) -> str:
