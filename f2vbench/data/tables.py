@@ -40,7 +40,7 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
         Stripped strings, "" for empty cells; column names are in lower case.
 
     Raises:
-        DataError: The file is unreadable, or a required column (lower case) is missing.
+        DataError: The file is unreadable, a heading occurs twice, or a required column (lower case) is missing.
     """
     if path.suffix.lower() != ".xlsx":
         return read_csv(path, required)
@@ -57,13 +57,18 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
         Stripped strings, "" for empty cells; column names are in lower case.
 
     Raises:
-        DataError: The file is unreadable, or a required column (lower case) is missing.
+        DataError: The file is unreadable, a heading occurs twice, or a required column (lower case) is missing.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
+        # With header=0, pandas renames the second of two equal headings.
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python", header=None
+        )
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path}: unreadable ({error}): save it as comma-separated UTF-8 text") from None
-    table.columns = [str(column).strip().lower() for column in table.columns]
+    headings = [str(heading).strip().lower() for heading in table.iloc[0]]
+    table.columns = pd.Index([heading or f"unnamed: {number}" for number, heading in enumerate(headings)])
+    table = table.iloc[1:].reset_index(drop=True)
     return _with_columns(table, required, str(path)).apply(lambda column: column.str.strip())
 
 
@@ -112,6 +117,12 @@ def limit_problems(problems: list[str]) -> list[str]:
 
 
 def _with_columns(table: DataFrame, required: Iterable[str], source: str) -> DataFrame:
+    repeated = [str(name) for name in dict.fromkeys(table.columns[table.columns.duplicated()]) if name]
+    if repeated:
+        raise DataError(
+            f"{source}: the heading {' and '.join(map(repr, repeated))} occurs more than once (capitals do not count); "
+            "rename or remove all but one of these columns"
+        )
     missing = [column for column in required if column not in table]
     if missing:
         columns = ", ".join(map(str, table.columns)) or "none"

@@ -42,7 +42,8 @@ _SPECIAL = {
     "…": r"\dots{}",
 }
 _NOT_SIGNIFICANT = r"\textsuperscript{n.s.}"
-_PREAMBLE = r"""\documentclass[10pt]{article} % written by f2vbench report
+_PREAMBLE = r"""\documentclass[10pt]{article}
+\title{Written by f2vbench report}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{textcomp}
