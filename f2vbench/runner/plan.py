@@ -38,6 +38,7 @@ class Plan:
         left_out: Combinations of model and protocol that are not possible, with the reason.
         notes: Notes for the user about data and settings.
         folder: The run folder.
+        requested: All units of the settings, those of other shards included.
         weights: Model → SHA-256 of the tensors that produced its units in the run folder.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     left_out: list[str]
     notes: list[str]
     folder: RunFolder
+    requested: list[Unit]
     weights: dict[str, str]
 
     @property
@@ -87,11 +89,11 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     folder = RunFolder(settings.folder())
     folder.check_no_other_files()
     done, weights = find_done_units(folder, units)
-    shard = settings.shard_position()
+    shard, requested = settings.shard_position(), units
     if shard is not None:
         units = units[shard[0] - 1 :: shard[1]]
     notes = _notes(settings, tasks, models, units)
-    return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, weights)
+    return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, requested, weights)
 
 
 def _notes(

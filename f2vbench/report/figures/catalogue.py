@@ -28,6 +28,7 @@ from f2vbench.report.figures import (
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style, style_named
+from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
@@ -180,7 +181,10 @@ def figure_names(names: Sequence[str]) -> list[str]:
 
 
 def draw_figures(
-    results: RunResults, names: Sequence[str] | None = None, style: str | Style = "nature"
+    results: RunResults,
+    names: Sequence[str] | None = None,
+    style: str | Style = "nature",
+    interval: SeedInterval = "student",
 ) -> Iterator[DrawnFigure]:
     """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
@@ -188,6 +192,7 @@ def draw_figures(
         results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
         style: Style or its name.
+        interval: Kind of interval over seeds.
 
     Yields:
         Figures, in the order of the names; a name gives several where a task has a figure of its own.
@@ -196,7 +201,7 @@ def draw_figures(
         SettingsError: A figure or the style is unknown.
         StoreError: Stored predictions are missing or damaged.
     """
-    source, selected = Source(results), figure_names(list(FIGURES) if names is None else names)
+    source, selected = Source(results, interval), figure_names(list(FIGURES) if names is None else names)
     chosen_style = style_named(style)
     for name in selected:
         kind = FIGURES[name]

@@ -73,10 +73,12 @@ def write_report(
     formats = settings.format
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
         raise SettingsError(_NO_PYARROW)
-    _check_out(results, out)
+    check_report_folder(results, out)
+    results.check_reference(settings.baseline)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
-    content = report_content(results, metrics, reference, Procedure(settings.test, settings.adjust))
+    procedure = Procedure(settings.test, settings.adjust, settings.interval)
+    content = report_content(results, metrics, reference, procedure)
     frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
@@ -87,7 +89,7 @@ def write_report(
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    figures = list(draw_figures(results, names, settings.style))
+    figures = list(draw_figures(results, names, settings.style, settings.interval))
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if figures and kinds:
         yield _written(out, [path for figure in figures for path in save_figure(figure, out / "figures", kinds)])
@@ -99,7 +101,7 @@ def write_report(
         yield _written(out, [_write(out / _PAGE, text)])
 
 
-def _check_out(results: RunResults, out: Path) -> None:
+def check_report_folder(results: RunResults, out: Path) -> None:
     """Refuse a folder with files of others, and the run folder of other results.
 
     Raises:
@@ -138,7 +140,7 @@ def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: 
     """
     parts = [f"# {escaped(content.title)}", f"{escaped(content.about)}.", "## Summary", escaped(content.overview)]
     for summary in content.summaries:
-        parts.append(f"**{escaped(summary.title)}** ({'significant' if summary.significant else 'not significant'})")
+        parts.append(f"**{escaped(summary.title)}** ({summary.verdict})")
         parts += [escaped(sentence) for sentence in summary.sentences]
     parts.append(escaped(content.significance_note))
     if content.limitations:
