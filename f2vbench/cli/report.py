@@ -90,7 +90,8 @@ def report(settings: ReportSettings) -> Iterator[str]:
                 "no run folder below ./runs: start a run with f2vbench run task=rite, or name a folder with run=folder"
             )
         folders = [runs[0][0]]
-    results = Results.load(*folders, progress=for_this_terminal())
+    progress = for_this_terminal()
+    results = Results.load(*folders, progress=progress)
     results.check_reference(settings.baseline)
     check_report_folder(results, settings.out or folders[0])
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
@@ -101,7 +102,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
     )
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{shown.text}"
     yield ""
-    for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference):
+    for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference, progress):
         yield f"written: {written.text}"
 
 

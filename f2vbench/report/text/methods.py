@@ -193,7 +193,7 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
         f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
         f"({cite(procedure.interval_method)}), which assume independent seeds. Models were compared by the two-sided "
         f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
-        f"{cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
+        f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
         f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
         "is drawn with all images. "
         f"p-values were adjusted by the method of {cite(procedure.adjustment_method)} over all comparisons of the "

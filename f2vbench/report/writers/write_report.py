@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import pandas as pd
@@ -21,6 +22,7 @@ from f2vbench.report.writers.markdown import escaped, markdown
 from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.existing_outputs import check_output_file, check_output_folder, has_mark
 from f2vbench.utils.files import write_atomically, write_csv
+from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
@@ -53,6 +55,7 @@ def write_report(
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[WrittenFiles]:
     """Write the files that the settings name, format by format.
 
@@ -62,6 +65,7 @@ def write_report(
         settings: Formats, figures, style, and statistical procedure.
         metrics: Names of the metrics in tables; by default the main ones of each task.
         reference: Reference model, compared with the best other model at each condition.
+        progress: Receives the progress, and a note for each figure whose stored data is missing or damaged.
 
     Yields:
         The files of each format, once they are written.
@@ -89,15 +93,20 @@ def write_report(
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    figures = list(draw_figures(results, names, settings.style, settings.interval))
+    reporter = progress or Silent()
+    skipped: dict[str, str] = {}
+    drawn = draw_figures(results, names, settings.style, settings.interval, skipped=skipped, progress=reporter)
+    figures = list(drawn) if {"html", "md", *get_args(Format)} & set(formats) else []
+    for name, reason in skipped.items():
+        reporter.note(f"figure {name} is left out: {reason}")
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if figures and kinds:
         yield _written(out, [path for figure in figures for path in save_figure(figure, out / "figures", kinds)])
     if "md" in formats:
         links = [_figure_link(figure, kinds) for figure in figures if set(kinds) & set(_MARKDOWN_FORMATS)]
-        yield _written(out, [_write(out / "report.md", as_markdown(content, links, second=settings.second))])
+        yield _written(out, [_write(out / "report.md", as_markdown(content, links, skipped, second=settings.second))])
     if "html" in formats:
-        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names))
+        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names), skipped)
         yield _written(out, [_write(out / _PAGE, text)])
 
 
@@ -127,12 +136,19 @@ def _is_own(file: Path) -> bool:
         return b"task,protocol,shots" in lines.readline()
 
 
-def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: bool = False) -> str:
+def as_markdown(
+    content: ReportContent,
+    figures: Sequence[str] = (),
+    skipped: Mapping[str, str] = MappingProxyType({}),
+    *,
+    second: bool = False,
+) -> str:
     """Render a report as Markdown.
 
     Args:
         content: Content of the report.
         figures: Markdown of each figure, with a link to its file.
+        skipped: Name of each figure whose stored data is missing or damaged → reason.
         second: Set the second best value of each column in italics.
 
     Returns:
@@ -145,8 +161,9 @@ def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: 
     parts.append(escaped(content.significance_note))
     if content.limitations:
         parts += ["## Limitations", *(f"- {escaped(limitation)}" for limitation in content.limitations)]
-    if figures:
+    if figures or skipped:
         parts += ["## Figures", *figures]
+        parts += [escaped(f"Figure {name} is left out: {reason}.") for name, reason in skipped.items()]
     tables = [markdown(table, second=second) for table in content.tables]
     parts += ["## Results", *tables, *map(escaped, content.notes)]
     if content.ranks.reason:
