@@ -71,15 +71,22 @@ def assign_splits(index: DataFrame, card: TaskCard, seed_index: int) -> Series:
     splits = images["split"].copy()
     for split in ("test", "train"):
         if not (splits == split).any():
-            raise DataError(
-                f"{card.name}: the card says `split: official`, but the {SPLIT_NAMES[split]} split has no images: "
-                "add images, use split=file.csv, or set `split: random`"
-            )
+            raise DataError(_no_images(card.name, split, index.attrs.get("split_file")))
     if not (splits == "val").any():
         fractions = {split: SPLIT_FRACTIONS[split] for split in ("train", "val")}
         training = images[splits == "train"]
         splits.update(draw_split(training, fractions, split_seed(card.name, seed_index), card.name))
     return splits
+
+
+def _no_images(task: str, split: str, file: str | None) -> str:
+    """Message for a split without images, which the data set or a split file states."""
+    if file is not None:
+        return f"{task}: split={file} lists no {SPLIT_NAMES[split]} images: give some images the split '{split}' there"
+    return (
+        f"{task}: the card says `split: official`, but the {SPLIT_NAMES[split]} split has no images: add images, use "
+        "split=file.csv, or set `split: random`"
+    )
 
 
 def draw_split(images: DataFrame, fractions: Mapping[str, float], seed: int, task: str) -> Series:

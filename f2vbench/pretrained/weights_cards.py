@@ -98,7 +98,7 @@ class WeightsCard(BaseModel):
     @property
     def folder(self) -> Path:
         """Folder of the card's file; for a card that was not read from a file, the folder of the package's cards."""
-        return self._folder or _package_folder()
+        return self._folder or package_folder()
 
     @model_validator(mode="after")
     def _check_default(self) -> WeightsCard:
@@ -202,10 +202,11 @@ def _card_folders() -> Iterator[Path]:
     for entry in filter(None, os.environ.get("F2VBENCH_PATH", "").split(os.pathsep)):
         yield Path(entry).expanduser()
         yield Path(entry).expanduser() / "weights"
-    yield _package_folder()
+    yield package_folder()
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
+    """Folder of the cards that are installed with the package."""
     return Path(str(files("f2vbench.weights")))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
-from f2vbench.pretrained.weights_cards import WeightsCard
+from f2vbench.pretrained.weights_cards import WeightsCard, package_folder
 from f2vbench.utils.files import cache_folder
 
 
@@ -53,7 +53,12 @@ def note_if_absent(card: WeightsCard) -> str:
 
 
 def download_instructions(card: WeightsCard) -> str:
-    """Sentences that say how to get access to a file, what to download, and where to put it."""
+    """Sentences that say how to get access to a file, what to download, and where to put it; or how to restore it."""
+    if card.kind == "shipped":
+        advice = f"run `git checkout {card.file}` there, or install f2vbench again"
+        if card.folder != package_folder():
+            advice = "put it back, or run `f2vbench weights make` again"
+        return f"The file belongs beside its card in {card.folder}: {advice}"
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
     address = card.url or f"{card.file} from {card.source}"

@@ -59,7 +59,17 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
             reporter.note(note)
         bf16 = training_arithmetic(settings.precision, device) == "bf16"
         identity = flatten({"data": datasets.identity()})
-        return Trainer(settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter).run()
+        trainer = Trainer(settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter)
+        try:
+            return trainer.run()
+        except StoreError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            checkpoint = settings.folder() / CHECKPOINT
+            kept = f"the same command continues from {checkpoint}"
+            if not checkpoint.is_file():
+                kept = "no checkpoint is stored yet, so the same command starts again"
+            raise StoreError([*error.problems, kept]) from error
 
 
 def _check_folder(folder: Path) -> None:

@@ -65,8 +65,8 @@ def check_output_file(file: Path, key: str, is_own: Callable[[Path], bool]) -> N
         raise StoreError(f"{key}={file}: is a folder; give the name of a file")
     if not own:
         raise StoreError(
-            f"{key}={file}: the file exists, and this command did not write it; choose another name with {key}=, or "
-            "remove it. Nothing was written"
+            f"{key}={file}: exists and was not written by this command; choose another name with {key}=, or remove it. "
+            "Nothing was written"
         )
 
 

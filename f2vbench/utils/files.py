@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -48,11 +49,26 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{path}: can't be written ({reason}); free some space or choose another folder, then run again. Completed "
-            "work is stored"
-        ) from error
+        raise StoreError(f"{path}: can't be written: {write_problem(error)}") from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_FOLDER = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+
+
+def write_problem(error: OSError) -> str:
+    """Why a file can't be written, and what to do, as a clause."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _FULL:
+        return f"the disk or the quota is full ({reason}); free some space, then run the same command again"
+    if error.errno in _DENIED:
+        return f"no permission, or a read-only file system ({reason}); choose another folder, or make this one writable"
+    if error.errno in _NO_FOLDER:
+        return f"a file and a folder have the same name ({reason}); choose another name"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"the name is too long ({reason}); choose a shorter one"
+    return f"{reason}; choose another folder, or run the same command again"
 
 
 def write_csv(table: DataFrame, path: Path) -> Path:

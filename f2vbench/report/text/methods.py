@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from f2vbench.data.task_data import SPLIT_FILE_NOTE
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -121,13 +122,21 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     sentences = [
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
-        f"{_SPLITS[card['split']].format(share=card['test_fraction'])} ({size} test images, {seeds}).",
+        f"{_split_text(record)} ({size} test images, {seeds}).",
         *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
         *(f"{_one_line(note)}." for note in record.get("notes", [])),
     ]
     return " ".join(sentences)
+
+
+def _split_text(record: TaskRecord) -> str:
+    """Origin of the test set, as a clause; a split file counts as the official split of a card."""
+    card = record["card"]
+    if any(note.startswith(SPLIT_FILE_NOTE) for note in record.get("notes", [])):
+        return "The test set was that of a split file"
+    return _SPLITS[card["split"]].format(share=card["test_fraction"])
 
 
 def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
