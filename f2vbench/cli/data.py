@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
@@ -62,9 +63,10 @@ def answer(verb: str, settings: DataSettings, progress: Progress) -> tuple[str, 
 def list_text(settings: DataSettings) -> str:
     """A table of the tasks' data sets: family, number of images and classes, and folder."""
     rows = []
-    for name, card in all_cards().items():
-        if settings.task is not None and name not in settings.task:
-            continue
+    cards = {name: card for name, card in all_cards().items() if settings.task is None or name in settings.task}
+    if settings.format == "json":
+        return json.dumps([_card_entry(name, card, settings) for name, card in cards.items()], indent=1)
+    for name, card in cards.items():
         if isinstance(card, F2VBenchError):
             rows.append([name, "–", "–", "–", f"invalid card: {card}"])
             continue
@@ -77,7 +79,10 @@ def list_text(settings: DataSettings) -> str:
 
 def where_text(settings: DataSettings) -> str:
     """Source, terms, citation and download of the tasks' data sets, and their folders."""
-    return "\n\n".join(_card_text(load_card(name), settings) for name in _tasks(settings, "where"))
+    cards = [load_card(name) for name in _tasks(settings, "where")]
+    if settings.format == "json":
+        return json.dumps([_card_entry(card.name, card, settings) for card in cards], indent=1, ensure_ascii=False)
+    return "\n\n".join(_card_text(card, settings) for card in cards)
 
 
 def check(settings: DataSettings, progress: Progress) -> list[Survey]:
@@ -224,6 +229,13 @@ def _counts_text(found: Survey) -> str:
     table = layout(["class", "images", *splits], rows)
     legend = "; found/expected number of images" if "/" in table else ""
     return f"{table}\n{_ORIGINS[found.split_origin]}{legend}"
+
+
+def _card_entry(name: str, card: TaskCard | F2VBenchError, settings: DataSettings) -> dict[str, Any]:
+    """Keys of a card and the folder of its data, JSON-serialisable; or why the card is invalid."""
+    if isinstance(card, F2VBenchError):
+        return {"name": name, "problem": str(card)}
+    return card.model_dump(mode="json") | {"folder": _location(card, settings)}
 
 
 def _card_text(card: TaskCard, settings: DataSettings) -> str:

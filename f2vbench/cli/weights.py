@@ -13,14 +13,14 @@ from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights, is_available
-from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
+from f2vbench.publish.settings import ExportSettings, ListKeys, MakeSettings, NoKeys, PushSettings
 from f2vbench.utils.existing_outputs import check_output_file, check_output_folder
 from f2vbench.utils.text import layout
 
 USAGE = """\
 usage: f2vbench weights <command> ...
 
-  list                      all weights cards, and whether their file is on this machine
+  list                      all weights cards, and whether their file is on this machine; format=json
   show <card>               all entries of a card
   where <card>              path of its file, verified against the card; if it is missing, how to get it
   check [<card>]            verify files against their cards, and load those that are models
@@ -102,7 +102,9 @@ def export(arguments: Sequence[str]) -> str:
     return _EXPORT(arguments)
 
 
-def _list(_: str, __: NoKeys) -> str:
+def _list(_: str, settings: ListKeys) -> str:
+    if settings.format == "json":
+        return json.dumps([_entry(name) for name in weights_cards()], indent=1, ensure_ascii=False)
     rows = []
     for name in weights_cards():
         try:
@@ -113,6 +115,15 @@ def _list(_: str, __: NoKeys) -> str:
         default = f"default of {card.default_of}" if card.default_of else ""
         rows.append([name, card.title, default, _path_or_problem(card)])
     return layout(["card", "weights", "", "file"], rows)
+
+
+def _entry(name: str) -> dict[str, Any]:
+    """Keys of a card and the path of its file, JSON-serialisable; or why the card is damaged."""
+    try:
+        card = weights_card(name)
+    except WeightsError as error:
+        return {"name": name, "problem": str(error)}
+    return card.model_dump(mode="json", exclude_none=True) | {"path": _path_or_problem(card)}
 
 
 def _show(name: str, _: NoKeys) -> str:
@@ -202,7 +213,7 @@ def _path_or_problem(card: WeightsCard) -> str:
 
 
 _COMMANDS: tuple[_Command[Any], ...] = (
-    _Command("weights list", "", NoKeys, _list),
+    _Command("weights list", "", ListKeys, _list),
     _Command("weights show", "<card>", NoKeys, _show),
     _Command("weights where", "<card>", NoKeys, _where),
     _Command("weights check", "[<card>]", NoKeys, _check),

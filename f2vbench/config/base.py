@@ -53,6 +53,9 @@ Seeds = Annotated[
 ]
 """Distinct seeds: how many, or a list or range."""
 
+ListFormat = Literal["text", "json"]
+"""Format of a listing on the terminal."""
+
 
 class Settings(BaseModel):
     """Base class of all settings; unknown keys are errors, and values are immutable."""

@@ -121,7 +121,7 @@ class RunSettings(Settings):
     model: Names = Field(
         ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, …, each with `:<weights file>` or "
-        "`:untrained`; `f2vbench list models` lists them",
+        "`:untrained`; `f2vbench list models` lists them; none: baselines alone",
     )
     baselines: Names = Field(
         ["all"], description="baselines, which a model has to beat: all, none, or names (alias: floors)"
@@ -241,6 +241,8 @@ class RunSettings(Settings):
         named = [f"{self.train}-to-{test}" for test in self.test or []]
         if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
             raise ValueError("train, test: external validation needs both, and no task")
+        if "none" in self.model and len(self.model) > 1:
+            raise ValueError(f"model={','.join(self.model)}: none excludes other models; keep one of the two")
         if self.cut not in (17, 19, 25, 39):
             raise ValueError(f"cut={self.cut}: must be 17, 19, 25, or 39 for the whole generator")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

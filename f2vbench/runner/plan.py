@@ -123,14 +123,17 @@ def _parse_models(settings: RunSettings, cards: list[TaskCard], problems: list[s
     """Models and baselines of the run by name; problems are appended to ``problems``."""
     baselines = _baseline_names(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for position, argument in enumerate([*settings.model, *baselines]):
+    arguments = [] if settings.model == ["none"] else settings.model
+    if not arguments and not baselines:
+        problems.append("model=none baselines=none: nothing to run; keep models, baselines or both")
+    for position, argument in enumerate([*arguments, *baselines]):
         try:
             spec = parse_model(argument, settings.weights, settings.cut)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
-            if position >= len(settings.model):
+            if position >= len(arguments):
                 continue  # the baseline is also listed as a model
             problems.append(
                 f"model={argument}: two models have the name '{spec.name}'; leave one out, or rename its weights file"

@@ -65,9 +65,9 @@ class SearchResult:
 
 
 def search(settings: SearchSettings, progress: Progress) -> SearchResult:
-    """Find the k images (all, if there are fewer) with the highest cosine similarity to the query, and write the contact sheet.
+    """Find the k images with the highest cosine similarity to the query, and write the contact sheet.
 
-    The query itself is not among the results.
+    The query itself is not among the results. With fewer than k images, all are results.
 
     Args:
         settings: Query, images to search, encoder and output.
