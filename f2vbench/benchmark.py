@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -81,16 +82,16 @@ class Benchmark:
         self._plan = make_plan(self.settings, progress)
         return self._plan
 
-    def estimate(self, progress: Progress | None = None, rehearse: bool = True) -> Estimate | None:
+    def estimate(self, progress: Progress | None = None, rehearsal_seconds: float = math.inf) -> Estimate:
         """Estimate time and disk of the missing units.
 
         Args:
             progress: Receives a message before each rehearsal.
-            rehearse: Time kinds of work that were never done on this machine. If False, the result is None where
-                there are such kinds.
+            rehearsal_seconds: Kinds of work that were never done on this machine are timed by a short rehearsal; none
+                starts after this time, and ``unknown`` counts the units that are not included.
         """
         plan = self._plan or self.make_plan()
-        return estimate_cost(plan, _make_context(plan), (progress or Silent()).note, rehearse)
+        return estimate_cost(plan, _make_context(plan), (progress or Silent()).note, rehearsal_seconds)
 
     def run(self, progress: Progress | None = None, *, whole_folder: bool = False) -> Results:
         """Run the missing units, and load the results.
@@ -140,7 +141,7 @@ class Benchmark:
         if not to_encode:
             record_costs(plan, context)
         claimed_elsewhere = 0
-        for item, outcome in execute(context, items, worker_count(self.settings)):
+        for item, outcome in execute(context, items, worker_count(self.settings), phases.step):
             for note in outcome.notes:
                 progress.note(note)
             store_item_rates(context, item, outcome)

@@ -113,6 +113,9 @@ def _import(path: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+_REHEARSAL_SECONDS = 30.0
+
+
 def _run(settings: RunSettings) -> int:
     from f2vbench.benchmark import Benchmark
     from f2vbench.cli.plan_text import plan_header, remaining_text
@@ -122,14 +125,18 @@ def _run(settings: RunSettings) -> int:
     benchmark = Benchmark(settings)
     if settings.dry_run:
         return _print_plan(benchmark)
-    plan = benchmark.make_plan()
-    print(plan_header(plan))
+    progress = for_this_terminal()
+    plan = benchmark.make_plan(progress)
+    print(plan_header(plan), flush=True)
     if plan.missing:
-        print(remaining_text(plan, benchmark.estimate(rehearse=False)))
+        print(remaining_text(plan, benchmark.estimate(progress, _REHEARSAL_SECONDS)))
         print(flush=True)
-    results = benchmark.run(for_this_terminal())
+    results = benchmark.run(progress)
     print(tables(results, reference=next(iter(plan.models), None)).text)
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
+    others = plan.folder.count() - len(results.records)
+    if others:
+        print(f"{others:,} more units of earlier calls are in this folder: f2vbench report run={plan.folder.path}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -314,12 +314,18 @@ class RunSettings(Settings):
         suffix = "" if self.preset == "paper" else f"-{self.preset}"
         return self.out if self.out is not None else Path("runs") / ("+".join(self.task) + suffix)
 
-    def preset_changes(self) -> list[str]:
-        """List the settings in which the preset differs from the protocol of the paper, one line each."""
+    def preset_changes(self, relevant: Collection[str] | None = None) -> list[str]:
+        """List the settings in which the preset differs from the protocol of the paper, one line each.
+
+        Args:
+            relevant: Keys that the units of a run depend on, without the part after a dot; by default all.
+        """
         paper, preset = flatten(PRESETS["paper"]), flatten(PRESETS[self.preset])
         used = flatten(self.model_dump())
         return [
-            f"{key}: {paper[key]} → {value}"
+            f"{key}: {'not set' if paper[key] is None else paper[key]} → {value}"
             for key, value in preset.items()
-            if value != paper[key] and used.get(key) == value
+            if value != paper[key]
+            and used.get(key) == value
+            and (relevant is None or key.partition(".")[0] in relevant)
         ]

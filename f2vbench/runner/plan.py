@@ -99,7 +99,8 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
 def _notes(
     settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], units: list[Unit]
 ) -> list[str]:
-    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
+    used = {name for unit in units for name in unit.identity["settings"]}
+    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes(used)]
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         of_family = [unit for unit in units if tasks[unit.task].card.family == family]
         notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)

@@ -132,6 +132,10 @@ class RunFolder:
             if record is not None:
                 yield record
 
+    def count(self) -> int:
+        """Number of records, damaged ones included."""
+        return sum(1 for _ in (self.path / "units").glob("*.json"))
+
     def write_cost(self, name: str, cost: CostRecord) -> None:
         """Store the cost of encoding with one model and kind of features."""
         write_atomically(self._cost_path(name), sealed(cost))

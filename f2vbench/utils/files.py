@@ -62,6 +62,8 @@ def write_problem(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in _FULL:
         return f"the disk or the quota is full ({reason}); free some space, then run the same command again"
+    if error.errno == errno.EFBIG:
+        return f"the file would be larger than the system allows ({reason}); write to another file system"
     if error.errno in _DENIED:
         return f"no permission, or a read-only file system ({reason}); choose another folder, or make this one writable"
     if error.errno in _NO_FOLDER:
