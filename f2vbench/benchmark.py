@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,7 @@ from f2vbench.runner.executor import execute
 from f2vbench.runner.plan import Plan, make_plan
 from f2vbench.runner.scheduling import make_work_items, worker_count
 from f2vbench.runner.work_items import Phase, PhaseProgress
-from f2vbench.store.record_schema import CallRecord
+from f2vbench.store.record_schema import CallRecord, PlannedUnits
 from f2vbench.utils.progress import Progress, Silent, for_this_terminal
 from f2vbench.utils.system import machine, software
 
@@ -81,27 +82,30 @@ class Benchmark:
         self._plan = make_plan(self.settings, progress)
         return self._plan
 
-    def estimate(self, progress: Progress | None = None, rehearse: bool = True) -> Estimate | None:
+    def estimate(self, progress: Progress | None = None, rehearsal_seconds: float = math.inf) -> Estimate:
         """Estimate time and disk of the missing units.
 
         Args:
             progress: Receives a message before each rehearsal.
-            rehearse: Time kinds of work that were never done on this machine. If False, the result is None where
-                there are such kinds.
+            rehearsal_seconds: Kinds of work that were never done on this machine are timed by a short rehearsal; none
+                starts after this time, and ``unknown`` counts the units that are not included.
         """
         plan = self._plan or self.make_plan()
-        return estimate_cost(plan, _make_context(plan), (progress or Silent()).note, rehearse)
+        return estimate_cost(plan, _make_context(plan), (progress or Silent()).note, rehearsal_seconds)
 
-    def run(self, progress: Progress | None = None) -> Results:
-        """Run the missing units, and load the results of the whole run folder.
+    def run(self, progress: Progress | None = None, *, whole_folder: bool = False) -> Results:
+        """Run the missing units, and load the results.
 
         The run can be interrupted or killed at any time. The next call continues after the last completed unit.
 
         Args:
             progress: Receives the progress; by default a bar on a terminal, and lines elsewhere.
+            whole_folder: Return also the results of units that earlier calls left in the run folder and that these
+                settings do not ask for.
 
         Returns:
-            Results of all units in the run folder; ``results.csv`` is written there as well.
+            Results of the units that the settings ask for, those of other shards included. ``results.csv`` in the run
+            folder has all units of the folder.
 
         Raises:
             F2VBenchError: The data, a model or the run folder is unusable, or a worker process died.
@@ -119,10 +123,10 @@ class Benchmark:
             progress.note(note)
         results = Results.load(plan.folder.path, progress=progress)
         results.to_csv(plan.folder.path / "results.csv")
-        return results
+        return results if whole_folder else results.select_units({unit.fingerprint for unit in plan.requested})
 
     def results(self) -> Results:
-        """Load the results in the run folder, complete or not.
+        """Load the results of all units in the run folder, complete or not.
 
         Raises:
             StoreError: The folder is no run folder, or has no completed unit.
@@ -137,7 +141,7 @@ class Benchmark:
         if not to_encode:
             record_costs(plan, context)
         claimed_elsewhere = 0
-        for item, outcome in execute(context, items, worker_count(self.settings)):
+        for item, outcome in execute(context, items, worker_count(self.settings), phases.step):
             for note in outcome.notes:
                 progress.note(note)
             store_item_rates(context, item, outcome)
@@ -162,6 +166,17 @@ def _episodes(plan: Plan, task: str) -> list[Episode]:
     return [plan.tasks[task].episode(*draw) for draw in draws]
 
 
+def _planned_units(plan: Plan) -> list[PlannedUnits]:
+    """The units that a call asks for, one entry per model and condition."""
+    seeds: dict[tuple[str, str, str, int | None], list[int]] = {}
+    for unit in plan.requested:
+        seeds.setdefault((unit.encoder, unit.task, unit.protocol, unit.shots), []).append(unit.seed)
+    return [
+        {"encoder": encoder, "task": task, "protocol": protocol, "shots": shots, "seeds": own}
+        for (encoder, task, protocol, shots), own in seeds.items()
+    ]
+
+
 def _call_record(settings: RunSettings, plan: Plan) -> CallRecord:
     return {
         "settings": settings.model_dump(mode="json"),
@@ -179,6 +194,7 @@ def _call_record(settings: RunSettings, plan: Plan) -> CallRecord:
             for name, task in plan.tasks.items()
         },
         "left_out": plan.left_out,
+        "planned": _planned_units(plan),
         "software": software(),
         "machine": machine(),
     }

@@ -27,6 +27,7 @@ from f2vbench.adapters.probes import predict_by_logistic_regression, predict_by_
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.errors import SettingsError
 from f2vbench.metrics.classification import Kind, Values, evaluate
 from f2vbench.metrics.names import CHANCE
 from f2vbench.metrics.retrieval import chance_average_precision
@@ -206,6 +207,12 @@ def _complete(
     """Compute the metrics of a prediction and store it."""
     started = time.perf_counter()
     targets, training = data.test.targets, prediction.training
+    if not np.isfinite(prediction.probabilities).all():
+        raise SettingsError(
+            f"{context.unit.label}: predicted probabilities are NaN or infinite: the training diverged, or embeddings "
+            f"are not finite; try a smaller head.learning_rate than {context.settings.head.learning_rate:g}, or "
+            "precision=float32. Completed units are stored"
+        )
     metrics, reasons = evaluate(prediction.probabilities, targets, data.kind, data.classes)
     metrics |= _chance_levels(targets, data.kind, metrics)
     arrays: dict[str, NDArray[Any]] = {

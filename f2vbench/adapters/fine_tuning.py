@@ -30,6 +30,7 @@ from f2vbench.heads.base import Parameters, class_probabilities, cross_entropy_b
 from f2vbench.heads.batched_training import learning_rate_at, steps_per_epoch
 from f2vbench.heads.epoch_selection import EpochSelection, ValidationScore, validation_score
 from f2vbench.heads.mlp import Mlp
+from f2vbench.utils.step_reports import report_step
 from f2vbench.utils.system import cores
 
 _REFERENCE_BATCH = 256  # batch size to which the learning rate of the settings belongs
@@ -144,6 +145,7 @@ class FineTuning:
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimiser.step()
                     epoch_loss += loss.detach()
+                    report_step(epoch * steps + step + 1, settings.epochs * steps)
                 if not math.isfinite(float(epoch_loss)):
                     raise SettingsError(
                         f"{self._context.unit.label}: the loss is not finite in epoch {epoch + 1}; try a smaller "

@@ -22,6 +22,7 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.vessel_scores import subtract_background, vessel_score_of
+from f2vbench.errors import SettingsError
 from f2vbench.store.record_schema import MapEntry, Solution
 from f2vbench.store.score_maps import decode, encode
 
@@ -112,6 +113,8 @@ class VesselSegmentation(TaskAdapter):
 
         def stored_maps() -> Iterator[tuple[Photograph, ScoreMap]]:
             for photograph, score_map in predictions.maps:
+                if not np.isfinite(score_map.values).all():
+                    raise SettingsError(_not_finite(context, photograph.name))
                 png, encoding = encode(score_map.values, probability=predictions.probability)
                 predictions.timing["map_bytes"] += len(png)
                 view = None if score_map.view is None else asdict(score_map.view)
@@ -139,6 +142,16 @@ class VesselSegmentation(TaskAdapter):
             "maps": entries,
         }
         return CompletedUnit(result, timing)
+
+
+def _not_finite(context: UnitContext, image: str) -> str:
+    """Message for vessel scores with NaN or infinity."""
+    trained = context.unit.protocol != "zero-shot" and context.model.kind != "scratch"
+    rate = f"decoder.learning_rate than {context.settings.decoder.learning_rate:g}"
+    advice = f"the training diverged; try a smaller {rate}, or precision=float32"
+    if not trained:
+        advice = "check the weights of the model, or try precision=float32"
+    return f"{context.unit.label}: vessel scores of {image} are NaN or infinite: {advice}. Completed units are stored"
 
 
 def _segmenter(context: UnitContext) -> Segmenter:

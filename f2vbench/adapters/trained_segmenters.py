@@ -30,6 +30,7 @@ from f2vbench.encoders.generator_decoder import GeneratorDecoder
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
 from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
 from f2vbench.store.features import halved
+from f2vbench.utils.step_reports import report_step
 
 _WARM_UP = 0.05  # fraction of the steps
 
@@ -247,6 +248,7 @@ class ScratchSegmenter(Segmenter):
             batch_size=self._settings.batch_size,
             seed=seed,
             device=self._device,
+            on_step=report_step,
         )
         return FitSummary(self._settings.steps)
 
@@ -270,13 +272,14 @@ def _train(
         return min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * progress)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    for _ in range(steps):
+    for step in range(steps):
         pyramid, target, valid = draw_batch()
         loss = segmentation_loss(decoder(pyramid, tuple(target.shape[-2:])), target, valid)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
+        report_step(step + 1, steps)
 
 
 def _crop_corner(rng: np.random.Generator, inside: np.ndarray, crop: int, grid: int) -> tuple[int, int]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from f2vbench.config.run import Protocol
-from f2vbench.metrics.names import CHANCE
-from f2vbench.stats.intervals import normal_interval
-from f2vbench.stats.result_classes import Variation
-from f2vbench.store.record_schema import UnitRecord
+from f2vbench.metrics.names import CHANCE, metric_range
+from f2vbench.stats.intervals import SeedInterval, seed_interval
+from f2vbench.stats.result_classes import Estimate, Variation
+from f2vbench.store.record_schema import CallRecord, PlannedUnits, UnitRecord
 
 PROTOCOLS = get_args(Protocol)
 CONDITION = ["task", "protocol", "shots"]
@@ -89,12 +90,31 @@ def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     return sort_rows(frame, [*CONDITION, "encoder", "seed"])
 
 
-def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str]) -> pd.DataFrame:
+def interval_over_seeds(values: NDArray[np.float64], metric: str, kind: SeedInterval = "student") -> Estimate:
+    """Mean of a metric over seeds with its interval.
+
+    Args:
+        values: (n,) values, one for each seed.
+        metric: Name of the metric, whose range the interval does not leave unless it is the papers'.
+        kind: Kind of interval.
+    """
+    low, high = metric_range(metric)
+    if metric.startswith("brier") and values.max() <= 1:
+        high = 1.0  # of two classes; the sum over more classes is at most 2
+    if (low is not None and values.min() < low) or (high is not None and values.max() > high):
+        low = high = None  # a plug-in's metric of the same name, in another unit
+    return seed_interval(values, variation=_SEED_VARIATION, bounds=(low, high), kind=kind)
+
+
+def summary_frame(
+    frame: pd.DataFrame, lower_is_better: Collection[str], interval: SeedInterval = "student"
+) -> pd.DataFrame:
     """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
     Args:
         frame: Rows of `results_frame`.
         lower_is_better: Names of the metrics of which lower values are better.
+        interval: Kind of interval over seeds.
 
     Returns:
         Data frame with the columns that `Results.summary` describes.
@@ -114,8 +134,8 @@ def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str]) -> pd.D
             "reason": _missing_text(group),
         }
         if len(values):
-            interval = normal_interval(values, variation=_SEED_VARIATION)
-            row |= {"mean": interval.value, "sd": interval.sd, "low": interval.low, "high": interval.high}
+            mean = interval_over_seeds(values, metric, interval)
+            row |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
         rows.append(row)
     columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
     table = pd.DataFrame(rows, columns=columns)
@@ -123,6 +143,57 @@ def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str]) -> pd.D
     table = table.astype(dict.fromkeys(_STATISTICS, float))
     table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
     return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
+
+
+def _groups_and_models(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Rows of each condition, with the rows of each of its models."""
+    for _, group in frame.groupby(CONDITION, dropna=False, sort=False):
+        for _, rows in group.groupby("encoder", sort=False):
+            yield group, rows
+
+
+def _missing_notes(frame: pd.DataFrame, calls: Sequence[CallRecord]) -> list[str]:
+    """Number of units that calls asked for and that are not stored."""
+    planned: dict[str, set[tuple[Condition, int]]] = {}
+    for units in (units for call in calls for units in call.get("planned") or _planned_by_settings(frame, call)):
+        condition = Condition(units["task"], units["protocol"], units["shots"])
+        planned.setdefault(units["encoder"], set()).update((condition, seed) for seed in units["seeds"])
+    columns = zip(frame.encoder, frame.task, frame.protocol, frame.shots, frame.seed, strict=True)
+    stored = {(encoder, Condition.from_values(*condition), seed) for encoder, *condition, seed in columns}
+    total = sum(map(len, planned.values()))
+    missing = {
+        encoder: count
+        for encoder, units in planned.items()
+        if (count := sum((encoder, *unit) not in stored for unit in units))
+    }
+    if not missing:
+        return []
+    models = ", ".join(f"{encoder} {count:,}" for encoder, count in missing.items())
+    return [
+        f"incomplete results: {sum(missing.values()):,} of {total:,} units are missing ({models}); run the same "
+        "command again to complete them"
+    ]
+
+
+def _planned_by_settings(frame: pd.DataFrame, call: CallRecord) -> list[PlannedUnits]:
+    """What a call of an older version, which did not record its units, asked for among the conditions with results."""
+    settings = call["settings"]
+    asked = {None if value == "all" else value for value in settings.get("shots", [])}
+    groups = frame[frame.task.isin(settings.get("task", []))][[*CONDITION, "encoder"]].drop_duplicates()
+    conditions = [
+        (row.encoder, Condition.from_values(row.task, row.protocol, row.shots)) for row in groups.itertuples()
+    ]
+    return [
+        {
+            "encoder": encoder,
+            "task": condition.task,
+            "protocol": condition.protocol,
+            "shots": condition.shots,
+            "seeds": settings.get("seeds", []),
+        }
+        for encoder, condition in conditions
+        if encoder in call["models"] and (condition.shots in asked or condition.protocol == "zero-shot")
+    ]
 
 
 def _missing_text(group: pd.DataFrame) -> str:
@@ -155,17 +226,23 @@ def chance_notes(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def completeness_notes(frame: pd.DataFrame) -> list[str]:
-    """Models with random weights, missing seeds, and results of one seed only, as one text each."""
+def completeness_notes(frame: pd.DataFrame, calls: Sequence[CallRecord] = ()) -> list[str]:
+    """Models with random weights, missing units, different seeds, and results of one seed only, as one text each.
+
+    Args:
+        frame: Data frame of `results_frame`.
+        calls: Calls of the runs; a unit is missing where a call asked for it.
+    """
     notes = []
     untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
     if untrained:
         notes.append(f"random weights without training: {', '.join(untrained)}")
     seeds = frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()
-    if len(seeds) and seeds.min() < seeds.max():
+    notes += _missing_notes(frame, calls)
+    if any(names.seed.nunique() < group.seed.nunique() for group, names in _groups_and_models(frame)):
         notes.append(
-            f"incomplete results: some models have {seeds.min()} of {seeds.max()} seeds; run the same command again to "
-            "complete them"
+            "different seeds: at some conditions the models do not share all seeds; paired tests use the seeds that "
+            "both models have, and means are over the seeds of each model"
         )
     if len(seeds) and seeds.max() < 2:
         notes.append("one seed only: no standard deviation and no test over seeds can be computed")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from f2vbench.errors import StoreError
 from f2vbench.stats.weighted_metrics import METRICS, WeightedMetric, mean_over_classes
 from f2vbench.store.record_schema import UnitRecord
 
@@ -68,7 +69,10 @@ def pair_cases(
         a["result"]["episode"]["test"] != b["result"]["episode"]["test"] for a, b in zip(first, second, strict=True)
     ):
         return "the two models were tested on different images"
-    cases = _cases_of_images(first, second, metric) or _cases_of_predictions(first, second, metric, predictions)
+    try:
+        cases = _cases_of_images(first, second, metric) or _cases_of_predictions(first, second, metric, predictions)
+    except StoreError as error:
+        return f"the stored predictions cannot be read ({error})"
     return cases or "this metric is not a mean over images and cannot be computed from stored predictions"
 
 

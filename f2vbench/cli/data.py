@@ -6,15 +6,17 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
 from f2vbench.data.simulated_data import ensure_simulated
-from f2vbench.data.splits import SPLIT_NAMES, SPLITS, write_split
+from f2vbench.data.splits import SPLIT_COLUMNS, SPLIT_NAMES, SPLITS, write_split
 from f2vbench.data.survey import Survey, summarize_findings, survey
 from f2vbench.data.task_cards import TaskCard, all_cards, load_card
 from f2vbench.data.task_data import open_task
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
+from f2vbench.utils.existing_outputs import check_output_file, has_first_line
 from f2vbench.utils.files import write_atomically
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.text import layout, plural
@@ -61,9 +63,10 @@ def answer(verb: str, settings: DataSettings, progress: Progress) -> tuple[str, 
 def list_text(settings: DataSettings) -> str:
     """A table of the tasks' data sets: family, number of images and classes, and folder."""
     rows = []
-    for name, card in all_cards().items():
-        if settings.task is not None and name not in settings.task:
-            continue
+    cards = {name: card for name, card in all_cards().items() if settings.task is None or name in settings.task}
+    if settings.format == "json":
+        return json.dumps([_card_entry(name, card, settings) for name, card in cards.items()], indent=1)
+    for name, card in cards.items():
         if isinstance(card, F2VBenchError):
             rows.append([name, "–", "–", "–", f"invalid card: {card}"])
             continue
@@ -76,7 +79,10 @@ def list_text(settings: DataSettings) -> str:
 
 def where_text(settings: DataSettings) -> str:
     """Source, terms, citation and download of the tasks' data sets, and their folders."""
-    return "\n\n".join(_card_text(load_card(name), settings) for name in _tasks(settings, "where"))
+    cards = [load_card(name) for name in _tasks(settings, "where")]
+    if settings.format == "json":
+        return json.dumps([_card_entry(card.name, card, settings) for card in cards], indent=1, ensure_ascii=False)
+    return "\n\n".join(_card_text(card, settings) for card in cards)
 
 
 def check(settings: DataSettings, progress: Progress) -> list[Survey]:
@@ -93,6 +99,9 @@ def check(settings: DataSettings, progress: Progress) -> list[Survey]:
     names = _tasks(settings, "check")
     if settings.out is not None and settings.out.suffix.lower() not in _FORMATS:
         raise SettingsError(f"out={settings.out}: use the suffix {' or '.join(_FORMATS)}")
+    if settings.out is not None:
+        is_own = _is_findings if settings.out.suffix.lower() == ".json" else has_first_line(",".join(_COLUMNS))
+        check_output_file(settings.out, "out", is_own)
     if settings.split is not None and len(names) > 1:
         raise SettingsError("split: a split file belongs to one task; check one task at a time")
     surveys = []
@@ -123,6 +132,7 @@ def split(settings: DataSettings, progress: Progress) -> str:
         raise SettingsError("data split needs one task and a file: f2vbench data split task=idrid out=split.csv")
     if settings.out.suffix.lower() != ".csv":
         raise SettingsError(f"out={settings.out}: use the suffix .csv")
+    check_output_file(settings.out, "out", has_first_line(",".join(SPLIT_COLUMNS)))
     task = open_task(names[0], _data_of(settings, names[0]), progress, split=settings.split)
     if task.card.family != "classification":
         raise SettingsError(
@@ -191,6 +201,15 @@ def write_findings(path: Path, surveys: list[Survey]) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
+def _is_findings(file: Path) -> bool:
+    """Whether a JSON file holds findings of `data check`."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.keys() == {"findings", "counts"}
+
+
 def _counts_text(found: Survey) -> str:
     """Images by class and split, each with the number that the card expects."""
     by_name = {label_class.name: label_class for label_class in found.card.classes}
@@ -210,6 +229,13 @@ def _counts_text(found: Survey) -> str:
     table = layout(["class", "images", *splits], rows)
     legend = "; found/expected number of images" if "/" in table else ""
     return f"{table}\n{_ORIGINS[found.split_origin]}{legend}"
+
+
+def _card_entry(name: str, card: TaskCard | F2VBenchError, settings: DataSettings) -> dict[str, Any]:
+    """Keys of a card and the folder of its data, JSON-serialisable; or why the card is invalid."""
+    if isinstance(card, F2VBenchError):
+        return {"name": name, "problem": str(card)}
+    return card.model_dump(mode="json") | {"folder": _location(card, settings)}
 
 
 def _card_text(card: TaskCard, settings: DataSettings) -> str:

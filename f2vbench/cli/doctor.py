@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Literal, NamedTuple
 
+from f2vbench.cli.settings import DoctorSettings
 from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
 from f2vbench.data.index import find_folder
@@ -17,9 +21,14 @@ from f2vbench.pretrained.weights_files import find_weights
 from f2vbench.runner.scheduling import worker_count
 from f2vbench.utils.files import cache_folder, write_atomically
 from f2vbench.utils.system import cores, machine, memory_bytes, software
+from f2vbench.utils.text import layout, plural
 
 Status = Literal["ok", "!!", "–"]
 """``ok``, ``!!`` (has to be fixed) or ``–`` (optional)."""
+_WRAP = 84
+_ROOT = "data root (F2VBENCH_DATA)"
+_HUB = "Hugging Face Hub"
+_NO_ITEMS = (_ROOT, _HUB)  # findings that are no weights and no data set
 
 
 class Finding(NamedTuple):
@@ -28,6 +37,54 @@ class Finding(NamedTuple):
     status: Status
     item: str
     found: str
+
+
+def diagnosis(settings: DoctorSettings) -> str:
+    """The output of `f2vbench doctor`.
+
+    Args:
+        settings: Its keys.
+
+    Returns:
+        A summary and what has to be fixed, all checks with ``details=yes``, or all checks as JSON.
+    """
+    sections = examine(settings.out)
+    if settings.format == "json":
+        checks = [{"section": title, **finding._asdict()} for title, findings in sections for finding in findings]
+        return json.dumps(checks, indent=1, ensure_ascii=False)
+    if settings.details:
+        tables = [f"{title}\n{layout(['', 'item', 'found'], findings, wrap=_WRAP)}" for title, findings in sections]
+        return "\n\n".join([_summary(sections), *tables])
+    problems = [finding for _, findings in sections for finding in findings if finding.status == "!!"]
+    parts = [_summary(sections)]
+    if problems:
+        parts.append(f"To fix\n{layout(['', 'item', 'found'], problems, wrap=_WRAP)}")
+    parts.append("every check, and how to get missing weights and data: f2vbench doctor details=yes")
+    return "\n\n".join(parts)
+
+
+def _summary(sections: Sequence[tuple[str, list[Finding]]]) -> str:
+    """Problems, machine, folders, and the weights and data sets that are and are not on this machine."""
+    by_title = dict(sections)
+    found = {finding.item: finding.found for findings in by_title.values() for finding in findings}
+    count = sum(finding.status == "!!" for findings in by_title.values() for finding in findings)
+    lines = [
+        f"{plural(count, 'problem')} to fix" if count else "no problem found",
+        f"f2vbench {found['f2vbench']}, Python {found['python']}, torch {found.get('torch', '–')}",
+        f"{found['processor']}, memory {found['memory']}, GPU: {_gpus(by_title['Machine'])}",
+        *(f"{finding.item}: {finding.found}" for finding in by_title["Folders"]),
+    ]
+    for title, what in (("Weights", "weights cards"), ("Data sets", "data sets")):
+        items = [finding for finding in by_title[title] if finding.item not in _NO_ITEMS]
+        here = [finding.item for finding in items if finding.status == "ok"]
+        text = f"{title.lower()}: {len(here)} of {len(items)} {what} on this machine"
+        lines += [fill(f"{text}: {', '.join(here)}" if here else text, 116, subsequent_indent="  ")]
+    return "\n".join(lines)
+
+
+def _gpus(machine: Sequence[Finding]) -> str:
+    names = [finding.found for finding in machine if finding.item.startswith("cuda")]
+    return ", ".join(names) or "none"
 
 
 def examine(out: Path) -> list[tuple[str, list[Finding]]]:
@@ -101,10 +158,10 @@ def _check_hub() -> Finding:
     from huggingface_hub import constants, get_token
 
     if constants.HF_HUB_OFFLINE:
-        return Finding("–", "Hugging Face Hub", "HF_HUB_OFFLINE is set: only weights on this machine are used")
+        return Finding("–", _HUB, "HF_HUB_OFFLINE is set: only weights on this machine are used")
     if get_token() is None:
-        return Finding("–", "Hugging Face Hub", "not logged in; only gated weights need `hf auth login`")
-    return Finding("ok", "Hugging Face Hub", "login token found")
+        return Finding("–", _HUB, "not logged in; only gated weights need `hf auth login`")
+    return Finding("ok", _HUB, "login token found")
 
 
 def _check_weights() -> list[Finding]:
@@ -128,7 +185,7 @@ def _check_weights() -> list[Finding]:
 
 
 def _check_data() -> list[Finding]:
-    item, root = "data root (F2VBENCH_DATA)", os.environ.get("F2VBENCH_DATA")
+    item, root = _ROOT, os.environ.get("F2VBENCH_DATA")
     if root and Path(root).is_dir():
         findings = [Finding("ok", item, root)]
     else:

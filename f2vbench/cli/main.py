@@ -14,6 +14,14 @@ from f2vbench.cli.verbs import VERBS, help_text
 from f2vbench.errors import F2VBenchError, WeightsNote, did_you_mean
 from f2vbench.utils.text import is_utf8
 
+_RESUMED = {
+    "run": "Completed units are stored; the same command continues from there.",
+    "train": "The same command continues from the last checkpoint, or starts again where none is stored yet.",
+    "phantom": "Completed eyes are stored; the same command continues from there.",
+    "generate": "Completed results are stored; the same command continues from there.",
+    "search": "Encoded images are stored; the same command continues from there.",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -33,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb in ("-h", "--help", "help"):
         print(help_text(), end="")
         return 0
-    if verb == "--version":
+    if verb in ("--version", "-V", "version"):
         from importlib.metadata import version
 
         print(f"f2vbench {version('f2vbench')}")
@@ -55,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. Completed work is stored; the same command continues from there.", file=sys.stderr)
+        print(f"\nInterrupted. {_RESUMED.get(verb, '')}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

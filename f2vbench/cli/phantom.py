@@ -9,6 +9,7 @@ from f2vbench.phantom.export.contact_sheet import write_sheet
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.phantom.export.tables import PARTS
 from f2vbench.phantom.settings import PhantomSettings
+from f2vbench.utils.existing_outputs import check_output_file, has_mark
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.system import cores
 
@@ -27,6 +28,7 @@ def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
         settings.seed, settings.patients, size=settings.size, diseases=settings.disease, effect=settings.effect
     )
     if settings.sheet is not None:
+        check_output_file(settings.sheet, "sheet", has_mark)
         write_sheet(settings.sheet, cohort, settings.eyes)
         yield f"contact sheet: {settings.sheet}"
     if settings.out is not None:

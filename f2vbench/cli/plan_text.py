@@ -8,9 +8,7 @@ from f2vbench.adapters.registry import adapter_for
 from f2vbench.runner.estimate import Estimate
 from f2vbench.runner.plan import Plan
 from f2vbench.utils.system import has_gpu
-from f2vbench.utils.text import duration, layout
-
-_TIME_UNKNOWN = "time unknown: no such unit has been timed on this machine; f2vbench plan estimates it"
+from f2vbench.utils.text import duration, layout, plural
 
 
 def plan_header(plan: Plan) -> str:
@@ -29,14 +27,16 @@ def plan_header(plan: Plan) -> str:
     return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines) + "\n"
 
 
-def remaining_text(plan: Plan, estimate: Estimate | None) -> str:
+def remaining_text(plan: Plan, estimate: Estimate) -> str:
     """Number and cost of the missing units, and a warning where they would need a GPU.
 
     Args:
         plan: The plan.
-        estimate: The estimate; None where the time is not known without a rehearsal.
+        estimate: The estimate.
     """
-    cost = f"about {_cost_text(estimate)}" if estimate else _TIME_UNKNOWN
+    cost = f"about {_cost_text(estimate)}"
+    if estimate.unknown:
+        cost += f", without {plural(estimate.unknown, 'unit')} of kinds that were not timed (f2vbench plan times them)"
     lines = [f"{len(plan.missing)} of {len(plan.units)} units to run, {cost}"]
     slow = any(
         adapter_for(plan.tasks[unit.task].card.family).slow_on_cpu

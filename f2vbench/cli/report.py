@@ -13,7 +13,7 @@ from f2vbench.errors import StoreError
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.terminal import attention_text, results_text, table_text
-from f2vbench.report.writers.write_report import write_report
+from f2vbench.report.writers.write_report import check_report_folder, write_report
 from f2vbench.results import Results
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.runs import RunFolder, runs_below
@@ -57,10 +57,10 @@ def tables(
         Text and data frames.
     """
     by_task = {task: metrics or adapter_for(family).main_metrics for task, family in results.families.items()}
-    summary = results.summary(metrics or by_task)
+    summary = results.summary(metrics or by_task, interval=procedure.interval)
     chosen = _choose_reference(summary, reference)
     comparison = results.compare(chosen, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
-    blocks = [results_text(summary, comparison, by_task, results.families)]
+    blocks = [results_text(summary, comparison, by_task, results.families, procedure)]
     if len(results.attention):
         blocks.append(attention_text(results.attention, results.families))
     blocks += [f"note: {note}" for note in results.notes]
@@ -80,7 +80,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
 
     Raises:
         StoreError: There is no run folder, it has no completed unit, or a file cannot be written.
-        SettingsError: A figure or the style is unknown.
+        SettingsError: A figure, the style or the reference model is unknown.
     """
     folders = [Path(folder) for folder in settings.run or []]
     if not folders:
@@ -90,14 +90,19 @@ def report(settings: ReportSettings) -> Iterator[str]:
                 "no run folder below ./runs: start a run with f2vbench run task=rite, or name a folder with run=folder"
             )
         folders = [runs[0][0]]
-    results = Results.load(*folders, progress=for_this_terminal())
+    progress = for_this_terminal()
+    results = Results.load(*folders, progress=progress)
+    results.check_reference(settings.baseline)
+    check_report_folder(results, settings.out or folders[0])
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
     call = RunFolder(folders[0]).last_call()
     first_model = next(iter(call["models"] if call else []), None)
-    shown = tables(results, metrics, settings.baseline or first_model, Procedure(settings.test, settings.adjust))
+    shown = tables(
+        results, metrics, settings.baseline or first_model, Procedure(settings.test, settings.adjust, settings.interval)
+    )
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{shown.text}"
     yield ""
-    for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference):
+    for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference, progress):
         yield f"written: {written.text}"
 
 

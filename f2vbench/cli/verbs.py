@@ -6,8 +6,8 @@ Settings classes and the code of a verb are imported when the verb runs, so that
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class VerbWithActions:
         actions: Names of the actions.
         keys: Keys in the usage line.
         function: Receives the action and the settings, and returns the exit code.
+        aliases: Other words for an action.
     """
 
     summary: str
@@ -62,6 +63,7 @@ class VerbWithActions:
     actions: tuple[str, ...]
     keys: str
     function: Callable[[str, Any], int]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, verb: str, arguments: Sequence[str]) -> int:
         """Parse the arguments and run the action, or print a help text."""
@@ -69,6 +71,7 @@ class VerbWithActions:
         if action in ("-h", "--help"):
             print(f"usage: f2vbench {verb} {' | '.join(self.actions)} {self.keys}")
             return 0
+        action = self.aliases.get(action, action)
         if action not in self.actions:
             hint = did_you_mean(action, self.actions)
             raise F2VBenchError(f"{verb} {action}: no such action{hint}; choose from {', '.join(self.actions)}")
@@ -110,6 +113,9 @@ def _import(path: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+_REHEARSAL_SECONDS = 30.0
+
+
 def _run(settings: RunSettings) -> int:
     from f2vbench.benchmark import Benchmark
     from f2vbench.cli.plan_text import plan_header, remaining_text
@@ -119,14 +125,18 @@ def _run(settings: RunSettings) -> int:
     benchmark = Benchmark(settings)
     if settings.dry_run:
         return _print_plan(benchmark)
-    plan = benchmark.make_plan()
-    print(plan_header(plan))
+    progress = for_this_terminal()
+    plan = benchmark.make_plan(progress)
+    print(plan_header(plan), flush=True)
     if plan.missing:
-        print(remaining_text(plan, benchmark.estimate(rehearse=False)))
+        print(remaining_text(plan, benchmark.estimate(progress, _REHEARSAL_SECONDS)))
         print(flush=True)
-    results = benchmark.run(for_this_terminal())
+    results = benchmark.run(progress)
     print(tables(results, reference=next(iter(plan.models), None)).text)
     print(f"\nall metrics: {plan.folder.path / 'results.csv'}")
+    others = plan.folder.count() - len(results.records)
+    if others:
+        print(f"{others:,} more units of earlier calls are in this folder: f2vbench report run={plan.folder.path}")
     return 0
 
 
@@ -210,20 +220,29 @@ def _data(action: str, settings: DataSettings) -> int:
 
 
 def _list(action: str, settings: ListSettings) -> int:
-    from f2vbench.cli.listing import KINDS
+    from f2vbench.cli.listing import listing_text
 
-    print(KINDS[action](settings))
+    print(listing_text(action, settings))
     return 0
 
 
 def _doctor(settings: DoctorSettings) -> int:
-    from f2vbench.cli.doctor import examine
-    from f2vbench.utils.text import layout
+    from f2vbench.cli.doctor import diagnosis
 
-    for title, findings in examine(settings.out):
-        print(f"\n{title}\n{layout(['', 'item', 'found'], findings, wrap=84)}")
+    print(diagnosis(settings))
     return 0
 
+
+_LIST_ALIASES = {
+    "task": "tasks",
+    "datasets": "tasks",
+    "data": "tasks",
+    "data-sets": "tasks",
+    "model": "models",
+    "encoders": "models",
+    "baselines": "models",
+    "run": "runs",
+}
 
 VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
     "run": Verb(
@@ -281,11 +300,14 @@ VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
         "list tasks, models or runs:  f2vbench list tasks",
         "f2vbench.cli.settings:ListSettings",
         ("tasks", "models", "runs"),
-        "[root=folder]",
+        "[root=folder] [format=text|json]",
         _list,
+        _LIST_ALIASES,
     ),
     "doctor": Verb(
-        "check versions, device, folders, Hub login and data sets", "f2vbench.cli.settings:DoctorSettings", _doctor
+        "check versions, device, folders, weights and data sets:  f2vbench doctor details=yes",
+        "f2vbench.cli.settings:DoctorSettings",
+        _doctor,
     ),
 }
 """All verbs, in the order of the help text."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from f2vbench.config.parsing import AnySettings, parse, usage
+from f2vbench.config.parsing import AnySettings, parse, split_operands, usage
 from f2vbench.errors import F2VBenchError, SettingsError, WeightsError, did_you_mean
+from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import description_path, stored_files
 from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights, is_available
-from f2vbench.publish.settings import ExportSettings, MakeSettings, NoKeys, PushSettings
+from f2vbench.publish.settings import ExportSettings, ListKeys, MakeSettings, NoKeys, PushSettings
+from f2vbench.utils.existing_outputs import check_output_file, check_output_folder
 from f2vbench.utils.text import layout
 
 USAGE = """\
 usage: f2vbench weights <command> ...
 
-  list                      all weights cards, and whether their file is on this machine
+  list                      all weights cards, and whether their file is on this machine; format=json
   show <card>               all entries of a card
   where <card>              path of its file, verified against the card; if it is missing, how to get it
   check [<card>]            verify files against their cards, and load those that are models
@@ -58,11 +61,13 @@ class _Command(Generic[AnySettings]):
             return usage(call, self.settings)
         if not self.operand:
             return self.run("", parse(self.settings, arguments))
-        operands = [word for word in arguments if "=" not in word and not word.startswith(("-", "@"))]
+        operands, keys = split_operands(self.settings, arguments)
+        if not all(word.strip() for word in operands):
+            raise SettingsError(f"f2vbench {self.name}: {self.operand} is empty; is a shell variable unset?")
         if len(operands) > 1 or not (operands or self.operand.startswith("[")):
             expected = f"one {self.operand}, not {' '.join(operands)}" if operands else self.operand
             raise SettingsError(f"f2vbench {self.name}: give {expected}, as in: f2vbench {call}")
-        settings = parse(self.settings, [word for word in arguments if word not in operands])
+        settings = parse(self.settings, keys)
         return self.run(operands[0] if operands else "", settings)
 
 
@@ -98,7 +103,9 @@ def export(arguments: Sequence[str]) -> str:
     return _EXPORT(arguments)
 
 
-def _list(_: str, __: NoKeys) -> str:
+def _list(_: str, settings: ListKeys) -> str:
+    if settings.format == "json":
+        return json.dumps([_entry(name) for name in weights_cards()], indent=1, ensure_ascii=False)
     rows = []
     for name in weights_cards():
         try:
@@ -109,6 +116,15 @@ def _list(_: str, __: NoKeys) -> str:
         default = f"default of {card.default_of}" if card.default_of else ""
         rows.append([name, card.title, default, _path_or_problem(card)])
     return layout(["card", "weights", "", "file"], rows)
+
+
+def _entry(name: str) -> dict[str, Any]:
+    """Keys of a card and the path of its file, JSON-serialisable; or why the card is damaged."""
+    try:
+        card = weights_card(name)
+    except WeightsError as error:
+        return {"name": name, "problem": str(error)}
+    return card.model_dump(mode="json", exclude_none=True) | {"path": _path_or_problem(card)}
 
 
 def _show(name: str, _: NoKeys) -> str:
@@ -162,6 +178,7 @@ def _push(source: str, settings: PushSettings) -> str:
     upload = prepare_upload(source, settings)
     if settings.dry_run:
         folder = settings.out or Path(f"{upload.card.name}-upload")
+        check_output_folder(folder, "out", upload.files, [f"{upload.card.name}.yaml"])
         rows = [[path.name, f"{path.stat().st_size:,}"] for path in upload.write(folder)]
         return f"{layout(['file', 'bytes'], rows)}\n\nwritten to {folder}, nothing uploaded (repo={settings.repo})"
     location, uploaded = push(upload, settings)
@@ -174,9 +191,20 @@ def _export(folder: str, settings: ExportSettings) -> str:
         raise SettingsError(f"out={settings.out}: must end in .safetensors")
     from f2vbench.training.export import export_checkpoint
 
+    if settings.out is not None:
+        check_output_file(settings.out, "out", _is_export)
     path = export_checkpoint(Path(folder), settings.out, half=settings.half)
     shards = len(stored_files(path)) - 1
     return f"generator: {path}{f' of {shards} shards' if shards else ''}, its description: {description_path(path)}"
+
+
+def _is_export(file: Path) -> bool:
+    """Whether the card of an export beside a file names the file and its present content."""
+    try:
+        card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(card, dict) and card.get("file") == file.name and card.get("sha256") == file_sha256(file)
 
 
 def _path_or_problem(card: WeightsCard) -> str:
@@ -187,7 +215,7 @@ def _path_or_problem(card: WeightsCard) -> str:
 
 
 _COMMANDS: tuple[_Command[Any], ...] = (
-    _Command("weights list", "", NoKeys, _list),
+    _Command("weights list", "", ListKeys, _list),
     _Command("weights show", "<card>", NoKeys, _show),
     _Command("weights where", "<card>", NoKeys, _where),
     _Command("weights check", "[<card>]", NoKeys, _check),

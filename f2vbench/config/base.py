@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 
 def split_list(value: Any) -> list[Any]:
@@ -65,6 +66,9 @@ Seeds = Annotated[
 ]
 """Distinct seeds: how many, or a list or range."""
 
+ListFormat = Literal["text", "json"]
+"""Format of a listing on the terminal."""
+
 
 class Settings(BaseModel):
     """Base class of all settings; unknown keys are errors, and values are immutable."""
@@ -78,6 +82,12 @@ class Settings(BaseModel):
 
     positional_key: ClassVar[str | None] = None
     """Key of arguments without a key, such as the image in ``generate eye.jpg``; None where there are none."""
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        """Expand ``~`` in paths; shells leave it in ``key=~/folder``."""
+        return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

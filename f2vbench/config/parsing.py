@@ -7,7 +7,7 @@ settings, and ``key=@file.yaml`` takes one value from a file. All problems are c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any, TypeVar
@@ -33,8 +33,32 @@ def parse(model: type[AnySettings], arguments: Iterable[str]) -> AnySettings:
     Raises:
         SettingsError: Arguments are invalid; one message per problem, with key, value and suggestion.
     """
-    values, problems = _read_arguments(arguments, model.positional_key)
+    values, problems = _read_arguments(arguments, model)
     return _validate(model, values, problems)
+
+
+def split_operands(model: type[Settings], arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Separate words without a key, such as a run folder, from the settings among arguments.
+
+    Args:
+        model: Settings class, which tells the switches from the keys that take a value.
+        arguments: Arguments after the verb.
+
+    Returns:
+        The words without a key, and the other arguments for `parse`.
+    """
+    operands: list[str] = []
+    settings: list[str] = []
+    remaining = list(arguments)
+    while remaining:
+        word = remaining.pop(0)
+        if "=" not in word and not word.startswith(("-", "@")):
+            operands.append(word)
+            continue
+        settings.append(word)
+        if _takes_next(model, word, remaining):
+            settings.append(remaining.pop(0))
+    return operands, settings
 
 
 def build(model: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
@@ -101,13 +125,19 @@ def _value_text(value: Any) -> str:
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read_arguments(arguments: Iterable[str], positional_key: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Values by key, and problems."""
+def _read_arguments(arguments: Iterable[str], model: type[Settings]) -> tuple[dict[str, Any], list[str]]:
+    """Values by key, and problems. ``--key value``, ``--key=value`` and ``--switch`` are read as well."""
+    positional_key = model.positional_key
     values: dict[str, Any] = {}
     problems: list[str] = []
     keys: set[str] = set()
     positional: list[str] = []
-    for argument in arguments:
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        if not argument.strip():
+            problems.append("an argument is empty; is a shell variable unset?")
+            continue
         if argument.startswith("@"):
             loaded = _read_file(argument[1:], problems)
             if isinstance(loaded, dict):
@@ -116,9 +146,9 @@ def _read_arguments(arguments: Iterable[str], positional_key: str | None) -> tup
                 problems.append(f"{argument}: the file must have `key: value` lines")
             continue
         key, equals, value = argument.partition("=")
-        key = key.lstrip("-").replace("-", "_") if argument.startswith("--") else key
+        key = _key_of_option(argument) if argument.startswith("--") else key
         if not equals and argument.startswith("--"):
-            value = "true"
+            value = remaining.pop(0) if _takes_next(model, argument, remaining) else "true"
         elif not equals and key and positional_key is not None:
             positional.append(argument)
             continue
@@ -128,6 +158,9 @@ def _read_arguments(arguments: Iterable[str], positional_key: str | None) -> tup
         if key in keys:
             problems.append(f"{key}: set twice; keep one value")
         keys.add(key)
+        if value == "@":
+            problems.append(f"{key}=@: the name of the YAML file is missing")
+            continue
         content = _read_file(value[1:], problems) if value.startswith("@") else value
         _set_value(values, key, content, problems)
     if positional and positional_key is not None:
@@ -153,6 +186,8 @@ def _set_value(values: dict[str, Any], key: str, value: Any, problems: list[str]
     """Set a dotted key. It is split at the first dot only, because names of models and tasks may have dots."""
     parent, dot, child = key.partition(".")
     if not dot:
+        if isinstance(values.get(key), dict) and not isinstance(value, dict):
+            problems.append(f"{key}: `{key}.{next(iter(values[key]))}` is also set; keep one of the two")
         values[key] = value
         return
     inner = values.setdefault(parent, {})
@@ -163,6 +198,7 @@ def _set_value(values: dict[str, Any], key: str, value: Any, problems: list[str]
 
 
 def _validate(model: type[AnySettings], values: dict[str, Any], problems: list[str]) -> AnySettings:
+    problems = [*problems, *_empty_values(values)]
     try:
         settings = model.model_validate(values)
     except ValidationError as error:
@@ -170,6 +206,29 @@ def _validate(model: type[AnySettings], values: dict[str, Any], problems: list[s
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _empty_values(values: Mapping[str, Any]) -> list[str]:
+    """One message per key whose value is an empty text: as a path it would mean the working directory."""
+    return [
+        f"{key}: the value is empty (is a shell variable unset?); give a value, or leave the key out"
+        for key, value in flatten(values).items()
+        if (isinstance(value, str) and not value.strip()) or (isinstance(value, list) and "" in value)
+    ]
+
+
+def _key_of_option(argument: str) -> str:
+    """``--dry-run`` and ``--dry-run=yes`` → ``dry_run``."""
+    return argument.partition("=")[0].lstrip("-").replace("-", "_")
+
+
+def _takes_next(model: type[Settings], argument: str, following: Sequence[str]) -> bool:
+    """Whether an argument is ``--key`` whose value is the next argument; ``--key`` of a yes/no setting needs none."""
+    if not argument.startswith("--") or "=" in argument or not following:
+        return False
+    field = model.model_fields.get(_key_of_option(argument))
+    is_switch = field is not None and field.annotation is bool
+    return not is_switch and not following[0].startswith(("-", "@"))
 
 
 def _problems(model: type[Settings], error: ValidationError) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -135,7 +135,7 @@ class RunSettings(Settings):
     model: Names = Field(
         ["fundus2video", "fundus2fa"],
         description="encoders: fundus2video, fundus2fa, pix2pixhd, mae, timm:<name>, …, each with `:<weights file>` or "
-        "`:untrained`; `f2vbench list models` lists them",
+        "`:untrained`; `f2vbench list models` lists them; none: baselines alone",
     )
     baselines: Names = Field(
         ["all"], description="baselines, which a model has to beat: all, none, or names (alias: floors)"
@@ -267,6 +267,8 @@ class RunSettings(Settings):
         named = [f"{self.train}-to-{test}" for test in self.test or []]
         if (self.train is None) != (self.test is None) or (self.train is not None and self.task != named):
             raise ValueError("train, test: external validation needs both, and no task")
+        if "none" in self.model and len(self.model) > 1:
+            raise ValueError(f"model={','.join(self.model)}: none excludes other models; keep one of the two")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ValueError(f"device={self.device}: must be auto, cpu, cuda or cuda:<n>")
         if self.jobs != "auto" and self.jobs < 1:
@@ -336,14 +338,20 @@ class RunSettings(Settings):
         suffix = "" if self.preset == "paper" else f"-{self.preset}"
         return self.out if self.out is not None else Path("runs") / ("+".join(self.task) + suffix)
 
-    def preset_changes(self) -> list[str]:
-        """List the settings in which the preset differs from the protocol of the paper, one line each."""
+    def preset_changes(self, relevant: Collection[str] | None = None) -> list[str]:
+        """List the settings in which the preset differs from the protocol of the paper, one line each.
+
+        Args:
+            relevant: Keys that the units of a run depend on, without the part after a dot; by default all.
+        """
         paper, preset = flatten(PRESETS["paper"]), flatten(PRESETS[self.preset])
         used = flatten(self.model_dump())
         return [
-            f"{key}: {paper[key]} → {value}"
+            f"{key}: {'not set' if paper[key] is None else paper[key]} → {value}"
             for key, value in preset.items()
-            if value != paper[key] and used.get(key) == value
+            if value != paper[key]
+            and used.get(key) == value
+            and (relevant is None or key.partition(".")[0] in relevant)
         ]
 
 

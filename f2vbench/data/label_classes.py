@@ -21,7 +21,7 @@ class LabelClass(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name in tables and figures")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name in tables and figures")
     meaning: str = Field(min_length=1, description="clinical meaning")
     read: list[str] = Field(default_factory=list, description="further spellings in label files and folder names")
     images: int | dict[str, int] | None = Field(None, description="expected number of images, in all or by split")

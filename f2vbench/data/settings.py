@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from f2vbench.config.base import Names, Settings
+from f2vbench.config.base import ListFormat, Names, Settings
 
 
 class DataSettings(Settings):
@@ -21,6 +21,7 @@ class DataSettings(Settings):
     alike: float = Field(
         0.95, gt=0.5, le=1, description="check: correlation above which photographs are near-duplicates; 1 skips this"
     )
+    format: ListFormat = Field("text", description="list, where: text, or json (one entry per task)")
     out: Path | None = Field(
         None, description="check: write all findings, as .csv or .json; split: write the split, as .csv"
     )

@@ -33,7 +33,8 @@ SPLIT_WORDS = ("official", "random")
 SPLIT_FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Fractions of the images, as in the Fundus2Video foundation-model paper."""
 
-_COLUMNS = ("image", "patient", "label", "split")
+SPLIT_COLUMNS = ("image", "patient", "label", "split")
+"""Columns of a split file."""
 
 
 def split_seed(task: str, seed_index: int) -> int:
@@ -98,15 +99,22 @@ def assign_splits(index: DataFrame, card: TaskCard, seed_index: int) -> Series:
     splits = images["split"].copy()
     for split in ("test", "train"):
         if not (splits == split).any():
-            raise DataError(
-                f"{card.name}: the card says `split: official`, but the {SPLIT_NAMES[split]} split has no images: "
-                "add images, use split=file.csv, or set `split: random`"
-            )
+            raise DataError(_no_images(card.name, split, index.attrs.get("split_file")))
     if not (splits == "val").any():
         fractions = {split: SPLIT_FRACTIONS[split] for split in ("train", "val")}
         training = images[splits == "train"]
         splits.update(draw_split(training, fractions, split_seed(card.name, seed_index), card.name))
     return splits
+
+
+def _no_images(task: str, split: str, file: str | None) -> str:
+    """Message for a split without images, which the data set or a split file states."""
+    if file is not None:
+        return f"{task}: split={file} lists no {SPLIT_NAMES[split]} images: give some images the split '{split}' there"
+    return (
+        f"{task}: the card says `split: official`, but the {SPLIT_NAMES[split]} split has no images: add images, use "
+        "split=file.csv, or set `split: random`"
+    )
 
 
 def draw_split(images: DataFrame, fractions: Mapping[str, float], seed: int, task: str) -> Series:
@@ -209,7 +217,7 @@ def write_split(path: Path, index: DataFrame, splits: Series) -> None:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(SPLIT_COLUMNS)
     for row in index.sort_values("image").itertuples():
         if splits[row.image]:
             writer.writerow([row.image, row.patient, row.label, splits[row.image]])

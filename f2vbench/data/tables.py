@@ -47,7 +47,7 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
         Stripped strings, "" for empty cells; column names are in lower case.
 
     Raises:
-        DataError: The file is unreadable, or a required column (lower case) is missing.
+        DataError: The file is unreadable, a heading occurs twice, or a required column (lower case) is missing.
     """
     if path.suffix.lower() != ".xlsx":
         return read_csv(path, required)
@@ -141,6 +141,12 @@ def limit_problems(problems: list[str]) -> list[str]:
 
 
 def _with_columns(table: DataFrame, required: Iterable[str], source: str) -> DataFrame:
+    repeated = [str(name) for name in dict.fromkeys(table.columns[table.columns.duplicated()]) if name]
+    if repeated:
+        raise DataError(
+            f"{source}: the heading {' and '.join(map(repr, repeated))} occurs more than once (capitals do not count); "
+            "rename or remove all but one of these columns"
+        )
     missing = [column for column in required if column not in table]
     if missing:
         columns = ", ".join(map(str, table.columns)) or "none"

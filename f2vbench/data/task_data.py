@@ -19,6 +19,9 @@ from f2vbench.data.validation import check
 from f2vbench.utils.progress import Progress, for_this_terminal
 from f2vbench.utils.text import plural
 
+SPLIT_FILE_NOTE = "split read from"
+"""Start of the note of a task whose split is that of a file."""
+
 
 @dataclass(frozen=True)
 class TaskData:
@@ -137,5 +140,6 @@ def _apply_split_file(index: pd.DataFrame, card: TaskCard, file: Path) -> tuple[
     unused = divided["split"] == ""
     divided = divided[~unused].reset_index(drop=True)
     left_out = f"; left out, not listed: {plural(int(unused.sum()), 'image')}" if unused.any() else ""
-    divided.attrs = {**index.attrs, "notes": [*index.attrs.get("notes", []), f"split read from {file}{left_out}"]}
+    notes = [*index.attrs.get("notes", []), f"{SPLIT_FILE_NOTE} {file}{left_out}"]
+    divided.attrs = {**index.attrs, "split_file": str(file), "notes": notes}
     return divided, card.model_copy(update={"split": "official"})

@@ -24,6 +24,7 @@ from f2vbench.config.run import HeadSettings
 from f2vbench.heads.base import Head, Parameters, class_probabilities, cross_entropy_by_row, smooth_targets
 from f2vbench.heads.epoch_selection import EpochSelection, ValidationScore, ValidationStack
 from f2vbench.heads.stacked_layers import CACHE_LINE, pad_features, pad_mask, pad_parameter, stack_padded
+from f2vbench.utils.step_reports import report_step
 
 _ROW_MULTIPLE = 8
 """A single batch is padded to a multiple of this number of rows."""
@@ -189,6 +190,7 @@ class _HeadStack:
         epochs = self._settings.epochs
         for epoch in range(epochs):
             self._train_epoch(epoch)
+            report_step(epoch + 1, epochs)
             scores: dict[int, ValidationScore] = {}
             for stack in self._validation:
                 scores.update(stack.evaluate(self._parameters))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 CHANCE = "_chance"
 """Suffix of a metric's name under which its value expected by chance is stored: ``recall@1_chance``."""
 
@@ -19,3 +21,31 @@ STAND_IN_METRIC = f"frechet_{STAND_IN.replace('-', '_')}"
 
 LOWER_IS_BETTER = ("lpips", "fvd", STAND_IN_METRIC)
 """Video metrics that are distances. Of PSNR and SSIM higher is better."""
+
+_UNIT_INTERVAL = re.compile(
+    r"(auroc|average_precision|accuracy|balanced_accuracy|f1|calibration_error|dice|sensitivity|specificity|map"
+    r"|mean_recall|recall@\d+|precision@\d+)([_:].*)?"
+)
+_RANGES: dict[str, tuple[float | None, float | None]] = {
+    "brier": (0.0, 2.0),
+    "quadratic_kappa": (-1.0, 1.0),
+    "ssim": (-1.0, 1.0),
+    "lpips": (0.0, None),
+    "fvd": (0.0, None),
+    STAND_IN_METRIC: (0.0, None),
+}
+
+
+def metric_range(metric: str) -> tuple[float | None, float | None]:
+    """Smallest and largest possible value of a metric, None where there is none or the metric is unknown.
+
+    Args:
+        metric: Name of the metric, with any suffix: ``dice_frame``, ``recall@1:other-eye``, ``ssim_venous``.
+
+    Example:
+        >>> metric_range("dice_frame_pooled"), metric_range("ssim_venous"), metric_range("psnr")
+        ((0.0, 1.0), (-1.0, 1.0), (None, None))
+    """
+    if _UNIT_INTERVAL.fullmatch(metric):
+        return 0.0, 1.0
+    return next((bounds for name, bounds in _RANGES.items() if re.fullmatch(rf"{name}([_:].*)?", metric)), (None, None))

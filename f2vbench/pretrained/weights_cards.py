@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from f2vbench.errors import WeightsError, did_you_mean
+from f2vbench.utils.yaml_text import load_yaml
 
 
 class HubLocation(BaseModel):
@@ -97,7 +98,7 @@ class WeightsCard(BaseModel):
     @property
     def folder(self) -> Path:
         """Folder of the card's file; for a card that was not read from a file, the folder of the package's cards."""
-        return self._folder or _package_folder()
+        return self._folder or package_folder()
 
     @model_validator(mode="after")
     def _check_default(self) -> WeightsCard:
@@ -137,21 +138,25 @@ def model_cards() -> list[WeightsCard]:
 def default_card(family: str) -> WeightsCard | None:
     """The card whose weights a model family uses when the model argument names none.
 
-    It is the card with `default_of: <family>` in the first folder that has one.
+    It is the user's card with `default_of: <family>`, or else that of the package.
 
     Returns:
         The card, or None where no folder has one.
 
     Raises:
-        WeightsError: The card is not valid, or two cards of one folder are defaults of the family.
+        WeightsError: The card is not valid, or two cards of the user, or two of the package, are defaults of the
+            family.
     """
-    for folder in _card_folders():
-        defaults = defaults_in(folder, family)
-        if len(defaults) > 1:
-            names = " and ".join(f"{name}.yaml" for name in defaults)
-            raise WeightsError(f"{folder}: {names} both have default_of: {family}; remove the key from all but one")
-        if defaults:
-            return _read_card(folder / f"{defaults[0]}.yaml")
+    *own, package = _card_folders()
+    for folders in (own, [package]):
+        files = [folder / f"{name}.yaml" for folder in folders for name in defaults_in(folder, family)]
+        distinct = list({file.resolve(): file for file in files}.values())
+        if len(distinct) > 1:
+            names = " and ".join(map(str, distinct))
+            count = "both" if len(distinct) == 2 else "all"
+            raise WeightsError(f"{names} {count} have default_of: {family}; remove the key from all but one")
+        if distinct:
+            return _read_card(distinct[0])
     return None
 
 
@@ -180,7 +185,7 @@ def parse_weights_card(text: str, file: str) -> WeightsCard:
         WeightsError: No valid YAML, unknown or missing keys, or invalid values; the message lists all of them.
     """
     try:
-        card = WeightsCard.model_validate(yaml.safe_load(text))
+        card = WeightsCard.model_validate(load_yaml(text))
     except yaml.YAMLError as error:
         raise WeightsError(f"{file}: not valid YAML ({getattr(error, 'problem', None) or error})") from None
     except ValidationError as error:
@@ -197,10 +202,11 @@ def _card_folders() -> Iterator[Path]:
     for entry in filter(None, os.environ.get("F2VBENCH_PATH", "").split(os.pathsep)):
         yield Path(entry).expanduser()
         yield Path(entry).expanduser() / "weights"
-    yield _package_folder()
+    yield package_folder()
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
+    """Folder of the cards that are installed with the package."""
     return Path(str(files("f2vbench.weights")))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256, list_names
 from f2vbench.pretrained.shards import is_index, stored_files, stored_path, whole_path
-from f2vbench.pretrained.weights_cards import WeightsCard
+from f2vbench.pretrained.weights_cards import WeightsCard, package_folder
 from f2vbench.utils.files import cache_folder
 
 
@@ -63,7 +63,12 @@ def note_if_absent(card: WeightsCard) -> str:
 
 
 def download_instructions(card: WeightsCard) -> str:
-    """Sentences that say how to get access to a file, what to download, and where to put it."""
+    """Sentences that say how to get access to a file, what to download, and where to put it; or how to restore it."""
+    if card.kind == "shipped":
+        advice = f"run `git checkout {card.file}` there, or install f2vbench again"
+        if card.folder != package_folder():
+            advice = "put it back, or run `f2vbench weights make` again"
+        return f"The file belongs beside its card in {card.folder}: {advice}"
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
     in_shards = is_index(Path(card.file))

@@ -24,7 +24,9 @@ from f2vbench.pretrained.weights_writing import renamed_weights, write_weights
 from f2vbench.publish.settings import MakeSettings
 from f2vbench.training.repro_command import training_command
 from f2vbench.training.settings import NOT_IN_IDENTITY, TrainSettings
+from f2vbench.utils.existing_outputs import check_output_file, has_key
 from f2vbench.utils.files import canonical_json, sha256, write_atomically
+from f2vbench.utils.yaml_text import load_yaml
 
 _OUR_CITATION = "f2vbench; CITATION.cff of its repository"
 
@@ -167,6 +169,7 @@ def make_weights(folder: Path, settings: MakeSettings) -> WeightsCard:
     weights = stored_path(settings.out / f"{card.name}.safetensors")
     if weights.is_file() and not settings.replace and file_sha256(weights) != card.sha256:
         raise WeightsError(f"{weights}: other weights have this name; choose another name, or write replace=yes")
+    check_output_file(settings.out / f"{card.name}.yaml", "name", has_key("used_for"))
     write_weights(settings.out, files)
     write_atomically(settings.out / f"{card.name}.yaml", card_text(card))
     return card
@@ -188,7 +191,7 @@ def read_measures(path: Path) -> tuple[list[Measure], list[str]]:
         The valid values, and one message for each problem.
     """
     try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return [], [f"quality={path}: can't be read ({' '.join(str(error).split())})"]
     if not isinstance(rows, list):

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from f2vbench.config.base import Settings
+from f2vbench.config.base import ListFormat, Settings
 
 
 class NoKeys(Settings):
-    """No keys, for `f2vbench weights list`, `show`, `where` and `check`."""
+    """No keys, for `f2vbench weights show`, `where` and `check`."""
+
+
+class ListKeys(Settings):
+    """Keys of `f2vbench weights list`."""
+
+    format: ListFormat = Field("text", description="text, or json (one entry per card)")
 
 
 class ExportSettings(Settings):

@@ -117,7 +117,7 @@ def report_content(
         All sentences, tables and data frames of the report.
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
-    summary = results.summary(metrics or by_task)
+    summary = results.summary(metrics or by_task, interval=procedure.interval)
     unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure)
     comparisons = _sort_comparisons(unsorted, summary, by_task)
     names = _task_names(results)
@@ -133,7 +133,7 @@ def report_content(
         summaries=summaries,
         limitations=limitations(results),
         notes=further_notes(results),
-        conditions=condition_tables(summary, by_task, comparisons, names),
+        conditions=condition_tables(summary, by_task, comparisons, names, procedure.interval),
         comparisons=comparison_tables(comparisons, names, baselines),
         comparison_sentences=sentences,
         ranks=rank_across_tasks(results, names),
@@ -190,7 +190,9 @@ def _paper_table(
         return None
     if comparisons is None:
         comparisons = results.comparisons(metrics, procedure=procedure)
-    return make_paper_table(name, results.summary(metrics), comparisons, tasks, _task_names(results), procedure)
+    return make_paper_table(
+        name, results.summary(metrics, interval=procedure.interval), comparisons, tasks, _task_names(results), procedure
+    )
 
 
 def _task_names(results: RunResults) -> TaskNames:

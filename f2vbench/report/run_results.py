@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +32,9 @@ from f2vbench.analysis.frames import (
 from f2vbench.analysis.load_runs import load_runs
 from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.analysis.significance_tests import PairTester
-from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
+from f2vbench.stats.intervals import SeedInterval
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
 from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.utils.files import write_csv
@@ -91,7 +92,8 @@ class RunResults:
         # Records of versions with one task family do not name it.
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
-        self.warnings = [*notes, *completeness_notes(self.frame)]
+        self._notes = list(notes)
+        self.warnings = [*notes, *completeness_notes(self.frame, self.calls)]
         self.chance_levels = chance_notes(self.frame)
 
     @classmethod
@@ -112,6 +114,17 @@ class RunResults:
         """
         runs = load_runs(folders)
         return cls(runs.records, runs.notes, runs.sources, runs.calls, runs.costs, progress)
+
+    def select_units(self, fingerprints: Collection[str]) -> Self:
+        """Results of some of these units alone.
+
+        Args:
+            fingerprints: Fingerprints of units, the column ``unit`` of ``frame``; others are ignored.
+        """
+        chosen = [number for number, record in enumerate(self.records) if record["fingerprint"] in fingerprints]
+        records = [self.records[number] for number in chosen]
+        sources = [self.sources[number] for number in chosen] if self.sources else []
+        return type(self)(records, self._notes, sources, self.calls, self._costs, self._progress)
 
     @property
     def notes(self) -> list[str]:
@@ -170,22 +183,23 @@ class RunResults:
         """Names of all metrics."""
         return list(dict.fromkeys(self.frame.metric))
 
-    def summary(self, metrics: Metrics = None) -> pd.DataFrame:
+    def summary(self, metrics: Metrics = None, *, interval: SeedInterval = "student") -> pd.DataFrame:
         """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
         Args:
             metrics: Names of metrics, or names by task; by default all.
+            interval: ``student``: Student's interval within the range of the metric; ``papers``: mean ± 1.96 standard
+                errors.
 
         Returns:
             Data frame with the columns task, protocol, shots, encoder, weights, baseline, metric, ``better``
-            (``higher`` or ``lower``), ``n`` (seeds with a value), ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %:
-            mean ± 1.96 standard errors) and ``reason`` (why seeds have no value); the best mean of each condition and
-            metric first.
+            (``higher`` or ``lower``), ``n`` (seeds with a value), ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %
+            interval) and ``reason`` (why seeds have no value); the best mean of each condition and metric first.
 
         Raises:
             StoreError: A metric is not in these results.
         """
-        return summary_frame(self._select(metrics), self.lower_is_better)
+        return summary_frame(self._select(metrics), self.lower_is_better, interval)
 
     def compare(
         self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
@@ -219,9 +233,19 @@ class RunResults:
         procedure = Procedure(test, adjust)
         known = sorted(set(self._select(metrics).encoder))
         if encoder not in known:
-            raise StoreError(f"no results of '{encoder}'{did_you_mean(encoder, known)}; available: {', '.join(known)}")
+            raise StoreError(_unknown_model(encoder, known))
         comparisons = self.comparisons(metrics, select_against_best(encoder), procedure)
         return sort_rows(comparisons_frame(comparisons), [*CONDITION, "metric"])
+
+    def check_reference(self, encoder: str | None) -> None:
+        """Refuse a reference model without results; None is allowed.
+
+        Raises:
+            SettingsError: The model has no results.
+        """
+        known = sorted(set(self.frame.encoder))
+        if encoder is not None and encoder not in known:
+            raise SettingsError(f"baseline={encoder}: {_unknown_model(encoder, known)}")
 
     def comparisons(
         self, metrics: Metrics = None, select: PairSelection | None = None, procedure: Procedure = _DEFAULT_PROCEDURE
@@ -261,3 +285,7 @@ class RunResults:
                 hint = did_you_mean(name, self.metrics)
                 raise StoreError(f"metric '{name}' is not in these results{hint}; available: {', '.join(self.metrics)}")
         return self.frame[self.frame.metric.isin(list(metrics))]
+
+
+def _unknown_model(name: str, known: Sequence[str]) -> str:
+    return f"no results of '{name}'{did_you_mean(name, known)}; available: {', '.join(known)}"

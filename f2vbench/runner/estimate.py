@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,10 +52,12 @@ class Estimate:
     Attributes:
         models: Cost by model.
         workers: Number of workers.
+        unknown: Number of missing units whose cost is not included, because the time for rehearsals was over.
     """
 
     models: dict[str, ModelCost] = field(default_factory=dict)
     workers: int = 1
+    unknown: int = 0
 
     @property
     def seconds(self) -> float:
@@ -67,8 +71,8 @@ class Estimate:
 
 
 def estimate_cost(
-    plan: Plan, context: Context, report: Callable[[str], None], rehearse: bool = True
-) -> Estimate | None:
+    plan: Plan, context: Context, report: Callable[[str], None], rehearsal_seconds: float = math.inf
+) -> Estimate:
     """Estimate the cost of the missing units.
 
     Kinds of work without earlier measurements on this machine are rehearsed: two photographs are encoded (and their
@@ -78,11 +82,9 @@ def estimate_cost(
         plan: The plan.
         context: Tasks, models and settings of the run.
         report: Receives a message before each rehearsal.
-        rehearse: If False, the result is None where a rehearsal would be needed.
-
-    Returns:
-        The estimate, or None.
+        rehearsal_seconds: No rehearsal starts after this time.
     """
+    started = time.monotonic()
     rates = read_rates()
     estimate = Estimate(workers=worker_count(plan.settings))
     worker = Worker(context)
@@ -91,8 +93,9 @@ def estimate_cost(
         for unit in plan.missing:
             cost = estimate.models.setdefault(unit.encoder, ModelCost())
             key = kind_of_work(unit_work(unit, plan.settings))
-            if key not in rates and not rehearse:
-                return None
+            if key not in rates and time.monotonic() - started >= rehearsal_seconds:
+                estimate.unknown += 1
+                continue
             if key not in rates:
                 report(f"timing {unit.encoder} on {unit.task}, {unit.protocol}")
                 rates |= _rehearse(worker, unit, plan.settings, context)

@@ -12,8 +12,16 @@ from f2vbench.runner.worker import Worker
 from f2vbench.utils.processes import run_in_workers
 
 
-def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tuple[Item, Outcome]]:
+def execute(
+    context: Context, items: Sequence[Item], jobs: int, on_step: Callable[[Item, float], None] | None = None
+) -> Iterator[tuple[Item, Outcome]]:
     """Execute work items with up to ``jobs`` worker processes.
+
+    Args:
+        context: Tasks, models and settings of the run.
+        items: Work items.
+        jobs: Maximum number of worker processes.
+        on_step: Receives an item in work and its completed fraction.
 
     Yields:
         Each item with its outcome, as it completes; with several jobs in no fixed order.
@@ -23,7 +31,7 @@ def execute(context: Context, items: Sequence[Item], jobs: int) -> Iterator[tupl
         RuntimeError: A defect; the message contains the traceback of the worker.
     """
     uses_torch = any(item.uses_torch(context) for item in items)
-    return run_in_workers(partial(_open_worker, context, uses_torch), items, jobs)
+    return run_in_workers(partial(_open_worker, context, uses_torch), items, jobs, on_step=on_step)
 
 
 @contextmanager

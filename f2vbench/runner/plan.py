@@ -38,6 +38,7 @@ class Plan:
         left_out: Combinations of model and protocol that are not possible, with the reason.
         notes: Notes for the user about data and settings.
         folder: The run folder.
+        requested: All units of the settings, those of other shards included.
         weights: Model → SHA-256 of the tensors that produced its units in the run folder.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     left_out: list[str]
     notes: list[str]
     folder: RunFolder
+    requested: list[Unit]
     weights: dict[str, str]
 
     @property
@@ -85,18 +87,20 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     for unit in units:  # too few images raise an error before anything is computed
         tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
     folder = RunFolder(settings.folder())
+    folder.check_no_other_files()
     done, weights = find_done_units(folder, units)
-    shard = settings.shard_position()
+    shard, requested = settings.shard_position(), units
     if shard is not None:
         units = units[shard[0] - 1 :: shard[1]]
     notes = _notes(settings, tasks, models, units)
-    return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, weights)
+    return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, requested, weights)
 
 
 def _notes(
     settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], units: list[Unit]
 ) -> list[str]:
-    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes()]
+    used = {name for unit in units for name in unit.identity["settings"]}
+    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes(used)]
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         of_family = [unit for unit in units if tasks[unit.task].card.family == family]
         notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)
@@ -120,14 +124,17 @@ def _parse_models(settings: RunSettings, cards: list[TaskCard], problems: list[s
     """Models and baselines of the run by name; problems are appended to ``problems``."""
     baselines = _baseline_names(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
-    for position, argument in enumerate([*settings.model, *baselines]):
+    arguments = [] if settings.model == ["none"] else settings.model
+    if not arguments and not baselines:
+        problems.append("model=none baselines=none: nothing to run; keep models, baselines or both")
+    for position, argument in enumerate([*arguments, *baselines]):
         try:
             spec = parse_model(argument, settings.weights, settings.cut, settings.pooling, settings.decoder.network)
         except F2VBenchError as error:
             problems.extend(error.problems)
             continue
         if spec.name in models:
-            if position >= len(settings.model):
+            if position >= len(arguments):
                 continue  # the baseline is also listed as a model
             problems.append(
                 f"model={argument}: two models have the name '{spec.name}'; leave one out, or rename its weights file"

@@ -110,19 +110,35 @@ class PhaseProgress:
         for item in items:
             self._steps[item.phase] += len(item.labels)
         self._current: Phase | None = None
+        self._open_steps = 0
+        self._in_work: dict[tuple[str, ...], float] = {}
         self._remaining = [phase for phase in Phase if self._steps[phase]]
         if self._remaining:
             self._begin(self._remaining[0])
 
+    def step(self, item: Item, fraction: float) -> None:
+        """Report the completed fraction of an item in work."""
+        if item.phase in self._remaining:
+            self._begin(item.phase)
+        if item.phase is self._current:
+            self._in_work[item.labels] = fraction * len(item.labels)
+            self._progress.show_part(f"{item.labels[0]}: {fraction:.0%}", sum(self._in_work.values()))
+
     def advance(self, item: Item) -> None:
         """Report a completed item."""
+        self._in_work.pop(item.labels, None)
         if item.phase in self._remaining:
             self._begin(item.phase)
         if item.phase is self._current:
             for label in item.labels:
                 self._progress.advance(label)
+            self._open_steps -= len(item.labels)
+            if not self._open_steps and self._remaining:
+                self._begin(self._remaining[0])
 
     def _begin(self, phase: Phase) -> None:
         self._current = phase
         self._remaining = self._remaining[self._remaining.index(phase) + 1 :]
+        self._open_steps = self._steps[phase]
+        self._in_work.clear()
         self._progress.begin(phase.value, self._steps[phase])

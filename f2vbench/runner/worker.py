@@ -18,6 +18,7 @@ from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.record_schema import EpisodeRecord, Provenance, UnitRecord, UnitResult
 from f2vbench.store.runs import RunFolder
+from f2vbench.utils.step_reports import set_part
 from f2vbench.utils.system import machine, software
 
 
@@ -73,7 +74,9 @@ class Worker:
         episodes = [self._context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed) for unit in units]
         contexts = [self._unit_context(unit, self._settings, self._folder) for unit in units]
         completed_units = self._context.adapter(units[0].task).run_units(contexts, episodes)
-        for unit, episode, completed in zip(units, episodes, completed_units, strict=True):
+        set_part(0, len(units))
+        for number, (unit, episode, completed) in enumerate(zip(units, episodes, completed_units, strict=True), 1):
+            set_part(number, len(units))  # of the next unit, which is computed when the loop continues
             result: UnitResult = {"episode": self._episode_record(unit.task, episode), **completed.result}
             self._folder.write(unit.name, self._record(unit, result, completed.timing))
             yield completed.timing

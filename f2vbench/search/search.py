@@ -25,6 +25,7 @@ from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.image_set import TASK, ImageSet, image_row, open_image_set
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import StoredIndex, load_or_build_vectors
+from f2vbench.utils.existing_outputs import check_output_file, has_mark
 from f2vbench.utils.files import cache_folder, write_atomically
 from f2vbench.utils.progress import Progress
 from f2vbench.utils.text import layout
@@ -66,7 +67,7 @@ class SearchResult:
 def search(settings: SearchSettings, progress: Progress) -> SearchResult:
     """Find the k images with the highest cosine similarity to the query, and write the contact sheet.
 
-    The query itself is not among the results.
+    The query itself is not among the results. With fewer than k images, all are results.
 
     Args:
         settings: Query, images to search, encoder and output.
@@ -74,18 +75,20 @@ def search(settings: SearchSettings, progress: Progress) -> SearchResult:
 
     Raises:
         SettingsError: There is neither a model argument nor an index, or the format of the sheet is unknown.
-        DataError: The query or all images are unreadable, or there are fewer than k images.
+        DataError: The query or all images are unreadable, or there is no other image.
         StoreError: Another encoder built the index.
     """
     sheet = settings.out or Path(f"{settings.image.stem}-found.png")
     if sheet.suffix.lower() not in _FORMATS:
         raise SettingsError(f"out={sheet}: the format of a contact sheet is one of {', '.join(_FORMATS)}")
+    check_output_file(sheet, "out", has_mark)
     query = image_row(settings.image.expanduser().absolute())
     image_set = open_image_set(settings.index, progress)
     is_query = (image_set.images.sha256 == query.sha256).to_numpy()
     searched = int(len(is_query) - is_query.sum())
-    if settings.k > searched:
-        raise DataError(f"k={settings.k}, but {image_set.folder} has {searched} other images: reduce k")
+    if not searched:
+        raise DataError(f"index={image_set.folder}: has no other image than the query")
+    k = min(settings.k, searched)
     argument, spec = _choose_model(settings, image_set)
     context = _encoding_context(settings, image_set, spec, argument)
     resources = Resources(context)
@@ -93,13 +96,15 @@ def search(settings: SearchSettings, progress: Progress) -> SearchResult:
     photograph = open_photograph(pd.Series(query._asdict()))
     vector = normalise(np.stack([resources.feature_reader(spec.name, "embedding")(photograph)[0]]))
     content = np.where(is_query, 0, 1 + np.arange(len(is_query)))  # images with the query's number are excluded
-    found, similarity = find_nearest(vector, vectors, settings.k, np.zeros(1, np.int64), content)
+    found, similarity = find_nearest(vector, vectors, k, np.zeros(1, np.int64), content)
     rows = image_set.images.iloc[found[0]]
     table = rows[_COLUMNS].assign(rank=np.arange(1, len(rows) + 1), similarity=similarity[0], file=list(rows.path))
-    title = f"The {settings.k} most similar of {searched:,} images, by {spec.name} (cosine similarity)"
+    title = f"The {k} most similar of {searched:,} images, by {spec.name} (cosine similarity)"
     drawing = _draw(photograph, image_set.images[is_query], rows, similarity[0].tolist(), title)
     write_atomically(sheet, drawing.content(_FORMATS[sheet.suffix.lower()]))
     notes = image_set.notes + (("the query is among the images and is left out",) if is_query.any() else ())
+    if k < settings.k:
+        notes += (f"k={settings.k}: there are only {searched:,} other images, and all are listed",)
     ordered = table[["rank", "similarity", *_COLUMNS, "file"]].reset_index(drop=True)
     return SearchResult(settings.image, ordered, spec.name, searched, sheet, notes)
 

@@ -20,6 +20,10 @@ class Method:
 
 NORMAL_INTERVAL = Method("mean ± 1.96 standard errors", "as in the Fundus2Video papers; accurate for large n only")
 STUDENT_INTERVAL = Method("Student's interval of the mean", "Student, Biometrika 6:1–25, 1908")
+SCALED_STUDENT_INTERVAL = Method(
+    "Student's interval of the mean, within the range of the metric",
+    "Student, Biometrika 6:1–25, 1908; delta method on the logit or log scale",
+)
 PAIRED_T = Method("paired t-test", "Student, Biometrika 6:1–25, 1908")
 WELCH_T = Method("Welch's t-test", "Welch, Biometrika 34:28–35, 1947")
 CORRECTED_T = Method("corrected resampled t-test", "Nadeau & Bengio, Machine Learning 52:239–281, 2003")

@@ -5,13 +5,99 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
-from f2vbench.stats.citations import NORMAL_INTERVAL, STUDENT_INTERVAL, Method
+from f2vbench.stats.citations import NORMAL_INTERVAL, SCALED_STUDENT_INTERVAL, STUDENT_INTERVAL, Method
 from f2vbench.stats.result_classes import Estimate, Variation, VariationLike, as_variation, sampling_unit
 from f2vbench.stats.validation import as_finite_vector, is_constant, max_abs, significance_level
+
+SeedInterval = Literal["student", "papers"]
+"""Interval of a mean over seeds: Student's within the range of the metric, or the papers' mean ± 1.96 standard errors.
+"""
+
+Bounds = tuple[float | None, float | None]
+"""Smallest and largest possible value of a metric; None where there is none."""
+
+
+def seed_interval(
+    values: ArrayLike, *, variation: VariationLike, bounds: Bounds = (None, None), kind: SeedInterval = "student"
+) -> Estimate:
+    """Interval of a mean over seeds, of the kind that a report uses.
+
+    Args:
+        values: (n,) values, one for each seed.
+        variation: What differs between the values.
+        bounds: Range of the metric; the papers' interval does not use it, and may leave it.
+        kind: ``student`` (`scaled_student_interval`) or ``papers`` (`normal_interval`).
+
+    Returns:
+        Mean, standard deviation (n − 1), standard error and 95 % interval.
+
+    Raises:
+        ValueError: No value, or a value that is not finite or, for ``student``, outside the bounds.
+
+    Example:
+        >>> values, bounds = [0.25, 0.62, 0.98, 0.40, 0.95], (0.0, 1.0)
+        >>> for kind in ("student", "papers"):
+        ...     interval = seed_interval(values, variation="split", bounds=bounds, kind=kind)
+        ...     print(f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
+        0.64 [0.24, 0.91]
+        0.64 [0.36, 0.92]
+    """
+    if kind == "papers":
+        return normal_interval(values, variation=variation)
+    return scaled_student_interval(values, variation=variation, bounds=bounds)
+
+
+def scaled_student_interval(
+    values: ArrayLike, *, variation: VariationLike, bounds: Bounds, confidence: float = 0.95
+) -> Estimate:
+    """Student's interval of a mean that stays within the range of the metric.
+
+    The interval is symmetric on the logit scale of the range, or on the log scale of the distance from a single bound:
+    g(mean) ± t·SE·|g'(mean)| (delta method), transformed back. Without bounds it is `student_interval`. Values at a
+    bound are allowed.
+
+    Args:
+        values: (n,) values, one for each seed.
+        variation: What differs between the values.
+        bounds: Smallest and largest possible value.
+        confidence: Confidence level.
+
+    Returns:
+        Mean, standard deviation (n − 1), standard error and interval.
+
+    Raises:
+        ValueError: No value, or a value that is not finite or outside the bounds; a confidence outside (0, 1).
+
+    Example:
+        >>> aurocs = [0.98, 0.99, 1.0, 0.95, 1.0]
+        >>> interval = scaled_student_interval(aurocs, variation="split", bounds=(0.0, 1.0))
+        >>> round(interval.value, 4), round(interval.low, 4), round(interval.high, 4)
+        (0.984, 0.923, 0.9968)
+        >>> student_interval(aurocs, variation="split").high > 1
+        True
+    """
+    plain = student_interval(values, variation=variation, confidence=confidence)
+    low, high = bounds
+    sample = as_finite_vector(values)
+    if (low is not None and sample.min() < low) or (high is not None and sample.max() > high):
+        raise ValueError(f"values must be between {low} and {high}, not {sample.min()} to {sample.max()}")
+    if bounds == (None, None) or plain.value is None or plain.low is None or plain.se is None:
+        return plain
+    mean, margin = plain.value, plain.value - plain.low
+    if low is not None and high is not None:
+        position, width = (mean - low) / (high - low), high - low
+        half = margin / width / (position * (1 - position))
+        ends = [low + width * float(expit(logit(position) + sign * half)) for sign in (-1, 1)]
+    else:
+        origin, sign = (low, 1) if low is not None else (float(high or 0), -1)
+        distance = sign * (mean - origin)
+        ends = sorted(origin + sign * distance * math.exp(step * margin / distance) for step in (-1, 1))
+    return replace(plain, method=SCALED_STUDENT_INTERVAL, low=ends[0], high=ends[1])
 
 
 def normal_interval(values: ArrayLike, *, variation: VariationLike) -> Estimate:
@@ -40,6 +126,8 @@ def normal_interval(values: ArrayLike, *, variation: VariationLike) -> Estimate:
 
 def student_interval(values: ArrayLike, *, variation: VariationLike, confidence: float = 0.95) -> Estimate:
     """Student's interval of a mean, with correct coverage at any n for independent, normally distributed values.
+
+    Near an end of the range of a metric it may leave the range: see `scaled_student_interval`.
 
     Args:
         values: (n,) values, one for each seed.

@@ -1,4 +1,4 @@
-"""Choice of the t-test over seeds, and of the adjustment of p-values, for a report."""
+"""Choice of the interval and the t-test over seeds, and of the adjustment of p-values, for a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from f2vbench.errors import SettingsError, did_you_mean
-from f2vbench.stats.citations import BENJAMINI_HOCHBERG, HEDGES_G, HEDGES_G_Z, HOLM, PAIRED_T, WELCH_T, Method
+from f2vbench.stats.citations import (
+    BENJAMINI_HOCHBERG,
+    HEDGES_G,
+    HEDGES_G_Z,
+    HOLM,
+    NORMAL_INTERVAL,
+    PAIRED_T,
+    SCALED_STUDENT_INTERVAL,
+    WELCH_T,
+    Method,
+)
+from f2vbench.stats.intervals import SeedInterval
 from f2vbench.stats.multiple_testing import adjust
 from f2vbench.stats.result_classes import Comparison
 
@@ -17,14 +28,16 @@ Adjustment = Literal["holm", "bh"]
 
 @dataclass(frozen=True)
 class Procedure:
-    """Test over seeds and adjustment of its p-values.
+    """Test over seeds, adjustment of its p-values, and interval of means over seeds.
 
     Attributes:
         test: ``paired`` by seed, as in the papers, or ``welch`` for seeds that the models do not share.
         adjust: ``holm`` controls the family-wise error rate, ``bh`` (Benjamini–Hochberg) the false discovery rate.
+        interval: ``student`` for Student's interval within the range of the metric, or ``papers`` for mean ± 1.96
+            standard errors.
 
     Raises:
-        SettingsError: Unknown value of ``test`` or ``adjust``.
+        SettingsError: Unknown value of ``test``, ``adjust`` or ``interval``.
 
     Example:
         >>> procedure = Procedure(test="welch")
@@ -34,9 +47,14 @@ class Procedure:
 
     test: SeedTest = "paired"
     adjust: Adjustment = "holm"
+    interval: SeedInterval = "student"
 
     def __post_init__(self) -> None:
-        settings = (("test", self.test, get_args(SeedTest)), ("adjust", self.adjust, get_args(Adjustment)))
+        settings = (
+            ("test", self.test, get_args(SeedTest)),
+            ("adjust", self.adjust, get_args(Adjustment)),
+            ("interval", self.interval, get_args(SeedInterval)),
+        )
         problems = [
             f"{name}={value}: must be one of {', '.join(known)}{did_you_mean(str(value), known)}"
             for name, value, known in settings
@@ -49,6 +67,11 @@ class Procedure:
     def seed_test(self) -> Method:
         """The t-test over seeds."""
         return PAIRED_T if self.test == "paired" else WELCH_T
+
+    @property
+    def interval_method(self) -> Method:
+        """The interval of means over seeds."""
+        return SCALED_STUDENT_INTERVAL if self.interval == "student" else NORMAL_INTERVAL
 
     @property
     def effect_size(self) -> Method:

@@ -173,6 +173,16 @@ class TaskRecord(TypedDict):
     doubles: NotRequired[dict[str, int]]
 
 
+class PlannedUnits(TypedDict):
+    """Units that a call asked for: one model at one condition, and its seeds."""
+
+    encoder: str
+    task: str
+    protocol: str
+    shots: int | None
+    seeds: list[int]
+
+
 class CallRecord(TypedDict):
     """Settings and provenance of one call of `run` that had something to compute."""
 
@@ -181,6 +191,7 @@ class CallRecord(TypedDict):
     models: dict[str, dict[str, Any]]
     data: dict[str, TaskRecord]
     left_out: list[str]
+    planned: NotRequired[list[PlannedUnits]]
     software: Software
     machine: Machine
 

@@ -27,7 +27,10 @@ from safetensors.numpy import load, save
 
 from f2vbench.errors import StoreError
 from f2vbench.store.record_schema import SCHEMA_VERSION, CallRecord, CostRecord, StoredFile, UnitRecord
+from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.files import remove_stale_parts, sealed, sha256, unseal, write_atomically
+
+_NAMES = ("units", "maps", "predictions", "costs", "calls", "claims", "set-aside", "results.csv")
 
 
 class RunFolder:
@@ -45,12 +48,21 @@ class RunFolder:
         self.path = path
         self.set_aside: list[str] = []
 
+    def check_no_other_files(self) -> None:
+        """Refuse a folder that is not a run folder and has files of others, such as a data set or a training.
+
+        Raises:
+            StoreError: The folder has other files.
+        """
+        check_output_folder(self.path, "out", _NAMES, [] if self._has_foreign_units() else ["units"])
+
     def open_for_writing(self) -> None:
         """Create the folder.
 
         Raises:
-            StoreError: The folder can't be created or is not writable.
+            StoreError: The folder has other files, can't be created, or is not writable.
         """
+        self.check_no_other_files()
         try:
             for part in ("units", "maps", "predictions", "calls", "claims"):
                 (self.path / part).mkdir(parents=True, exist_ok=True)
@@ -66,6 +78,16 @@ class RunFolder:
     def exists(self) -> bool:
         """Whether the folder is a run folder."""
         return (self.path / "units").is_dir()
+
+    def _has_foreign_units(self) -> bool:
+        """Whether the folder ``units`` has something else than records."""
+        try:
+            return any(
+                not (entry.name.endswith(".json") or entry.name.startswith("."))
+                for entry in (self.path / "units").iterdir()
+            )
+        except OSError:
+            return False
 
     def has(self, name: str) -> bool:
         """Whether an undamaged record of a unit is stored; a damaged one is set aside."""
@@ -109,6 +131,10 @@ class RunFolder:
             record = self.read(path.stem)
             if record is not None:
                 yield record
+
+    def count(self) -> int:
+        """Number of records, damaged ones included."""
+        return sum(1 for _ in (self.path / "units").glob("*.json"))
 
     def write_cost(self, name: str, cost: CostRecord) -> None:
         """Store the cost of encoding with one model and kind of features."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from f2vbench.config.base import flatten
 from f2vbench.errors import StoreError
-from f2vbench.utils.files import canonical_json, write_atomically
+from f2vbench.utils.files import canonical_json, write_atomically, write_problem
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -49,10 +49,7 @@ class TrainingLog:
             with self._path.open("ab") as log:
                 log.write(canonical_json(line) + b"\n")
         except OSError as error:
-            raise StoreError(
-                f"{self._path}: can't be written ({error.strerror or error}); free some space and run again: training "
-                "resumes from the last checkpoint"
-            ) from error
+            raise StoreError(f"{self._path}: can't be written: {write_problem(error)}") from error
         if self._events is not None:
             for name, value in flatten(line).items():
                 self._events.add_scalar(name.replace(".", "/"), value, line["videos"])

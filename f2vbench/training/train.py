@@ -9,16 +9,20 @@ import torch
 
 from f2vbench.config.base import flatten
 from f2vbench.encoders.model_family import FRAMES
-from f2vbench.errors import SettingsError
+from f2vbench.errors import SettingsError, StoreError
+from f2vbench.training.checkpoints import CHECKPOINT
 from f2vbench.training.data.angiogram_dataset import LateCrop
 from f2vbench.training.data.augmentation import AUGMENTATIONS
 from f2vbench.training.data.dataset import PHANTOM, DatasetSplits, open_dataset
 from f2vbench.training.data.options import ImageOptions, SamplingOptions, SimulationOptions, SplitShares
 from f2vbench.training.distributed import local_device, process_group, rank, world_size
+from f2vbench.training.export import EXPORT, SETTINGS
+from f2vbench.training.log import EVENTS, LOG
 from f2vbench.training.loss_settings import TRUTH_LOSSES
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trainer import Trainer
 from f2vbench.utils.device import torch_device, training_arithmetic
+from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.progress import Progress, Silent
 
 
@@ -53,6 +57,7 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
             )
         reporter = progress if progress is not None and rank() == 0 else Silent()
         reporter.note(f"run folder: {settings.folder()}")
+        _check_folder(settings.folder())
         datasets = open_training_data(settings, reporter)
         for note in datasets.notes:
             reporter.note(note)
@@ -65,7 +70,31 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         trainer = Trainer(
             settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter, started=started
         )
-        return trainer.run()
+        try:
+            return trainer.run()
+        except StoreError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            checkpoint = settings.folder() / CHECKPOINT
+            kept = f"the same command continues from {checkpoint}"
+            if not checkpoint.is_file():
+                kept = "no checkpoint is stored yet, so the same command starts again"
+            raise StoreError([*error.problems, kept]) from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with files of others, or with exported weights that no checkpoint tells how to continue.
+
+    Raises:
+        StoreError: The folder can't hold this training.
+    """
+    names = (SETTINGS, LOG, EVENTS, CHECKPOINT, "samples", EXPORT, Path(EXPORT).with_suffix(".json").name)
+    check_output_folder(folder, "out", names, [CHECKPOINT])
+    if (folder / EXPORT).exists() and not (folder / CHECKPOINT).exists():
+        raise StoreError(
+            f"out={folder}: has the exported weights of a training ({EXPORT}) without its {CHECKPOINT}, and this "
+            "training would replace them; choose another folder with out="
+        )
 
 
 def open_training_data(settings: TrainSettings, progress: Progress | None = None) -> DatasetSplits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,9 @@ from f2vbench.errors import StoreError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_FOLDER = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 _STALE_SECONDS = 86_400
 
 
@@ -92,11 +96,23 @@ def _unlink(parts: Iterable[Path]) -> None:
 
 
 def _not_writable(path: Path, error: OSError) -> StoreError:
-    reason = error.strerror or str(error)
-    return StoreError(
-        f"{path}: can't be written ({reason}); free some space or choose another folder, then run again. Completed "
-        "work is stored"
-    )
+    return StoreError(f"{path}: can't be written: {write_problem(error)}")
+
+
+def write_problem(error: OSError) -> str:
+    """Why a file can't be written, and what to do, as a clause."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _FULL:
+        return f"the disk or the quota is full ({reason}); free some space, then run the same command again"
+    if error.errno == errno.EFBIG:
+        return f"the file would be larger than the system allows ({reason}); write to another file system"
+    if error.errno in _DENIED:
+        return f"no permission, or a read-only file system ({reason}); choose another folder, or make this one writable"
+    if error.errno in _NO_FOLDER:
+        return f"a file and a folder have the same name ({reason}); choose another name"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"the name is too long ({reason}); choose a shorter one"
+    return f"{reason}; choose another folder, or run the same command again"
 
 
 def write_csv(table: DataFrame, path: Path) -> Path:

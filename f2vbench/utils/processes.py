@@ -11,13 +11,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from f2vbench.errors import F2VBenchError
+from f2vbench.utils.step_reports import listening
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,8 +27,15 @@ Result = TypeVar("Result")
 START_METHOD: Final = "spawn"
 """How worker processes start: as new interpreters, so that no state is inherited."""
 _POLL_SECONDS = 1.0
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class _Step(NamedTuple):
+    """Message of a worker process: the completed fraction of its item."""
+
+    fraction: float
 
 
 def run_in_workers(
@@ -35,6 +44,7 @@ def run_in_workers(
     jobs: int,
     *,
     one_thread: bool = False,
+    on_step: Callable[[Item, float], None] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Process items in worker processes, or in this process if there is one job or one item.
 
@@ -46,6 +56,7 @@ def run_in_workers(
         items: Items to process; picklable.
         jobs: Maximum number of worker processes.
         one_thread: Limit the numerical libraries of a worker process to one thread.
+        on_step: Receives an item in work and its completed fraction, see `f2vbench.utils.step_reports`.
 
     Yields:
         Each item with its result, as it completes.
@@ -58,7 +69,9 @@ def run_in_workers(
     if jobs <= 1:
         with make_worker() as process:
             for item in items:
-                yield item, process(item)
+                with listening(partial(on_step, item)) if on_step is not None else nullcontext():
+                    result = process(item)
+                yield item, result
         return
     context = multiprocessing.get_context(START_METHOD)
     tasks: Any = context.Queue()
@@ -72,7 +85,7 @@ def run_in_workers(
             for worker in workers:
                 worker.start()
         for _ in range(len(items)):
-            number, result = _next_result(results, workers)
+            number, result = _next_result(results, workers, items, on_step)
             yield items[number], result
     finally:
         started = [worker for worker in workers if worker.pid is not None]
@@ -98,8 +111,13 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _next_result(results: Any, workers: Sequence[BaseProcess]) -> tuple[int, Any]:
-    """Wait for the next result; a worker process that died without one raises an error."""
+def _next_result(
+    results: Any,
+    workers: Sequence[BaseProcess],
+    items: Sequence[Item],
+    on_step: Callable[[Item, float], None] | None,
+) -> tuple[int, Any]:
+    """Wait for the next result, and pass steps on; a worker process that died without a result raises an error."""
     while True:
         try:
             number, result, error = results.get(timeout=_POLL_SECONDS)
@@ -110,6 +128,10 @@ def _next_result(results: Any, workers: Sequence[BaseProcess]) -> tuple[int, Any
                         f"A worker process exited with code {worker.exitcode}, possibly because memory ran out. "
                         "Completed work is stored; run the command again, with fewer jobs= if it recurs."
                     ) from None
+            continue
+        if isinstance(result, _Step):
+            if on_step is not None:
+                on_step(items[number], result.fraction)
             continue
         if isinstance(error, F2VBenchError):
             raise error
@@ -138,12 +160,17 @@ def _work(
             result: Any = None
             error: F2VBenchError | str | None = None
             try:
-                result = process(items[number])
+                with listening(partial(_send_step, results, number)):
+                    result = process(items[number])
             except F2VBenchError as raised:
                 error = raised
             except Exception:
                 error = traceback.format_exc()
             results.put((number, result, error))
+
+
+def _send_step(results: Any, number: int, fraction: float) -> None:
+    results.put((number, _Step(fraction), None))
 
 
 def _exit_with_parent() -> None:

@@ -31,6 +31,14 @@ class Progress(Protocol):
             label: Name of the step.
         """
 
+    def show_part(self, label: str, steps: float) -> None:
+        """Show how far the steps in work are.
+
+        Args:
+            label: Name of a step in work, and how far it is.
+            steps: Sum of the completed fractions of all steps in work.
+        """
+
     def note(self, text: str) -> None:
         """Show a message."""
 
@@ -47,6 +55,9 @@ class Silent:
     def advance(self, label: str) -> None:
         """Ignore the step."""
 
+    def show_part(self, label: str, steps: float) -> None:
+        """Ignore the steps in work."""
+
     def note(self, text: str) -> None:
         """Ignore the message."""
 
@@ -59,17 +70,27 @@ class Bar:
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
+        self._count = 0
 
     def begin(self, title: str, total: int) -> None:
         """Show a new bar."""
         self.end()
+        self._count = 0
         self._bar = tqdm(total=total, desc=title, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, label: str) -> None:
         """Advance the bar by one step."""
+        self._count += 1
+        self._show(label, self._count)
+
+    def show_part(self, label: str, steps: float) -> None:
+        """Move the bar by parts of steps."""
+        self._show(label, round(self._count + steps, 2))
+
+    def _show(self, label: str, position: float) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(label, refresh=False)
-            self._bar.update()
+            self._bar.update(max(0, position - self._bar.n))
 
     def note(self, text: str) -> None:
         """Print a message above the bar."""
@@ -106,6 +127,13 @@ class Lines:
         pace = f", {60 * rate:.1f} per minute" if now - self._started > 1 else ""  # too short to know the rate
         left = f", {duration((self._total - self._count) / rate)} left" if self._count < self._total else ""
         self._print(f"{self._title}: {self._count} of {self._total}{pace}{left} ({label})")
+
+    def show_part(self, label: str, steps: float) -> None:
+        """Print a line if the last is old."""
+        now = time.monotonic()
+        if now - self._printed >= _SECONDS_BETWEEN_LINES:
+            self._printed = now
+            self._print(f"{self._title}: {self._count} of {self._total} ({label})")
 
     def note(self, text: str) -> None:
         """Print a message."""

@@ -2,7 +2,7 @@
 
 Each result has a strip and a record beside it:
 
-    eye.gif  eye-strip.png  eye.gif.json                 a file
+    eye.gif  eye.gif-strip.png  eye.gif.json             a file
     eye/01.png … eye/12.png  eye-strip.png  eye.json     frames
 
 The record has everything that determines the result, and the sha256 of its files. It is written first and lists the
@@ -45,16 +45,12 @@ class Result:
     @property
     def strip(self) -> Path:
         """The picture of photograph and frames."""
-        return self.path.with_name(f"{self._stem}-strip.png")
+        return self.path.with_name(f"{self.path.name}-strip.png")
 
     @property
     def record(self) -> Path:
         """The record of the result."""
         return self.path.with_name(f"{self.path.name}.json")
-
-    @property
-    def _stem(self) -> str:
-        return self.path.name if self.format == "frames" else self.path.stem
 
     def is_complete(self, request: Mapping[str, Any]) -> bool:
         """Whether all files exist unchanged and were generated for this request."""
@@ -76,7 +72,7 @@ class Result:
                 f"{self.path}: was generated with other settings ({_differences(record['request'], request)}); choose "
                 "another out, or use overwrite=yes to replace it"
             )
-        recorded = self._recorded_files()
+        recorded = set(record["files"]) if record is not None else set()
         foreign = [
             file for file in self._existing_files() if file.relative_to(self.path.parent).as_posix() not in recorded
         ]
@@ -120,16 +116,6 @@ class Result:
             yield self.path
         if self.strip.exists():
             yield self.strip
-
-    def _recorded_files(self) -> set[str]:
-        """Names in the record of this result, and the strip if a result of this photograph in any format lists it."""
-        names = [self._stem, *(f"{self._stem}.{suffix}" for suffix in FORMATS if suffix != "frames")]
-        records = [_read_record(self.path.with_name(f"{name}.json")) for name in names]
-        own = _read_record(self.record)
-        recorded = set(own["files"]) if own else set()
-        if any(record and self.strip.name in record["files"] for record in records):
-            recorded.add(self.strip.name)
-        return recorded
 
 
 def plan_results(

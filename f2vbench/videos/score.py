@@ -9,9 +9,9 @@ from textwrap import fill
 import pandas as pd
 
 from f2vbench.data.video_folders import matched_video_folders
-from f2vbench.errors import StoreError
 from f2vbench.metrics.names import STAND_IN_METRIC
 from f2vbench.metrics.video import ALL_CASES, VideoProtocol, VideoScore, video_metrics
+from f2vbench.utils.existing_outputs import check_output_file, has_first_line
 from f2vbench.utils.files import write_csv
 from f2vbench.utils.text import layout
 from f2vbench.videos.settings import ScoreSettings
@@ -36,7 +36,8 @@ def score(settings: ScoreSettings) -> pd.DataFrame:
         WeightsError: A weights file is missing or has other content.
         StoreError: ``out`` is another file, or can't be written.
     """
-    _check_out(settings)
+    if settings.out is not None:
+        check_output_file(settings.out, "out", has_first_line(",".join(_COLUMNS)))
     real, generated = matched_video_folders(settings.real, settings.generated)
     protocols: tuple[VideoProtocol, ...] = ("standard", "paper-compat")
     rows: list[VideoScore] = []
@@ -80,17 +81,3 @@ def score_text(table: pd.DataFrame) -> str:
         line = f"{' and '.join(protocols)}, {note}"
         lines.append(fill(line, 118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
     return "\n".join([text, "", *lines]) if lines else text
-
-
-def _check_out(settings: ScoreSettings) -> None:
-    """Refuse to overwrite a file with other content."""
-    out = settings.out
-    if out is None or not out.exists():
-        return
-    try:
-        with out.open(encoding="utf-8") as file:
-            first = file.readline().rstrip("\n")
-    except (OSError, UnicodeDecodeError):
-        first = ""
-    if first != ",".join(_COLUMNS):
-        raise StoreError(f"{out}: exists and was not written by f2vbench score; choose another out, or remove it")

@@ -6,7 +6,7 @@ import pytest
 
 from f2vbench import Results
 from f2vbench.errors import StoreError
-from tests.helpers.stored_runs import grid, unit_record, write_run
+from tests.helpers.stored_runs import call_record, grid, unit_record, write_run
 
 IMAGES = {"eye1": {"auroc": 0.9}, "eye2": {"auroc": 0.8}}
 
@@ -42,7 +42,8 @@ def test_one_model_name_with_different_weights_is_an_error_across_tasks(tmp_path
 
 
 def test_damaged_units_are_set_aside_with_a_warning(tmp_path):
-    folder = write_run(tmp_path / "run", grid({"a": 0.9, "b": 0.8}, seeds=2))
+    records = grid({"a": 0.9, "b": 0.8}, seeds=2)
+    folder = write_run(tmp_path / "run", records, call_record({"eyes": {}}, planned=records))
     broken = sorted((folder / "units").glob("*.json"))[0]
     broken.write_bytes(broken.read_bytes()[:-40])
     results = Results.load(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -100,19 +101,52 @@ def test_help_texts_import_no_large_library():
 def test_unknown_verbs_and_actions_get_a_suggestion(capsys):
     assert main(["rum"]) == 2
     assert "did you mean 'run'" in capsys.readouterr().err
-    assert main(["list", "task"]) == 2
+    assert main(["list", "taks"]) == 2
     assert "did you mean 'tasks'" in capsys.readouterr().err
 
 
 def test_doctor_and_list_name_present_and_missing_items(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["doctor"]) == 0
+    summary = capsys.readouterr().out
+    assert "no problem found" in summary
+    assert len(summary.splitlines()) < 20
+    assert main(["doctor", "format=json"]) == 0
+    checks = json.loads(capsys.readouterr().out)
+    assert {"section", "status", "item", "found"} == set(checks[0])
+    assert main(["doctor", "details=yes"]) == 0
     output = capsys.readouterr().out
+    assert all(check["item"] in output for check in checks)
     for part in ("torch", "memory", "cache (F2VBENCH_CACHE)", "Hugging Face Hub", "rite", "not found"):
         assert part in output
     assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
     assert main(["list", "models"]) == 0
-    assert "fundus2video" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert output.startswith("8 encoders, 4 weights cards and 11 baselines; default weights on this machine: ")
+    assert max(map(len, output.splitlines())) <= 140
+    assert main(["list", "models", "format=json"]) == 0
+    models = {item["model"]: item for item in json.loads(capsys.readouterr().out)}
+    assert models["fundus2video"]["width"] == 1024
+    assert models["tophat"]["kind"] == "baseline"
+
+
+@pytest.mark.parametrize("arguments", [["data", "list"], ["weights", "list"], ["list", "tasks"], ["list", "runs"]])
+def test_every_listing_can_be_json(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "format=json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert isinstance(listed, list)
+    assert main([*arguments, "format=yaml"]) == 2
+    assert "must be one of text, json" in capsys.readouterr().err
+
+
+def test_other_words_for_verbs_and_actions_are_understood(capsys):
+    for word in ("version", "--version", "-V"):
+        assert main([word]) == 0
+        assert capsys.readouterr().out.startswith("f2vbench ")
+    for word in ("datasets", "task", "data"):
+        assert main(["list", word]) == 0
+        assert "protocols of each task family" in capsys.readouterr().out
 
 
 def test_a_report_without_a_run_gives_advice(capsys, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ def test_list_show_and_where(card_folder, tmp_path, capsys):
     assert capsys.readouterr().out == f"{card_folder / 'tiny.safetensors'}\n"
     assert main(["list", "models"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert any(row[0] == "fundus2video" and row[-1] == "tiny" for row in rows)
+    assert any(row[0] == "fundus2video" and row[2] == "tiny" for row in rows)
 
 
 @pytest.mark.parametrize(

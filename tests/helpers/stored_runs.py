@@ -141,12 +141,18 @@ def grid(
     return records
 
 
-def call_record(tasks: Mapping[str, Mapping[str, Any]], *, left_out: Sequence[str] = ()) -> dict[str, Any]:
+def call_record(
+    tasks: Mapping[str, Mapping[str, Any]],
+    *,
+    left_out: Sequence[str] = (),
+    planned: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Record of a call.
 
     Args:
         tasks: Task → keys of its card that differ from the default.
         left_out: Notes on models and tasks that were left out.
+        planned: Records of the units that the call asked for.
 
     Returns:
         A record.
@@ -165,7 +171,9 @@ def call_record(tasks: Mapping[str, Mapping[str, Any]], *, left_out: Sequence[st
         for name, changes in tasks.items()
     }
     settings = {"preset": "quick", "image_size": 512, "finetune": "frozen"}
-    return {"settings": settings, "models": {}, "data": data, "left_out": list(left_out)}
+    call = {"settings": settings, "models": {}, "data": data, "left_out": list(left_out)}
+    units = [dict(record["unit"]) for record in planned]
+    return call | ({"planned": [unit | {"seeds": [unit.pop("seed")]} for unit in units]} if units else {})
 
 
 def write_run(folder: Path, records: Iterable[Mapping[str, Any]], call: Mapping[str, Any] | None = None) -> Path:

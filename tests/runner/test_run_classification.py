@@ -171,7 +171,7 @@ def test_attention_weights_sum_to_one_and_are_reported_by_class(eyes, tmp_path, 
     names = [f"{MODEL}+thumbnail", f"concat:{MODEL}+thumbnail", f"mean:thumbnail+{MODEL}"]
     arguments = {**TINY, "model": names, "baselines": "none", "shots": [0, 2], "seeds": 2, "data": str(eyes)}
     benchmark = Benchmark(out=tmp_path / "run", jobs=1, **arguments)
-    assert benchmark.estimate(rehearse=True) is not None
+    assert benchmark.estimate() is not None
     benchmark.run(Silent())
     records = comparable_records(tmp_path / "run")
     assert {record["unit"]["encoder"] for record in records.values()} == set(names)

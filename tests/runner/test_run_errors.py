@@ -106,5 +106,5 @@ def test_damaged_images_and_unusable_run_folders_are_refused(eyes, tmp_path):
     with pytest.raises(F2VBenchError, match="eye03"):
         Benchmark(data=str(damaged), out=tmp_path / "run", **SETTINGS).run()
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="can't create"):
+    with pytest.raises(StoreError, match="is a file, not a folder"):
         Benchmark(data=str(eyes), out=tmp_path / "file", **SETTINGS).run()

@@ -196,7 +196,7 @@ def test_a_run_with_baselines_from_the_plan_to_the_methods_section(arguments, tm
     benchmark = Benchmark(
         **{**arguments, "baselines": "thumbnail", "seeds": 1, "select": "last", "head": {**HEAD, "epochs": 2}}
     )
-    plan, estimate = benchmark.make_plan(), benchmark.estimate(rehearse=True)
+    plan, estimate = benchmark.make_plan(), benchmark.estimate()
     assert estimate is not None
     assert estimate.models[MODEL].images == 0, "no features are computed in advance"
     assert not (tmp_path / "run").exists()

@@ -163,7 +163,7 @@ def test_a_full_disk_is_reported_and_completed_units_are_kept(eyes, expected, tm
     arguments = ["run", *ARGUMENTS, f"data={eyes}", f"out={tmp_path / 'run'}", "jobs=1"]
     failed = run_command(arguments, tmp_path / "output.txt", partial(limit_file_size, 9000))
     assert failed.code == 2, failed.text
-    assert "can't be written (File too large)" in failed.text
+    assert "(File too large); write to another file system" in failed.text
     assert "Traceback" not in failed.text
     assert not list(tmp_path.rglob("*.part"))
     assert run_command(arguments, tmp_path / "output.txt").code == 0

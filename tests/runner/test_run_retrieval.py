@@ -176,7 +176,7 @@ def test_embeddings_are_shared_between_tasks_and_readers_can_be_pickled(cohort, 
     Benchmark(data=str(cohort), out=tmp_path / "one", **TINY).run(Silent())
     stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
     benchmark = Benchmark(data=str(cohort), out=tmp_path / "two", **{**TINY, "task": "again"})
-    found = benchmark.estimate(rehearse=True)
+    found = benchmark.estimate()
     assert found is not None
     plan = benchmark.make_plan()
     benchmark.run(Silent())

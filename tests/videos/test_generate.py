@@ -137,7 +137,7 @@ def test_the_record_names_model_weights_settings_and_files(photographs, tmp_path
     request = record["request"]
     assert (request["model"], request["size"], request["frames"], request["fps"]) == ("fundus2video:tiny", SIZE, 12, 4)
     assert len(request["weights_sha256"]) == 64
-    assert set(record["files"]) == {"a.gif", "a-strip.png"}
+    assert set(record["files"]) == {"a.gif", "a.gif-strip.png"}
     assert record["photograph"] == "eye0.png"
     assert "software" in record
     comment = Image.open(tmp_path / "a.gif").info["comment"].decode()
@@ -194,7 +194,7 @@ def test_results_of_other_settings_are_replaced_only_with_overwrite(photographs,
 
 def test_files_that_are_not_results_are_never_changed(photographs, tmp_path, video_model):
     photograph = photographs / "eye0.png"
-    foreign = {"a.gif": tmp_path / "a.gif", "b-strip.png": tmp_path / "b.gif", "c/notes.txt": tmp_path / "c"}
+    foreign = {"a.gif": tmp_path / "a.gif", "b.gif-strip.png": tmp_path / "b.gif", "c/notes.txt": tmp_path / "c"}
     for name, out in foreign.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
@@ -211,7 +211,7 @@ def test_files_that_are_not_results_are_never_changed(photographs, tmp_path, vid
 def test_single_frame_models_generate_a_png(photographs, tmp_path, frame_model):
     run(photographs / "eye0.png", tmp_path / "one.png", frame_model)
     assert read_grey(tmp_path / "one.png").shape == (SIZE, SIZE)
-    assert (tmp_path / "one-strip.png").is_file()
+    assert (tmp_path / "one.png-strip.png").is_file()
     done = run(photographs, tmp_path / "results", frame_model)
     assert [path.name for path in done.new] == ["eye0.png", "eye1.png", "eye2.png"]
     for out in ("one.gif", "one.mp4"):

@@ -94,7 +94,7 @@ def test_the_command_prints_the_scores_and_writes_a_table(folders, tmp_path, cap
     assert main(arguments) == 0  # its own file may be replaced
     out.write_text("mine\n")
     assert main(arguments) == 2
-    assert "not written by f2vbench score" in capsys.readouterr().err
+    assert "not written by this command" in capsys.readouterr().err
     assert out.read_text() == "mine\n"
 
 

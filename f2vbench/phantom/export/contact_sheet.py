@@ -61,7 +61,7 @@ def write_sheet(file: Path, cohort: Cohort, eyes: int = 6) -> None:
     Raises:
         StoreError: The file is not writable.
     """
-    write_atomically(file, encode_png(contact_sheet(cohort, eyes)))
+    write_atomically(file, encode_png(contact_sheet(cohort, eyes), software="f2vbench"))
 
 
 def _chosen(cohort: Cohort, eyes: int) -> list[int]:

@@ -16,7 +16,7 @@ from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.readme import readme
 from f2vbench.phantom.outcomes import OUTCOMES
 from f2vbench.phantom.patients import generator
-from f2vbench.utils.files import write_atomically
+from f2vbench.utils.files import write_atomically, write_problem
 
 PARTS = ("vessels", "dr", "glaucoma", "disease", "systemic", "retrieval", "video")
 # Class names of RETFound's folders for APTOS-2019 and Glaucoma Fundus; their alphabetical order is that of the grades.
@@ -183,6 +183,4 @@ def _link(stored: Path, link: Path) -> None:
         except OSError:
             shutil.copyfile(stored, link)
     except OSError as error:
-        raise StoreError(
-            f"{link}: cannot write ({error.strerror}); free some space, then run again: completed eyes are stored"
-        ) from error
+        raise StoreError(f"{link}: cannot write: {write_problem(error)}. Completed eyes are stored") from error

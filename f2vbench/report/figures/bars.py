@@ -8,8 +8,9 @@ import pandas as pd
 
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots
+from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, seed_whiskers
 from f2vbench.report.figures.panels import (
+    INTERVAL_NOTES,
     PUBLISHED_NOTE,
     create_sheet,
     describe_encoders,
@@ -25,10 +26,6 @@ from f2vbench.report.text.wording import METRIC_NAMES
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
 _FEW_SHOT = ("zero-shot", "few-shot")
-_MARKS = (
-    "Bars: mean over seeds; whiskers: 95 % confidence interval over seeds (1.96 standard errors), too narrow if seeds "
-    "share images; points: seeds."
-)
 
 
 def explain_missing_few_shot_segmentation(source: Source) -> str | None:
@@ -125,7 +122,9 @@ def _draw_figure(
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(panels), columns=columns, height=48)
         for axis, panel in zip(axes, panels, strict=True):
-            draw_grouped_bars(axis, panel.groups, slots, encoders, style, 0.5 if panel.metric == "auroc" else 0.0)
+            base = 0.5 if panel.metric == "auroc" else 0.0
+            whiskers = seed_whiskers(panel, source.interval)
+            draw_grouped_bars(axis, panel.groups, slots, encoders, style, base, whiskers)
             axis.set(xlabel=xlabel, ylabel=METRIC_NAMES[panel.metric])
         figure.align_ylabels(axes)
         letter_panels(axes, [panel.title for panel in panels])
@@ -133,7 +132,7 @@ def _draw_figure(
         encoder_legend(figure, style, encoders, chance=chance, published=published)
     caption = join_sentences(
         f"{title}; {describe_seeds(frames)}.",
-        _MARKS,
+        f"Bars: mean over seeds; whiskers: {INTERVAL_NOTES[source.interval]}; points: seeds.",
         "Bars of AUROC start at chance, 0.5." if any(panel.metric == "auroc" for panel in panels) else "",
         describe_encoders(encoders),
         PUBLISHED_NOTE if published else "",

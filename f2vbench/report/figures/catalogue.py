@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from f2vbench.errors import SettingsError, did_you_mean
+from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.report.figures import (
     attention,
     bars,
@@ -28,6 +28,8 @@ from f2vbench.report.figures import (
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style, style_named
+from f2vbench.stats.intervals import SeedInterval
+from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
@@ -180,7 +182,13 @@ def figure_names(names: Sequence[str]) -> list[str]:
 
 
 def draw_figures(
-    results: RunResults, names: Sequence[str] | None = None, style: str | Style = "nature"
+    results: RunResults,
+    names: Sequence[str] | None = None,
+    style: str | Style = "nature",
+    interval: SeedInterval = "student",
+    *,
+    skipped: dict[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[DrawnFigure]:
     """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
@@ -188,21 +196,35 @@ def draw_figures(
         results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
         style: Style or its name.
+        interval: Kind of interval over seeds.
+        skipped: Receives the name of each figure whose stored score maps or predictions are missing or damaged, and
+            why; the other figures are drawn. Without it, such a file is an error.
+        progress: Receives a step for each name.
 
     Yields:
         Figures, in the order of the names; a name gives several where a task has a figure of its own.
 
     Raises:
         SettingsError: A figure or the style is unknown.
-        StoreError: Stored predictions are missing or damaged.
+        StoreError: Stored predictions are missing or damaged, and ``skipped`` is None.
     """
-    source, selected = Source(results), figure_names(list(FIGURES) if names is None else names)
+    reporter = progress or Silent()
+    source, selected = Source(results, interval), figure_names(list(FIGURES) if names is None else names)
     chosen_style = style_named(style)
+    if selected:
+        reporter.begin("drawing figures", len(selected))
     for name in selected:
         kind = FIGURES[name]
-        if kind.explain_missing(source) is None:
-            for drawn in kind.draw(source, chosen_style):
-                yield replace(drawn, kind=name, style=chosen_style)
+        try:
+            if kind.explain_missing(source) is None:
+                for drawn in kind.draw(source, chosen_style):
+                    yield replace(drawn, kind=name, style=chosen_style)
+        except StoreError as error:
+            if skipped is None:
+                raise
+            skipped[name] = str(error)
+        reporter.advance(name)
+    reporter.end()
 
 
 def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> dict[str, str]:

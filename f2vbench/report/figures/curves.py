@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.encoder_style import EncoderStyle
@@ -175,7 +176,8 @@ def _draw_figure(
     caption = join_sentences(
         f"{title}; {describe_count(min(seeds, default=0), max(seeds, default=0))}.",
         _OF_PIXELS if of_pixels else _OF_CLASSES,
-        "Bands: pointwise 95 % confidence interval over seeds (1.96 standard errors), not drawn for baselines.",
+        "Bands: pointwise 95 % confidence interval over seeds (Student's t, cut off at 0 and 1), not drawn for "
+        "baselines.",
         describe_encoders(encoders),
     )
     return DrawnFigure(name, title, caption, figure)
@@ -197,7 +199,7 @@ def _draw_curve(axis: Axes, curves: NDArray[np.float64], encoder: EncoderStyle, 
     marks = {**encoder.line(), "markevery": (first, step), "markersize": 0.4 * style.text}
     axis.plot(GRID, mean, zorder=2 if encoder.baseline else 3, markeredgewidth=0.9 * style.line, **marks)
     if len(curves) > 1 and not encoder.baseline:
-        half = 1.96 * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        half = stdtrit(len(curves) - 1, 0.975) * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
         low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
         axis.fill_between(GRID, low, high, color=encoder.colour, alpha=0.12, linewidth=0)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from f2vbench.errors import SettingsError
 from f2vbench.report.figures.style import STYLES, Style
+from f2vbench.utils.existing_outputs import check_output_file, has_mark
 from f2vbench.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def save_figure(
     paths = []
     for name in formats:
         path = Path(folder) / f"{figure.name}.{name}"
+        check_output_file(path, "out", has_mark)
         write_atomically(path, figure.content(name, dpi))
         paths.append(path)
     return paths

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import interval_over_seeds
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.panels import CHANCE_LINE, PUBLISHED_MARK, spread_points
 from f2vbench.report.figures.published_results import Published
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,6 +89,17 @@ def group_slots(panels: Sequence[BarPanel], encoders: Sequence[EncoderStyle]) ->
     return slots
 
 
+def seed_whiskers(panel: BarPanel, kind: SeedInterval) -> Whiskers:
+    """Intervals of the means over seeds of all bars of a panel; bars without spread have none."""
+    whiskers = {}
+    for group in panel.groups:
+        for name, rows in group.rows.groupby("encoder"):
+            interval = interval_over_seeds(rows.value.to_numpy(float), panel.metric, kind)
+            if interval.low is not None and interval.high is not None:
+                whiskers[group.label, str(name)] = interval.low, interval.high
+    return whiskers
+
+
 def draw_grouped_bars(
     axis: Axes,
     groups: Sequence[BarGroup],
@@ -95,7 +107,7 @@ def draw_grouped_bars(
     encoders: Sequence[EncoderStyle],
     style: Style,
     base: float,
-    whiskers: Whiskers | None = None,
+    whiskers: Whiskers,
 ) -> None:
     """Draw groups of bars from left to right.
 
@@ -106,7 +118,7 @@ def draw_grouped_bars(
         encoders: Encoders in the order of legends.
         style: Style of the figure.
         base: Value at which bars start.
-        whiskers: Whiskers of bars; by default the 95 % confidence interval over seeds.
+        whiskers: Whiskers of bars, such as `seed_whiskers`; bars without an entry have none.
     """
     left, centres = 0.0, []
     values_drawn = [base]
@@ -117,7 +129,7 @@ def draw_grouped_bars(
         for i, name in enumerate(slots[group.label]):
             values = group.rows.value[group.rows.encoder == name].to_numpy(float)
             if len(values):
-                ends = whiskers.get((group.label, name)) if whiskers is not None else _interval_over_seeds(values)
+                ends = whiskers.get((group.label, name))
                 bars[name].append(_Bar(left + i, values))
                 values_drawn += values.tolist()
                 if ends is not None:
@@ -138,11 +150,6 @@ def draw_grouped_bars(
     spare = max(0.0, _MIN_SLOTS - left) / 2
     axis.set_xlim(-_GAP - spare, left - _GAP + spare)
     _limit_values(axis, min(values_drawn), max(values_drawn), base, style)
-
-
-def _interval_over_seeds(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    interval = normal_interval(values, variation="head seed")
-    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
 
 
 def _draw_bars(axis: Axes, bars: Sequence[_Bar], encoder: EncoderStyle, style: Style, base: float) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from f2vbench.analysis.frames import interval_over_seeds
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
+    INTERVAL_NOTES,
     PUBLISHED_MARK,
     PUBLISHED_NOTE,
     create_sheet,
@@ -26,7 +28,7 @@ from f2vbench.report.figures.published_results import published_at
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.wording import METRIC_NAMES
-from f2vbench.stats.intervals import normal_interval
+from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +64,7 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
         titles = [source.title(panel.task) for panel in panels]
         figure, axes = create_sheet(style, len(panels), columns=style.columns(len(panels), 56, titles), height=48)
         for axis, panel in zip(axes, panels, strict=True):
-            published |= _draw_panel(axis, panel, encoders, style)
+            published |= _draw_panel(axis, panel, encoders, style, source.interval)
             draw_chance_line(axis, panel.chance)
             axis.set(ylabel=METRIC_NAMES[panel.metric], xlabel=source.shots_label(panel.task))
         letter_panels(axes, titles)
@@ -70,9 +72,8 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
         encoder_legend(figure, style, encoders, kind="line", chance=chance, published=published)
     caption = join_sentences(
         f"Results over the number of labelled images; {describe_seeds(panel.rows for panel in panels)}.",
-        "Marks: mean over seeds; vertical lines: 95 % confidence interval over seeds (1.96 standard errors), too "
-        "narrow if seeds share images. 0: zero-shot; all: supervised, on the whole training set. Lines do not connect "
-        "results of different protocols.",
+        f"Marks: mean over seeds; vertical lines: {INTERVAL_NOTES[source.interval]}. 0: zero-shot; all: supervised, on "
+        "the whole training set. Lines do not connect results of different protocols.",
         describe_encoders(encoders),
         PUBLISHED_NOTE if published else "",
     )
@@ -97,7 +98,9 @@ def _ticks(rows: pd.DataFrame) -> list[Tick]:
     return sorted(ticks, key=lambda tick: (_PROTOCOLS.index(tick[0]), tick[1] or 0))
 
 
-def _draw_panel(axis: Axes, panel: _Panel, encoders: Sequence[EncoderStyle], style: Style) -> bool:
+def _draw_panel(
+    axis: Axes, panel: _Panel, encoders: Sequence[EncoderStyle], style: Style, interval: SeedInterval
+) -> bool:
     """Draw the curves of one task; returns whether a published value is among them."""
     rows = panel.rows
     positions = {tick: i for i, tick in enumerate(_ticks(rows))}
@@ -106,7 +109,9 @@ def _draw_panel(axis: Axes, panel: _Panel, encoders: Sequence[EncoderStyle], sty
         shift = 0.34 * ((i + 0.5) / len(present) - 0.5)  # so that intervals do not hide each other
         encoder_rows = rows[rows.encoder == encoder.name]
         for protocol in _PROTOCOLS:
-            _draw_curve(axis, encoder_rows[encoder_rows.protocol == protocol], positions, shift, encoder, style)
+            _draw_curve(
+                axis, encoder_rows[encoder_rows.protocol == protocol], positions, shift, encoder, style, interval
+            )
     published = False
     for (protocol, shots), position in positions.items():
         for mark in published_at(panel.task, panel.metric, protocol, None if shots is None else int(shots)):
@@ -126,11 +131,12 @@ def _draw_curve(
     shift: float,
     encoder: EncoderStyle,
     style: Style,
+    kind: SeedInterval,
 ) -> None:
     """Draw means and intervals of one encoder under one protocol."""
     points = []
     for (protocol, shots), group in rows.groupby(["protocol", "shots"], dropna=False):
-        interval = normal_interval(group.value.to_numpy(float), variation="head seed")
+        interval = interval_over_seeds(group.value.to_numpy(float), str(group.metric.iloc[0]), kind)
         x = positions[protocol, None if pd.isna(shots) else float(shots)] + shift
         points.append((x, interval.value))
         if interval.low is not None and interval.high is not None:

@@ -12,6 +12,7 @@ from f2vbench.errors import F2VBenchError
 from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.text.wording import SHOTS_UNIT, shots_text
+from f2vbench.stats.intervals import SeedInterval
 from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
@@ -29,16 +30,19 @@ class Source:
 
     Args:
         results: RunResults of one or several run folders.
+        interval: Kind of interval over seeds.
 
     Attributes:
         frame: `Results.frame`.
         families: Task → family.
         lower_is_better: Names of the metrics for which a lower value is better.
         records: Records of the units.
+        interval: Kind of interval over seeds.
     """
 
-    def __init__(self, results: RunResults):
+    def __init__(self, results: RunResults, interval: SeedInterval = "student"):
         self._results = results
+        self.interval = interval
         self.frame = results.frame
         self.families = results.families
         self.lower_is_better = results.lower_is_better

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from f2vbench.analysis.comparisons import ModelComparison, Significance
 from f2vbench.analysis.significance_tests import TestName
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
-from f2vbench.report.text.wording import NONE, TaskNames, interval, metric_name, model_name, number, signed
+from f2vbench.report.text.wording import NONE, TaskNames, interval_text, metric_name, model_name, number, signed
 from f2vbench.stats.result_classes import Comparison, describe_variation
 from f2vbench.utils.text import p_value
 
@@ -64,20 +64,22 @@ def _deciding_tests(comparisons: Sequence[ModelComparison], names: TaskNames, ba
         *text_columns("condition", "metric", "first", "second"),
         Column("difference"),
         Column("verdict", numeric=False),
-        Column("as in the papers" if paired else procedure.seed_test.name, f"{over} seeds"),
         Column("corrected for overlap", f"{over} seeds"),
         Column("bootstrap", f"{over} test patients"),
+        Column("paired t of the papers" if paired else procedure.seed_test.name, f"{over} seeds, as if independent"),
     ]
     rows = []
     shown: list[Comparison] = []
     for each in comparisons:
         difference, patients = each.means[0] - each.means[1], each.over_patients
-        tests = (each.t_test, each.tests["corrected"], patients)
+        tests = (each.tests["corrected"], patients, each.t_test)
         shown += tests
         rows.append(
             [
                 *_pair_cells(each, names, baselines),
-                Cell(signed(difference), difference, interval(patients.low, patients.high), reason=patients.reason),
+                Cell(
+                    signed(difference), difference, interval_text(patients.low, patients.high), reason=patients.reason
+                ),
                 Cell(verdict_text(each)),
                 *(_p_cell(test, describe_variation(test.variation)) for test in tests),
             ]
@@ -107,7 +109,9 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
     rows = []
     for each in comparisons:
         effect = each.effect_size
-        size = Cell(number(effect.value, 2), effect.value, interval(effect.low, effect.high, 2), reason=effect.reason)
+        size = Cell(
+            number(effect.value, 2), effect.value, interval_text(effect.low, effect.high, 2), reason=effect.reason
+        )
         cells = [_p_cell(each.tests[name]) for name in _FURTHER_TESTS]
         rows.append([*_pair_cells(each, names, baselines), size, *cells])
     optional: tuple[TestName, ...] = ("wilcoxon", "delong", "permutation")

@@ -14,10 +14,10 @@ import yaml
 from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.report.tables.comparisons import verdict_text
-from f2vbench.report.tables.results import SPREAD, model_cell
+from f2vbench.report.tables.results import model_cell, spread_text
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
 from f2vbench.report.text.methods import task_card
-from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, interval, metric_name, number
+from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, interval_text, metric_name, number
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import p_value
@@ -119,7 +119,9 @@ def make_paper_table(
     if name == "table-1":
         rows += _published_rows(metrics)
         notes.append(str(published_videos()["note"]))
-    return Table(name, f"{_paper_name(name)}: {spec.title}", f"{SPREAD}.", columns, rows, notes)
+    return Table(
+        name, f"{_paper_name(name)}: {spec.title}", f"{spread_text(procedure.interval)}.", columns, rows, notes
+    )
 
 
 def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparison | None) -> list[list[Cell]]:
@@ -141,7 +143,7 @@ def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparis
 def _mean_cell(row: Any | None, best: bool) -> Cell:
     if row is None or pd.isna(row.mean):
         return Cell(NONE, reason=getattr(row, "reason", ""))
-    return Cell(number(row.mean), float(row.mean), interval(row.low, row.high), mark="best" if best else "")
+    return Cell(number(row.mean), float(row.mean), interval_text(row.low, row.high), mark="best" if best else "")
 
 
 def _published_rows(metrics: Sequence[str]) -> list[list[Cell]]:

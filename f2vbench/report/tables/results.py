@@ -10,9 +10,18 @@ import pandas as pd
 from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
-from f2vbench.report.text.wording import NONE, TaskNames, interval, metric_name, number, weights_label
+from f2vbench.report.text.wording import NONE, TaskNames, interval_text, metric_name, number, weights_label
+from f2vbench.stats.intervals import SeedInterval
 
-SPREAD = "Mean over seeds, ± standard deviation (n − 1), and the papers' 95 % interval, mean ± 1.96 standard errors"
+_INTERVALS: dict[SeedInterval, str] = {
+    "student": "95 % interval over seeds (Student's t within the range of the metric, assuming independent seeds)",
+    "papers": "the papers' interval, mean ± 1.96 standard errors, which covers 88 % at five seeds",
+}
+
+
+def spread_text(interval: SeedInterval) -> str:
+    """What cells with a mean over seeds show, as a clause."""
+    return f"Mean over seeds, ± standard deviation (n − 1), and {_INTERVALS[interval]}"
 
 
 class _ValueColumn(NamedTuple):
@@ -27,6 +36,7 @@ def condition_tables(
     metrics: Mapping[str, Sequence[str]],
     comparisons: Sequence[ModelComparison],
     names: TaskNames,
+    interval: SeedInterval = "student",
 ) -> list[Table]:
     """Make one table per task and protocol, with a row per model and a group of columns per number of shots.
 
@@ -35,6 +45,7 @@ def condition_tables(
         metrics: Task → metrics in the order of columns; metrics without results are left out.
         comparisons: Comparisons, which tell whether the best model of a column is significantly better than the second.
         names: Names of tasks and conditions.
+        interval: Kind of interval in ``summary``, for the captions.
 
     Returns:
         Tables in the order of ``summary``.
@@ -45,7 +56,7 @@ def condition_tables(
         shown = [name for name in metrics[task] if name in measured]
         if shown:
             own = [each for each in comparisons if each.condition[:2] == (task, protocol)]
-            tables.append(_condition_table(task, protocol, group, shown, own, names))
+            tables.append(_condition_table(task, protocol, group, shown, own, names, interval))
     return tables
 
 
@@ -75,6 +86,7 @@ def _condition_table(
     metrics: Sequence[str],
     comparisons: Sequence[ModelComparison],
     names: TaskNames,
+    interval: SeedInterval,
 ) -> Table:
     counts = [Condition.from_values(task, protocol, value).shots for value in group.shots]
     shots = list(dict.fromkeys(counts))
@@ -112,15 +124,15 @@ def _condition_table(
         )
     notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
     title = names.condition(Condition(task, protocol, None))
-    return Table(f"{task}-{protocol}", title, _caption(group), columns, rows, notes)
+    return Table(f"{task}-{protocol}", title, _caption(group, interval), columns, rows, notes)
 
 
-def _caption(group: pd.DataFrame) -> str:
+def _caption(group: pd.DataFrame, interval: SeedInterval) -> str:
     seeds = sorted(set(group.n[group.n > 0]))
     if seeds[-1:] == [1]:
         return "One seed: no standard deviation and no interval."
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
-    return f"{SPREAD}; {count} seeds."
+    return f"{spread_text(interval)}; {count} seeds."
 
 
 def _mean_cell(row: Any | None, ranked: Sequence[str], model: str, not_significant: bool) -> Cell:
@@ -128,7 +140,7 @@ def _mean_cell(row: Any | None, ranked: Sequence[str], model: str, not_significa
         return Cell(NONE, reason="not in these runs")
     if pd.isna(row.mean):
         return Cell(NONE, reason=row.reason)
-    spread = [f"± {number(row.sd)}" if pd.notna(row.sd) else "", interval(row.low, row.high)]
+    spread = [f"± {number(row.sd)}" if pd.notna(row.sd) else "", interval_text(row.low, row.high)]
     best = model == ranked[0] and len(ranked) > 1
     return Cell(
         number(row.mean),

@@ -10,7 +10,7 @@ import pandas as pd
 from f2vbench.analysis.retrieval import METRICS, modality_pairs
 from f2vbench.report.tables.results import is_muted
 from f2vbench.report.tables.table import Cell, Column, Table, count_cell, text_columns
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval, model_name, number, signed
+from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval_text, model_name, number, signed
 from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.text import p_value
 
@@ -59,7 +59,7 @@ def _intervals_table(intervals: pd.DataFrame, titles: Mapping[str, str]) -> Tabl
             Cell(
                 number(row.value),
                 row.value,
-                interval(row.low, row.high),
+                interval_text(row.low, row.high),
                 mark="best" if row.Index in best else "",
                 reason=row.reason or "",
             ),
@@ -95,7 +95,7 @@ def _comparison_table(comparison: pd.DataFrame, reference: str, baselines: set[s
             Cell(row.task),
             Cell(retrieval_metric(row.metric)),
             Cell(model_name(row.other, row.other in baselines), muted=row.other in baselines),
-            Cell(signed(row.difference), row.difference, interval(row.low, row.high), reason=row.reason or ""),
+            Cell(signed(row.difference), row.difference, interval_text(row.low, row.high), reason=row.reason or ""),
             Cell(p_value(row.p), row.p, reason=row.reason or ""),
             Cell(p_value(row.p_holm), row.p_holm, reason=row.reason or ""),
             count_cell(row.queries),

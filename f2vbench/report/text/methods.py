@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from f2vbench.data.task_data import SPLIT_FILE_NOTE
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -121,13 +122,21 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     sentences = [
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
-        f"{_SPLITS[card['split']].format(share=card['test_fraction'])} ({size} test images, {seeds}).",
+        f"{_split_text(record)} ({size} test images, {seeds}).",
         *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
         *(f"{_one_line(note)}." for note in record.get("notes", [])),
     ]
     return " ".join(sentences)
+
+
+def _split_text(record: TaskRecord) -> str:
+    """Origin of the test set, as a clause; a split file counts as the official split of a card."""
+    card = record["card"]
+    if any(note.startswith(SPLIT_FILE_NOTE) for note in record.get("notes", [])):
+        return "The test set was that of a split file"
+    return _SPLITS[card["split"]].format(share=card["test_fraction"])
 
 
 def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
@@ -190,11 +199,12 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
         return "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed."
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return (
-        f"Values are means over {seeds} seeds with standard deviations (n − 1) and intervals of ± 1.96 standard "
-        f"errors. Models were compared by the two-sided {cite(procedure.seed_test)} over {over}; by the "
-        f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits; and, for new patients "
-        f"and the heads as trained, by the {cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean "
-        "over seeds, in which each patient is drawn with all images. "
+        f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
+        f"({cite(procedure.interval_method)}), which assume independent seeds. Models were compared by the two-sided "
+        f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
+        f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
+        f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
+        "is drawn with all images. "
         f"p-values were adjusted by the method of {cite(procedure.adjustment_method)} over all comparisons of the "
         "report. A difference is called significant where the adjusted p-values over seeds and over patients are both "
         f"below 0.05. Further statistics are {cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)} over seeds, "

@@ -21,19 +21,30 @@ class ConditionSummary:
     Attributes:
         title: Name of the condition.
         sentences: The best models, their difference, and further comparisons.
-        significant: Whether the best model is significantly better than the second-best model.
+        significant: Whether the best model is significantly better than the second-best model; None where fewer than
+            two models have a value.
     """
 
     title: str
     sentences: list[str]
-    significant: bool
+    significant: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """``significant``, ``not significant``, or ``no comparison``."""
+        if self.significant is None:
+            return "no comparison"
+        return "significant" if self.significant else "not significant"
 
 
 def overview(summaries: Sequence[ConditionSummary]) -> str:
     """In how many conditions the best model is significantly better than the second-best model, as a sentence."""
     if not summaries:
         return "The results contain no values, so no models can be compared."
-    count, total = sum(each.significant for each in summaries), len(summaries)
+    compared = [each.significant for each in summaries if each.significant is not None]
+    count, total = sum(compared), len(compared)
+    if not total:
+        return "At no condition do two models have a value, so no models can be compared."
     if total == 1:
         return f"The best model is {'' if count else 'not '}significantly better than the second-best model."
     if not count:
@@ -94,12 +105,12 @@ def _summarize(
     valued = rows[rows["mean"].notna()]
     if valued.empty:
         reason = next(iter(rows.reason), "") or "it was not measured"
-        return ConditionSummary(title, [f"No model has a value of {name}: {reason}."], False)
+        return ConditionSummary(title, [f"No model has a value of {name}: {reason}."], None)
     best = valued.iloc[0]
     if len(valued) == 1:
         model = model_name(best.encoder, best.baseline)
         sentence = f"Only one model, {model}, has a value of {name} ({number(best['mean'])})."
-        return ConditionSummary(title, [sentence], False)
+        return ConditionSummary(title, [sentence], None)
     sentences, significant = [], False
     for each in comparisons:
         if BEST_AND_SECOND in each.roles:

@@ -111,7 +111,7 @@ def signed(value: float | None) -> str:
     return NONE if value is None or pd.isna(value) else number(value) if value < 0 else f"+{number(value)}"
 
 
-def interval(low: float | None, high: float | None, digits: int = 4) -> str:
+def interval_text(low: float | None, high: float | None, digits: int = 4) -> str:
     """``[0.9012, 0.9344]``, or empty where a bound is missing."""
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return ""

@@ -48,14 +48,18 @@ class PageFigure:
 
 
 def page(
-    content: ReportContent, figures: Iterable[PageFigure] = (), missing_figures: Mapping[str, str] | None = None
+    content: ReportContent,
+    figures: Iterable[PageFigure] = (),
+    missing_figures: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> str:
     """Render the HTML page of a report. Every string that comes from data is escaped.
 
     Args:
         content: Content of the report.
         figures: Figures of the page.
-        missing_figures: Name of each figure that could not be drawn → reason.
+        missing_figures: Name of each figure without data in these results → reason.
+        skipped: Name of each figure whose stored data is missing or damaged → reason.
 
     Returns:
         HTML.
@@ -65,6 +69,7 @@ def page(
         content=content,
         figures=list(figures),
         missing_figures=dict(missing_figures or {}),
+        skipped=dict(skipped or {}),
         shown=_CONDITIONS_SHOWN,
         version=version("f2vbench"),
         style=Markup(style),

@@ -43,6 +43,7 @@ _SPECIAL = {
 }
 _NOT_SIGNIFICANT = r"\textsuperscript{n.s.}"
 _PREAMBLE = r"""\documentclass[10pt]{article}
+\title{Written by f2vbench report}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{textcomp}

@@ -6,12 +6,15 @@ import re
 
 from f2vbench.report.tables.table import Cell, Table
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$<>&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#+!|~$<>&])")
 
 
 def escaped(text: str) -> str:
-    """Escape all markup: a backslash before special characters, entities for < > &, no line breaks."""
-    entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    """Escape all markup: a backslash before special characters, entities for < > & [ ], no line breaks.
+
+    A backslash before a bracket or parenthesis would start a formula of MathJax.
+    """
+    entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "[": "&#91;", "]": "&#93;"}
     return _SPECIAL.sub(lambda match: entities.get(match[1], f"\\{match[1]}"), " ".join(text.split()))
 
 

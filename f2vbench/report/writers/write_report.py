@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import pandas as pd
 
-from f2vbench.errors import SettingsError
+from f2vbench.errors import SettingsError, StoreError
 from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
@@ -19,13 +20,26 @@ from f2vbench.report.writers.html import page, page_figure
 from f2vbench.report.writers.latex import document
 from f2vbench.report.writers.markdown import escaped, markdown
 from f2vbench.stats.procedure import Procedure
+from f2vbench.utils.existing_outputs import check_output_file, check_output_folder, has_mark
 from f2vbench.utils.files import write_atomically, write_csv
+from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
 
 _MARKDOWN_FORMATS: tuple[Format, ...] = ("png", "svg")  # that viewers of Markdown display
 _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip install pyarrow`, or use format=csv"
+
+
+_PAGE = "report.html"
+_TABLES = ("results", "summary", "comparison", "cost", "attention")
+_NAMES = (
+    _PAGE,
+    "report.md",
+    "tables.tex",
+    "figures",
+    *(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")),
+)
 
 
 class WrittenFiles(NamedTuple):
@@ -41,6 +55,7 @@ def write_report(
     settings: ReportSettings,
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[WrittenFiles]:
     """Write the files that the settings name, format by format.
 
@@ -50,6 +65,7 @@ def write_report(
         settings: Formats, figures, style, and statistical procedure.
         metrics: Names of the metrics in tables; by default the main ones of each task.
         reference: Reference model, compared with the best other model at each condition.
+        progress: Receives the progress, and a note for each figure whose stored data is missing or damaged.
 
     Yields:
         The files of each format, once they are written.
@@ -61,9 +77,12 @@ def write_report(
     formats = settings.format
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:
         raise SettingsError(_NO_PYARROW)
+    check_report_folder(results, out)
+    results.check_reference(settings.baseline)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
-    content = report_content(results, metrics, reference, Procedure(settings.test, settings.adjust))
+    procedure = Procedure(settings.test, settings.adjust, settings.interval)
+    content = report_content(results, metrics, reference, procedure)
     frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
@@ -74,24 +93,62 @@ def write_report(
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
-    figures = list(draw_figures(results, names, settings.style))
+    reporter = progress or Silent()
+    skipped: dict[str, str] = {}
+    drawn = draw_figures(results, names, settings.style, settings.interval, skipped=skipped, progress=reporter)
+    figures = list(drawn) if {"html", "md", *get_args(Format)} & set(formats) else []
+    for name, reason in skipped.items():
+        reporter.note(f"figure {name} is left out: {reason}")
     kinds = [kind for kind in get_args(Format) if kind in formats]
     if figures and kinds:
         yield _written(out, [path for figure in figures for path in save_figure(figure, out / "figures", kinds)])
     if "md" in formats:
         links = [_figure_link(figure, kinds) for figure in figures if set(kinds) & set(_MARKDOWN_FORMATS)]
-        yield _written(out, [_write(out / "report.md", as_markdown(content, links, second=settings.second))])
+        yield _written(out, [_write(out / "report.md", as_markdown(content, links, skipped, second=settings.second))])
     if "html" in formats:
-        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names))
-        yield _written(out, [_write(out / "report.html", text)])
+        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names), skipped)
+        yield _written(out, [_write(out / _PAGE, text)])
 
 
-def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: bool = False) -> str:
+def check_report_folder(results: RunResults, out: Path) -> None:
+    """Refuse a folder with files of others, and the run folder of other results.
+
+    Raises:
+        StoreError: The folder must not be written to.
+    """
+    if (out / "units").is_dir() and out.absolute() not in {source.absolute() for source in results.sources}:
+        raise StoreError(
+            f"out={out}: is the folder of another run, whose results.csv the report would replace; choose another "
+            "folder with out="
+        )
+    has_page = (out / _PAGE).is_file() and has_mark(out / _PAGE)
+    check_output_folder(out, "out", _NAMES, ["units", _PAGE] if has_page else ["units"])
+    for name in _NAMES:
+        if (out / name).is_file():
+            check_output_file(out / name, "out", _is_own)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is a table or a text of a report."""
+    if file.suffix != ".csv":
+        return has_mark(file) or file.suffix == ".parquet"
+    with file.open("rb") as lines:
+        return b"task,protocol,shots" in lines.readline()
+
+
+def as_markdown(
+    content: ReportContent,
+    figures: Sequence[str] = (),
+    skipped: Mapping[str, str] = MappingProxyType({}),
+    *,
+    second: bool = False,
+) -> str:
     """Render a report as Markdown.
 
     Args:
         content: Content of the report.
         figures: Markdown of each figure, with a link to its file.
+        skipped: Name of each figure whose stored data is missing or damaged → reason.
         second: Set the second best value of each column in italics.
 
     Returns:
@@ -99,13 +156,14 @@ def as_markdown(content: ReportContent, figures: Sequence[str] = (), *, second: 
     """
     parts = [f"# {escaped(content.title)}", f"{escaped(content.about)}.", "## Summary", escaped(content.overview)]
     for summary in content.summaries:
-        parts.append(f"**{escaped(summary.title)}** ({'significant' if summary.significant else 'not significant'})")
+        parts.append(f"**{escaped(summary.title)}** ({summary.verdict})")
         parts += [escaped(sentence) for sentence in summary.sentences]
     parts.append(escaped(content.significance_note))
     if content.limitations:
         parts += ["## Limitations", *(f"- {escaped(limitation)}" for limitation in content.limitations)]
-    if figures:
+    if figures or skipped:
         parts += ["## Figures", *figures]
+        parts += [escaped(f"Figure {name} is left out: {reason}.") for name, reason in skipped.items()]
     tables = [markdown(table, second=second) for table in content.tables]
     parts += ["## Results", *tables, *map(escaped, content.notes)]
     if content.ranks.reason:

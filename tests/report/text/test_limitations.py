@@ -44,6 +44,8 @@ def test_a_damaged_unit_is_set_aside_with_a_warning(run, tmp_path):
     shutil.copytree(run, folder)
     path = sorted((folder / "units").glob("*mine*"))[0]
     path.write_bytes(path.read_bytes()[:-30])
-    assert main(["report", f"run={folder}", f"out={tmp_path}", "format=html", "figures=none", "metric=auroc"]) == 0
-    html = (tmp_path / "report.html").read_text()
+    assert (
+        main(["report", f"run={folder}", f"out={tmp_path / 'out'}", "format=html", "figures=none", "metric=auroc"]) == 0
+    )
+    html = (tmp_path / "out" / "report.html").read_text()
     assert html.index("set aside") < html.index("Summary</h2>")
