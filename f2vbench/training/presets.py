@@ -219,6 +219,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 all of them with lesion labels instead of the knowledge mask, and all of them."""
 
 
+OWN_DATA: dict[str, Any] = {"targets": "acquired"}
+"""Changes to a preset for images that are not simulated."""
+
+
 def presets_of(model: object) -> dict[str, dict[str, Any]]:
     """The presets of a model, by name."""
     return MAE_PRESETS if model == "mae" else PRESETS

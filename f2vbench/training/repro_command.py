@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from f2vbench.config.base import Settings, flatten, overlay
-from f2vbench.training.presets import ABLATIONS, MODELS, presets_of
+from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, presets_of
 from f2vbench.training.settings import TrainSettings
 
 _EXECUTION_KEYS = {"out", "device", "workers", "save_minutes", "samples", "compile", "checkpointing"}
@@ -17,7 +17,7 @@ _PATH_KEYS = ("data", "loss.vgg", "start")
 
 
 def training_command(settings: TrainSettings) -> str:
-    """The command ``f2vbench train …`` with every key that differs from preset, model and ablation.
+    """The command ``f2vbench train …`` with every key that differs from preset, model, ablation and kind of data.
 
     Files and folders are reduced to their names, because a card is public and local paths are private.
 
@@ -39,11 +39,13 @@ def training_command(settings: TrainSettings) -> str:
 
 
 def _default_values(settings: TrainSettings) -> dict[str, Any]:
-    """The value of every dotted key that preset, model and ablation set."""
+    """The value of every dotted key that preset, model, ablation and the kind of data set."""
     defaults = {name: field.default for name, field in TrainSettings.model_fields.items()}
     values = {key: value.model_dump() if isinstance(value, Settings) else value for key, value in defaults.items()}
     for changes in (presets_of(settings.model)[settings.preset], MODELS[settings.model], ABLATIONS[settings.ablation]):
         values = overlay(values, changes)
+    if settings.data != "phantom":
+        values = overlay(values, OWN_DATA)
     return flatten(values)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from f2vbench.config.base import Settings, flatten, overlay
 from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
 from f2vbench.training.loss_settings import LossSettings
-from f2vbench.training.presets import ABLATIONS, MODELS, PRESETS, presets_of
+from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, PRESETS, presets_of
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
@@ -132,7 +132,10 @@ class TrainSettings(Settings):
         "passes: the schedule, in shares of `epochs`, follows the time",
     )
     pixel_epochs: int = Field(
-        0, ge=0, description="number of first epochs with loss.pixel and loss.squared alone, without the other losses"
+        0,
+        ge=0,
+        description="number of first epochs with loss.pixel, loss.squared, loss.gradient and loss.truth alone, without "
+        "the other losses",
     )
     windows: int = Field(
         12,
@@ -205,7 +208,7 @@ class TrainSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, values: Any) -> Any:
-        """Fill in the preset, then the model, then the ablation, then the values of the user."""
+        """Fill in the preset, then the model, the ablation and the kind of data, then the values of the user."""
         if not isinstance(values, dict):
             return values
         model = values.get("model", "fundus2video")
@@ -217,6 +220,8 @@ class TrainSettings(Settings):
         for key, table, default in tables:
             name = values.get(key, default)
             filled = overlay(filled, table.get(name, {}) if isinstance(name, str) else {})
+        if values.get("data", "phantom") != "phantom":
+            filled |= OWN_DATA
         for key in ("truth_videos", "update_every", "crop", "late_crop", "minutes"):
             if values.get(key) == "none":
                 values = {**values, key: None}
@@ -273,14 +278,14 @@ class TrainSettings(Settings):
             raise ValueError(f"late_epochs={self.late_epochs} needs late_crop=<side>: set it, or leave late_epochs out")
         if self.late_crop and self.crop is None:
             raise ValueError(f"late_crop={self.late_crop}: without crop= all epochs use whole squares; leave it out")
-        for name in ("crop", "late_crop"):
-            side, largest = getattr(self, name), self.image_size * self.enlarge
+        largest, multiple = self.image_size * self.enlarge, 2**self.downsamplings
+        sides = {"crop": self.crop, "late_crop": self.late_crop, "image_size × enlarge": largest}
+        for name, side in sides.items():
             if side is not None and side > largest:
                 raise ValueError(f"{name}={side} is larger than image_size × enlarge = {largest}: lower it")
-            if (side or largest) % 2**self.downsamplings:
+            if side is not None and side % multiple:
                 raise ValueError(
-                    f"{name}={side or largest}: {self.downsamplings} downsamplings need a multiple of "
-                    f"{2**self.downsamplings} pixels"
+                    f"{name}={side}: downsamplings={self.downsamplings} need a multiple of {multiple} pixels"
                 )
         if self.loss.perceptual and self.loss.vgg is None:
             raise ValueError(

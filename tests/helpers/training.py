@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from f2vbench.config.parsing import build
 from f2vbench.training.data.angiogram_dataset import Sample
+from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.distributed import process_group
 from f2vbench.training.log import LOG
 from f2vbench.training.settings import TrainSettings
@@ -26,10 +27,16 @@ FRAMES = 12
 
 
 class Videos(Dataset):
-    """Videos of a bright line that appears on a textured background, different in each epoch."""
+    """Videos of a bright line that appears on a textured background, different in each epoch.
 
-    def __init__(self, count: int, lesions: bool = False):
-        self.count, self.lesions = count, lesions
+    Args:
+        count: Number of videos.
+        lesions: Samples have a lesion mask.
+        simulated: Samples have the truth of a simulator.
+    """
+
+    def __init__(self, count: int, lesions: bool = False, simulated: bool = False):
+        self.count, self.lesions, self.simulated = count, lesions, simulated
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # loader processes read it too
 
     def __len__(self) -> int:
@@ -45,7 +52,19 @@ class Videos(Dataset):
         photograph[:, row : row + 4] = -1
         fov_mask = torch.ones(1, SIDE, SIDE, dtype=torch.bool)
         lesion_mask = fov_mask.float() if self.lesions else None
-        return Sample(torch.from_numpy(photograph), torch.from_numpy(frames), fov_mask, lesion_mask, f"eye {index}")
+        truth = self._truth(frames) if self.simulated else None
+        images = torch.from_numpy(photograph), torch.from_numpy(frames)
+        return Sample(*images, fov_mask, lesion_mask, truth, f"eye {index}")
+
+    @staticmethod
+    def _truth(frames: np.ndarray) -> torch.Tensor:
+        """The line is an artery in its left half and a vein in its right half; everything else is a hard exudate."""
+        line = frames[-1, 0] > -0.5
+        truth = np.zeros((len(TRUTH_CLASSES), SIDE, SIDE), np.uint8)
+        truth[TRUTH_CLASSES.index("artery"), :, : SIDE // 2] = line[:, : SIDE // 2]
+        truth[TRUTH_CLASSES.index("vein"), :, SIDE // 2 :] = line[:, SIDE // 2 :]
+        truth[TRUTH_CLASSES.index("hard_exudate")] = ~line
+        return torch.from_numpy(truth)
 
 
 class Photographs(Dataset):
@@ -65,7 +84,7 @@ class Photographs(Dataset):
         colours = np.array([0.5, -0.1, -0.7])[:, None, None]
         photograph = torch.from_numpy((colours + np.stack(waves)).astype(np.float32))
         fov_mask = torch.ones(1, SIDE, SIDE, dtype=torch.bool)
-        return Sample(photograph, torch.zeros(0, 1, SIDE, SIDE), fov_mask, None, f"eye {index}")
+        return Sample(photograph, torch.zeros(0, 1, SIDE, SIDE), fov_mask, None, None, f"eye {index}")
 
 
 class SyntheticData:
@@ -78,8 +97,8 @@ class SyntheticData:
         self.train.epoch.fill_(epoch)
 
 
-def video_data(train: int = 3, validation: int = 2, lesions: bool = False) -> SyntheticData:
-    return SyntheticData(Videos(train, lesions), Videos(validation))
+def video_data(train: int = 3, validation: int = 2, lesions: bool = False, simulated: bool = False) -> SyntheticData:
+    return SyntheticData(Videos(train, lesions, simulated), Videos(validation, simulated=simulated))
 
 
 def photograph_data(train: int = 4, validation: int = 2) -> SyntheticData:

@@ -37,7 +37,8 @@ def test_the_exported_generator_is_the_average_and_the_encoder_loads_it(trained_
     expected = (roll_out(average, 2 * photograph - 1) + 1) / 2
     torch.testing.assert_close(encoder.generate(photograph), expected.detach())
     card = json.loads((trained_video.folder / "generator.json").read_text())
-    assert card["architecture"] == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 2}
+    shape = {"inputs": 6, "outputs": 3, "ngf": 2, "downsamplings": 4, "blocks": 9, "skips": "none", "time": "none"}
+    assert card["architecture"] == {"name": "pix2pixhd-global", **shape}
     assert card["bytes"] == exported.stat().st_size
     assert set(card["validation"]) == {"psnr", "ssim"}
 

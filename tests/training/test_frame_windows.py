@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from f2vbench.training.frame_windows import teacher_forcing_probability, window_input, window_target
+from f2vbench.encoders.global_generator import window_input
+from f2vbench.training.frame_windows import teacher_forcing_probability, window_target
 from f2vbench.training.knowledge_mask import knowledge_mask
 
 
 def test_a_window_predicts_the_next_three_frames_and_repeats_the_last_at_the_end():
-    frames = torch.arange(12.0).reshape(1, 12, 1, 1).expand(2, 12, 2, 2)
-    targets = [window_target(frames, window)[0, :, 0, 0].tolist() for window in (0, 4, 9, 10, 11)]
+    frames = torch.arange(12.0).reshape(1, 12, 1, 1).expand(5, 12, 2, 2)
+    targets = window_target(frames, [0, 4, 9, 10, 11])[:, :, 1, 1].tolist()
     assert targets == [[0, 1, 2], [4, 5, 6], [9, 10, 11], [10, 11, 11], [11, 11, 11]]
-    with pytest.raises(ValueError, match="0 to 11"):
-        window_target(frames, 12)
+    for windows in ([12, 0, 0, 0, 0], [0, 0, 0, 0, -1]):
+        with pytest.raises(ValueError, match="0 to 11"):
+            window_target(frames, windows)
 
 
 def test_the_first_window_receives_the_photograph_twice_and_later_ones_three_frames():

@@ -67,9 +67,9 @@ def test_a_part_of_a_video_starts_with_true_frames_and_all_parts_are_drawn(tmp_p
     inputs: list[torch.Tensor] = []
     networks.generator[0].register_forward_pre_hook(lambda layer, arguments: inputs.append(arguments[0]))
     starts = set()
-    for videos in range(12):
+    for epoch in range(12):
         inputs.clear()
-        step(batch, 0, videos)
+        step(batch, epoch, 0, 0.0)
         assert len(inputs) == 4
         first = inputs[0][:, 3:]
         if torch.equal(first, batch.photograph):
@@ -83,7 +83,7 @@ def test_a_part_of_a_video_starts_with_true_frames_and_all_parts_are_drawn(tmp_p
 def test_by_default_a_video_has_one_optimiser_step_for_each_of_its_twelve_windows(tmp_path):
     settings = video_settings(tmp_path, windows=12, pixel_epochs=1, loss={"pixel": 1.0})
     networks = GeneratorNetworks(settings, CPU)
-    GeneratorStep(settings, networks, CPU, bf16=False)(one_video(), 0, 0)
+    GeneratorStep(settings, networks, CPU, bf16=False)(one_video(), 0, 0, 0.0)
     assert {int(state["step"]) for state in networks.optimisers["generator"].state.values()} == {12}
 
 
@@ -93,7 +93,7 @@ def test_gradients_equal_those_of_separately_computed_losses(tmp_path):
     trained, plain = (GeneratorNetworks(settings, CPU) for _ in range(2))
     batch = one_video()
     batch = dataclasses.replace(batch, frames=batch.frames[:, -1:])  # a video of one frame has one window
-    GeneratorStep(settings, trained, CPU, bf16=False)(batch, 0, 0)
+    GeneratorStep(settings, trained, CPU, bf16=False)(batch, 0, 0, 0.0)
 
     photograph, real, mask = batch.photograph, batch.frames.expand(-1, 3, -1, -1), batch.mask
     fake = plain.generator(torch.cat([photograph, photograph], 1))

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.model_family import GeneratorShape
-from f2vbench.training.generator_features import NCE_LAYERS
+from f2vbench.training.generator_features import nce_layers
 from f2vbench.training.patch_nce import (
     PATCHES,
     PatchSampler,
@@ -65,7 +65,7 @@ def test_patch_nce_losses_equal_a_slow_computation(generator):
     found = patch_nce_losses(generator, heads, fake, (photograph, real), PatchSampler(), rngs)
     rngs = [np.random.default_rng(i) for i in range(2)]
     terms = ([], [])
-    for position, layer in enumerate(NCE_LAYERS):
+    for position, layer in enumerate(nce_layers(SHAPE)):
 
         def encode(image, layer=layer):
             x = torch.cat([image, image], 1)

@@ -91,7 +91,8 @@ def test_bf16_trains_float32_weights(tmp_path):
 
 
 def test_the_command_line_trains_on_phantoms_and_prints_the_generator(tmp_path, capsys):
-    arguments = ["preset=mini", "ngf=2", "ndf=2", "eyes=2", "split=1/1/0", "epochs=1", "image_size=64", "crop=none"]
+    arguments = ["preset=mini", "ngf=2", "ndf=2", "blocks=2", "eyes=2", "batch_size=2", "split=1/1/0", "epochs=1"]
+    arguments += ["image_size=64", "crop=none"]
     assert main(["train", f"out={tmp_path}", "device=cpu", "model=pix2pixhd", *arguments]) == 0
     assert f"model=pix2pixhd:{tmp_path / EXPORT}" in capsys.readouterr().out
     assert json.loads((tmp_path / "generator.json").read_text())["data"]["data.train.eyes"] == 2
