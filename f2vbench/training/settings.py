@@ -229,8 +229,6 @@ class TrainSettings(Settings):
             values = {**values, "split": re.split(r"[,/]", values["split"])}
         if values.get("crop", "") is None:
             filled |= {"late_crop": None, "late_epochs": 0}
-        if values.get("data", "phantom") != "phantom":
-            filled["targets"] = "acquired"  # of the presets; own data has no other frames
         filled |= _scaled_epoch_counts(filled, values.get("epochs"))
         return overlay(filled, values)
 
