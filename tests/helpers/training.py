@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from f2vbench.config.base import overlay
 from f2vbench.config.parsing import build
 from f2vbench.training.data.angiogram_dataset import Sample
 from f2vbench.training.data.truth_maps import TRUTH_CLASSES
@@ -105,21 +106,51 @@ def photograph_data(train: int = 4, validation: int = 2) -> SyntheticData:
     return SyntheticData(Photographs(train), Photographs(validation))
 
 
+_ALL_LOSSES = {
+    "gan": 1.0,
+    "feature_matching": 10.0,
+    "gradient_variance": 5.0,
+    "pixel": 10.0,
+    "squared": 0.0,
+    "gradient": 0.0,
+    "vessel_weight": 0.0,
+    "lesion_weight": 0.0,
+    "truth": 0.0,
+}
+
+_SINGLE_SQUARES = {
+    "photograph": "plain",
+    "augment": "f2v",
+    "targets": "acquired",
+    "crop": None,
+    "batch_size": 1,
+    "downsamplings": 4,
+    "time": "none",
+    "previous_dropped": 0.0,
+    "rollout_epochs": 0,
+    "pixel_epochs": 0,
+    "warmup_epochs": 0,
+    "fall": "linear",
+    "update_every": None,
+    "learning_rate": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "weight_decay": 0.0,
+}
+
+
 def video_settings(out: Path, **changes) -> TrainSettings:
-    """Settings of a Fundus2Video with 2 channels, trained on 3 of the 12 windows for 2 epochs."""
-    values = {
-        "preset": "f2v",
-        "scales": 2,
-        "image_size": SIDE,
-        "truth_videos": 400,
-        "windows": 3,
-        "ngf": 2,
-        "ndf": 2,
-        "epochs": 2,
-        "flat_epochs": 1,
-        "samples": 1,
-    }
-    return build(TrainSettings, {**values, "out": out, "device": "cpu", **changes})
+    """Settings of a Fundus2Video of the published depth with 2 channels, with all losses of the paper.
+
+    It is trained on single whole squares, for 3 of the 12 windows and 2 epochs.
+    """
+    values = {"preset": "f2v", "image_size": SIDE, "ngf": 2, "ndf": 2, "scales": 2, "windows": 3}
+    values |= {"truth_videos": 400, "epochs": 2, "flat_epochs": 1, "validate_every": 1, "samples": 1}
+    if changes.get("preset", "f2v") == "f2v":
+        values |= _SINGLE_SQUARES
+        if changes.get("model") != "pix2pixhd":
+            values["loss"] = _ALL_LOSSES
+    return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
 
 
 def mae_settings(out: Path, **changes) -> TrainSettings:
