@@ -56,12 +56,17 @@ class GlobalGenerator(nn.Sequential):
 
     Attributes:
         shape: Input and output channels, widths and layers.
+        time: (12, 2, ngf), logarithmic scale and offset of the last feature map's channels at each position in the
+            video; zero when untrained. None for generators without a time plane.
     """
+
+    time: nn.Parameter | None
 
     def __init__(self, layers: Iterable[nn.Module], shape: GeneratorShape):
         super().__init__(*layers)
         self.shape = shape
-        self._saved = frozenset(shape.down_ends) if shape.skips == "additive" else frozenset()
+        time = nn.Parameter(torch.zeros(FRAMES, 2, shape.ngf)) if shape.time == "plane" else None
+        self.register_parameter("time", time)
 
     def __getitem__(self, index: slice | int) -> Any:
         """A layer, or a part of the generator."""
@@ -71,10 +76,31 @@ class GlobalGenerator(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, input_channels, h, w) in [−1, 1] → (n, outputs, h, w) in [−1, 1]; sides are multiples of `multiple`."""
-        state = SkipState(self.shape)
+        skips, inputs = SkipState(self.shape), x
         for index, layer in enumerate(self):
-            x = state.after(index, layer(x))
+            x = skips.after(index, layer(x))
+            if index == self.shape.last_feature_map:
+                x = at_position(x, self.time, inputs)
         return x
+
+
+def at_position(features: Tensor, time: Tensor | None, inputs: Tensor) -> Tensor:
+    """The last feature map at the position in the video that the time plane states.
+
+    The first convolution receives the plane too, but instance normalisation removes whatever is constant over the
+    image. So the position acts here, behind the last normalisation: each window reads its frames from the same features
+    with scales and offsets of its own.
+
+    Args:
+        features: (n, ngf, h, w).
+        time: `GlobalGenerator.time`; None returns the features unchanged.
+        inputs: (n, input_channels, h, w), the generator's input; its last channel is the plane.
+    """
+    if time is None:
+        return features
+    window = ((inputs[:, -1, 0, 0].float() + 1) * (FRAMES - 1) / 2).round().long().clamp(0, FRAMES - 1)
+    scale, offset = time[window].unbind(1)
+    return features * scale.exp()[..., None, None] + offset[..., None, None]
 
 
 class SkipState:

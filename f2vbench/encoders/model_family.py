@@ -40,7 +40,7 @@ class GeneratorShape:
         blocks: Residual blocks.
         skips: `additive` adds each feature map of the first half to the map of the second half at the same stride.
         time: `plane` adds an input channel with the position in the video, −1 for the first window and 1 for the
-            twelfth, the same for all pixels.
+            twelfth, the same for all pixels. It also scales and offsets the last feature map.
     """
 
     inputs: int

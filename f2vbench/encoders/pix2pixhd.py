@@ -20,7 +20,14 @@ from f2vbench.encoders.generator_weights import (
     read_input_metadata,
     shape_of_tensors,
 )
-from f2vbench.encoders.global_generator import SkipState, global_generator, initialise, roll_out, window_input
+from f2vbench.encoders.global_generator import (
+    SkipState,
+    at_position,
+    global_generator,
+    initialise,
+    roll_out,
+    window_input,
+)
 from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
@@ -73,6 +80,8 @@ class Pix2PixHDEncoder(Encoder):
         self.multiple = self.shape.multiple
         self.is_whole = self.shape.layer_of_cut(spec.cut) == self.shape.whole
         self.model = self._load(slice(None, self.shape.blocks_end if self.is_whole else spec.cut), state)
+        self.time: Tensor | None
+        self.register_buffer("time", None if state is None else state.get("model.time"))
         self.enlarge, self.phase, self.normalised = metadata.enlarge, metadata.phase, metadata.normalised
         # Buffers, so that the same weights with another preparation have other keys in the feature store.
         if self.enlarge > 1:
@@ -233,10 +242,12 @@ class Pix2PixHDEncoder(Encoder):
 
     def _run(self, inputs: Tensor) -> Tensor:
         """The whole generator; the tanh is computed in float32, because bfloat16 has few values near −1 and 1."""
-        skips = SkipState(self.shape)
+        skips, x = SkipState(self.shape), inputs
         for index, layer in enumerate(self._layers()):
-            inputs = layer(inputs.float()) if isinstance(layer, nn.Tanh) else skips.after(index, layer(inputs))
-        return inputs
+            x = layer(x.float()) if isinstance(layer, nn.Tanh) else skips.after(index, layer(x))
+            if index == self.shape.last_feature_map:
+                x = at_position(x, self.time, inputs)
+        return x
 
     def _layers(self) -> Iterator[nn.Module]:
         yield from self.model

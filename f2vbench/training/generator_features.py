@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from f2vbench.encoders.global_generator import GlobalGenerator, ResidualBlock, SkipState
+from f2vbench.encoders.global_generator import GlobalGenerator, ResidualBlock, SkipState, at_position
 from f2vbench.encoders.model_family import GeneratorShape
 
 _PUBLISHED_LAST = GeneratorShape(6, 3).last_convolution
@@ -35,7 +35,7 @@ def forward_layers(
     """Run a generator, or its first layers, and return some of its feature maps.
 
     The map of a normalisation (layer 8) is rectified, because the ReLU after it works in place. The maps of the second
-    half contain what skips add to them.
+    half contain what skips add to them, the last one also the position in the video.
 
     Args:
         generator: A ``global_generator`` or a slice of it that starts at 0.
@@ -47,7 +47,8 @@ def forward_layers(
         The output, and the maps by index.
     """
     maps: dict[int, Tensor] = {}
-    skips = SkipState(generator.shape) if isinstance(generator, GlobalGenerator) else None
+    whole = generator if isinstance(generator, GlobalGenerator) else None
+    skips, inputs = SkipState(whole.shape) if whole is not None else None, x
     for index, layer in enumerate(generator):
         if isinstance(layer, nn.ConvTranspose2d):
             x = x.contiguous()  # the memory layout of its weights
@@ -55,8 +56,10 @@ def forward_layers(
             x = cast(Tensor, checkpoint(layer, x, use_reentrant=False))
         else:
             x = layer(x)
-        if skips is not None:
+        if whole is not None and skips is not None:
             x = skips.after(index, x)
+            if index == whole.shape.last_feature_map:
+                x = at_position(x, whole.time, inputs)
         if index in layers:
             maps[index] = x
     return x, maps

@@ -196,6 +196,8 @@ def expand_to_windows(state: Mapping[str, Tensor], generator: GlobalGenerator) -
         converted[_FIRST_WEIGHT] = torch.cat([first, others], 1)
         for key in last:
             converted[key] = torch.cat([state[key]] * WINDOW)
+        if generator.time is not None:
+            converted["time"] = torch.zeros_like(generator.time)
     return converted
 
 

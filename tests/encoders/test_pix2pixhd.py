@@ -120,6 +120,10 @@ def _reference_maps(generator, inputs):
             skipped = [*levels, None][shape.downsamplings - shape.up_ends.index(index + 1)]
             x = x if skipped is None else x + skipped
         maps.append(x)
+        if shape.time == "plane" and index == shape.last_feature_map:
+            window = round((float(inputs[0, -1, 0, 0]) + 1) * 11 / 2)
+            scale, offset = generator.time[window]
+            x = x * scale.exp()[:, None, None] + offset[:, None, None]
     return maps
 
 
