@@ -144,7 +144,7 @@ def _draw(
         axis.plot(np.random.default_rng(0).uniform(-0.25, 0.25, len(values)), values, ".", ms=2.5, color="#0072b2")
         axis.plot([-0.35, 0.35], [np.median(values)] * 2, color="black", lw=1)
         axis.set(xticks=[], xlim=(-0.6, 0.6))
-        axis.set_title(name.replace(" ", "\n", 1), fontsize=7)
+        axis.set_title(name.replace(" ", "\n", 1), fontsize=6)
     left, right = lower.subplots(1, 2, width_ratios=(1.3, 1))
     colours = dict(zip(groups, ("#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#009e73", "#cc79a7"), strict=True))
     bands = np.sqrt(np.geomspace(4, 362, 9)[1:] * np.geomspace(4, 362, 9)[:-1])
