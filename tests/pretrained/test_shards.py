@@ -146,6 +146,11 @@ def test_equal_weights_give_equal_files(index, tmp_path):
 
 def test_the_hash_covers_every_shard_and_the_metadata_and_not_the_names(index, tmp_path):
     digest = file_sha256(index)
+    hashes = sorted(hashlib.sha256(index.with_name(name).read_bytes()).hexdigest() for name in SHARDS)
+    documented = (
+        f'{{"metadata":{{"seen":"{{\\"enlarge\\":\\"2\\"}}"}},"shards":{json.dumps(hashes, separators=(",", ":"))}}}'
+    )
+    assert digest == hashlib.sha256(documented.encode()).hexdigest()
     assert file_sha256(index.with_name("w.safetensors")) == digest
     renamed = write_weights(tmp_path / "renamed", renamed_weights(index, "other"))
     assert renamed.name == "other.safetensors.index.json"
