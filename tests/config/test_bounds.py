@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from f2vbench.config.parsing import build, parse
@@ -9,10 +11,8 @@ from f2vbench.config.run import RunSettings
 from f2vbench.errors import SettingsError
 from f2vbench.utils.yaml_text import load_yaml
 
-BOMB = "\n".join(
-    ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    + [f"{n}: &{n} [{', '.join(['*' + m] * 9)}]" for m, n in zip("abcdefgh", "bcdefghi", strict=True)]
-)
+LINES = [f"{name}: &{name} [{', '.join([f'*{inner}'] * 9)}]" for inner, name in pairwise("abcdefghi")]
+BOMB = "\n".join(["a: &a [x, x, x, x, x, x, x, x, x]", *LINES])
 
 
 @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "a: &a {b: *a}", "[" * 5000, "a: 2020-13-45", "a: " + "9" * 5000])
