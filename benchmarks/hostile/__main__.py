@@ -11,59 +11,19 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import pkgutil
-import re
-import sys
-import tempfile
 import time
 from importlib import import_module
-from pathlib import Path
 
 import benchmarks.hostile
-from benchmarks.hostile.inputs import Hostile
+from benchmarks.hostile.processes import try_input
 
-_HELPERS = {"inputs", "preloaded", "__main__"}
+_HELPERS = {"inputs", "preloaded", "processes", "__main__"}
 
 
 def _categories() -> list[str]:
     modules = (module.name for module in pkgutil.iter_modules(benchmarks.hostile.__path__))
     return sorted(name for name in modules if name not in _HELPERS)
-
-
-def _act(category: str, number: int, folder: Path) -> None:
-    """Try one input in this process; the inputs are made again here, because they can't be pickled."""
-    with (folder / "output.txt").open("w") as file:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file.fileno(), stream.fileno())
-    work = folder / "work"
-    work.mkdir()
-    os.chdir(work)
-    os.environ["F2VBENCH_CACHE"] = str(folder / "cache")
-    hostile = list(import_module(f"benchmarks.hostile.{category}").inputs())[number]
-    raise SystemExit(hostile.act(work))
-
-
-def _try(category: str, number: int, hostile: Hostile, limit: float) -> str:
-    """Why an input is not handled, or ""."""
-    context = multiprocessing.get_context("forkserver")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        process = context.Process(target=_act, args=(category, number, folder))
-        process.start()
-        process.join(limit)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            return f"did not end in {limit:g} s"
-        output = (folder / "output.txt").read_text(errors="replace")
-    if "Traceback (most recent call last)" in output:
-        return f"traceback: {output.strip().splitlines()[-1]}"
-    if process.exitcode != hostile.code:
-        return f"exit code {process.exitcode}, expected {hostile.code}: {' '.join(output.split())[-300:]}"
-    if not re.search(hostile.expected, " ".join(output.split()), re.IGNORECASE):
-        return f"the output lacks '{hostile.expected}': {' '.join(output.split())[-300:]}"
-    return ""
 
 
 def main() -> int:
@@ -79,7 +39,7 @@ def main() -> int:
         hostile_inputs = list(import_module(f"benchmarks.hostile.{category}").inputs())
         start, handled = time.perf_counter(), 0
         for number, hostile in enumerate(hostile_inputs):
-            reason = _try(category, number, hostile, arguments.limit)
+            reason = try_input(category, number, hostile, arguments.limit)
             handled += not reason
             if reason:
                 failures.append(f"{category}: {hostile.name}: {reason}")

@@ -84,9 +84,9 @@ def _prefixed(prefix: str, state: Tensors) -> Tensors:
 def inputs() -> Iterator[Hostile]:
     """The inputs of this category."""
     for prefix in ("_orig_mod.", "netG.", "model.", "backbone.", "module.", "module._orig_mod.", "generator.netG."):
-        yield Hostile(f"the prefix {prefix}", partial(_changed, partial(_prefixed, prefix)), "varying", 0)
+        yield Hostile(f"the prefix {prefix}", partial(_changed, partial(_prefixed, prefix)), "varying", (0,))
     for key in ("state_dict", "model", "netG", "generator", "model_state_dict"):
-        yield Hostile(f"under the key {key}", partial(_changed, lambda state, key=key: {key: state}), "varying", 0)
+        yield Hostile(f"under the key {key}", partial(_changed, lambda state, key=key: {key: state}), "varying", (0,))
     changes: dict[str, tuple[Callable[[Tensors], Any], str]] = {
         "all zero": (lambda s: {name: t * 0 for name, t in s.items()}, "all its matrices are zero"),
         "integers": (lambda s: {name: t.to(__import__("torch").int8) for name, t in s.items()}, "not floating point"),
@@ -106,8 +106,8 @@ def inputs() -> Iterator[Hostile]:
     contents["a pickle that runs code"] = pickle.dumps(_RunsCode())
     for what, content in contents.items():
         for suffix in (".pth", ".safetensors"):
-            yield Hostile(f"a{suffix}: {what}", partial(_bytes, content, suffix), "^error: (?!.*code was run)")
+            yield Hostile(f"a{suffix}: {what}", partial(_bytes, content, suffix), "error: .*(refused|empty|damaged)")
     yield Hostile("a file cut off", _cut, "truncated or damaged")
     yield Hostile("TorchScript", _script, "TorchScript")
     for side in (96, 128, 224):
-        yield Hostile(f"a transformer of {side} px", partial(_sized, side), "varying", 0)
+        yield Hostile(f"a transformer of {side} px", partial(_sized, side), "varying", (0,))

@@ -22,13 +22,13 @@ class Hostile:
         act: Makes the files in an empty folder, which is also the working directory, and uses them; returns the exit
             code. It runs in a process of its own.
         expected: Regular expression that the output must contain if the input is handled, ignoring case.
-        code: The exit code if the input is handled.
+        codes: Exit codes of which one is right if the input is handled.
     """
 
     name: str
     act: Callable[[Path], int]
     expected: str
-    code: int = 2
+    codes: tuple[int, ...] = (2,)
 
 
 def command(*arguments: str) -> int:

@@ -54,9 +54,7 @@ def inputs() -> Iterator[Hostile]:
     for levels in LEVELS:
         for suffix in FORMATS:
             name = f"vessel masks of the values {levels}, {suffix}"
-            yield Hostile(
-                name, partial(_levels, levels, suffix, "masks"), rf"{len(levels) + 1} values|both of its values"
-            )
+            yield Hostile(name, partial(_levels, levels, suffix, "masks"), rf"{len(levels) + 1} values")
         yield Hostile(f"fields of view of the values {levels}", partial(_levels, levels, "png", "fov"), "fov_values")
     for first, second in [((255, 255, 0), (255, 0, 0)), ((255, 0, 255), (0, 255, 255)), ((128, 0, 0), (0, 255, 0))]:
         yield Hostile(f"colours {first} and {second}", partial(_colours, first, second), r"2 colours|3 values")
@@ -72,5 +70,5 @@ def inputs() -> Iterator[Hostile]:
     for orientation in range(2, 9):
         for which in ("images", "masks"):
             yield Hostile(
-                f"{which} with the EXIF orientation {orientation}", partial(_turned, orientation, which), "EXIF"
+                f"{which} with the EXIF orientation {orientation}", partial(_turned, orientation, which), "EXIF", (0, 2)
             )

@@ -73,6 +73,6 @@ def inputs() -> Iterator[Hostile]:
     for name, (content, expected) in TEXTS.items():
         yield Hostile(name, partial(_patients, content), expected)
     for name, content in READ.items():
-        yield Hostile(name, partial(_patients, content), "4 images, 4 patients.*no errors", 0)
+        yield Hostile(name, partial(_patients, content), "4 images, 4 patients.*no errors", (0,))
     yield Hostile("a folder named patients.csv", partial(_special, "folder"), "unreadable|directory")
     yield Hostile("a link to nowhere", partial(_special, "link"), "links? lead|unreadable|no such file")

@@ -48,9 +48,10 @@ class TrainedNetworks:
         for network in self._networks.values():
             network.to(device).train()
             for layer in network.modules():
-                # Transposed convolutions keep the default order: with channels-last weights the gradient reaches
-                # InstanceNorm in channels-last order, whose backward pass PyTorch 2.13 computes wrongly on a CPU for a
-                # batch of one (findings/instance_norm_batch_of_one.sh).
+                # PyTorch 2.13 computes the backward pass of InstanceNorm and BatchNorm wrongly on a CPU for a batch of
+                # one whose incoming gradient is in channels-last order (findings/instance_norm_batch_of_one.sh).
+                # Transposed convolutions are right in every order; theirs stays the default one, because with
+                # channels-last weights the gradient that they pass on would be in that order.
                 if isinstance(layer, nn.Conv2d):
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
