@@ -43,7 +43,7 @@ def test_usual_aliases_are_read():
     ],
 )
 def test_ranges_are_bounded(argument):
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=argument.partition("=")[0]):
         parse(RunSettings, ["task=folder", argument])
 
 
@@ -55,7 +55,7 @@ def test_numbers_are_finite(value):
 
 @pytest.mark.parametrize("key", ["task", "model", "shots", "seeds", "preset", "image_size", "device", "out", "decoder"])
 def test_a_mapping_where_a_word_is_expected_is_refused(key):
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=key):
         build(RunSettings, {"task": "folder", key: {"a": {"b": [1]}}})
 
 
