@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from f2vbench.data.field_drawings import draw_fields
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
 from f2vbench.data.simulated_data import ensure_simulated
@@ -113,6 +114,9 @@ def check(settings: DataSettings, progress: Progress) -> list[Survey]:
         )
     if settings.out is not None:
         write_findings(settings.out, surveys)
+    if settings.fields is not None:
+        for found in surveys:
+            draw_fields(found.index, settings.fields / found.card.name if len(surveys) > 1 else settings.fields)
     return surveys
 
 

@@ -39,7 +39,14 @@ def expand_integers(value: Any) -> list[Any]:
 
 
 def unique(values: list[Any]) -> list[Any]:
-    """Remove repeated values; the first of each is kept."""
+    """Remove repeated values; the first of each is kept.
+
+    Raises:
+        ValueError: A value is a mapping or a list.
+    """
+    nested = next((value for value in values if isinstance(value, dict | list | set)), None)
+    if nested is not None:
+        raise ValueError(f"{nested!r}: a word or a number is needed, not a {type(nested).__name__}")
     return list(dict.fromkeys(values))
 
 

@@ -254,7 +254,8 @@ def _message(model: type[Settings], key: str, details: ErrorDetails) -> str:
         known = [name for name, _, _ in describe(model)] + list(model.model_fields)
         return f"unknown key '{key}' (value {value!r}){did_you_mean(key, known)}"
     if details["type"] == "value_error":
-        return details["msg"].removeprefix("Value error, ")
+        text = details["msg"].removeprefix("Value error, ")
+        return text if not key or text.startswith(key) else f"{key}: {text}"
     if details["type"] == "literal_error":
         choices = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
         return f"{key}={value}: must be one of {', '.join(choices)}{did_you_mean(str(value), choices)}"

@@ -24,6 +24,7 @@ _MIN_CONTRAST = 1.2
 _MIN_ROUND = 0.5
 _CIRCLE_TOLERANCE = 0.02  # of the radius
 _CIRCLE_TRIALS = 200
+_CIRCLE_POINTS = 256  # of the border, which are compared with each trial
 _MIN_ROUND_AREA = 0.2  # of the image; an optic disc is round, too
 
 _PIXEL = np.ones((3, 3), np.uint8)
@@ -136,6 +137,7 @@ def _share_on_circle(region: np.ndarray) -> float:
     points = points[free]
     if len(points) < 3:
         return 1.0
+    points = points[:: 1 + len(points) // _CIRCLE_POINTS]
     trials = np.random.default_rng(0).integers(0, len(points), (_CIRCLE_TRIALS, 3))
     centres, radii = _circles(*points[trials].transpose(1, 0, 2))
     plausible = (radii > 0.2 * max(region.shape)) & (radii < max(region.shape))

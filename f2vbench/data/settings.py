@@ -22,6 +22,9 @@ class DataSettings(Settings):
         0.95, gt=0.5, le=1, description="check: correlation above which photographs are near-duplicates; 1 skips this"
     )
     format: ListFormat = Field("text", description="list, where: text, or json (one entry per task)")
+    fields: Path | None = Field(
+        None, description="check: draw the field of view of each photograph into this folder, empty or new"
+    )
     out: Path | None = Field(
         None, description="check: write all findings, as .csv or .json; split: write the split, as .csv"
     )

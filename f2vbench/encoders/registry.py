@@ -81,6 +81,7 @@ _BUILT_IN = (
         loader=_GENERATOR,
         default_weights="card",
         how_to_get_weights=_PIX2PIXHD_WEIGHTS.format(family="truth"),
+        trainable=True,
         architecture="pix2pixhd-global",
         untrained_architecture="pix2pixhd-global-ngf64",
         width=1024,

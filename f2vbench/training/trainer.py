@@ -121,6 +121,7 @@ class Trainer:
         self._divergence_check = DivergenceCheck()
         self._batches_per_epoch = len(epoch_batches(_length(data.train), settings.batch_size, settings.seed, 0))
         self._clock = time.monotonic() if started is None else started
+        self._saved = time.monotonic()
         self._bf16 = bf16
         self._schedule = Schedule(settings, self._batches_per_epoch)
         self._milestone = 0
@@ -216,9 +217,9 @@ class Trainer:
         self._tick()
         if self.position.videos == 0 and self.position.seconds + epoch + end > 60 * minutes:
             raise SettingsError(
-                f"minutes={minutes:g}: the first pass over {_length(self._data.train)} videos takes about "
-                f"{duration(epoch)}, validation and export {duration(end)}: raise minutes, or lower the number of "
-                "videos (eyes= for simulated ones)"
+                f"minutes={minutes:g}: preparation took {duration(self.position.seconds)}, the first pass over "
+                f"{_length(self._data.train)} videos takes about {duration(epoch)}, validation and export "
+                f"{duration(end)}: raise minutes, or lower the number of videos (eyes= for simulated ones)"
             )
 
     def _begin_progress(self) -> None:
@@ -235,7 +236,8 @@ class Trainer:
         """Show a batch, or with ``minutes`` the seconds since the last one."""
         steps = 1
         if self.settings.minutes is not None:
-            steps = int(self.position.seconds) - self._shown_seconds
+            budget = int(60 * self.settings.minutes)
+            steps = max(0, min(int(self.position.seconds), budget) - self._shown_seconds)
             self._shown_seconds += steps
         for _ in range(steps):
             self._progress.advance(label)
@@ -253,7 +255,6 @@ class Trainer:
         batches = epoch_batches(_length(self._data.train), settings.batch_size, settings.seed, position.epoch)
         shares = [batch[rank() :: world_size()] for batch in batches[position.batch :]]
         self._tick()
-        saved = self._clock
         for batch in self._training_loader.load(shares):
             learning_rate = self.learning_rate()
             self.method.networks.set_learning_rate(learning_rate)
@@ -268,8 +269,8 @@ class Trainer:
             self._advance_progress(_progress_label(position, losses))
             if self._schedule.is_done(position):
                 break
-            if self._clock - saved > 60 * settings.save_minutes and position.batch < self._batches_per_epoch:
-                saved = self._clock
+            is_old = self._clock - self._saved > 60 * settings.save_minutes
+            if is_old and position.batch < self._batches_per_epoch:
                 self._save_checkpoint()
 
     def _end_epoch(self) -> None:
@@ -282,9 +283,13 @@ class Trainer:
             if self._schedule.is_done(position):
                 self._finish()
             elif self._milestone > place:
-                if self._milestone // settings.validate_every > place // settings.validate_every:
+                is_due = self._milestone // settings.validate_every > place // settings.validate_every
+                if is_due:
                     self._validate_and_log()
-                self._save_checkpoint()
+                # With minutes=, stages of the schedule are short, and a checkpoint of a large generator takes seconds.
+                is_old = self._clock - self._saved > 60 * settings.save_minutes
+                if settings.minutes is None or is_due or is_old:
+                    self._save_checkpoint()
         self._tick()
         wait_for_all()
 
@@ -341,6 +346,7 @@ class Trainer:
         return TrainingStatus(self.position, self._data_identity, self._validation_scores, environment)
 
     def _save_checkpoint(self) -> None:
+        self._saved = time.monotonic()
         if rank() == 0:
             networks = self.method.networks
             states = networks.network_states(), networks.optimiser_states()

@@ -182,6 +182,14 @@ def test_unreadable_photographs_are_reported_after_the_others_are_generated(phot
     assert sorted(path.name for path in (tmp_path / "results").glob("*.gif")) == ["eye0.gif", "eye1.gif", "eye2.gif"]
 
 
+@pytest.mark.parametrize("level", [0, 90])
+def test_a_blank_photograph_is_an_error_that_names_it(photographs, tmp_path, video_model, level):
+    Image.fromarray(np.full((64, 80, 3), level, np.uint8)).save(photographs / "blank.png")
+    with pytest.raises(DataError, match=r"blank\.png: the photograph is black or of one colour"):
+        run(photographs, tmp_path / "results", video_model, format="gif")
+    assert len(list((tmp_path / "results").glob("*.gif"))) == 3
+
+
 def test_results_of_other_settings_are_replaced_only_with_overwrite(photographs, tmp_path, video_model):
     photograph, out = photographs / "eye0.png", tmp_path / "frames"
     run(photograph, out, video_model)

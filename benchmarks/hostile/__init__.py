@@ -1,0 +1,1 @@
+"""Hostile inputs: damaged, ambiguous and unusual files and settings, each tried in a process of its own."""
