@@ -19,6 +19,7 @@ from f2vbench.pretrained.weights_files import download_instructions, find_weight
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
 _NETWORK_LIBRARIES = ("httpx", "httpx2", "requests")
+_SECONDS = 6.0
 _DENIED = {
     401: "your token is not valid; log in again with `hf auth login`",
     403: "your token has no right to this; choose an owner that you may write to, or log in (`hf auth login`) with a "
@@ -61,13 +62,14 @@ def fetch(address: str) -> HubWeights:
 
     repo, revision, file = parts["repo"], parts["revision"], parts["file"]
     with hub_errors(address, repo):
+        cached_only = hub_problem() is not None  # the client tries for minutes to reach a Hub that does not answer
         if file is not None:
-            path = Path(hf_hub_download(repo, file, revision=revision))
+            path = Path(hf_hub_download(repo, file, revision=revision, local_files_only=cached_only))
             commit = path.parents[file.count("/")].name
             return HubWeights(path, f"{SCHEME}{repo}@{commit}", None)
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns="*.yaml"))
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns="*.yaml", local_files_only=cached_only))
         card = _only_card(folder, address)
-        path = Path(hf_hub_download(repo, card.file, revision=folder.name))
+        path = Path(hf_hub_download(repo, card.file, revision=folder.name, local_files_only=cached_only))
     return HubWeights(find_weights(card, path), f"{SCHEME}{repo}@{folder.name}", card)
 
 
@@ -88,6 +90,7 @@ def fetch_weights(card: WeightsCard) -> Path:
     import huggingface_hub
 
     try:
+        check_hub()
         path = huggingface_hub.hf_hub_download(card.hub.repo, card.file, revision=card.hub.revision)
     except Exception as error:  # of many libraries' classes, see `hub_errors`
         reason = _reason(error, card.hub.repo)
@@ -99,6 +102,33 @@ def fetch_weights(card: WeightsCard) -> Path:
             f"({reason}). {download_instructions(card)}"
         ) from error
     return find_weights(card, path)
+
+
+def hub_problem() -> Exception | None:
+    """The error of a request to the Hub that fails within seconds; None where the Hub answers, or is not used.
+
+    The client itself tries for minutes to reach a Hub that accepts connections and does not answer.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+    except Exception as error:  # of the libraries of `_NETWORK_LIBRARIES`
+        return error
+    return None
+
+
+def check_hub() -> None:
+    """Raise the error of a request to the Hub where it does not answer within seconds.
+
+    Raises:
+        Exception: Of the network library; see `hub_errors`.
+    """
+    problem = hub_problem()
+    if problem is not None:
+        raise problem
 
 
 def _only_card(folder: Path, address: str) -> WeightsCard:
