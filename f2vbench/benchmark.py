@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,28 @@ class Benchmark:
         self.settings = settings if settings is not None else build(RunSettings, arguments)
         self._plan: Plan | None = None
 
+    def __repr__(self) -> str:
+        settings = self.settings
+        names = [f"{key}={','.join(values)}" for key, values in (("task", settings.task), ("model", settings.model))]
+        return f"<Benchmark: {' '.join(names)} seeds={len(settings.seeds)} out={settings.folder()}>"
+
+    def __len__(self) -> int:
+        """Number of units that the settings ask for, done or missing.
+
+        Raises:
+            F2VBenchError: The data, a model or the run folder is unusable.
+        """
+        return len((self._plan or self.make_plan()).requested)
+
+    def __bool__(self) -> bool:
+        """True, without planning."""
+        return True
+
+    def _repr_html_(self) -> str:
+        """Settings, and the units once they are planned, for notebooks."""
+        title = f"<p>{escape(repr(self)[1:-1])}</p>"
+        return title if self._plan is None else title + self._table(self._plan).to_html(index=False, na_rep="–")
+
     def plan(self) -> pd.DataFrame:
         """Count the units that are done and missing.
 
@@ -54,7 +77,10 @@ class Benchmark:
         Raises:
             F2VBenchError: The data, a model or the run folder is unusable. Nothing is written.
         """
-        plan = self.make_plan()
+        return self._table(self.make_plan())
+
+    @staticmethod
+    def _table(plan: Plan) -> pd.DataFrame:
         rows = [
             {
                 "model": unit.encoder,

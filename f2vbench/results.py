@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2vbench.errors import StoreError
 from f2vbench.report.run_results import RunResults
 from f2vbench.utils.files import write_atomically
+from f2vbench.utils.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +23,24 @@ class Results(RunResults):
 
     Data frames, summaries and comparisons are those of `RunResults`. Load run folders with `Results.load`.
     """
+
+    def __len__(self) -> int:
+        """Number of units."""
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"<Results: {self._size()}; summary() has their means>"
+
+    def _repr_html_(self) -> str:
+        """Summary of the main metrics, for notebooks."""
+        table = self.summary(self.main_metrics)
+        return f"<p>{escape(self._size())}</p>{table.to_html(index=False, na_rep='–', float_format='{:.4f}'.format)}"
+
+    def _size(self) -> str:
+        """``30 units of 5 models, 3 seeds, in rite and hrf``."""
+        models, seeds = self.frame.encoder.nunique(), self.frame.seed.nunique()
+        counts = f"{plural(len(self), 'unit')} of {plural(models, 'model')}, {plural(seeds, 'seed')}"
+        return f"{counts}, in {', '.join(self.families)}"
 
     def table(self, name: str) -> RenderedTable:
         """Make one of the papers' tables.

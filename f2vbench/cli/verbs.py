@@ -189,6 +189,8 @@ def _generate(settings: GenerateSettings) -> int:
     generated = generate(settings, for_this_terminal())
     counts = f"{len(generated.new)} generated, {len(generated.existing)} already present"
     print(f"{counts}: {settings.out}, each with a film strip")
+    if any(path.suffix.lower() == ".mp4" for path in (*generated.new, *generated.existing)):
+        print("MP4 is lossy: the .json beside each video has its error in grey levels; score and grade frames or GIF")
     return 0
 
 

@@ -51,7 +51,10 @@ def encode_gif(frames: np.ndarray, fps: float, comment: str = "") -> bytes:
 
 
 def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
-    """Encode a video as MP4 (VP9, 4:2:0) for viewing; decoded grey levels differ by a few of 255.
+    """Encode a video as MP4 (VP9, 4:2:0) for viewing, which is lossy: see `grey_level_error`.
+
+    Decoded grey levels of simulated angiograms of 256 pixels differ by 2.5 of 255 on average and by up to 31. Frames
+    that are scored or graded must be PNG or GIF, which are exact.
 
     The format requires even sides: an odd side is padded with one black row or column.
 
@@ -83,6 +86,36 @@ def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
             f"{CODEC}, or the temporary folder is full: install opencv-python-headless, or write a GIF"
         )
     return content
+
+
+def grey_level_error(content: bytes, frames: np.ndarray) -> tuple[float, int]:
+    """Decode a video, and compare it with the frames that it was encoded from.
+
+    Args:
+        content: The MP4 file.
+        frames: uint8 (t, height, width), the original frames.
+
+    Returns:
+        Mean and largest absolute difference, in grey levels of 255.
+
+    Raises:
+        StoreError: The video has another number of frames, or can't be decoded.
+    """
+    decoded = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "video.mp4"
+        file.write_bytes(content)
+        reader = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
+        try:
+            while (result := reader.read())[0]:
+                decoded.append(cv2.cvtColor(result[1], cv2.COLOR_BGR2GRAY))
+        finally:
+            reader.release()
+    _, height, width = _checked(frames).shape
+    if len(decoded) != len(frames):
+        raise StoreError(f"the encoded MP4 has {len(decoded)} frames instead of {len(frames)}: write a GIF or frames")
+    difference = np.abs(np.stack(decoded)[:, :height, :width].astype(np.int16) - frames)
+    return float(difference.mean()), int(difference.max())
 
 
 def _checked(frames: np.ndarray) -> np.ndarray:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from f2vbench.data.folder_scan import images_in, natural_key
 from f2vbench.data.images import read_rgb
 from f2vbench.errors import DataError
 from f2vbench.utils.text import plural, shortened
 
+_ANIMATED = (".gif", ".png", ".apng", ".webp", ".tif", ".tiff")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -101,7 +104,18 @@ def matched_video_folders(real: str | Path, fake: str | Path) -> tuple[VideoFold
 
 
 def read_grey(file: Path) -> np.ndarray:
-    """Read a frame as float32 (height, width) in [0, 1]; colours are converted to grey (ITU-R BT.601)."""
+    """Read a frame as float32 (height, width) in [0, 1]; colours are converted to grey (ITU-R BT.601).
+
+    Raises:
+        DataError: The file is unreadable, or an animation.
+    """
+    if file.suffix.lower() in _ANIMATED:
+        with contextlib.suppress(OSError), Image.open(file) as picture:  # read_rgb reports unreadable files
+            if getattr(picture, "n_frames", 1) > 1:
+                raise DataError(
+                    f"{file}: is an animation of {picture.n_frames} frames, and its format merges equal frames; write "
+                    "one PNG per frame (f2vbench generate format=frames)"
+                )
     rgb = read_rgb(file)
     if (rgb == rgb[..., :1]).all():
         return rgb[..., 0].astype(np.float32) / 255

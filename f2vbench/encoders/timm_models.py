@@ -19,6 +19,7 @@ from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.timm_encoder import Preprocessing, TimmEncoder
 from f2vbench.errors import SettingsError, WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import read_state_dict
+from f2vbench.pretrained.hub import check_hub
 from f2vbench.pretrained.state_dicts import match_state_dict, without_prefix
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
@@ -52,6 +53,8 @@ def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
     _check_name(name, needs_tag=spec.weights == "hub")
     with initial_seed():
         try:
+            if spec.weights == "hub" and not _is_cached(name):
+                check_hub()
             model, flexible = _create(name, pretrained=spec.weights == "hub", **options)
         except Exception as error:
             if spec.weights != "hub":
@@ -84,6 +87,17 @@ def _resized(state: dict[str, Tensor], model: Any, path: Path) -> dict[str, Tens
     )
     # The filter of timm leaves out names that it does not know; those of the file must be compared.
     return {**{name: tensor for name, tensor in state.items() if name not in differing}, **resized}
+
+
+def _is_cached(name: str) -> bool:
+    """Whether an earlier download of a model's weights is on this machine, or the weights are not on the Hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return True
+    files = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    return any(isinstance(try_to_load_from_cache(config.hf_hub_id, file), str) for file in files)
 
 
 def _create(name: str, **options: Any) -> tuple[Any, bool]:

@@ -20,6 +20,7 @@ from f2vbench.pretrained.weights_files import download_instructions, find_weight
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
 _NETWORK_LIBRARIES = ("httpx", "httpx2", "requests")
+_SECONDS = 6.0
 _DENIED = {
     401: "your token is not valid; log in again with `hf auth login`",
     403: "your token has no right to this; choose an owner that you may write to, or log in (`hf auth login`) with a "
@@ -62,12 +63,13 @@ def fetch(address: str) -> HubWeights:
 
     repo, revision, file = parts["repo"], parts["revision"], parts["file"]
     with hub_errors(address, repo):
+        cached_only = hub_problem() is not None  # the client tries for minutes to reach a Hub that does not answer
         if file is not None:
-            path, commit = _download(repo, file, revision)
+            path, commit = _download(repo, file, revision, cached_only)
             return HubWeights(path, f"{SCHEME}{repo}@{commit}", None)
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns="*.yaml"))
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns="*.yaml", local_files_only=cached_only))
         card = _only_card(folder, address)
-        path, _ = _download(repo, card.file, folder.name)
+        path, _ = _download(repo, card.file, folder.name, cached_only)
     return HubWeights(find_weights(card, path), f"{SCHEME}{repo}@{folder.name}", card)
 
 
@@ -86,6 +88,7 @@ def fetch_weights(card: WeightsCard) -> Path:
     if card.hub is None or is_available(card):
         return find_weights(card)
     try:
+        check_hub()
         path, _ = _download(card.hub.repo, card.file, card.hub.revision)
     except Exception as error:  # of many libraries' classes, see `hub_errors`
         reason = _reason(error, card.hub.repo)
@@ -99,7 +102,7 @@ def fetch_weights(card: WeightsCard) -> Path:
     return find_weights(card, path)
 
 
-def _download(repo: str, file: str, revision: str | None) -> tuple[Path, str]:
+def _download(repo: str, file: str, revision: str | None, cached_only: bool = False) -> tuple[Path, str]:
     """Download a file, or the index that replaces it in the repository, and the shards of an index.
 
     Returns:
@@ -113,17 +116,19 @@ def _download(repo: str, file: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        path = Path(hf_hub_download(repo, file, revision=revision))
+        path = Path(hf_hub_download(repo, file, revision=revision, local_files_only=cached_only))
     except EntryNotFoundError:
         if file.endswith(".safetensors"):
             with suppress(EntryNotFoundError):
-                return _download(repo, f"{file}{INDEX_SUFFIX}", revision)
+                return _download(repo, f"{file}{INDEX_SUFFIX}", revision, cached_only)
         raise
     commit = path.parents[file.count("/")].name
     if is_index(path):
         for shard in read_index(path).names:
             try:
-                hf_hub_download(repo, str(PurePosixPath(file).with_name(shard)), revision=commit)
+                hf_hub_download(
+                    repo, str(PurePosixPath(file).with_name(shard)), revision=commit, local_files_only=cached_only
+                )
             except EntryNotFoundError as error:
                 raise WeightsError(
                     f"{SCHEME}{repo}@{commit}: {shard}, a shard of {file}, is not in the repository, or was not "
@@ -131,6 +136,33 @@ def _download(repo: str, file: str, revision: str | None) -> tuple[Path, str]:
                     "the missing shard"
                 ) from error
     return path, commit
+
+
+def hub_problem() -> Exception | None:
+    """The error of a request to the Hub that fails within seconds; None where the Hub answers, or is not used.
+
+    The client itself tries for minutes to reach a Hub that accepts connections and does not answer.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+    except Exception as error:  # of the libraries of `_NETWORK_LIBRARIES`
+        return error
+    return None
+
+
+def check_hub() -> None:
+    """Raise the error of a request to the Hub where it does not answer within seconds.
+
+    Raises:
+        Exception: Of the network library; see `hub_errors`.
+    """
+    problem = hub_problem()
+    if problem is not None:
+        raise problem
 
 
 def _only_card(folder: Path, address: str) -> WeightsCard:

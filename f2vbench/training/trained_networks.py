@@ -134,8 +134,20 @@ class TrainedNetworks:
         for name, network in self._networks.items():
             network.load_state_dict(checkpoint.networks[name])
             self.optimisers[name].load_state_dict(checkpoint.optimisers[name])
+            match_memory_format(self.optimisers[name])
         if self.average is not None:
             self.average.load_state_dict(checkpoint.networks["average"])
+
+
+def match_memory_format(optimiser: torch.optim.Optimizer) -> None:
+    """Give loaded moments the memory format of their parameters.
+
+    PyTorch's fused optimisers on a CPU pair the elements of parameter, gradient and moments by their order in memory.
+    """
+    for parameter, state in optimiser.state.items():
+        for key, moment in state.items():
+            if torch.is_tensor(moment) and moment.shape == parameter.shape and moment.stride() != parameter.stride():
+                state[key] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 class GeneratorNetworks(TrainedNetworks):

@@ -14,7 +14,7 @@ from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
 from f2vbench.data.images import content_hash, read_rgb
 from f2vbench.data.plausibility import is_blank
 from f2vbench.data.square_crop import SquareView
-from f2vbench.data.video_files import encode_gif, encode_mp4
+from f2vbench.data.video_files import encode_gif, encode_mp4, grey_level_error
 from f2vbench.encoders.loading import build_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import FAMILIES
@@ -221,7 +221,15 @@ def _generate_result(
     files = _encode(result, angiogram.restored() if settings.restore else angiogram.frames, settings.fps, footer)
     text = StripText(_is_video(encoder.spec), footer)
     files[result.strip.name] = draw_strip(angiogram.square, angiogram.frames, text)
-    details = {"photograph": result.photograph.name, "weights": encoder.spec.weights_label, "software": software()}
+    details: dict[str, Any] = {
+        "photograph": result.photograph.name,
+        "weights": encoder.spec.weights_label,
+        "software": software(),
+    }
+    if result.format == "mp4":
+        written = angiogram.restored() if settings.restore else angiogram.frames
+        mean, largest = grey_level_error(files[result.path.name], written)
+        details["grey_level_error"] = {"mean": round(mean, 3), "largest": largest, "of": 255}
     result.write(request, files, details)
 
 

@@ -11,7 +11,6 @@ from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, seed_whiskers
 from f2vbench.report.figures.panels import (
     INTERVAL_NOTES,
-    PUBLISHED_NOTE,
     create_sheet,
     describe_encoders,
     describe_seeds,
@@ -19,7 +18,7 @@ from f2vbench.report.figures.panels import (
     join_sentences,
     letter_panels,
 )
-from f2vbench.report.figures.published_results import published_at
+from f2vbench.report.figures.published_results import published_at, published_note
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.wording import METRIC_NAMES
@@ -117,7 +116,7 @@ def _draw_figure(
     groups = [group for panel in panels for group in panel.groups]
     frames = [group.rows for group in groups]
     encoders = source.select_encoders(pd.concat(frames).encoder)
-    published = any(group.published for group in groups)
+    published = [value for group in groups for value in group.published]
     slots = group_slots(panels, encoders)
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(panels), columns=columns, height=48)
@@ -135,6 +134,6 @@ def _draw_figure(
         f"Bars: mean over seeds; whiskers: {INTERVAL_NOTES[source.interval]}; points: seeds.",
         "Bars of AUROC start at chance, 0.5." if any(panel.metric == "auroc" for panel in panels) else "",
         describe_encoders(encoders),
-        PUBLISHED_NOTE if published else "",
+        published_note(published),
     )
     return DrawnFigure(name, title, caption, figure)

@@ -13,7 +13,6 @@ from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     PUBLISHED_MARK,
-    PUBLISHED_NOTE,
     create_sheet,
     describe_encoders,
     describe_seeds,
@@ -23,7 +22,7 @@ from f2vbench.report.figures.panels import (
     letter_panels,
     spread_points,
 )
-from f2vbench.report.figures.published_results import published_at
+from f2vbench.report.figures.published_results import Published, published_at, published_note
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
 from f2vbench.report.text.wording import METRIC_NAMES
@@ -77,11 +76,11 @@ def _draw_figure(
     widest = max(sum(rows.groupby("shots").encoder.nunique() + 1) for rows in by_task.values())
     titles = [source.title(task) for task in by_task]
     columns = style.columns(len(by_task), max(42, 2.6 * widest), titles)
-    published = False
+    published: list[Published] = []
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(by_task), columns=columns, height=50)
         for axis, (task, rows) in zip(axes, by_task.items(), strict=True):
-            published |= _draw_panel(axis, task, metric, rows, encoders, style)
+            published += _draw_panel(axis, task, metric, rows, encoders, style)
             draw_chance_line(axis, chance[task])
             axis.set(ylabel=METRIC_NAMES[metric], xlabel=source.shots_label(task))
         letter_panels(axes, titles)
@@ -91,16 +90,17 @@ def _draw_figure(
         "Boxes: quartiles over seeds, with the median; whiskers: to the last seed within 1.5 interquartile ranges; "
         "points: seeds.",
         describe_encoders(encoders),
-        PUBLISHED_NOTE if published else "",
+        published_note(published),
     )
     return DrawnFigure(name, title, caption, figure)
 
 
 def _draw_panel(
     axis: Axes, task: str, metric: str, rows: pd.DataFrame, encoders: Sequence[EncoderStyle], style: Style
-) -> bool:
-    """Draw the boxes of one task; returns whether a published value is among them."""
-    left, centres, labels, published = 0.0, [], [], False
+) -> list[Published]:
+    """Draw the boxes of one task; returns the published values among them."""
+    left, centres, labels = 0.0, [], []
+    published: list[Published] = []
     positions: dict[str, list[float]] = {encoder.name: [] for encoder in encoders}
     values: dict[str, list[NDArray[np.float64]]] = {encoder.name: [] for encoder in encoders}
     for shots, group in rows.groupby("shots"):
@@ -111,7 +111,8 @@ def _draw_panel(
         slots = len(present)
         for mark in published_at(task, metric, "few-shot", int(shots)):
             axis.plot(left + slots, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
-            slots, published = slots + 1, True
+            slots += 1
+            published.append(mark)
         centres.append(left + (slots - 1) / 2)
         labels.append(f"{shots:g}")
         left += slots + 0.9

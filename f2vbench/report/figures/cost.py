@@ -113,12 +113,12 @@ def _cost_table(source: Source) -> pd.DataFrame:
 
 
 def _panels(table: pd.DataFrame) -> list[_Panel]:
-    """Costs of each task that are above nothing for at least one model."""
+    """Costs of each task that two models or more have, and that are above nothing for at least one."""
     return [
         _Panel(cost, rows[rows[cost.column].notna()])
         for _, rows in table.groupby("task")
         for cost in _COSTS
-        if (rows[cost.column] > cost.least).any()
+        if (rows[cost.column] > cost.least).any() and rows[cost.column].notna().sum() > 1
     ]
 
 
@@ -136,6 +136,10 @@ def _draw_cost_axis(axis: Axes, cost: pd.Series, least: float) -> pd.Series:
     low, high = smallest / 1.5, largest * 1.5
     steps = (1,) if high / low > 100 else (1, 2, 5)
     ticks = [step * 10.0**power for power in range(-4, 7) for step in steps if low <= step * 10.0**power <= high]
+    if len(ticks) < 2:  # one number would not show the scale
+        ticks = sorted({float(f"{value:.2g}") for value in (smallest, largest)})
+    if len(ticks) < 2:
+        ticks = [float(f"{value:.2g}") for value in (low, smallest, high)]
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "none" if x == none else f"{x:g}"))

@@ -136,7 +136,7 @@ def draw_grouped_bars(
                     intervals.append((left + i, *ends))
                     values_drawn += ends
         for published in group.published:
-            axis.plot(left + width - 1, published.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
+            axis.plot(left + width - 1, published.value, markersize=1.1 * style.text, zorder=6, **PUBLISHED_MARK)
             values_drawn.append(published.value)
         if group.chance is not None and group.chance > 0:
             axis.plot([left - 0.7, left + width - 0.3], [group.chance, group.chance], **CHANCE_LINE)
@@ -165,7 +165,7 @@ def _draw_bars(axis: Axes, bars: Sequence[_Bar], encoder: EncoderStyle, style: S
         marks["markeredgecolor"], size = INK, 0.36 * style.text
     x = np.concatenate([bar.x + spread_points(len(bar.values), _BAR_WIDTH) for bar in bars])
     y = np.concatenate([bar.values for bar in bars])
-    axis.plot(x, y, markersize=size, zorder=3, clip_on=False, **marks)
+    axis.plot(x, y, markersize=size, zorder=4.5, clip_on=False, **marks)  # above the whiskers
 
 
 def _draw_whiskers(axis: Axes, intervals: Sequence[tuple[float, float, float]], style: Style) -> None:

@@ -15,7 +15,6 @@ from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
     INTERVAL_NOTES,
     PUBLISHED_MARK,
-    PUBLISHED_NOTE,
     create_sheet,
     describe_encoders,
     describe_seeds,
@@ -24,7 +23,7 @@ from f2vbench.report.figures.panels import (
     join_sentences,
     letter_panels,
 )
-from f2vbench.report.figures.published_results import published_at
+from f2vbench.report.figures.published_results import Published, published_at, published_note
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.wording import METRIC_NAMES
@@ -59,12 +58,12 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
 
     panels = _panels(source)
     encoders = source.select_encoders(pd.concat([panel.rows for panel in panels]).encoder)
-    published = False
+    published: list[Published] = []
     with rc_context(style.settings()):
         titles = [source.title(panel.task) for panel in panels]
         figure, axes = create_sheet(style, len(panels), columns=style.columns(len(panels), 56, titles), height=48)
         for axis, panel in zip(axes, panels, strict=True):
-            published |= _draw_panel(axis, panel, encoders, style, source.interval)
+            published += _draw_panel(axis, panel, encoders, style, source.interval)
             draw_chance_line(axis, panel.chance)
             axis.set(ylabel=METRIC_NAMES[panel.metric], xlabel=source.shots_label(panel.task))
         letter_panels(axes, titles)
@@ -75,7 +74,7 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
         f"Marks: mean over seeds; vertical lines: {INTERVAL_NOTES[source.interval]}. 0: zero-shot; all: supervised, on "
         "the whole training set. Lines do not connect results of different protocols.",
         describe_encoders(encoders),
-        PUBLISHED_NOTE if published else "",
+        published_note(published),
     )
     yield DrawnFigure("learning-curves", "Learning curves", caption, figure)
 
@@ -100,8 +99,8 @@ def _ticks(rows: pd.DataFrame) -> list[Tick]:
 
 def _draw_panel(
     axis: Axes, panel: _Panel, encoders: Sequence[EncoderStyle], style: Style, interval: SeedInterval
-) -> bool:
-    """Draw the curves of one task; returns whether a published value is among them."""
+) -> list[Published]:
+    """Draw the curves of one task; returns the published values among them."""
     rows = panel.rows
     positions = {tick: i for i, tick in enumerate(_ticks(rows))}
     present = [encoder for encoder in encoders if encoder.name in set(rows.encoder)]
@@ -112,11 +111,11 @@ def _draw_panel(
             _draw_curve(
                 axis, encoder_rows[encoder_rows.protocol == protocol], positions, shift, encoder, style, interval
             )
-    published = False
+    published: list[Published] = []
     for (protocol, shots), position in positions.items():
         for mark in published_at(panel.task, panel.metric, protocol, None if shots is None else int(shots)):
             axis.plot(position + 0.3, mark.value, markersize=1.1 * style.text, zorder=5, **PUBLISHED_MARK)
-            published = True
+            published.append(mark)
     labels = [f"{shots:g}" if shots is not None else "all" for _, shots in positions]
     axis.set_xticks(range(len(positions)), labels)
     axis.set_xlim(-0.45, len(positions) - 0.55)
@@ -146,6 +145,6 @@ def _draw_curve(
             *zip(*points, strict=True),
             markersize=0.55 * style.text,
             markeredgewidth=1.1 * style.line,
-            zorder=1 if encoder.baseline else 3,
+            zorder=3,
             **encoder.line(),
         )

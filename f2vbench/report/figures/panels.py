@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from f2vbench.analysis.frames import CONDITION
 from f2vbench.report.figures.encoder_style import EncoderStyle
-from f2vbench.report.figures.published_results import LABEL
+from f2vbench.report.figures.published_results import Published, published_label
 from f2vbench.report.figures.style import INK, Style
 from f2vbench.stats.intervals import SeedInterval
 
@@ -36,8 +36,6 @@ INTERVAL_NOTES: dict[SeedInterval, str] = {
     "papers": "interval of the papers over seeds, mean ± 1.96 standard errors, which covers 88 % at five seeds",
 }
 """What lines at a mean over seeds show, for captions."""
-PUBLISHED_NOTE = "Stars: published values, measured on other images."
-"""Sentence of captions of figures with published values."""
 
 
 def create_sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -103,7 +101,7 @@ def encoder_legend(
     *,
     kind: Literal["bar", "line", "point"] = "bar",
     chance: bool = False,
-    published: bool = False,
+    published: Sequence[Published] = (),
 ) -> None:
     """Add a legend of encoders below all panels.
 
@@ -113,7 +111,7 @@ def encoder_legend(
         encoders: Encoders in the order of the legend.
         kind: How the figure draws encoders.
         chance: Whether to explain the chance line.
-        published: Whether to explain the stars.
+        published: Values that are drawn as stars.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -133,7 +131,7 @@ def encoder_legend(
         labels.append("chance")
     if published:
         handles.append(Line2D([], [], markersize=style.text, **PUBLISHED_MARK))
-        labels.append(LABEL)
+        labels.append(published_label(published))
     legend_below(figure, style, handles, labels)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-LABEL = "published, other data"
-"""Label in legends."""
+_SHORT_SOURCES = {
+    "Fundus to Fluorescein Angiography Video Generation as a Retinal Generative Foundation Model": "Fundus2Video paper",
+}
+"""Paper → its name in legends."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,24 @@ def published_at(task: str, metric: str, protocol: str, shots: int | None = None
     """
     condition = (task, metric, protocol, shots)
     return [row for row in load_published() if (row.task, row.metric, row.protocol, row.shots) == condition]
+
+
+def published_label(values: Iterable[Published]) -> str:
+    """Label of stars in a legend: ``published: fundus2video (Fundus2Video paper), other data``."""
+    by_paper: dict[str, dict[str, None]] = {}
+    for value in values:
+        by_paper.setdefault(_SHORT_SOURCES.get(value.source, value.source), {})[value.encoder] = None
+    texts = [f"{', '.join(models)} ({paper})" for paper, models in by_paper.items()]
+    return f"published: {'; '.join(texts)}, other data"
+
+
+def published_note(values: Iterable[Published]) -> str:
+    """Sentence of a caption: whose values the stars are, and where they are published; empty without values."""
+    by_paper: dict[str, dict[str, None]] = {}
+    for value in values:
+        by_paper.setdefault(value.source, {})[value.encoder] = None
+    texts = [f"{', '.join(models)} in “{paper}”" for paper, models in by_paper.items()]
+    return f"Stars: published values of {'; '.join(texts)}, measured on other images." if texts else ""
 
 
 def _parse(row: dict[str, str]) -> Published:

@@ -171,6 +171,7 @@ def _draw_panel(
         facecolor="white" if encoder.untrained or encoder.baseline else encoder.colour,
         edgecolor=encoder.colour,
         zorder=3,
+        clip_on=False,
     )
     if errors:
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}

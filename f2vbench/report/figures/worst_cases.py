@@ -37,6 +37,7 @@ _NAMES = {
     "probability": "probability of the true class",
     "correct": "fraction of correct classes",
 }
+_SHORT_NAMES = {"probability": "true class: probability", "correct": "correct classes:"}
 
 
 def explain_missing_worst_cases(source: Source) -> str | None:
@@ -81,10 +82,11 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
             if photograph.vessels is not None and tested[0]["result"].get("maps"):
                 worst = min(tested, key=lambda record: _image_value(record, image, metric))
                 picture = _draw_errors(source, worst, image, photograph)
-                lines = [image, f"{_NAMES[metric]} {means[image]:.3f} ({seeds})"]
+                lines = [image, f"{_NAMES[metric]} {_value_text(means[image])} ({seeds})"]
             else:
                 picture = photograph.crop()
-                lines = [image, f"{means[image]:.3f} ({seeds})", _describe_prediction(source, tested, image)]
+                label = f"{_SHORT_NAMES[metric]} {_value_text(means[image])} ({seeds})"
+                lines = [image, label, _describe_prediction(source, tested, image)]
             below = "\n".join(part for line in lines for part in textwrap.wrap(line, room))
             show_picture(axis, picture, style, below)
     title = f"Worst cases of {encoder}, {source.condition_title(condition)}"
@@ -94,6 +96,11 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
         f"Lower row: {ERRORS_CAPTION}, at the seed with the lowest value." if family == "segmentation" else "",
     )
     return DrawnFigure(name, title, caption, figure)
+
+
+def _value_text(value: float) -> str:
+    """Three decimals; smaller values than these show are not written as zero."""
+    return "< 0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def _image_means(records: Sequence[UnitRecord], metrics: Sequence[str]) -> tuple[str, pd.Series]:
