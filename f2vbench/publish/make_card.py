@@ -68,17 +68,21 @@ def read_export(folder: Path) -> Export:
     description = description_path(files[0])
     try:
         facts = json.loads(description.read_text(encoding="utf-8"))
-        digest, epochs, completed = facts["sha256"], facts["settings"]["epochs"], facts["epochs"]
+        digest, epochs, minutes = facts["sha256"], facts["settings"]["epochs"], facts["settings"].get("minutes")
+        # Descriptions of earlier versions have no `completed`, and those trainings no `minutes`.
+        completed = facts.get("completed", facts["epochs"] >= epochs)
+        done = f"{facts['epochs']} of {epochs} epochs"
+        if minutes is not None:
+            done = f"{facts['seconds'] / 60:.1f} of {minutes:g} minutes"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{description}: no description of a training, or damaged ({type(error).__name__}: {error})"
         ) from error
     if file_sha256(files[0]) != digest:
         raise WeightsError(f"{files[0]}: not the file of {description.name}; export it again (f2vbench export)")
-    if completed < epochs:
+    if not completed:
         raise WeightsError(
-            f"{folder}: this training is incomplete ({completed} of {epochs} epochs); continue it with the same "
-            "command, then make its weights"
+            f"{folder}: this training is incomplete ({done}); continue it with the same command, then make its weights"
         )
     return Export(files[0], facts)
 

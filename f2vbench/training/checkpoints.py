@@ -29,12 +29,14 @@ class TrainingPosition:
         batch: The next batch of the epoch, counted from 0.
         videos: Number of videos trained on so far, over all processes.
         seconds: Training time so far.
+        completed: Whether the training is complete and exported.
     """
 
     epoch: int = 0
     batch: int = 0
     videos: int = 0
     seconds: float = 0.0
+    completed: bool = False
 
 
 @dataclass(frozen=True)

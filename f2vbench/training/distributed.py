@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -57,6 +57,20 @@ def average(tensors: list[torch.Tensor]) -> None:
     means = torch.split(flat, [tensor.numel() for tensor in tensors])
     for tensor, mean in zip(tensors, means, strict=True):
         tensor.copy_(mean.view_as(tensor))
+
+
+def of_first_process(values: Sequence[float], device: torch.device) -> list[float]:
+    """The values of the first process, in all of them; for what each process measures and all must agree on.
+
+    Args:
+        values: The same number of values in each process.
+        device: Of this process.
+    """
+    if world_size() == 1:
+        return list(values)
+    shared = torch.tensor(values, dtype=torch.float64, device=device)
+    distributed.broadcast(shared, 0)
+    return shared.tolist()
 
 
 def wait_for_all() -> None:

@@ -62,6 +62,7 @@ def export_training(
         "epochs": status.position.epoch,
         "videos": status.position.videos,
         "seconds": round(status.position.seconds, 1),
+        "completed": status.position.completed,
         "validation": dict(status.validation),
         **status.environment,
     }

@@ -151,15 +151,15 @@ class GeneratorStep:
             videos, settings.truth_start, settings.truth_end, settings.truth_videos
         )
         forced = [generated is None or (rng.random() < probability and not is_rollout) for rng in rngs]
-        true = batch.photograph
-        if any(forced):
-            before = window_target(batch.frames, [max(window - 1, 0) for window in windows])
-            true = degraded_frames(before, batch.photograph, settings.previous_dropped, rngs)
-        first = torch.tensor([window == 0 for window in windows], device=true.device)[:, None, None, None]
-        true = torch.where(first, batch.photograph, true)
-        if generated is None:
-            return true
-        return torch.where(torch.tensor(forced, device=true.device)[:, None, None, None], true, generated)
+        previous = batch.photograph.clone() if generated is None else generated.clone()
+        # Only of these videos: the random numbers of a video may not depend on the others of its batch.
+        chosen = [video for video, window in enumerate(windows) if forced[video] and window > 0]
+        if chosen:
+            frames, photograph = batch.frames[chosen], batch.photograph[chosen]
+            before = window_target(frames, [windows[video] - 1 for video in chosen])
+            chosen_rngs = [rngs[video] for video in chosen]
+            previous[chosen] = degraded_frames(before, photograph, settings.previous_dropped, chosen_rngs)
+        return previous
 
     def _train_window(self, window: _Window) -> tuple[Tensor, Losses]:
         """One step of all networks; returns the generated frames without gradients, and the losses."""

@@ -41,7 +41,7 @@ from f2vbench.training.checkpoints import (
 )
 from f2vbench.training.data.angiogram_dataset import Sample
 from f2vbench.training.data.video_loader import VideoLoader, epoch_batches
-from f2vbench.training.distributed import rank, wait_for_all, world_size
+from f2vbench.training.distributed import of_first_process, rank, wait_for_all, world_size
 from f2vbench.training.divergence import DivergenceCheck
 from f2vbench.training.export import EXPORT, SETTINGS, export_training, training_environment
 from f2vbench.training.log import TrainingLog
@@ -142,20 +142,24 @@ class Trainer:
             SettingsError: The budget of ``minutes`` is too short for one epoch.
         """
         self.start_or_resume()
-        with torch.backends.cudnn.flags(benchmark=True):
-            if self.settings.minutes is not None:
-                self._plan_budget(self.settings.minutes)
-            self._begin_progress()
-            while not self._schedule.is_done(self.position):
-                self._train_epoch()
-                self._end_epoch()
-            if rank() == 0 and not (self.folder / EXPORT).is_file():  # interrupted after the end of the budget
-                self._finish()
-        self._progress.end()
+        if not self.position.completed:
+            with torch.backends.cudnn.flags(benchmark=True):
+                self._train()
         if self._log is not None:
             self._log.close()
         wait_for_all()
         return self.folder / EXPORT
+
+    def _train(self) -> None:
+        if self.settings.minutes is not None:
+            self._plan_budget(self.settings.minutes)
+        self._begin_progress()
+        while not self._schedule.is_done(self.position):
+            self._train_epoch()
+            self._end_epoch()
+        if rank() == 0:
+            self._finish()
+        self._progress.end()
 
     def start_or_resume(self) -> None:
         """Load the folder's checkpoint, or the initial weights of ``start``; write the settings and open the log.
@@ -172,7 +176,10 @@ class Trainer:
             self.position = replace(checkpoint.status.position)
             self._validation_scores = checkpoint.status.validation
             self._milestone = int(self._schedule.place(self.position))
-            self._progress.note(f"resuming in epoch {self.position.epoch + 1} after {self.position.videos} videos")
+            if self.position.completed:
+                self._progress.note(f"this training is complete, after {self.position.videos} videos")
+            else:
+                self._progress.note(f"resuming in epoch {self.position.epoch + 1} after {self.position.videos} videos")
         elif self.settings.start is not None:
             self.method.networks.start_from(_weights_file(self.settings.start), self.method.prefix)
         if rank() == 0:
@@ -212,8 +219,9 @@ class Trainer:
                 result.scores()
         parameters = sum(parameter.numel() for parameter in method.networks.parameters())
         end = _EXPORT_SECONDS + parameters * _EXPORT_SECONDS_PER_PARAMETER + 1.5 * videos * (time.monotonic() - begun)
-        self._schedule = Schedule(settings, batches, reserve=end)
         epoch = batches * (max(loading, step) if settings.workers else loading + step)
+        epoch, end = of_first_process([epoch, end], self._device)
+        self._schedule = Schedule(settings, batches, reserve=end)
         self._tick()
         if self.position.videos == 0 and self.position.seconds + epoch + end > 60 * minutes:
             raise SettingsError(
@@ -243,10 +251,15 @@ class Trainer:
             self._progress.advance(label)
 
     def _tick(self) -> float:
-        """Add the time since the last call to that of the training, and return it, in seconds."""
+        """Add the time since the last call to that of the training, and return it, in seconds.
+
+        With ``minutes`` all processes have the time of the first one, so that they stop at the same batch.
+        """
         now = time.monotonic()
         passed, self._clock = now - self._clock, now
         self.position.seconds += passed
+        if self.settings.minutes is not None:
+            (self.position.seconds,) = of_first_process([self.position.seconds], self._device)
         return passed
 
     def _train_epoch(self) -> None:
@@ -279,23 +292,21 @@ class Trainer:
         if position.batch == self._batches_per_epoch:
             position.epoch, position.batch = position.epoch + 1, 0
         place, self._milestone = self._milestone, int(self._schedule.place(position))
-        if rank() == 0:
-            if self._schedule.is_done(position):
-                self._finish()
-            elif self._milestone > place:
-                is_due = self._milestone // settings.validate_every > place // settings.validate_every
-                if is_due:
-                    self._validate_and_log()
-                # With minutes=, stages of the schedule are short, and a checkpoint of a large generator takes seconds.
-                is_old = self._clock - self._saved > 60 * settings.save_minutes
-                if settings.minutes is None or is_due or is_old:
-                    self._save_checkpoint()
+        if rank() == 0 and self._milestone > place and not self._schedule.is_done(position):
+            is_due = self._milestone // settings.validate_every > place // settings.validate_every
+            if is_due:
+                self._validate_and_log()
+            # With minutes=, stages of the schedule are short, and a checkpoint of a large generator takes seconds.
+            is_old = self._clock - self._saved > 60 * settings.save_minutes
+            if settings.minutes is None or is_due or is_old:
+                self._save_checkpoint()
         self._tick()
         wait_for_all()
 
     def _finish(self) -> None:
         """Validate, export and save, in this order, so that a completed training always has its export."""
         self._validate_and_log()
+        self.position.completed = True
         path = self.folder / EXPORT
         export_training(self.method, self.settings, path, self._status(), half=self.settings.export_half)
         self._save_checkpoint()

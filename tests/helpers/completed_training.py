@@ -48,7 +48,7 @@ def write_training(
 def _exported_files(model: str, completed_epochs: int, seed: int, data: str, limit: int) -> dict[str, bytes]:
     values = {"model": model, "preset": "mini", "ngf": 4, "epochs": EPOCHS, "flat_epochs": 1, "seed": seed}
     settings = build(TrainSettings, {**values, "data": data})
-    position = TrainingPosition(epoch=completed_epochs, videos=600, seconds=5400.0)
+    position = TrainingPosition(completed_epochs, 0, videos=600, seconds=5400.0, completed=completed_epochs == EPOCHS)
     status = TrainingStatus(position, {"training_videos": 120}, {"psnr": 21.5}, ORIGIN)
     method = build_method(settings, torch.device("cpu"), bf16=False)
     with tempfile.TemporaryDirectory() as folder, small_files(limit):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from f2vbench.encoders.global_generator import window_input
-from f2vbench.training.frame_windows import teacher_forcing_probability, window_target
+from f2vbench.training.frame_windows import degraded_frames, teacher_forcing_probability, window_target
 from f2vbench.training.knowledge_mask import knowledge_mask
 
 
@@ -18,6 +19,28 @@ def test_a_window_predicts_the_next_three_frames_and_repeats_the_last_at_the_end
     for windows in ([12, 0, 0, 0, 0], [0, 0, 0, 0, -1]):
         with pytest.raises(ValueError, match="0 to 11"):
             window_target(frames, windows)
+
+
+def test_a_share_of_true_frames_is_dropped_for_the_photograph_and_the_rest_is_blurred_and_noisy():
+    side, videos = 24, 400
+    checks = torch.from_numpy((np.indices((side, side)).sum(0) % 2 * 2.0 - 1).astype(np.float32))
+    frames, photograph = checks.expand(videos, 3, side, side), torch.full((videos, 3, side, side), 0.3)
+    rngs = [np.random.default_rng(video) for video in range(videos)]
+    found = degraded_frames(frames, photograph, 0.3, rngs)
+    dropped = (found == photograph).flatten(1).all(1)
+    assert dropped.sum() == pytest.approx(0.3 * videos, abs=30)
+    inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
+    kept, pattern = found[~dropped][inner], checks[6:-6, 6:-6]
+    # A mean filter removes the checks, so that the share of the blurred copy is what the pattern lacks.
+    sharp = (kept * pattern).mean((1, 2, 3))
+    noise = (kept - sharp[:, None, None, None] * pattern).std((1, 2, 3))
+    assert stats.kstest(sharp.numpy(), "uniform", (0, 1)).pvalue > 1e-3
+    assert stats.kstest(noise.numpy(), "uniform", (0, 0.1)).pvalue > 1e-3
+    assert abs(float(np.corrcoef(sharp, noise)[0, 1])) < 0.2
+    # A video has its own random numbers, wherever it is in a batch.
+    again = degraded_frames(frames[:1], photograph[:1], 0.3, [np.random.default_rng(7)])
+    assert torch.equal(again[0], found[7])
+    assert torch.equal(degraded_frames(frames, photograph, 0.0, rngs), frames)
 
 
 def test_the_first_window_receives_the_photograph_twice_and_later_ones_three_frames():

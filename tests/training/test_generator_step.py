@@ -8,9 +8,12 @@ import functools
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from torch.nn import functional
 
 from f2vbench.training import losses
 from f2vbench.training.data.video_loader import VideoLoader
+from f2vbench.training.frame_windows import window_target
 from f2vbench.training.generator_step import GeneratorStep
 from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.trained_networks import GeneratorNetworks
@@ -78,6 +81,148 @@ def test_a_part_of_a_video_starts_with_true_frames_and_all_parts_are_drawn(tmp_p
             # Window n follows the prediction of window n − 1: true frames n, n + 1, n + 2, counted from 1.
             starts.update(n for n in (4, 8) if torch.equal(first, batch.frames[:, n - 1 : n + 2]))
     assert starts == {0, 4, 8}
+
+
+def generator_inputs(settings, batch, places, epochs=range(1)):
+    """What the generator receives and returns in each step of each epoch, with the networks.
+
+    Args:
+        settings: Of the training, which is not run.
+        batch: Trained on once an epoch.
+        places: The place in the schedule of each epoch.
+        epochs: Numbers of the epochs.
+    """
+    networks = GeneratorNetworks(settings, CPU)
+    step = GeneratorStep(settings, networks, CPU, bf16=False)
+    inputs, outputs, passes = [], [], []
+    networks.generator[0].register_forward_pre_hook(lambda layer, arguments: inputs.append(arguments[0]))
+    networks.generator[-1].register_forward_hook(lambda layer, arguments, output: outputs.append(output.detach()))
+    for epoch, place in zip(epochs, places, strict=True):
+        inputs.clear()
+        outputs.clear()
+        step(batch, epoch, 0, place)
+        passes.append(list(zip(inputs, outputs, strict=True)))
+    return passes, networks
+
+
+OFF = {"feature_matching": 0, "attention": 0, "nce_photograph": 0, "nce_truth": 0, "gradient_variance": 0, "gan": 0}
+PIXEL_ONLY = {**OFF, "masked_discriminators": False, "pixel": 1.0}
+SMALL = {"blocks": 1, "downsamplings": 2, "time": "plane", "windows": 1, "loss": PIXEL_ONLY}
+
+
+def test_every_video_of_a_batch_has_its_own_window_and_all_windows_are_equally_frequent(tmp_path):
+    settings = video_settings(tmp_path, **SMALL)
+    (batch,) = VideoLoader(video_data(4).train).load([[0, 1, 2, 3]])
+    passes, _ = generator_inputs(settings, batch, [0.0] * 60, range(60))
+    drawn = []
+    for ((inputs, _),) in passes:
+        # The time plane has the window of each video; the input of window n is the true frames of window n − 1.
+        windows = ((inputs[:, 6, 0, 0] + 1) * 11 / 2).round().int().tolist()
+        for video, window in enumerate(windows):
+            before = batch.photograph if window == 0 else window_target(batch.frames, [window - 1] * 4)
+            assert torch.equal(inputs[video, 3:6], before[video])
+        drawn.append(windows)
+    counts = np.bincount(np.ravel(drawn), minlength=12)
+    assert counts.min() > 0
+    assert stats.chisquare(counts).pvalue > 1e-3
+    videos = np.array(drawn).T
+    assert all((videos[a] != videos[b]).any() for a in range(4) for b in range(a))
+
+
+def test_a_window_is_compared_with_its_own_frames(tmp_path):
+    """The loss of videos in different windows equals the mean of their errors."""
+    settings = video_settings(tmp_path, **SMALL)
+    (batch,) = VideoLoader(video_data(3).train).load([[0, 1, 2]])
+    networks = GeneratorNetworks(settings, CPU)
+    outputs = []
+    networks.generator[-1].register_forward_hook(lambda layer, arguments, output: outputs.append(output.detach()))
+    inputs = []
+    networks.generator[0].register_forward_pre_hook(lambda layer, arguments: inputs.append(arguments[0]))
+    found = GeneratorStep(settings, networks, CPU, bf16=False)(batch, 3, 0, 0.0)["pixel"]
+    errors = []
+    for video in range(3):
+        window = round(float(inputs[0][video, 6, 0, 0] + 1) * 11 / 2)
+        real = torch.stack([batch.frames[video, min(window + i, 11)] for i in range(3)])
+        errors.append(float((outputs[0][video] - real).abs().mean()))
+    assert found == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_the_last_epochs_roll_out_the_whole_video_from_generated_frames(tmp_path):
+    changes = {"epochs": 4, "rollout_epochs": 1, "previous_dropped": 0.5, "truth_videos": None}
+    settings = video_settings(tmp_path, **{**SMALL, **changes, "truth_start": 1.0})
+    batch = one_video()
+    (before, rollout), _ = generator_inputs(settings, batch, [2.99, 3.0], range(2))
+    assert len(before) == 1
+    assert len(rollout) == 12
+    assert torch.equal(rollout[0][0][:, 3:6], batch.photograph)
+    for window in range(1, 12):
+        assert torch.equal(rollout[window][0][:, 3:6], rollout[window - 1][1])
+    times = [float(inputs[0, 6, 0, 0]) for inputs, _ in rollout]
+    assert times == pytest.approx([2 * window / 11 - 1 for window in range(12)])
+
+
+def test_true_frames_are_degraded_or_dropped_except_in_the_first_window(tmp_path):
+    settings = video_settings(tmp_path, **{**SMALL, "previous_dropped": 0.5})
+    batch = one_video()
+    passes, _ = generator_inputs(settings, batch, [0.0] * 60, range(60))
+    dropped, degraded = 0, 0
+    for ((inputs, _),) in passes:
+        window = round(float(inputs[0, 6, 0, 0] + 1) * 11 / 2)
+        previous = inputs[:, 3:6]
+        is_photograph = torch.equal(previous, batch.photograph)
+        if window == 0:
+            assert is_photograph
+            continue
+        true = window_target(batch.frames, [window - 1])
+        assert not torch.equal(previous, true)
+        dropped, degraded = dropped + is_photograph, degraded + (not is_photograph)
+        if not is_photograph:
+            assert (previous - true).abs().mean() < 0.3
+    assert min(dropped, degraded) > 15
+
+
+def test_the_step_of_a_video_does_not_depend_on_the_others_of_its_batch(tmp_path):
+    """Losses of a batch are the means of those of its videos alone; the learning rate is 0, to compare two windows."""
+    loss = {"nce_truth": 1.0, "nce_photograph": 1.0, "nce_patches": "everywhere", "pixel": 1.0}
+    changes = {"windows": 2, "epochs": 1, "flat_epochs": 1, "previous_dropped": 0.5, "truth_videos": None}
+    changes |= {"blocks": 1, "downsamplings": 2, "loss": loss, "scales": 1, "ema": 0.0}
+    settings = video_settings(tmp_path, **changes)
+    data = video_data(6).train
+
+    def step(indices):
+        (batch,) = VideoLoader(data).load([indices])
+        networks = GeneratorNetworks(settings, CPU)
+        networks.set_learning_rate(0.0)
+        return GeneratorStep(settings, networks, CPU, bf16=False)(batch, 0, 0, 0.0)
+
+    together, alone = step(list(range(6))), [step([index]) for index in range(6)]
+    for name in ("nce_truth", "nce_photograph", "pixel"):
+        assert together[name] == pytest.approx(np.mean([losses[name] for losses in alone]), rel=1e-4), name
+
+
+def test_the_truth_is_predicted_beside_the_frames_where_it_is_known(tmp_path):
+    loss = {**PIXEL_ONLY, "squared": 1.0, "gradient": 1.0, "truth": 0.5, "vessel_weight": 5.0, "lesion_weight": 2.0}
+    settings = video_settings(tmp_path, **{**SMALL, "loss": loss})
+    (batch,) = VideoLoader(video_data(1, simulated=True).train).load([[0]])
+    plain = GeneratorNetworks(settings, CPU)
+    (((inputs, output),),), trained = generator_inputs(settings, batch, [0.0])
+    window = round(float(inputs[0, 6, 0, 0] + 1) * 11 / 2)
+    features = plain.generator[: plain.generator.shape.last_convolution - 1](inputs)
+    assert features.shape[1] == settings.ngf
+    logits = plain.truth_head(features)
+    fake = plain.generator(inputs)
+    torch.testing.assert_close(fake, output)
+    real = window_target(batch.frames, [window])
+    vessels = functional.max_pool2d(batch.truth[:, :2].amax(1, keepdim=True), 3, 1, 1)
+    weight = 1 + 5 * vessels + 2 * batch.truth[:, 4:].amax(1, keepdim=True)
+    total = losses.pixel_loss(fake, real, batch.fov_mask) + losses.squared_loss(fake, real, weight)
+    total = total + losses.gradient_loss(fake, real, weight)
+    (total + 0.5 * losses.truth_loss(logits, batch.truth, batch.fov_mask)).backward()
+    assert trained.truth_head.weight.grad.abs().sum() > 0
+    assert_same_gradients([p.grad for p in trained.parameters()], [p.grad for p in plain.parameters()])
+    # Without the truth, as with images of one's own, the other losses remain.
+    found = GeneratorStep(settings, plain, CPU, bf16=False)(one_video(), 0, 0, 0.0)
+    assert set(found) == {"pixel", "squared", "gradient", "contrast"}
 
 
 def test_by_default_a_video_has_one_optimiser_step_for_each_of_its_twelve_windows(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional
 
 from f2vbench.errors import WeightsError
 from f2vbench.training import losses
+from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.discriminator import MultiScaleDiscriminator
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
@@ -106,6 +109,83 @@ def test_pixel_and_squared_loss_use_the_field_of_view_only(loss, expected):
     fov_mask = torch.tensor([[[[1.0, 0], [1, 0]]]])
     assert float(loss(fake, real, fov_mask)) == expected
     assert float(loss(fake, real, fov_mask * 0)) == 0
+
+
+@pytest.fixture
+def weighted_frames():
+    """Random generated and true frames, and weights that are 0 in a part of them."""
+    fake, real = torch.randn(2, 3, 5, 6), torch.randn(2, 3, 5, 6)
+    weight = torch.randint(0, 4, (2, 1, 5, 6)).float()
+    weight[1, 0, :, 4] = 0
+    return fake, real, weight
+
+
+def test_the_weighted_squared_loss_equals_a_loop_over_pixels(weighted_frames):
+    fake, real, weight = weighted_frames
+    means = []
+    for n in range(2):
+        total = weights = 0.0
+        for c, y, x in np.ndindex(3, 5, 6):
+            w = float(weight[n, 0, y, x])
+            total += w * float(fake[n, c, y, x] - real[n, c, y, x]) ** 2
+            weights += w
+        means.append(total / weights)
+    assert float(losses.squared_loss(fake, real, weight)) == pytest.approx(np.mean(means), rel=1e-5)
+
+
+def test_the_gradient_loss_equals_a_loop_over_neighbours(weighted_frames):
+    fake, real, weight = weighted_frames
+    error = (fake - real).numpy()
+    expected = 0.0
+    for step_y, step_x in ((0, 1), (1, 0)):
+        means = []
+        for n in range(2):
+            total = weights = 0.0
+            for c, y, x in np.ndindex(3, 5 - step_y, 6 - step_x):
+                w = float(weight[n, 0, y + step_y, x + step_x])
+                total += w * (error[n, c, y + step_y, x + step_x] - error[n, c, y, x]) ** 2
+                weights += w
+            means.append(total / weights)
+        expected += np.mean(means)
+    assert float(losses.gradient_loss(fake, real, weight)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.gradient_loss(real + 0.7, real, weight)) == pytest.approx(0, abs=1e-9)
+    assert float(losses.gradient_loss(fake, real, weight * 0)) == 0
+
+
+def test_pixels_at_vessels_with_their_neighbours_and_in_lesions_have_a_larger_weight():
+    truth, fov_mask = torch.zeros(1, len(TRUTH_CLASSES), 7, 8), torch.ones(1, 1, 7, 8)
+    fov_mask[..., 0, :] = 0
+    truth[0, TRUTH_CLASSES.index("artery"), 1, 1] = 1
+    truth[0, TRUTH_CLASSES.index("vein"), 1, 2] = 1
+    for kind in ("drusen", "atrophy"):  # in the same pixel, which counts once
+        truth[0, TRUTH_CLASSES.index(kind), 2, 3] = 1
+    truth[0, TRUTH_CLASSES.index("disc"), 6, 7] = truth[0, TRUTH_CLASSES.index("fovea"), 6, 6] = 1
+    expected = np.ones((7, 8))
+    expected[1:3, 0:4] += 5
+    expected[2, 3] += 2
+    expected[0] = 0
+    found = losses.pixel_weights(fov_mask, truth, vessel_weight=5, lesion_weight=2)
+    np.testing.assert_array_equal(found[0, 0].numpy(), expected)
+    for plain in (losses.pixel_weights(fov_mask, None, 5, 2), losses.pixel_weights(fov_mask, truth, 0, 0)):
+        assert torch.equal(plain, fov_mask)
+
+
+def test_the_truth_loss_is_the_sum_of_the_cross_entropies_of_the_classes():
+    classes = 4
+    logits, truth = torch.randn(2, classes, 3, 5), (torch.rand(2, classes, 3, 5) > 0.6).float()
+    fov_mask = (torch.rand(2, 1, 3, 5) > 0.3).float()
+    means = []
+    for n in range(2):
+        pixels = [(y, x) for y, x in np.ndindex(3, 5) if fov_mask[n, 0, y, x]]
+        terms = 0.0
+        for c in range(classes):
+            for y, x in pixels:
+                probability = 1 / (1 + math.exp(-float(logits[n, c, y, x])))
+                # Pixels of the class count three times.
+                terms -= 3 * math.log(probability) if truth[n, c, y, x] else math.log(1 - probability)
+        means.append(terms / len(pixels))
+    assert float(losses.truth_loss(logits, truth, fov_mask)) == pytest.approx(np.mean(means), rel=1e-5)
+    assert float(losses.truth_loss(logits, truth, fov_mask * 0)) == 0
 
 
 def test_perceptual_loss_is_weighted_l1_of_feature_maps():

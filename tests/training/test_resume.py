@@ -15,6 +15,7 @@ from f2vbench.training.checkpoints import (
     save_checkpoint,
 )
 from f2vbench.training.export import EXPORT
+from f2vbench.training.methods import build_method
 from tests.helpers.training import (
     CPU,
     logged_batches,
@@ -55,15 +56,30 @@ def test_a_checkpoint_has_the_stored_keys_of_earlier_versions(trained_video):
     assert set(state) == {"networks", "optimisers", "settings", "data", "place", "quality", "made_on"}
     assert set(state["networks"]) == {"generator", "discriminator", "heads", "average"}
     assert set(state["optimisers"]) == {"generator", "discriminator", "heads"}
-    assert set(state["place"]) == {"epoch", "batch", "videos", "seconds"}
+    assert set(state["place"]) == {"epoch", "batch", "videos", "seconds", "completed"}
     assert state["settings"]["loss.nce_truth"] == 0.5
 
 
 def test_a_finished_training_is_not_trained_again(trained_video):
-    before = (trained_video.folder / EXPORT).read_bytes()
+    files = [trained_video.folder / name for name in (EXPORT, "generator.json", CHECKPOINT, "log.jsonl")]
+    before = [path.read_bytes() for path in files]
     run_training(trained_video.settings)
-    assert (trained_video.folder / EXPORT).read_bytes() == before
-    assert len(logged_batches(trained_video.folder)) == 6
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_the_checkpoint_of_a_version_without_some_settings_is_refused_with_their_names(tmp_path):
+    settings = video_settings(tmp_path, previous_dropped=0.5, time="plane", loss={"gradient": 1.0})
+    networks = build_method(settings, CPU, bf16=False).networks
+    new = ("previous_dropped", "time", "loss.gradient", "downsamplings")
+    stored = {key: value for key, value in settings.identity().items() if key not in new}
+    status = TrainingStatus(TrainingPosition(epoch=1, videos=3), {"training_videos": 3})
+    states = networks.network_states(), networks.optimiser_states()
+    save_checkpoint(tmp_path / CHECKPOINT, Checkpoint(stored, status, *states))
+    with pytest.raises(StoreError) as raised:
+        run_training(settings)
+    for difference in ("downsamplings was None, is 4", "time was None, is plane", "loss.gradient was None, is 1.0"):
+        assert difference in str(raised.value)
+    assert "previous_dropped was None, is 0.5" in str(raised.value)
 
 
 def test_a_folder_with_another_training_is_refused_with_the_keys_that_differ(trained_video):

@@ -10,6 +10,10 @@ from f2vbench.errors import SettingsError
 from f2vbench.training.masked_autoencoder import MaskedAutoencoder
 from f2vbench.training.repro_command import training_command
 from f2vbench.training.settings import TrainSettings
+from f2vbench.training.trained_networks import generator_shape
+
+WEIGHTS = ("gan", "feature_matching", "attention", "nce_photograph", "nce_truth", "perceptual", "gradient_variance")
+WEIGHTS += ("pixel", "squared", "gradient", "truth")
 
 
 def test_presets_are_the_published_tables():
@@ -35,6 +39,33 @@ def test_numbers_of_epochs_keep_their_share_of_the_total():
     assert (whole_squares.crop, whole_squares.late_crop, whole_squares.late_epochs) == (None, None, 0)
 
 
+def test_a_number_of_epochs_keeps_the_stages_of_a_wall_clock_budget_in_proportion():
+    values = {"preset": "mini", "minutes": 30, "epochs": 50}
+    settings, default = build(TrainSettings, values), build(TrainSettings, {"preset": "mini"})
+    for key in ("warmup_epochs", "flat_epochs", "pixel_epochs", "rollout_epochs"):
+        assert getattr(settings, key) == pytest.approx(getattr(default, key) / 2, abs=0.5)
+    assert settings.identity()["minutes"] == 30
+    assert build(TrainSettings, {**values, "minutes": "none"}).minutes is None
+
+
+@pytest.mark.parametrize("model", ["fundus2fa", "pix2pixhd", "truth"])
+def test_models_without_windows_have_no_time_plane_and_no_roll_out(model):
+    settings = build(TrainSettings, {"model": model, "preset": "mini"})
+    assert (settings.time, settings.rollout_epochs, settings.uses_mask()) == ("none", 0, False)
+    assert generator_shape(settings).inputs == 3
+    losses = [name for name in WEIGHTS if getattr(settings.loss, name)]
+    assert losses == {
+        "fundus2fa": ["gan", "feature_matching", "gradient_variance", "squared", "gradient", "truth"],
+        "pix2pixhd": ["gan", "feature_matching"],
+        "truth": ["truth"],
+    }.get(model)
+
+
+def test_preset_mini_uses_noise_free_frames_where_they_exist():
+    simulated, own = (build(TrainSettings, {"preset": "mini", "data": data}) for data in ("phantom", "pairs.csv"))
+    assert (simulated.targets, own.targets) == ("noise-free", "acquired")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -54,6 +85,26 @@ def test_numbers_of_epochs_keep_their_share_of_the_total():
         ({"late_epochs": 101, "late_crop": 256, "crop": 64}, "late_epochs=101 is more"),
         ({"crop": 1040, "enlarge": 2}, "crop=1040 is larger than image_size × enlarge = 1024"),
         ({"enlarge": 3}, "enlarge"),
+        (
+            {"image_size": 80, "downsamplings": 5},
+            "image_size × enlarge=80: downsamplings=5 need a multiple of 32 pixels",
+        ),
+        ({"image_size": 96, "crop": 80, "downsamplings": 5}, "^crop=80: downsamplings=5 need a multiple of 32"),
+        ({"downsamplings": 6}, "downsamplings"),
+        ({"skips": "concatenated"}, "skips"),
+        ({"model": "fundus2fa", "time": "plane"}, "time=plane: only model=fundus2video has windows; leave it out"),
+        ({"model": "truth", "time": "plane"}, "time=plane: only model=fundus2video has windows"),
+        ({"model": "fundus2fa", "rollout_epochs": 2}, "rollout_epochs=2: only model=fundus2video has windows"),
+        ({"rollout_epochs": 51}, "rollout_epochs=51 is more than epochs=50"),
+        ({"warmup_epochs": 51}, "warmup_epochs=51 is more than epochs=50"),
+        ({"previous_dropped": 1.5}, "previous_dropped"),
+        ({"minutes": 0}, "minutes"),
+        ({"minutes": 5, "late_epochs": 2, "late_crop": 256, "crop": 64}, "minutes= has no late_epochs: leave one"),
+        ({"model": "truth", "data": "pairs.csv"}, "model=truth needs what only the simulator knows: .* data=phantom"),
+        ({"targets": "noise-free", "data": "pairs.csv"}, "targets=noise-free needs what only the simulator knows"),
+        ({"model": "truth", "loss": {"truth": 0}}, "loss.truth=0: model=truth has no other loss"),
+        ({"model": "truth", "loss": {"attention": 1}}, "model=truth has one frame and no mask"),
+        ({"loss": {"gan": 0, "pixel": 0, "feature_matching": 0}}, "no loss compares frames with the truth"),
     ],
 )
 def test_invalid_settings_of_generators_are_refused_with_the_remedy(values, message):

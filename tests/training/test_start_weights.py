@@ -37,17 +37,30 @@ def test_files_of_another_width_and_missing_files_are_refused_by_name(trained_vi
         started_trainer(video_settings(tmp_path / "missing", start=tmp_path / "nothing.safetensors"))
 
 
-def test_a_video_generator_that_starts_from_a_single_frame_model_generates_that_frame_twelve_times(tmp_path):
-    single = global_generator(GeneratorShape(3, 1, 2))
+def test_generators_of_another_number_of_layers_are_refused_by_name(tmp_path):
+    single = global_generator(GeneratorShape(3, 1, 2, downsamplings=2, blocks=1))
+    export_network(single, tmp_path / "single.safetensors", {})
+    for name, changes in (("blocks", {"downsamplings": 2, "blocks": 2}), ("layers", {"downsamplings": 3, "blocks": 1})):
+        with pytest.raises(WeightsError, match=r"single\.safetensors"):
+            started_trainer(video_settings(tmp_path / name, start=tmp_path / "single.safetensors", **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"downsamplings": 2, "blocks": 2, "skips": "additive", "time": "plane"}],
+    ids=["published", "with skips and time"],
+)
+def test_a_video_generator_that_starts_from_a_single_frame_model_generates_that_frame_twelve_times(tmp_path, changes):
+    settings = video_settings(tmp_path / "video", start=tmp_path / "single.safetensors", **changes)
+    shape = {key: getattr(settings, key) for key in ("ngf", "downsamplings", "blocks", "skips")}
+    single = global_generator(GeneratorShape(3, 1, **shape))
     initialise(single, seed=3)
     export_network(single, tmp_path / "single.safetensors", {})
-    networks = started_trainer(
-        video_settings(tmp_path / "video", start=tmp_path / "single.safetensors")
-    ).method.networks
+    networks = started_trainer(settings).method.networks
     photograph = 2 * torch.rand(1, 3, 32, 32) - 1
     # In the memory format of the other network, so that sums have the same order.
     generator = networks.best.eval().to(memory_format=torch.contiguous_format)
-    video = roll_out(generator, photograph, 12)
+    video = roll_out(generator, photograph, 12, networks.generator.shape)
     torch.testing.assert_close(video, single(photograph).expand_as(video))
 
 

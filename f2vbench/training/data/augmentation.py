@@ -138,7 +138,7 @@ def draw_geometry(
         if at_lesion < augmentation.at_lesion and len(pixels):
             row, column = divmod(int(pixels[int(pixel * len(pixels))]), size)
             middle = (size - 1) / 2
-            centres[0] = np.clip(np.array([column, row]) + offset, middle - margin, middle + margin)
+            centres[0] = np.clip(np.array([column, row]) + linear @ offset, middle - margin, middle + margin)
     fov_shares: list[float] = []
     for centre in centres if margin.any() else centres[:1]:
         fov_shares.append(float(_warp_mask(fov_mask, _centred_on(linear, centre, side), side).mean()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -122,3 +124,50 @@ def test_a_view_that_shrinks_averages_pixels():
     assert view.mean() == pytest.approx(120, abs=1)
     pairs = view[:, ::2] + view[:, 1::2]  # a pair covers a line and its two gaps
     assert pairs.std() < 2
+
+
+@pytest.mark.parametrize("enlarge", [1, 2])
+def test_a_view_at_a_lesion_has_one_in_its_middle_half(enlarge):
+    size, side = 160, 48
+    fov_mask = disc(78, size)
+    lesions = np.zeros((size, size), bool)
+    lesions[60:62, 100:102] = lesions[110:112, 50:52] = True
+    changes = replace(AUGMENTATIONS["mini"], at_lesion=1.0).scaled(enlarge)
+    pixels = np.argwhere(lesions)[:, ::-1]  # four of each lesion
+    shown = []
+    for seed in range(100):
+        matrix = draw_geometry(changes, fov_mask, side, np.random.default_rng(seed), lesions)
+        # Positions (column, row) of the lesions in the view, relative to its middle.
+        inverse = np.linalg.inv(matrix[:, :2])
+        positions = (pixels - matrix[:, 2]) @ inverse.T - (side - 1) / 2
+        distance = np.abs(positions).max(axis=1)
+        assert distance.min() <= side / 4 + 1e-9
+        shown.append(int(np.argmin(distance)) // 4)
+    assert 25 < sum(shown) < 75  # each of the two lesions has its share
+
+
+def test_views_at_lesions_have_their_probability_and_other_views_are_as_without_it():
+    size, side = 160, 32
+    fov_mask, lesions = disc(78, size), np.zeros((size, size), bool)
+    lesions[40, 90] = True
+    mini = AUGMENTATIONS["mini"]
+    differences = 0
+    for seed in range(200):
+        with_lesion, without, plain = (
+            draw_geometry(changes, fov_mask, side, np.random.default_rng(seed), mask)
+            for changes, mask in ((mini, lesions), (mini, None), (replace(mini, at_lesion=0.0), lesions))
+        )
+        assert (without == plain).all()
+        differences += bool((with_lesion != plain).any())
+    assert differences == pytest.approx(200 * mini.at_lesion, abs=20)
+    empty = np.zeros_like(lesions)
+    found = draw_geometry(replace(mini, at_lesion=1.0), fov_mask, side, np.random.default_rng(0), empty)
+    assert (found == draw_geometry(replace(mini, at_lesion=0.0), fov_mask, side, np.random.default_rng(0))).all()
+
+
+def test_a_view_of_the_whole_square_has_no_place_to_choose():
+    fov_mask = disc(31, 64)
+    lesions = disc(3, 64)
+    changes = Augmentation(at_lesion=1.0)
+    found = draw_geometry(changes, fov_mask, 64, np.random.default_rng(0), lesions)
+    assert (found == np.eye(2, 3)).all()
