@@ -8,6 +8,8 @@ from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
+from f2vbench.encoders.generator_weights import embedding_width
+from f2vbench.encoders.model_argument import POOLINGS, parse_model
 from f2vbench.encoders.model_family import ModelFamily
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import F2VBenchError, WeightsError
@@ -35,11 +37,13 @@ def tasks(_: ListSettings) -> str:
 
 def models(_: ListSettings) -> str:
     """Table of model families with embedding width and default weights, then weights cards; variants below it."""
-    families = known_families().values()
-    rows = [
-        [family.name, family.description, str(family.width or "–"), _default_weights(family)] for family in families
+    known = known_families()
+    families = known.values()
+    rows = [[family.name, family.description, _width(family), _default_weights(family)] for family in families]
+    rows += [
+        [card.name, card.title, _width(known.get((card.family or "").partition(":")[0]), card.name), card.file]
+        for card in model_cards()
     ]
-    rows += [[card.name, card.title, "–", card.file] for card in model_cards()]
     variants = [
         f"  {', '.join(f'{family.name}:{variant}' for variant in family.variants)}"
         for family in families
@@ -54,6 +58,21 @@ def models(_: ListSettings) -> str:
             "other weights: <model>:<weights file>, <model>:hf://owner/name, or <model>:untrained",
         ]
     )
+
+
+def _width(family: ModelFamily | None, card: str = "") -> str:
+    """Length of an embedding: of a generator that of the weights, which decide its shape, or of the published shape.
+
+    Args:
+        family: The family; None where the package that adds it is not installed.
+        card: Name of a weights card of the family; by default its default weights.
+    """
+    if family is None or family.generator is None:
+        return "–" if family is None or card else str(family.width or "–")
+    try:
+        return str(embedding_width(parse_model(card or family.name)))
+    except WeightsError:  # of a card whose file is absent or damaged, or of a family without a card
+        return "–" if card else str(family.generator.embedding_width(POOLINGS[0]))
 
 
 def _default_weights(family: ModelFamily) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from f2vbench.encoders.model_family import UNTRAINED, GeneratorShape, ModelFamily, Skips
 from f2vbench.encoders.registry import FAMILIES
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import read_metadata, read_tensor_shapes
 from f2vbench.utils.files import Memo
@@ -82,6 +83,15 @@ def read_generator_shape(family: ModelFamily, weights: str) -> GeneratorShape:
         return published
     path = Path(weights)
     return shape_of_tensors(_tensor_shapes(path), family, weights, read_input_metadata(path).skips)
+
+
+def embedding_width(spec: ModelSpec) -> int:
+    """Length of an embedding of a pix2pixHD generator, without loading it.
+
+    Raises:
+        WeightsError: As `read_generator_shape`.
+    """
+    return read_generator_shape(FAMILIES[spec.family], spec.weights).embedding_width(spec.pooling)
 
 
 def shape_of_tensors(shapes: Shapes, family: ModelFamily, weights: str, skips: Skips = "none") -> GeneratorShape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -112,7 +113,10 @@ def test_doctor_and_list_name_present_and_missing_items(capsys, tmp_path, monkey
         assert part in output
     assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
     assert main(["list", "models"]) == 0
-    assert "fundus2video" in capsys.readouterr().out
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    for name in ("fundus2video-mini", "fundus2fa-mini"):  # widths of the weights, which decide the shape
+        assert re.search(rf" {load_encoder(name).width}  ", rows[name])
+        assert re.search(rf" {load_encoder(name).width}  ", rows[name.removesuffix("-mini")])
 
 
 def test_a_report_without_a_run_gives_advice(capsys, tmp_path, monkeypatch):
