@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="model arguments of generators")
     parser.add_argument("--tasks", default=",".join(TASKS))
-    parser.add_argument("--images", type=int, help="first images of each task; default: all colour photographs")
+    parser.add_argument("--images", type=int, help="a random sample of each task; default: all colour photographs")
     settings = parser.parse_args()
     torch.set_num_threads(1)
     tasks = settings.tasks.split(",")
@@ -148,7 +148,7 @@ def main() -> None:
         for task in tasks:
             index = open_task(task, None, Silent()).index
             rows = index[index.modality.isin(["CF", ""])] if "modality" in index else index
-            rows = rows.head(settings.images) if settings.images else rows
+            rows = rows.sample(settings.images, random_state=0) if settings.images else rows
             for name, vectors in forms(moments(encoder, rows)).items():
                 table.setdefault(name, [str(vectors.shape[1])]).append(evaluate(task, vectors, rows))
         print(f"| {model} | width | {' | '.join(tasks)} |")
