@@ -12,6 +12,8 @@ from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
+from f2vbench.encoders.generator_weights import embedding_width
+from f2vbench.encoders.model_argument import POOLINGS, parse_model
 from f2vbench.encoders.model_family import ModelFamily
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import F2VBenchError, WeightsError
@@ -77,9 +79,10 @@ def tasks(_: ListSettings) -> Listing:
 
 def models(_: ListSettings) -> Listing:
     """Model families with embedding width and default weights, baselines and weights cards."""
-    families = known_families().values()
+    known = known_families()
+    families = known.values()
     items = [_family_item(family) for family in families]
-    items += [_card_item(card) for card in model_cards()]
+    items += [_card_item(card, known.get((card.family or "").partition(":")[0])) for card in model_cards()]
     items.sort(key=lambda item: item["kind"] == "baseline")
     count = {kind: sum(item["kind"] == kind for item in items) for kind in ("encoder", "baseline", "weights")}
     ready = [item["model"] for item in items if item["kind"] == "encoder" and item["weights_here"]]
@@ -100,6 +103,21 @@ def models(_: ListSettings) -> Listing:
             "other weights: <model>:<weights file>, <model>:hf://owner/name, or <model>:untrained",
         ],
     )
+
+
+def _width(family: ModelFamily | None, card: str = "") -> int | None:
+    """Length of an embedding: of a generator that of the weights, which decide its shape, or of the published shape.
+
+    Args:
+        family: The family; None where the package that adds it is not installed.
+        card: Name of a weights card of the family; by default its default weights.
+    """
+    if family is None or family.generator is None:
+        return None if family is None or card else family.width
+    try:
+        return embedding_width(parse_model(card or family.name))
+    except WeightsError:  # of a card whose file is absent or damaged, or of a family without a card
+        return None if card else family.generator.embedding_width(POOLINGS[0])
 
 
 def runs(settings: ListSettings) -> Listing:
@@ -136,18 +154,18 @@ def _family_item(family: ModelFamily) -> dict[str, Any]:
     return {
         "model": family.name,
         "kind": "baseline" if family.is_baseline else "encoder",
-        "width": family.width,
+        "width": _width(family),
         "weights": weights,
         "weights_here": here,
         "description": family.description,
     }
 
 
-def _card_item(card: WeightsCard) -> dict[str, Any]:
+def _card_item(card: WeightsCard, family: ModelFamily | None) -> dict[str, Any]:
     return {
         "model": card.name,
         "kind": "weights",
-        "width": None,
+        "width": _width(family, card.name),
         "weights": card.file,
         "weights_here": is_available(card),
         "description": card.title,

@@ -170,7 +170,9 @@ class RunSettings(Settings):
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="arithmetic of encoders; auto: bf16 on a GPU, float32 on a CPU"
+        "auto",
+        description="arithmetic of encoders; auto: bf16 on a GPU or a processor that multiplies it (AVX-512 BF16, "
+        "AMX), else float32",
     )
     jobs: int | Literal["auto"] = Field("auto", description="worker processes; auto: one per core, or one with a GPU")
     threads: int = Field(

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from f2vbench.encoders.model_family import UNTRAINED, GeneratorShape, ModelFamily, Skips
 from f2vbench.encoders.registry import FAMILIES
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import WeightsError, WeightsNote
 from f2vbench.pretrained.checkpoints import read_metadata, read_tensor_shapes
 from f2vbench.pretrained.state_dicts import without_prefix
@@ -92,6 +93,15 @@ def read_generator_shape(family: ModelFamily, weights: str) -> GeneratorShape:
         warnings.simplefilter("ignore", WeightsNote)  # loading says it
         shapes = generator_tensors(_tensor_shapes(path), path)
     return shape_of_tensors(shapes, family, weights, read_input_metadata(path).skips)
+
+
+def embedding_width(spec: ModelSpec) -> int:
+    """Length of an embedding of a pix2pixHD generator, without loading it.
+
+    Raises:
+        WeightsError: As `read_generator_shape`.
+    """
+    return read_generator_shape(FAMILIES[spec.family], spec.weights).embedding_width(spec.pooling)
 
 
 def shape_of_tensors(shapes: Shapes, family: ModelFamily, weights: str, skips: Skips = "none") -> GeneratorShape:

@@ -154,7 +154,7 @@ class ModelFamily:
         variants: Names that may follow the colon. The first is the default.
         architecture: `ModelSpec.architecture` of a weights file; the family's name where empty.
         untrained_architecture: The same without weights; `architecture` where empty.
-        width: Length of an embedding of the published network, None where it differs between models.
+        width: Length of an embedding of the published network, None where it differs between models, as for generators.
         generator: Shape of the published pix2pixHD generator, None for other networks.
         frames: Angiogram frames that the model generates for one photograph, 0 for models that generate none.
         vessel_channels: Output channels of a generator that are classes of vessels, as logits before the tanh. Its

@@ -31,7 +31,7 @@ from f2vbench.encoders.global_generator import (
 from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.vessel_scores import LATE, VENOUS, Reading, frames_of
+from f2vbench.encoders.vessel_scores import Reading, frames_of, read_frames
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
 from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
@@ -124,13 +124,13 @@ class Pix2PixHDEncoder(Encoder):
         if self.spec.pooling == "mean":
             features: Tensor = self.model(prepared)
             return features.float().mean((2, 3))
-        return pool_levels(self._levels(prepared))
+        return pool_levels(self.levels(prepared))
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """Feature maps of photographs; see `Encoder.pyramid`."""
         self._check(x)
         photograph = self._normalise(x)
-        maps = self._levels(window_input(self._enlarge(photograph), shape=self.shape))
+        maps = self.levels(window_input(self._enlarge(photograph), shape=self.shape))
         return (self._with_second_half(maps, photograph) if self.is_whole else maps)[self._finer_levels :]
 
     @torch.no_grad()
@@ -170,17 +170,14 @@ class Pix2PixHDEncoder(Encoder):
             WeightsError: As `generate`.
         """
         self._check(x)
-        is_video, has_classes = self._family.frames > 1, bool(self._family.vessel_channels)
+        has_classes = bool(self._family.vessel_channels)
         if (reading == "probability") != has_classes or (reading == "frame") != (self._family.frames == 1):
             raise SettingsError(f"{self.spec.name}: has no vessel score '{reading}'")
         first, end = frames_of(reading)
         outputs = (self._outputs(self._normalise(x), first, end) + 1) / 2
         if has_classes:
             return outputs[:, list(self._family.vessel_channels)].amax(1)
-        if not is_video or reading == "maximum":
-            return outputs.amax(1)
-        score = outputs[:, VENOUS.start - first : VENOUS.stop - first].mean(1)
-        return score if reading == "venous" else score - outputs[:, LATE.start - first : LATE.stop - first].mean(1)
+        return read_frames(outputs, reading, first) if self._family.frames > 1 else outputs[:, 0]
 
     def second_part(self) -> nn.Sequential:
         """`model[cut:]`, or the second half for the whole generator; loaded at the first call."""
@@ -192,7 +189,7 @@ class Pix2PixHDEncoder(Encoder):
             self._second_part.append(part.eval().requires_grad_(False))
         return self._second_part[0].to(next(self.model.parameters()).device)
 
-    def _levels(self, inputs: Tensor) -> list[Tensor]:
+    def levels(self, inputs: Tensor) -> list[Tensor]:
         """Maps of the first half at stride 1, 2, 4, … of the generator's input."""
         maps = []
         for start, end in pairwise((0, *self.shape.down_ends, len(self.model))):

@@ -11,7 +11,7 @@ is the brightness or the contrast of its frame. A model with classes of vessels 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from f2vbench.config.run import VesselScoreName
 from f2vbench.encoders.registry import FAMILIES
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Reading = Literal["venous", "venous-late", "maximum", "frame", "probability"]
 """What is computed from the output of a generator: the mean venous frame, its difference to the mean late frame, the
 maximum of all frames, its only frame, or the largest probability of a class of vessels."""
@@ -27,8 +30,8 @@ maximum of all frames, its only frame, or the largest probability of a class of 
 BACKGROUND_SIGMA = 1 / 30
 """Gaussian sigma of the local background, relative to the diameter of the field of view: wider than any vessel."""
 
-ARTERIAL, VENOUS, LATE = slice(0, 4), slice(4, 8), slice(8, 12)
-"""Frames of the three phases."""
+VENOUS, LATE = slice(4, 8), slice(8, 12)
+"""Frames of two phases."""
 
 _SCORES: dict[VesselScoreName, tuple[Reading, bool]] = {
     "brightness": ("venous", False),
@@ -88,6 +91,23 @@ def vessel_score_of(family: str, name: VesselScoreName) -> VesselScore:
 def frames_of(reading: Reading) -> tuple[int, int]:
     """First frame that a score of a video needs, from 0, and the frame after the last one."""
     return {"venous": (4, 8), "venous-late": (4, 12)}.get(reading, (0, 12))
+
+
+def read_frames(frames: Tensor, reading: Reading, first: int = 0) -> Tensor:
+    """Compute a vessel score from the frames of a video.
+
+    Args:
+        frames: (n, t, h, w); where `first` is 0, all twelve.
+        reading: `venous`, `venous-late` or `maximum`.
+        first: Number of frames that are left out at the start.
+
+    Returns:
+        (n, h, w).
+    """
+    if reading == "maximum":
+        return frames.amax(1)
+    venous, late = (frames[:, phase.start - first : phase.stop - first] for phase in (VENOUS, LATE))
+    return venous.mean(1) if reading == "venous" else venous.mean(1) - late.mean(1)
 
 
 def subtract_background(score: NDArray[np.float32], fov: NDArray[np.bool_]) -> NDArray[np.float32]:

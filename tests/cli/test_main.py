@@ -126,7 +126,8 @@ def test_doctor_and_list_name_present_and_missing_items(capsys, tmp_path, monkey
     assert max(map(len, output.splitlines())) <= 140
     assert main(["list", "models", "format=json"]) == 0
     models = {item["model"]: item for item in json.loads(capsys.readouterr().out)}
-    assert models["fundus2video"]["width"] == 1024
+    for name in ("fundus2video-mini", "fundus2fa-mini"):  # widths of the weights, which decide the shape
+        assert models[name]["width"] == models[name.removesuffix("-mini")]["width"] == load_encoder(name).width
     assert models["tophat"]["kind"] == "baseline"
 
 

@@ -12,6 +12,7 @@ import torch
 
 from f2vbench.adapters.registry import ADAPTERS
 from f2vbench.cli.main import main
+from f2vbench.encoders.global_generator import global_generator
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import ModelFamily
@@ -120,7 +121,9 @@ def test_entries_are_complete(family):
 def test_declared_widths_are_those_of_the_published_networks():
     for family in FAMILIES.values():
         if family.generator is not None:
-            assert family.width == 16 * family.generator.ngf
+            with torch.device("meta"):
+                last = global_generator(family.generator)[:19][-1].conv_block[-2]
+            assert family.generator.embedding_width("mean") == last.out_channels == 1024
     with torch.device("meta"):
         assert FAMILIES["retfound"].width == timm.create_model("vit_large_patch16_224").num_features
         assert FAMILIES["retfound-green"].width == timm.create_model("vit_small_patch14_reg4_dinov2").num_features
