@@ -60,7 +60,7 @@ def test_a_refused_download_gives_the_reason_and_the_instructions(offline, monke
 
     requests = []
 
-    def refuse(repo, file, revision):
+    def refuse(repo, file, revision, local_files_only):
         requests.append((repo, file, revision))
         raise PermissionError("Access to model is restricted\nask first")
 

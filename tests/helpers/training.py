@@ -148,7 +148,7 @@ def video_settings(out: Path, **changes) -> TrainSettings:
     values |= {"truth_videos": 400, "epochs": 2, "flat_epochs": 1, "validate_every": 1, "samples": 1}
     if changes.get("preset", "f2v") == "f2v":
         values |= _SINGLE_SQUARES
-        if changes.get("model") != "pix2pixhd":
+        if changes.get("model") not in ("pix2pixhd", "truth"):
             values["loss"] = _ALL_LOSSES
     return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
 

@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
+from f2vbench.encoders.global_generator import at_position
 from f2vbench.training import losses
 from f2vbench.training.data.video_loader import VideoLoader
 from f2vbench.training.frame_windows import window_target
@@ -209,7 +210,7 @@ def test_the_truth_is_predicted_beside_the_frames_where_it_is_known(tmp_path):
     window = round(float(inputs[0, 6, 0, 0] + 1) * 11 / 2)
     features = plain.generator[: plain.generator.shape.last_convolution - 1](inputs)
     assert features.shape[1] == settings.ngf
-    logits = plain.truth_head(features)
+    logits = plain.truth_head(at_position(features, plain.generator.time, inputs))
     fake = plain.generator(inputs)
     torch.testing.assert_close(fake, output)
     real = window_target(batch.frames, [window])

@@ -86,7 +86,7 @@ def test_preset_mini_uses_noise_free_frames_where_they_exist():
         ({"crop": 1040, "enlarge": 2}, "crop=1040 is larger than image_size × enlarge = 1024"),
         ({"enlarge": 3}, "enlarge"),
         (
-            {"image_size": 80, "downsamplings": 5},
+            {"image_size": 80, "crop": None, "downsamplings": 5},
             "image_size × enlarge=80: downsamplings=5 need a multiple of 32 pixels",
         ),
         ({"image_size": 96, "crop": 80, "downsamplings": 5}, "^crop=80: downsamplings=5 need a multiple of 32"),
@@ -95,8 +95,8 @@ def test_preset_mini_uses_noise_free_frames_where_they_exist():
         ({"model": "fundus2fa", "time": "plane"}, "time=plane: only model=fundus2video has windows; leave it out"),
         ({"model": "truth", "time": "plane"}, "time=plane: only model=fundus2video has windows"),
         ({"model": "fundus2fa", "rollout_epochs": 2}, "rollout_epochs=2: only model=fundus2video has windows"),
-        ({"rollout_epochs": 51}, "rollout_epochs=51 is more than epochs=50"),
-        ({"warmup_epochs": 51}, "warmup_epochs=51 is more than epochs=50"),
+        ({"rollout_epochs": 101}, "rollout_epochs=101 is more than epochs=100"),
+        ({"warmup_epochs": 101}, "warmup_epochs=101 is more than epochs=100"),
         ({"previous_dropped": 1.5}, "previous_dropped"),
         ({"minutes": 0}, "minutes"),
         ({"minutes": 5, "late_epochs": 2, "late_crop": 256, "crop": 64}, "minutes= has no late_epochs: leave one"),
@@ -104,7 +104,7 @@ def test_preset_mini_uses_noise_free_frames_where_they_exist():
         ({"targets": "noise-free", "data": "pairs.csv"}, "targets=noise-free needs what only the simulator knows"),
         ({"model": "truth", "loss": {"truth": 0}}, "loss.truth=0: model=truth has no other loss"),
         ({"model": "truth", "loss": {"attention": 1}}, "model=truth has one frame and no mask"),
-        ({"loss": {"gan": 0, "pixel": 0, "feature_matching": 0}}, "no loss compares frames with the truth"),
+        ({"pixel_epochs": 0, "loss": {"gan": 0, "squared": 0, "feature_matching": 0}}, "no loss compares frames with the truth"),
     ],
 )
 def test_invalid_settings_of_generators_are_refused_with_the_remedy(values, message):
