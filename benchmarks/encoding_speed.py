@@ -79,7 +79,7 @@ def main() -> int:
         made = {shape: encoder_of(random_weights(Path(name), shape)) for shape in SHAPES}
         rows = {(f"shape of {shape}", "float32"): encoder for shape, encoder in made.items()}
         rows[f"shape of {next(reversed(made))}", auto] = next(reversed(made.values()))
-        rows |= {(str(file), auto): encoder_of(file) for file in settings.weights}
+        rows |= {(f"{file.parent.name}/{file.stem}", auto): encoder_of(file) for file in settings.weights}
         seconds: dict[tuple[str, str, str], list[float]] = {}
         for position, square in enumerate([squares[0], *squares]):
             for kind in TARGETS:
@@ -92,7 +92,7 @@ def main() -> int:
     medians = {key: float(np.median(values)) for key, values in seconds.items()}
     first = next(iter(rows))
     reached = True
-    print(f"{'weights':<24}{'arithmetic':<12}" + "".join(f"{kind + ', s':>14}{'ratio':>8}" for kind in TARGETS))
+    print(f"{'weights':<32}{'arithmetic':<12}" + "".join(f"{kind + ', s':>14}{'ratio':>8}" for kind in TARGETS))
     for label, precision in rows:
         cells = ""
         for kind in TARGETS:
@@ -100,7 +100,7 @@ def main() -> int:
             cells += f"{spent:>14.3f}{medians[(*first, kind)] / spent:>8.2f}"
             if (label, precision) == list(rows)[-1]:
                 reached &= spent <= TARGETS[kind]
-        print(f"{label:<24}{precision:<12}{cells}")
+        print(f"{label:<32}{precision:<12}{cells}")
     print(f"targets {TARGETS} of the last row: {'met' if reached else 'not met'}")
     return 0 if reached else 1
 

@@ -369,3 +369,47 @@ def test_an_untrained_encoder_describes_itself():
     assert description["parameters"] == sum(p.numel() for p in encoder.parameters())
     assert (description["width"], description["strides"]) == (47 * NGF, [1, 2, 4, 8, 16])
     assert encoder.channels == (NGF, 2 * NGF, 4 * NGF, 8 * NGF, 16 * NGF)
+
+
+def _refused(tmp_path, state, family: str = "fundus2video") -> str:
+    path = tmp_path / "g.safetensors"
+    save_file(state, path)
+    with pytest.raises(WeightsError) as error:
+        load_encoder(family, str(path))
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_checkpoints_that_fit_no_shape_are_explained(tmp_path):
+    state = _official_state(_random_generator(GeneratorShape(6, 3, NGF, 3, 6)))
+    without_block = {key: tensor for key, tensor in state.items() if not key.startswith("model.15.")}
+    assert "13, 14, 16, 17, 18" in _refused(tmp_path, without_block)
+    shifted = {key.replace("model.13.", "model.12."): tensor for key, tensor in without_block.items()}
+    assert "start at 4 + 3 × (downsampling layers)" in _refused(tmp_path, shifted)
+    assert "1 missing: model.7.weight" in _refused(tmp_path, {k: t for k, t in state.items() if k != "model.7.weight"})
+    narrower = {**state, "model.4.weight": state["model.4.weight"][:-1].contiguous()}
+    assert "1 of another shape: model.4.weight is (7, 4, 3, 3), needs (8, 4, 3, 3)" in _refused(tmp_path, narrower)
+    normalised = {**state, "model.2.weight": torch.ones(NGF)}  # pix2pixHD's --norm batch
+    assert "1 not part of it: model.2.weight" in _refused(tmp_path, normalised)
+    enhancer = {"model1_1.1.weight": torch.zeros(4, 6, 7, 7), **state}
+    del enhancer["model.1.weight"]
+    assert "local enhancer" in _refused(tmp_path, enhancer)
+
+
+def test_a_generator_with_one_class_is_no_truth(tmp_path):
+    state = _official_state(_random_generator(GeneratorShape(3, 1, NGF, 2, 2)))
+    assert "3 input and 1 output channels, truth has 3 and 2 or more" in _refused(tmp_path, state, "truth")
+
+
+def test_photographs_smaller_than_two_strides_of_a_deep_generator_are_refused(tmp_path):
+    path = _saved(_random_generator(GeneratorShape(6, 3, 2, 5, 2)), tmp_path / "g.safetensors")
+    encoder = load_encoder("fundus2video", path)
+    with pytest.raises(DataError, match="sides of at least 64 px"):
+        encoder.generate(torch.rand(1, 3, 63, 64))
+    assert encoder.generate(torch.rand(1, 3, 64, 65), 1).isfinite().all()
+
+
+def test_an_enlargement_beyond_the_coarsest_map_is_refused(tmp_path):
+    path = _saved(_random_generator(GeneratorShape(3, 1, 2, 1, 2)), tmp_path / "g.safetensors", enlarge="4")
+    with pytest.raises(WeightsError, match="enlarge=4 with 1 downsamplings"):
+        load_encoder("fundus2fa", path)

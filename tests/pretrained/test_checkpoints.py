@@ -6,6 +6,8 @@ import argparse
 import hashlib
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from torch import nn
 
 from f2vbench.errors import WeightsError
 from f2vbench.pretrained import checkpoints
-from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
+from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict, read_tensor_shapes
 from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
 
 
@@ -187,3 +189,20 @@ def test_hashing_works_without_a_writable_cache(tmp_path, monkeypatch):
     assert file_sha256(_with_old_time(tmp_path / "file")) == hashlib.sha256(b"in the way").hexdigest()
     with pytest.raises(WeightsError, match="can't be read"):
         file_sha256(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_shapes_are_those_of_the_tensors_and_a_safetensors_header_needs_no_torch(tmp_path, suffix):
+    state = {"module.a": torch.zeros(2, 3), "module.b": torch.zeros(())}
+    path = tmp_path / f"w.{suffix}"
+    (save_file if suffix == "safetensors" else torch.save)(state, path)
+    assert read_tensor_shapes(path) == {"a": (2, 3), "b": ()}
+    if suffix == "safetensors":
+        code = (
+            "import sys\nfrom f2vbench.pretrained.checkpoints import read_metadata, read_tensor_shapes\n"
+            f"read_tensor_shapes({str(path)!r}), read_metadata({str(path)!r})\nassert 'torch' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(WeightsError, match=rf"w\.{suffix}: "):
+        read_tensor_shapes(path)
