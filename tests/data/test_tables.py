@@ -95,3 +95,10 @@ def test_without_openpyxl_the_message_says_how_to_install_it(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(DataError, match=r'a\.xlsx: openpyxl.*pip install "f2vbench\[excel\]"'):
         read_cells(path)
+
+
+@pytest.mark.parametrize("text", ["image,patient,image\na,1,b\n", "Image,patient,image \na,1,b\n", "x;x\n1;2\n"])
+def test_a_heading_twice_is_an_error(tmp_path, text):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(DataError, match="occurs more than once"):
+        read_csv(tmp_path / "table.csv")
