@@ -53,8 +53,8 @@ def encode_gif(frames: np.ndarray, fps: float, comment: str = "") -> bytes:
 def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
     """Encode a video as MP4 (VP9, 4:2:0) for viewing, which is lossy: see `grey_level_error`.
 
-    Decoded levels of ten simulated angiograms of 256 pixels differ by 2.7 of 255 on average and by up to 48. Frames that
-    are scored or graded must be PNG or GIF, which are exact.
+    Decoded levels of ten simulated angiograms of 256 pixels differ by 2.7 of 255 on average and by up to 48. Frames
+    that are scored or graded must be PNG or GIF, which are exact.
 
     The format requires even sides: an odd side is padded with one black row or column.
 
