@@ -36,7 +36,7 @@ from f2vbench.training.patch_nce import PatchSampler, patch_nce_losses
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.train import open_training_data
 from f2vbench.training.trained_networks import GeneratorNetworks
-from f2vbench.utils.device import training_arithmetic
+from f2vbench.utils.device import arithmetic
 
 REQUIRED_RATIO = {"cpu": 1.3, "cuda": 2.0}
 
@@ -144,7 +144,7 @@ def main() -> int:
 
 
 def _trainer_step(settings: TrainSettings, device: torch.device) -> Callable[[VideoBatch], object]:
-    bf16 = training_arithmetic(settings.precision, device) == "bf16"
+    bf16 = arithmetic(settings.precision, device) == "bf16"
     step = GeneratorStep(settings, GeneratorNetworks(settings, device), device, bf16)
     return lambda batch: step(batch, 0, 0, 0.0)
 

@@ -27,7 +27,7 @@ from f2vbench.training.data.video_loader import VideoLoader
 from f2vbench.training.methods import build_method
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.train import open_training_data
-from f2vbench.utils.device import training_arithmetic
+from f2vbench.utils.device import arithmetic
 
 REQUIRED_RATIO = 4.0
 EARLIER = {
@@ -77,7 +77,7 @@ def _timed_step(changes: dict[str, object], eyes: int) -> Callable[[int], float]
     data = open_training_data(settings)
     loader = VideoLoader(data.train, settings.mask)
     device = torch.device("cpu")
-    method = build_method(settings, device, training_arithmetic(settings.precision, device) == "bf16")
+    method = build_method(settings, device, arithmetic(settings.precision, device) == "bf16")
     batches = [list(range(start, start + settings.batch_size)) for start in range(0, eyes, settings.batch_size)]
     side = (settings.crop or settings.image_size) / settings.enlarge
     for _ in loader.load(batches):  # simulates the eyes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import ndtr, ndtri
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds
 from f2vbench.stats.effect_sizes import cliffs_delta, cohens_d_z
-from f2vbench.stats.intervals import normal_interval, student_interval
+from f2vbench.stats.intervals import normal_interval, scaled_student_interval, student_interval
 from f2vbench.stats.permutation import paired_permutation_test, sign_flip_test
 from f2vbench.stats.ranks import friedman_test
 from f2vbench.stats.result_classes import Comparison, Estimate
@@ -91,6 +92,17 @@ def paired_study(test: Callable[..., Comparison], noise: Callable[..., np.ndarra
 def mean_study(interval: Callable[..., Estimate], noise: Callable[..., np.ndarray], n: int) -> Run:
     """Interval of the mean of n values with mean zero."""
     return lambda draw: evaluate_result(interval(noise(draw, n), variation="head seed"))
+
+
+def bounded_study(interval: Callable[..., Estimate], mean: float, sd: float, n: int) -> Run:
+    """Interval of the mean of n values in [0, 1], from a beta distribution with this mean and standard deviation."""
+    size = mean * (1 - mean) / sd**2 - 1
+
+    def run(draw: Generator) -> Outcome:
+        found = interval(draw.beta(mean * size, (1 - mean) * size, n), variation="split")
+        return Outcome(found.low is not None and found.low <= mean <= (found.high or 0.0), None)
+
+    return run
 
 
 def split_study(test: Callable[..., Comparison], patients: int, test_share: float, splits: int) -> Run:
@@ -283,11 +295,19 @@ def delong_of_auroc(transform: str) -> Callable[..., Estimate]:
     return lambda scores, labels, patients: delong_interval(scores, labels, patients=patients, transform=transform)
 
 
+_PLAIN = student_interval
+_SCALED = partial(scaled_student_interval, bounds=(0.0, 1.0))
 _SLOW_SHARE = 0.4  # of the repeats, for resampling methods
 STUDIES = (
     Study("mean ± 1.96 SE", "5 seeds, normal", mean_study(normal_interval, normal, 5)),
     Study("Student's interval", "5 seeds, normal", mean_study(student_interval, normal, 5)),
     Study("Student's interval", "5 seeds, skewed", mean_study(student_interval, skewed, 5)),
+    Study("Student's interval", "5 AUROCs, mean 0.9, sd 0.05", bounded_study(_PLAIN, 0.9, 0.05, 5)),
+    Study("Student's interval", "5 AUROCs, mean 0.98, sd 0.015", bounded_study(_PLAIN, 0.98, 0.015, 5)),
+    Study("Student's within the range", "5 AUROCs, mean 0.9, sd 0.05", bounded_study(_SCALED, 0.9, 0.05, 5)),
+    Study("Student's within the range", "5 AUROCs, mean 0.98, sd 0.015", bounded_study(_SCALED, 0.98, 0.015, 5)),
+    Study("Student's within the range", "5 AUROCs, mean 0.65, sd 0.25", bounded_study(_SCALED, 0.65, 0.25, 5)),
+    Study("Student's within the range", "3 AUROCs, mean 0.9, sd 0.05", bounded_study(_SCALED, 0.9, 0.05, 3)),
     Study("paired t", "5 seeds, normal", paired_study(paired_t_test, normal, 5)),
     Study("paired t", "5 seeds, heavy tails", paired_study(paired_t_test, heavy, 5)),
     Study("paired t", "5 seeds, skewed", paired_study(paired_t_test, skewed, 5)),

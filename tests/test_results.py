@@ -8,8 +8,8 @@ import pytest
 from matplotlib import rc_context
 
 from f2vbench import Results
-from f2vbench.errors import StoreError
-from tests.helpers.stored_runs import grid
+from f2vbench.errors import SettingsError, StoreError
+from tests.helpers.stored_runs import grid, unit_record
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,35 @@ def test_an_unknown_metric_or_encoder_is_an_error_with_a_suggestion(results):
         results.summary(["dicee"])
     with pytest.raises(StoreError, match=r"no results of 'c'.*available: a, b"):
         results.compare("c")
+
+
+def test_results_say_what_they_hold(results):
+    assert len(results) == 4
+    assert repr(results) == "<Results: 4 units of 2 models, 2 seeds, in eyes; summary() has their means>"
+    html = results._repr_html_()
+    assert html.startswith("<p>4 units of 2 models")
+    assert html.count("<tr") == 5  # headings, and two models in two metrics
+
+
+def test_units_can_be_selected(results):
+    chosen = set(results.frame.unit[results.frame.encoder == "a"])
+    assert set(results.select_units(chosen).frame.encoder) == {"a"}
+    assert len(results.select_units(())) == 0
+
+
+def test_an_unknown_reference_model_is_an_error(results, tmp_path):
+    with pytest.raises(SettingsError, match="baseline=nope: no results of 'nope'; available: a, b"):
+        results.report(tmp_path / "out", baseline="nope")
+    assert not (tmp_path / "out").exists()
+
+
+def test_intervals_of_means_stay_in_the_range_unless_those_of_the_papers_are_asked_for():
+    records = [
+        unit_record("a", seed=seed, images={"eye": {"auroc": value, "dice": 0.5}})
+        for seed, value in enumerate((0.98, 0.99, 1.0, 0.95, 1.0))
+    ]
+    results = Results(records)
+    default, papers = (results.summary(["auroc"], interval=kind).iloc[0] for kind in ("student", "papers"))
+    assert default["mean"] == papers["mean"] == pytest.approx(0.984)
+    assert papers.high > 1
+    assert 0 < default.low < papers.low < default.high < 1

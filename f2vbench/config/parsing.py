@@ -236,7 +236,7 @@ def _problems(model: type[Settings], error: ValidationError) -> list[str]:
     messages: dict[str, str] = {}
     for details in error.errors(include_url=False):
         location = [str(part) for part in details["loc"]]
-        names = [part for part in location if not part.isdigit() and re.fullmatch(r"[a-z_0-9:.]+", part)]
+        names = [part for part in location if not part.isdigit() and re.fullmatch(r"[A-Za-z_0-9:.]+", part)]
         is_nested = bool(names) and names[0] in _nested_models(model)
         key = ".".join(names[:2] if is_nested else names[:1])
         message = _message(model, key, details)

@@ -53,7 +53,7 @@ def encode_gif(frames: np.ndarray, fps: float, comment: str = "") -> bytes:
 def encode_mp4(frames: np.ndarray, fps: float) -> bytes:
     """Encode a video as MP4 (VP9, 4:2:0) for viewing, which is lossy: see `grey_level_error`.
 
-    Decoded grey levels of simulated angiograms of 256 pixels differ by 2.5 of 255 on average and by up to 31. Frames
+    Decoded levels of ten simulated angiograms of 256 pixels differ by 2.7 of 255 on average and by up to 48. Frames
     that are scored or graded must be PNG or GIF, which are exact.
 
     The format requires even sides: an odd side is padded with one black row or column.
@@ -96,7 +96,7 @@ def grey_level_error(content: bytes, frames: np.ndarray) -> tuple[float, int]:
         frames: uint8 (t, height, width), the original frames.
 
     Returns:
-        Mean and largest absolute difference, in grey levels of 255.
+        Mean and largest absolute difference over all pixels and colour channels, in levels of 255.
 
     Raises:
         StoreError: The video has another number of frames, or can't be decoded.
@@ -108,13 +108,13 @@ def grey_level_error(content: bytes, frames: np.ndarray) -> tuple[float, int]:
         reader = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
         try:
             while (result := reader.read())[0]:
-                decoded.append(cv2.cvtColor(result[1], cv2.COLOR_BGR2GRAY))
+                decoded.append(result[1])
         finally:
             reader.release()
     _, height, width = _checked(frames).shape
     if len(decoded) != len(frames):
         raise StoreError(f"the encoded MP4 has {len(decoded)} frames instead of {len(frames)}: write a GIF or frames")
-    difference = np.abs(np.stack(decoded)[:, :height, :width].astype(np.int16) - frames)
+    difference = np.abs(np.stack(decoded)[:, :height, :width].astype(np.int16) - frames[..., None])
     return float(difference.mean()), int(difference.max())
 
 

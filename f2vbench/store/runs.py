@@ -30,8 +30,6 @@ from f2vbench.store.record_schema import SCHEMA_VERSION, CallRecord, CostRecord,
 from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.files import remove_stale_parts, sealed, sha256, unseal, write_atomically
 
-_NAMES = ("units", "maps", "predictions", "costs", "calls", "claims", "set-aside", "results.csv")
-
 
 class RunFolder:
     """A run folder, which several processes may write to at the same time.
@@ -54,7 +52,7 @@ class RunFolder:
         Raises:
             StoreError: The folder has other files.
         """
-        check_output_folder(self.path, "out", _NAMES, [] if self._has_foreign_units() else ["units"])
+        check_output_folder(self.path, "out", (), [] if self._has_foreign_units() else ["units"])
 
     def open_for_writing(self) -> None:
         """Create the folder.

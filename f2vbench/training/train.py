@@ -21,7 +21,7 @@ from f2vbench.training.log import EVENTS, LOG
 from f2vbench.training.loss_settings import TRUTH_LOSSES
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trainer import Trainer
-from f2vbench.utils.device import torch_device, training_arithmetic
+from f2vbench.utils.device import arithmetic, torch_device
 from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.progress import Progress, Silent
 
@@ -65,7 +65,7 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         if settings.data != PHANTOM and settings.model != "mae" and unknown:
             keys = ", ".join(f"loss.{key}" for key in unknown)
             reporter.note(f"{keys}: not used, because only simulated eyes come with their vessels and lesions")
-        bf16 = training_arithmetic(settings.precision, device) == "bf16"
+        bf16 = arithmetic(settings.precision, device) == "bf16"
         identity = flatten({"data": datasets.identity()})
         trainer = Trainer(
             settings, datasets, device, bf16=bf16, data_identity=identity, progress=reporter, started=started

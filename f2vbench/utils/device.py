@@ -40,9 +40,6 @@ def arithmetic(precision: str, device: torch.device) -> str:
     return "bf16" if multiplies_bf16 else "float32"
 
 
-training_arithmetic = arithmetic
-
-
 def has_bf16() -> bool:
     """Whether the CPU has bfloat16 instructions (AVX-512 BF16, AMX); False where PyTorch does not know, before 2.9."""
     if not hasattr(torch.cpu, "get_capabilities"):

@@ -137,3 +137,47 @@ def test_every_key_has_a_description():
         "task model shots seeds protocol data out device jobs batch_size image_size cut finetune epochs preset shard"
     )
     assert set(named.split()) <= keys
+
+
+@pytest.mark.parametrize("argument", ["out=", "out= ", "data=", "data.rite=", "split=", "weights=", ""])
+def test_an_empty_value_is_an_error_because_a_shell_variable_may_be_unset(argument):
+    (problem,) = problems("task=rite", argument)
+    assert "empty" in problem
+    assert "shell variable unset" in problem
+
+
+def test_empty_values_in_files_and_in_python_are_errors(tmp_path):
+    (tmp_path / "run.yaml").write_text("task: rite\nout: ''\n")
+    assert any("out: the value is empty" in problem for problem in problems(f"@{tmp_path / 'run.yaml'}"))
+    with pytest.raises(SettingsError, match="out: the value is empty"):
+        Benchmark(task="rite", out="")
+
+
+def test_options_with_a_space_are_read_like_keys():
+    expected = parse(RunSettings, ["task=rite", "shots=1,2", "dry_run=yes", "image_size=768"])
+    spaced = ["--task", "rite", "--shots", "1,2", "--dry-run", "--image-size", "768"]
+    assert parse(RunSettings, spaced) == expected
+    assert parse(RunSettings, ["--task=rite", "--dry-run", "shots=1,2", "image_size=768"]) == expected
+    assert any("task: set twice" in problem for problem in problems("--task", "rite", "task=drive"))
+
+
+def test_a_key_twice_in_a_file_is_an_error(tmp_path):
+    (tmp_path / "run.yaml").write_text("task: rite\nseeds: 3\nseeds: 5\n")
+    assert any("the key 'seeds' is in lines 2 and 3" in problem for problem in problems(f"@{tmp_path / 'run.yaml'}"))
+
+
+@pytest.mark.parametrize("order", [["data=a", "data.rite=b"], ["data.rite=b", "data=a"]])
+def test_one_folder_for_all_tasks_and_one_for_each_exclude_each_other(order):
+    assert any("keep one of the two" in problem for problem in problems("task=rite", *order))
+
+
+def test_the_home_folder_is_expanded_in_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(parse(RunSettings, ["task=rite", "out=~/runs"]).out) == "/home/me/runs"
+
+
+def test_only_changes_that_matter_to_the_units_are_listed():
+    settings = parse(RunSettings, ["task=rite", "preset=quick"])
+    assert any(change.startswith("scratch.steps") for change in settings.preset_changes())
+    assert settings.preset_changes({"threshold"}) == []
+    assert settings.preset_changes({"augment"}) == ["augment: live → pool"]

@@ -184,3 +184,11 @@ def test_classes_with_too_few_or_no_training_images_are_named():
     rows += [(f"b{n}", f"b{n}", "cataract", "test") for n in range(3)]
     with pytest.raises(DataError, match=r"no training image of the class cataract \(3 test images\)"):
         draw(table(rows), "supervised", None, card=CARD.model_copy(update={"split": "official"}))
+
+
+def test_a_split_file_without_test_images_is_named_instead_of_the_official_split(tmp_path):
+    images = pd.DataFrame({"image": list("abcd"), "patient": list("abcd"), "label": ["x", "y"] * 2, "split": "train"})
+    images.attrs["split_file"] = str(tmp_path / "mine.csv")
+    card = load_card("idrid").model_copy(update={"split": "official"})
+    with pytest.raises(DataError, match=r"split=.*mine\.csv lists no test images"):
+        assign_splits(images, card, 0)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from f2vbench.data.video_files import encode_gif, encode_mp4
+from f2vbench.data.video_files import encode_gif, encode_mp4, grey_level_error
+from f2vbench.errors import StoreError
 
 
 def _video(count: int, height: int, width: int) -> np.ndarray:
@@ -76,3 +77,17 @@ def test_arrays_that_are_no_grey_video_are_refused():
         for encode in (encode_gif, encode_mp4):
             with pytest.raises(ValueError, match="uint8"):
                 encode(wrong, 3)
+
+
+def test_the_error_of_an_mp4_is_that_of_the_decoded_frames(tmp_path):
+    video = _video(4, 64, 48)
+    content = encode_mp4(video, 3)
+    (tmp_path / "video.mp4").write_bytes(content)
+    reader = cv2.VideoCapture(str(tmp_path / "video.mp4"))
+    decoded = np.stack([reader.read()[1] for _ in video])
+    mean, largest = grey_level_error(content, video)
+    difference = np.abs(decoded.astype(int) - video[..., None])
+    assert mean == pytest.approx(difference.mean())
+    assert largest == difference.max() > 0
+    with pytest.raises(StoreError, match="has 4 frames instead of 3"):
+        grey_level_error(content, video[:3])

@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from f2vbench.data.video_folders import matched_video_folders, read_video_folder
+from f2vbench.data.video_folders import matched_video_folders, read_grey, read_video_folder
 from f2vbench.errors import DataError
 from f2vbench.metrics.image_quality import psnr
 from f2vbench.metrics.video import video_metrics
@@ -85,3 +86,15 @@ def test_folders_are_scored_one_video_at_a_time(tmp_path):
     found = {(row.case, row.metric): row.value for row in rows}
     assert found["a", "psnr"] == found["b", "psnr"] == np.inf
     assert psnr(truth[1], made[1])[1] == pytest.approx(20 * np.log10(255 / 51), abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tif"])
+def test_an_animation_is_no_frame(tmp_path, suffix):
+    """Formats for animations merge equal frames, so scores never read several frames from one file."""
+    frames = [Image.fromarray(np.full((16, 16), level, np.uint8)) for level in (10, 10, 200)]
+    file = tmp_path / f"a.{suffix}"
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"is an animation of [23] frames"):
+        read_grey(file)
+    frames[0].save(file)
+    assert read_grey(file).shape == (16, 16)

@@ -14,7 +14,7 @@ from f2vbench import Benchmark, Results
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.global_generator import global_generator
 from f2vbench.encoders.model_family import GeneratorShape
-from f2vbench.errors import StoreError
+from f2vbench.errors import SettingsError, StoreError
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent
 from tests.helpers.run_folders import check_records, comparable_records
@@ -105,3 +105,31 @@ def test_the_plan_is_a_table_of_units(eyes, tmp_path):
     assert table.units.sum() == UNITS
     assert table.done.sum() == 0
     assert list(table.columns) == ["model", "task", "protocol", "shots", "units", "done", "missing"]
+
+
+def test_a_smaller_request_returns_its_own_units_and_all_on_request(eyes, completed):
+    settings = SETTINGS | {"seeds": 1}
+    benchmark = Benchmark(data=str(eyes), out=completed, **settings)
+    assert len(benchmark) == UNITS // len(set(Results.load(completed).frame.seed))
+    asked = benchmark.run()
+    assert len(asked) == len(benchmark)
+    assert set(asked.frame.seed) == {0}
+    assert len(benchmark.run(whole_folder=True)) == len(benchmark.results()) == UNITS
+    assert "out=" in repr(benchmark)
+    assert "<table" in benchmark._repr_html_()
+
+
+def test_results_that_a_call_asked_for_and_that_are_missing_are_counted(completed):
+    records = sorted((completed / "units").glob("*.json"))
+    assert not any("incomplete" in note for note in Results.load(completed).warnings)
+    records[0].unlink()
+    assert any(f"1 of {UNITS} units are missing" in note for note in Results.load(completed).warnings)
+
+
+def test_a_decoder_that_diverges_is_an_error_that_names_the_unit_and_the_setting(eyes, tmp_path):
+    settings = SETTINGS | {"model": "timm:test_resnet:untrained", "baselines": "none", "seeds": 1, "shots": 1}
+    settings["decoder"] = dict(settings.get("decoder", {})) | {"learning_rate": 1e30}
+    with pytest.raises(
+        SettingsError, match=r"seed 0: vessel scores of eye.* smaller decoder\.learning_rate than 1e\+30"
+    ):
+        Benchmark(data=str(eyes), out=tmp_path / "run", **settings).run()

@@ -36,6 +36,13 @@ def test_coverage_and_rejection_rate_are_nominal(name, repeats):
     assert rates.are_nominal(), rates
 
 
+@pytest.mark.parametrize(
+    "name", ["5 AUROCs, mean 0.9, sd 0.05", "5 AUROCs, mean 0.98, sd 0.015", "3 AUROCs, mean 0.9, sd 0.05"]
+)
+def test_the_interval_of_a_mean_within_the_range_covers_95_percent(name):
+    assert simulated_rates(f"Student's within the range: {name}", 1000).coverage == pytest.approx(95, abs=2)
+
+
 def test_1_96_standard_errors_of_five_seeds_cover_88_percent():
     # P(|t₄| ≤ 1.96) = 0.878
     assert simulated_rates("mean ± 1.96 SE: 5 seeds, normal", 800).coverage == pytest.approx(87.8, abs=3)

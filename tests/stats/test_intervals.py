@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from f2vbench.stats.intervals import normal_interval, student_interval
+from f2vbench.stats.intervals import normal_interval, scaled_student_interval, seed_interval, student_interval
 
 VALUES = np.array([0.91, 0.93, 0.95, 0.90, 0.92])
 
@@ -46,3 +46,38 @@ def test_invalid_input_is_an_error():
         normal_interval([0.5, 0.6], variation="weather")
     with pytest.raises(ValueError, match="confidence"):
         student_interval([0.5, 0.6], variation="split", confidence=95)
+
+
+def test_the_interval_within_a_range_equals_the_delta_method_of_a_slow_loop():
+    values = np.array([0.98, 0.99, 1.0, 0.95, 1.0])
+    found = scaled_student_interval(values, variation="split", bounds=(0.0, 1.0))
+    mean, se = values.mean(), stats.sem(values)
+    step = 1e-6
+    slope = (np.log((mean + step) / (1 - mean - step)) - np.log((mean - step) / (1 - mean + step))) / (2 * step)
+    ends = [np.log(mean / (1 - mean)) + sign * stats.t.ppf(0.975, 4) * se * slope for sign in (-1, 1)]
+    assert [found.low, found.high] == pytest.approx([1 / (1 + np.exp(-end)) for end in ends], abs=1e-6)
+    assert found.value == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 1.0), (0.0, 2.0), (0.0, None), (None, 1.0)])
+def test_the_interval_never_leaves_the_range_of_the_metric(bounds):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        found = scaled_student_interval(rng.integers(0, 2, 3) * rng.random(3), variation="split", bounds=bounds)
+        if found.low is not None:
+            assert (-np.inf if bounds[0] is None else bounds[0]) <= found.low < found.value
+            assert found.value < found.high <= (np.inf if bounds[1] is None else bounds[1])
+
+
+def test_a_narrow_interval_far_from_the_bounds_is_students():
+    values = np.array([0.50, 0.501, 0.499, 0.5005, 0.4995])
+    plain = student_interval(values, variation="split")
+    scaled = scaled_student_interval(values, variation="split", bounds=(0.0, 1.0))
+    assert [scaled.low, scaled.high] == pytest.approx([plain.low, plain.high], abs=1e-6)
+    assert scaled_student_interval(values, variation="split", bounds=(None, None)) == plain
+
+
+def test_values_outside_the_bounds_are_errors_and_the_papers_interval_is_on_request():
+    with pytest.raises(ValueError, match=r"between 0\.0 and 1\.0"):
+        scaled_student_interval([0.5, 1.5], variation="split", bounds=(0.0, 1.0))
+    assert seed_interval(VALUES, variation="split", kind="papers") == normal_interval(VALUES, variation="split")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from f2vbench.training.checkpoints import (
 )
 from f2vbench.training.export import EXPORT
 from f2vbench.training.methods import build_method
+from f2vbench.training.trained_networks import match_memory_format
 from tests.helpers.training import (
     CPU,
     logged_batches,
@@ -115,3 +118,34 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(path, second)
     assert load_checkpoint(path, CPU) == first
     assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_a_fused_optimiser_continues_exactly_with_moments_of_another_memory_format():
+    def make(memory_format: torch.memory_format) -> tuple[torch.nn.Parameter, torch.optim.AdamW]:
+        values = torch.arange(24.0).reshape(2, 3, 2, 2).contiguous(memory_format=memory_format)
+        parameter = torch.nn.Parameter(values)
+        return parameter, torch.optim.AdamW([parameter], 0.1, fused=True)
+
+    def step(parameter: torch.nn.Parameter, optimiser: torch.optim.AdamW, seed: int) -> None:
+        gradient = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        optimiser.step()
+
+    whole, optimiser = make(torch.contiguous_format)
+    step(whole, optimiser, 0)
+    resumed, loaded = make(torch.channels_last)
+    resumed.data.copy_(whole.data)
+    loaded.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    match_memory_format(loaded)
+    for seed in (1, 2, 3):
+        step(whole, optimiser, seed)
+        step(resumed, loaded, seed)
+    assert torch.equal(whole, resumed)
+
+
+@pytest.mark.parametrize("model", ["fundus2video", "fundus2fa", "pix2pixhd"])
+def test_no_trained_network_has_group_norm_which_loses_precision_in_channels_last_order(tmp_path, model):
+    networks = build_method(video_settings(tmp_path, model=model), CPU, bf16=False).networks
+    layers = [layer for network in networks._networks.values() for layer in network.modules()]
+    assert layers
+    assert not any(isinstance(layer, torch.nn.GroupNorm) for layer in layers)

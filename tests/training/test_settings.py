@@ -104,7 +104,10 @@ def test_preset_mini_uses_noise_free_frames_where_they_exist():
         ({"targets": "noise-free", "data": "pairs.csv"}, "targets=noise-free needs what only the simulator knows"),
         ({"model": "truth", "loss": {"truth": 0}}, "loss.truth=0: model=truth has no other loss"),
         ({"model": "truth", "loss": {"attention": 1}}, "model=truth has one frame and no mask"),
-        ({"pixel_epochs": 0, "loss": {"gan": 0, "squared": 0, "feature_matching": 0}}, "no loss compares frames with the truth"),
+        (
+            {"pixel_epochs": 0, "loss": {"gan": 0, "squared": 0, "feature_matching": 0}},
+            "no loss compares frames with the truth",
+        ),
     ],
 )
 def test_invalid_settings_of_generators_are_refused_with_the_remedy(values, message):

@@ -139,7 +139,7 @@ def _draw_cost_axis(axis: Axes, cost: pd.Series, least: float) -> pd.Series:
     if len(ticks) < 2:  # one number would not show the scale
         ticks = sorted({float(f"{value:.2g}") for value in (smallest, largest)})
     if len(ticks) < 2:
-        ticks = [float(f"{value:.2g}") for value in (low, smallest, high)]
+        ticks = [float(f"{value:.2g}") for value in (smallest / 1.3, smallest, smallest * 1.3)]
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "none" if x == none else f"{x:g}"))

@@ -37,7 +37,7 @@ _NAMES = {
     "probability": "probability of the true class",
     "correct": "fraction of correct classes",
 }
-_SHORT_NAMES = {"probability": "true class: probability", "correct": "correct classes:"}
+_SHORT_NAMES = {"probability": "probability", "correct": "correct"}
 
 
 def explain_missing_worst_cases(source: Source) -> str | None:

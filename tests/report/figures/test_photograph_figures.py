@@ -14,6 +14,7 @@ from PIL import Image
 from f2vbench import Benchmark, Results
 from f2vbench.analysis.frames import Condition
 from f2vbench.data.task_data import open_task
+from f2vbench.errors import StoreError
 from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 from f2vbench.report.figures.curves import GRID, compute_roc_curve
 from f2vbench.report.figures.photographs import ERROR_COLOURS, SIDE, Photograph, load_photograph
@@ -196,3 +197,27 @@ def test_a_mirrored_photograph_is_shown_as_the_encoder_receives_it(tmp_path):
     for image, step in (("0_left", -1), ("0_right", 1)):
         pixels = np.array(Image.open(folder / f"{image}.png"))
         assert (load_photograph(source, "odir-eyes", image).crop() == pixels[:, ::step]).all()
+
+
+@pytest.mark.parametrize("damage", ["one map is missing", "one map is damaged", "no map was copied"])
+def test_a_figure_without_its_score_maps_is_skipped_and_named(segmentation_run, tmp_path, monkeypatch, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(segmentation_run[0], folder)
+    monkeypatch.setenv("F2VBENCH_CACHE", str(tmp_path / "cache"))
+    path = sorted((folder / "maps").glob("*/*.png"))[0]
+    if damage == "one map is missing":
+        path.unlink()
+    elif damage == "one map is damaged":
+        path.write_bytes(b"damaged")
+    else:
+        shutil.rmtree(folder / "maps")
+    results, skipped = Results.load(folder), {}
+    drawn = {figure.kind for figure in draw_figures(results, ["roc", "few-shot-segmentation"], skipped=skipped)}
+    assert drawn == {"few-shot-segmentation"}
+    assert "score map" in skipped["roc"]
+    files = results.report(tmp_path / "out", format="html,md", figures="roc,few-shot-segmentation")
+    for file in files:
+        assert "Figure roc is left out: " in file.read_text()
+    if damage != "one map is damaged":  # which was set aside
+        with pytest.raises(StoreError, match="score map"):
+            results.figure("roc")
