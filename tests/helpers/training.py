@@ -6,7 +6,9 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +50,8 @@ class Videos(Dataset):
         photograph = rng.uniform(-1, 1, (3, SIDE, SIDE)).astype(np.float32)
         frames = np.full((FRAMES, 1, SIDE, SIDE), -0.5, np.float32)
         row = rng.integers(8, SIDE - 8)
-        for time in range(FRAMES):
-            frames[time, 0, row : row + 4] += time / FRAMES
+        for number in range(FRAMES):
+            frames[number, 0, row : row + 4] += number / FRAMES
         photograph[:, row : row + 4] = -1
         fov_mask = torch.ones(1, SIDE, SIDE, dtype=torch.bool)
         lesion_mask = fov_mask.float() if self.lesions else None
@@ -223,7 +225,11 @@ def assert_same_gradients(found: Sequence[torch.Tensor], expected: Sequence[torc
 
 
 def train_in_two_processes(trainings: Mapping[str, TrainSettings], folder: Path) -> None:
-    """Run trainings with a batch size of 2 in two processes; stores ``gradients-<name>.pt`` in ``folder``."""
+    """Run trainings with a batch size of 2 in two processes.
+
+    Stores ``gradients-<name>.pt`` of the first process and ``position-<name>-<process>.json`` of both in ``folder``.
+    The second process was started two seconds earlier.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -239,6 +245,8 @@ def _train_as_one_of_two(number: int, trainings: dict[str, TrainSettings], folde
     os.environ.update({key: str(value) for key, value in environment.items()})
     with process_group(CPU):
         for name, settings in trainings.items():
-            trainer = run_training(settings, None if settings.model == "mae" else video_data(2))
+            data = None if settings.model == "mae" else video_data(2)
+            trainer = run_training(settings, data, started=time.monotonic() - 2 * number)
+            (folder / f"position-{name}-{number}.json").write_text(json.dumps(asdict(trainer.position)))
             if number == 0:
                 torch.save(gradients(trainer), folder / f"gradients-{name}.pt")

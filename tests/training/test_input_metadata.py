@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import WeightsError
-from f2vbench.training.export import export_network
+from f2vbench.pretrained.checkpoints import read_metadata
+from f2vbench.training.checkpoints import TrainingPosition, TrainingStatus
+from f2vbench.training.export import EXPORT, export_network, export_training
+from f2vbench.training.methods import build_method
 from f2vbench.training.settings import TrainSettings
+from tests.helpers.training import CPU, video_settings
 
 
 def export_untrained(path: Path, shape: GeneratorShape = GeneratorShape(3, 1, 2), **metadata: str) -> str:  # noqa: B008
@@ -109,3 +114,16 @@ def test_the_phase_of_a_single_frame_model_is_stored_with_the_weights(tmp_path, 
     shape = GeneratorShape(6 if model == "fundus2video" else 3, 3, 2)
     encoder = load_encoder(model, export_untrained(tmp_path / "w.safetensors", shape, **metadata))
     assert (encoder.phase, encoder.enlarge, encoder.normalised) == (phase, settings.enlarge, True)
+
+
+def test_additive_skips_are_stored_with_the_weights_because_no_tensor_tells_of_them(trained_video, tmp_path):
+    settings = video_settings(tmp_path, skips="additive", time="plane", blocks=1, downsamplings=2)
+    method = build_method(settings, CPU, bf16=False)
+    export_training(method, settings, tmp_path / EXPORT, TrainingStatus(TrainingPosition(), {}), half=False)
+    with_skips, without = (
+        json.loads(read_metadata(folder / EXPORT)["seen"]) for folder in (tmp_path, trained_video.folder)
+    )
+    assert with_skips == {"enlarge": "1", "photograph": "plain", "skips": "additive"}
+    assert without == {"enlarge": "1", "photograph": "plain"}
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert (card["architecture"]["skips"], card["architecture"]["time"]) == ("additive", "plane")

@@ -45,6 +45,20 @@ def test_videos_without_a_required_lesion_mask_are_refused_by_name():
         next(VideoLoader(Videos(2), "lesions").load([[1]]))
 
 
+def test_a_batch_has_the_truth_where_all_its_videos_are_simulated():
+    class Mixed(Videos):
+        def __getitem__(self, index):
+            self.simulated = index < 2
+            return super().__getitem__(index)
+
+    simulated, mixed = VideoLoader(Mixed(3)).load([[0, 1], [1, 2]])
+    assert simulated.truth.dtype == torch.float32
+    expected = torch.stack([Videos(2, simulated=True)[index].truth for index in (0, 1)])
+    assert torch.equal(simulated.truth, expected.float())
+    assert torch.equal(simulated.to(torch.device("cpu")).truth, simulated.truth)
+    assert mixed.truth is None
+
+
 def test_images_with_nan_are_refused_by_name():
     class Damaged(Videos):
         def __getitem__(self, index):
