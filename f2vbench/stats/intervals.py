@@ -58,7 +58,7 @@ def scaled_student_interval(
     """Student's interval of a mean that stays within the range of the metric.
 
     The interval is symmetric on the logit scale of the range, or on the log scale of the distance from a single bound:
-    g(mean) ± t·SE·|g'(mean)| (delta method), transformed back. Without bounds it is `student_interval`. Values at a
+    g(mean) ± t·SE·g'(mean) (delta method), transformed back. Without bounds it is `student_interval`. Values at a
     bound are allowed.
 
     Args:
