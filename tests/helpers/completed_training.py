@@ -23,6 +23,7 @@ ORIGIN = {
     "software": {"f2vbench": "9.9", "git": None, "python": "3.12.1", "libraries": {"torch": "2.9.0"}},
     "machine": {"system": "Linux", "processor": "Abacus 3000", "cores": 8},
 }
+SHAPE = {"downsamplings": 4, "blocks": 9, "skips": "none", "time": "none"}
 
 
 def write_training(
@@ -47,7 +48,7 @@ def write_training(
 @functools.cache
 def _exported_files(model: str, completed_epochs: int, seed: int, data: str, limit: int) -> dict[str, bytes]:
     values = {"model": model, "preset": "mini", "ngf": 4, "epochs": EPOCHS, "flat_epochs": 1, "seed": seed}
-    settings = build(TrainSettings, {**values, "data": data})
+    settings = build(TrainSettings, {**values, **SHAPE, "data": data})
     position = TrainingPosition(completed_epochs, 0, videos=600, seconds=5400.0, completed=completed_epochs == EPOCHS)
     status = TrainingStatus(position, {"training_videos": 120}, {"psnr": 21.5}, ORIGIN)
     method = build_method(settings, torch.device("cpu"), bf16=False)

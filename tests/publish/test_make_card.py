@@ -12,7 +12,7 @@ from f2vbench.errors import WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import stored_files
 from f2vbench.pretrained.weights_cards import weights_card
-from tests.helpers.completed_training import make_card, write_training
+from tests.helpers.completed_training import SHAPE, make_card, write_training
 
 
 def test_a_card_has_the_facts_of_the_training(card_folder, tmp_path):
@@ -24,7 +24,7 @@ def test_a_card_has_the_facts_of_the_training(card_folder, tmp_path):
     assert (card.sha256, card.size) == (facts["sha256"], facts["bytes"])
     assert (card_folder / card.file).read_bytes() == (run / "generator.safetensors").read_bytes()
     assert (card.family, card.default_of, card.licence) == ("fundus2video", None, "MIT")
-    assert card.network == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 4}
+    assert card.network == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 4, **SHAPE}
     assert (card.training.seed, card.training.epochs, card.training.seconds) == (3, 5, 5400.0)
     assert card.training.machine == "Abacus 3000, 8 cores, 1 used"
     assert card.training.software == {"f2vbench": "9.9", "python": "3.12.1", "torch": "2.9.0"}
@@ -64,6 +64,28 @@ def test_all_problems_of_measured_values_are_listed(card_folder, tmp_path, capsy
     message = capsys.readouterr().err
     assert "entry 1: metric" in message
     assert "entry 2: value" in message
+
+
+@pytest.mark.parametrize(("completed", "code"), [(True, 0), (False, 2)])
+def test_a_training_with_a_budget_is_complete_at_its_end_whatever_its_number_of_passes(
+    card_folder, tmp_path, capsys, completed, code
+):
+    run = write_training(tmp_path / "run")
+    facts = json.loads((run / "generator.json").read_text())
+    facts |= {"epochs": 3 if completed else 9, "seconds": 1080.0, "completed": completed}
+    facts["settings"]["minutes"] = 20.0  # in 5 epochs of the schedule
+    (run / "generator.json").write_text(json.dumps(facts))
+    assert make_card(run, card_folder, "tiny") == code
+    assert ("incomplete (18.0 of 20 minutes)" in capsys.readouterr().err) == (not completed)
+
+
+def test_the_description_of_an_earlier_version_is_complete_by_its_epochs(card_folder, tmp_path):
+    for epochs, code in ((4, 2), (5, 0)):
+        run = write_training(tmp_path / f"run-{epochs}")
+        facts = json.loads((run / "generator.json").read_text())
+        del facts["completed"]
+        (run / "generator.json").write_text(json.dumps({**facts, "epochs": epochs}))
+        assert make_card(run, card_folder, "tiny") == code
 
 
 def test_other_weights_with_the_name_are_replaced_only_with_replace(card_folder, tmp_path, capsys):
