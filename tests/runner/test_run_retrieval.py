@@ -75,6 +75,7 @@ def test_recall_and_precision_agree_with_scikit_learn(cohort, tmp_path, capsys):
         f"data={cohort}",
         f"out={out}",
         "jobs=1",
+        "precision=float32",  # as `embed` outside a run
     ]
     assert main(["run", *arguments]) == 0
     output = capsys.readouterr().out

@@ -135,7 +135,7 @@ def test_a_large_export_in_shards_gives_the_features_and_frames_of_a_whole_file_
 
 
 def test_the_names_of_an_export_in_shards_mean_the_same_model(tmp_path):
-    run = write_training(tmp_path / "a+b", limit=60_000)
+    run = write_training(tmp_path / "a+b", limit=600_000)
     index, name = run / f"{EXPORT}.index.json", run / EXPORT
     assert index.is_file()
     assert not name.exists()
@@ -143,7 +143,7 @@ def test_the_names_of_an_export_in_shards_mean_the_same_model(tmp_path):
     assert {spec.name for spec in specs} == {"fundus2video:generator"}
     assert {spec.weights_label for spec in specs} == {f"generator.safetensors@{file_sha256(index)[:8]}"}
     assert specs[0].identity() == specs[1].identity()
-    other = write_training(tmp_path / "other", seed=4, limit=60_000)
+    other = write_training(tmp_path / "other", seed=4, limit=600_000)
     assert parse_model(f"fundus2video:{other / EXPORT}").identity() != specs[0].identity()
 
 
