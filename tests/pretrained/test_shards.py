@@ -353,7 +353,9 @@ def test_a_folder_that_is_not_writable_keeps_the_earlier_weights(tmp_path, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(files_module, "_write_part", lambda part, content, durable: full(part, None))
-        with pytest.raises(StoreError, match=r"w-00001-of-00003\.safetensors: can't be written: the disk .*No space left"):
+        with pytest.raises(
+            StoreError, match=r"w-00001-of-00003\.safetensors: can't be written: the disk .*No space left"
+        ):
             _write(tmp_path / "w", 2)
     assert _equal(read_state_dict(path), _network(1).state_dict())
     assert _names(tmp_path / "w") == [*SHARDS, INDEX]
