@@ -119,7 +119,9 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
             raw = LAYOUTS[card.layout](folder, card.options)
     except SettingsError as error:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
-    warnings = [*raw.attrs.get("warnings", []), *_summarize_passed_over(folder, passed_over)]
+    # The simulator names its files by patient: nothing is assumed.
+    assumed = [] if card.phantom is not None else raw.attrs.get("warnings", [])
+    warnings = [*assumed, *_summarize_passed_over(folder, passed_over)]
     missing = raw.attrs.get("missing", [])
     index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)

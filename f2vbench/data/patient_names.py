@@ -23,6 +23,7 @@ _NAME = re.compile(
     r"(?P<patient>.*[^ _.-])[ _.-]+(?P<eye>left|right|OD|OS|L|R)|(?P<number>.*\d)(?P<side>OD|OS|L|R)", re.IGNORECASE
 )
 _EYES = {"l": "left", "left": "left", "os": "left", "r": "right", "right": "right", "od": "right"}
+_REMEDY = f"{TABLE} (columns image, patient) into the folder of the data set"
 
 
 def patient_and_eye(stem: str) -> tuple[str, str] | None:
@@ -77,11 +78,11 @@ def find_patients(root: Path, files: Iterable[Path], from_name: PatientAndEye = 
     if table is not None:
         return Patients(_read_table(table, root, paths), "")
     named = {path: found for path in paths if (found := from_name(split_suffix(path.name)[0])) is not None}
-    return Patients(named, _assumption(root, paths, named))
+    return Patients(named, _assumption(paths, named))
 
 
-def _assumption(root: Path, paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str:
-    remedy = f"if patients have several images, write {root / TABLE} (columns image, patient)"
+def _assumption(paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str:
+    remedy = f"if patients have several images, write {_REMEDY}"
     if not named:
         return f"patients are unknown: every image counts as its own patient; {remedy}"
     patients = Counter(patient for patient, _ in named.values())
@@ -92,7 +93,7 @@ def _assumption(root: Path, paths: list[Path], named: Mapping[Path, tuple[str, s
     return (
         f"patients are read from {plural(len(named), 'file name')} such as {example.name} (patient "
         f"{named[example][0]}, {named[example][1]} eye): {plural(len(patients), 'patient')}, {both} with several "
-        f"images{rest}; if this is wrong, write {root / TABLE} (columns image, patient)"
+        f"images{rest}; if this is wrong, write {_REMEDY}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from itertools import product
@@ -12,36 +11,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from f2vbench.encoders.global_generator import global_generator, initialise, roll_out, window_input
+from f2vbench.encoders.global_generator import global_generator, initialise, roll_out
 from f2vbench.encoders.loading import build, load_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import DataError, WeightsError
+from tests.helpers.generators import official_state, random_generator, save_generator
 
 NGF = 4
-
-
-def _random_generator(shape: GeneratorShape, seed: int = 5) -> torch.nn.Sequential:
-    """A small generator with weights that no initialisation gives."""
-    generator = global_generator(shape)
-    with torch.no_grad():
-        stream = torch.Generator().manual_seed(seed)
-        for parameter in generator.parameters():
-            parameter.uniform_(-0.2, 0.2, generator=stream)
-    return generator.eval()
-
-
-def _official_state(generator: torch.nn.Sequential) -> dict[str, torch.Tensor]:
-    """Its state dict with the names of the official checkpoints."""
-    return {f"model.{key}": tensor.contiguous() for key, tensor in generator.state_dict().items()}
 
 
 @pytest.fixture
 def latest(tmp_path):
     """A small Fundus2Video generator and its weights file in the official layout."""
-    generator = _random_generator(GeneratorShape(6, 3, NGF))
-    torch.save(_official_state(generator), tmp_path / "latest_net_G.pth")
+    generator = random_generator(GeneratorShape(6, 3, NGF))
+    torch.save(official_state(generator), tmp_path / "latest_net_G.pth")
     return generator, tmp_path / "latest_net_G.pth"
 
 
@@ -71,15 +56,15 @@ def test_tensor_names_are_those_of_the_official_checkpoints():
     expected = {f"model.{i}.{end}" for i, end in product((1, 4, 7, 10, 13, 25, 28, 31, 34, 38), ends)}
     expected |= {f"model.{i}.conv_block.{j}.{end}" for i, j, end in product(range(16, 25), (1, 5), ends)}
     with torch.device("meta"):
-        assert set(_official_state(global_generator(GeneratorShape(6, 3)))) == expected
+        assert set(official_state(global_generator(GeneratorShape(6, 3)))) == expected
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("cut", [17, 19, 25])
-def test_a_weights_file_is_loaded_as_the_generator_that_was_saved(tmp_path, suffix, cut):
-    generator = _random_generator(GeneratorShape(6, 3, NGF))
+def test_a_weights_file_is_loaded_as_the_generator_that_wassave_generator(tmp_path, suffix, cut):
+    generator = random_generator(GeneratorShape(6, 3, NGF))
     path = tmp_path / f"latest_net_G.{suffix}"
-    (save_file if suffix == "safetensors" else torch.save)(_official_state(generator), path)
+    (save_file if suffix == "safetensors" else torch.save)(official_state(generator), path)
     encoder = load_encoder("fundus2video", str(path), cut, "mean")
     photograph = torch.rand(2, 3, 48, 64)
     inputs = torch.cat([2 * photograph - 1] * 2, 1)
@@ -92,113 +77,6 @@ def test_a_weights_file_is_loaded_as_the_generator_that_was_saved(tmp_path, suff
     assert torch.equal(encoder.generate(photograph, frames=1), first)
     assert encoder.channels == (4, 8, 16, 32, 64)
     assert encoder.width == 64
-
-
-SHAPES = {
-    "fundus2video": [
-        GeneratorShape(6, 3, 4),
-        GeneratorShape(6, 3, 4, 3, 6, "none", "plane"),
-        GeneratorShape(6, 3, 2, 2, 3, "additive", "plane"),
-        GeneratorShape(3, 3, 4, 3, 1, "additive", "plane"),
-        GeneratorShape(6, 3, 3, 1, 2),
-        GeneratorShape(6, 3, 2, 5, 4, "additive"),
-    ],
-    "fundus2fa": [GeneratorShape(3, 1, 4), GeneratorShape(3, 3, 3, 3, 6, "additive")],
-    "truth": [GeneratorShape(3, 7, 4, 3, 6), GeneratorShape(3, 2, 4, 2, 3, "additive")],
-}
-EVERY_SHAPE = [pytest.param(family, shape, id=f"{family} {shape}") for family in SHAPES for shape in SHAPES[family]]
-
-
-def _reference_maps(generator, inputs):
-    """All maps of a generator and its output, by a plain loop; the skips are those of the definition."""
-    shape, levels, maps, x = generator.shape, [], [], inputs
-    for index, layer in enumerate(generator.children()):
-        x = layer(x.clone())
-        if index + 1 in shape.down_ends:
-            levels.append(x)
-        if shape.skips == "additive" and index + 1 in shape.up_ends:
-            skipped = [*levels, None][shape.downsamplings - shape.up_ends.index(index + 1)]
-            x = x if skipped is None else x + skipped
-        maps.append(x)
-        if shape.time == "plane" and index == shape.last_feature_map:
-            window = round((float(inputs[0, -1, 0, 0]) + 1) * 11 / 2)
-            scale, offset = generator.time[window]
-            x = x * scale.exp()[:, None, None] + offset[:, None, None]
-    return maps
-
-
-def _saved(generator, path, **metadata):
-    if generator.shape.skips != "none":
-        metadata["skips"] = generator.shape.skips
-    save_file(_official_state(generator), path, {"seen": json.dumps(metadata)})
-    return str(path)
-
-
-@pytest.mark.parametrize(("family", "shape"), EVERY_SHAPE)
-def test_a_generator_of_any_shape_is_read_from_its_tensors(tmp_path, family, shape):
-    generator = _random_generator(shape)
-    path = _saved(generator, tmp_path / "g.safetensors")
-    default = shape.blocks_start + math.ceil(shape.blocks / 3)
-    encoder = load_encoder(family, path, pooling="mean")
-    assert (encoder.shape, encoder.spec.cut, encoder.multiple) == (shape, default, 2**shape.downsamplings)
-    photograph = torch.rand(1, 3, 64, 96)
-    inputs = window_input(2 * photograph - 1, shape=shape)
-    with torch.no_grad():
-        maps = _reference_maps(generator, inputs)
-        found = encoder.pyramid(photograph)
-    for level, end in zip(found, (*shape.down_ends, default), strict=True):
-        torch.testing.assert_close(level, maps[end - 1])
-    assert encoder.strides == tuple(2**level for level in range(shape.downsamplings + 1))
-    assert encoder.channels == tuple(shape.ngf * stride for stride in encoder.strides)
-    described = encoder.describe()
-    assert (described["blocks"], described["skips"], described["cut"]) == (shape.blocks, shape.skips, default)
-    if encoder.can_generate:
-        frame = maps[-1][:, :1] if family == "fundus2video" else maps[-1].mean(1, keepdim=True)
-        torch.testing.assert_close(encoder.generate(photograph, 1), (frame + 1) / 2)
-
-
-@pytest.mark.parametrize(("family", "shape"), EVERY_SHAPE)
-def test_the_whole_generator_has_the_maps_of_both_halves_and_its_outputs(tmp_path, family, shape):
-    generator = _random_generator(shape)
-    path = _saved(generator, tmp_path / "g.safetensors")
-    whole, front = load_encoder(family, path, "whole"), load_encoder(family, path, shape.blocks_end)
-    photograph = torch.rand(1, 3, 64, 96)
-    with torch.no_grad():
-        reference = _reference_maps(generator, window_input(2 * photograph - 1, shape=shape))
-        maps, first_half = whole.pyramid(photograph), front.pyramid(photograph)
-        for level, end in enumerate(reversed(shape.up_ends[1:])):
-            channels = first_half[level].shape[1]
-            assert torch.equal(maps[level][:, :channels], first_half[level])
-            torch.testing.assert_close(maps[level][:, channels : 2 * channels], reference[end - 1])
-        assert torch.equal(maps[-1], first_half[-1])
-        outputs = reference[-1] if family == "truth" else 2 * whole.generate(photograph) - 1
-    torch.testing.assert_close(maps[0][:, 2 * shape.ngf :], outputs)
-    assert tuple(each.shape[1] for each in maps) == whole.channels
-    odd = whole.pyramid(torch.rand(1, 3, 65, 79))
-    assert [each.shape[2:] for each in odd] == [
-        (math.ceil(65 / stride), math.ceil(79 / stride)) for stride in whole.strides
-    ]
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(whole.embed([pixels]), front.embed([pixels]))
-
-
-@pytest.mark.parametrize("shape", SHAPES["fundus2video"], ids=str)
-def test_a_video_of_any_shape_is_the_chain_of_its_windows(tmp_path, shape):
-    generator = _random_generator(shape)
-    encoder = load_encoder("fundus2video", _saved(generator, tmp_path / "g.safetensors"))
-    photograph = torch.rand(1, 3, 64, 64)
-    x, previous, predictions = 2 * photograph - 1, None, [[] for _ in range(14)]
-    with torch.no_grad():
-        for window in range(12):
-            parts = [x] if shape.inputs == 3 else [x, x if previous is None else previous]
-            if shape.time == "plane":
-                time = 2 * torch.tensor(float(window)) / 11 - 1  # in float32: the chain amplifies rounding
-                parts.append(time.expand(1, 1, 64, 64))
-            previous = _reference_maps(generator, torch.cat(parts, 1))[-1]
-            for position in range(3):
-                predictions[window + position].append(previous[:, position])
-        expected = torch.stack([torch.stack(each).mean(0) for each in predictions[:12]], 1)
-    torch.testing.assert_close(encoder.generate(photograph), (expected + 1) / 2)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 65)])
@@ -285,15 +163,15 @@ def test_generation_does_not_change_the_encoder(latest):
 
 def test_a_file_that_was_replaced_after_loading_is_refused(latest):
     encoder = load_encoder("fundus2video", str(latest[1]))
-    torch.save(_official_state(_random_generator(GeneratorShape(6, 3, NGF), seed=6)), latest[1])
+    torch.save(official_state(random_generator(GeneratorShape(6, 3, NGF), seed=6)), latest[1])
     with pytest.raises(WeightsError, match="changed since"):
         encoder.generate(torch.rand(1, 3, 32, 32))
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_fundus2fa_generates_one_frame(tmp_path, outputs):
-    generator = _random_generator(GeneratorShape(3, outputs, NGF))
-    torch.save(_official_state(generator), tmp_path / "fa.pth")
+    generator = random_generator(GeneratorShape(3, outputs, NGF))
+    torch.save(official_state(generator), tmp_path / "fa.pth")
     encoder = load_encoder("fundus2fa", str(tmp_path / "fa.pth"))
     photograph = torch.rand(1, 3, 32, 48)
     with torch.no_grad():
@@ -311,7 +189,7 @@ def test_fundus2fa_generates_one_frame(tmp_path, outputs):
     ],
 )
 def test_a_generator_of_another_family_is_refused(tmp_path, family, shape, message):
-    torch.save(_official_state(_random_generator(shape)), tmp_path / "net_G.pth")
+    torch.save(official_state(random_generator(shape)), tmp_path / "net_G.pth")
     with pytest.raises(WeightsError, match=message):
         load_encoder(family, str(tmp_path / "net_G.pth"))
 
@@ -321,7 +199,7 @@ def test_another_architecture_is_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7), "bn1.weight": torch.zeros(64)}, path)
     with pytest.raises(WeightsError, match=r"no pix2pixHD generator: .* its 2 tensors are bn1\.weight, conv1\.weight"):
         load_encoder("fundus2video", str(path))
-    shallow = _official_state(_random_generator(GeneratorShape(6, 3, NGF)))
+    shallow = official_state(random_generator(GeneratorShape(6, 3, NGF)))
     del shallow["model.24.conv_block.5.weight"]  # beyond the cut, but part of the generator
     torch.save(shallow, path)
     with pytest.raises(WeightsError, match=r"1 missing: model\.24\.conv_block\.5\.weight"):
@@ -381,7 +259,7 @@ def _refused(tmp_path, state, family: str = "fundus2video") -> str:
 
 
 def test_checkpoints_that_fit_no_shape_are_explained(tmp_path):
-    state = _official_state(_random_generator(GeneratorShape(6, 3, NGF, 3, 6)))
+    state = official_state(random_generator(GeneratorShape(6, 3, NGF, 3, 6)))
     without_block = {key: tensor for key, tensor in state.items() if not key.startswith("model.15.")}
     assert "13, 14, 16, 17, 18" in _refused(tmp_path, without_block)
     shifted = {key.replace("model.13.", "model.12."): tensor for key, tensor in without_block.items()}
@@ -397,12 +275,12 @@ def test_checkpoints_that_fit_no_shape_are_explained(tmp_path):
 
 
 def test_a_generator_with_one_class_is_no_truth(tmp_path):
-    state = _official_state(_random_generator(GeneratorShape(3, 1, NGF, 2, 2)))
+    state = official_state(random_generator(GeneratorShape(3, 1, NGF, 2, 2)))
     assert "3 input and 1 output channels, truth has 3 and 2 or more" in _refused(tmp_path, state, "truth")
 
 
 def test_photographs_smaller_than_two_strides_of_a_deep_generator_are_refused(tmp_path):
-    path = _saved(_random_generator(GeneratorShape(6, 3, 2, 5, 2)), tmp_path / "g.safetensors")
+    path = save_generator(random_generator(GeneratorShape(6, 3, 2, 5, 2)), tmp_path / "g.safetensors")
     encoder = load_encoder("fundus2video", path)
     with pytest.raises(DataError, match="sides of at least 64 px"):
         encoder.generate(torch.rand(1, 3, 63, 64))
@@ -410,6 +288,6 @@ def test_photographs_smaller_than_two_strides_of_a_deep_generator_are_refused(tm
 
 
 def test_an_enlargement_beyond_the_coarsest_map_is_refused(tmp_path):
-    path = _saved(_random_generator(GeneratorShape(3, 1, 2, 1, 2)), tmp_path / "g.safetensors", enlarge="4")
+    path = save_generator(random_generator(GeneratorShape(3, 1, 2, 1, 2)), tmp_path / "g.safetensors", enlarge="4")
     with pytest.raises(WeightsError, match="enlarge=4 with 1 downsamplings"):
         load_encoder("fundus2fa", path)

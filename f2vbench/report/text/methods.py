@@ -21,8 +21,9 @@ from f2vbench.utils.system import Software
 from f2vbench.utils.text import plural
 
 _PROTOCOLS = {
-    ("segmentation", "zero-shot"): "In zero-shot segmentation, nothing was trained: the score of a pixel was the "
-    "brightness of the angiogram that a model generated from the photograph, or the response of a filter.",
+    ("segmentation", "zero-shot"): "In zero-shot segmentation, nothing was trained: the score of a pixel was a "
+    "brightness, or a difference of brightnesses, of the angiogram that a model generated from the photograph (setting "
+    "vessel_score), or the response of a filter.",
     ("segmentation", "few-shot"): "In few-shot segmentation, a U-Net decoder was trained on the encoder's feature maps "
     "of the support images alone (cross-entropy and soft Dice loss inside the field of view, AdamW, cosine "
     "learning-rate schedule).",
