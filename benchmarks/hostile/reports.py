@@ -157,7 +157,7 @@ def _after_run(damage: Callable[[Path], None], at: Path) -> int:
 
 
 def _records_report(records: list[dict[str, Any]], check: Callable[[Path], str], at: Path) -> int:
-    """Report records that are asked for, and print what ``check`` finds wrong; exit code 99 if it finds something."""
+    """Report the requested records, and print what ``check`` finds wrong; exit code 99 if it finds something."""
     write_run(at / "run", records, call_record({"eyes": {}}, planned=records))
     code = command("report", "run=run", *QUICK)
     problem = check(at / "run") if code == 0 else ""

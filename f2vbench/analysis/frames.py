@@ -153,7 +153,7 @@ def _groups_and_models(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.D
 
 
 def _missing_notes(frame: pd.DataFrame, calls: Sequence[CallRecord]) -> list[str]:
-    """Number of units that calls asked for and that are not stored."""
+    """Number of requested units that are not stored."""
     planned: dict[str, set[tuple[Condition, int]]] = {}
     for units in (units for call in calls for units in call.get("planned") or _planned_by_settings(frame, call)):
         condition = Condition(units["task"], units["protocol"], units["shots"])
@@ -176,7 +176,7 @@ def _missing_notes(frame: pd.DataFrame, calls: Sequence[CallRecord]) -> list[str
 
 
 def _planned_by_settings(frame: pd.DataFrame, call: CallRecord) -> list[PlannedUnits]:
-    """What a call of an older version, which did not record its units, asked for among the conditions with results."""
+    """Requested units of a call of an older version, which did not record them, among the conditions with results."""
     settings = call["settings"]
     asked = {None if value == "all" else value for value in settings.get("shots", [])}
     groups = frame[frame.task.isin(settings.get("task", []))][[*CONDITION, "encoder"]].drop_duplicates()
@@ -231,7 +231,7 @@ def completeness_notes(frame: pd.DataFrame, calls: Sequence[CallRecord] = ()) ->
 
     Args:
         frame: Data frame of `results_frame`.
-        calls: Calls of the runs; a unit is missing where a call asked for it.
+        calls: Calls of the runs; a unit is missing where a call requests it.
     """
     notes = []
     untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))

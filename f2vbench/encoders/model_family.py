@@ -20,7 +20,7 @@ Skips = Literal["none", "additive"]
 """Connections between the two halves of a generator; see `GeneratorShape`."""
 
 TimeInput = Literal["none", "plane"]
-"""How a generator is told the position of a window in the video; see `GeneratorShape`."""
+"""How a generator receives the position of a window in the video; see `GeneratorShape`."""
 
 DefaultWeights = Literal["card", "released", "hub", "package", "precomputed", "untrained", "none"]
 """Weights of a family whose argument names none; see `ModelFamily`."""

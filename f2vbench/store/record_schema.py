@@ -174,7 +174,7 @@ class TaskRecord(TypedDict):
 
 
 class PlannedUnits(TypedDict):
-    """Units that a call asked for: one model at one condition, and its seeds."""
+    """Requested units of a call: one model at one condition, and its seeds."""
 
     encoder: str
     task: str

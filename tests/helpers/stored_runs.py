@@ -152,7 +152,7 @@ def call_record(
     Args:
         tasks: Task → keys of its card that differ from the default.
         left_out: Notes on models and tasks that were left out.
-        planned: Records of the units that the call asked for.
+        planned: Records of the requested units.
 
     Returns:
         A record.
