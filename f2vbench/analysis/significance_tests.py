@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from f2vbench.analysis.frames import Condition
-from f2vbench.analysis.paired_predictions import NO_PATIENTS, PairedCases, Predictions, metric_value, pair_cases
+from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions, metric_value
+from f2vbench.analysis.paired_predictions import PairedCases, pair_cases
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -227,9 +228,9 @@ class UnitPair:
         return permute_cases(self.cases, replicates)
 
     def delong(self) -> Comparison:
-        """DeLong's test over test patients, where the metric is a binary AUROC of stored probabilities."""
+        """DeLong's test over test patients, where the metric is the AUROC of one class from stored probabilities."""
         cases = self.cases
-        if self._metric != "auroc":
+        if self._metric.partition(":")[0] != "auroc":
             return self._no_patient_test(DELONG_SEEDS, "DeLong's test applies to AUROC only")
         if isinstance(cases, str):
             return self._no_patient_test(DELONG_SEEDS, cases)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from f2vbench.metrics.averaging import mean_if_complete
+from f2vbench.stats.calibration_bins import calibration_bins
 
 Kind = Literal["binary", "nominal", "ordinal", "multilabel"]
 """Kind of the labels. ``binary``: two classes, the second is positive. ``nominal``: classes without order.
@@ -24,7 +25,6 @@ not sum to 1."""
 Values = dict[str, float | None]
 """Metric → value, None where it is undefined."""
 
-CALIBRATION_BINS = 15
 _ABSENT = "no test image is {}"
 _EVERYWHERE = "all test images are {}"
 
@@ -197,7 +197,7 @@ def brier(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: 
 
 
 def calibration_error(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], kind: Kind) -> float:
-    """Expected calibration error in 15 bins of equal width, (0, 1/15] to (14/15, 1].
+    """Expected calibration error in 15 bins of equal width, [0, 1/15] to (14/15, 1].
 
     Args:
         probabilities: (n, k) in [0, 1].
@@ -275,9 +275,7 @@ def _true_share(decisions: NDArray[np.bool_]) -> float | None:
 
 
 def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, "left") - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, confidence - correct, CALIBRATION_BINS)
+    gaps = np.bincount(calibration_bins(confidence), confidence - correct)
     return float(np.abs(gaps).sum() / len(confidence))
 
 

@@ -160,7 +160,7 @@ def _auroc(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     def compute(weights: np.ndarray) -> np.ndarray:
         positives, negatives = weights[:, positive], weights[:, negative]
         won = np.einsum("bn,bn->b", positives @ wins, negatives)
-        return _ratio(won, positives.sum(axis=1) * negatives.sum(axis=1))
+        return divide_where_positive(won, positives.sum(axis=1) * negatives.sum(axis=1))
 
     return compute
 
@@ -175,23 +175,29 @@ def _auroc_by_sums(scores: np.ndarray, truth: np.ndarray) -> WeightedFunction:
         positives = _group_sums(all_sorted * positive, starts)
         negatives = _group_sums(all_sorted, starts) - positives
         below = np.cumsum(negatives, axis=1) - negatives / 2
-        return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))
+        return divide_where_positive((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))
 
     return compute
 
 
 def _average_precision(scores: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
+    """Average precision; undefined without a positive or without a negative case, as in the records."""
     truth = _binary_truth(scores, labels)
+    many_pairs = np.count_nonzero(truth) > _PAIRS_PER_CASE  # each positive case is paired with every case
+    compute = (_average_precision_by_sums if many_pairs else _average_precision_by_products)(scores, truth)
+    negative = np.flatnonzero(~truth)
+    return lambda weights: np.where(weights[:, negative].sum(axis=1) > 0, compute(weights), np.nan)
+
+
+def _average_precision_by_products(scores: np.ndarray, truth: np.ndarray) -> WeightedFunction:
     positive = np.flatnonzero(truth)
-    if positive.size > _PAIRS_PER_CASE:  # each is paired with every case
-        return _average_precision_by_sums(scores, truth)
     at_or_above = (scores[:, None] >= scores[positive]).astype(np.float64)
 
     def compute(weights: np.ndarray) -> np.ndarray:
         positives = weights[:, positive]
         true_positives, predicted = positives @ at_or_above[positive], weights @ at_or_above
         precision = np.divide(true_positives, predicted, out=np.zeros_like(true_positives), where=predicted > 0)
-        return _ratio(np.einsum("bp,bp->b", positives, precision), positives.sum(axis=1))
+        return divide_where_positive(np.einsum("bp,bp->b", positives, precision), positives.sum(axis=1))
 
     return compute
 
@@ -207,7 +213,7 @@ def _average_precision_by_sums(scores: np.ndarray, truth: np.ndarray) -> Weighte
         true_positives = np.cumsum(positives, axis=1)
         predicted = np.cumsum(_group_sums(all_sorted, starts), axis=1)
         precision = np.divide(true_positives, predicted, out=np.zeros_like(true_positives), where=predicted > 0)
-        return _ratio((positives * precision).sum(axis=1), true_positives[:, -1])
+        return divide_where_positive((positives * precision).sum(axis=1), true_positives[:, -1])
 
     return compute
 
@@ -237,7 +243,7 @@ def _mean(values: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
     if values.ndim != 1:
         raise ValueError(f"a mean needs one value for each case, (n,), not {values.shape}")
     numbers = values.astype(np.float64)
-    return lambda weights: _ratio(weights @ numbers, weights.sum(axis=1))
+    return lambda weights: divide_where_positive(weights @ numbers, weights.sum(axis=1))
 
 
 def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
@@ -248,7 +254,7 @@ def _ratio_of_sums(parts: np.ndarray, labels: np.ndarray | None) -> WeightedFunc
 
     def compute(weights: np.ndarray) -> np.ndarray:
         sums = weights @ numbers
-        return _ratio(sums[:, 0], sums[:, 1])
+        return divide_where_positive(sums[:, 0], sums[:, 1])
 
     return compute
 
@@ -261,7 +267,7 @@ def _mean_of_ratios(parts: np.ndarray, labels: np.ndarray | None) -> WeightedFun
 
     def compute(weights: np.ndarray) -> np.ndarray:
         sums = weights @ numbers
-        return np.asarray(_ratio(sums[:, :groups], sums[:, groups:]).mean(axis=1))
+        return np.asarray(divide_where_positive(sums[:, :groups], sums[:, groups:]).mean(axis=1))
 
     return compute
 
@@ -298,7 +304,17 @@ def _group_sums(sorted_weights: np.ndarray, starts: np.ndarray | None) -> np.nda
     return sorted_weights if starts is None else np.asarray(np.add.reduceat(sorted_weights, starts, axis=1))
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def divide_where_positive(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part ÷ whole, NaN where the whole is not above zero.
+
+    Args:
+        part: Numerators.
+        whole: Denominators, of a shape that broadcasts to that of ``part``.
+
+    Example:
+        >>> divide_where_positive(np.array([1.0, 0.0]), np.array([2.0, 0.0])).tolist()
+        [0.5, nan]
+    """
     return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 
 

@@ -26,12 +26,11 @@ from f2vbench.report.figures.predictions import (
 )
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import GRID, INK, Style
+from f2vbench.stats.calibration_bins import CALIBRATION_BINS, calibration_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BINS = 15
-"""Number of bins of equal width, as in the expected calibration error of the tables."""
 _Z = 1.96
 _EVENTS = {"binary": "the positive class", "multilabel": "each class"}
 """Kind of labels → event whose probability is shown; by default the predicted class."""
@@ -69,12 +68,11 @@ def bin_probabilities(probabilities: NDArray[np.float64], events: NDArray[np.boo
     Returns:
         Means of the bins that have predictions.
     """
-    edges = np.linspace(0, 1, BINS + 1)
-    bins = np.clip(np.searchsorted(edges, probabilities, "left") - 1, 0, BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
+    bins = calibration_bins(probabilities)
+    counts = np.bincount(bins)
     filled = counts > 0
-    predicted = np.bincount(bins, probabilities, BINS)[filled] / counts[filled]
-    observed = np.bincount(bins, events, BINS)[filled] / counts[filled]
+    predicted = np.bincount(bins, probabilities)[filled] / counts[filled]
+    observed = np.bincount(bins, events)[filled] / counts[filled]
     return ReliabilityBins(predicted, observed, counts[filled])
 
 
@@ -140,10 +138,10 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
                 axis.set_xlabel("predicted probability")
     caption = join_sentences(
         f"{title}; all test images of {max(map(len, by_encoder.values()))} seeds together.",
-        f"Observed frequency over predicted probability of {_EVENTS.get(kind, 'the predicted class')}, in {BINS} bins "
-        "of equal width. Areas of marks: number of predictions in a bin; vertical lines: Wilson's 95 % confidence "
-        "interval; dashed line: perfect calibration; grey histogram: predicted probabilities. ECE: expected "
-        "calibration error, mean over seeds.",
+        f"Observed frequency over predicted probability of {_EVENTS.get(kind, 'the predicted class')}, in "
+        f"{CALIBRATION_BINS} bins of equal width. Areas of marks: number of predictions in a bin; vertical lines: "
+        "Wilson's 95 % confidence interval; dashed line: perfect calibration; grey histogram: predicted probabilities. "
+        "ECE: expected calibration error, mean over seeds.",
         describe_encoders(encoders),
     )
     return DrawnFigure(name, title, caption, figure)
@@ -156,7 +154,7 @@ def _draw_panel(
     pairs = [event_probabilities(unit) for unit in units]
     probabilities = np.concatenate([pair[0] for pair in pairs])
     events = np.concatenate([pair[1] for pair in pairs])
-    heights, edges = np.histogram(probabilities, bins=BINS, range=(0, 1))
+    heights, edges = np.histogram(probabilities, bins=CALIBRATION_BINS, range=(0, 1))
     axis.stairs(0.22 * heights / heights.max(), edges, fill=True, color=GRID, zorder=0.5)
     axis.plot([0, 1], [0, 1], **CHANCE_LINE)
     predicted, observed, counts = bin_probabilities(probabilities, events)
