@@ -66,6 +66,14 @@ def test_sums_along_sorted_scores_equal_matrix_products(name, monkeypatch):
     np.testing.assert_allclose(by_products, by_sums, rtol=1e-14)
 
 
+@pytest.mark.parametrize("pairs_per_case", [0, 250])
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_a_ranking_metric_is_undefined_without_positive_or_negative_cases(name, pairs_per_case, monkeypatch):
+    monkeypatch.setattr("f2vbench.stats.weighted_metrics._PAIRS_PER_CASE", pairs_per_case)
+    weights = np.array([LABELS, ~LABELS, np.ones(80)], dtype=float)
+    assert np.isnan(METRICS[name].prepare(SCORES, LABELS)(weights)).tolist() == [True, True, False]
+
+
 def test_a_metric_made_from_a_function_equals_the_named_metric():
     def auroc_of_pairs(scores, labels):
         won = np.sign(scores[labels][:, None] - scores[~labels])
