@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from f2vbench.errors import StoreError
+from f2vbench.metrics.names import STAND_IN_METRIC
 from f2vbench.stats.weighted_decisions import BINARY, MULTI_LABEL, SINGLE_LABEL
 from f2vbench.stats.weighted_metrics import METRICS, WeightedFunction, WeightedMetric, mean_over_classes
 from f2vbench.store.record_schema import UnitRecord
@@ -26,6 +27,8 @@ NO_PATIENTS = (
     "new out= folder"
 )
 NOT_COMPUTABLE = "this metric is not a mean over images and cannot be computed from stored predictions"
+_FRECHET = "a Fréchet distance is not a mean over images, and records have no features of single videos"
+_POOLED = "this metric is not a mean over images but of their pooled pixels, and records have no pixel counts of images"
 _RANKING = ("auroc", "average_precision")
 _DECISIONS = {"binary": BINARY, "nominal": SINGLE_LABEL, "ordinal": SINGLE_LABEL, "multilabel": MULTI_LABEL}
 """Kind of labels → metrics of class probabilities."""
@@ -129,7 +132,7 @@ def metric_inputs(record: UnitRecord, metric: str, predictions: Predictions) -> 
         return by_image
     chosen = prediction_metric(record, metric)
     if chosen is None or "predictions" not in record["result"]:
-        return NOT_COMPUTABLE
+        return _missing_inputs(metric)
     try:
         arrays = predictions(record)
     except StoreError as error:
@@ -172,6 +175,13 @@ def _of_predictions(
             f"the value that follows from the stored predictions, {computed:.6g}, is not the stored one, {stored:.6g}"
         )
     return inputs
+
+
+def _missing_inputs(metric: str) -> str:
+    """Why a metric can neither be averaged over images nor computed from class probabilities."""
+    if metric in ("fvd", STAND_IN_METRIC):
+        return _FRECHET
+    return _POOLED if metric.endswith("_pooled") else NOT_COMPUTABLE
 
 
 def _patients_of(record: UnitRecord, images: tuple[str, ...]) -> np.ndarray:

@@ -58,7 +58,8 @@ class PairTests:
     Attributes:
         tests: Result of each test: the ``paired`` and ``welch`` t-tests over seeds, the ``corrected`` resampled t-test
             for seeds that are overlapping splits, the paired ``bootstrap`` over test patients, ``wilcoxon`` signed
-            ranks over seeds, ``delong`` for binary AUROC, and the paired ``permutation`` test over test patients.
+            ranks over seeds, ``delong`` for the AUROC of one class, and the paired ``permutation`` test over test
+            patients.
         effect_size: Hedges' g_z of the paired differences, or Hedges' g with Welch's test.
     """
 

@@ -221,8 +221,8 @@ class RunResults:
             images; ``p_corrected`` is the test of Nadeau and Bengio for seeds that are overlapping splits;
             ``p_patients``, ``low`` and ``high`` (95 %, of the difference) come from a bootstrap over the test
             ``patients``, with the heads as trained. Further tests are ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at
-            least ``wilcoxon_smallest_p``), ``p_delong`` (binary AUROC) and ``p_permutation`` (paired permutation by
-            patient). ``effect`` is the effect size that ``effect_is`` names. Columns that end in ``_adjusted`` are
+            least ``wilcoxon_smallest_p``), ``p_delong`` (AUROC of one class) and ``p_permutation`` (paired permutation
+            by patient). ``effect`` is the effect size that ``effect_is`` names. Columns that end in ``_adjusted`` are
             adjusted over the returned rows. ``certainty`` is ``significant`` where the difference is significant after
             adjustment both over seeds and over patients. Columns that start with ``reason`` explain missing numbers.
 

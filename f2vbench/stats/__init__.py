@@ -9,5 +9,6 @@ Start here:
     ranks: several models on several tasks.
 
 Every function returns a frozen record (`result_classes`) that names its method and publication (`citations`).
-Supporting modules: delong_variance, noncentral_t, resampling, validation, weighted_metrics.
+Supporting modules: calibration_bins, delong_variance, noncentral_t, resampling, validation, weighted_decisions,
+weighted_metrics.
 """

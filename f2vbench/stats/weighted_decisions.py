@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from f2vbench.stats.calibration_bins import CALIBRATION_BINS, calibration_bins
 from f2vbench.stats.weighted_metrics import METRICS, Prepare, WeightedFunction, WeightedMetric, divide_where_positive
 
-Probabilities = NDArray[np.float64]
-Targets = NDArray[np.bool_]
+_Probabilities = NDArray[np.float64]
+_Targets = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class _ClassCounts:
         return np.where(self.positive > 0, f1, np.nan)
 
 
-Check = Callable[[np.ndarray, "np.ndarray | None"], tuple[Probabilities, Targets]]
+_Check = Callable[[np.ndarray, "np.ndarray | None"], tuple[_Probabilities, _Targets]]
 """(predictions, labels) → checked (n, k) probabilities and targets."""
 
 
-def _one_class_per_case(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[Probabilities, Targets]:
+def _one_class_per_case(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[_Probabilities, _Targets]:
     if predictions.ndim != 2 or predictions.shape[1] < 2 or labels is None or len(labels) != len(predictions):
         raise ValueError(
             "the metric needs (n, k) probabilities of k ≥ 2 classes, and (n,) or (n, k) labels, not "
@@ -87,14 +87,14 @@ def _one_class_per_case(predictions: np.ndarray, labels: np.ndarray | None) -> t
     return predictions.astype(np.float64), targets
 
 
-def _binary(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[Probabilities, Targets]:
+def _binary(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[_Probabilities, _Targets]:
     probabilities, targets = _one_class_per_case(predictions, labels)
     if probabilities.shape[1] != 2:
         raise ValueError(f"a binary metric needs probabilities of 2 classes, not of {probabilities.shape[1]}")
     return probabilities, targets
 
 
-def _multi_label(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[Probabilities, Targets]:
+def _multi_label(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[_Probabilities, _Targets]:
     """(n,) predictions and labels are those of a single class."""
     if labels is None or predictions.shape != labels.shape or predictions.ndim not in (1, 2):
         raise ValueError(f"the metric needs (n, k) probabilities and labels, not {_shapes(predictions, labels)}")
@@ -102,7 +102,7 @@ def _multi_label(predictions: np.ndarray, labels: np.ndarray | None) -> tuple[Pr
     return columns.astype(np.float64), _as_targets(columns, labels)
 
 
-def _as_targets(predictions: np.ndarray, labels: np.ndarray) -> Targets:
+def _as_targets(predictions: np.ndarray, labels: np.ndarray) -> _Targets:
     if labels.shape != predictions.shape:
         raise ValueError(f"probabilities and labels must have the same shape, not {_shapes(predictions, labels)}")
     if not np.isin(labels, (0, 1)).all():
@@ -114,18 +114,18 @@ def _shapes(predictions: np.ndarray, labels: np.ndarray | None) -> str:
     return f"shapes {predictions.shape} and {None if labels is None else labels.shape}"
 
 
-def _most_likely(probabilities: Probabilities) -> NDArray[np.bool_]:
+def _most_likely(probabilities: _Probabilities) -> NDArray[np.bool_]:
     """(n, k), True for the class with the largest probability, the first of equal ones."""
     return np.asarray(probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1]))
 
 
-def _at_least_half(probabilities: Probabilities) -> NDArray[np.bool_]:
+def _at_least_half(probabilities: _Probabilities) -> NDArray[np.bool_]:
     return probabilities >= 0.5
 
 
 def _of_counts(
-    check: Check,
-    decide: Callable[[Probabilities], NDArray[np.bool_]],
+    check: _Check,
+    decide: Callable[[_Probabilities], NDArray[np.bool_]],
     value: Callable[[_ClassCounts], np.ndarray],
 ) -> Prepare:
     """Metric that follows from the weighted counts of decisions."""
@@ -145,7 +145,7 @@ def _of_counts(
     return prepare
 
 
-def _of_cases(check: Check, value: Callable[[Probabilities, Targets], np.ndarray]) -> Prepare:
+def _of_cases(check: _Check, value: Callable[[_Probabilities, _Targets], np.ndarray]) -> Prepare:
     """Metric that is the mean of a value for each case."""
 
     def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
@@ -155,7 +155,7 @@ def _of_cases(check: Check, value: Callable[[Probabilities, Targets], np.ndarray
 
 
 def _calibration_error(
-    check: Check, events: Callable[[Probabilities, Targets], tuple[Probabilities, Targets]]
+    check: _Check, events: Callable[[_Probabilities, _Targets], tuple[_Probabilities, _Targets]]
 ) -> Prepare:
     """Expected calibration error, the mean over the columns of (n, c) confidences and events."""
 
@@ -174,7 +174,7 @@ def _calibration_error(
     return prepare
 
 
-def _of_most_likely(probabilities: Probabilities, targets: Targets) -> tuple[Probabilities, Targets]:
+def _of_most_likely(probabilities: _Probabilities, targets: _Targets) -> tuple[_Probabilities, _Targets]:
     """(n, 1) probability of the predicted class, and whether it is right."""
     predicted = probabilities.argmax(axis=1)[:, None]
     return np.take_along_axis(probabilities, predicted, axis=1), np.take_along_axis(targets, predicted, axis=1)
@@ -232,7 +232,7 @@ BINARY = _by_name(
         _binary, lambda probabilities, targets: (probabilities[:, 1:], targets[:, 1:])
     ),
 )
-"""Metrics of two classes, the second of which is positive: F1, Brier score and calibration error are its own."""
+"""Metrics of two classes. F1, Brier score and calibration error are those of the second class, which is positive."""
 
 MULTI_LABEL = _by_name(
     accuracy=_of_counts(_multi_label, _at_least_half, _share_correct_over_classes),

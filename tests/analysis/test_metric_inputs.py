@@ -169,7 +169,9 @@ def test_the_reason_says_why_a_metric_has_no_inputs():
     assert isinstance(reason(), MetricInputs)
     assert reason("quadratic_kappa") == "the unit has no value of this metric"
     assert reason(metrics={"f1": None}, reasons={"f1": "no test image is ill"}) == "no test image is ill"
-    assert reason("fvd", metrics={"fvd": 3.0}) == NOT_COMPUTABLE
+    assert reason("recall@1:CF-to-FFA", metrics={"recall@1:CF-to-FFA": 0.5}) == NOT_COMPUTABLE
+    assert "no features of single videos" in reason("fvd", metrics={"fvd": 3.0})
+    assert "no pixel counts of images" in reason("dice_pooled", metrics={"dice_pooled": 0.5})
     assert "cannot be read (the file is damaged)" in reason(load=load_damaged)
     assert "is not the stored one, 0.123" in reason(metrics={"f1": 0.123})
     assert "not those of the test images" in reason(images=IMAGES[::-1])

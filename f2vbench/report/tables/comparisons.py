@@ -121,7 +121,7 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         "comparisons-other-tests",
         "Further tests of the same comparisons",
         f"{_EFFECT_SIZES[procedure.test]} with its 95 % interval, first against second. The t-tests and Wilcoxon's "
-        "signed-rank test assume independent seeds. DeLong's test (binary AUROC) and the paired permutation test "
+        "signed-rank test assume independent seeds. DeLong's test (AUROC of one class) and the paired permutation test "
         "(exchange of the two models by patient) compare means over seeds and generalize to new patients, with the "
         "heads as trained; a patient who is tested at several seeds counts once. The p-values of each test are "
         "adjusted over all rows. The verdicts do not depend on these tests.",

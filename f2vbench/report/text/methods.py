@@ -209,7 +209,7 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
         f"p-values were adjusted by the method of {cite(procedure.adjustment_method)} over all comparisons of the "
         "report. A difference is called significant where the adjusted p-values over seeds and over patients are both "
         f"below 0.05. Further statistics are {cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)} over seeds, "
-        f"{cite(DELONG_SEEDS)} for binary AUROC, and the {cite(PAIRED_PERMUTATION)} of means over seeds."
+        f"{cite(DELONG_SEEDS)} for the AUROC of one class, and the {cite(PAIRED_PERMUTATION)} of means over seeds."
     )
 
 
