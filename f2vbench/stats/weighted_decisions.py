@@ -4,7 +4,9 @@ Each is the metric of the same name in `f2vbench.metrics.classification`, with c
 (NaN) in the same cases. The metrics take (n, k) probabilities, and (n, k) labels of 0 and 1; where a case has exactly
 one class, also (n,) labels 0 … k − 1. Counts of all resamples and classes are one matrix product.
 
-Example: two resamples of three cases, the second without a case of class 2.
+Example:
+    Two resamples of three cases, the second without a case of class 2.
+
     >>> probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3]])
     >>> balanced_accuracy = SINGLE_LABEL["balanced_accuracy"].prepare(probabilities, np.array([0, 1, 2]))
     >>> balanced_accuracy(np.array([[1, 1, 1], [2, 1, 0]])).round(4).tolist()
