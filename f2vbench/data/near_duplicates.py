@@ -234,4 +234,4 @@ def _compare(first: np.ndarray, second: np.ndarray, threshold: float) -> Iterato
     for row in np.flatnonzero(best > threshold).tolist():
         degrees = 360 / _TURNS * int(angle[row])
         degrees = 180 - degrees if mirror[row] else degrees  # the conjugate is mirrored top to bottom
-        yield row, float(best[row]), bool(mirror[row]), 180 - (180 - degrees) % 360
+        yield row, min(1.0, float(best[row])), bool(mirror[row]), 180 - (180 - degrees) % 360
