@@ -22,6 +22,7 @@ VesselScoreName = Literal[
 ]
 
 Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
+NearCopies = Literal["refuse", "leave-out", "allow"]
 Variants = Annotated[list[Variant], BeforeValidator(lambda value: unique(split_list(value)))]
 
 
@@ -164,6 +165,11 @@ class RunSettings(Settings):
         description="official: the owner's (or the usual) training and test images, as in the literature; random; in "
         "classification also a CSV file with the columns image and split, as `f2vbench data split` writes it; or "
         "`split.<task>=…`; by default the split of the task card",
+    )
+    near_copies: NearCopies = Field(
+        "refuse",
+        description="external validation: training images that are near-duplicates of test images (re-encoded, "
+        "retouched, mirrored, turned): refuse the run, leave-out, or allow",
     )
     out: Path | None = Field(
         None, description="run folder (default: runs/<tasks>, with the suffix -<preset> unless it is paper)"

@@ -6,17 +6,19 @@ The table is that of the released Fundus2Video code (`f2vbench.data.case_table`)
     <case>/frames/*.png       in the order of their names, digits by value (2 before 10); equal thirds are the
                               arterial, venous and late phase, the earlier phases have one more if needed
     <case>/lesions.png        optional: a lesion mask, for the ablation that trains with it
-    patients.csv              optional: columns case, patient; without it every case counts as its own patient
+    patients.csv              optional: columns case, patient; without it, patients are read from names that end in an
+                              eye (``12_left``), and every other case counts as its own patient
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from f2vbench.data.folder_scan import folders_in, images_in, layout_error, natural_key
+from f2vbench.data.patient_names import patient_and_eye
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError, did_you_mean
 from f2vbench.utils.text import plural
@@ -168,8 +170,11 @@ def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> Found
 
 def _with_patients(cases: list[Case], file: Path) -> FoundCases:
     if not file.is_file():
-        note = f"{file} not found: every case counts as its own patient; eyes of one patient may be in different splits"
-        return FoundCases(tuple(cases), (note,))
+        named = {case.name: found[0] for case in cases if (found := patient_and_eye(case.name)) is not None}
+        return FoundCases(
+            tuple(replace(case, patient=named.get(case.name, case.patient)) for case in cases),
+            (_assumption(file, len(cases), named),),
+        )
     table = read_csv(file, ("case", "patient"))
     known = {case.name for case in cases}
     repeated = [name for name, count in Counter(table["case"]).items() if count > 1]
@@ -182,6 +187,17 @@ def _with_patients(cases: list[Case], file: Path) -> FoundCases:
     if problems:
         raise DataError(limit_problems(problems))
     return FoundCases(tuple(replace(case, patient=patients[case.name]) for case in cases))
+
+
+def _assumption(file: Path, count: int, named: Mapping[str, str]) -> str:
+    if not named:
+        return f"{file} not found: every case counts as its own patient; eyes of one patient may be in different splits"
+    name, patient = next(iter(named.items()))
+    rest = f"; {plural(count - len(named), 'other case')} as a patient each" if count > len(named) else ""
+    return (
+        f"{file} not found: patients are read from {plural(len(named), 'case name')} such as {name} (patient {patient})"
+        f"{rest}"
+    )
 
 
 def _read_frames(folder: Path) -> tuple[Frame, ...]:

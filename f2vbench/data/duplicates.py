@@ -62,7 +62,7 @@ def count_duplicates(index: DataFrame, episodes: Iterable[Episode]) -> Duplicate
     groups = list(exact_duplicates(index))
     single = readable[~readable.duplicated("sha256") & (readable["modality"] == "CF")]
     images, patients = list(single["image"]), list(single["patient"])
-    pairs = [(first, second) for first, second, _ in near_duplicate_pairs(list(single["appearance"]))]
+    pairs = [(pair.first, pair.second) for pair in near_duplicate_pairs(list(single["appearance"]))]
     sides = [(frozenset(episode.support), frozenset(episode.test)) for episode in episodes]
 
     def count_across(image_groups: Iterable[Sequence[str]]) -> int:

@@ -15,6 +15,7 @@ from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import declaration
+from f2vbench.data.patient_spelling import with_patient_spelling
 from f2vbench.data.simulated_data import simulated_folder
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
@@ -121,12 +122,12 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
     # The simulator names its files by patient: nothing is assumed.
     assumed = [] if card.phantom is not None else raw.attrs.get("warnings", [])
-    warnings = [*assumed, *_summarize_passed_over(folder, passed_over)]
+    passed = _summarize_passed_over(folder, passed_over)
     missing = raw.attrs.get("missing", [])
     index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
-    notes = [*warnings, *raw.attrs.get("notes", []), *_count_fields(index, card)]
+    notes = [*raw.attrs.get("notes", []), *_count_fields(index, card)]
     if missing and card.absent == "leave-out":
         notes.append(f"{_summarize_missing(missing)}; left out")
     if card.family == "classification":
@@ -137,6 +138,9 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     if card.unlabelled == "leave-out" and unlabelled:
         notes.append(f"left out, no label: {shortened(unlabelled)}")
         index = index[~bare].reset_index(drop=True)
+    index, spelling = with_patient_spelling(index, card.normalises_patients)
+    warnings = [*assumed, *passed, *([] if card.normalises_patients else spelling)]
+    notes = [*warnings, *notes, *(spelling if card.normalises_patients else [])]
     if card.images is not None and len(index) != card.images:
         labelled = "labelled image" if card.family in _LABEL_COLUMNS else "image"
         notes.append(f"{plural(len(index), labelled)} found; the complete data set has {card.images:,}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from f2vbench.data.folder_scan import find_file, split_suffix
 from f2vbench.data.tables import limit_problems, read_csv
@@ -19,11 +20,43 @@ TABLE = "patients.csv"
 PatientAndEye = Callable[[str], "tuple[str, str] | None"]
 """Patient and eye from a file name without suffix; None if the name does not contain them."""
 
+EYE_WORDS = "left|right|OD|OS|L|R"
+"""The words for an eye as a regular expression, to be matched without regard to case."""
+
+SEPARATORS = "[ _.-]"
+"""The characters between patient and eye, as a regular expression."""
+
 _NAME = re.compile(
-    r"(?P<patient>.*[^ _.-])[ _.-]+(?P<eye>left|right|OD|OS|L|R)|(?P<number>.*\d)(?P<side>OD|OS|L|R)", re.IGNORECASE
+    rf"(?P<patient>.*[^ _.-]){SEPARATORS}+(?P<eye>{EYE_WORDS})|(?P<number>.*\d)(?P<side>OD|OS|L|R)", re.IGNORECASE
 )
 _EYES = {"l": "left", "left": "left", "os": "left", "r": "right", "right": "right", "od": "right"}
 _REMEDY = f"{TABLE} (columns image, patient) into the folder of the data set"
+
+
+def eye_of(word: str) -> str | None:
+    """The eye that a word names, ignoring case: "left", "right", "" for an empty word, None for another word.
+
+    >>> eye_of("OS"), eye_of("r"), eye_of(""), eye_of("both")
+    ('left', 'right', '', None)
+    """
+    return _EYES.get(word.lower()) if word else ""
+
+
+def read_eye(row: Mapping[Any, str], where: str, problems: list[str]) -> str:
+    """The eye in the column ``eye`` of a table.
+
+    Args:
+        row: Row of the table by column; without the column, the eye is unknown.
+        where: The table and the row, for messages.
+        problems: Receives a sentence if the word names no eye.
+
+    Returns:
+        "left", "right", or "" if unknown.
+    """
+    eye = eye_of(row.get("eye", ""))
+    if eye is None:
+        problems.append(f"{where}: eye '{row['eye']}' must be left, right (or OS, OD, L, R) or empty")
+    return eye or ""
 
 
 def patient_and_eye(stem: str) -> tuple[str, str] | None:
@@ -49,25 +82,25 @@ class Patients:
 
     Attributes:
         of: Patient and eye ("left", "right" or "") by file; files that are not listed have no known patient.
-        warning: What was assumed, for the user; "" if a table names all patients.
+        warnings: What was assumed, for the user; empty if a table names all patients.
+        notes: What is known of a published data set without patients.
     """
 
     of: Mapping[Path, tuple[str, str]]
-    warning: str
-
-    @property
-    def warnings(self) -> list[str]:
-        """The warning as a list, empty if there is none."""
-        return [self.warning] if self.warning else []
+    warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
-def find_patients(root: Path, files: Iterable[Path], from_name: PatientAndEye = patient_and_eye) -> Patients:
+def find_patients(
+    root: Path, files: Iterable[Path], from_name: PatientAndEye = patient_and_eye, unknown: str | None = None
+) -> Patients:
     """Patients from a table ``patients.csv`` in the root, or else from the names of the files.
 
     Args:
         root: Root of the data set.
         files: All image files of the data set, below the root.
         from_name: Patient and eye from a file name without suffix.
+        unknown: Note of a published data set if no name contains a patient ("" for none), instead of the warning.
 
     Raises:
         DataError: The table lacks an image or a patient, lists an image twice or one that does not exist, or names an
@@ -76,9 +109,11 @@ def find_patients(root: Path, files: Iterable[Path], from_name: PatientAndEye = 
     paths = list(files)
     table = find_file(root, TABLE)
     if table is not None:
-        return Patients(_read_table(table, root, paths), "")
+        return Patients(_read_table(table, root, paths))
     named = {path: found for path in paths if (found := from_name(split_suffix(path.name)[0])) is not None}
-    return Patients(named, _assumption(paths, named))
+    if unknown is not None and not named:
+        return Patients({}, notes=[unknown] if unknown else [])
+    return Patients(named, [_assumption(paths, named)])
 
 
 def _assumption(paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str:
@@ -106,7 +141,7 @@ def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, tuple[
     found: dict[Path, tuple[str, str]] = {}
     problems: list[str] = []
     for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
-        where, eye = f"{table}, row {position + 2}", row.get("eye", "").lower()
+        where = f"{table}, row {position + 2}"
         files = by_name.get(row["image"], [])
         if len(files) != 1:
             several = f"is the name of {len(files)} files; write its path" if files else "not found"
@@ -115,10 +150,8 @@ def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, tuple[
             problems.append(f"{where}: image '{row['image']}' is listed twice")
         elif not row["patient"]:
             problems.append(f"{where}: image '{row['image']}' has no patient")
-        elif eye and eye not in _EYES:
-            problems.append(f"{where}: eye '{row['eye']}' must be left, right or empty")
         else:
-            found[files[0]] = (row["patient"], _EYES.get(eye, ""))
+            found[files[0]] = (row["patient"], read_eye(row, where, problems))
     missing = [path.relative_to(root).as_posix() for path in paths if path not in found]
     if missing and not problems:
         problems.append(f"{table}: images without a row: {shortened(missing)}")

@@ -19,7 +19,7 @@ class DataSettings(Settings):
     split: Path | None = Field(None, description="check: also check a split file with the columns image and split")
     seed: int = Field(0, ge=0, description="seed index of a random split, for data sets without an official one")
     alike: float = Field(
-        0.95, gt=0.5, le=1, description="check: correlation above which photographs are near-duplicates; 1 skips this"
+        0.90, gt=0.5, le=1, description="check: correlation above which photographs are near-duplicates; 1 skips this"
     )
     format: ListFormat = Field("text", description="list, where: text, or json (one entry per task)")
     fields: Path | None = Field(

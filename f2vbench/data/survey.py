@@ -243,13 +243,14 @@ def _near_duplicates(index: DataFrame, threshold: float) -> Iterator[Finding]:
     if threshold >= 1:
         return
     rows = index[(index["modality"] == "CF") & ~index.duplicated("sha256")].to_dict("records")
-    for i, j, correlation in near_duplicate_pairs([row["appearance"] for row in rows], threshold):
-        first, second = rows[i], rows[j]
-        conflicts = "" if first["patient"] == second["patient"] else ", of different patients"
+    for pair in near_duplicate_pairs([row["appearance"] for row in rows], threshold):
+        first, second = rows[pair.first], rows[pair.second]
+        conflicts = f", the second {pair.relation()}" if pair.relation() else ""
+        conflicts += ", of different patients" if first["patient"] != second["patient"] else ""
         conflicts += "" if first["split"] == second["split"] else f", in {first['split']} and {second['split']}"
         if first.get("label", "") != second.get("label", ""):
             conflicts += f", with labels {first['label'] or 'none'} and {second['label'] or 'none'}"
-        detail = f"near-duplicates (correlation {correlation:.3f}){conflicts}: {first['path']}, {second['path']}"
+        detail = f"near-duplicates (correlation {pair.correlation:.3f}){conflicts}: {first['path']}, {second['path']}"
         yield Finding("warning", "near-duplicate", f"{first['image']};{second['image']}", detail)
 
 

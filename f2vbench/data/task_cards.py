@@ -25,6 +25,9 @@ from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.yaml_text import load_yaml
 
+NORMALISE = "normalise"
+"""Value of the key ``patients`` that merges patients whose names differ only in spelling."""
+
 # Keys that influence results; the others are information for users.
 _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
 # Hashed only if set, so that cards without these keys, which are newer, keep their hash.
@@ -84,7 +87,11 @@ class TaskCard(BaseModel):
     parts: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="expected number of images by split, for the structures owner and retfound"
     )
-    patients: str = Field("", description="definition of a patient, in one sentence")
+    patients: str = Field(
+        "",
+        description="normalise: merge patients whose names differ only in case, leading zeros, punctuation or an eye "
+        "suffix; any other text: definition of a patient, in one sentence",
+    )
     labels: str = Field(min_length=1, description="origin of the labels, in one sentence")
     source: str = Field(min_length=1, description="authors and page of the data set")
     terms: str = Field(min_length=1, description="terms of use")
@@ -99,6 +106,19 @@ class TaskCard(BaseModel):
             if name in ("", ".", "..") or "/" in name or "\\" in name:
                 raise ValueError(f"'{name}' is not a plain folder name: remove slashes and dots")
         return folders
+
+    @field_validator("patients")
+    @classmethod
+    def _is_a_sentence_or_the_word(cls, text: str) -> str:
+        if text and text != NORMALISE and len(text.split()) == 1:
+            hint = did_you_mean(text, [NORMALISE])
+            raise ValueError(f"must be `{NORMALISE}`, or a sentence of several words{hint}")
+        return text
+
+    @property
+    def normalises_patients(self) -> bool:
+        """Whether patients whose names differ only in spelling are merged, see `f2vbench.data.patient_spelling`."""
+        return self.patients == NORMALISE
 
     @model_validator(mode="after")
     def _classes_fit_their_kind(self) -> TaskCard:
@@ -169,6 +189,8 @@ def card_hash(card: TaskCard) -> str:
     if_set = card.model_dump(mode="json", include=set(_HASHED_IF_SET), exclude_defaults=True)
     if "classes" in if_set:
         if_set["classes"] = [[label_class.name, *label_class.read] for label_class in card.classes]
+    if card.normalises_patients:
+        if_set["patients"] = card.patients
     return sha256(canonical_json(hashed | if_set))
 
 

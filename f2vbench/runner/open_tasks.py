@@ -83,7 +83,7 @@ def _join_tasks(settings: RunSettings, tasks: dict[str, TaskData], problems: lis
         if settings.train not in tasks or test not in tasks:
             continue  # the problem is listed already
         try:
-            joined[name] = join_tasks(tasks[settings.train], tasks[test])
+            joined[name] = join_tasks(tasks[settings.train], tasks[test], settings.near_copies)
         except F2VBenchError as error:
             problems.extend(error.problems)
     return joined

@@ -19,7 +19,9 @@ Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discri
 
 NOT_IN_IDENTITY = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
 NOT_IN_IDENTITY |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
-"""Dotted keys that do not affect the trained weights, or (``data``, ``start``) are identified by file content."""
+NOT_IN_IDENTITY |= {"patients"}
+"""Dotted keys that do not affect the trained weights, or (``data``, ``start``, and ``patients`` by the cases of each
+split) are identified by file content."""
 
 
 class MaeSettings(Settings):
@@ -98,6 +100,11 @@ class TrainSettings(Settings):
     )
     split: list[float] = Field(
         [70, 15, 15], min_length=3, max_length=3, description="shares of patients for training, validation and test"
+    )
+    patients: Literal["as-written", "normalise"] = Field(
+        "as-written",
+        description="data=<files>: normalise: patients whose names differ only in case, leading zeros, punctuation or "
+        "an eye suffix are one patient",
     )
     frames: Literal["uniform", "random"] = Field(
         "random", description="selection of 4 training frames from each phase: at equal distances, or at random"

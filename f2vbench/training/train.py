@@ -126,5 +126,6 @@ def open_training_data(settings: TrainSettings, progress: Progress | None = None
         sampling=SamplingOptions(frames=0 if settings.model == "mae" else FRAMES, training=settings.frames),
         shares=SplitShares(validation / whole, test / whole),
         simulation=SimulationOptions(settings.eyes, settings.renew, settings.targets == "acquired"),
+        normalise_patients=settings.patients == "normalise",
         progress=progress,
     )

@@ -17,10 +17,22 @@ def test_frames_are_in_order_of_their_numbers_and_a_third_is_of_each_phase(tmp_p
     assert [frame.path.stem for frame in case.in_phase("venous")] == ["f6", "f7", "f8", "f9"]
 
 
-def test_patients_come_from_a_table_or_are_the_cases_with_a_note(tmp_path):
+def test_cases_without_a_table_and_an_eye_are_patients_of_their_own(tmp_path):
+    for name in ("a", "b"):
+        write_case_folder(tmp_path / name, 12)
+    found = read_folder(tmp_path)
+    assert [case.patient for case in found.cases] == ["a", "b"]
+    assert "every case counts as its own patient" in found.notes[0]
+
+
+def test_patients_come_from_names_that_end_in_an_eye_with_a_note_or_from_a_table(tmp_path):
     for name in ("a_left", "a_right", "b"):
         write_case_folder(tmp_path / name, 12)
-    assert "every case counts as its own patient" in read_folder(tmp_path).notes[0]
+    found = read_folder(tmp_path)
+    assert [case.patient for case in found.cases] == ["a", "a", "b"]
+    assert found.notes[0].endswith(
+        "patients are read from 2 case names such as a_left (patient a); 1 other case as a patient each"
+    )
     table = tmp_path / "patients.csv"
     table.write_text("case,patient\na_left,a\na_right,a\nb,b\n")
     assert [case.patient for case in read_folder(tmp_path).cases] == ["a", "a", "b"]

@@ -14,7 +14,7 @@ from f2vbench.data.episodes import Episode
 def index_of(rows):
     """Rows of (image, patient, picture, motif, label); images with the same motif are near-duplicates."""
     appearances = {
-        name: base64.b64encode(np.random.default_rng(seed).integers(-99, 99, 210).astype(np.int8).tobytes()).decode()
+        name: base64.b64encode(np.random.default_rng(seed).integers(-99, 99, 252).astype(np.int8).tobytes()).decode()
         for seed, name in enumerate(sorted({row[3] for row in rows}))
     }
     table = pd.DataFrame(rows, columns=["image", "patient", "sha256", "motif", "label"])

@@ -22,6 +22,7 @@ from PIL import Image
 from f2vbench.data.folder_scan import images_in, layout_error
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import EYE_WORDS, SEPARATORS, eye_of, read_eye
 from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.files import sha256
@@ -32,8 +33,7 @@ PAPER_IMAGES = 387
 
 _TABLE = "angioreport.csv"
 _TEXT_ROWS = 50
-_NAME = re.compile(r"(?P<patient>[A-Za-z]*\d+)[_ -]*(?P<eye>OD|OS|left|right|L|R)?(?![A-Za-z])", re.IGNORECASE)
-_EYES = {"od": "right", "r": "right", "right": "right", "os": "left", "l": "left", "left": "left"}
+_NAME = re.compile(rf"(?P<patient>[A-Za-z]*\d+){SEPARATORS}*(?P<eye>{EYE_WORDS})?(?![A-Za-z])", re.IGNORECASE)
 # Frames with two modalities are twice as wide as high, frames with one are about square.
 _MIN_ASPECT_RATIO = 1.5
 
@@ -85,7 +85,7 @@ def patient_and_eye(path: Path) -> tuple[str, str]:
     for name in (path.parent.name, path.stem):
         match = _NAME.match(name)
         if match is not None:
-            return match["patient"], _EYES.get((match["eye"] or "").lower(), "")
+            return match["patient"], eye_of(match["eye"] or "") or ""
     return "", ""
 
 
@@ -109,11 +109,12 @@ def _frames_from_table(table: Path) -> list[Row]:
     rows: list[Row] = []
     problems: list[str] = []
     for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
+        where = f"{table}, row {position + 2}"
         path = find_listed_image(table, position, row["image"], problems)
         if not row["patient"]:
-            problems.append(f"{table}, row {position + 2}: image '{row['image']}' has no patient")
+            problems.append(f"{where}: image '{row['image']}' has no patient")
         if path is not None:
-            eye, modality = row.get("eye", "").lower(), row.get("modality", "").upper()
+            eye, modality = read_eye(row, where, problems), row.get("modality", "").upper()
             rows.append(Row(_id(path, table.parent), path, patient=row["patient"], eye=eye, modality=modality))
     if problems:
         raise DataError(limit_problems(problems))

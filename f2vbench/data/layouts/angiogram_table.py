@@ -6,7 +6,6 @@ table itself), or one folder per case with a photograph and frames (`f2vbench.da
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from f2vbench.data.cases import EXPECTED_FOLDERS, FRAMES_PER_PHASE, FoundCases, 
 from f2vbench.data.folder_scan import find_root, folders_in
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import read_options
-
-_EYES = {"right": "right", "r": "right", "od": "right", "left": "left", "l": "left", "os": "left"}
+from f2vbench.data.patient_names import eye_of, patient_and_eye
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
@@ -65,7 +63,8 @@ def _find_cases(folder: Path, name: str) -> tuple[FoundCases, Path]:
 
 def _eye(case: str) -> str:
     """The eye at the end of a case name, such as ``…_right``, ``…_OD`` or ``…_R``; "" if there is none."""
-    return _EYES.get(re.split(r"[_\- ]", case)[-1].lower(), "")
+    found = patient_and_eye(case)
+    return found[1] if found else eye_of(case) or ""
 
 
 def _id(path: Path, root: Path, case: str) -> str:

@@ -4,12 +4,13 @@
     APTOS_train.txt, APTOS_crossval.txt ("APTOS/nodr/002c21358ce6.png 0")  APTOS/nodr/…  (a domain-shift benchmark)
     train/anodr/…  val/anodr/…  test/anodr/…                             (RETFound)
 
-Patients are unknown: every photograph counts as its own patient.
+Patients are not published: every photograph counts as its own patient, unless names end in an eye (``12_left``) or a
+table patients.csv names them (`f2vbench.data.patient_names`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from f2vbench.data.layouts.label_tables import (
     read_owner_or_retfound,
 )
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import find_patients
 from f2vbench.data.tables import limit_problems
 from f2vbench.errors import DataError
 
@@ -48,21 +50,26 @@ def _read_owner(root: Path) -> DataFrame:
     if table is not None:
         place = image_folder(root, "train_images", "train")
         labelled = read_label_table(table, ("id_code",), ("diagnosis",))
-        return _index(labelled, all_images([place]), str(place or root / "train_images"), [UNKNOWN_PATIENTS])
+        return _index(labelled, all_images([place]), str(place or root / "train_images"), root)
     lists = [file for name in _LISTS if (file := find_file(root, name)) is not None]
     place = subfolder(root, "APTOS") or subfolder(subfolder(root, "images"), "APTOS")
     images = all_images(folders_in(place)) if place is not None else {}
     labelled = [image for file in lists for image in _read_list(file)]
-    return _index(labelled, images, str(place or root / "APTOS"), [UNKNOWN_PATIENTS, _LISTS_NOTE])
+    return _index(labelled, images, str(place or root / "APTOS"), root, [_LISTS_NOTE])
 
 
-def _index(labelled: list[LabelledImage], images: dict[str, Path], place: str, notes: list[str]) -> DataFrame:
+def _index(
+    labelled: list[LabelledImage], images: dict[str, Path], place: str, root: Path, notes: Sequence[str] = ()
+) -> DataFrame:
     matched = match_images(labelled, images, place)
+    patients = find_patients(root, [path for _, path in matched.pairs], unknown=UNKNOWN_PATIENTS)
     rows = []
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
-        rows.append(Row(image, path, patient=image, label=labelled_image.label))
-    return index_from_rows(rows, notes, missing=matched.missing, extra=matched.extra)
+        patient, eye = patients.of.get(path, (image, ""))
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+    notes = [*patients.notes, *notes]
+    return index_from_rows(rows, notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra)
 
 
 def _read_list(file: Path) -> Iterator[LabelledImage]:

@@ -17,10 +17,11 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root, images_in, subfolder
 from f2vbench.data.index_rows import Row, index_from_rows, unused_masks
 from f2vbench.data.layouts.options import other_observer_message, read_options
+from f2vbench.data.patient_names import eye_of
 from f2vbench.errors import DataError
 
 _EXPECTED = "Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png, Image_01R.jpg and so on"
-_PHOTOGRAPH = re.compile(r"Image_(\d+)([LR])")
+_PHOTOGRAPH = re.compile(r"Image_(\d+)([LR])", re.IGNORECASE)
 _OBSERVERS = {1: "1stHO", 2: "2ndHO"}
 
 
@@ -42,8 +43,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         match = _PHOTOGRAPH.fullmatch(stem)
         if match:
             mask = masks.get(f"{stem}_{_OBSERVERS[observer]}")
-            eye = "left" if match[2] == "L" else "right"
-            rows.append(Row(stem, path, mask, fov_masks.get(stem), patient=match[1], eye=eye))
+            rows.append(Row(stem, path, mask, fov_masks.get(stem), patient=match[1], eye=eye_of(match[2]) or ""))
     return index_from_rows(rows, warnings=unused_masks(masks, fov_masks, rows))
 
 

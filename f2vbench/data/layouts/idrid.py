@@ -4,7 +4,8 @@
     2. Groundtruths/a. IDRiD_Disease Grading_Training Labels.csv   2. Groundtruths/b. …Testing Labels.csv
 
 Both splits start at IDRiD_001. The training table has nine empty columns, and the headings end in spaces. Patients are
-unknown: every photograph counts as its own patient. RETFound's folders are read as well.
+not published: every photograph counts as its own patient, unless a table patients.csv names them.
+RETFound's folders are read as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from f2vbench.data.folder_scan import images_in, subfolder
 from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import match_images, read_label_table, read_owner_or_retfound
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import find_patients
 
 _EXPECTED = '"1. Original Images" and "2. Groundtruths"'
 _IMAGES, _TABLES = ("1. Original Images", "Original Images"), ("2. Groundtruths", "Groundtruths")
@@ -45,8 +47,8 @@ def _is_root(folder: Path) -> bool:
 
 
 def _read_owner(root: Path, columns: tuple[str, ...]) -> DataFrame:
-    notes = [UNKNOWN_PATIENTS]
-    rows: list[Row] = []
+    notes: list[str] = []
+    found: list[tuple[str, str, Path]] = []
     missing: list[str] = []
     extra: list[str] = []
     for split, (folders, table_name) in _SPLITS.items():
@@ -59,7 +61,12 @@ def _read_owner(root: Path, columns: tuple[str, ...]) -> DataFrame:
         matched = match_images(labelled, images_in(place), str(place or root / _IMAGES[0] / folders[0]))
         missing += matched.missing
         extra += matched.extra
-        for labelled_image, path in matched.pairs:
-            image = safe_id(f"{split}_{path.stem}")
-            rows.append(Row(image, path, patient=image, split=split, label=labelled_image.label))
-    return index_from_rows(rows, notes, missing=missing, extra=extra)
+        found += [(split, labelled_image.label, path) for labelled_image, path in matched.pairs]
+    patients = find_patients(root, [path for *_, path in found], unknown=UNKNOWN_PATIENTS)
+    rows = []
+    for split, label, path in found:
+        image = safe_id(f"{split}_{path.stem}")
+        patient, eye = patients.of.get(path, (image, ""))
+        rows.append(Row(image, path, patient=patient, eye=eye, split=split, label=label))
+    notes = [*patients.notes, *notes]
+    return index_from_rows(rows, notes, warnings=patients.warnings, missing=missing, extra=extra)

@@ -15,6 +15,7 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import is_plain_name, not_plain, unknown_options
+from f2vbench.data.patient_names import read_eye
 from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.utils.text import plural
@@ -64,7 +65,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             path = find_listed_image(table_file, position, row["image"], problems)
             if path is not None:
                 image = safe_id(Path(row["image"]).with_suffix("").as_posix())
-                eye, view = row.get("eye", "").lower(), row.get("view", "").lower()
+                eye, view = read_eye(row, where, problems), row.get("view", "").lower()
                 rows.append(
                     Row(image, path, patient=patient, modality=short_modality(row["modality"]), eye=eye, view=view)
                 )

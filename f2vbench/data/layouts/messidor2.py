@@ -25,6 +25,7 @@ from f2vbench.data.layouts.label_tables import (
     stem_of,
 )
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import find_patients
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
@@ -51,13 +52,16 @@ def _read_owner(root: Path) -> DataFrame:
     labelled = read_label_table(table, ("image_id", "id_code", "image"), ("adjudicated_dr_grade", "diagnosis"))
     matched = match_images(labelled, images_in(place), str(place))
     pairs_of_eyes = _read_pairs(root)
+    paths = [path for _, path in matched.pairs]
+    patients = find_patients(root, paths, unknown="" if pairs_of_eyes else _UNPAIRED)
     rows = []
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
-        patient, eye = pairs_of_eyes.get(stem_of(path.name), (image, ""))
+        patient, eye = pairs_of_eyes.get(stem_of(path.name)) or patients.of.get(path, (image, ""))
         rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
-    notes = [] if pairs_of_eyes else [_UNPAIRED]
-    return index_from_rows(rows, notes, missing=matched.missing, extra=matched.extra)
+    return index_from_rows(
+        rows, patients.notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra
+    )
 
 
 def _only_image_folder(root: Path) -> Path:

@@ -1,7 +1,7 @@
 """Photographs with systemic outcomes in a table.
 
     systemic.csv: columns image (path below the table's folder), patient, one column of 0 and 1 for each outcome and,
-    if known, eye (left or right) and split (train, val or test)
+    if known, eye (left or right, OS or OD, L or R) and split (train, val or test)
 
 Images with an empty outcome have no label.
 """
@@ -16,6 +16,7 @@ from pandas import DataFrame
 from f2vbench.data.folder_scan import find_root
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import read_eye
 from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError
 
@@ -47,7 +48,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             problems.append(f"{where}: split '{row['split']}' must be train, val, test or empty")
         if path is not None:
             image = safe_id(Path(row["image"]).with_suffix("").as_posix())
-            eye, split = row.get("eye", ""), row.get("split", "")
+            eye, split = read_eye(row, where, problems), row.get("split", "")
             rows.append(Row(image, path, patient=row["patient"], eye=eye, split=split, label=row[outcome]))
     if problems:
         raise DataError(limit_problems(problems))

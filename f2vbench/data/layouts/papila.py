@@ -20,12 +20,13 @@ from f2vbench.data.folder_scan import find_file, image_folder, images_in, subfol
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.layouts.label_tables import LabelledImage, match_images, read_owner_or_retfound
 from f2vbench.data.layouts.options import read_options
+from f2vbench.data.patient_names import EYE_WORDS, SEPARATORS, eye_of
 from f2vbench.data.tables import read_cells
 from f2vbench.errors import DataError
 
 _EXPECTED = "FundusImages/ and ClinicalData/ with patient_data_od.xlsx and patient_data_os.xlsx"
-_EYES = {"od": "right", "os": "left"}
-_NAME = re.compile(r".*?(RET\d+)[_-]?(OD|OS).*", re.IGNORECASE)
+_SIDES = ("od", "os")
+_NAME = re.compile(rf".*?(RET\d+){SEPARATORS}*({EYE_WORDS})(?![A-Za-z]).*", re.IGNORECASE)
 _PATIENT = re.compile(r"#?\s*(\d+)")
 _HEADING_ROWS = 4
 
@@ -42,13 +43,13 @@ def _is_root(folder: Path) -> bool:
 
 def _patient_and_eye(stem: str) -> tuple[str, str] | None:
     match = _NAME.fullmatch(stem)
-    return (match[1].upper(), _EYES[match[2].lower()]) if match else None
+    return (match[1].upper(), eye_of(match[2]) or "") if match else None
 
 
 def _read_owner(root: Path) -> DataFrame:
     tables, place = subfolder(root, "ClinicalData"), image_folder(root, "FundusImages")
     labelled: list[LabelledImage] = []
-    for side in _EYES:
+    for side in _SIDES:
         file = _table(tables, side) if tables is not None else None
         if file is None:
             raise DataError(f"{root}: ClinicalData/patient_data_{side}.xlsx not found: download PAPILA again")
@@ -77,7 +78,7 @@ def _labelled_eyes(file: Path, side: str) -> list[LabelledImage]:
         patient = _PATIENT.fullmatch(row[0])
         if patient:
             name = f"RET{int(patient[1]):03}{side.upper()}"
-            found.append(LabelledImage(f"{file}, patient {row[0]}", name, row[column], name[:-2], _EYES[side]))
+            found.append(LabelledImage(f"{file}, patient {row[0]}", name, row[column], name[:-2], eye_of(side) or ""))
         elif number > _HEADING_ROWS:
             raise DataError(f"{cells.source}, row {number}: '{row[0]}' is not a patient (expected #002)")
     return found

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from f2vbench.data.case_table import read_table
 from f2vbench.data.cases import TABLE, FoundCases, drop_incomplete_cases, read_folder
+from f2vbench.data.patient_names import patient_and_eye
+from f2vbench.data.patient_spelling import normalised_patients, spelling_sentence
+from f2vbench.data.task_cards import NORMALISE
 from f2vbench.errors import DataError, SettingsError, did_you_mean
 from f2vbench.training.data.angiogram_dataset import AngiogramDataset
 from f2vbench.training.data.case_split import SPLITS, Split, split_patients
@@ -62,6 +65,7 @@ def open_dataset(
     sampling: SamplingOptions | None = None,
     shares: SplitShares | None = None,
     simulation: SimulationOptions | None = None,
+    normalise_patients: bool = False,
     progress: Progress | None = None,
 ) -> DatasetSplits:
     """Open a data set for training.
@@ -74,6 +78,7 @@ def open_dataset(
         sampling: The frames of a sample.
         shares: Shares of validation and test.
         simulation: Number of simulated eyes.
+        normalise_patients: Merge patients whose names differ only in spelling (`f2vbench.data.patient_spelling`).
         progress: Receives the progress of the image checks.
 
     Raises:
@@ -94,7 +99,7 @@ def open_dataset(
         sources, notes = _simulated_sources(simulation, shares, sampling.per_phase, size, seed)
         cached_training_eyes = simulation.eyes if simulation.renew > 1 else 0
     else:
-        found = _find_cases(Path(data))
+        found = _with_patient_spelling(_find_cases(Path(data)), normalise_patients)
         if photographs_only:
             found = replace(found, cases=tuple(replace(case, frames=(), lesions=None) for case in found.cases))
         found = check_images(found, progress or Silent())
@@ -130,6 +135,17 @@ def _find_cases(data: Path) -> FoundCases:
             f"{did_you_mean(str(data), [PHANTOM])}"
         )
     return read_table(data / TABLE) if (data / TABLE).is_file() else read_folder(data)
+
+
+def _with_patient_spelling(found: FoundCases, normalise: bool) -> FoundCases:
+    """The cases with normalised patients, or only a note on patients whose names differ in spelling."""
+    eyes = [(patient_and_eye(case.name) or ("", ""))[1] for case in found.cases]
+    names = normalised_patients((case.patient, eye) for case, eye in zip(found.cases, eyes, strict=True))
+    persons = {name: person for name, (person, _) in names.items()}
+    sentence = spelling_sentence(persons, merged=normalise, remedy=f"patients={NORMALISE}")
+    notes = (*found.notes, sentence) if sentence else found.notes
+    cases = tuple(replace(case, patient=persons[case.patient]) for case in found.cases) if normalise else found.cases
+    return FoundCases(cases, notes)
 
 
 def _file_sources(

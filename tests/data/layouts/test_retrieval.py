@@ -64,7 +64,8 @@ def test_angioreport_names_without_a_patient_are_refused(tmp_path):
     ("path", "expected"),
     [
         ("12_R/a.jpg", ("12", "right")), ("12-OS_003.jpg", ("12", "left")), ("P003/x.jpg", ("P003", "")),
-        ("all/0042L.jpg", ("0042", "left")), ("all/scan.jpg", ("", "")),
+        ("all/0042L.jpg", ("0042", "left")),
+        ("12.left/a.jpg", ("12", "left")), ("7_right_01/a.jpg", ("7", "right")), ("all/scan.jpg", ("", "")),
     ],
 )  # fmt: skip
 def test_patient_and_eye_in_angioreport_names(path, expected):
