@@ -138,10 +138,10 @@ def required_patients_and_seeds(
         seeds that would suffice with the present patients, if any does.
 
     Example:
-        >>> variances = {"between_seeds": 1e-4, "of_patients": 2e-4, "within_seeds": 3e-4}
+        >>> variances = {"between_seeds": 4e-4, "of_patients": 2e-4, "within_seeds": 3e-4}
         >>> required_patients_and_seeds(0.03, patients=60, seeds=5, **variances).n
-        127
-        >>> required_patients_and_seeds(0.01, patients=60, seeds=5, **variances).reason
+        242
+        >>> required_patients_and_seeds(0.02, patients=60, seeds=5, **variances).reason
         'no number of patients would detect the observed difference with 5 seeds; more seeds and patients might'
     """
     if difference == 0:
