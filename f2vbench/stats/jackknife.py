@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from f2vbench.stats.resampling import batch_ranges
 from f2vbench.stats.validation import check_predictions, encode_patients
-from f2vbench.stats.weighted_metrics import MetricLike, get_metric
+from f2vbench.stats.weighted_metrics import MetricLike, WeightedFunction, get_metric
 
 _MAX_GROUPS = 500  # more patients are left out in groups: the covariance is the same, at less cost
 
@@ -89,29 +89,74 @@ def jackknife_scores(metric: MetricLike, seeds: Sequence[SeedCases]) -> Jackknif
     predictions = [check_predictions(seed.predictions, "predictions") for seed in seeds]
     names = np.concatenate([np.asarray(seed.patients) for seed in seeds])
     codes, patients = encode_patients(names, sum(map(len, predictions)))
-    groups = min(patients, _MAX_GROUPS)
-    # Patients are shuffled before they are grouped, as their order may follow the classes.
-    group_of = (
-        np.random.default_rng(patients).permutation(patients) % groups if groups < patients else np.arange(groups)
-    )
-    values = np.empty(len(seeds))
-    without = np.empty((groups, len(seeds)))
+    groups = patient_groups(patients)
+    columns = []
     start = 0
-    for index, (seed, scores) in enumerate(zip(seeds, predictions, strict=True)):
-        of_case = group_of[codes[start : start + len(scores)]]
+    for seed, scores in zip(seeds, predictions, strict=True):
+        of_case = groups[codes[start : start + len(scores)]]
         start += len(scores)
         compute = chosen.prepare(scores, None if seed.labels is None else np.asarray(seed.labels))
-        values[index] = compute(np.ones((1, len(scores))))[0]
-        for batch in batch_ranges(groups, len(scores)):
-            weights = (of_case != np.arange(batch.start, batch.stop)[:, None]).astype(np.float64)
-            without[batch.start : batch.stop, index] = compute(weights)
+        columns.append(leave_out(compute, of_case, int(groups.max()) + 1))
+    values, without = zip(*columns, strict=True)
     labels = [np.asarray(seed.labels) for seed in seeds if seed.labels is not None]
-    rarest = _patients_of_rarest_class(np.concatenate(labels), codes) if len(labels) == len(seeds) else None
-    return JackknifeScores(values, without, patients, rarest)
+    rarest = patients_of_rarest_class(np.concatenate(labels), codes) if len(labels) == len(seeds) else None
+    return JackknifeScores(np.array(values), np.column_stack(without), patients, rarest)
 
 
-def _patients_of_rarest_class(labels: np.ndarray, patients: NDArray[np.int64]) -> int:
-    """Smallest number of patients that have a class, or lack it, in any image."""
+def patient_groups(patients: int) -> NDArray[np.int64]:
+    """Assign patients to the groups that are left out together.
+
+    Args:
+        patients: Number of patients.
+
+    Returns:
+        (patients,) group of each patient: one each up to 500 patients, else 500 groups of equal size (±1). Patients are
+        shuffled first, as their order may follow the classes.
+
+    Example:
+        >>> patient_groups(3).tolist(), np.bincount(patient_groups(1200)).max()
+        ([0, 1, 2], 3)
+    """
+    if patients <= _MAX_GROUPS:
+        return np.arange(patients)
+    return np.random.default_rng(patients).permutation(patients) % _MAX_GROUPS
+
+
+def leave_out(compute: WeightedFunction, groups: NDArray[np.int64], count: int) -> tuple[float, NDArray[np.float64]]:
+    """Compute a metric of n cases, whole and without each group of patients.
+
+    Args:
+        compute: Prepared metric: (b, n) weights → (b,) values.
+        groups: (n,) group of each case.
+        count: Number of groups.
+
+    Returns:
+        The metric of all cases, and (count,) the metric without each group.
+
+    Example:
+        >>> from f2vbench.stats.weighted_metrics import METRICS
+        >>> value, without = leave_out(METRICS["mean"].prepare(np.array([1.0, 2.0, 6.0]), None), np.array([0, 0, 1]), 2)
+        >>> value, without.tolist()
+        (3.0, [6.0, 1.5])
+    """
+    without = np.empty(count)
+    for batch in batch_ranges(count, len(groups)):
+        weights = (groups != np.arange(batch.start, batch.stop)[:, None]).astype(np.float64)
+        without[batch.start : batch.stop] = compute(weights)
+    return float(compute(np.ones((1, len(groups))))[0]), without
+
+
+def patients_of_rarest_class(labels: np.ndarray, patients: NDArray[np.int64]) -> int:
+    """Smallest number of patients that have a class, or lack it, in any image.
+
+    Args:
+        labels: (n,) classes, or (n, classes) of 0 and 1.
+        patients: (n,) number of each case's patient.
+
+    Example:
+        >>> patients_of_rarest_class(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2]))
+        1
+    """
     columns = labels.T if labels.ndim == 2 else [labels == each for each in np.unique(labels)]
     counts = [len(np.unique(patients[members == side])) for members in columns for side in (0, 1)]
     return min(counts, default=0)
