@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions, metric_value
 from f2vbench.analysis.paired_predictions import PairedCases, pair_cases
+from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -32,14 +33,13 @@ from f2vbench.stats.effect_sizes import hedges_g, hedges_g_z
 from f2vbench.stats.multiple_testing import run_with_adaptive_replicates
 from f2vbench.stats.permutation import paired_permutation_test
 from f2vbench.stats.procedure import SeedTest
-from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationSource, sampling_unit
+from f2vbench.stats.result_classes import Comparison, Estimate, Variation, sampling_unit
 from f2vbench.stats.signed_rank import wilcoxon_test
 from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
 from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
 TestName = Literal["paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
-_TRAINING_FREE = ("zero-shot", "prototype", "knn")
 
 
 class PairKey(NamedTuple):
@@ -274,19 +274,6 @@ class UnitPair:
     def _no_patient_test(self, method: Method, reason: str) -> Comparison:
         variation: Variation = ("test patients",)
         return Comparison(method=method, variation=variation, n=0, unit="patients", difference=None, reason=reason)
-
-
-def seed_variation(records: Iterable[UnitRecord], protocol: str) -> Variation:
-    """What differs between seeds, according to the episodes: split, support images, seed of the head."""
-    episodes = [record["result"]["episode"] for record in records]
-    sources: list[VariationSource] = []
-    if len({tuple(episode["test"]) for episode in episodes}) > 1:
-        sources.append("split")
-    if len({tuple(episode["support"]) for episode in episodes}) > 1:
-        sources.append("episode")
-    if protocol not in _TRAINING_FREE or not sources:
-        sources.append("head seed")
-    return tuple(sources)
 
 
 def permute_cases(cases: PairedCases, replicates: int) -> Comparison:

@@ -3,6 +3,7 @@
 Start here:
     intervals: intervals of a mean over seeds.
     t_tests, signed_rank, permutation: tests of the difference between two models.
+    crossed: intervals and tests for other patients and other heads at once, which reports lead with.
     delong, bootstrap: intervals and tests over test patients, from stored predictions.
     effect_sizes, power: size of a difference, and the sample size that would detect it.
     multiple_testing, procedure: adjustment of p-values, and the choice of tests for a report.

@@ -48,6 +48,16 @@ BOOTSTRAP_PERCENTILE = Method(
 BOOTSTRAP_BCA = Method(
     "BCa bootstrap over patients", "Efron, Journal of the American Statistical Association 82:171–185, 1987"
 )
+CROSSED = Method(
+    "crossed analysis of patients and seeds",
+    "Obuchowski & Rockette, Communications in Statistics 24:285–308, 1995; Hillis, Statistics in Medicine 26:596–619, "
+    "2007; overlapping splits: Nadeau & Bengio, Machine Learning 52:239–281, 2003",
+)
+MAX_T = Method(
+    "step-down max-T",
+    "Westfall & Young, Resampling-Based Multiple Testing, 1993; Hothorn, Bretz & Westfall, Biometrical Journal "
+    "50:346–363, 2008",
+)
 COHEN_D_Z = Method("Cohen's d_z", "Cohen, Statistical Power Analysis, 1988; interval by the noncentral t")
 HEDGES_G = Method("Hedges' g", "Hedges, Journal of Educational Statistics 6:107–128, 1981")
 HEDGES_G_Z = Method(

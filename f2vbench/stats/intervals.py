@@ -21,6 +21,8 @@ SeedInterval = Literal["student", "papers"]
 Bounds = tuple[float | None, float | None]
 """Smallest and largest possible value of a metric; None where there is none."""
 
+UNBOUNDED: Bounds = (None, None)
+
 
 def seed_interval(
     values: ArrayLike, *, variation: VariationLike, bounds: Bounds = (None, None), kind: SeedInterval = "student"
@@ -88,16 +90,41 @@ def scaled_student_interval(
         raise ValueError(f"values must be between {low} and {high}, not {sample.min()} to {sample.max()}")
     if bounds == (None, None) or plain.value is None or plain.low is None or plain.se is None:
         return plain
-    mean, margin = plain.value, plain.value - plain.low
-    if low is not None and high is not None:
-        position, width = (mean - low) / (high - low), high - low
-        half = margin / width / (position * (1 - position))
-        ends = [low + width * float(expit(logit(position) + sign * half)) for sign in (-1, 1)]
-    else:
-        origin, sign = (low, 1) if low is not None else (float(high or 0), -1)
-        distance = sign * (mean - origin)
-        ends = sorted(origin + sign * distance * math.exp(step * margin / distance) for step in (-1, 1))
+    ends = scaled_ends(plain.value, plain.value - plain.low, bounds)
     return replace(plain, method=SCALED_STUDENT_INTERVAL, low=ends[0], high=ends[1])
+
+
+def scaled_ends(value: float, margin: float, bounds: Bounds) -> tuple[float, float]:
+    """Ends of an interval that stays within the range of a metric.
+
+    The interval is symmetric on the logit scale of the range, or on the log scale of the distance from a single bound:
+    g(value) ± margin·g'(value) (delta method), transformed back.
+
+    Args:
+        value: The estimate, strictly within the bounds.
+        margin: Half of the width of the symmetric interval.
+        bounds: Smallest and largest possible value.
+
+    Returns:
+        Lower and upper end; value ± margin without bounds.
+
+    Example:
+        >>> low, high = scaled_ends(0.9, 0.1, (0.0, 1.0))
+        >>> round(low, 3), round(high, 3)
+        (0.748, 0.965)
+    """
+    low, high = bounds
+    if low is not None and high is not None:
+        position, width = (value - low) / (high - low), high - low
+        half = margin / width / (position * (1 - position))
+        first, second = (low + width * float(expit(logit(position) + sign * half)) for sign in (-1, 1))
+        return first, second
+    if low is None and high is None:
+        return value - margin, value + margin
+    origin, sign = (low, 1) if low is not None else (float(high or 0), -1)
+    distance = sign * (value - origin)
+    first, second = sorted(origin + sign * distance * math.exp(step * margin / distance) for step in (-1, 1))
+    return first, second
 
 
 def normal_interval(values: ArrayLike, *, variation: VariationLike) -> Estimate:

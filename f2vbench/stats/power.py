@@ -108,6 +108,58 @@ def required_cases(n: int, difference: float, se: float, alpha: float = 0.05, po
     return RequiredSampleSize(max(2, math.ceil(n * (_normal_shift(alpha, power) * se / difference) ** 2)), power, alpha)
 
 
+def required_patients_and_seeds(
+    difference: float,
+    *,
+    patients: int,
+    seeds: int,
+    between_seeds: float,
+    of_patients: float,
+    within_seeds: float,
+    split_ratio: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> RequiredSampleSize:
+    """Number of patients for a test over patients and seeds (`crossed.crossed_test`), at the present number of seeds.
+
+    Args:
+        difference: Observed difference.
+        patients: Present number of test patients.
+        seeds: Present number of seeds.
+        between_seeds: Variance over seeds.
+        of_patients: Covariance of two seeds by their common test patients; inverse to the number of patients.
+        within_seeds: Variance of the value of one seed by its test patients.
+        split_ratio: Test ÷ training patients of random splits, else 0.
+        alpha: Significance level of the two-sided test.
+        power: Probability of detecting the difference.
+
+    Returns:
+        Number of patients. Where no number suffices, because the heads vary too much, the reason states the number of
+        seeds that would suffice with the present patients, if any does.
+
+    Example:
+        >>> variances = {"between_seeds": 4e-4, "of_patients": 2e-4, "within_seeds": 3e-4}
+        >>> required_patients_and_seeds(0.03, patients=60, seeds=5, **variances).n
+        242
+        >>> required_patients_and_seeds(0.02, patients=60, seeds=5, **variances).reason
+        'no number of patients would detect the observed difference with 5 seeds; more seeds and patients might'
+    """
+    if difference == 0:
+        return RequiredSampleSize(None, power, alpha, _NO_DIFFERENCE)
+    target = (difference / _normal_shift(alpha, power)) ** 2
+    share = 1 / seeds + split_ratio / 2
+    own_patients = max(0.0, within_seeds - of_patients) if seeds > 1 else 0.0
+    of_heads = max(0.0, between_seeds - own_patients)
+    left = target - share * of_heads
+    if left > 0:
+        n = patients * (share * min(own_patients, between_seeds) + of_patients) / left
+        return RequiredSampleSize(max(2, math.ceil(n)), power, alpha)
+    none = f"no number of patients would detect the observed difference with {seeds} seeds"
+    left = target - of_patients - between_seeds * split_ratio / 2
+    more = f"about {math.ceil(between_seeds / left):,} seeds would" if left > 0 else "more seeds and patients might"
+    return RequiredSampleSize(None, power, alpha, f"{none}; {more}")
+
+
 def scale_sample_size(required: RequiredSampleSize, factor: float = 1.0, minimum: int = 2) -> RequiredSampleSize:
     """Convert a sample size of the t-test to that of a less efficient test.
 

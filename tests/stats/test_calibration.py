@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import stats_calibration
+from benchmarks import crossed_calibration, crossed_studies, stats_calibration
 
 
 def simulated_rates(name, repeats):
@@ -59,3 +59,43 @@ def test_t_tests_over_seeds_that_share_images_are_anti_conservative():
 def test_rank_tests_of_five_seeds_never_reject():
     for name in ("Wilcoxon: 5 seeds", "sign-flip test: 5 seeds"):
         assert simulated_rates(name, 100).rejection == 0
+
+
+def situation(name):
+    (found,) = [each for each in crossed_studies.SITUATIONS if each.name == name]
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "official, all labels, 60 × 2",
+        "official, 4 shots, 60 × 1",
+        "splits, all labels, 100 × 1",
+        "5 % positives, 300 × 1",
+        "Dice, 60 × 2",
+    ],
+)
+def test_the_crossed_test_of_equal_models_rejects_about_5_percent(name):
+    rates = crossed_calibration.rejections(situation(name), studies=300, resampled=0, gap=0.0)
+    # Two standard errors of 300 studies are 2.5 %.
+    assert 1.5 <= rates.crossed <= 8.5
+
+
+def test_the_papers_test_rejects_equal_models_far_more_often():
+    rates = crossed_calibration.rejections(situation("official, all labels, 60 × 2"), studies=100, resampled=0, gap=0.0)
+    assert rates.papers > 40
+
+
+def test_the_crossed_interval_covers_other_patients_and_heads_and_1_96_standard_errors_do_not():
+    crossed, papers = crossed_calibration.coverage(situation("official, 4 shots, 60 × 1"), studies=300)
+    assert crossed == pytest.approx(95, abs=3)
+    assert papers < 85
+
+
+def test_max_t_controls_the_error_over_all_pairs_of_six_equal_models():
+    any_pair, best_and_second, papers = crossed_calibration.selections(
+        situation("official, all labels, 60 × 2"), studies=120
+    )
+    assert best_and_second <= any_pair <= 10
+    assert papers > 20

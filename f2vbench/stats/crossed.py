@@ -1,0 +1,315 @@
+"""Intervals and tests for other patients and other heads at once.
+
+Every seed has a head of its own (in few-shot its own support images too), and all heads are tested on patients that
+seeds and models share. Readers and cases of a multi-reader multi-case study are crossed in the same way. The analysis
+is therefore that of Obuchowski and Rockette (1995) with the degrees of freedom of Hillis (2007): the variance of a mean
+over S seeds is
+
+    V = s²·(1/S + r/2) + max(0, C),
+
+where s² is the variance over seeds and C the mean covariance of two different seeds that their common test patients
+cause. C is computed by the jackknife: the metric without each patient, with all images of the patient. r is 0 where all
+seeds are tested on the same patients. Where seeds are random splits of one data set, r is the ratio of test to training
+patients: Nadeau and Bengio (2003) attribute r·s² to patients that splits share; as C already contains the shared test
+patients, half of it is added for the shared training patients.
+
+The degrees of freedom are V² / (B² / (S − 1)) with B = s²·(1/S + r/2). An s² that is small by chance would make both V
+small and the degrees of freedom many, so B (in V too) is here its upper confidence bound of 80 %. The share r/2 and the
+bound were chosen by simulation; `benchmarks/crossed_calibration.py` shows type I error, coverage and power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri, ndtr, ndtri, stdtr, stdtrit
+
+from f2vbench.stats.citations import CROSSED
+from f2vbench.stats.intervals import UNBOUNDED, Bounds, scaled_ends
+from f2vbench.stats.jackknife import JackknifeScores
+from f2vbench.stats.power import required_patients_and_seeds
+from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationLike, as_variation
+from f2vbench.stats.validation import max_abs, significance_level
+from f2vbench.utils.text import plural
+
+_DRAWS = 20_000
+_DF_BOUND = 0.8
+_LEAST_PATIENTS = 5
+_FEW_PATIENTS = 10  # of a class
+_ROUNDING = 1e-12
+
+
+def crossed_interval(
+    scores: JackknifeScores,
+    *,
+    variation: VariationLike = "head seed",
+    split_ratio: float = 0.0,
+    bounds: Bounds = UNBOUNDED,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Mean of a metric over seeds with its interval for other patients and other heads.
+
+    Args:
+        scores: Of the model.
+        variation: What differs between seeds; test patients are added.
+        split_ratio: Number of test patients ÷ number of training patients, where seeds are random splits of one data
+            set; 0 where all seeds have the same test patients.
+        bounds: Range of the metric; the interval is symmetric on its logit scale, as in
+            `intervals.scaled_student_interval`.
+        confidence: Confidence level.
+
+    Returns:
+        Mean, standard error and interval; ``sd`` is the standard deviation over seeds. With one seed, and where all
+        seeds have equal values, the interval is that for other patients alone.
+
+    Example:
+        >>> from f2vbench.stats.jackknife import SeedCases, jackknife_scores
+        >>> values = ([0.7, 0.8, 0.9, 0.6, 0.7], [0.6, 0.8, 0.8, 0.6, 0.7])
+        >>> scores = jackknife_scores("mean", [SeedCases(each, None, list("abcde")) for each in values])
+        >>> interval = crossed_interval(scores, bounds=(0.0, 1.0))
+        >>> f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+        '0.72 [0.43, 0.90]'
+    """
+    variance = _variance(scores, split_ratio)
+    mean = float(scores.values.mean())
+    defined = math.isfinite(mean)
+    seeds = len(scores.values)
+    estimate = Estimate(
+        method=CROSSED,
+        variation=_sources(scores, variation),
+        n=scores.patients,
+        unit="patients",
+        value=mean if defined else None,
+        sd=float(scores.values.std(ddof=1)) if defined and seeds > 1 else None,
+        confidence=confidence,
+        reason=variance.reason,
+        note=_note(scores),
+    )
+    if variance.reason:
+        return estimate
+    margin = variance.quantile(1 - significance_level(confidence) / 2) * variance.se
+    low, high = scaled_ends(mean, margin, bounds)
+    return replace(estimate, se=variance.se, low=low, high=high)
+
+
+def crossed_test(
+    first: JackknifeScores,
+    second: JackknifeScores,
+    *,
+    variation: VariationLike = "head seed",
+    split_ratio: float = 0.0,
+    confidence: float = 0.95,
+) -> Comparison:
+    """Test the difference of two models for other patients and other heads.
+
+    Args:
+        first: Scores of the first model.
+        second: Scores of the second model, with the same patients and seeds.
+        variation: What differs between seeds; test patients are added.
+        split_ratio: As for `crossed_interval`.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        Mean difference, t, p, interval, and the number of patients (or seeds) that would detect the difference.
+
+    Raises:
+        ValueError: The numbers of patients or of seeds differ.
+
+    Example:
+        >>> from f2vbench.stats.jackknife import SeedCases, jackknife_scores
+        >>> patients = list("abcdef")
+        >>> first = [SeedCases([0.7, 0.8, 0.9, 0.6, 0.7, 0.8], None, patients)] * 2
+        >>> second = [SeedCases([0.6, 0.8, 0.8, 0.5, 0.7, 0.6], None, patients)] * 2
+        >>> test = crossed_test(jackknife_scores("mean", first), jackknife_scores("mean", second))
+        >>> round(test.difference, 4), round(test.p, 4)
+        (0.0833, 0.0067)
+    """
+    scores = first.minus(second)
+    variance = _variance(scores, split_ratio)
+    difference = float(scores.values.mean())
+    comparison = Comparison(
+        method=CROSSED,
+        variation=_sources(scores, variation),
+        n=scores.patients,
+        unit="patients",
+        difference=difference if math.isfinite(difference) else None,
+        confidence=confidence,
+        reason=variance.reason,
+        note=_note(scores),
+    )
+    if variance.reason:
+        return comparison
+    margin = variance.quantile(1 - significance_level(confidence) / 2) * variance.se
+    required = required_patients_and_seeds(
+        difference,
+        patients=scores.patients,
+        seeds=len(scores.values),
+        between_seeds=variance.between_seeds,
+        of_patients=variance.of_patients,
+        within_seeds=variance.within_seeds,
+        split_ratio=split_ratio,
+    )
+    return replace(
+        comparison,
+        statistic=difference / variance.se,
+        p=variance.p(difference),
+        low=difference - margin,
+        high=difference + margin,
+        required=required,
+    )
+
+
+def max_t_adjusted(
+    models: Sequence[JackknifeScores], pairs: Sequence[tuple[int, int]], *, split_ratio: float = 0.0
+) -> list[float | None]:
+    """p-values of several pairs of models, adjusted for the choice among the pairs (step-down max-T).
+
+    The best of several models, or the best opponent of one model, is chosen after seeing the data. The adjusted p of a
+    pair is the probability that the largest of the standardised differences that are not larger than its own would be
+    as large, if no two models differed. Differences are drawn from a normal distribution with their estimated
+    correlations; the t statistics are first converted to normal ones with the same p.
+
+    Args:
+        models: Scores of each model, with the same patients and seeds.
+        pairs: Indices of the first and second model of each pair.
+        split_ratio: As for `crossed_interval`.
+
+    Returns:
+        The adjusted p of each pair, not below its unadjusted p; None where there is no test.
+
+    Raises:
+        ValueError: The numbers of patients or of seeds differ.
+
+    Example:
+        >>> from f2vbench.stats.jackknife import SeedCases, jackknife_scores
+        >>> patients = list("abcdef")
+        >>> values = ([0.7, 0.8, 0.9, 0.6, 0.7, 0.8], [0.6, 0.8, 0.8, 0.5, 0.7, 0.6], [0.6, 0.7, 0.9, 0.5, 0.7, 0.7])
+        >>> models = [jackknife_scores("mean", [SeedCases(each, None, patients)]) for each in values]
+        >>> p = [crossed_test(models[0], models[other]).p for other in (1, 2)]
+        >>> adjusted = max_t_adjusted(models, [(0, 1), (0, 2)])
+        >>> [low < high for low, high in zip(p, adjusted)]
+        [False, True]
+    """
+    contrasts = [models[first].minus(models[second]) for first, second in pairs]
+    variances = [_variance(contrast, split_ratio) for contrast in contrasts]
+    tested = [index for index, variance in enumerate(variances) if not variance.reason]
+    adjusted: list[float | None] = [None] * len(pairs)
+    if not tested:
+        return adjusted
+    p = np.array([variances[index].p(float(contrasts[index].values.mean())) for index in tested])
+    observed = -ndtri(p / 2)
+    drawn = np.abs(_draw_standardised([contrasts[index] for index in tested], split_ratio))
+    descending = np.argsort(-observed, kind="stable")
+    # Column j: the largest draw among the pairs from the j-th in descending order on.
+    largest = np.maximum.accumulate(drawn[:, descending[::-1]], axis=1)[:, ::-1]
+    exceeded = (1 + (largest >= observed[descending]).sum(axis=0)) / (1 + len(drawn))
+    stepped = np.maximum.accumulate(np.maximum(exceeded, p[descending]))
+    for position, value in zip(descending, stepped, strict=True):
+        adjusted[tested[position]] = float(value)
+    return adjusted
+
+
+class _Variance(NamedTuple):
+    """Variance of a mean over seeds.
+
+    Attributes:
+        between_seeds: s², over seeds.
+        of_patients: C, the covariance of two seeds by their common patients, at least 0.
+        within_seeds: Variance of the value of one seed by its patients; at least `of_patients`.
+        seed_share: 1/S + r/2.
+        seeds: Number of seeds S.
+        reason: Why there is no variance, or an empty string.
+    """
+
+    between_seeds: float
+    of_patients: float
+    within_seeds: float
+    seed_share: float
+    seeds: int
+    reason: str = ""
+
+    @property
+    def se(self) -> float:
+        return math.sqrt(self.between_seeds * self.seed_share + self.of_patients)
+
+    @property
+    def df(self) -> float:
+        of_seeds = self.between_seeds * self.seed_share
+        if of_seeds <= _ROUNDING * self.se**2:
+            return math.inf
+        upper = of_seeds * (self.seeds - 1) / float(chdtri(self.seeds - 1, _DF_BOUND))
+        return (upper + self.of_patients) ** 2 * (self.seeds - 1) / upper**2
+
+    def quantile(self, probability: float) -> float:
+        return float(stdtrit(self.df, probability) if math.isfinite(self.df) else ndtri(probability))
+
+    def p(self, difference: float) -> float:
+        statistic = -abs(difference) / self.se
+        return float(2 * (stdtr(self.df, statistic) if math.isfinite(self.df) else ndtr(statistic)))
+
+
+def _variance(scores: JackknifeScores, split_ratio: float) -> _Variance:
+    seeds = len(scores.values)
+    none = _Variance(0.0, 0.0, 0.0, 0.0, seeds)
+    if not np.isfinite(scores.values).all():
+        return none._replace(reason="the metric is undefined at a seed (a class is absent, or a sum is zero)")
+    if scores.patients < _LEAST_PATIENTS:
+        count = plural(scores.patients, "test patient")
+        return none._replace(reason=f"{count}: at least {_LEAST_PATIENTS} are needed to estimate how patients vary")
+    if not np.isfinite(scores.without).all():
+        return none._replace(reason="the metric is undefined without one of the patients: a class has a single patient")
+    deviations = _deviations(scores)
+    within = float((deviations**2).sum()) / seeds
+    across = float((deviations.sum(axis=1) ** 2).sum())
+    between, of_patients = 0.0, within
+    if seeds > 1:
+        between = float(scores.values.var(ddof=1))
+        of_patients = max(0.0, (across - seeds * within) / (seeds * (seeds - 1)))
+    scale = max(max_abs(scores.values, scores.without), 1e-3)
+    variance = _Variance(between, of_patients, within, 1 / seeds + split_ratio / 2, seeds)
+    if variance.se <= _ROUNDING * scale:
+        return none._replace(reason="all values are equal for all patients and seeds, so there is no variance")
+    return variance
+
+
+def _deviations(scores: JackknifeScores) -> NDArray[np.float64]:
+    """(groups, seeds) deviations whose sums of products are the jackknife's covariances."""
+    groups = len(scores.without)
+    return np.asarray((scores.without - scores.without.mean(axis=0)) * math.sqrt((groups - 1) / groups))
+
+
+def _draw_standardised(contrasts: Sequence[JackknifeScores], split_ratio: float) -> NDArray[np.float64]:
+    """(draws, contrasts) from a normal distribution with mean 0, variance 1 and the contrasts' correlations."""
+    seeds = len(contrasts[0].values)
+    values = np.stack([contrast.values for contrast in contrasts])
+    deviations = np.stack([_deviations(contrast) for contrast in contrasts])
+    within = np.einsum("igs,jgs->ij", deviations, deviations)
+    covariance = within
+    if seeds > 1:
+        sums = deviations.sum(axis=2)
+        of_patients = (sums @ sums.T - within) / (seeds * (seeds - 1))
+        covariance = np.cov(values).reshape(len(values), -1) * (1 / seeds + split_ratio / 2) + of_patients
+    roots, vectors = np.linalg.eigh(covariance)
+    factor = vectors * np.sqrt(np.maximum(roots, 0))
+    deviation = np.sqrt((factor**2).sum(axis=1, keepdims=True))
+    factor = factor / np.where(deviation > 0, deviation, 1)
+    normal = np.random.default_rng(len(contrasts)).standard_normal((_DRAWS, len(contrasts)))
+    return np.asarray(normal @ factor.T)
+
+
+def _sources(scores: JackknifeScores, variation: VariationLike) -> Variation:
+    others = [source for source in as_variation(variation) if source != "test patients"]
+    return ("test patients", *others) if len(scores.values) > 1 else ("test patients",)
+
+
+def _note(scores: JackknifeScores) -> str:
+    fewest = scores.patients if scores.rarest is None else scores.rarest
+    if fewest >= _FEW_PATIENTS:
+        return ""
+    whose = "" if scores.rarest is None else " with (or without) the rarest class"
+    return f"only {plural(fewest, 'test patient')}{whose}: interval and p are rough below {_FEW_PATIENTS}"
