@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple, get_args
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from f2vbench.config.run import Protocol
-from f2vbench.metrics.names import CHANCE, metric_range
-from f2vbench.stats.intervals import SeedInterval, seed_interval
-from f2vbench.stats.result_classes import Estimate, Variation
+from f2vbench.metrics.names import CHANCE
+from f2vbench.stats.result_classes import Estimate
 from f2vbench.store.record_schema import CallRecord, PlannedUnits, UnitRecord
 
 PROTOCOLS = get_args(Protocol)
 CONDITION = ["task", "protocol", "shots"]
 """Columns of a data frame that identify a condition."""
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
-_SEED_VARIATION: Variation = ("split", "episode", "head seed")
 _STATISTICS = ("mean", "sd", "low", "high")
 
 
@@ -90,31 +88,20 @@ def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     return sort_rows(frame, [*CONDITION, "encoder", "seed"])
 
 
-def interval_over_seeds(values: NDArray[np.float64], metric: str, kind: SeedInterval = "student") -> Estimate:
-    """Mean of a metric over seeds with its interval.
+EstimateMean = Callable[[Condition, str, str, NDArray[np.float64]], Estimate]
+"""(condition, encoder, metric, (n,) values of the seeds) → their mean with its interval."""
 
-    Args:
-        values: (n,) values, one for each seed.
-        metric: Name of the metric, whose range the interval does not leave unless it is the papers'.
-        kind: Kind of interval.
-    """
-    low, high = metric_range(metric)
-    if metric.startswith("brier") and values.max() <= 1:
-        high = 1.0  # of two classes; the sum over more classes is at most 2
-    if (low is not None and values.min() < low) or (high is not None and values.max() > high):
-        low = high = None  # a plug-in's metric of the same name, in another unit
-    return seed_interval(values, variation=_SEED_VARIATION, bounds=(low, high), kind=kind)
+IntervalCoverage = Literal["", "patients and heads", "patients", "seeds"]
+"""What an interval covers: other patients and other heads, other patients alone, or seeds alone; empty without one."""
 
 
-def summary_frame(
-    frame: pd.DataFrame, lower_is_better: Collection[str], interval: SeedInterval = "student"
-) -> pd.DataFrame:
+def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str], estimate: EstimateMean) -> pd.DataFrame:
     """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
     Args:
         frame: Rows of `results_frame`.
         lower_is_better: Names of the metrics of which lower values are better.
-        interval: Kind of interval over seeds.
+        estimate: Computes the mean of an encoder and metric at a condition, with its interval.
 
     Returns:
         Data frame with the columns that `Results.summary` describes.
@@ -132,17 +119,34 @@ def summary_frame(
             "better": "lower" if metric in lower_is_better else "higher",
             "n": len(values),
             "reason": _missing_text(group),
+            "interval": "",
+            "interval_note": "",
         }
         if len(values):
-            mean = interval_over_seeds(values, metric, interval)
+            mean = estimate(Condition.from_values(*condition), encoder, metric, values)
             row |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
+            row |= {"interval": interval_coverage(mean), "interval_note": mean.reason or mean.note}
         rows.append(row)
-    columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
+    columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS]
+    columns += ["interval", "interval_note", "reason"]
     table = pd.DataFrame(rows, columns=columns)
     table["shots"] = table.shots.astype("Int64")
     table = table.astype(dict.fromkeys(_STATISTICS, float))
     table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
     return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
+
+
+def interval_coverage(estimate: Estimate) -> IntervalCoverage:
+    """What the interval of an estimate covers.
+
+    Args:
+        estimate: Mean of a metric over seeds.
+    """
+    if estimate.low is None:
+        return ""
+    if "test patients" not in estimate.variation:
+        return "seeds"
+    return "patients" if len(estimate.variation) == 1 else "patients and heads"
 
 
 def _groups_and_models(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:

@@ -60,7 +60,7 @@ def crossed_interval(
 
     Returns:
         Mean, standard error and interval; ``sd`` is the standard deviation over seeds. With one seed, and where all
-        seeds have equal values, the interval is that for other patients alone.
+        seeds have equal values, the interval is that for other patients alone. A mean at a bound has no interval.
 
     Example:
         >>> from f2vbench.stats.jackknife import SeedCases, jackknife_scores
@@ -87,6 +87,8 @@ def crossed_interval(
     )
     if variance.reason:
         return estimate
+    if mean in bounds:
+        return replace(estimate, reason="the mean is at the end of the range of the metric, where it cannot vary freely")
     margin = variance.quantile(1 - significance_level(confidence) / 2) * variance.se
     low, high = scaled_ends(mean, margin, bounds)
     return replace(estimate, se=variance.se, low=low, high=high)
