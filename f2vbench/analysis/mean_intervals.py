@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.crossed_scores import CrossedScores
+from f2vbench.analysis.frames import Condition
 from f2vbench.metrics.names import metric_range
 from f2vbench.stats.citations import CROSSED
 from f2vbench.stats.crossed import crossed_interval

@@ -88,7 +88,9 @@ def crossed_interval(
     if variance.reason:
         return estimate
     if mean in bounds:
-        return replace(estimate, reason="the mean is at the end of the range of the metric, where it cannot vary freely")
+        return replace(
+            estimate, reason="the mean is at the end of the range of the metric, where it cannot vary freely"
+        )
     margin = variance.quantile(1 - significance_level(confidence) / 2) * variance.se
     low, high = scaled_ends(mean, margin, bounds)
     return replace(estimate, se=variance.se, low=low, high=high)

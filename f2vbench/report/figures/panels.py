@@ -14,7 +14,6 @@ from f2vbench.analysis.frames import CONDITION
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.published_results import Published, published_label
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +29,6 @@ PUBLISHED_MARK: dict[str, Any] = {
     "linestyle": "none",
 }
 """Keyword arguments of the stars of published values."""
-INTERVAL_NOTES: dict[SeedInterval, str] = {
-    "student": "95 % confidence interval over seeds (Student's t, within the range of the metric), too narrow if seeds "
-    "share images",
-    "papers": "interval of the papers over seeds, mean ± 1.96 standard errors, which covers 88 % at five seeds",
-}
-"""What lines at a mean over seeds show, for captions."""
 
 
 def create_sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:

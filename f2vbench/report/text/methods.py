@@ -63,6 +63,10 @@ _SPLITS = {
     "official": "The official split was used for testing",
     "auto": "The official split was used for testing where the data set has one",
 }
+_CROSSED_DETAILS = (
+    "symmetric on the logit scale of a metric's range; the covariance of seeds by shared patients was estimated by the "
+    "jackknife, which leaves out a patient with all images"
+)
 _ENCODERS = {"frozen": "frozen encoders", "full": "fine-tuned encoders"}
 
 
@@ -196,12 +200,17 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
+    crossed = procedure.interval == "crossed"
     if seeds < 2:
-        return "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed."
+        alone = " 95 % intervals are for other patients with the heads as trained." if crossed else ""
+        return (
+            f"One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed.{alone}"
+        )
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return (
         f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
-        f"({cite(procedure.interval_method)}), which assume independent seeds. Models were compared by the two-sided "
+        f"{'for other patients and other heads ' if crossed else ''}({cite(procedure.interval_method)}), "
+        f"{_CROSSED_DETAILS if crossed else 'which are over seeds only and assume independent seeds'}. Models were compared by the two-sided "
         f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
         f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
         f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "

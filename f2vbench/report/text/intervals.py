@@ -1,0 +1,51 @@
+"""What the intervals of means in tables and figures cover, in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from f2vbench.report.text.wording import as_sentence, join_names, metric_name
+from f2vbench.stats.intervals import MeanInterval
+
+INTERVAL_TEXTS: dict[MeanInterval, str] = {
+    "crossed": "95 % CI for other patients and other heads",
+    "student": "95 % CI over seeds only (Student's t within the range of the metric), too narrow for other patients "
+    "and where seeds share images",
+    "papers": "the papers' interval over seeds only, mean ± 1.96 standard errors, which covers 88 % at five seeds and "
+    "is too narrow for other patients",
+}
+"""Name of each kind of interval, with what it covers, as a clause."""
+
+
+def interval_notes(summary: pd.DataFrame) -> list[str]:
+    """Sentences on means without an interval, and on intervals that cover less than others or are rough.
+
+    Args:
+        summary: Rows of `Results.summary` that a table or figure shows.
+
+    Returns:
+        One sentence for each reason, with the metrics and models that it applies to; empty where every interval is as
+        `INTERVAL_TEXTS` says.
+    """
+    rows = summary[summary["mean"].notna()]
+    without, alone = rows[rows.interval == ""], rows[rows.interval == "patients"]
+    notes = [
+        as_sentence(f"no 95 % CI of {_names(own, rows)}: {reason}")
+        for reason, own in without.groupby("interval_note", sort=False)
+    ]
+    if len(alone):
+        notes.append(
+            f"One seed: the 95 % CI of {_names(alone, rows)} is for other patients with this head, not for other heads."
+        )
+    limited = rows[(rows.interval != "") & (rows.interval_note != "")]
+    return notes + [as_sentence(note) for note in dict.fromkeys(limited.interval_note)]
+
+
+def _names(own: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """``AUROC and Dice`` where the rows have all models of these metrics, else ``AUROC (a, b) and Dice (a)``."""
+    texts = []
+    for metric, group in own.groupby("metric", sort=False):
+        everywhere = len(group) == (rows.metric == metric).sum()
+        models = "" if everywhere else f" ({', '.join(dict.fromkeys(group.encoder))})"
+        texts.append(f"{metric_name(str(metric))}{models}")
+    return join_names(texts)
