@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -88,6 +89,20 @@ def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     return sort_rows(frame, [*CONDITION, "encoder", "seed"])
 
 
+class _SummarizedRow(NamedTuple):
+    """Row of `results_frame`, as `summary_frame` reads it."""
+
+    task: str
+    protocol: str
+    shots: int | None
+    encoder: str
+    metric: str
+    value: float
+    weights: str
+    baseline: bool
+    reason: str
+
+
 EstimateMean = Callable[[Condition, str, str, NDArray[np.float64]], Estimate]
 """(condition, encoder, metric, (n,) values of the seeds) → their mean with its interval."""
 
@@ -106,27 +121,31 @@ def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str], estimat
     Returns:
         Data frame with the columns that `Results.summary` describes.
     """
+    # Lists by key: a data frame for each of thousands of groups would take most of the time of a report.
+    groups: dict[tuple[Condition, str, str], list[_SummarizedRow]] = {}
+    for row in map(_SummarizedRow._make, zip(*(frame[name] for name in _SummarizedRow._fields), strict=True)):
+        condition = Condition.from_values(row.task, row.protocol, row.shots)
+        groups.setdefault((condition, row.encoder, row.metric), []).append(row)
     rows = []
-    groups = frame.groupby([*CONDITION, "encoder", "metric"], dropna=False, sort=False)
-    for (*condition, encoder, metric), group in groups:
-        values = group.value.dropna().to_numpy(float)
-        row = {
-            **dict(zip(CONDITION, condition, strict=True)),
+    for (condition, encoder, metric), group in groups.items():
+        values = np.array([row.value for row in group if not math.isnan(row.value)])
+        summary = {
+            **condition._asdict(),
             "encoder": encoder,
-            "weights": group.weights.iloc[0],
-            "baseline": bool(group.baseline.iloc[0]),
+            "weights": group[0].weights,
+            "baseline": bool(group[0].baseline),
             "metric": metric,
             "better": "lower" if metric in lower_is_better else "higher",
             "n": len(values),
-            "reason": _missing_text(group),
+            "reason": _missing_text([row.reason for row in group if math.isnan(row.value)], len(group)),
             "interval": "",
             "interval_note": "",
         }
         if len(values):
-            mean = estimate(Condition.from_values(*condition), encoder, metric, values)
-            row |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
-            row |= {"interval": interval_coverage(mean), "interval_note": mean.reason or mean.note}
-        rows.append(row)
+            mean = estimate(condition, encoder, metric, values)
+            summary |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
+            summary |= {"interval": interval_coverage(mean), "interval_note": mean.reason or mean.note}
+        rows.append(summary)
     columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS]
     columns += ["interval", "interval_note", "reason"]
     table = pd.DataFrame(rows, columns=columns)
@@ -200,13 +219,9 @@ def _planned_by_settings(frame: pd.DataFrame, call: CallRecord) -> list[PlannedU
     ]
 
 
-def _missing_text(group: pd.DataFrame) -> str:
+def _missing_text(reasons: Sequence[str], seeds: int) -> str:
     """Number of seeds without a value, and why; empty where all have one."""
-    missing = group.value.isna()
-    if not missing.any():
-        return ""
-    reasons = "; ".join(sorted(set(group.reason[missing])))
-    return f"{missing.sum()} of {len(group)} seeds without a value: {reasons}"
+    return f"{len(reasons)} of {seeds} seeds without a value: {'; '.join(sorted(set(reasons)))}" if reasons else ""
 
 
 def sort_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from f2vbench.stats.citations import (
     SIGNED_RANK,
     Method,
 )
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord, TaskRecord, UnitRecord
 from f2vbench.utils.system import Software
@@ -63,10 +64,13 @@ _SPLITS = {
     "official": "The official split was used for testing",
     "auto": "The official split was used for testing where the data set has one",
 }
-_CROSSED_DETAILS = (
-    "symmetric on the logit scale of a metric's range; the covariance of seeds by shared patients was estimated by the "
-    "jackknife, which leaves out a patient with all images"
-)
+_OVER_SEEDS = "over seeds only ({method}), which assume independent seeds"
+_INTERVALS: dict[MeanInterval, str] = {
+    "crossed": "for other patients and other heads ({method}), within the range of the metric; the covariance of seeds "
+    "by shared test patients was estimated by the jackknife, which leaves out a patient with all images",
+    "student": _OVER_SEEDS,
+    "papers": _OVER_SEEDS,
+}
 _ENCODERS = {"frozen": "frozen encoders", "full": "fine-tuned encoders"}
 
 
@@ -200,17 +204,19 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
-    crossed = procedure.interval == "crossed"
     if seeds < 2:
-        alone = " 95 % intervals are for other patients with the heads as trained." if crossed else ""
-        return (
-            f"One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed.{alone}"
+        crossed = procedure.interval == "crossed"
+        return " ".join(
+            [
+                "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed.",
+                *(["95 % intervals are for other patients with the heads as trained."] if crossed else []),
+            ]
         )
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return (
         f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
-        f"{'for other patients and other heads ' if crossed else ''}({cite(procedure.interval_method)}), "
-        f"{_CROSSED_DETAILS if crossed else 'which are over seeds only and assume independent seeds'}. Models were compared by the two-sided "
+        f"{_INTERVALS[procedure.interval].format(method=cite(procedure.interval_method))}. Models were compared by the "
+        "two-sided "
         f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
         f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
         f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
