@@ -299,8 +299,9 @@ def _draw_standardised(contrasts: Sequence[JackknifeScores], split_ratio: float)
 
 
 def _sources(scores: JackknifeScores, variation: VariationLike) -> Variation:
+    """Test patients, and what differs between seeds unless all seeds have equal values."""
     others = [source for source in as_variation(variation) if source != "test patients"]
-    return ("test patients", *others) if len(scores.values) > 1 else ("test patients",)
+    return ("test patients",) if (scores.values == scores.values[0]).all() else ("test patients", *others)
 
 
 def _note(scores: JackknifeScores) -> str:

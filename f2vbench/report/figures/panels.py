@@ -148,7 +148,7 @@ def describe_seeds(frames: Iterable[pd.DataFrame]) -> str:
     counts = [n for frame in frames for n in frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()]
     low, high = min(counts), max(counts)
     if high == 1:
-        return "one seed only, so no spread is shown"
+        return "one seed only, so no spread over seeds is shown"
     return describe_count(low, high)
 
 

@@ -33,10 +33,11 @@ def interval_notes(summary: pd.DataFrame) -> list[str]:
         as_sentence(f"no 95 % CI of {_names(own, rows)}: {reason}")
         for reason, own in without.groupby("interval_note", sort=False)
     ]
-    if len(alone):
-        notes.append(
-            f"One seed: the 95 % CI of {_names(alone, rows)} is for other patients with this head, not for other heads."
-        )
+    one, equal = alone[alone.n == 1], alone[alone.n > 1]
+    if len(one):
+        notes.append(f"One seed: the 95 % CI of {_names(one, rows)} is for other patients, not for other heads.")
+    if len(equal):
+        notes.append(f"Equal values at all seeds: the 95 % CI of {_names(equal, rows)} is for other patients alone.")
     limited = rows[(rows.interval != "") & (rows.interval_note != "")]
     return notes + [as_sentence(note) for note in dict.fromkeys(limited.interval_note)]
 

@@ -204,19 +204,12 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
+    intervals = _intervals_sentence(seeds, procedure)
     if seeds < 2:
-        crossed = procedure.interval == "crossed"
-        return " ".join(
-            [
-                "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed.",
-                *(["95 % intervals are for other patients with the heads as trained."] if crossed else []),
-            ]
-        )
+        return intervals
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return (
-        f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
-        f"{_INTERVALS[procedure.interval].format(method=cite(procedure.interval_method))}. Models were compared by the "
-        "two-sided "
+        f"{intervals} Models were compared by the two-sided "
         f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
         f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
         f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
@@ -226,6 +219,17 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
         f"below 0.05. Further statistics are {cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)} over seeds, "
         f"{cite(DELONG_SEEDS)} for binary AUROC, and the {cite(PAIRED_PERMUTATION)} of means over seeds."
     )
+
+
+def _intervals_sentence(seeds: int, procedure: Procedure) -> str:
+    """What means are shown with, as a sentence or two."""
+    method = cite(procedure.interval_method)
+    if seeds < 2:
+        none = "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed."
+        alone = f"95 % intervals ({method}) are for other patients with the heads as trained."
+        return f"{none} {alone}" if procedure.interval == "crossed" else none
+    text = _INTERVALS[procedure.interval].format(method=method)
+    return f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals {text}."
 
 
 def cite(method: Method) -> str:
