@@ -43,10 +43,26 @@ def interval_notes(summary: pd.DataFrame) -> list[str]:
 
 
 def _names(own: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """``AUROC and Dice`` where the rows have all models of these metrics, else ``AUROC (a, b) and Dice (a)``."""
+    """``AUROC and Dice`` where the rows have all models and conditions of these metrics, else ``AUROC (a; b)``."""
     texts = []
     for metric, group in own.groupby("metric", sort=False):
-        everywhere = len(group) == (rows.metric == metric).sum()
-        models = "" if everywhere else f" ({', '.join(dict.fromkeys(group.encoder))})"
-        texts.append(f"{metric_name(str(metric))}{models}")
+        of_metric = rows[rows.metric == metric]
+        models = [
+            _model_and_conditions(str(encoder), of_model, of_metric)
+            for encoder, of_model in group.groupby("encoder", sort=False)
+        ]
+        names = "" if len(group) == len(of_metric) else f" ({'; '.join(models)})"
+        texts.append(f"{metric_name(str(metric))}{names}")
     return join_names(texts)
+
+
+def _model_and_conditions(encoder: str, own: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """``a``, or ``a: few-shot 1, supervised`` where only some of the rows of a model apply."""
+    if len(own) == (rows.encoder == encoder).sum():
+        return encoder
+    several_tasks = rows.task.nunique() > 1
+    conditions = []
+    for row in own.itertuples():
+        shots = "" if pd.isna(row.shots) or row.shots == 0 else str(row.shots)
+        conditions.append(" ".join(part for part in (row.task if several_tasks else "", row.protocol, shots) if part))
+    return f"{encoder}: {', '.join(conditions)}"

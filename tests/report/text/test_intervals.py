@@ -114,6 +114,15 @@ def test_missing_intervals_are_named_with_their_models_and_reasons():
     assert old in draw_one(results, "few-shot-segmentation").caption
 
 
+def test_missing_intervals_of_some_conditions_are_named_with_the_conditions():
+    records = grid({"a": 0.9, "b": 0.8}, seeds=2, shots=(0, 1, 4))
+    for record in records:
+        if record["unit"]["encoder"] == "b" and record["unit"]["shots"] != 1:
+            del record["result"]["episode"]["patients"]
+    (note,) = interval_notes(Results(records).summary(["auroc"]))
+    assert note.startswith("No 95 % CI of AUROC (b: zero-shot, few-shot 4): an older version")
+
+
 def test_equal_seeds_and_few_patients_are_named():
     images = {f"eye{n}": {"auroc": 0.8 + n / 100, "dice": 0.7 + n / 100} for n in range(7)}
     results = Results([unit_record("a", seed=seed, images=images) for seed in range(3)])
