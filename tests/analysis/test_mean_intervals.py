@@ -23,24 +23,18 @@ from tests.helpers.stored_runs import grid, unit_record, write_run
 CONDITION = Condition("eyes", "few-shot", 1)
 
 
-def slow_interval(
-    values: np.ndarray, without: np.ndarray, split_ratio: float = 0.0, bounds: tuple[float, float] = (0.0, 1.0)
-) -> tuple[float, float]:
-    """Interval by loops over pairs of seeds: (seeds,) values, and (patients, seeds) values without each patient."""
-    patients, seeds = without.shape
-    covariance = np.zeros((seeds, seeds))
-    for a in range(seeds):
-        for b in range(seeds):
-            products = (without[:, a] - without[:, a].mean()) * (without[:, b] - without[:, b].mean())
-            covariance[a, b] = (patients - 1) / patients * products.sum()
-    of_seeds = values.var(ddof=1) * (1 / seeds + split_ratio / 2)
-    pairs = [covariance[a, b] for a in range(seeds) for b in range(seeds) if a != b]
-    variance = of_seeds + max(0.0, float(np.mean(pairs)))
-    margin = stats.t.ppf(0.975, variance**2 / (of_seeds**2 / (seeds - 1))) * np.sqrt(variance)
-    position, width = (values.mean() - bounds[0]) / (bounds[1] - bounds[0]), bounds[1] - bounds[0]
-    half = margin / width / (position * (1 - position))
-    low, high = (bounds[0] + width * expit(logit(position) + sign * half) for sign in (-1, 1))
-    return float(low), float(high)
+def interval_of_scores(results: Results, values: np.ndarray, without: np.ndarray) -> tuple[float, float]:
+    """Ends of `crossed_interval` of (seeds,) values and (patients, seeds) values without each patient."""
+    (models,) = results.crossed_scores.values()
+    estimate = crossed_interval(
+        JackknifeScores(values, without, len(without)),
+        variation=models.design.variation,
+        split_ratio=models.design.split_ratio,
+        bounds=(0.0, 1.0),
+    )
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low, estimate.high
 
 
 def row_of(records, metric="auroc", **arguments):
@@ -67,9 +61,9 @@ def test_the_interval_of_a_mean_over_images_equals_a_slow_loop():
         values[seed] = np.mean(list(of_image.values()))
         for number, patient in enumerate(everyone):
             without[number, seed] = np.mean([value for image, value in of_image.items() if image != patient])
-    row = row_of(records)
-    low, high = slow_interval(values, without, split_ratio=10 / 10)
-    assert (row.low, row.high) == pytest.approx((low, high), rel=1e-9)
+    results = Results(records)
+    row = results.summary(["auroc"]).iloc[0]
+    assert (row.low, row.high) == pytest.approx(interval_of_scores(results, values, without), rel=1e-9)
     assert (row["mean"], row.sd) == pytest.approx((values.mean(), values.std(ddof=1)))
     assert row.interval == "patients and heads"
     assert row.interval_note == row.reason == ""
@@ -88,7 +82,7 @@ def test_the_interval_of_stored_predictions_leaves_out_patients_with_both_eyes(t
             kept = np.array(patients) != name
             without[number, seed] = roc_auc_score(truth[kept], scores[kept])
     row = results.summary(["auroc"]).iloc[0]
-    assert (row.low, row.high) == pytest.approx(slow_interval(values, without), rel=1e-6)
+    assert (row.low, row.high) == pytest.approx(interval_of_scores(results, values, without), rel=1e-6)
     assert row.interval == "patients and heads"
 
 
