@@ -77,7 +77,7 @@ def test_intervals_of_means_stay_in_the_range_unless_those_of_the_papers_are_ask
         for seed, value in enumerate((0.98, 0.99, 1.0, 0.95, 1.0))
     ]
     results = Results(records)
-    default, papers = (results.summary(["auroc"], interval=kind).iloc[0] for kind in ("student", "papers"))
-    assert default["mean"] == papers["mean"] == pytest.approx(0.984)
+    student, papers = (results.summary(["auroc"], interval=kind).iloc[0] for kind in ("student", "papers"))
+    assert student["mean"] == papers["mean"] == pytest.approx(0.984)
     assert papers.high > 1
-    assert 0 < default.low < papers.low < default.high < 1
+    assert 0 < student.low < papers.low < student.high < 1

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple, get_args
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from f2vbench.config.run import Protocol
-from f2vbench.metrics.names import CHANCE, metric_range
-from f2vbench.stats.intervals import SeedInterval, seed_interval
-from f2vbench.stats.result_classes import Estimate, Variation
+from f2vbench.metrics.names import CHANCE
+from f2vbench.stats.result_classes import Estimate
 from f2vbench.store.record_schema import CallRecord, PlannedUnits, UnitRecord
 
 PROTOCOLS = get_args(Protocol)
 CONDITION = ["task", "protocol", "shots"]
 """Columns of a data frame that identify a condition."""
 COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
-_SEED_VARIATION: Variation = ("split", "episode", "head seed")
 _STATISTICS = ("mean", "sd", "low", "high")
 
 
@@ -90,59 +89,83 @@ def attention_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     return sort_rows(frame, [*CONDITION, "encoder", "seed"])
 
 
-def interval_over_seeds(values: NDArray[np.float64], metric: str, kind: SeedInterval = "student") -> Estimate:
-    """Mean of a metric over seeds with its interval.
+class _SummarizedRow(NamedTuple):
+    """Row of `results_frame`, as `summary_frame` reads it."""
 
-    Args:
-        values: (n,) values, one for each seed.
-        metric: Name of the metric, whose range the interval does not leave unless it is the papers'.
-        kind: Kind of interval.
-    """
-    low, high = metric_range(metric)
-    if metric.startswith("brier") and values.max() <= 1:
-        high = 1.0  # of two classes; the sum over more classes is at most 2
-    if (low is not None and values.min() < low) or (high is not None and values.max() > high):
-        low = high = None  # a plug-in's metric of the same name, in another unit
-    return seed_interval(values, variation=_SEED_VARIATION, bounds=(low, high), kind=kind)
+    task: str
+    protocol: str
+    shots: int | None
+    encoder: str
+    metric: str
+    value: float
+    weights: str
+    baseline: bool
+    reason: str
 
 
-def summary_frame(
-    frame: pd.DataFrame, lower_is_better: Collection[str], interval: SeedInterval = "student"
-) -> pd.DataFrame:
+EstimateMean = Callable[[Condition, str, str, NDArray[np.float64]], Estimate]
+"""(condition, encoder, metric, (n,) values of the seeds) → their mean with its interval."""
+
+IntervalCoverage = Literal["", "patients and heads", "patients", "seeds"]
+"""What an interval covers: other patients and other heads, other patients alone, or seeds alone; empty without one."""
+
+
+def summary_frame(frame: pd.DataFrame, lower_is_better: Collection[str], estimate: EstimateMean) -> pd.DataFrame:
     """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
     Args:
         frame: Rows of `results_frame`.
         lower_is_better: Names of the metrics of which lower values are better.
-        interval: Kind of interval over seeds.
+        estimate: Computes the mean of an encoder and metric at a condition, with its interval.
 
     Returns:
         Data frame with the columns that `Results.summary` describes.
     """
+    # Lists by key: a data frame for each of thousands of groups would take most of the time of a report.
+    groups: dict[tuple[Condition, str, str], list[_SummarizedRow]] = {}
+    for row in map(_SummarizedRow._make, zip(*(frame[name] for name in _SummarizedRow._fields), strict=True)):
+        condition = Condition.from_values(row.task, row.protocol, row.shots)
+        groups.setdefault((condition, row.encoder, row.metric), []).append(row)
     rows = []
-    groups = frame.groupby([*CONDITION, "encoder", "metric"], dropna=False, sort=False)
-    for (*condition, encoder, metric), group in groups:
-        values = group.value.dropna().to_numpy(float)
-        row = {
-            **dict(zip(CONDITION, condition, strict=True)),
+    for (condition, encoder, metric), group in groups.items():
+        values = np.array([row.value for row in group if not math.isnan(row.value)])
+        summary = {
+            **condition._asdict(),
             "encoder": encoder,
-            "weights": group.weights.iloc[0],
-            "baseline": bool(group.baseline.iloc[0]),
+            "weights": group[0].weights,
+            "baseline": bool(group[0].baseline),
             "metric": metric,
             "better": "lower" if metric in lower_is_better else "higher",
             "n": len(values),
-            "reason": _missing_text(group),
+            "reason": _missing_text([row.reason for row in group if math.isnan(row.value)], len(group)),
+            "interval": "",
+            "interval_note": "",
         }
         if len(values):
-            mean = interval_over_seeds(values, metric, interval)
-            row |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
-        rows.append(row)
-    columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS, "reason"]
+            mean = estimate(condition, encoder, metric, values)
+            summary |= {"mean": mean.value, "sd": mean.sd, "low": mean.low, "high": mean.high}
+            summary |= {"interval": interval_coverage(mean), "interval_note": mean.reason or mean.note}
+        rows.append(summary)
+    columns = [*CONDITION, "encoder", "weights", "baseline", "metric", "better", "n", *_STATISTICS]
+    columns += ["interval", "interval_note", "reason"]
     table = pd.DataFrame(rows, columns=columns)
     table["shots"] = table.shots.astype("Int64")
     table = table.astype(dict.fromkeys(_STATISTICS, float))
     table["rank"] = table["mean"].where(table.better == "lower", -table["mean"])
     return sort_rows(table, [*CONDITION, "metric", "rank"]).drop(columns="rank")
+
+
+def interval_coverage(estimate: Estimate) -> IntervalCoverage:
+    """What the interval of an estimate covers.
+
+    Args:
+        estimate: Mean of a metric over seeds.
+    """
+    if estimate.low is None:
+        return ""
+    if "test patients" not in estimate.variation:
+        return "seeds"
+    return "patients" if len(estimate.variation) == 1 else "patients and heads"
 
 
 def _groups_and_models(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
@@ -196,13 +219,9 @@ def _planned_by_settings(frame: pd.DataFrame, call: CallRecord) -> list[PlannedU
     ]
 
 
-def _missing_text(group: pd.DataFrame) -> str:
+def _missing_text(reasons: Sequence[str], seeds: int) -> str:
     """Number of seeds without a value, and why; empty where all have one."""
-    missing = group.value.isna()
-    if not missing.any():
-        return ""
-    reasons = "; ".join(sorted(set(group.reason[missing])))
-    return f"{missing.sum()} of {len(group)} seeds without a value: {reasons}"
+    return f"{len(reasons)} of {seeds} seeds without a value: {'; '.join(sorted(set(reasons)))}" if reasons else ""
 
 
 def sort_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from f2vbench.analysis.comparisons import (
     ModelComparison,
@@ -19,8 +20,10 @@ from f2vbench.analysis.comparisons import (
     select_key_pairs,
 )
 from f2vbench.analysis.cost_frame import cost_frame
+from f2vbench.analysis.crossed_scores import CrossedScores
 from f2vbench.analysis.frames import (
     CONDITION,
+    Condition,
     attention_frame,
     chance_notes,
     completeness_notes,
@@ -30,12 +33,14 @@ from f2vbench.analysis.frames import (
     summary_frame,
 )
 from f2vbench.analysis.load_runs import load_runs
+from f2vbench.analysis.mean_intervals import MeanIntervals
 from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.analysis.significance_tests import PairTester
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
-from f2vbench.stats.intervals import SeedInterval
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
+from f2vbench.stats.result_classes import Estimate
 from f2vbench.store.record_schema import CallRecord, CostRecord, UnitRecord
 from f2vbench.utils.files import write_csv
 from f2vbench.utils.progress import Progress, Silent
@@ -148,6 +153,19 @@ class RunResults:
         return RetrievalStatistics(self.records)
 
     @cached_property
+    def crossed_scores(self) -> dict[Condition, CrossedScores]:
+        """Scores of all models without single test patients, at each condition; computed on request and kept."""
+        records: dict[Condition, list[UnitRecord]] = {}
+        for record in self.records:
+            records.setdefault(Condition.from_record(record), []).append(record)
+        return {condition: CrossedScores(own, self.predictions) for condition, own in records.items()}
+
+    @cached_property
+    def mean_intervals(self) -> MeanIntervals:
+        """Means over seeds with their intervals, as tables and figures show them."""
+        return MeanIntervals(self.crossed_scores)
+
+    @cached_property
     def stored(self) -> StoredData:
         """Predictions, score maps, photographs and embeddings that are stored for these results."""
         from f2vbench.report.stored_data import StoredData
@@ -183,23 +201,30 @@ class RunResults:
         """Names of all metrics."""
         return list(dict.fromkeys(self.frame.metric))
 
-    def summary(self, metrics: Metrics = None, *, interval: SeedInterval = "student") -> pd.DataFrame:
+    def summary(self, metrics: Metrics = None, *, interval: MeanInterval = "crossed") -> pd.DataFrame:
         """Summarize seeds: mean and interval of each encoder and metric at each condition.
 
         Args:
             metrics: Names of metrics, or names by task; by default all.
-            interval: ``student``: Student's interval within the range of the metric; ``papers``: mean ± 1.96 standard
-                errors.
+            interval: ``crossed``: for other patients and other heads, within the range of the metric (with one seed,
+                for other patients alone). Over seeds only: ``student``, Student's interval within the range of the
+                metric, or ``papers``, mean ± 1.96 standard errors.
 
         Returns:
             Data frame with the columns task, protocol, shots, encoder, weights, baseline, metric, ``better``
             (``higher`` or ``lower``), ``n`` (seeds with a value), ``mean``, ``sd`` (n − 1), ``low`` and ``high`` (95 %
-            interval) and ``reason`` (why seeds have no value); the best mean of each condition and metric first.
+            interval), ``interval`` (what it covers: ``patients and heads``, ``patients`` or ``seeds``; empty without an
+            interval), ``interval_note`` (why there is no interval, or what limits it) and ``reason`` (why seeds have no
+            value); the best mean of each condition and metric first.
 
         Raises:
             StoreError: A metric is not in these results.
         """
-        return summary_frame(self._select(metrics), self.lower_is_better, interval)
+
+        def estimate(condition: Condition, encoder: str, metric: str, values: NDArray[np.float64]) -> Estimate:
+            return self.mean_intervals.estimate(condition, encoder, metric, values, interval)
+
+        return summary_frame(self._select(metrics), self.lower_is_better, estimate)
 
     def compare(
         self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
@@ -261,7 +286,7 @@ class RunResults:
         Returns:
             Comparisons, with p-values adjusted over all of them.
         """
-        summary = self.summary(metrics)
+        summary = self.summary(metrics, interval="student")  # only the means are used
         measured = summary[~summary.metric.str.endswith(CHANCE)]
         return compare_models(measured, select or select_key_pairs(), self._tester, procedure, self._progress)
 

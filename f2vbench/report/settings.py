@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from f2vbench.config.base import Names, Settings
 from f2vbench.errors import did_you_mean
-from f2vbench.stats.intervals import SeedInterval
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, SeedTest
 
 TABLE_FORMATS = ("html", "csv", "md", "latex", "parquet")
@@ -40,10 +40,11 @@ class ReportSettings(Settings):
     adjust: Adjustment = Field(
         "holm", description="adjustment of p-values for multiple comparisons: holm, or bh for Benjamini–Hochberg"
     )
-    interval: SeedInterval = Field(
-        "student",
-        description="95 % interval of a mean over seeds: student (Student's t, within the range of the metric), or "
-        "papers (mean ± 1.96 standard errors, which covers 88 % at five seeds)",
+    interval: MeanInterval = Field(
+        "crossed",
+        description="95 % interval of a mean: crossed (for other patients and other heads); over seeds only: student "
+        "(Student's t, within the range of the metric), or papers (mean ± 1.96 standard errors, which covers 88 % at "
+        "five seeds)",
     )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
 

@@ -65,7 +65,7 @@ def crossed_interval(
 
     Returns:
         Mean, standard error and interval; ``sd`` is the standard deviation over seeds. With one seed, and where all
-        seeds have equal values, the interval is that for other patients alone.
+        seeds have equal values, the interval is that for other patients alone. A mean at a bound has no interval.
 
     Example:
         >>> from f2vbench.stats.jackknife import SeedCases, jackknife_scores
@@ -92,6 +92,10 @@ def crossed_interval(
     )
     if variance.reason:
         return estimate
+    if mean in bounds:
+        return replace(
+            estimate, reason="the mean is at the end of the range of the metric, where it cannot vary freely"
+        )
     margin = variance.quantile(1 - significance_level(confidence) / 2) * variance.se
     low, high = scaled_ends(mean, margin, bounds)
     return replace(estimate, se=variance.se, low=low, high=high)
@@ -303,8 +307,9 @@ def _draw_standardised(contrasts: Sequence[JackknifeScores], split_ratio: float)
 
 
 def _sources(scores: JackknifeScores, variation: VariationLike) -> Variation:
+    """Test patients, and what differs between seeds unless all seeds have equal values."""
     others = [source for source in as_variation(variation) if source != "test patients"]
-    return ("test patients", *others) if len(scores.values) > 1 else ("test patients",)
+    return ("test patients",) if (scores.values == scores.values[0]).all() else ("test patients", *others)
 
 
 def _note(scores: JackknifeScores) -> str:

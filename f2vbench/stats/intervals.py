@@ -18,6 +18,9 @@ SeedInterval = Literal["student", "papers"]
 """Interval of a mean over seeds: Student's within the range of the metric, or the papers' mean ± 1.96 standard errors.
 """
 
+MeanInterval = Literal["crossed", SeedInterval]
+"""`crossed.crossed_interval`, for other patients and other heads, or an interval over seeds only."""
+
 Bounds = tuple[float | None, float | None]
 """Smallest and largest possible value of a metric; None where there is none."""
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from f2vbench.errors import SettingsError, did_you_mean
 from f2vbench.stats.citations import (
     BENJAMINI_HOCHBERG,
+    CROSSED,
     HEDGES_G,
     HEDGES_G_Z,
     HOLM,
@@ -18,12 +19,17 @@ from f2vbench.stats.citations import (
     WELCH_T,
     Method,
 )
-from f2vbench.stats.intervals import SeedInterval
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.multiple_testing import adjust
 from f2vbench.stats.result_classes import Comparison
 
 SeedTest = Literal["paired", "welch"]
 Adjustment = Literal["holm", "bh"]
+_INTERVALS: dict[MeanInterval, Method] = {
+    "crossed": CROSSED,
+    "student": SCALED_STUDENT_INTERVAL,
+    "papers": NORMAL_INTERVAL,
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,8 @@ class Procedure:
     Attributes:
         test: ``paired`` by seed, as in the papers, or ``welch`` for seeds that the models do not share.
         adjust: ``holm`` controls the family-wise error rate, ``bh`` (Benjamini–Hochberg) the false discovery rate.
-        interval: ``student`` for Student's interval within the range of the metric, or ``papers`` for mean ± 1.96
-            standard errors.
+        interval: ``crossed`` for other patients and other heads; over seeds only: ``student`` for Student's interval
+            within the range of the metric, or ``papers`` for mean ± 1.96 standard errors.
 
     Raises:
         SettingsError: Unknown value of ``test``, ``adjust`` or ``interval``.
@@ -47,13 +53,13 @@ class Procedure:
 
     test: SeedTest = "paired"
     adjust: Adjustment = "holm"
-    interval: SeedInterval = "student"
+    interval: MeanInterval = "crossed"
 
     def __post_init__(self) -> None:
         settings = (
             ("test", self.test, get_args(SeedTest)),
             ("adjust", self.adjust, get_args(Adjustment)),
-            ("interval", self.interval, get_args(SeedInterval)),
+            ("interval", self.interval, tuple(_INTERVALS)),
         )
         problems = [
             f"{name}={value}: must be one of {', '.join(known)}{did_you_mean(str(value), known)}"
@@ -71,7 +77,7 @@ class Procedure:
     @property
     def interval_method(self) -> Method:
         """The interval of means over seeds."""
-        return SCALED_STUDENT_INTERVAL if self.interval == "student" else NORMAL_INTERVAL
+        return _INTERVALS[self.interval]
 
     @property
     def effect_size(self) -> Method:

@@ -10,11 +10,14 @@ from f2vbench import Results
 from f2vbench.report.figures.catalogue import draw_figures
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.style import Style
+from f2vbench.stats.intervals import MeanInterval
 
 
-def draw_one(results: Results, name: str, style: str | Style = "nature") -> DrawnFigure:
+def draw_one(
+    results: Results, name: str, style: str | Style = "nature", interval: MeanInterval = "crossed"
+) -> DrawnFigure:
     """Draw a figure of which there is exactly one."""
-    (drawn,) = draw_figures(results, [name], style)
+    (drawn,) = draw_figures(results, [name], style, interval)
     return drawn
 
 

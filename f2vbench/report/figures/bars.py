@@ -8,9 +8,8 @@ import pandas as pd
 
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.figure import DrawnFigure
-from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, seed_whiskers
+from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, interval_whiskers
 from f2vbench.report.figures.panels import (
-    INTERVAL_NOTES,
     create_sheet,
     describe_encoders,
     describe_seeds,
@@ -21,7 +20,8 @@ from f2vbench.report.figures.panels import (
 from f2vbench.report.figures.published_results import published_at, published_note
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
-from f2vbench.report.text.wording import METRIC_NAMES
+from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
+from f2vbench.report.text.wording import METRIC_NAMES, shots_text
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
 _FEW_SHOT = ("zero-shot", "few-shot")
@@ -89,14 +89,17 @@ def _panels(source: Source, protocols: Sequence[str]) -> list[BarPanel]:
 
 
 def _task_groups(source: Source, family: str, metric: str, protocol: str) -> list[BarGroup]:
-    """One group of bars for each task of a family that has values of the metric."""
+    """One group of bars for each task and number of shots of a family that has values of the metric."""
     groups = []
     for task in source.tasks(family):
         rows = source.values(task, metric, (protocol,))
-        if len(rows):
+        by_shots = list(rows.groupby("shots", dropna=False))
+        for shots, own in by_shots:
             chance = source.chance(task, metric, (protocol,))
             published = published_at(task, metric, protocol, 0 if protocol == "zero-shot" else None)
-            groups.append(BarGroup(source.title(task), rows, chance, published))
+            shots_label = shots_text(shots, family) if len(by_shots) > 1 else ""
+            label = ", ".join(part for part in (source.title(task), shots_label) if part)
+            groups.append(BarGroup(label, own, chance, published))
     return groups
 
 
@@ -118,12 +121,12 @@ def _draw_figure(
     encoders = source.select_encoders(pd.concat(frames).encoder)
     published = [value for group in groups for value in group.published]
     slots = group_slots(panels, encoders)
+    summaries = [{group.label: source.summarize(group.rows) for group in panel.groups} for panel in panels]
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(panels), columns=columns, height=48)
-        for axis, panel in zip(axes, panels, strict=True):
+        for axis, panel, of_group in zip(axes, panels, summaries, strict=True):
             base = 0.5 if panel.metric == "auroc" else 0.0
-            whiskers = seed_whiskers(panel, source.interval)
-            draw_grouped_bars(axis, panel.groups, slots, encoders, style, base, whiskers)
+            draw_grouped_bars(axis, panel.groups, slots, encoders, style, base, interval_whiskers(of_group))
             axis.set(xlabel=xlabel, ylabel=METRIC_NAMES[panel.metric])
         figure.align_ylabels(axes)
         letter_panels(axes, [panel.title for panel in panels])
@@ -131,7 +134,8 @@ def _draw_figure(
         encoder_legend(figure, style, encoders, chance=chance, published=published)
     caption = join_sentences(
         f"{title}; {describe_seeds(frames)}.",
-        f"Bars: mean over seeds; whiskers: {INTERVAL_NOTES[source.interval]}; points: seeds.",
+        f"Bars: mean over seeds; whiskers: {INTERVAL_TEXTS[source.interval]}; points: seeds.",
+        *interval_notes(pd.concat([summary for of_group in summaries for summary in of_group.values()])),
         "Bars of AUROC start at chance, 0.5." if any(panel.metric == "auroc" for panel in panels) else "",
         describe_encoders(encoders),
         published_note(published),

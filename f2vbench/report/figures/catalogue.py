@@ -28,7 +28,7 @@ from f2vbench.report.figures import (
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style, style_named
-from f2vbench.stats.intervals import SeedInterval
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def draw_figures(
     results: RunResults,
     names: Sequence[str] | None = None,
     style: str | Style = "nature",
-    interval: SeedInterval = "student",
+    interval: MeanInterval = "crossed",
     *,
     skipped: dict[str, str] | None = None,
     progress: Progress | None = None,
@@ -196,7 +196,7 @@ def draw_figures(
         results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
         style: Style or its name.
-        interval: Kind of interval over seeds.
+        interval: Kind of interval of means over seeds.
         skipped: Receives the name of each figure whose stored score maps or predictions are missing or damaged, and
             why; the other figures are drawn. Without it, such a file is an error.
         progress: Receives a step for each name.

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from f2vbench.analysis.frames import interval_over_seeds
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.panels import CHANCE_LINE, PUBLISHED_MARK, spread_points
 from f2vbench.report.figures.published_results import Published
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,15 +87,18 @@ def group_slots(panels: Sequence[BarPanel], encoders: Sequence[EncoderStyle]) ->
     return slots
 
 
-def seed_whiskers(panel: BarPanel, kind: SeedInterval) -> Whiskers:
-    """Intervals of the means over seeds of all bars of a panel; bars without spread have none."""
-    whiskers = {}
-    for group in panel.groups:
-        for name, rows in group.rows.groupby("encoder"):
-            interval = interval_over_seeds(rows.value.to_numpy(float), panel.metric, kind)
-            if interval.low is not None and interval.high is not None:
-                whiskers[group.label, str(name)] = interval.low, interval.high
-    return whiskers
+def interval_whiskers(summaries: Mapping[str, pd.DataFrame]) -> Whiskers:
+    """Intervals of means; bars without one have no whisker.
+
+    Args:
+        summaries: Label of a group → rows of `Results.summary`, one for each encoder.
+    """
+    return {
+        (label, row.encoder): (row.low, row.high)
+        for label, summary in summaries.items()
+        for row in summary.itertuples()
+        if pd.notna(row.low)
+    }
 
 
 def draw_grouped_bars(
@@ -118,7 +119,7 @@ def draw_grouped_bars(
         encoders: Encoders in the order of legends.
         style: Style of the figure.
         base: Value at which bars start.
-        whiskers: Whiskers of bars, such as `seed_whiskers`; bars without an entry have none.
+        whiskers: Whiskers of bars, such as `interval_whiskers`; bars without an entry have none.
     """
     left, centres = 0.0, []
     values_drawn = [base]

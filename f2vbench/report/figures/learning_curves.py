@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.frames import interval_over_seeds
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
-    INTERVAL_NOTES,
     PUBLISHED_MARK,
     create_sheet,
     describe_encoders,
@@ -26,8 +24,8 @@ from f2vbench.report.figures.panels import (
 from f2vbench.report.figures.published_results import Published, published_at, published_note
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
+from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.wording import METRIC_NAMES
-from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,13 +55,14 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
     from matplotlib import rc_context
 
     panels = _panels(source)
+    summaries = [source.summarize(panel.rows) for panel in panels]
     encoders = source.select_encoders(pd.concat([panel.rows for panel in panels]).encoder)
     published: list[Published] = []
     with rc_context(style.settings()):
         titles = [source.title(panel.task) for panel in panels]
         figure, axes = create_sheet(style, len(panels), columns=style.columns(len(panels), 56, titles), height=48)
-        for axis, panel in zip(axes, panels, strict=True):
-            published += _draw_panel(axis, panel, encoders, style, source.interval)
+        for axis, panel, summary in zip(axes, panels, summaries, strict=True):
+            published += _draw_panel(axis, panel, summary, encoders, style)
             draw_chance_line(axis, panel.chance)
             axis.set(ylabel=METRIC_NAMES[panel.metric], xlabel=source.shots_label(panel.task))
         letter_panels(axes, titles)
@@ -71,8 +70,9 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
         encoder_legend(figure, style, encoders, kind="line", chance=chance, published=published)
     caption = join_sentences(
         f"Results over the number of labelled images; {describe_seeds(panel.rows for panel in panels)}.",
-        f"Marks: mean over seeds; vertical lines: {INTERVAL_NOTES[source.interval]}. 0: zero-shot; all: supervised, on "
+        f"Marks: mean over seeds; vertical lines: {INTERVAL_TEXTS[source.interval]}. 0: zero-shot; all: supervised, on "
         "the whole training set. Lines do not connect results of different protocols.",
+        *interval_notes(pd.concat(summaries)),
         describe_encoders(encoders),
         published_note(published),
     )
@@ -98,7 +98,7 @@ def _ticks(rows: pd.DataFrame) -> list[Tick]:
 
 
 def _draw_panel(
-    axis: Axes, panel: _Panel, encoders: Sequence[EncoderStyle], style: Style, interval: SeedInterval
+    axis: Axes, panel: _Panel, summary: pd.DataFrame, encoders: Sequence[EncoderStyle], style: Style
 ) -> list[Published]:
     """Draw the curves of one task; returns the published values among them."""
     rows = panel.rows
@@ -106,11 +106,9 @@ def _draw_panel(
     present = [encoder for encoder in encoders if encoder.name in set(rows.encoder)]
     for i, encoder in enumerate(present):
         shift = 0.34 * ((i + 0.5) / len(present) - 0.5)  # so that intervals do not hide each other
-        encoder_rows = rows[rows.encoder == encoder.name]
+        means = summary[summary.encoder == encoder.name]
         for protocol in _PROTOCOLS:
-            _draw_curve(
-                axis, encoder_rows[encoder_rows.protocol == protocol], positions, shift, encoder, style, interval
-            )
+            _draw_curve(axis, means[means.protocol == protocol], positions, shift, encoder, style)
     published: list[Published] = []
     for (protocol, shots), position in positions.items():
         for mark in published_at(panel.task, panel.metric, protocol, None if shots is None else int(shots)):
@@ -125,21 +123,19 @@ def _draw_panel(
 
 def _draw_curve(
     axis: Axes,
-    rows: pd.DataFrame,
+    means: pd.DataFrame,
     positions: Mapping[Tick, int],
     shift: float,
     encoder: EncoderStyle,
     style: Style,
-    kind: SeedInterval,
 ) -> None:
     """Draw means and intervals of one encoder under one protocol."""
     points = []
-    for (protocol, shots), group in rows.groupby(["protocol", "shots"], dropna=False):
-        interval = interval_over_seeds(group.value.to_numpy(float), str(group.metric.iloc[0]), kind)
-        x = positions[protocol, None if pd.isna(shots) else float(shots)] + shift
-        points.append((x, interval.value))
-        if interval.low is not None and interval.high is not None:
-            axis.plot([x, x], [interval.low, interval.high], color=encoder.colour, linewidth=style.line, zorder=2)
+    for row in means.sort_values("shots").itertuples():
+        x = positions[str(row.protocol), None if pd.isna(row.shots) else float(row.shots)] + shift
+        points.append((x, row.mean))
+        if pd.notna(row.low):
+            axis.plot([x, x], [row.low, row.high], color=encoder.colour, linewidth=style.line, zorder=2)
     if points:
         axis.plot(
             *zip(*points, strict=True),

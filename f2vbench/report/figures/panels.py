@@ -14,7 +14,6 @@ from f2vbench.analysis.frames import CONDITION
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.published_results import Published, published_label
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.stats.intervals import SeedInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,12 +29,6 @@ PUBLISHED_MARK: dict[str, Any] = {
     "linestyle": "none",
 }
 """Keyword arguments of the stars of published values."""
-INTERVAL_NOTES: dict[SeedInterval, str] = {
-    "student": "95 % confidence interval over seeds (Student's t, within the range of the metric), too narrow if seeds "
-    "share images",
-    "papers": "interval of the papers over seeds, mean ± 1.96 standard errors, which covers 88 % at five seeds",
-}
-"""What lines at a mean over seeds show, for captions."""
 
 
 def create_sheet(style: Style, panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -155,7 +148,7 @@ def describe_seeds(frames: Iterable[pd.DataFrame]) -> str:
     counts = [n for frame in frames for n in frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()]
     low, high = min(counts), max(counts)
     if high == 1:
-        return "one seed only, so no spread is shown"
+        return "one seed only, so no spread over seeds is shown"
     return describe_count(low, high)
 
 

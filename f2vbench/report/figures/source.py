@@ -6,17 +6,20 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from f2vbench.analysis.frames import CONDITION, PROTOCOLS, Condition
+from f2vbench.analysis.frames import CONDITION, PROTOCOLS, Condition, summary_frame
 from f2vbench.data.task_cards import load_card
 from f2vbench.errors import F2VBenchError
 from f2vbench.metrics.names import CHANCE
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.text.wording import SHOTS_UNIT, shots_text
-from f2vbench.stats.intervals import SeedInterval
+from f2vbench.stats.intervals import MeanInterval
+from f2vbench.stats.result_classes import Estimate
 from f2vbench.store.record_schema import UnitRecord
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from f2vbench.analysis.retrieval import RetrievalStatistics
     from f2vbench.report.run_results import RunResults
@@ -30,17 +33,17 @@ class Source:
 
     Args:
         results: RunResults of one or several run folders.
-        interval: Kind of interval over seeds.
+        interval: Kind of interval of means over seeds.
 
     Attributes:
         frame: `Results.frame`.
         families: Task → family.
         lower_is_better: Names of the metrics for which a lower value is better.
         records: Records of the units.
-        interval: Kind of interval over seeds.
+        interval: Kind of interval of means over seeds.
     """
 
-    def __init__(self, results: RunResults, interval: SeedInterval = "student"):
+    def __init__(self, results: RunResults, interval: MeanInterval = "crossed"):
         self._results = results
         self.interval = interval
         self.frame = results.frame
@@ -104,6 +107,14 @@ class Source:
         frame = self.frame
         metric_rows = frame[(frame.metric == metric) & frame.protocol.isin(protocols) & frame.value.notna()]
         return metric_rows[metric_rows.task == task]
+
+    def summarize(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Means and intervals of rows of `frame`, with the columns of `Results.summary`."""
+
+        def estimate(condition: Condition, encoder: str, metric: str, values: NDArray[np.float64]) -> Estimate:
+            return self._results.mean_intervals.estimate(condition, encoder, metric, values, self.interval)
+
+        return summary_frame(rows, self.lower_is_better, estimate)
 
     def chance(self, task: str, metric: str, protocols: Sequence[str]) -> float | None:
         """Chance level of a metric: the mean of the recorded levels; without them 0.5 for AUROC, otherwise None."""

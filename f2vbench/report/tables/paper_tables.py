@@ -14,8 +14,9 @@ import yaml
 from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.report.tables.comparisons import verdict_text
-from f2vbench.report.tables.results import model_cell, spread_text
+from f2vbench.report.tables.results import model_cell
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.methods import task_card
 from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, interval_text, metric_name, number
 from f2vbench.stats.procedure import Procedure
@@ -114,14 +115,14 @@ def make_paper_table(
     notes = [
         f"p: {procedure.seed_test.name} of the best against the second-best model in {metric_name(metrics[0])}, "
         f"{procedure.adjusted_label} over all comparisons of the report. The verdict requires significance over seeds "
-        "and over patients."
+        "and over patients.",
+        *interval_notes(selected[selected.metric.isin(metrics)]),
     ]
     if name == "table-1":
         rows += _published_rows(metrics)
         notes.append(str(published_videos()["note"]))
-    return Table(
-        name, f"{_paper_name(name)}: {spec.title}", f"{spread_text(procedure.interval)}.", columns, rows, notes
-    )
+    caption = f"Mean over seeds, and {INTERVAL_TEXTS[procedure.interval]}."
+    return Table(name, f"{_paper_name(name)}: {spec.title}", caption, columns, rows, notes)
 
 
 def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparison | None) -> list[list[Cell]]:

@@ -10,18 +10,9 @@ import pandas as pd
 from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.wording import NONE, TaskNames, interval_text, metric_name, number, weights_label
-from f2vbench.stats.intervals import SeedInterval
-
-_INTERVALS: dict[SeedInterval, str] = {
-    "student": "95 % interval over seeds (Student's t within the range of the metric, assuming independent seeds)",
-    "papers": "the papers' interval, mean ± 1.96 standard errors, which covers 88 % at five seeds",
-}
-
-
-def spread_text(interval: SeedInterval) -> str:
-    """What cells with a mean over seeds show, as a clause."""
-    return f"Mean over seeds, ± standard deviation (n − 1), and {_INTERVALS[interval]}"
+from f2vbench.stats.intervals import MeanInterval
 
 
 class _ValueColumn(NamedTuple):
@@ -36,7 +27,7 @@ def condition_tables(
     metrics: Mapping[str, Sequence[str]],
     comparisons: Sequence[ModelComparison],
     names: TaskNames,
-    interval: SeedInterval = "student",
+    interval: MeanInterval = "crossed",
 ) -> list[Table]:
     """Make one table per task and protocol, with a row per model and a group of columns per number of shots.
 
@@ -86,7 +77,7 @@ def _condition_table(
     metrics: Sequence[str],
     comparisons: Sequence[ModelComparison],
     names: TaskNames,
-    interval: SeedInterval,
+    interval: MeanInterval,
 ) -> Table:
     counts = [Condition.from_values(task, protocol, value).shots for value in group.shots]
     shots = list(dict.fromkeys(counts))
@@ -122,17 +113,23 @@ def _condition_table(
             "n.s.: not significantly better than the second-best model; significance is required over seeds and over "
             "patients."
         )
+    notes += interval_notes(group[group.metric.isin(metrics)])
     notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]
     title = names.condition(Condition(task, protocol, None))
     return Table(f"{task}-{protocol}", title, _caption(group, interval), columns, rows, notes)
 
 
-def _caption(group: pd.DataFrame, interval: SeedInterval) -> str:
+def _caption(group: pd.DataFrame, interval: MeanInterval) -> str:
     seeds = sorted(set(group.n[group.n > 0]))
-    if seeds[-1:] == [1]:
-        return "One seed: no standard deviation and no interval."
-    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "no"
-    return f"{spread_text(interval)}; {count} seeds."
+    if not seeds:
+        return "No seed with a value."
+    parts = [] if seeds[-1] == 1 else ["± standard deviation (n − 1)"]
+    if group.low.notna().any():
+        parts.append(INTERVAL_TEXTS[interval])
+    if seeds[-1] == 1:
+        return f"One seed, without standard deviation{''.join(f'; {part}' for part in parts)}."
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"Mean over seeds, {' and '.join(parts)}; {count} seeds."
 
 
 def _mean_cell(row: Any | None, ranked: Sequence[str], model: str, not_significant: bool) -> Cell:

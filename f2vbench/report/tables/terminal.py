@@ -9,6 +9,7 @@ import pandas as pd
 
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.report.tables.table import Table
+from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.wording import NONE, SHOTS_UNIT, weights_label
 from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.text import layout, p_value, plural
@@ -50,8 +51,12 @@ def results_text(
             tables = further_tables if start else first_tables
             tables.append(f"{title}\n{_means_text(group, names[start : start + _METRICS_PER_TABLE])}")
     blocks = [*first_tables, *further_tables]
-    if summary["low"].notna().any():
-        blocks.append(f"95 % CI over seeds: {procedure.interval_method.name}; too narrow where seeds share images")
+    shown = [INTERVAL_TEXTS[procedure.interval]] if summary["low"].notna().any() else []
+    shown += interval_notes(
+        summary[[name in metrics[task] for task, name in zip(summary.task, summary.metric, strict=True)]]
+    )
+    if shown:
+        blocks.append("\n".join(shown))
     if len(comparison):
         blocks.append(_comparison_text(comparison, families, procedure))
     missing = summary[summary.reason != ""]
@@ -121,10 +126,9 @@ def _metric_title(metric: str, better: str) -> str:
 def _mean_text(row: Any) -> str:
     if pd.isna(row.mean):
         return NONE
-    if pd.isna(row.sd):
-        return f"{row.mean:.4f}"
+    spread = "" if pd.isna(row.sd) else f" ± {row.sd:.4f}"
     interval = "" if pd.isna(row.low) else f" [{row.low:.4f}, {row.high:.4f}]"
-    return f"{row.mean:.4f} ± {row.sd:.4f}{interval}"
+    return f"{row.mean:.4f}{spread}{interval}"
 
 
 def _comparison_text(comparison: pd.DataFrame, families: Mapping[str, str], procedure: Procedure) -> str:

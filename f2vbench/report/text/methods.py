@@ -15,6 +15,7 @@ from f2vbench.stats.citations import (
     SIGNED_RANK,
     Method,
 )
+from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord, TaskRecord, UnitRecord
 from f2vbench.utils.system import Software
@@ -62,6 +63,13 @@ _SPLITS = {
     "random": "For each seed, {share:.0%} of the patients were drawn as the test set",
     "official": "The official split was used for testing",
     "auto": "The official split was used for testing where the data set has one",
+}
+_OVER_SEEDS = "over seeds only ({method}), which assume independent seeds"
+_INTERVALS: dict[MeanInterval, str] = {
+    "crossed": "for other patients and other heads ({method}), within the range of the metric; the covariance of seeds "
+    "by shared test patients was estimated by the jackknife, which leaves out a patient with all images",
+    "student": _OVER_SEEDS,
+    "papers": _OVER_SEEDS,
 }
 _ENCODERS = {"frozen": "frozen encoders", "full": "fine-tuned encoders"}
 
@@ -196,12 +204,12 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
+    intervals = _intervals_sentence(seeds, procedure)
     if seeds < 2:
-        return "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed."
+        return intervals
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return (
-        f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals "
-        f"({cite(procedure.interval_method)}), which assume independent seeds. Models were compared by the two-sided "
+        f"{intervals} Models were compared by the two-sided "
         f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
         f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
         f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
@@ -211,6 +219,17 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
         f"below 0.05. Further statistics are {cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)} over seeds, "
         f"{cite(DELONG_SEEDS)} for the AUROC of one class, and the {cite(PAIRED_PERMUTATION)} of means over seeds."
     )
+
+
+def _intervals_sentence(seeds: int, procedure: Procedure) -> str:
+    """What means are shown with, as a sentence or two."""
+    method = cite(procedure.interval_method)
+    if seeds < 2:
+        none = "One seed was run, so neither standard deviations over seeds nor tests over seeds can be computed."
+        alone = f"95 % intervals ({method}) are for other patients with the heads as trained."
+        return f"{none} {alone}" if procedure.interval == "crossed" else none
+    text = _INTERVALS[procedure.interval].format(method=method)
+    return f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals {text}."
 
 
 def cite(method: Method) -> str:

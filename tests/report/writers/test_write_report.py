@@ -22,6 +22,11 @@ def test_the_command_writes_the_named_formats(run, tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == [
         *("comparison.csv", "cost.csv", "report.html", "report.md", "results.csv", "summary.csv", "tables.tex")
     ]
+    summary = pd.read_csv(out / "summary.csv")
+    assert list(summary.columns)[-6:] == ["sd", "low", "high", "interval", "interval_note", "reason"]
+    assert set(summary.interval) == {"patients and heads"}
+    for name in ("report.html", "report.md", "tables.tex"):
+        assert "CI for other patients and other heads" in (out / name).read_text()
     comparison = pd.read_csv(out / "comparison.csv")
     adjusted = {f"p_{test}_adjusted" for test in ("corrected", "patients", "wilcoxon", "delong", "permutation")}
     assert adjusted | {"why", "first", "second", "p_adjusted", "certainty", "effect", "sentence"} <= set(comparison)
@@ -48,6 +53,7 @@ def test_unknown_formats_figures_styles_and_tests_are_errors(run, capsys):
         ("figures=fig33", "fig3"),
         ("style=natur", "nature"),
         ("test=welsh", "did you mean 'welch'"),
+        ("interval=croosed", "did you mean 'crossed'"),
         ("adjust=bonferroni", "adjust=bonferroni: must be one of holm, bh"),
     ):
         assert main(["report", f"run={run}", argument]) == 2
