@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.analysis.paired_predictions import NO_PATIENTS, Predictions, metric_value, pair_cases
+from f2vbench.analysis.metric_inputs import Predictions, metric_inputs, metric_value
 from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.jackknife import JackknifeScores, leave_out, patient_groups, patients_of_rarest_class
 from f2vbench.stats.result_classes import Variation
@@ -130,16 +130,11 @@ class CrossedScores:
         return self._scores[key]
 
     def _compute(self, record: UnitRecord, metric: str) -> _SeedScores | str:
-        if "patients" not in record["result"]["episode"]:
-            return NO_PATIENTS
-        cases = pair_cases([record], [record], metric, self._predictions)
-        if isinstance(cases, str):
-            return cases
-        compute = cases.metric.prepare(
-            cases.first[:, 1] if cases.first.shape[1] == 2 else cases.first[:, 1:], cases.labels
-        )
-        groups = np.array([self._groups[patient] for patient in cases.patients])
-        value, without = leave_out(compute, groups, max(self._groups.values()) + 1)
-        _, codes = np.unique(cases.patients, return_inverse=True)
-        rarest = None if cases.labels is None else patients_of_rarest_class(cases.labels, codes)
-        return _SeedScores(value, without, frozenset(cases.patients.tolist()), rarest)
+        inputs = metric_inputs(record, metric, self._predictions)
+        if isinstance(inputs, str):
+            return inputs
+        groups = np.array([self._groups[patient] for patient in inputs.patients])
+        value, without = leave_out(inputs.weighted_function(), groups, max(self._groups.values()) + 1)
+        _, codes = np.unique(inputs.patients, return_inverse=True)
+        rarest = None if inputs.labels is None else patients_of_rarest_class(inputs.labels, codes)
+        return _SeedScores(value, without, frozenset(inputs.patients.tolist()), rarest)
