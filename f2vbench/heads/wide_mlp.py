@@ -179,10 +179,9 @@ def _mean_probabilities(scores: _Scores, multi_label: bool) -> Floats:
 
 def _says_something(targets: NDArray[np.bool_], multi_label: bool) -> NDArray[np.bool_]:
     """Return which entries of the left-out scores count: those of images that are not the only one of their kind."""
-    others = targets.sum(axis=0) >= 2
-    if multi_label:
-        return np.where(targets, others, (~targets).sum(axis=0) >= 2)
-    return targets & others
+    with_class: NDArray[np.bool_] = targets & (targets.sum(axis=0) >= 2)
+    without_class: NDArray[np.bool_] = ~targets & ((~targets).sum(axis=0) >= 2)
+    return with_class | without_class if multi_label else with_class
 
 
 def _log_prior(scores: _Scores) -> Floats:
