@@ -1,7 +1,7 @@
 """Task adapter for classification: heads and other classifiers on embeddings, with frozen or trained encoders.
 
 Everything that is fitted uses the support images: the scale of the features, the head, and the encoder where it is
-trained. Under the supervised protocol, and with ``select=val``, validation images select the epoch.
+trained. With the recipe ``paper``, validation images select the epoch under the supervised protocol and ``select=val``.
 """
 
 from __future__ import annotations
