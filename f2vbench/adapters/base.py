@@ -197,6 +197,11 @@ class TaskAdapter(ABC):
     def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         """Return the keys of `RunSettings` that affect a unit's result; they are part of its fingerprint."""
 
+    def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
+        """Return the values of the `fingerprint_settings`, as JSON-compatible values."""
+        values = settings.model_dump(mode="json")
+        return {name: values[name] for name in self.fingerprint_settings(model, protocol, settings)}
+
     def metric_networks(self) -> dict[str, str | None]:
         """Return the networks that metrics use: name → SHA-256, or None for one that is not installed.
 

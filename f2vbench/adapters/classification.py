@@ -1,7 +1,7 @@
 """Task adapter for classification: heads and other classifiers on embeddings, with frozen or trained encoders.
 
 Everything that is fitted uses the support images: the scale of the features, the head, and the encoder where it is
-trained. Under the supervised protocol, and with ``select=val``, validation images select the epoch.
+trained. With the recipe ``paper``, validation images select the epoch under the supervised protocol and ``select=val``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError
+from f2vbench.heads.wide_mlp import predict_by_wide_mlp
 from f2vbench.metrics.classification import Kind, Values, evaluate
 from f2vbench.metrics.names import CHANCE
 from f2vbench.metrics.retrieval import chance_average_precision
@@ -62,13 +63,25 @@ class Classification(TaskAdapter):
     def fingerprint_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
         """Return the settings of the head, of its training and of the encoder, as far as they are used."""
         names: tuple[str, ...] = () if model.kind == "vector" else ("precision",)
-        if protocol == "few-shot":
+        if protocol == "few-shot" and not _is_wide_mlp(model, protocol, settings):
             names += ("select",)
         if protocol in ("zero-shot", *_HEAD_PROTOCOLS):
             names += ("head",)
         if _trains_encoder(model, protocol, settings):
             names += ("finetune", "augment", "tune")
         return (*names, "neighbours") if protocol == "knn" else names
+
+    def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
+        """Return the values of the `fingerprint_settings`; of ``head``, the keys of the recipe that is used.
+
+        The recipe ``paper`` is not named, so that units of earlier versions, which had no other, remain valid.
+        """
+        values = super().recorded_settings(model, protocol, settings)
+        if "head" in values:
+            recipe = values["head"].pop("recipe")
+            if _is_wide_mlp(model, protocol, settings):
+                values["head"] = {"recipe": recipe}
+        return values
 
     def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
         """Return True for heads on frozen embeddings, which are trained as one stack."""
@@ -79,7 +92,7 @@ class Classification(TaskAdapter):
         return protocol not in _PROBE_PROTOCOLS
 
     def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
-        """Return the support and test images, and the validation images where they select the epoch."""
+        """Return the support and test images, and the validation images where they may select the epoch of a model."""
         selects_epoch = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
         return (*episode.support, *(episode.val if selects_epoch else ()), *episode.test)
 
@@ -89,9 +102,9 @@ class Classification(TaskAdapter):
         if _trains_encoder(model, protocol, settings):
             val = len(self.required_images(episode, protocol, settings)) - support - len(episode.test)
             return count_passes(support, val, settings.head)
-        return (
-            settings.head.epochs * math.ceil(support / settings.head.batch_size) if protocol in _HEAD_PROTOCOLS else 0
-        )
+        if protocol not in _HEAD_PROTOCOLS or _is_wide_mlp(model, protocol, settings):
+            return 0
+        return settings.head.epochs * math.ceil(support / settings.head.batch_size)
 
     def timing_trial(
         self, model: ModelSpec, index: DataFrame, protocol: Protocol, settings: RunSettings, steps: int
@@ -124,7 +137,24 @@ class Classification(TaskAdapter):
                 "Zero-shot classification uses an untrained head with random weights, as in the paper: its expected "
                 "performance is chance. prototype and knn classify embeddings without training a network."
             )
-        if "few-shot" in protocols and settings.select == "val":
+        with_wide_mlp = [model for model, protocol in pairs if _is_wide_mlp(model, protocol, settings)]
+        by_epochs = [
+            (model, protocol)
+            for model, protocol in pairs
+            if protocol in _HEAD_PROTOCOLS and not _is_wide_mlp(model, protocol, settings)
+        ]
+        if with_wide_mlp and any(model.kind == "fusion" for model, _ in by_epochs):
+            notes.append(
+                "Fusions are trained with the recipe of the papers, other models with head=mlp: use head=paper to "
+                "compare fusions with their parts."
+            )
+        changed = [f"head.{key}" for key in sorted(settings.head.model_fields_set - {"recipe"})]
+        if changed and with_wide_mlp:
+            notes.append(
+                f"{', '.join(changed)}: not used with head.recipe=mlp, except in fusions, zero-shot and finetune=full; "
+                "add head.recipe=paper to use it everywhere."
+            )
+        if any(protocol == "few-shot" for _, protocol in by_epochs) and settings.select == "val":
             notes.append(
                 "Few-shot heads are trained on the support images, but the epoch is selected on the labelled "
                 "validation images (select=val, as in the paper). With select=last, the last epoch is kept and "
@@ -149,7 +179,12 @@ class Classification(TaskAdapter):
             return
         started = time.perf_counter()
         data = [
-            load_classification_data(context, episode, self._images_of(context, episode))
+            load_classification_data(
+                context,
+                episode,
+                self._images_of(context, episode),
+                scale=not _is_wide_mlp(context.model, context.unit.protocol, context.settings),
+            )
             for context, episode in zip(contexts, episodes, strict=True)
         ]
         prepared = time.perf_counter()
@@ -168,6 +203,8 @@ class Classification(TaskAdapter):
         return _complete(context, episode, data, *fine_tune_and_predict(context, data))
 
     def _images_of(self, context: UnitContext, episode: Episode) -> tuple[str, ...]:
+        if _is_wide_mlp(context.model, context.unit.protocol, context.settings):
+            return (*episode.support, *episode.test)
         return self.required_images(episode, context.unit.protocol, context.settings)
 
 
@@ -176,13 +213,38 @@ def _trains_encoder(model: ModelSpec, protocol: Protocol, settings: RunSettings)
     return settings.finetune == "full" and model.kind == "features" and protocol in _HEAD_PROTOCOLS
 
 
+def _is_wide_mlp(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+    """Return whether the head of a unit has the recipe ``mlp``."""
+    return (
+        settings.head.recipe == "mlp"
+        and protocol in _HEAD_PROTOCOLS
+        and model.kind != "fusion"
+        and not _trains_encoder(model, protocol, settings)
+    )
+
+
 def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]) -> list[Prediction]:
     """Predict the test images of units of one protocol from embeddings."""
     protocol, settings = contexts[0].unit.protocol, contexts[0].settings
-    if protocol not in _PROBE_PROTOCOLS:
-        from f2vbench.adapters.head_training import predict_with_heads
+    if protocol in _PROBE_PROTOCOLS:
+        return _predict_with_probes(protocol, settings, data)
+    from f2vbench.adapters.head_training import predict_with_heads
 
-        return predict_with_heads(contexts, data)
+    wide = [_is_wide_mlp(context.model, protocol, settings) for context in contexts]
+    trained = [position for position, is_wide in enumerate(wide) if not is_wide]
+    of_trained = predict_with_heads([contexts[i] for i in trained], [data[i] for i in trained])
+    predictions = dict(zip(trained, of_trained, strict=True))
+    for position, (is_wide, unit_data) in enumerate(zip(wide, data, strict=True)):
+        if is_wide:
+            (support,), (test,) = unit_data.support.vectors.values(), unit_data.test.vectors.values()
+            probabilities = predict_by_wide_mlp(support, unit_data.support.targets, test, unit_data.multi_label)
+            predictions[position] = Prediction(probabilities)
+    return [predictions[position] for position in range(len(data))]
+
+
+def _predict_with_probes(
+    protocol: Protocol, settings: RunSettings, data: Sequence[ClassificationData]
+) -> list[Prediction]:
     predictions = []
     for unit_data in data:
         (support,), (test,) = unit_data.support.vectors.values(), unit_data.test.vectors.values()

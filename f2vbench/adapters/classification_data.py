@@ -27,7 +27,7 @@ class LabelledImages:
     Attributes:
         images: Image ids.
         targets: (n, classes) bool.
-        vectors: Scaled embeddings; empty when only the labels are loaded.
+        vectors: Embeddings, scaled unless the head scales them; empty when only the labels are loaded.
     """
 
     images: tuple[str, ...]
@@ -135,14 +135,15 @@ def load_labels(context: UnitContext, episode: Episode, required_images: Sequenc
 
 
 def load_classification_data(
-    context: UnitContext, episode: Episode, required_images: Sequence[str]
+    context: UnitContext, episode: Episode, required_images: Sequence[str], scale: bool = True
 ) -> ClassificationData:
-    """Load the images, targets and embeddings of a unit; embeddings are scaled with those of the support images.
+    """Load the images, targets and embeddings of a unit.
 
     Args:
         context: Context of the unit.
         episode: Its episode.
         required_images: As for `load_labels`.
+        scale: Whether each feature is centred and scaled by the support images.
 
     Raises:
         DataError: An embedding contains a value that is not finite.
@@ -153,10 +154,10 @@ def load_classification_data(
     for encoder, read in context.embedding_readers().items():
         embeddings = [read(split.images) if len(split) else None for split in splits]
         support = embeddings[0]
-        scale = scale_to_unit_rms if support is None else FeatureScaler.fit(support).transform
+        transform = scale_to_unit_rms if support is None else FeatureScaler.fit(support).transform
         for split, vectors, of_split in zip(splits, vectors_by_split, embeddings, strict=True):
             if of_split is not None:
                 check_finite(encoder, split.images, of_split)
-                vectors[encoder] = scale(of_split)
+                vectors[encoder] = transform(of_split) if scale else of_split
     with_vectors = [replace(split, vectors=vectors) for split, vectors in zip(splits, vectors_by_split, strict=True)]
     return replace(data, support=with_vectors[0], val=with_vectors[1], test=with_vectors[2])

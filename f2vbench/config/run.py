@@ -17,6 +17,7 @@ Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
 Cut = Annotated[int, Field(ge=1)] | Literal["whole"]
 Pooling = Literal["levels", "mean"]
 DecoderName = Literal["unet", "generator"]
+HeadRecipe = Literal["mlp", "paper"]
 VesselScoreName = Literal[
     "brightness", "contrast", "venous-late", "venous-late-contrast", "maximum", "maximum-contrast"
 ]
@@ -51,7 +52,19 @@ class DecoderSettings(Settings):
 
 
 class HeadSettings(Settings):
-    """Training of classification heads on embeddings; batch size, epochs and learning rates are those of the paper."""
+    """Training of classification heads on embeddings; batch size, epochs and learning rates are those of the paper.
+
+    All keys but ``recipe`` belong to the recipe ``paper``. Fusions, untrained heads (zero-shot) and heads of encoders
+    that are trained too (finetune=full) always have that recipe.
+    """
+
+    recipe: HeadRecipe = Field(
+        "mlp",
+        description="(or head=mlp, head=paper) mlp: a perceptron of infinite width with a linear connection, which "
+        "depends on neither the width nor the rotation of an embedding, its penalty chosen on the support images; "
+        "paper: the perceptron and training of the papers, with all other head.* keys. Fusions, zero-shot heads and "
+        "finetune=full always have the recipe of the papers",
+    )
 
     widths: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(expand_integers)] = Field(
         [128], description="widths of the hidden layers of the MLP"
@@ -239,8 +252,9 @@ class RunSettings(Settings):
     )
     select: Literal["val", "last"] = Field(
         "val",
-        description="few-shot classification: val selects the epoch with the best validation AUROC (the validation "
-        "split has many more labelled images than the support set); last keeps the last epoch",
+        description="few-shot classification with head=paper, in fusions and with finetune=full: val selects the epoch "
+        "with the best validation AUROC (the validation split has many more labelled images than the support set); "
+        "last keeps the last epoch",
     )
     neighbours: int = Field(5, ge=1, description="protocol=knn: number of neighbours")
     head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
@@ -260,8 +274,9 @@ class RunSettings(Settings):
             if "baselines" in values:
                 raise ValueError("baselines and floors are two names of one key; keep baselines")
             values["baselines"] = values.pop("floors")
-        if isinstance(values.get("decoder"), str):
-            values["decoder"] = {"network": values["decoder"]}
+        for group, key in (("decoder", "network"), ("head", "recipe")):
+            if isinstance(values.get(group), str):
+                values[group] = {key: values[group]}
         name = values.get("preset", "paper")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "train" in values and "test" in values and "task" not in values:

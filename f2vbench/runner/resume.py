@@ -17,15 +17,13 @@ from f2vbench.store.runs import RunFolder
 
 def unit_identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
     """Everything that decides the result of a unit except its protocol, shots and seed."""
-    values = settings.model_dump(mode="json")
     adapter = adapter_for(task.card.family)
     return {
         "kind": spec.kind,
         "model": spec.identity(),
         "task": card_hash(task.card),
         "data": task.fingerprint,
-        "settings": {name: values[name] for name in adapter.fingerprint_settings(spec, protocol, settings)}
-        | adapter.metric_networks(),
+        "settings": adapter.recorded_settings(spec, protocol, settings) | adapter.metric_networks(),
         "adapter": adapter.version,
     }
 

@@ -22,7 +22,7 @@ TINY = {
     "task": "tiny",
     "model": ["thumbnail", MODEL],
     "baselines": "thumbnail",
-    "head": {"epochs": 6, "warmup_epochs": 1, "widths": [16]},
+    "head": {"recipe": "paper", "epochs": 6, "warmup_epochs": 1, "widths": [16]},
 }
 
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from f2vbench import Benchmark, Results
+from f2vbench import Benchmark, Results, load_encoder
 from f2vbench.cli.main import main
 from f2vbench.data.task_data import open_task
-from f2vbench.errors import DataError, SettingsError
+from f2vbench.errors import DataError, SettingsError, StoreError
+from f2vbench.heads.wide_mlp import predict_by_wide_mlp
 from f2vbench.runner import scheduling
 from f2vbench.runner.context import Context
 from f2vbench.runner.executor import execute
@@ -42,7 +43,10 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
     out = tmp_path / "run"
     arguments = ["task=tiny", f"model={MODEL}", "shots=0,1,4,all", "seeds=2", f"data={eyes}", f"out={out}", "jobs=1"]
     arguments += ["baselines=thumbnail"]
-    arguments += [f"head.{key}={value}" for key, value in {"epochs": 6, "warmup_epochs": 1, "widths": "16"}.items()]
+    arguments += [
+        f"head.{key}={value}"
+        for key, value in {"recipe": "paper", "epochs": 6, "warmup_epochs": 1, "widths": "16"}.items()
+    ]
     assert main(["run", *arguments, "protocol=zero-shot,prototype,knn,few-shot,supervised,probe"]) == 0
     output = capsys.readouterr().out
     for part in (
@@ -82,6 +86,31 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
     table = capsys.readouterr().out.split("probe\n")[1].splitlines()[2:4]
     shown = [float(line.split()[3]) for line in table]
     assert shown == sorted(shown), "lower is better, and the best is first"
+
+
+def test_the_default_head_uses_no_label_but_those_of_the_support_images(eyes, tmp_path):
+    arguments = {"task": "tiny", "model": "thumbnail", "shots": [2, "all"], "seeds": 2, "data": str(eyes), "jobs": 1}
+    settings = {**arguments, "baselines": "thumbnail", "out": tmp_path / "run"}
+    Benchmark(**settings).run(Silent())
+    records = comparable_records(tmp_path / "run")
+    assert {tuple(record["identity"]["settings"]) for record in records.values()} == {("head",)}
+    assert all(record["identity"]["settings"]["head"] == {"recipe": "mlp"} for record in records.values())
+    assert not any("epoch" in record["result"] for record in records.values())
+    index = open_task("tiny", eyes).index
+    embeddings = load_encoder("thumbnail").embed([Path(path) for path in index.path])
+    pixels = dict(zip(index.image, embeddings, strict=True))
+    classes = ("well", "ill")
+    label = dict(zip(index.image, index.label, strict=True))
+    for record in records.values():
+        episode, result = record["result"]["episode"], record["result"]
+        assert tuple(result["classes"]) == classes
+        support, test = (np.stack([pixels[image] for image in episode[split]]) for split in ("support", "test"))
+        targets = np.array([[label[image] == name for name in classes] for image in episode["support"]])
+        expected = predict_by_wide_mlp(support, targets, test, multi_label=False)
+        stored = RunFolder(tmp_path / "run").get_predictions(result["predictions"]["sha256"])
+        np.testing.assert_allclose(stored["probabilities"], expected, atol=1e-5)
+    with pytest.raises(StoreError, match=r"results of other data, settings or weights.*head"):
+        Benchmark(**settings, head="paper").plan()
 
 
 def test_workers_shards_and_resumption_do_not_change_results(eyes, tmp_path, monkeypatch):

@@ -42,6 +42,9 @@ def change_table(folder: Path, change) -> None:
     table.to_csv(folder / "eyes.csv", index=False)
 
 
+PAPER = ["head.recipe=paper", "head.epochs=6", "head.warmup_epochs=1", "head.widths=16"]
+
+
 def test_a_split_from_a_file_applies_to_every_seed(source, tmp_path, capsys):
     written, own = tmp_path / "split.csv", tmp_path / "own.csv"
     assert main(["data", "split", "task=tiny", f"data={source}", f"out={written}"]) == 0
@@ -52,7 +55,7 @@ def test_a_split_from_a_file_applies_to_every_seed(source, tmp_path, capsys):
     turned[["image", "split"]].to_csv(own, index=False)
     arguments = ["task=tiny", "model=thumbnail", "baselines=none", "shots=2", "seeds=2", f"data={source}", "jobs=1"]
     out = tmp_path / "run"
-    assert main(["run", *arguments, f"out={out}", f"split={own}", "head.epochs=2", "head.warmup_epochs=0"]) == 0
+    assert main(["run", *arguments, f"out={out}", f"split={own}", *PAPER]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "left out, not listed: 2 images" in output
     tested = set(turned[turned.split == "test"].image)

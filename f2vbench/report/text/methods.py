@@ -49,6 +49,16 @@ _EPOCH = {
     "val": "the epoch with the best AUROC on the labelled validation set was kept",
     "last": "the last epoch was kept",
 }
+_WIDE_MLP = (
+    "perceptron of infinite width (one hidden layer of rectified linear units with random weights and a linear "
+    "connection: kernel ridge regression), with the penalty and the steepness of the probabilities averaged by their "
+    "likelihood for left-out images, was fitted to frozen embeddings of the"
+)
+_OF_WIDE_MLP = {
+    "few-shot": f"In few-shot classification, a {_WIDE_MLP} support images of each class.",
+    "supervised": f"In supervised classification, a {_WIDE_MLP} training set.",
+}
+_OTHER_HEADS = " This applies to all models but fusions and encoders that were fine-tuned."
 _FINE_TUNING = {
     "few-shot": "In few-shot classification, each encoder was fine-tuned end to end with a multi-layer perceptron on "
     "the support images of each class; {epoch}",
@@ -149,7 +159,10 @@ def _split_text(record: TaskRecord) -> str:
 
 
 def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
-    used = dict.fromkeys((families[record["unit"]["task"]], record["unit"]["protocol"]) for record in records)
+    used: dict[tuple[str, str], set[bool]] = {}
+    for record in records:
+        family_and_protocol = families[record["unit"]["task"]], record["unit"]["protocol"]
+        used.setdefault(family_and_protocol, set()).add(_has_wide_mlp(record))
     tuned = {
         record["unit"]["protocol"]: record["identity"]["settings"]
         for record in records
@@ -159,16 +172,26 @@ def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, st
     selections = {
         str(record["identity"].get("settings", {}).get("select", "val"))
         for record in records
-        if families[record["unit"]["task"]] == "classification" and record["unit"]["protocol"] == "few-shot"
+        if families[record["unit"]["task"]] == "classification"
+        and record["unit"]["protocol"] == "few-shot"
+        and not _has_wide_mlp(record)
     }
     epoch = " or ".join(_EPOCH.get(selection, selection) for selection in sorted(selections, reverse=True))
-    return [
-        _fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch)
-        if family == "classification" and protocol in tuned
-        else _PROTOCOLS[family, protocol].format(epoch=epoch)
-        for family, protocol in used
-        if (family, protocol) in _PROTOCOLS
-    ]
+    sentences = []
+    for (family, protocol), wide_mlp in used.items():
+        if family == "classification" and protocol in tuned:
+            sentences.append(_fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch))
+        elif (family, protocol) in _PROTOCOLS and wide_mlp != {True}:
+            sentences.append(_PROTOCOLS[family, protocol].format(epoch=epoch))
+        if True in wide_mlp:
+            sentences.append(_OF_WIDE_MLP[protocol] + (_OTHER_HEADS if len(wide_mlp) == 2 else ""))
+    return sentences
+
+
+def _has_wide_mlp(record: UnitRecord) -> bool:
+    """Whether the head of the unit has the recipe ``mlp``."""
+    head: Mapping[str, Any] = record["identity"].get("settings", {}).get("head", {})
+    return head.get("recipe") == "mlp"
 
 
 def _fine_tuning_text(protocol: str, settings: Mapping[str, Any]) -> str:
