@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from f2vbench.errors import WeightsError
@@ -176,14 +177,49 @@ def truth_loss(logits: Tensor, truth: Tensor, fov_mask: Tensor) -> Tensor:
         truth: (n, classes, h, w) of 0 and 1.
         fov_mask: The field of view.
     """
-    positive = logits.new_tensor(_TRUTH_POSITIVE_WEIGHT, dtype=torch.float32)
-    entropy = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none", pos_weight=positive)
-    return truth.shape[1] * _masked_mean(entropy, fov_mask)
+    per_image = truth.shape[1] * fov_mask.float().sum((1, 2, 3), keepdim=True)
+    weight = fov_mask.float() * (truth.shape[1] / len(truth)) / per_image.clamp(min=1)
+    apply: Callable[..., Tensor] = _WeightedCrossEntropy.apply
+    return apply(logits.float(), truth.float(), weight, _TRUTH_POSITIVE_WEIGHT)
+
+
+class _WeightedCrossEntropy(torch.autograd.Function):
+    """Σ w (p t softplus(−x) + (1 − t) softplus(x)) over all pixels and classes, with its gradient for x alone.
+
+    Value and gradient are computed together, w (1 + (p − 1) t) softplus(x) − p w t x and
+    w (1 + (p − 1) t) σ(x) − p w t. The passes over the large tensors are most of the cost; on the CPU they are made
+    image by image, which fits the cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, truth: Tensor, weight: Tensor, positive: float) -> Tensor:
+        """Args: logits x and truth t (n, c, h, w), weight w (n, 1, h, w), positive p."""
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        images = 1 if logits.device.type == "cpu" else max(1, len(logits))
+        total = logits.new_zeros(())
+        for start in range(0, len(logits), images):
+            part = slice(start, start + images)
+            x, w = logits[part], weight[part]
+            positives = truth[part] * w
+            factors = torch.add(w, positives, alpha=positive - 1)
+            total += functional.softplus(x).mul_(factors).addcmul_(positives, x, value=-positive).sum()
+            if gradient is not None:
+                torch.sigmoid(x, out=gradient[part]).mul_(factors).sub_(positives, alpha=positive)
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, loss_gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+        """The gradient of the logits."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * loss_gradient, None, None, None
 
 
 def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
-    weights = weight.float().expand_as(values)
-    return ((values * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp(min=1)).mean()
+    weight = weight.float()
+    total = values.shape[1] * weight.sum((1, 2, 3))
+    return ((values * weight).sum((1, 2, 3)) / total.clamp(min=1)).mean()
 
 
 def perceptual_loss(

@@ -188,6 +188,54 @@ def test_the_truth_loss_is_the_sum_of_the_cross_entropies_of_the_classes():
     assert float(losses.truth_loss(logits, truth, fov_mask * 0)) == 0
 
 
+def reference_truth_loss(logits, truth, fov_mask):
+    """Autograd's gradient of PyTorch's cross-entropy, in the type of the logits."""
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, truth, reduction="none", pos_weight=logits.new_tensor(3.0)
+    )
+    weight = fov_mask.expand_as(truth)
+    means = (entropy * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
+    return truth.shape[1] * means.mean()
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_truth_loss_and_its_gradient_equal_those_of_torch(dtype, scale):
+    truth = (torch.rand(3, 5, 8, 9) > 0.7).float()
+    fov_mask = (torch.rand(3, 1, 8, 9) > 0.3).float()
+    fov_mask[1] = 0  # an empty field of view
+    logits = (scale * torch.randn(3, 5, 8, 9)).to(dtype).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses.truth_loss(logits, truth, fov_mask)
+    (gradient,) = torch.autograd.grad(0.5 * loss, logits)
+    exact = logits.detach().double().requires_grad_()
+    expected = reference_truth_loss(exact, truth.double(), fov_mask.double())
+    (expected_gradient,) = torch.autograd.grad(0.5 * expected, exact)
+    assert loss.dtype == torch.float32
+    assert gradient.dtype == dtype
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=2e-6)
+    tolerance = 1e-6 if dtype == torch.float32 else 4e-3
+    torch.testing.assert_close(
+        gradient.double(), expected_gradient, rtol=tolerance, atol=1e-6 * float(expected_gradient.abs().max())
+    )
+    assert not gradient[1].any()
+
+
+def test_the_gradient_of_the_cross_entropy_equals_finite_differences():
+    logits = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    truth = (torch.rand(2, 3, 4, 5) > 0.5).double()
+    weight = torch.rand(2, 1, 4, 5, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda x: losses._WeightedCrossEntropy.apply(x, truth, weight, 3.0), (logits,), raise_exception=True
+    )
+
+
+def test_the_truth_loss_of_a_diverged_network_is_not_finite():
+    logits = torch.zeros(1, 2, 3, 3)
+    logits[0, 1, 2, 2] = math.nan
+    assert not losses.truth_loss(logits, torch.zeros(1, 2, 3, 3), torch.ones(1, 1, 3, 3)).isfinite()
+
+
 def test_perceptual_loss_is_weighted_l1_of_feature_maps():
     fake, real = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
     loss = losses.perceptual_loss(fake, real, lambda x: [x, x.mean(1)], [0.5, 2.0])
