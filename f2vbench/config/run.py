@@ -168,7 +168,8 @@ class RunSettings(Settings):
     protocol: Protocols | None = Field(
         None,
         description="zero-shot, few-shot, supervised; for classification also prototype, knn and probe (logistic "
-        "regression) on the same support images; by default the protocols that `shots` implies",
+        "regression) on the same support images; by default the protocols that `shots` implies, and prototype and "
+        "probe beside few-shot classification",
     )
     data: str | dict[str, str] | None = Field(
         None, description="folder of the data set, or `data.<task>=folder`; by default searched in $F2VBENCH_DATA"
@@ -335,7 +336,10 @@ class RunSettings(Settings):
             "supervised": [None],
             "probe": counts,
         }
-        implied = {"zero-shot": 0 in self.shots, "few-shot": bool(self._numbers()), "supervised": bool(whole)}
+        few = bool(self._numbers())
+        implied = {"zero-shot": 0 in self.shots, "few-shot": few, "supervised": bool(whole)}
+        # A head is better than the features that it reads only if it beats these two on the same support images.
+        implied |= dict.fromkeys(("prototype", "probe"), few and self.finetune == "none")
         protocols: Sequence[str] = self.protocol or [name for name, is_implied in implied.items() if is_implied]
         return [(protocol, shots) for protocol, values in by_shots.items() if protocol in protocols for shots in values]
 
