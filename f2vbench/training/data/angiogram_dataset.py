@@ -119,10 +119,13 @@ class AngiogramDataset(Dataset[Sample]):
         photograph = change_colours(photograph, eye.fov_mask, size, augmentation, rng)
         if self.view.shading_correction:
             photograph = np.where(eye.fov_mask[..., None], photograph, _GREY)
+        frames = eye.frames.astype(np.float32)
+        frames *= np.float32(2 / 255)
+        frames -= 1
         lesions = eye.lesion_mask
         return Sample(
             torch.from_numpy(np.ascontiguousarray(photograph.transpose(2, 0, 1)) * 2 - 1),
-            torch.from_numpy(np.asarray(eye.frames, np.float32)[:, None] * np.float32(2 / 255) - 1),
+            torch.from_numpy(frames[:, None]),
             torch.from_numpy(eye.fov_mask[None].copy()),
             None if lesions is None else torch.from_numpy(lesions[None].astype(np.float32)),
             None if eye.truth is None else torch.from_numpy(unpack_truth(eye.truth)),

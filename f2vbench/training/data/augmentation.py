@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from f2vbench.training.data.affine_masks import warp_mask
 from f2vbench.training.data.registered_eye import RegisteredEye, stack_frames
 from f2vbench.training.data.truth_maps import warp_truth
 
@@ -141,7 +142,7 @@ def draw_geometry(
             centres[0] = np.clip(np.array([column, row]) + linear @ offset, middle - margin, middle + margin)
     fov_shares: list[float] = []
     for centre in centres if margin.any() else centres[:1]:
-        fov_shares.append(float(_warp_mask(fov_mask, _centred_on(linear, centre, side), side).mean()))
+        fov_shares.append(float(warp_mask(fov_mask, _centred_on(linear, centre, side), side).mean()))
         if fov_shares[-1] >= _MINIMUM_FOV_SHARE:
             break
     return _centred_on(linear, centres[int(np.argmax(fov_shares))], side)
@@ -161,7 +162,7 @@ def warp(eye: RegisteredEye, matrix: np.ndarray, side: int) -> RegisteredEye:
     size = eye.fov_mask.shape[0]
     if side == size and np.array_equal(matrix, np.eye(2, 3)):
         return eye
-    fov_mask = _warp_mask(eye.fov_mask, matrix, side)
+    fov_mask = warp_mask(eye.fov_mask, matrix, side)
 
     shrinks = abs(np.linalg.det(matrix[:, :2])) > _AREA_AVERAGING_FROM**2
     half_pixels = np.column_stack([matrix[:, :2] / 2, matrix[:, 2] - matrix[:, :2].sum(axis=1) / 4])
@@ -173,7 +174,7 @@ def warp(eye: RegisteredEye, matrix: np.ndarray, side: int) -> RegisteredEye:
             return np.asarray(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
         return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=flags))
 
-    lesion_mask = None if eye.lesion_mask is None else _warp_mask(eye.lesion_mask, matrix, side) & fov_mask
+    lesion_mask = None if eye.lesion_mask is None else warp_mask(eye.lesion_mask, matrix, side) & fov_mask
     frames = stack_frames([warp_image(frame) * fov_mask for frame in eye.frames], fov_mask.shape)
     truth = None if eye.truth is None else warp_truth(eye.truth, matrix, side) * fov_mask
     return RegisteredEye(warp_image(eye.photograph) * fov_mask[..., None], frames, fov_mask, lesion_mask, truth)
@@ -203,16 +204,22 @@ def change_colours(
     geometry_only = replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0), at_lesion=0.0)
     if geometry_only == Augmentation() or not fov_mask.any():
         return photograph
-    grey = photograph.mean(axis=2, keepdims=True)
-    changed = (grey + (photograph - grey) * saturation) * (brightness * np.array(white_balance))
-    mean = changed[fov_mask].mean()
-    changed = np.clip(mean + (changed - mean) * contrast, 0, 1).astype(np.float32) ** np.float32(gamma)
+    # Saturation, brightness and white balance are one matrix of colours, contrast is a factor and an offset of it.
+    to_grey = np.full((3, 3), 1 / 3)
+    colours = (to_grey + (np.eye(3) - to_grey) * saturation) * (brightness * np.array(white_balance))[:, None]
+    mean = float((colours @ cv2.mean(photograph, fov_mask.view(np.uint8))[:3]).mean())
+    offset = np.full((3, 1), mean * (1 - contrast))
+    changed = np.asarray(cv2.transform(photograph, np.hstack([contrast * colours, offset])), np.float32)
+    np.clip(changed, 0, 1, out=changed)
+    changed **= np.float32(gamma)
     if blur > 0.1:
-        changed = cv2.GaussianBlur(changed, (0, 0), blur)
+        changed = np.asarray(cv2.GaussianBlur(changed, (0, 0), blur), np.float32)
     if noise > 0:
         normal = np.random.default_rng(noise_seed).standard_normal(changed.shape, np.float32)
-        changed = changed + normal * np.float32(noise)
-    return np.asarray(np.clip(changed, 0, 1) * fov_mask[..., None], np.float32)
+        changed += normal * np.float32(noise)
+    np.clip(changed, 0, 1, out=changed)
+    changed *= fov_mask[..., None]
+    return changed
 
 
 def _draw_covered_shares(area: tuple[float, float], aspect: float, rng: np.random.Generator) -> np.ndarray:
@@ -226,8 +233,3 @@ def _centred_on(linear: np.ndarray, centre: np.ndarray, side: int) -> np.ndarray
     """The (2, 3) transform that shows ``centre`` of the square in the middle of the view."""
     middle = np.full(2, (side - 1) / 2)
     return np.column_stack([linear, centre - linear @ middle])
-
-
-def _warp_mask(mask: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(mask.astype(np.float32), matrix, (side, side), flags=flags)) >= 0.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.imaging.ground_truth import GroundTruth
 from f2vbench.phantom.lesions.base import KINDS
+from f2vbench.training.data.affine_masks import covers_half, seen_region
 
 TRUTH_CLASSES = ("artery", "vein", "disc", "fovea", *KINDS)
 """The classes of a truth map in the order of its bits: vessels by type, landmarks, then every kind of lesion."""
@@ -54,8 +54,12 @@ def pack_truth(masks: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.nd
 
 def unpack_truth(packed: np.ndarray) -> np.ndarray:
     """A map of bits as one mask a class, uint8 (classes, h, w) of 0 and 1."""
-    bits = np.arange(len(TRUTH_CLASSES), dtype=np.uint32)[:, None, None]
-    return np.asarray((packed[None] >> bits) & np.uint32(1), np.uint8)
+    masks = np.empty((len(TRUTH_CLASSES), *packed.shape), np.uint8)
+    for first in range(0, len(masks), 8):
+        byte = (packed >> np.uint32(first)).astype(np.uint8)
+        for bit, mask in enumerate(masks[first : first + 8]):
+            np.bitwise_and(byte >> np.uint8(bit), np.uint8(1), out=mask)
+    return masks
 
 
 def warp_truth(packed: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
@@ -70,10 +74,12 @@ def warp_truth(packed: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
         uint32 (side, side).
     """
     warped = np.zeros((side, side), np.uint32)
-    present = int(np.bitwise_or.reduce(packed, axis=None))
+    region = seen_region(matrix, side, packed.shape)
+    seen = packed[region]
+    present = int(np.bitwise_or.reduce(seen, axis=None))
+    source = np.zeros(packed.shape, np.float32)
     for bit in range(len(TRUTH_CLASSES)):
         if present >> bit & 1:
-            mask = ((packed >> np.uint32(bit)) & np.uint32(1)).astype(np.float32)
-            seen = cv2.warpAffine(mask, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) >= 0.5
-            warped |= seen.astype(np.uint32) << np.uint32(bit)
+            source[region] = (seen >> np.uint32(bit)) & np.uint32(1)
+            warped |= covers_half(source, matrix, side).astype(np.uint32) << np.uint32(bit)
     return warped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -171,3 +172,30 @@ def test_a_view_of_the_whole_square_has_no_place_to_choose():
     changes = Augmentation(at_lesion=1.0)
     found = draw_geometry(changes, fov_mask, 64, np.random.default_rng(0), lesions)
     assert (found == np.eye(2, 3)).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_colours_equal_the_changes_one_after_the_other_in_double_precision(seed):
+    rng = np.random.default_rng(100 + seed)
+    fov_mask = disc(20, 48)
+    photograph = (rng.random((48, 48, 3)) * fov_mask[..., None]).astype(np.float32)
+    before = photograph.copy()
+    augmentation = Augmentation(
+        brightness=0.25, contrast=0.3, saturation=0.3, white_balance=0.1, gamma=0.25, noise=0.02
+    )
+    changed = change_colours(photograph, fov_mask, 48, augmentation, np.random.default_rng(seed))
+
+    draws = np.random.default_rng(seed)
+    brightness, contrast, saturation, *balance = 1 + draws.uniform(-1, 1, 6) * [0.25, 0.3, 0.3, 0.1, 0.1, 0.1]
+    gamma = math.exp(draws.uniform(-1, 1) * 0.25)
+    _, noise = draws.random(2) * (0, 0.02)
+    normal = np.random.default_rng(int(draws.integers(2**63))).standard_normal((48, 48, 3), np.float32)
+    exact = photograph.astype(np.float64)
+    grey = exact.mean(axis=2, keepdims=True)
+    exact = (grey + (exact - grey) * saturation) * brightness * np.array(balance)
+    mean = exact[fov_mask].mean()
+    exact = np.clip(mean + (exact - mean) * contrast, 0, 1) ** gamma
+    expected = np.clip(exact + normal * noise, 0, 1) * fov_mask[..., None]
+    assert changed.dtype == np.float32
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=3e-6)
+    np.testing.assert_array_equal(photograph, before)  # the caller's photograph is unchanged
