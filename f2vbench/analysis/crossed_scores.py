@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from f2vbench.analysis.paired_predictions import NO_PATIENTS, Predictions, metric_value, pair_cases
 from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.jackknife import JackknifeScores, leave_out, patient_groups, patients_of_rarest_class
-from f2vbench.stats.result_classes import Variation
-from f2vbench.store.record_schema import UnitRecord
+from f2vbench.stats.result_classes import Variation, VariationSource
+from f2vbench.store.record_schema import EpisodeRecord, UnitRecord
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Design:
 
     Attributes:
         variation: What differs between seeds.
-        split_ratio: Test ÷ training patients where seeds are random splits, else 0.
+        split_ratio: Argument of `stats.crossed.crossed_test`: test ÷ training patients where seeds are random splits;
+            less in few-shot, where seeds share few of the images that they train on; 0 where nothing is trained.
     """
 
     variation: Variation
@@ -71,8 +73,27 @@ class CrossedScores:
             encoders: Names of models.
             metric: Name of the metric.
         """
-        seeds = set.intersection(*(set(self.seeds(encoder, metric)) for encoder in encoders))
-        return [seed for seed in sorted(seeds) if len({self._test_set(encoder, seed) for encoder in encoders}) == 1]
+        differing = set(self.differing_seeds(encoders, metric))
+        return [seed for seed in self._common_seeds(encoders, metric) if seed not in differing]
+
+    def differing_seeds(self, encoders: Sequence[str], metric: str) -> list[int]:
+        """Seeds at which all these models have a value, but not the same test images, in order.
+
+        Args:
+            encoders: Names of models.
+            metric: Name of the metric.
+        """
+        seeds = self._common_seeds(encoders, metric)
+        return [seed for seed in seeds if len({self._test_set(encoder, seed) for encoder in encoders}) > 1]
+
+    def test_sets(self, encoder: str, metric: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Test images of each seed at which a model has a value.
+
+        Args:
+            encoder: Name of the model.
+            metric: Name of the metric.
+        """
+        return tuple((seed, self._test_set(encoder, seed)) for seed in self.seeds(encoder, metric))
 
     def scores(self, encoder: str, metric: str, seeds: Sequence[int]) -> JackknifeScores | str:
         """Jackknife scores of a model.
@@ -99,15 +120,15 @@ class CrossedScores:
 
     @cached_property
     def design(self) -> Design:
-        """What differs between the seeds of this condition."""
-        records = [record for by_seed in self._records.values() for record in by_seed.values()]
-        variation = seed_variation(records, records[0]["unit"]["protocol"])
-        if "split" not in variation:
-            return Design(variation, 0.0)
-        episodes = [record["result"]["episode"] for record in records]
-        test = float(np.mean([len(set(episode.get("patients", ()))) for episode in episodes]))
-        train = episodes[0].get("patients_in_all", 0) - test
-        return Design(variation, test / train if train > 0 else 0.0)
+        """What differs between the seeds of a model at this condition."""
+        models = [list(by_seed.values()) for by_seed in self._records.values()]
+        protocol = models[0][0]["unit"]["protocol"]
+        most = max(map(len, models))
+        found = {source for own in models if len(own) == most for source in seed_variation(own, protocol)}
+        variation = tuple(source for source in reversed(get_args(VariationSource)) if source in found)
+        episodes = [record["result"]["episode"] for records in models for record in records]
+        overlap = _split_ratio(episodes) if "split" in found and protocol != "zero-shot" else 0.0
+        return Design(variation, overlap)
 
     @cached_property
     def _groups(self) -> dict[str, int]:
@@ -119,6 +140,9 @@ class CrossedScores:
             for patient in record["result"]["episode"].get("patients", ())
         }
         return dict(zip(sorted(names), patient_groups(len(names)).tolist(), strict=True))
+
+    def _common_seeds(self, encoders: Sequence[str], metric: str) -> list[int]:
+        return sorted(set.intersection(*(set(self.seeds(encoder, metric)) for encoder in encoders)))
 
     def _test_set(self, encoder: str, seed: int) -> tuple[str, ...]:
         return tuple(self._records[encoder][seed]["result"]["episode"]["test"])
@@ -143,3 +167,19 @@ class CrossedScores:
         _, codes = np.unique(cases.patients, return_inverse=True)
         rarest = None if cases.labels is None else patients_of_rarest_class(cases.labels, codes)
         return _SeedScores(value, without, frozenset(cases.patients.tolist()), rarest)
+
+
+def _split_ratio(episodes: Sequence[EpisodeRecord]) -> float:
+    """Test ÷ training patients of random splits, and not more than what the overlap of the support images explains.
+
+    The support sets of two seeds, each with m of N patients, share m·m/N patients on average, the share m/N of either.
+    Values with that correlation have the variance s²·(1/S + m/(N − m)) of the mean of S seeds; `crossed_test` adds
+    half the ratio, so the ratio is twice as large.
+    """
+    everyone = episodes[0].get("patients_in_all", 0)
+    test = float(np.mean([len(set(episode.get("patients", ()))) for episode in episodes]))
+    support = float(np.mean([len(set(episode["support"])) for episode in episodes]))
+    if everyone <= test:
+        return 0.0
+    ratio = test / (everyone - test)
+    return min(ratio, 2 * support / (everyone - support)) if support < everyone else ratio

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from f2vbench.stats.citations import CROSSED
 from f2vbench.stats.intervals import UNBOUNDED, Bounds, scaled_ends
 from f2vbench.stats.jackknife import JackknifeScores
 from f2vbench.stats.power import required_patients_and_seeds
+from f2vbench.stats.resampling import batch_ranges
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationLike, as_variation
 from f2vbench.stats.validation import max_abs, significance_level
 from f2vbench.utils.text import plural
@@ -136,6 +138,7 @@ def crossed_test(
         confidence=confidence,
         reason=variance.reason,
         note=_note(scores),
+        seeds=len(scores.values),
     )
     if variance.reason:
         return comparison
@@ -192,17 +195,16 @@ def max_t_adjusted(
     """
     contrasts = [models[first].minus(models[second]) for first, second in pairs]
     variances = [_variance(contrast, split_ratio) for contrast in contrasts]
-    tested = [index for index, variance in enumerate(variances) if not variance.reason]
     adjusted: list[float | None] = [None] * len(pairs)
+    tested = [index for index, variance in enumerate(variances) if not variance.reason]
     if not tested:
         return adjusted
     p = np.array([variances[index].p(float(contrasts[index].values.mean())) for index in tested])
-    observed = -ndtri(p / 2)
-    drawn = np.abs(_draw_standardised([contrasts[index] for index in tested], split_ratio))
-    descending = np.argsort(-observed, kind="stable")
-    # Column j: the largest draw among the pairs from the j-th in descending order on.
-    largest = np.maximum.accumulate(drawn[:, descending[::-1]], axis=1)[:, ::-1]
-    exceeded = (1 + (largest >= observed[descending]).sum(axis=0)) / (1 + len(drawn))
+    descending = np.argsort(p, kind="stable")
+    factor = _correlation_factor(models, [pairs[index] for index in tested], split_ratio)[descending]
+    exceeded = _share_of_larger_maxima(-ndtri(p[descending] / 2), factor)
+    # No larger than Bonferroni's adjustment among the remaining pairs, which needs no draws.
+    exceeded = np.minimum(exceeded, p[descending] * np.arange(len(p), 0, -1))
     stepped = np.maximum.accumulate(np.maximum(exceeded, p[descending]))
     for position, value in zip(descending, stepped, strict=True):
         adjusted[tested[position]] = float(value)
@@ -275,28 +277,60 @@ def _deviations(scores: JackknifeScores) -> NDArray[np.float64]:
     return np.asarray((scores.without - scores.without.mean(axis=0)) * math.sqrt((groups - 1) / groups))
 
 
-def _draw_standardised(contrasts: Sequence[JackknifeScores], split_ratio: float) -> NDArray[np.float64]:
-    """(draws, contrasts) from a normal distribution with mean 0, variance 1 and the contrasts' correlations."""
-    seeds = len(contrasts[0].values)
-    values = np.stack([contrast.values for contrast in contrasts])
-    deviations = np.stack([_deviations(contrast) for contrast in contrasts])
-    within = np.einsum("igs,jgs->ij", deviations, deviations)
+def _correlation_factor(
+    models: Sequence[JackknifeScores], pairs: Sequence[tuple[int, int]], split_ratio: float
+) -> NDArray[np.float64]:
+    """(pairs, rank) factor F of the correlations F·Fᵀ of the pairs' differences; its rows have length 1."""
+    used = sorted({index for pair in pairs for index in pair})
+    seeds = len(models[used[0]].values)
+    deviations = np.stack([_deviations(models[index]) for index in used]).reshape(len(used), -1)
+    within = deviations @ deviations.T
     covariance = within
     if seeds > 1:
-        sums = deviations.sum(axis=2)
+        sums = deviations.reshape(len(used), -1, seeds).sum(axis=2)
+        values = np.stack([models[index].values for index in used])
         of_patients = (sums @ sums.T - within) / (seeds * (seeds - 1))
-        covariance = np.cov(values).reshape(len(values), -1) * (1 / seeds + split_ratio / 2) + of_patients
-    roots, vectors = np.linalg.eigh(covariance)
-    factor = vectors * np.sqrt(np.maximum(roots, 0))
-    deviation = np.sqrt((factor**2).sum(axis=1, keepdims=True))
-    factor = factor / np.where(deviation > 0, deviation, 1)
-    normal = np.random.default_rng(len(contrasts)).standard_normal((_DRAWS, len(contrasts)))
-    return np.asarray(normal @ factor.T)
+        covariance = np.atleast_2d(np.cov(values)) * (1 / seeds + split_ratio / 2) + of_patients
+    # Differences do not depend on what all models have in common.
+    centred = covariance - covariance.mean(axis=0)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    roots, vectors = np.linalg.eigh(centred)
+    kept = roots > _ROUNDING * roots.max()
+    of_model = vectors[:, kept] * np.sqrt(roots[kept])
+    first, second = np.searchsorted(used, np.array(pairs)).T
+    factor = of_model[first] - of_model[second]
+    length = np.sqrt((factor**2).sum(axis=1, keepdims=True))
+    return np.asarray(factor / np.where(length > 0, length, 1))
+
+
+def _share_of_larger_maxima(observed: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the draws in which the largest difference among a pair and those after it reaches the pair's own.
+
+    Args:
+        observed: (pairs,) absolute z of each pair, in descending order.
+        factor: (pairs, rank) factor of the correlations.
+    """
+    exceeded = np.zeros(len(observed))
+    normal = _normal_draws(factor.shape[1])
+    for batch in batch_ranges(_DRAWS, len(observed)):
+        drawn = np.abs(normal[batch.start : batch.stop] @ factor.T)
+        largest = np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
+        exceeded += (largest >= observed).sum(axis=0)
+    return (1 + exceeded) / (1 + _DRAWS)
+
+
+@lru_cache(maxsize=4)
+def _normal_draws(rank: int) -> NDArray[np.float64]:
+    """(draws, rank) standard normal numbers; equal ranks have equal numbers, so that results are reproducible."""
+    drawn = np.random.default_rng(rank).standard_normal((_DRAWS, rank))
+    drawn.flags.writeable = False
+    return drawn
 
 
 def _sources(scores: JackknifeScores, variation: VariationLike) -> Variation:
+    """Test patients, and what differs between seeds unless all seeds have equal values."""
     others = [source for source in as_variation(variation) if source != "test patients"]
-    return ("test patients", *others) if len(scores.values) > 1 else ("test patients",)
+    return ("test patients",) if (scores.values == scores.values[0]).all() else ("test patients", *others)
 
 
 def _note(scores: JackknifeScores) -> str:
