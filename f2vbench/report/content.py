@@ -46,7 +46,7 @@ class ReportContent:
         limitations: What a reader must know before using the results.
         notes: Chance levels and further notes.
         conditions: One table per task and protocol.
-        comparisons: Tables of the deciding tests and of further tests; empty where nothing was compared.
+        comparisons: Tables of the deciding test and of further tests; empty where nothing was compared.
         comparison_sentences: One sentence or more per comparison.
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
@@ -85,9 +85,11 @@ class ReportContent:
         """Definition of significance in the summary."""
         method = self.procedure.adjustment_method.name
         return (
-            "Significant: the best model is better than the second-best model both over seeds and over test patients, "
-            f"each at p < 0.05 after {method} adjustment over all comparisons of this report. The p-values in the "
-            "sentences are adjusted unless stated otherwise."
+            "Significant: the best model is better than the second-best model by the crossed test over patients and "
+            "seeds, at p < 0.05 after adjustment for the choice of the two models among all pairs (step-down max-T) "
+            f"and {method} adjustment over all comparisons of this report. It generalizes to other patients of the "
+            "same kind, and to what else the sentence names. The p-values in the sentences are "
+            "adjusted unless stated otherwise."
         )
 
     @property

@@ -137,7 +137,7 @@ def crossed_test(
         difference=difference if math.isfinite(difference) else None,
         confidence=confidence,
         reason=variance.reason,
-        note=_note(scores),
+        note="" if variance.reason else _note(scores),
         seeds=len(scores.values),
     )
     if variance.reason:

@@ -95,9 +95,7 @@ class Procedure:
         each = self.adjustment_method
         return Method(f"{MAX_T.name} and {each.name}", f"{MAX_T.citation}; {each.citation}")
 
-    def adjust_selected(
-        self, comparisons: Sequence[Comparison], selected: Sequence[float | None]
-    ) -> list[Comparison]:
+    def adjust_selected(self, comparisons: Sequence[Comparison], selected: Sequence[float | None]) -> list[Comparison]:
         """Adjust p-values over all comparisons that were already adjusted for the choice of the pair.
 
         Args:

@@ -99,7 +99,7 @@ def comparison_sentence(comparison: ModelComparison, names: TaskNames, baselines
     else:
         claim = f"{first} and {second} do not differ significantly ({numbers})"
         claim += "".join(f"; {clause}" for clause in _clauses(comparison))
-    return " ".join([as_sentence(f"{where}: {claim}"), *_warnings(test)])
+    return " ".join([f"{where}: {claim.rstrip('.')}.", *_warnings(test)])
 
 
 def _summarize(
