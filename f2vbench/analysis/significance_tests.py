@@ -183,11 +183,15 @@ class UnitPair:
         sides = [[side[seed] for seed in self._seeds] for side in (self._first, self._second)]
         return pair_cases(sides[0], sides[1], self._metric, self._predictions)
 
-    def paired_t(self) -> Comparison:
-        """Paired t-test over the shared seeds, as in the papers."""
+    @cached_property
+    def _paired_t(self) -> Comparison:
         if not self._seeds:
             return self._no_seed_test(PAIRED_T, self._no_shared_seed)
         return paired_t_test(*self._shared_values, variation=self._variation)
+
+    def paired_t(self) -> Comparison:
+        """Paired t-test over the shared seeds, as in the papers."""
+        return self._paired_t
 
     def welch_t(self) -> Comparison:
         """Welch's t-test over all seeds of each model."""

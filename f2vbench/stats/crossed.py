@@ -35,7 +35,7 @@ from f2vbench.stats.result_classes import Comparison, Estimate, Variation, Varia
 from f2vbench.stats.validation import max_abs, significance_level
 from f2vbench.utils.text import plural
 
-_DRAWS = 20_000
+_DRAWS = 10_000  # standard error of an adjusted p of 0.05: 0.002
 _LEAST_PATIENTS = 5
 _FEW_PATIENTS = 10  # of a class
 _ROUNDING = 1e-12
@@ -312,17 +312,19 @@ def _share_of_larger_maxima(observed: NDArray[np.float64], factor: NDArray[np.fl
     """
     exceeded = np.zeros(len(observed))
     normal = _normal_draws(factor.shape[1])
+    ascending = factor[::-1].astype(np.float32)
+    bounds = observed[::-1].astype(np.float32)[:, None]
     for batch in batch_ranges(_DRAWS, len(observed)):
-        drawn = np.abs(normal[batch.start : batch.stop] @ factor.T)
-        largest = np.maximum.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
-        exceeded += (largest >= observed).sum(axis=0)
+        drawn = np.abs(ascending @ normal[batch.start : batch.stop].T)
+        largest = np.maximum.accumulate(drawn, axis=0, out=drawn)
+        exceeded += np.count_nonzero(largest >= bounds, axis=1)[::-1]
     return (1 + exceeded) / (1 + _DRAWS)
 
 
 @lru_cache(maxsize=4)
-def _normal_draws(rank: int) -> NDArray[np.float64]:
+def _normal_draws(rank: int) -> NDArray[np.float32]:
     """(draws, rank) standard normal numbers; equal ranks have equal numbers, so that results are reproducible."""
-    drawn = np.random.default_rng(rank).standard_normal((_DRAWS, rank))
+    drawn = np.random.default_rng(rank).standard_normal((_DRAWS, rank), dtype=np.float32)
     drawn.flags.writeable = False
     return drawn
 

@@ -204,4 +204,5 @@ def test_one_seed_has_a_test_over_patients_alone():
     assert comparison.t_test.p is None
     assert "at least two shared seeds" in comparison.t_test.reason
     assert comparison.tests["bootstrap"].p < 0.05
-    assert comparison.significance == "over patients only"
+    assert comparison.significance == "significant"
+    assert comparison.crossed.variation == ("test patients",)
