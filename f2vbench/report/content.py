@@ -120,7 +120,7 @@ def report_content(
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task, interval=procedure.interval)
-    unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure)
+    unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure, summary)
     comparisons = _sort_comparisons(unsorted, summary, by_task)
     names = _task_names(results)
     main_metric = {task: _first_with_values(shown, summary, task) for task, shown in by_task.items()}

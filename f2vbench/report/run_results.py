@@ -265,7 +265,11 @@ class RunResults:
             raise SettingsError(f"baseline={encoder}: {_unknown_model(encoder, known)}")
 
     def comparisons(
-        self, metrics: Metrics = None, select: PairSelection | None = None, procedure: Procedure = _DEFAULT_PROCEDURE
+        self,
+        metrics: Metrics = None,
+        select: PairSelection | None = None,
+        procedure: Procedure = _DEFAULT_PROCEDURE,
+        summary: pd.DataFrame | None = None,
     ) -> list[ModelComparison]:
         """Compare pairs of models at each condition.
 
@@ -274,11 +278,12 @@ class RunResults:
             select: Selects the pairs; by default the best with the second model, and the best trained model with the
                 best baseline.
             procedure: t-test over seeds and adjustment of p-values.
+            summary: `summary` of these metrics, where it was computed before.
 
         Returns:
             Comparisons, with p-values adjusted over all of them.
         """
-        summary = self.summary(metrics)
+        summary = self.summary(metrics) if summary is None else summary
         measured = summary[~summary.metric.str.endswith(CHANCE)]
         return compare_models(measured, select or select_key_pairs(), self._tester, procedure, self._progress)
 
