@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from f2vbench.analysis.paired_predictions import NO_PATIENTS, Predictions, metric_value, pair_cases
 from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.jackknife import JackknifeScores, leave_out, patient_groups, patients_of_rarest_class
-from f2vbench.stats.result_classes import Variation, VariationSource
+from f2vbench.stats.result_classes import Variation
 from f2vbench.store.record_schema import EpisodeRecord, UnitRecord
 
 
@@ -120,14 +120,14 @@ class CrossedScores:
 
     @cached_property
     def design(self) -> Design:
-        """What differs between the seeds of a model at this condition."""
+        """What differs between the seeds of most models at this condition."""
         models = [list(by_seed.values()) for by_seed in self._records.values()]
         protocol = models[0][0]["unit"]["protocol"]
         most = max(map(len, models))
-        found = {source for own in models if len(own) == most for source in seed_variation(own, protocol)}
-        variation = tuple(source for source in reversed(get_args(VariationSource)) if source in found)
-        episodes = [record["result"]["episode"] for records in models for record in records]
-        overlap = _split_ratio(episodes) if "split" in found and protocol != "zero-shot" else 0.0
+        of_models = [(seed_variation(own, protocol), own) for own in models if len(own) == most]
+        ((variation, _),) = Counter(found for found, _ in of_models).most_common(1)
+        episodes = [each["result"]["episode"] for found, own in of_models if found == variation for each in own]
+        overlap = _split_ratio(episodes) if "split" in variation and protocol != "zero-shot" else 0.0
         return Design(variation, overlap)
 
     @cached_property

@@ -99,7 +99,7 @@ def test_headings_and_methods_name_the_test_and_the_adjustment(results):
     assert "two-sided Welch's t-test (Welch, Biometrika" in methods
     assert "by the method of Benjamini–Hochberg (" in methods
     assert "Hedges' g (" in methods
-    assert "after Benjamini–Hochberg adjustment" in page(content)
+    assert "and Benjamini–Hochberg adjustment over all comparisons" in page(content)
     assert "Holm" not in " ".join([content.comparisons[0].caption, content.comparisons[1].caption, methods])
 
 
