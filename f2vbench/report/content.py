@@ -20,7 +20,7 @@ from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
-from f2vbench.report.text.limitations import further_notes, limitations, test_limitations
+from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
 from f2vbench.report.text.wording import TaskNames
@@ -133,7 +133,7 @@ def report_content(
         about=", ".join([*counts, plural(results.frame.seed.nunique(), "seed")]),
         overview=overview(summaries),
         summaries=summaries,
-        limitations=[*limitations(results), *test_limitations(comparisons)],
+        limitations=[*limitations(results), *comparison_limitations(comparisons)],
         notes=further_notes(results),
         conditions=condition_tables(summary, by_task, comparisons, names, procedure.interval),
         comparisons=comparison_tables(comparisons, names, baselines),

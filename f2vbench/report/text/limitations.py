@@ -31,7 +31,7 @@ def limitations(results: RunResults) -> list[str]:
     return texts
 
 
-def test_limitations(comparisons: Sequence[ModelComparison]) -> list[str]:
+def comparison_limitations(comparisons: Sequence[ModelComparison]) -> list[str]:
     """Comparisons without a valid test, with the reason, and tests of few patients.
 
     Args:
