@@ -11,8 +11,9 @@ where s² is the variance over seeds and C the mean covariance of two different 
 cause. C is computed by the jackknife: the metric without each patient, with all images of the patient. r is 0 where all
 seeds are tested on the same patients. Where seeds are random splits of one data set, r is the ratio of test to training
 patients: Nadeau and Bengio (2003) attribute r·s² to patients that splits share; as C already contains the shared test
-patients, half of it is added for the shared training patients. Heads of m support images of N patients share fewer, so r is not
-more than 2·m/(N − m) there (`f2vbench.analysis.crossed_scores`). `benchmarks/stats_calibration.py` shows the coverage.
+patients, half of it is added for the shared training patients. Heads of m support images of N patients share fewer, so
+r is not more than 2·m/(N − m) there (`f2vbench.analysis.crossed_scores`). `benchmarks/stats_calibration.py` shows the
+coverage.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
             "condition, or of the best other model among the pairs of a reference model that was named in advance, by "
             f"{cite(MAX_T)}, or by Bonferroni where models do not share their seeds or test images; then by the method "
             f"of {cite(procedure.adjustment_method)} over all comparisons of the report. A difference is called "
-            "significant where the adjusted p-value is below 0.05. Sample sizes are those that would detect the "
+            "significant where the adjusted p-value is below 0.05; intervals are not adjusted. Sample sizes are those that would detect the "
             "observed difference, taken as the true one, with 80 % power in a comparison of these two models alone.",
             *_further_tests(seeds, over, procedure),
         ]
@@ -237,9 +237,9 @@ def _further_tests(seeds: int, over: str, procedure: Procedure) -> list[str]:
     )
     if seeds < 2:
         return [f"Further tests are {patients}."]
-    papers = " of the papers" if procedure.test == "paired" else ""
+    papers = "The papers' test, " if procedure.test == "paired" else "A t-test over seeds, "
     return [
-        f"The two-sided {cite(procedure.seed_test)} over {over}{papers} is reported beside it and assumes independent "
+        f"{papers}the two-sided {cite(procedure.seed_test)} over {over}, is reported beside it; it assumes independent "
         f"seeds. Further statistics are the {cite(CORRECTED_T)} where seeds are overlapping random splits, "
         f"{cite(procedure.effect_size)} and {cite(SIGNED_RANK)} over seeds, and, of means over seeds, {patients}."
     ]
