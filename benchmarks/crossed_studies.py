@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from f2vbench.stats.crossed import split_ratio
 from f2vbench.stats.jackknife import SeedCases
 from f2vbench.stats.result_classes import Variation
 
@@ -38,6 +39,7 @@ class Situation:
         gap: Advantage of the first model in the study of power, in the unit of the simulator.
         test: Test patients of a seed.
         train: Training patients of a seed, where seeds are splits; 0 for an official test set.
+        support: Patients on which a head is trained, where they are not the whole training split.
     """
 
     name: str
@@ -47,11 +49,12 @@ class Situation:
     gap: float
     test: int
     train: int = 0
+    support: int = 0
 
     @property
     def split_ratio(self) -> float:
-        """Test ÷ training patients, 0 for an official test set."""
-        return self.test / self.train if self.train else 0.0
+        """Ratio of the crossed test, 0 for an official test set."""
+        return split_ratio(self.train + self.test, self.test, self.support or self.train) if self.train else 0.0
 
 
 def scores(
@@ -200,7 +203,7 @@ SITUATIONS = (
     Situation("official, 4 shots, 300 × 1, 10 seeds", learners(300, shots=4, seeds=10), "auroc", _EPISODES, 0.2, 300),
     Situation("splits, all labels, 100 × 1", learners(100, test_share=0.2), "auroc", _SPLITS, 0.25, 20, 80),
     Situation("splits, all labels, 300 × 1", learners(300, test_share=0.2), "auroc", _SPLITS, 0.15, 60, 240),
-    Situation("splits, 4 shots, 100 × 1", learners(100, test_share=0.2, shots=4), "auroc", _SPLITS, 0.35, 20, 80),
+    Situation("splits, 4 shots, 100 × 1", learners(100, test_share=0.2, shots=4), "auroc", _SPLITS, 0.35, 20, 80, 8),
     Situation("5 % positives, 300 × 1", scores(300, positives=0.05), "auroc", _HEADS, 0.6, 300),
     Situation("seven uneven classes, 300 × 1", uneven_classes(300, _SEVEN), "macro_auroc", _HEADS, 0.4, 300),
     Situation("accuracy, 60 × 2", scores(60, 2, decisions=True), "accuracy", _HEADS, 0.8, 60),

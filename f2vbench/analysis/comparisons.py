@@ -1,7 +1,8 @@
 """Comparisons of pairs of models at each condition, and their data frame.
 
-Each pair is tested over seeds, as in the papers; over seeds with a correction for overlapping splits; and over test
-patients, with the heads as trained. The tests are those of `f2vbench.analysis.significance_tests`.
+Each pair is tested over test patients and seeds at once by the crossed test, whose p-value is adjusted for the choice
+of the pair among others and over all comparisons; it decides. The t-test of the papers and further tests stand beside
+it. The tests are those of `f2vbench.analysis.significance_tests`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from f2vbench.analysis.crossed_tests import Selection, all_pairs, pairs_of
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.analysis.significance_tests import PairKey, PairTester, TestName
 from f2vbench.stats.multiple_testing import bootstrap_replicates
 from f2vbench.stats.procedure import Procedure
-from f2vbench.stats.result_classes import Comparison, Estimate, Verdict
+from f2vbench.stats.result_classes import Comparison, Estimate, Verdict, describe_generalization
 from f2vbench.utils.progress import Progress, Silent
 
-Significance = Literal[
-    "significant", "over seeds only", "over patients only", "contradictory", "not significant", "no test"
-]
+Significance = Literal["significant", "not significant", "no test"]
 BEST_AND_SECOND = "best and second"
 BEST_AND_BASELINE = "best model and best baseline"
 REFERENCE_AND_BEST = "reference and best other"
@@ -56,7 +56,9 @@ class ModelComparison:
         better: Whether ``higher`` or ``lower`` values of the metric are better.
         means: Means of the first and the second model over their seeds.
         roles: Why the two are compared, as in `ModelPair`.
-        tests: Result of each test, p-values adjusted over all comparisons; see `significance_tests.PairTests`.
+        tests: Result of each test, p-values adjusted over all comparisons; see `significance_tests.PairTests`. That of
+            the crossed test is adjusted for the choice of the pair as well.
+        selection: Adjustment of the crossed test for the choice of the pair alone.
         effect_size: Effect size of the procedure.
         procedure: t-test over seeds and adjustment of p-values.
     """
@@ -66,6 +68,7 @@ class ModelComparison:
     means: tuple[float, float]
     roles: tuple[str, ...]
     tests: Mapping[TestName, Comparison]
+    selection: Selection
     effect_size: Estimate
     procedure: Procedure
 
@@ -90,36 +93,40 @@ class ModelComparison:
         return self.key.second
 
     @property
+    def crossed(self) -> Comparison:
+        """Crossed test over test patients and seeds, which decides."""
+        return self.tests["crossed"]
+
+    @property
     def t_test(self) -> Comparison:
-        """t-test over seeds of the procedure, paired or Welch's."""
+        """t-test over seeds of the procedure, paired as in the papers, or Welch's."""
         return self.tests[self.procedure.test]
 
     @property
-    def over_seeds(self) -> Comparison:
-        """Test over seeds that decides: the corrected one where seeds are splits, else `t_test`."""
-        corrected = self.tests["corrected"]
-        return corrected if corrected.p is not None else self.t_test
-
-    @property
-    def over_patients(self) -> Comparison:
-        """Paired bootstrap over test patients."""
-        return self.tests["bootstrap"]
-
-    def verdicts(self) -> tuple[Verdict, Verdict]:
-        """Verdicts on the first model, over seeds and over patients."""
-        higher = self.better == "higher"
-        return self.over_seeds.verdict(higher_is_better=higher), self.over_patients.verdict(higher_is_better=higher)
+    def verdict(self) -> Verdict:
+        """Verdict of the crossed test on the first model, after adjustment."""
+        return self.crossed.verdict(higher_is_better=self.better == "higher")
 
     @property
     def significance(self) -> Significance:
-        """Whether the difference is significant after adjustment, both over seeds and over patients."""
-        seeds, patients = self.verdicts()
-        decided = [verdict for verdict in (seeds, patients) if verdict in ("better", "worse")]
-        if len(decided) == 2:
-            return "significant" if seeds == patients else "contradictory"
-        if decided:
-            return "over seeds only" if seeds in decided else "over patients only"
-        return "no test" if seeds == patients == "no test" else "not significant"
+        """Whether the difference is significant after adjustment by the crossed test."""
+        verdict = self.verdict
+        return verdict if verdict == "not significant" or verdict == "no test" else "significant"
+
+    @property
+    def needed(self) -> str:
+        """How many patients or seeds a study of this pair alone would need, as a clause.
+
+        Empty where the difference is significant, or cannot be tested.
+        """
+        required = self.crossed.required
+        if required is None or self.significance == "significant":
+            return ""
+        if required.n is None:
+            return required.reason
+        count = required.count_text(self.crossed.unit)
+        power = f"{100 * required.power:g} % power"
+        return f"a study of this pair alone would need {count} to detect a difference of this size with {power}"
 
 
 def compare_models(
@@ -155,6 +162,8 @@ def compare_models(
         key = PairKey(condition, metric, pair.first, pair.second)
         means = group.set_index("encoder")["mean"]
         results = tester.run(key, replicates, procedure.test)
+        models = list(group.encoder[group["mean"].notna()])
+        family = pairs_of(pair.first, models) if pair.roles == (REFERENCE_AND_BEST,) else all_pairs(models)
         comparisons.append(
             ModelComparison(
                 key,
@@ -162,6 +171,7 @@ def compare_models(
                 (float(means[pair.first]), float(means[pair.second])),
                 pair.roles,
                 results.tests,
+                tester.select(key, family),
                 results.effect_size,
                 procedure,
             )
@@ -172,9 +182,11 @@ def compare_models(
 
 
 def _adjusted(comparisons: Sequence[ModelComparison], procedure: Procedure) -> Iterator[ModelComparison]:
-    """Adjust the p-values of each test over all comparisons."""
+    """Adjust the p-values of each test over all comparisons, those of the crossed test after `Selection`."""
     names = comparisons[0].tests if comparisons else ()
     adjusted = {name: procedure.adjust_all([each.tests[name] for each in comparisons]) for name in names}
+    crossed = [each.crossed for each in comparisons]
+    adjusted["crossed"] = procedure.adjust_selected(crossed, [each.selection.p for each in comparisons])
     for index, comparison in enumerate(comparisons):
         yield replace(comparison, tests={name: results[index] for name, results in adjusted.items()})
 
@@ -223,6 +235,7 @@ def select_against_best(encoder: str) -> PairSelection:
 
 
 _TEST_COLUMNS: dict[str, TestName] = {
+    "crossed": "crossed",
     "corrected": "corrected",
     "patients": "bootstrap",
     "paired": "paired",
@@ -233,12 +246,13 @@ _TEST_COLUMNS: dict[str, TestName] = {
 }
 """Suffix of the columns of each test."""
 _EFFECT = ["effect", "effect_low", "effect_high"]
-_LAST = ["certainty", "test", "adjustment", "effect_is", "wilcoxon_smallest_p", "reason", "reason_effect"]
-_P = [f"p_{suffix}{ending}" for suffix in _TEST_COLUMNS for ending in ("", "_adjusted")]
-_NUMBERS = ["difference", "t", "p", "p_adjusted", "low", "high", *_P, *_EFFECT, "wilcoxon_smallest_p"]
+_P = [f"p_{suffix}{ending}" for suffix in list(_TEST_COLUMNS)[1:] for ending in ("", "_adjusted")]
+_CROSSED = ["difference", "low", "high", "p_crossed", "p_crossed_selected", "p_crossed_adjusted"]
+_FURTHER = ["t", "p", "p_adjusted", *_EFFECT, *_P, "low_patients", "high_patients", "wilcoxon_smallest_p"]
 COLUMNS = [
-    *(*CONDITION, "metric", "better", "encoder", "best_other", "n", "difference", "t", "p", "p_adjusted"),
-    *("patients", "low", "high", *_EFFECT, *_P, *_LAST),
+    *(*CONDITION, "metric", "better", "encoder", "best_other"),
+    *(*_CROSSED, "certainty", "generalizes_to", "patients", "n", "compared_pairs", "needed", "warning"),
+    *(*_FURTHER, "test", "adjustment", "effect_is", "reason", "reason_effect"),
     *(f"reason_{suffix}" for suffix in _TEST_COLUMNS),
 ]
 
@@ -247,32 +261,40 @@ def comparisons_frame(comparisons: Sequence[ModelComparison]) -> pd.DataFrame:
     """Data frame with one row per comparison and the columns `COLUMNS`, described at `Results.compare`."""
     table = pd.DataFrame([_row(comparison) for comparison in comparisons], columns=COLUMNS)
     table["shots"] = table.shots.astype("Int64")
-    return table.astype(dict.fromkeys(_NUMBERS, float))
+    return table.astype(dict.fromkeys([*_CROSSED, *_FURTHER], float))
 
 
 def _row(comparison: ModelComparison) -> dict[str, Any]:
-    seeds, patients, effect = comparison.t_test, comparison.over_patients, comparison.effect_size
+    crossed, seeds, effect = comparison.crossed, comparison.t_test, comparison.effect_size
+    patients = comparison.tests["bootstrap"]
     row: dict[str, Any] = {
         **comparison.condition._asdict(),
         "metric": comparison.metric,
         "better": comparison.better,
         "encoder": comparison.first,
         "best_other": comparison.second,
-        "n": seeds.n,
-        "difference": seeds.difference,
+        "difference": seeds.difference if crossed.difference is None else crossed.difference,
+        "low": crossed.low,
+        "high": crossed.high,
+        "p_crossed_selected": comparison.selection.p,
+        "certainty": comparison.significance,
+        "generalizes_to": "" if crossed.p is None else describe_generalization(crossed.variation),
+        "patients": crossed.n,
+        "n": seeds.n if crossed.seeds is None else crossed.seeds,
+        "compared_pairs": comparison.selection.pairs,
+        "needed": comparison.needed,
+        "warning": crossed.note,
         "t": seeds.statistic,
         "p": seeds.p,
         "p_adjusted": seeds.p_adjusted,
         "reason": seeds.reason,
-        "patients": patients.n,
-        "low": patients.low,
-        "high": patients.high,
+        "low_patients": patients.low,
+        "high_patients": patients.high,
         "effect": effect.value,
         "effect_low": effect.low,
         "effect_high": effect.high,
         "effect_is": effect.method.name,
         "reason_effect": effect.reason,
-        "certainty": comparison.significance,
         "test": seeds.method.name,
         "adjustment": comparison.procedure.adjustment_method.name,
         "wilcoxon_smallest_p": comparison.tests["wilcoxon"].smallest_p,

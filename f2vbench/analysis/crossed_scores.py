@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from f2vbench.analysis.metric_inputs import Predictions, metric_inputs, metric_value
 from f2vbench.analysis.seed_variation import seed_variation
+from f2vbench.stats.crossed import split_ratio
 from f2vbench.stats.jackknife import JackknifeScores, leave_out, patient_groups, patients_of_rarest_class
 from f2vbench.stats.result_classes import Variation
-from f2vbench.store.record_schema import UnitRecord
+from f2vbench.store.record_schema import EpisodeRecord, UnitRecord
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Design:
 
     Attributes:
         variation: What differs between seeds.
-        split_ratio: Test ÷ training patients where seeds are random splits, else 0.
+        split_ratio: `stats.crossed.split_ratio` where seeds are random splits on which something is trained, else 0.
     """
 
     variation: Variation
@@ -71,8 +73,27 @@ class CrossedScores:
             encoders: Names of models.
             metric: Name of the metric.
         """
-        seeds = set.intersection(*(set(self.seeds(encoder, metric)) for encoder in encoders))
-        return [seed for seed in sorted(seeds) if len({self._test_set(encoder, seed) for encoder in encoders}) == 1]
+        differing = set(self.differing_seeds(encoders, metric))
+        return [seed for seed in self._common_seeds(encoders, metric) if seed not in differing]
+
+    def differing_seeds(self, encoders: Sequence[str], metric: str) -> list[int]:
+        """Seeds at which all these models have a value, but not the same test images, in order.
+
+        Args:
+            encoders: Names of models.
+            metric: Name of the metric.
+        """
+        seeds = self._common_seeds(encoders, metric)
+        return [seed for seed in seeds if len({self._test_set(encoder, seed) for encoder in encoders}) > 1]
+
+    def test_sets(self, encoder: str, metric: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Test images of each seed at which a model has a value.
+
+        Args:
+            encoder: Name of the model.
+            metric: Name of the metric.
+        """
+        return tuple((seed, self._test_set(encoder, seed)) for seed in self.seeds(encoder, metric))
 
     def scores(self, encoder: str, metric: str, seeds: Sequence[int]) -> JackknifeScores | str:
         """Jackknife scores of a model.
@@ -99,15 +120,15 @@ class CrossedScores:
 
     @cached_property
     def design(self) -> Design:
-        """What differs between the seeds of this condition."""
-        records = [record for by_seed in self._records.values() for record in by_seed.values()]
-        variation = seed_variation(records, records[0]["unit"]["protocol"])
-        if "split" not in variation:
-            return Design(variation, 0.0)
-        episodes = [record["result"]["episode"] for record in records]
-        test = float(np.mean([len(set(episode.get("patients", ()))) for episode in episodes]))
-        train = episodes[0].get("patients_in_all", 0) - test
-        return Design(variation, test / train if train > 0 else 0.0)
+        """What differs between the seeds of most models at this condition."""
+        models = [list(by_seed.values()) for by_seed in self._records.values()]
+        protocol = models[0][0]["unit"]["protocol"]
+        most = max(map(len, models))
+        of_models = [(seed_variation(own, protocol), own) for own in models if len(own) == most]
+        ((variation, _),) = Counter(found for found, _ in of_models).most_common(1)
+        episodes = [each["result"]["episode"] for found, own in of_models if found == variation for each in own]
+        overlap = _split_ratio(episodes) if "split" in variation and protocol != "zero-shot" else 0.0
+        return Design(variation, overlap)
 
     @cached_property
     def _groups(self) -> dict[str, int]:
@@ -119,6 +140,9 @@ class CrossedScores:
             for patient in record["result"]["episode"].get("patients", ())
         }
         return dict(zip(sorted(names), patient_groups(len(names)).tolist(), strict=True))
+
+    def _common_seeds(self, encoders: Sequence[str], metric: str) -> list[int]:
+        return sorted(set.intersection(*(set(self.seeds(encoder, metric)) for encoder in encoders)))
 
     def _test_set(self, encoder: str, seed: int) -> tuple[str, ...]:
         return tuple(self._records[encoder][seed]["result"]["episode"]["test"])
@@ -138,3 +162,10 @@ class CrossedScores:
         _, codes = np.unique(inputs.patients, return_inverse=True)
         rarest = None if inputs.labels is None else patients_of_rarest_class(inputs.labels, codes)
         return _SeedScores(value, without, frozenset(inputs.patients.tolist()), rarest)
+
+
+def _split_ratio(episodes: Sequence[EpisodeRecord]) -> float:
+    everyone = episodes[0].get("patients_in_all", 0)
+    test = float(np.mean([len(set(episode.get("patients", ()))) for episode in episodes]))
+    support = float(np.mean([len(set(episode["support"])) for episode in episodes]))
+    return split_ratio(everyone, test, support)

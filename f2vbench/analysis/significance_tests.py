@@ -1,4 +1,4 @@
-"""Significance tests of two models at one condition: over seeds, as in the papers, and over test patients."""
+"""Significance tests of two models at one condition: over patients and seeds at once, and over either alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from f2vbench.analysis.crossed_scores import CrossedScores
+from f2vbench.analysis.crossed_tests import CrossedTests, Pair, Selection
 from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions, metric_value
 from f2vbench.analysis.paired_predictions import PairedCases, pair_cases
@@ -39,7 +41,7 @@ from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, we
 from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
-TestName = Literal["paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
+TestName = Literal["crossed", "paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
 
 
 class PairKey(NamedTuple):
@@ -56,10 +58,10 @@ class PairTests:
     """Test results of one pair of models.
 
     Attributes:
-        tests: Result of each test: the ``paired`` and ``welch`` t-tests over seeds, the ``corrected`` resampled t-test
-            for seeds that are overlapping splits, the paired ``bootstrap`` over test patients, ``wilcoxon`` signed
-            ranks over seeds, ``delong`` for the AUROC of one class, and the paired ``permutation`` test over test
-            patients.
+        tests: Result of each test: the ``crossed`` test over test patients and seeds; the ``paired`` and ``welch``
+            t-tests over seeds, the ``corrected`` resampled t-test for seeds that are overlapping splits, the paired
+            ``bootstrap`` over test patients, ``wilcoxon`` signed ranks over seeds, ``delong`` for the AUROC of one
+            class, and the paired ``permutation`` test over test patients.
         effect_size: Hedges' g_z of the paired differences, or Hedges' g with Welch's test.
     """
 
@@ -73,10 +75,17 @@ class PairTester:
     Args:
         records: Records of all units.
         predictions: Loads the stored arrays of a record, for metrics that are not a mean over images.
+        crossed_scores: Scores of the models at each condition, for the crossed test.
     """
 
-    def __init__(self, records: Iterable[UnitRecord], predictions: Predictions):
+    def __init__(
+        self,
+        records: Iterable[UnitRecord],
+        predictions: Predictions,
+        crossed_scores: Mapping[Condition, CrossedScores],
+    ):
         self._predictions = predictions
+        self._crossed = {condition: CrossedTests(scores) for condition, scores in crossed_scores.items()}
         self._units: dict[tuple[Condition, str], dict[int, UnitRecord]] = {}
         for record in records:
             key = Condition.from_record(record), record["unit"]["encoder"]
@@ -102,7 +111,9 @@ class PairTester:
             key.condition.protocol,
             self._predictions,
         )
+        crossed = self._crossed[key.condition]
         fixed: dict[TestName, Callable[[], Comparison]] = {
+            "crossed": partial(crossed.test, key.first, key.second, key.metric),
             "paired": pair.paired_t,
             "welch": pair.welch_t,
             "corrected": pair.corrected_t,
@@ -119,6 +130,15 @@ class PairTester:
         if (key, seed_test) not in self._effect_sizes:
             self._effect_sizes[key, seed_test] = pair.effect_size(seed_test)
         return PairTests(tests, self._effect_sizes[key, seed_test])
+
+    def select(self, key: PairKey, family: Sequence[Pair]) -> Selection:
+        """Adjust the p-value of the crossed test for the choice of the pair.
+
+        Args:
+            key: The models, the condition and the metric.
+            family: The pairs of models among which the pair was chosen.
+        """
+        return self._crossed[key.condition].select((key.first, key.second), family, key.metric)
 
     def _resample(self, key: PairKey, name: TestName, test: Callable[[int], Comparison], replicates: int) -> Comparison:
         return self._once(key, name, replicates, partial(test, replicates))
@@ -164,11 +184,15 @@ class UnitPair:
         sides = [[side[seed] for seed in self._seeds] for side in (self._first, self._second)]
         return pair_cases(sides[0], sides[1], self._metric, self._predictions)
 
-    def paired_t(self) -> Comparison:
-        """Paired t-test over the shared seeds, as in the papers."""
+    @cached_property
+    def _paired_t(self) -> Comparison:
         if not self._seeds:
             return self._no_seed_test(PAIRED_T, self._no_shared_seed)
         return paired_t_test(*self._shared_values, variation=self._variation)
+
+    def paired_t(self) -> Comparison:
+        """Paired t-test over the shared seeds, as in the papers."""
+        return self._paired_t
 
     def welch_t(self) -> Comparison:
         """Welch's t-test over all seeds of each model."""

@@ -339,7 +339,7 @@ class RunSettings(Settings):
         few = bool(self._numbers())
         implied = {"zero-shot": 0 in self.shots, "few-shot": few, "supervised": bool(whole)}
         # A head is better than the features that it reads only if it beats these two on the same support images.
-        implied |= dict.fromkeys(("prototype", "probe"), few and self.finetune == "none")
+        implied |= dict.fromkeys(("prototype", "probe"), few and self.finetune == "frozen")
         protocols: Sequence[str] = self.protocol or [name for name, is_implied in implied.items() if is_implied]
         return [(protocol, shots) for protocol, values in by_shots.items() if protocol in protocols for shots in values]
 

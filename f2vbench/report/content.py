@@ -20,7 +20,7 @@ from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
-from f2vbench.report.text.limitations import further_notes, limitations
+from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
 from f2vbench.report.text.wording import TaskNames
@@ -46,7 +46,7 @@ class ReportContent:
         limitations: What a reader must know before using the results.
         notes: Chance levels and further notes.
         conditions: One table per task and protocol.
-        comparisons: Tables of the deciding tests and of further tests; empty where nothing was compared.
+        comparisons: Tables of the deciding test and of further tests; empty where nothing was compared.
         comparison_sentences: One sentence or more per comparison.
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
@@ -85,9 +85,11 @@ class ReportContent:
         """Definition of significance in the summary."""
         method = self.procedure.adjustment_method.name
         return (
-            "Significant: the best model is better than the second-best model both over seeds and over test patients, "
-            f"each at p < 0.05 after {method} adjustment over all comparisons of this report. The p-values in the "
-            "sentences are adjusted unless stated otherwise."
+            "Significant: the best model is better than the second-best model by the crossed test over patients and "
+            "seeds, at p < 0.05 after adjustment for the choice of the two models among all pairs (step-down max-T) "
+            f"and {method} adjustment over all comparisons of this report. It generalizes to other patients of the "
+            "same kind, and to what else the sentence names. The p-values in the sentences are "
+            "adjusted unless stated otherwise."
         )
 
     @property
@@ -118,7 +120,7 @@ def report_content(
     """
     by_task = {task: list(metrics or main) for task, main in results.main_metrics.items()}
     summary = results.summary(metrics or by_task, interval=procedure.interval)
-    unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure)
+    unsorted = results.comparisons(metrics or by_task, select_key_pairs(reference), procedure, summary)
     comparisons = _sort_comparisons(unsorted, summary, by_task)
     names = _task_names(results)
     main_metric = {task: _first_with_values(shown, summary, task) for task, shown in by_task.items()}
@@ -131,7 +133,7 @@ def report_content(
         about=", ".join([*counts, plural(results.frame.seed.nunique(), "seed")]),
         overview=overview(summaries),
         summaries=summaries,
-        limitations=limitations(results),
+        limitations=[*limitations(results), *comparison_limitations(comparisons)],
         notes=further_notes(results),
         conditions=condition_tables(summary, by_task, comparisons, names, procedure.interval),
         comparisons=comparison_tables(comparisons, names, baselines),

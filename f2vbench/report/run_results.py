@@ -229,27 +229,34 @@ class RunResults:
     def compare(
         self, encoder: str, metrics: Metrics = None, *, test: SeedTest = "paired", adjust: Adjustment = "holm"
     ) -> pd.DataFrame:
-        """Compare an encoder with the best other model at each condition.
+        """Compare an encoder, the reference, with the best other model at each condition.
 
         The best other model has the highest mean, or the lowest where ``better`` is ``lower``. Chance levels are not
         compared.
 
         Args:
-            encoder: Name of the encoder, the reference of the comparisons.
+            encoder: Name of the encoder.
             metrics: Names of metrics, or names by task; by default all.
             test: t-test over seeds of the columns ``p`` and ``t``: ``paired`` or ``welch``.
             adjust: Adjustment of p-values: ``holm``, or ``bh`` for Benjamini–Hochberg.
 
         Returns:
-            Data frame with one row per condition and metric. ``difference`` is encoder − ``best_other``; ``p`` is the
-            two-sided t-test over the ``n`` shared seeds, as in the papers, which is anti-conservative where seeds share
-            images; ``p_corrected`` is the test of Nadeau and Bengio for seeds that are overlapping splits;
-            ``p_patients``, ``low`` and ``high`` (95 %, of the difference) come from a bootstrap over the test
-            ``patients``, with the heads as trained. Further tests are ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at
-            least ``wilcoxon_smallest_p``), ``p_delong`` (AUROC of one class) and ``p_permutation`` (paired permutation
-            by patient). ``effect`` is the effect size that ``effect_is`` names. Columns that end in ``_adjusted`` are
-            adjusted over the returned rows. ``certainty`` is ``significant`` where the difference is significant after
-            adjustment both over seeds and over patients. Columns that start with ``reason`` explain missing numbers.
+            Data frame with one row per condition and metric. ``difference`` is encoder − ``best_other``, with the 95 %
+            interval ``low``, ``high``. ``p_crossed`` is the crossed test, for other test patients and other heads (and
+            what else differs between the seeds, as ``generalizes_to`` says) at once. ``p_crossed_selected`` is adjusted
+            for the choice of the best among the ``compared_pairs`` of the encoder with another model;
+            ``p_crossed_adjusted``, which decides ``certainty``, is adjusted over the returned rows as well.
+            ``certainty`` is ``significant``, ``not significant`` or ``no test``, ``patients`` and ``n`` are the numbers
+            of test patients and of shared seeds, ``needed`` says how many patients or seeds a study of this pair alone
+            would need to detect the difference, and ``warning`` what limits the test.
+
+            ``p`` is the two-sided t-test over the seeds, as in the papers, which is anti-conservative where seeds share
+            images. Further tests are ``p_corrected`` (Nadeau and Bengio, for seeds that are overlapping splits),
+            ``p_patients`` (bootstrap over test patients, with the heads as trained, and its interval ``low_patients``,
+            ``high_patients``), ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at least ``wilcoxon_smallest_p``),
+            ``p_delong`` (AUROC of one class) and ``p_permutation`` (paired permutation by patient). ``effect`` is the
+            effect size that ``effect_is`` names. Columns that end in ``_adjusted`` are adjusted over the returned rows.
+            Columns that start with ``reason`` explain missing numbers.
 
         Raises:
             StoreError: The encoder or a metric is not in these results.
@@ -273,7 +280,11 @@ class RunResults:
             raise SettingsError(f"baseline={encoder}: {_unknown_model(encoder, known)}")
 
     def comparisons(
-        self, metrics: Metrics = None, select: PairSelection | None = None, procedure: Procedure = _DEFAULT_PROCEDURE
+        self,
+        metrics: Metrics = None,
+        select: PairSelection | None = None,
+        procedure: Procedure = _DEFAULT_PROCEDURE,
+        summary: pd.DataFrame | None = None,
     ) -> list[ModelComparison]:
         """Compare pairs of models at each condition.
 
@@ -282,11 +293,12 @@ class RunResults:
             select: Selects the pairs; by default the best with the second model, and the best trained model with the
                 best baseline.
             procedure: t-test over seeds and adjustment of p-values.
+            summary: `summary` of these metrics, where it was computed before.
 
         Returns:
             Comparisons, with p-values adjusted over all of them.
         """
-        summary = self.summary(metrics, interval="student")  # only the means are used
+        summary = self.summary(metrics, interval="student") if summary is None else summary  # only the means are used
         measured = summary[~summary.metric.str.endswith(CHANCE)]
         return compare_models(measured, select or select_key_pairs(), self._tester, procedure, self._progress)
 
@@ -296,7 +308,7 @@ class RunResults:
 
     @cached_property
     def _tester(self) -> PairTester:
-        return PairTester(self.records, self.predictions)
+        return PairTester(self.records, self.predictions, self.crossed_scores)
 
     def _select(self, metrics: Metrics) -> pd.DataFrame:
         """Rows of ``frame`` of some metrics."""

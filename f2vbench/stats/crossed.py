@@ -11,7 +11,7 @@ where s² is the variance over seeds and C the mean covariance of two different 
 cause. C is computed by the jackknife: the metric without each patient, with all images of the patient. r is 0 where all
 seeds are tested on the same patients. Where seeds are random splits of one data set, r is the ratio of test to training
 patients: Nadeau and Bengio (2003) attribute r·s² to patients that splits share; as C already contains the shared test
-patients, half of it is added for the shared training patients.
+patients, half of it is added for the shared training patients. Heads of few support images share fewer (`split_ratio`).
 
 The degrees of freedom are V² / (B² / (S − 1)) with B = s²·(1/S + r/2). An s² that is small by chance would make both V
 small and the degrees of freedom many, so B (in V too) is here its upper confidence bound of 80 %. The share r/2 and the
@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,15 +34,41 @@ from f2vbench.stats.citations import CROSSED
 from f2vbench.stats.intervals import UNBOUNDED, Bounds, scaled_ends
 from f2vbench.stats.jackknife import JackknifeScores
 from f2vbench.stats.power import required_patients_and_seeds
+from f2vbench.stats.resampling import batch_ranges
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationLike, as_variation
 from f2vbench.stats.validation import max_abs, significance_level
 from f2vbench.utils.text import plural
 
-_DRAWS = 20_000
+_DRAWS = 10_000  # standard error of an adjusted p of 0.05: 0.002
 _DF_BOUND = 0.8
 _LEAST_PATIENTS = 5
 _FEW_PATIENTS = 10  # of a class
 _ROUNDING = 1e-12
+
+
+def split_ratio(patients: int, test: float, trained: float) -> float:
+    """The ratio r of random splits of one data set.
+
+    The training sets of two seeds, each of m of N patients, share m·m/N patients on average, the part m/N of either.
+    Values with that correlation have a mean over S seeds of variance s²·(1/S + m/(N − m)). Half of r is added, so r is
+    not more than 2·m/(N − m).
+
+    Args:
+        patients: Patients N of the data set.
+        test: Test patients of a seed.
+        trained: Patients m on which a head is trained: the support images, or the whole training split.
+
+    Returns:
+        Test ÷ training patients, or 2·m/(N − m) where that is less; 0 where no patient is left for training.
+
+    Example:
+        >>> split_ratio(100, test=20, trained=80), round(split_ratio(100, test=20, trained=8), 4)
+        (0.25, 0.1739)
+    """
+    if patients <= test:
+        return 0.0
+    ratio = test / (patients - test)
+    return min(ratio, 2 * trained / (patients - trained)) if trained < patients else ratio
 
 
 def crossed_interval(
@@ -57,8 +84,8 @@ def crossed_interval(
     Args:
         scores: Of the model.
         variation: What differs between seeds; test patients are added.
-        split_ratio: Number of test patients ÷ number of training patients, where seeds are random splits of one data
-            set; 0 where all seeds have the same test patients.
+        split_ratio: `split_ratio` where seeds are random splits of one data set; 0 where all seeds have the same test
+            patients.
         bounds: Range of the metric; the interval is symmetric on its logit scale, as in
             `intervals.scaled_student_interval`.
         confidence: Confidence level.
@@ -144,7 +171,8 @@ def crossed_test(
         difference=difference if math.isfinite(difference) else None,
         confidence=confidence,
         reason=variance.reason,
-        note=_note(scores),
+        note="" if variance.reason else _note(scores),
+        seeds=len(scores.values),
     )
     if variance.reason:
         return comparison
@@ -201,17 +229,16 @@ def max_t_adjusted(
     """
     contrasts = [models[first].minus(models[second]) for first, second in pairs]
     variances = [_variance(contrast, split_ratio) for contrast in contrasts]
-    tested = [index for index, variance in enumerate(variances) if not variance.reason]
     adjusted: list[float | None] = [None] * len(pairs)
+    tested = [index for index, variance in enumerate(variances) if not variance.reason]
     if not tested:
         return adjusted
     p = np.array([variances[index].p(float(contrasts[index].values.mean())) for index in tested])
-    observed = -ndtri(p / 2)
-    drawn = np.abs(_draw_standardised([contrasts[index] for index in tested], split_ratio))
-    descending = np.argsort(-observed, kind="stable")
-    # Column j: the largest draw among the pairs from the j-th in descending order on.
-    largest = np.maximum.accumulate(drawn[:, descending[::-1]], axis=1)[:, ::-1]
-    exceeded = (1 + (largest >= observed[descending]).sum(axis=0)) / (1 + len(drawn))
+    descending = np.argsort(p, kind="stable")
+    factor = _correlation_factor(models, [pairs[index] for index in tested], split_ratio)[descending]
+    exceeded = _share_of_larger_maxima(-ndtri(p[descending] / 2), factor)
+    # No larger than Bonferroni's adjustment among the remaining pairs, which needs no draws.
+    exceeded = np.minimum(exceeded, p[descending] * np.arange(len(p), 0, -1))
     stepped = np.maximum.accumulate(np.maximum(exceeded, p[descending]))
     for position, value in zip(descending, stepped, strict=True):
         adjusted[tested[position]] = float(value)
@@ -287,23 +314,56 @@ def _deviations(scores: JackknifeScores) -> NDArray[np.float64]:
     return np.asarray((scores.without - scores.without.mean(axis=0)) * math.sqrt((groups - 1) / groups))
 
 
-def _draw_standardised(contrasts: Sequence[JackknifeScores], split_ratio: float) -> NDArray[np.float64]:
-    """(draws, contrasts) from a normal distribution with mean 0, variance 1 and the contrasts' correlations."""
-    seeds = len(contrasts[0].values)
-    values = np.stack([contrast.values for contrast in contrasts])
-    deviations = np.stack([_deviations(contrast) for contrast in contrasts])
-    within = np.einsum("igs,jgs->ij", deviations, deviations)
+def _correlation_factor(
+    models: Sequence[JackknifeScores], pairs: Sequence[tuple[int, int]], split_ratio: float
+) -> NDArray[np.float64]:
+    """(pairs, rank) factor F of the correlations F·Fᵀ of the pairs' differences; its rows have length 1."""
+    used = sorted({index for pair in pairs for index in pair})
+    seeds = len(models[used[0]].values)
+    deviations = np.stack([_deviations(models[index]) for index in used]).reshape(len(used), -1)
+    within = deviations @ deviations.T
     covariance = within
     if seeds > 1:
-        sums = deviations.sum(axis=2)
+        sums = deviations.reshape(len(used), -1, seeds).sum(axis=2)
+        values = np.stack([models[index].values for index in used])
         of_patients = (sums @ sums.T - within) / (seeds * (seeds - 1))
-        covariance = np.cov(values).reshape(len(values), -1) * (1 / seeds + split_ratio / 2) + of_patients
-    roots, vectors = np.linalg.eigh(covariance)
-    factor = vectors * np.sqrt(np.maximum(roots, 0))
-    deviation = np.sqrt((factor**2).sum(axis=1, keepdims=True))
-    factor = factor / np.where(deviation > 0, deviation, 1)
-    normal = np.random.default_rng(len(contrasts)).standard_normal((_DRAWS, len(contrasts)))
-    return np.asarray(normal @ factor.T)
+        covariance = np.atleast_2d(np.cov(values)) * (1 / seeds + split_ratio / 2) + of_patients
+    # Differences do not depend on what all models have in common.
+    centred = covariance - covariance.mean(axis=0)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    roots, vectors = np.linalg.eigh(centred)
+    kept = roots > _ROUNDING * roots.max()
+    of_model = vectors[:, kept] * np.sqrt(roots[kept])
+    first, second = np.searchsorted(used, np.array(pairs)).T
+    factor = of_model[first] - of_model[second]
+    length = np.sqrt((factor**2).sum(axis=1, keepdims=True))
+    return np.asarray(factor / np.where(length > 0, length, 1))
+
+
+def _share_of_larger_maxima(observed: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the draws in which the largest difference among a pair and those after it reaches the pair's own.
+
+    Args:
+        observed: (pairs,) absolute z of each pair, in descending order.
+        factor: (pairs, rank) factor of the correlations.
+    """
+    exceeded = np.zeros(len(observed))
+    normal = _normal_draws(factor.shape[1])
+    ascending = factor[::-1].astype(np.float32)
+    bounds = observed[::-1].astype(np.float32)[:, None]
+    for batch in batch_ranges(_DRAWS, len(observed)):
+        drawn = np.abs(ascending @ normal[batch.start : batch.stop].T)
+        largest = np.maximum.accumulate(drawn, axis=0, out=drawn)
+        exceeded += np.count_nonzero(largest >= bounds, axis=1)[::-1]
+    return (1 + exceeded) / (1 + _DRAWS)
+
+
+@lru_cache(maxsize=4)
+def _normal_draws(rank: int) -> NDArray[np.float32]:
+    """(draws, rank) standard normal numbers; equal ranks have equal numbers, so that results are reproducible."""
+    drawn = np.random.default_rng(rank).standard_normal((_DRAWS, rank), dtype=np.float32)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def _sources(scores: JackknifeScores, variation: VariationLike) -> Variation:

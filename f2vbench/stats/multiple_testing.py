@@ -103,9 +103,9 @@ def bootstrap_replicates(comparisons: int) -> int:
 
     Example:
         >>> bootstrap_replicates(10), bootstrap_replicates(100)
-        (2000, 5000)
+        (2000, 4100)
     """
-    return min(max(_USUAL_REPLICATES, 50 * comparisons), _MAX_REPLICATES)
+    return min(max(_USUAL_REPLICATES, 41 * comparisons), _MAX_REPLICATES)
 
 
 def run_with_adaptive_replicates(test: Callable[[int], Comparison], replicates: int) -> Comparison:

@@ -10,7 +10,7 @@ from scipy.special import chdtri, gammaln, ndtr, stdtrit, xlogy
 _TAIL_PROBABILITY = 1e-15
 
 
-def noncentral_t_cdf(t: float, df: int, nc: float) -> float:
+def noncentral_t_cdf(t: float, df: float, nc: float) -> float:
     """Cumulative distribution function of the noncentral t distribution.
 
     P((Z + nc) ÷ S ≤ t) for standard normal Z and S = √(χ² ÷ df): Φ(t·s − nc) integrated over the density of S, by
@@ -35,7 +35,7 @@ def noncentral_t_cdf(t: float, df: int, nc: float) -> float:
     return float((weights * np.exp(log_density)) @ ndtr(t * s - nc) * (high - low) / 2)
 
 
-def t_test_power(nc: float, df: int, alpha: float) -> float:
+def t_test_power(nc: float, df: float, alpha: float) -> float:
     """Power of a two-sided t-test.
 
     Args:

@@ -14,11 +14,14 @@ from scipy.special import ndtri
 
 from f2vbench.stats.noncentral_t import t_test_power
 from f2vbench.stats.result_classes import RequiredSampleSize
+from f2vbench.utils.text import plural
 
 MIN_SIGNIFICANT_PAIRS = 6
 """Pairs that a sign or rank test needs: 2/2⁶ is its first p below 0.05."""
 
 _NORMAL_ABOVE = 5_000  # degrees of freedom beyond which Student's t and the normal distribution give the same number
+_LARGEST_SHIFT = 100.0  # standard errors; the power beyond is 1 at any degrees of freedom
+_MANY_SEEDS = 100_000
 _NO_DIFFERENCE = "the observed difference is zero, so no sample size would detect it"
 
 
@@ -140,24 +143,34 @@ def required_patients_and_seeds(
     Example:
         >>> variances = {"between_seeds": 4e-4, "of_patients": 2e-4, "within_seeds": 3e-4}
         >>> required_patients_and_seeds(0.03, patients=60, seeds=5, **variances).n
-        242
+        487
         >>> required_patients_and_seeds(0.02, patients=60, seeds=5, **variances).reason
         'no number of patients would detect the observed difference with 5 seeds; more seeds and patients might'
     """
     if difference == 0:
         return RequiredSampleSize(None, power, alpha, _NO_DIFFERENCE)
-    target = (difference / _normal_shift(alpha, power)) ** 2
-    share = 1 / seeds + split_ratio / 2
-    own_patients = max(0.0, within_seeds - of_patients) if seeds > 1 else 0.0
-    of_heads = max(0.0, between_seeds - own_patients)
-    left = target - share * of_heads
-    if left > 0:
-        n = patients * (share * min(own_patients, between_seeds) + of_patients) / left
-        return RequiredSampleSize(max(2, math.ceil(n)), power, alpha)
-    none = f"no number of patients would detect the observed difference with {seeds} seeds"
-    left = target - of_patients - between_seeds * split_ratio / 2
-    more = f"about {math.ceil(between_seeds / left):,} seeds would" if left > 0 else "more seeds and patients might"
-    return RequiredSampleSize(None, power, alpha, f"{none}; {more}")
+    # The variance between seeds contains what each head owes to its own errors on the patients, which more average out.
+    own_patients = min(between_seeds, max(0.0, within_seeds - of_patients)) if seeds > 1 else 0.0
+
+    def suffices(patient_factor: float, seed_count: int) -> bool:
+        of_seeds = between_seeds - own_patients + own_patients * patient_factor
+        of_seeds *= 1 / seed_count + split_ratio / 2
+        variance = of_seeds + of_patients * patient_factor
+        if variance == 0:
+            return True
+        df = math.inf if of_seeds <= 1e-12 * variance else (variance / of_seeds) ** 2 * (seed_count - 1)
+        shift = abs(difference) / math.sqrt(variance)
+        return shift >= _normal_shift(alpha, power) and (
+            df > _NORMAL_ABOVE or t_test_power(min(shift, _LARGEST_SHIFT), df, alpha) >= power
+        )
+
+    if suffices(0.0, seeds):
+        return RequiredSampleSize(_first_true(lambda n: suffices(patients / n, seeds), 2), power, alpha)
+    none = f"no number of patients would detect the observed difference with {plural(seeds, 'seed')}"
+    if seeds < 2 or not suffices(1.0, _MANY_SEEDS):
+        return RequiredSampleSize(None, power, alpha, f"{none}; more seeds and patients might")
+    more = _first_true(lambda n: suffices(1.0, n), seeds)
+    return RequiredSampleSize(None, power, alpha, f"{none}; about {more:,} seeds would")
 
 
 def scale_sample_size(required: RequiredSampleSize, factor: float = 1.0, minimum: int = 2) -> RequiredSampleSize:

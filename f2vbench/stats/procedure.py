@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from f2vbench.errors import SettingsError, did_you_mean
@@ -13,6 +13,7 @@ from f2vbench.stats.citations import (
     HEDGES_G,
     HEDGES_G_Z,
     HOLM,
+    MAX_T,
     NORMAL_INTERVAL,
     PAIRED_T,
     SCALED_STUDENT_INTERVAL,
@@ -93,6 +94,35 @@ class Procedure:
     def adjusted_label(self) -> str:
         """Label of adjusted p-values, such as ``Holm-adjusted``."""
         return f"{self.adjustment_method.name}-adjusted"
+
+    @property
+    def selection_adjustment(self) -> Method:
+        """The adjustment for the choice of a pair of models and for several comparisons together."""
+        each = self.adjustment_method
+        return Method(f"{MAX_T.name} and {each.name}", f"{MAX_T.citation}; {each.citation}")
+
+    def adjust_selected(self, comparisons: Sequence[Comparison], selected: Sequence[float | None]) -> list[Comparison]:
+        """Adjust p-values over all comparisons that were already adjusted for the choice of the pair.
+
+        Args:
+            comparisons: The family, with unadjusted p-values.
+            selected: The p-value of each comparison after the adjustment for the choice of its pair
+                (`crossed.max_t_adjusted`).
+
+        Returns:
+            The comparisons in the same order, with adjusted p-values; ``p`` stays unadjusted.
+
+        Example:
+            >>> from f2vbench.stats.t_tests import paired_t_test
+            >>> test = paired_t_test([0.91, 0.93, 0.95], [0.90, 0.915, 0.94], variation="split")
+            >>> [round(each.p_adjusted, 4) for each in Procedure().adjust_selected([test, test], [0.03, 0.2])]
+            [0.06, 0.2]
+        """
+        chosen = [replace(each, p=p) for each, p in zip(comparisons, selected, strict=True)]
+        return [
+            replace(adjusted, p=each.p, adjustment=self.selection_adjustment if each.p is not None else None)
+            for each, adjusted in zip(comparisons, self.adjust_all(chosen), strict=True)
+        ]
 
     def adjust_all(self, comparisons: Sequence[Comparison]) -> list[Comparison]:
         """Adjust the p-values of comparisons over all of them.

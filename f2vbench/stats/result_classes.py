@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from f2vbench.stats.citations import Method
-from f2vbench.utils.text import p_value
+from f2vbench.utils.text import p_value, plural
 
 VariationSource = Literal["head seed", "episode", "split", "test patients", "tasks"]
 """What differs between the values of a sample. A p-value or an interval generalizes over these sources only."""
+
+_GENERALIZES_TO: dict[VariationSource, str] = {
+    "test patients": "patients",
+    "split": "splits",
+    "episode": "support images",
+    "head seed": "heads",
+    "tasks": "tasks",
+}
 
 Variation = tuple[VariationSource, ...]
 VariationLike = VariationSource | Sequence[VariationSource]
@@ -152,6 +160,7 @@ class Comparison:
         required: Sample size that would detect ``difference``; None where there is no test.
         reason: Why a number is None.
         note: Details, such as the number of positive images.
+        seeds: Number of seeds of a test over patients and seeds at once; None for other tests.
     """
 
     method: Method
@@ -170,6 +179,13 @@ class Comparison:
     required: RequiredSampleSize | None = None
     reason: str = ""
     note: str = ""
+    seeds: int | None = None
+
+    @property
+    def sample(self) -> str:
+        """``20 patients and 5 seeds``, ``5 seeds``."""
+        sample = f"{self.n:,} {self.unit}"
+        return sample if self.seeds is None else f"{sample} and {plural(self.seeds, 'seed')}"
 
     def verdict(self, alpha: float = 0.05, higher_is_better: bool = True) -> Verdict:
         """Whether the first model is better or worse than the second.
@@ -222,13 +238,13 @@ class Comparison:
             split varies)
         """
         verdict = self.verdict(alpha, higher_is_better)
-        basis = f"{self.method.name}, n = {self.n:,} {self.unit}; {describe_variation(self.variation)}"
+        basis = f"{self.method.name}, n = {self.sample}; {describe_variation(self.variation)}"
         if verdict == "no test":
             return f"{first} and {second} cannot be compared by {metric}: {self.reason} ({basis})"
         numbers = f"{metric} differs by {_difference_text(self)}, {_p_text(self)}"
         if verdict != "not significant":
             return f"{first} is {verdict} than {second}: {numbers} ({basis})"
-        parts = [f"{first} and {second} do not differ significantly at n = {self.n:,} {self.unit}: {numbers} ({basis})"]
+        parts = [f"{first} and {second} do not differ significantly at n = {self.sample}: {numbers} ({basis})"]
         if self.smallest_p is not None and self.smallest_p >= alpha:
             parts.append(f"at this n the smallest possible p is {self.smallest_p:.4g}, so no difference is significant")
         if self.required is not None:
@@ -293,6 +309,27 @@ def describe_variation(variation: Sequence[VariationSource]) -> str:
     *head, last = variation
     names = f"{', '.join(head)} and {last}" if head else last
     return f"{names} {'varies' if len(variation) == 1 and not last.endswith('s') else 'vary'}"
+
+
+def describe_generalization(variation: Sequence[VariationSource]) -> str:
+    """Write what a test with these sources of variation generalizes to.
+
+    Args:
+        variation: At least one source.
+
+    Returns:
+        A noun phrase.
+
+    Example:
+        >>> describe_generalization(["test patients", "episode", "head seed"])
+        'other patients, support images and heads'
+        >>> describe_generalization(["test patients"])
+        'other patients, with the heads as trained'
+    """
+    if tuple(variation) == ("test patients",):
+        return "other patients, with the heads as trained"
+    *others, last = [_GENERALIZES_TO[source] for source in variation]
+    return f"other {', '.join(others)} and {last}" if others else f"other {last}"
 
 
 def _difference_text(result: Comparison) -> str:

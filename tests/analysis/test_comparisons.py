@@ -28,8 +28,8 @@ def test_key_pairs_are_the_two_best_models_the_best_baseline_and_the_reference()
 def test_p_values_are_adjusted_over_all_comparisons_and_replicates_suffice_for_the_adjustment():
     comparisons = Results(grid({"a": 0.9, "b": 0.8, "c": 0.7}, shots=(1, 2, 4))).comparisons(["auroc", "dice"])
     assert len(comparisons) == 6
-    p = np.array([each.over_patients.p for each in comparisons])
-    largest = max(each.over_patients.p_adjusted for each in comparisons)
+    p = np.array([each.tests["bootstrap"].p for each in comparisons])
+    largest = max(each.tests["bootstrap"].p_adjusted for each in comparisons)
     assert largest == pytest.approx(min(1, p.min() * 6), rel=1e-6)
     for count in (1, 40, 199):
         assert 2 / (bootstrap_replicates(count) + 1) * count < 0.05

@@ -37,7 +37,7 @@ def test_the_t_test_is_scipys_and_the_corrected_test_accounts_for_overlapping_sp
     # Half of 20 patients are tested at each seed, so test ÷ train is 1: t shrinks by √((1/5 + 1) ÷ (1/5)).
     corrected = comparison.tests["corrected"]
     assert corrected.statistic == pytest.approx(expected.statistic / np.sqrt((1 / 5 + 1) / (1 / 5)))
-    assert comparison.over_patients.difference == pytest.approx(comparison.means[0] - comparison.means[1])
+    assert comparison.tests["bootstrap"].difference == pytest.approx(comparison.means[0] - comparison.means[1])
 
 
 def test_further_tests_are_scipys_and_the_effect_size_is_hedges():
@@ -72,7 +72,7 @@ def test_a_patient_is_drawn_at_all_seeds():
     comparison = compare_pair(Results(records))
     difference = (values[comparison.first] - values[comparison.second]).mean(axis=0)
     # The standard error of a bootstrapped mean is known: population deviation ÷ √n.
-    interval = comparison.over_patients
+    interval = comparison.tests["bootstrap"]
     assert (interval.high - interval.low) / (2 * 1.96) == pytest.approx(difference.std() / np.sqrt(12), rel=0.15)
     assert interval.n == 12
     assert comparison.t_test.variation == ("episode", "head seed")
@@ -92,7 +92,7 @@ def test_both_eyes_of_a_patient_are_drawn_together():
         )
         for name, values in {"a": 0.8 + shift, "b": np.full(40, 0.8)}.items()
     ]
-    interval = compare_pair(Results(records)).over_patients
+    interval = compare_pair(Results(records)).tests["bootstrap"]
     assert interval.n == 20
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * shift.std() / np.sqrt(20), rel=0.2)
 
@@ -120,10 +120,10 @@ def test_classification_resamples_stored_probabilities(tmp_path):
             run.write(f"{name}-{seed}", record)
     comparison = compare_pair(Results.load(tmp_path / "run"))
     difference = pytest.approx(comparison.means[0] - comparison.means[1], abs=1e-6)
-    assert comparison.over_patients.n == 60
-    assert comparison.over_patients.difference == difference
-    assert comparison.over_patients.low > 0
-    assert comparison.over_patients.verdict() == "better"
+    assert comparison.tests["bootstrap"].n == 60
+    assert comparison.tests["bootstrap"].difference == difference
+    assert comparison.tests["bootstrap"].low > 0
+    assert comparison.tests["bootstrap"].verdict() == "better"
     delong = delong_test_over_seeds(scores["a"], scores["b"], [truth] * 2, patients=[images] * 2)
     assert comparison.tests["delong"].p == pytest.approx(delong.p, rel=1e-6)
     assert comparison.tests["delong"].difference == difference
@@ -195,13 +195,14 @@ def test_a_metric_that_is_not_a_mean_and_has_no_predictions_has_no_test_over_pat
     ]
     comparison = compare_pair(Results(records), "dice_pooled")
     assert comparison.t_test.p is not None
-    assert comparison.over_patients.p is None
-    assert "not a mean over images" in comparison.over_patients.reason
+    assert comparison.tests["bootstrap"].p is None
+    assert "not a mean over images" in comparison.tests["bootstrap"].reason
 
 
 def test_one_seed_has_a_test_over_patients_alone():
     comparison = compare_pair(Results(grid({"a": 0.9, "b": 0.8}, seeds=1)))
     assert comparison.t_test.p is None
     assert "at least two shared seeds" in comparison.t_test.reason
-    assert comparison.over_patients.p < 0.05
-    assert comparison.significance == "over patients only"
+    assert comparison.tests["bootstrap"].p < 0.05
+    assert comparison.significance == "significant"
+    assert comparison.crossed.variation == ("test patients",)

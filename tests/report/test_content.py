@@ -18,6 +18,8 @@ def test_with_one_seed_nothing_is_nan_and_the_missing_tests_are_explained():
     assert not re.search(r">[^<]*\b(nan|NaN|None)\b", html.split("<body>")[1].split("<script>")[0])
     assert "one seed only: no standard deviation and no test over seeds" in html
     assert "nor tests over seeds can be computed" in html
+    assert "With one seed it generalizes to other patients alone" in html
+    assert "is significant for other patients, with the heads as trained" in html
     assert "nan" not in document(content.tables).lower()
 
 
@@ -53,7 +55,8 @@ def test_an_incomplete_run_is_reported_with_a_warning(tmp_path):
     assert any("incomplete results: 2 of 9 units are missing (b 1, c 1)" in text for text in content.limitations)
     assert any("different seeds: " in text for text in content.limitations)
     assert "2 to 3 seeds" in content.conditions[0].caption
-    assert "n = 2 seeds" in content.comparisons[0].rows[0][8].detail
+    assert "n = 2 seeds" in content.comparisons[0].rows[0][7].detail
+    assert "2 seeds" in content.comparisons[0].rows[0][6].detail
     assert "incomplete results" in page(content)
 
 
@@ -89,13 +92,14 @@ def test_a_condition_of_a_single_model_is_no_comparison():
 
 def test_headings_and_methods_name_the_test_and_the_adjustment(results):
     content = report_content(results, procedure=Procedure("welch", "bh"))
-    assert "Welch's t-test" in content.comparisons[0].headings[8]
-    assert "Benjamini–Hochberg-adjusted" in content.comparisons[0].headings[8]
+    assert "Welch's t-test" in content.comparisons[0].headings[7]
+    assert "Benjamini–Hochberg-adjusted" in content.comparisons[0].headings[7]
+    assert "step-down max-T and Benjamini–Hochberg-adjusted" in content.comparisons[0].headings[6]
     methods = " ".join(content.methods)
     assert "two-sided Welch's t-test (Welch, Biometrika" in methods
-    assert "adjusted by the method of Benjamini–Hochberg (" in methods
+    assert "by the method of Benjamini–Hochberg (" in methods
     assert "Hedges' g (" in methods
-    assert "after Benjamini–Hochberg adjustment" in page(content)
+    assert "and Benjamini–Hochberg adjustment over all comparisons" in page(content)
     assert "Holm" not in " ".join([content.comparisons[0].caption, content.comparisons[1].caption, methods])
 
 

@@ -1,28 +1,32 @@
-"""Tables of comparisons: the deciding tests, and the same comparisons by further tests."""
+"""Tables of comparisons: the deciding test, and the same comparisons by further tests."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from f2vbench.analysis.comparisons import ModelComparison, Significance
+from f2vbench.analysis.comparisons import ModelComparison
 from f2vbench.analysis.significance_tests import TestName
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
-from f2vbench.report.text.wording import NONE, TaskNames, interval_text, metric_name, model_name, number, signed
-from f2vbench.stats.result_classes import Comparison, describe_variation
-from f2vbench.utils.text import p_value
+from f2vbench.report.text.wording import (
+    NONE,
+    TaskNames,
+    as_sentence,
+    interval_text,
+    metric_name,
+    model_name,
+    number,
+    signed,
+)
+from f2vbench.stats.result_classes import Comparison, describe_generalization, describe_variation
+from f2vbench.utils.text import p_value, plural
 
-_VERDICTS: dict[Significance, str] = {
-    "significant": "{}",
-    "over seeds only": "{} over seeds only",
-    "over patients only": "{} over patients only",
-    "contradictory": "contradictory",
-    "not significant": "not significant",
-    "no test": "no test possible",
-}
 _FURTHER_TESTS: dict[TestName, tuple[str, str]] = {
     "paired": ("paired t", "seeds"),
     "welch": ("Welch's t", "seeds"),
+    "corrected": ("corrected for overlap", "seeds"),
     "wilcoxon": ("Wilcoxon", "seeds"),
+    "bootstrap": ("bootstrap", "test patients"),
     "delong": ("DeLong", "test patients"),
     "permutation": ("permutation", "test patients"),
 }
@@ -35,7 +39,7 @@ _EFFECT_SIZES = {
 
 
 def comparison_tables(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> list[Table]:
-    """Make the tables of deciding and of further tests.
+    """Make the tables of the deciding and of further tests.
 
     Args:
         comparisons: Comparisons of the report.
@@ -47,57 +51,85 @@ def comparison_tables(comparisons: Sequence[ModelComparison], names: TaskNames, 
     """
     if not comparisons:
         return []
-    return [_deciding_tests(comparisons, names, baselines), _further_tests(comparisons, names, baselines)]
+    return [_deciding_test(comparisons, names, baselines), _further_tests(comparisons, names, baselines)]
 
 
 def verdict_text(comparison: ModelComparison) -> str:
-    """``better``, ``not significant``, ``better over patients only``."""
-    verdict = next((verdict for verdict in comparison.verdicts() if verdict in ("better", "worse")), "")
-    return _VERDICTS[comparison.significance].format(verdict)
+    """``better``, ``worse``, ``not significant``, ``no test possible``."""
+    return "no test possible" if comparison.verdict == "no test" else comparison.verdict
 
 
-def _deciding_tests(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> Table:
+def _deciding_test(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> Table:
     procedure = comparisons[0].procedure
-    over = f"p, {procedure.adjusted_label}, over"
     paired = procedure.test == "paired"
     columns = [
         *text_columns("condition", "metric", "first", "second"),
         Column("difference"),
         Column("verdict", numeric=False),
-        Column("corrected for overlap", f"{over} seeds"),
-        Column("bootstrap", f"{over} test patients"),
-        Column("paired t of the papers" if paired else procedure.seed_test.name, f"{over} seeds, as if independent"),
+        Column("crossed", f"p, {procedure.selection_adjustment.name}-adjusted, over patients and seeds"),
+        Column(
+            "paired t of the papers" if paired else procedure.seed_test.name,
+            f"p, {procedure.adjusted_label}, over seeds, as if independent",
+        ),
     ]
     rows = []
-    shown: list[Comparison] = []
     for each in comparisons:
-        difference, patients = each.means[0] - each.means[1], each.over_patients
-        tests = (each.tests["corrected"], patients, each.t_test)
-        shown += tests
+        test = each.crossed
+        difference = each.means[0] - each.means[1] if test.difference is None else test.difference
         rows.append(
             [
                 *_pair_cells(each, names, baselines),
-                Cell(
-                    signed(difference), difference, interval_text(patients.low, patients.high), reason=patients.reason
-                ),
-                Cell(verdict_text(each)),
-                *(_p_cell(test, describe_variation(test.variation)) for test in tests),
+                Cell(signed(difference), difference, interval_text(test.low, test.high), reason=test.reason),
+                Cell(verdict_text(each), detail=_verdict_detail(each)),
+                _crossed_cell(each),
+                _p_cell(each.t_test, describe_variation(each.t_test.variation)),
             ]
         )
+    shown = [test for each in comparisons for test in (each.crossed, each.t_test)]
     seeds = "paired t-test of the papers" if paired else "t-test of Welch"
     return Table(
         "comparisons",
         "Significance of differences",
-        "The difference is first − second, with its 95 % interval over test patients; the verdict is on the first. "
-        f"The line below each p-value names its sample and what varies in it. The {seeds} assumes independent seeds, "
-        "which does not hold where seeds share images; the corrected t-test (Nadeau and Bengio) accounts for "
-        "overlapping splits; the bootstrap generalizes to new patients, with the heads as trained. "
-        f"The p-values of each test are adjusted by the method of {procedure.adjustment_method.name} over all rows of "
-        "this table.",
+        "The difference is first − second; the verdict is on the first. The crossed test and the 95 % interval of the "
+        "difference (Obuchowski and Rockette, Hillis) take into account at once that other test patients and other "
+        "heads, with what else varies between seeds, would give other values; the verdict depends on it alone. "
+        "Its p-value is adjusted for the choice of the two models among all pairs at the condition, or of the "
+        "best other model among those compared with a reference model (step-down max-T), and then by the method of "
+        f"{procedure.adjustment_method.name} over all rows of this table. The line below each p-value names the "
+        f"unadjusted one, its sample and what varies in it. The {seeds} assumes independent seeds, which does not hold "
+        "where seeds share images or test patients, and is not adjusted for the choice of the models.",
         columns,
         rows,
-        _missing_notes(shown),
+        [
+            *_missing_notes(shown),
+            *_warnings(comparisons),
+        ],
     )
+
+
+def _verdict_detail(comparison: ModelComparison) -> str:
+    """What a significant difference generalizes to, or how many patients would show one."""
+    test = comparison.crossed
+    if comparison.significance == "significant":
+        return f"for {describe_generalization(test.variation)}"
+    count = test.required.count_text(test.unit) if test.required is not None else ""
+    return f"{count} needed" if count else ""
+
+
+def _crossed_cell(comparison: ModelComparison) -> Cell:
+    """Adjusted p-value of the crossed test, and below it the steps of the adjustment and the sample."""
+    test = comparison.crossed
+    if test.p is None:
+        return Cell(NONE, reason=test.reason)
+    steps = f"p {p_value(test.p)}; of {plural(comparison.selection.pairs, 'pair')} {p_value(comparison.selection.p)}"
+    sample = f"{test.sample}; {describe_variation(test.variation)}"
+    return Cell(p_value(test.p_adjusted), test.p_adjusted, f"{steps}; {sample}")
+
+
+def _warnings(comparisons: Iterable[ModelComparison]) -> list[str]:
+    """What limits the crossed test, with the number of rows that each concerns."""
+    counts = Counter(each.crossed.note for each in comparisons if each.crossed.note)
+    return [f"{as_sentence(note).rstrip('.')} ({plural(count, 'row')})." for note, count in counts.items()]
 
 
 def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, baselines: set[str]) -> Table:
@@ -114,17 +146,18 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         )
         cells = [_p_cell(each.tests[name]) for name in _FURTHER_TESTS]
         rows.append([*_pair_cells(each, names, baselines), size, *cells])
-    optional: tuple[TestName, ...] = ("wilcoxon", "delong", "permutation")
+    optional: tuple[TestName, ...] = ("corrected", "wilcoxon", "bootstrap", "delong", "permutation")
     missing = _missing_notes(each.tests[name] for each in comparisons for name in optional)
     missing += [f"{NONE} {each.effect_size.reason}" for each in comparisons if each.effect_size.reason]
     return Table(
         "comparisons-other-tests",
         "Further tests of the same comparisons",
-        f"{_EFFECT_SIZES[procedure.test]} with its 95 % interval, first against second. The t-tests and Wilcoxon's "
-        "signed-rank test assume independent seeds. DeLong's test (AUROC of one class) and the paired permutation test "
-        "(exchange of the two models by patient) compare means over seeds and generalize to new patients, with the "
-        "heads as trained; a patient who is tested at several seeds counts once. The p-values of each test are "
-        "adjusted over all rows. The verdicts do not depend on these tests.",
+        f"{_EFFECT_SIZES[procedure.test]} with its 95 % interval, first against second. The paired and Welch's "
+        "t-test and Wilcoxon's signed-rank test assume independent seeds; the corrected t-test (Nadeau and Bengio) "
+        "accounts for overlapping splits. The bootstrap, DeLong's test (AUROC of one class) and the paired permutation "
+        "test (exchange of the two models by patient) compare means over seeds and generalize to new patients, with "
+        "the heads as trained; a patient who is tested at several seeds counts once. The p-values of each test are "
+        "adjusted over all rows, but not for the choice of the models. The verdicts do not depend on these tests.",
         columns,
         rows,
         [*_wilcoxon_notes(comparisons), *dict.fromkeys(missing)],

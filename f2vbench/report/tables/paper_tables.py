@@ -114,8 +114,8 @@ def make_paper_table(
     columns += [Column("p"), *text_columns("verdict")]
     notes = [
         f"p: {procedure.seed_test.name} of the best against the second-best model in {metric_name(metrics[0])}, "
-        f"{procedure.adjusted_label} over all comparisons of the report. The verdict requires significance over seeds "
-        "and over patients.",
+        f"{procedure.adjusted_label} over all comparisons of the report, as in the papers. The verdict is that of the "
+        "crossed test over patients and seeds, adjusted for the choice of the two models as well.",
         *interval_notes(selected[selected.metric.isin(metrics)]),
     ]
     if name == "table-1":

@@ -110,8 +110,8 @@ def _condition_table(
     notes = []
     if any(cell.not_significant for row in rows for cell in row):
         notes.append(
-            "n.s.: not significantly better than the second-best model; significance is required over seeds and over "
-            "patients."
+            "n.s.: not significantly better than the second-best model by the crossed test over patients and seeds, "
+            "adjusted for the choice of the two models and over all comparisons of the report."
         )
     notes += interval_notes(group[group.metric.isin(metrics)])
     notes += [f"{NONE} {reason}" for reason in dict.fromkeys(row.reason for row in group.itertuples() if row.reason)]

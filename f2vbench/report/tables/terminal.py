@@ -132,41 +132,54 @@ def _mean_text(row: Any) -> str:
 
 
 def _comparison_text(comparison: pd.DataFrame, families: Mapping[str, str], procedure: Procedure) -> str:
-    """Table of the deciding tests, the papers' t-test last, and what their p-values mean."""
-    reasons: dict[str, str] = {}  # of missing p-values → mark
+    """Table of the crossed test, which decides, and the papers' t-test beside it, with what their p-values mean."""
+    reasons: dict[str, str] = {}  # of missing p-values, and warnings → mark
     rows = [
         [
             condition_title(Condition.from_values(row.task, row.protocol, row.shots), families[row.task]),
             _metric_title(row.metric, row.better),
             row.best_other,
-            NONE if pd.isna(row.difference) else f"{row.difference:+.4f}",
-            row.certainty,
-            _p_text(row.p_corrected_adjusted, row.reason_corrected, reasons),
-            _p_text(row.p_patients_adjusted, row.reason_patients, reasons),
+            _difference_text(row),
+            f"{row.certainty}{_mark(row.warning, reasons)}",
+            _p_text(row.p_crossed_adjusted, row.reason_crossed, reasons),
             _p_text(row.p_adjusted, row.reason, reasons),
+            str(row.patients),
             str(row.n),
         ]
         for row in comparison.itertuples()
     ]
-    header = ["condition", "metric", "best other", "difference", "significance"]
-    header += ["p corrected", "p patients", "p papers" if procedure.test == "paired" else "p Welch", "seeds"]
+    header = ["condition", "metric", "best other", "difference [95 % CI]", "significance", "p"]
+    header += ["p papers" if procedure.test == "paired" else "p Welch", "patients", "seeds"]
     name = procedure.seed_test.name
-    plain = f"papers: their plain {name}" if procedure.test == "paired" else f"Welch: {name}"
+    plain = f"p papers: their plain {name}" if procedure.test == "paired" else f"p Welch: {name}"
+    targets = dict.fromkeys(text for text in comparison.generalizes_to if text)
     notes = [
-        f"p: two-sided, {procedure.adjusted_label}; corrected: resampled t-test for overlapping splits",
-        "patients: paired bootstrap over test patients",
-        f"{plain}, which takes seeds for independent: on overlapping splits it rejects in 12 to 42 % of",
-        "studies of equal models",
+        "p: crossed test over patients and seeds, two-sided, adjusted for the choice of the best other model",
+        f"(max-T) and over the rows ({procedure.adjustment_method.name})"
+        + (f"; it generalizes to {'; or '.join(targets)}" if targets else ""),
+        f"{plain}, {procedure.adjusted_label}, which takes seeds for independent: where they share patients it",
+        "rejects in 12 to 73 % of studies of equal models",
         *(f"{mark}) {reason}" for reason, mark in reasons.items()),
     ]
     return "\n".join([f"{comparison.encoder.iloc[0]} against the best other model", layout(header, rows), *notes])
+
+
+def _difference_text(row: Any) -> str:
+    if pd.isna(row.difference):
+        return NONE
+    return f"{row.difference:+.4f}" + ("" if pd.isna(row.low) else f" [{row.low:+.4f}, {row.high:+.4f}]")
+
+
+def _mark(warning: str, reasons: dict[str, str]) -> str:
+    """Mark of a warning, which is added to ``reasons`` if it is new; empty without a warning."""
+    return f" {reasons.setdefault(warning, str(len(reasons) + 1))})" if warning else ""
 
 
 def _p_text(p: float, reason: str, reasons: dict[str, str]) -> str:
     """A p-value, or a dash with the mark of the reason why there is none; new reasons are added to ``reasons``."""
     if not pd.isna(p) or not reason:
         return p_value(p)
-    return f"{NONE} {reasons.setdefault(reason, str(len(reasons) + 1))})"
+    return f"{NONE}{_mark(reason, reasons)}"
 
 
 def _missing_text(rows: pd.DataFrame) -> str:

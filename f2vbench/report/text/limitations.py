@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from f2vbench.analysis.comparisons import ModelComparison
 from f2vbench.report.text.methods import task_record
 from f2vbench.store.record_schema import CallRecord
 from f2vbench.utils.text import plural
@@ -27,6 +29,21 @@ def limitations(results: RunResults) -> list[str]:
         texts += [f"{task}: {note}" for note in (record["notes"] if record else [])]
         texts += [f"{task}: {text}" for text in _duplicate_texts(_duplicate_counts(task, results.calls))]
     return texts
+
+
+def comparison_limitations(comparisons: Sequence[ModelComparison]) -> list[str]:
+    """Comparisons without a valid test, with the reason, and tests of few patients.
+
+    Args:
+        comparisons: Comparisons of the report.
+    """
+    total = len(comparisons)
+    untested = Counter(each.crossed.reason for each in comparisons if each.significance == "no test")
+    limited = Counter(each.crossed.note for each in comparisons if each.crossed.note)
+    texts = [
+        f"no valid test for {count:,} of {plural(total, 'comparison')}: {reason}" for reason, count in untested.items()
+    ]
+    return [*texts, *(f"{count:,} of {plural(total, 'comparison')}: {note}" for note, count in limited.items())]
 
 
 def further_notes(results: RunResults) -> list[str]:

@@ -10,7 +10,9 @@ from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
     CORRECTED_T,
+    CROSSED,
     DELONG_SEEDS,
+    MAX_T,
     PAIRED_PERMUTATION,
     SIGNED_RANK,
     Method,
@@ -227,20 +229,26 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
 
 def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
     seeds = len({record["unit"]["seed"] for record in records})
-    intervals = _intervals_sentence(seeds, procedure)
-    if seeds < 2:
-        return intervals
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
-    return (
-        f"{intervals} Models were compared by the two-sided "
-        f"{cite(CORRECTED_T)} where the test sets of the seeds are overlapping random splits, and otherwise by the "
-        f"two-sided {cite(procedure.seed_test)} over {over}; and, for new patients and the heads as trained, by the "
-        f"{cite(BOOTSTRAP_PERCENTILE)}, with at least 2,000 replicates of the mean over seeds, in which each patient "
-        "is drawn with all images. "
-        f"p-values were adjusted by the method of {cite(procedure.adjustment_method)} over all comparisons of the "
-        "report. A difference is called significant where the adjusted p-values over seeds and over patients are both "
-        f"below 0.05. Further statistics are {cite(procedure.effect_size)} over seeds, {cite(SIGNED_RANK)} over seeds, "
-        f"{cite(DELONG_SEEDS)} for the AUROC of one class, and the {cite(PAIRED_PERMUTATION)} of means over seeds."
+    return " ".join(
+        [
+            _intervals_sentence(seeds, procedure),
+            f"Models were compared by a {cite(CROSSED)}, in which the seeds are the readers and the test patients are "
+            "the cases: the variance of a difference has the part between seeds, and the covariance of the seeds that "
+            "their common test patients cause, which was computed by the jackknife of patients with all their images.",
+            "It generalizes to other patients of the same kind, and to other heads, support images and splits where "
+            "these differ between seeds."
+            if seeds > 1
+            else "With one seed it generalizes to other patients alone.",
+            "The p-values were adjusted first for the choice of the two models among all pairs of models at the "
+            "condition, or of the best other model among the pairs of a reference model that was named in advance, by "
+            f"{cite(MAX_T)}, or by Bonferroni where models do not share their seeds or test images; then by the method "
+            f"of {cite(procedure.adjustment_method)} over all comparisons of the report. A difference is called "
+            "significant where the adjusted p-value is below 0.05; intervals are not adjusted. Sample sizes are those "
+            "that would detect the observed difference, taken as the true one, with 80 % power in a comparison of "
+            "these two models alone.",
+            *_further_tests(seeds, over, procedure),
+        ]
     )
 
 
@@ -253,6 +261,22 @@ def _intervals_sentence(seeds: int, procedure: Procedure) -> str:
         return f"{none} {alone}" if procedure.interval == "crossed" else none
     text = _INTERVALS[procedure.interval].format(method=method)
     return f"Values are means over {seeds} seeds with standard deviations (n − 1) and 95 % intervals {text}."
+
+
+def _further_tests(seeds: int, over: str, procedure: Procedure) -> list[str]:
+    """The tests that do not decide, as sentences."""
+    patients = (
+        f"the {cite(BOOTSTRAP_PERCENTILE)} with at least 2,000 replicates, {cite(DELONG_SEEDS)} for the AUROC of one "
+        f"class, and the {cite(PAIRED_PERMUTATION)}, for new patients and the heads as trained"
+    )
+    if seeds < 2:
+        return [f"Further tests are {patients}."]
+    papers = "The papers' test, " if procedure.test == "paired" else "A t-test over seeds, "
+    return [
+        f"{papers}the two-sided {cite(procedure.seed_test)} over {over}, is reported beside it; it assumes independent "
+        f"seeds. Further statistics are the {cite(CORRECTED_T)} where seeds are overlapping random splits, "
+        f"{cite(procedure.effect_size)} and {cite(SIGNED_RANK)} over seeds, and, of means over seeds, {patients}."
+    ]
 
 
 def cite(method: Method) -> str:

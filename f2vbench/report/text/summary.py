@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from f2vbench.analysis.comparisons import BEST_AND_BASELINE, BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import CONDITION, Condition
-from f2vbench.report.text.wording import TaskNames, as_sentence, join_names, metric_name, model_name, number
-from f2vbench.stats.result_classes import Comparison
+from f2vbench.report.text.wording import TaskNames, as_sentence, metric_name, model_name, number, signed
+from f2vbench.stats.result_classes import Comparison, describe_generalization
 from f2vbench.utils.text import p_value, plural
 
 
@@ -83,19 +83,23 @@ def summarize_conditions(
 
 
 def comparison_sentence(comparison: ModelComparison, names: TaskNames, baselines: set[str]) -> str:
-    """One comparison in full: condition, models, verdict, tests, and the sample size that would be required."""
+    """One comparison in a sentence: condition, models, verdict, difference, test, and what would settle it.
+
+    A sentence with what limits the test may follow.
+    """
     first, second = (model_name(name, name in baselines) for name in (comparison.first, comparison.second))
-    verdict = next((v for v in comparison.verdicts() if v in ("better", "worse")), "")
-    claim = {
-        "significant": f"{first} is significantly {verdict} than {second}",
-        "over seeds only": f"{first} is {verdict} than {second}, significantly over seeds only",
-        "over patients only": f"{first} is {verdict} than {second}, significantly over patients only",
-        "contradictory": f"the tests of {first} against {second} contradict each other",
-        "not significant": f"{first} and {second} do not differ significantly at {_sample_sizes(comparison)}",
-        "no test": f"no test of {first} against {second} is possible",
-    }[comparison.significance]
     where = f"{names.condition(comparison.condition)}, {metric_name(comparison.metric)}"
-    return " ".join([f"{where}: {claim} ({_means(comparison)}).", _tests(comparison), *_requirements(comparison)])
+    test, means = comparison.crossed, _means(comparison)
+    numbers = f"{means}; difference {signed(_difference(comparison))}, {_numbers(comparison, signed)}"
+    if comparison.significance == "no test":
+        claim = f"{first} and {second} cannot be compared ({means}): {test.reason}"
+    elif comparison.significance == "significant":
+        claim = f"{first} is significantly {comparison.verdict} than {second}"
+        claim += f" for {describe_generalization(test.variation)} ({numbers})"
+    else:
+        claim = f"{first} and {second} do not differ significantly ({numbers})"
+        claim += "".join(f"; {clause}" for clause in _clauses(comparison))
+    return " ".join([f"{where}: {claim.rstrip('.')}.", *_warnings(test)])
 
 
 def _summarize(
@@ -119,9 +123,9 @@ def _summarize(
             extreme = "highest" if each.better == "higher" else "lowest"
             means = [number(mean) for mean in each.means]
             order = f"{first} has the {extreme} {name} ({means[0]}), followed by {second} ({means[1]})."
-            sentences.append(" ".join([order, _tests(each), *_requirements(each)]))
+            sentences.append(f"{order} {_test_sentences(each)}")
         else:
-            sentences.append(f"{_ranking(each, name, baselines)} {_tests(each)}")
+            sentences.append(f"{_ranking(each, name, baselines)} {_test_sentences(each)}")
     return ConditionSummary(title, sentences, significant)
 
 
@@ -141,70 +145,49 @@ def _means(comparison: ModelComparison) -> str:
     return f"{number(comparison.means[0])} vs {number(comparison.means[1])}"
 
 
-def _sample_sizes(comparison: ModelComparison) -> str:
-    """``n = 5 seeds and n = 20 patients``, of the tests with a p-value."""
-    tests = comparison.over_seeds, comparison.over_patients
-    return " and ".join(f"n = {test.n:,} {test.unit}" for test in tests if test.p is not None)
-
-
-def _tests(comparison: ModelComparison) -> str:
-    """Size of the difference, and its tests over seeds and over patients, as a sentence or two."""
-    low, high = comparison.over_patients.low, comparison.over_patients.high
-    difference = f"difference of {number(abs(comparison.means[0] - comparison.means[1]))}"
-    if low is not None and high is not None and low * high > 0:
-        low, high = sorted((abs(low), abs(high)))
-        difference += f" (95 % CI over patients {number(low)} to {number(high)})"
-    seeds = f"over seeds ({_sample_and_p(comparison.over_seeds)})"
-    patients = f"over patients ({_sample_and_p(comparison.over_patients)})"
+def _test_sentences(comparison: ModelComparison) -> str:
+    """The difference, its interval, p-value and verdict, as a sentence; a second one has what limits the test."""
+    test = comparison.crossed
+    size = number(abs(_difference(comparison)))
+    if comparison.significance == "no test":
+        return " ".join([as_sentence(f"The difference of {size} cannot be tested: {test.reason}"), *_warnings(test)])
+    clauses = [f"The difference of {size} ({_numbers(comparison, number)})"]
     if comparison.significance == "significant":
-        return f"The {difference} is significant {seeds} and {patients}."
-    if comparison.significance == "contradictory":
-        return f"The {difference} is significant {seeds} and {patients}, with opposite signs."
-    verdicts = comparison.verdicts()
-    if verdicts == ("not significant", "not significant"):
-        return f"The {difference} is significant neither {seeds} nor {patients}."
-    tested = [
-        f"{'not ' if verdict == 'not significant' else ''}significant {where}"
-        for verdict, where in zip(verdicts, (seeds, patients), strict=True)
-        if verdict != "no test"
-    ]
-    untested = [
-        f"over {unit} ({test.reason})"
-        for verdict, unit, test in zip(
-            verdicts, ("seeds", "patients"), (comparison.over_seeds, comparison.over_patients), strict=True
-        )
-        if verdict == "no test"
-    ]
-    if not tested:
-        return f"The {difference} cannot be tested {' or '.join(untested)}."
-    sentences = [f"The {difference} is {' but '.join(tested)}."]
-    sentences += [f"No test is possible {where}." for where in untested]
-    return " ".join(sentences)
+        clauses[0] += f" is significant for {describe_generalization(test.variation)}"
+    else:
+        clauses[0] += " is not significant"
+        clauses += _clauses(comparison)
+    return " ".join([as_sentence("; ".join(clauses)), *_warnings(test)])
 
 
-def _sample_and_p(test: Comparison) -> str:
-    p = test.p if test.p_adjusted is None else test.p_adjusted
-    return f"n = {test.n}, {p_value(p, equation=True)}"
+def _difference(comparison: ModelComparison) -> float:
+    """Difference over the tested seeds; over all seeds of each model where there is no test."""
+    difference = comparison.crossed.difference
+    return comparison.means[0] - comparison.means[1] if difference is None else difference
 
 
-def _requirements(comparison: ModelComparison) -> list[str]:
-    """What each test that is not significant would require, as sentences."""
-    tests = zip((comparison.over_seeds, comparison.over_patients), comparison.verdicts(), strict=True)
-    undecided = [test for test, verdict in tests if verdict == "not significant"]
-    unadjusted = [f"over {test.unit} ({p_value(test.p, equation=True)})" for test in undecided if _is_significant(test)]
-    sentences = []
-    if unadjusted:
-        over = join_names(unadjusted)
-        sentences.append(f"Without adjustment for multiple comparisons, the difference is significant {over}.")
-    required = [(test.required, test.unit) for test in undecided if test.required and not _is_significant(test)]
-    counts = [text for size, unit in required if (text := size.count_text(unit))]
-    if len(counts) == 2:
-        power = f"{100 * required[0][0].power:g} % power"
-        needed = f"{counts[0]}, or {counts[1]}, would be needed to detect the observed difference with {power}"
-        return [*sentences, as_sentence(needed)]
-    return [*sentences, *(as_sentence(size.sentence(unit)) for size, unit in required)]
+def _numbers(comparison: ModelComparison, text: Callable[[float], str]) -> str:
+    """Interval of the difference, adjusted p-value and sample sizes; ``text`` is `signed` or `number`.
+
+    With `number`, the difference is that of the higher from the lower mean.
+    """
+    test = comparison.crossed
+    parts = []
+    if test.low is not None and test.high is not None and test.difference is not None:
+        low, high = (test.low, test.high) if text is signed or test.difference >= 0 else (-test.high, -test.low)
+        parts.append(f"95 % CI {text(low)} to {text(high)}")
+    return "; ".join([*parts, f"adjusted {p_value(test.p_adjusted, equation=True)}", test.sample])
 
 
-def _is_significant(test: Comparison) -> bool:
-    """Whether a test is significant without adjustment."""
-    return test.p is not None and test.p < 0.05
+def _clauses(comparison: ModelComparison) -> list[str]:
+    """Why a difference is not significant although its p-value is below 0.05, and what would settle it."""
+    test = comparison.crossed
+    clauses = []
+    if test.p is not None and test.p < 0.05:
+        choice = f"the choice among {plural(comparison.selection.pairs, 'pair')}"
+        clauses.append(f"before adjustment for {choice} and over all comparisons {p_value(test.p, equation=True)}")
+    return [*clauses, comparison.needed] if comparison.needed else clauses
+
+
+def _warnings(test: Comparison) -> list[str]:
+    return [as_sentence(test.note)] if test.note else []

@@ -13,7 +13,10 @@ def test_the_summary_names_the_best_models_and_a_baseline_above_all_trained_ones
     assert summary.significant
     assert summary.sentences[0].startswith("scratch (baseline) has the highest AUROC (0.95")
     assert "followed by tophat (baseline) (0.90" in summary.sentences[0]
-    assert "is significant over seeds (n = 3, p = " in summary.sentences[0]
+    assert (
+        "adjusted p < 0.0001; 18 patients and 3 seeds) is significant for other patients and splits."
+        in (summary.sentences[0])
+    )
     assert "The best trained model, mine, has a lower AUROC than the best baseline, scratch" in summary.sentences[1]
     assert content.overview == (
         "In all 2 conditions, the best model is significantly better than the second-best model."
@@ -24,8 +27,8 @@ def test_a_difference_by_chance_is_not_significant_and_the_required_sample_size_
     content = report_content(Results(grid({"a": 0.8, "b": 0.8001}, seeds=3, spread=0.05)))
     summary = content.summaries[0]
     assert not summary.significant
-    assert "is significant neither over seeds (n = 3, p = " in summary.sentences[0]
-    assert "would be needed" in summary.sentences[0]
+    assert " patients and 3 seeds) is not significant; " in summary.sentences[0]
+    assert "a study of this pair alone would need about" in summary.sentences[0]
     assert content.overview == "The best model is not significantly better than the second-best model."
     assert any(cell.not_significant for row in content.conditions[0].rows for cell in row)
     assert "n.s." in page(content)
@@ -52,8 +55,9 @@ def test_every_comparison_has_a_sentence_with_its_verdict():
         assert sentence.startswith("eyes, few-shot, 1 shot, ")
         if "c" in (row.first, row.second):
             assert "c is significantly worse than" in sentence
-            assert "n = 4" in sentence
+            assert "4 seeds" in sentence
         else:
-            assert f"{row.first} and {row.second} do not differ significantly at n = 4 splits and n = " in sentence
-            assert "would be needed" in sentence or "No number of splits" in sentence
+            assert f"{row.first} and {row.second} do not differ significantly (" in sentence
+            assert row.needed in sentence
+            assert "a study of this pair alone would need" in row.needed or "no number of patients" in row.needed
     assert "All 4 comparisons in words" in page(content)
