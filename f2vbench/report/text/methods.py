@@ -213,7 +213,8 @@ def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str
             "condition, or of the best other model among the pairs of a reference model that was named in advance, by "
             f"{cite(MAX_T)}, or by Bonferroni where models do not share their seeds or test images; then by the method "
             f"of {cite(procedure.adjustment_method)} over all comparisons of the report. A difference is called "
-            "significant where the adjusted p-value is below 0.05; intervals are not adjusted. Sample sizes are those that would detect the "
+            "significant where the adjusted p-value is below 0.05; intervals are not adjusted. "
+            "Sample sizes are those that would detect the "
             "observed difference, taken as the true one, with 80 % power in a comparison of these two models alone.",
             *_further_tests(seeds, over, procedure),
         ]
