@@ -95,9 +95,10 @@ def _deciding_test(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         "heads, with what else varies between seeds, would give other values; the verdict depends on it alone. "
         "Its p-value is adjusted for the choice of the two models among all pairs at the condition, or of the "
         "best other model among those compared with a reference model (step-down max-T), and then by the method of "
-        f"{procedure.adjustment_method.name} over all rows of this table. The line below each p-value names the "
-        f"unadjusted one, its sample and what varies in it. The {seeds} assumes independent seeds, which does not hold "
-        "where seeds share images or test patients, and is not adjusted for the choice of the models.",
+        f"{procedure.adjustment_method.name} over all rows of this table; the interval is not. The line "
+        f"below each p-value names the unadjusted one, its sample and what varies in it. The {seeds} assumes "
+        "independent seeds, which does not hold where seeds share images or test patients, and is not adjusted for "
+        "the choice of the models.",
         columns,
         rows,
         [
