@@ -13,9 +13,8 @@ seeds are tested on the same patients. Where seeds are random splits of one data
 patients: Nadeau and Bengio (2003) attribute r·s² to patients that splits share; as C already contains the shared test
 patients, half of it is added for the shared training patients. Heads of few support images share fewer (`split_ratio`).
 
-The degrees of freedom are V² / (B² / (S − 1)) with B = s²·(1/S + r/2). An s² that is small by chance would make both V
-small and the degrees of freedom many, so B (in V too) is here its upper confidence bound of 80 %. The share r/2 and the
-bound were chosen by simulation; `benchmarks/crossed_calibration.py` shows type I error, coverage and power.
+The statistic is compared with Student's t, with the degrees of freedom of `f2vbench.stats.degrees_of_freedom`. They and
+the share r/2 were chosen by simulation; `benchmarks/crossed_calibration.py` shows type I error, coverage and power.
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from f2vbench.stats.citations import CROSSED
+from f2vbench.stats.degrees_of_freedom import crossed_degrees_of_freedom
 from f2vbench.stats.intervals import UNBOUNDED, Bounds, scaled_ends
 from f2vbench.stats.jackknife import JackknifeScores
 from f2vbench.stats.power import required_patients_and_seeds
@@ -40,7 +40,6 @@ from f2vbench.stats.validation import max_abs, significance_level
 from f2vbench.utils.text import plural
 
 _DRAWS = 10_000  # standard error of an adjusted p of 0.05: 0.002
-_DF_BOUND = 0.8
 _LEAST_PATIENTS = 5
 _FEW_PATIENTS = 10  # of a class
 _ROUNDING = 1e-12
@@ -270,11 +269,7 @@ class _Variance(NamedTuple):
 
     @property
     def df(self) -> float:
-        of_seeds = self.between_seeds * self.seed_share
-        if of_seeds <= _ROUNDING * self.se**2:
-            return math.inf
-        upper = of_seeds * (self.seeds - 1) / float(chdtri(self.seeds - 1, _DF_BOUND))
-        return (upper + self.of_patients) ** 2 * (self.seeds - 1) / upper**2
+        return crossed_degrees_of_freedom(self.between_seeds * self.seed_share, self.of_patients, self.seeds)
 
     def quantile(self, probability: float) -> float:
         return float(stdtrit(self.df, probability) if math.isfinite(self.df) else ndtri(probability))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from scipy.special import ndtri
 
+from f2vbench.stats.degrees_of_freedom import crossed_degrees_of_freedom
 from f2vbench.stats.noncentral_t import t_test_power
 from f2vbench.stats.result_classes import RequiredSampleSize
 from f2vbench.utils.text import plural
@@ -143,7 +144,7 @@ def required_patients_and_seeds(
     Example:
         >>> variances = {"between_seeds": 4e-4, "of_patients": 2e-4, "within_seeds": 3e-4}
         >>> required_patients_and_seeds(0.03, patients=60, seeds=5, **variances).n
-        487
+        1734
         >>> required_patients_and_seeds(0.02, patients=60, seeds=5, **variances).reason
         'no number of patients would detect the observed difference with 5 seeds; more seeds and patients might'
     """
@@ -158,7 +159,7 @@ def required_patients_and_seeds(
         variance = of_seeds + of_patients * patient_factor
         if variance == 0:
             return True
-        df = math.inf if of_seeds <= 1e-12 * variance else (variance / of_seeds) ** 2 * (seed_count - 1)
+        df = crossed_degrees_of_freedom(of_seeds, of_patients * patient_factor, seed_count)
         shift = abs(difference) / math.sqrt(variance)
         return shift >= _normal_shift(alpha, power) and (
             df > _NORMAL_ABOVE or t_test_power(min(shift, _LARGEST_SHIFT), df, alpha) >= power

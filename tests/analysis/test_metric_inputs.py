@@ -142,7 +142,9 @@ def test_every_metric_of_stored_units_is_tested_over_patients(results):
             assert 0 < test.p <= 1, metric
             assert test.difference == pytest.approx(comparison.means[0] - comparison.means[1], abs=1e-6), metric
     for metric in ("balanced_accuracy", "f1", "brier"):
-        assert {comparisons[metric].first, comparisons[metric].verdicts()[1]} == {"a", "better"}
+        comparison = comparisons[metric]
+        verdict = comparison.tests["bootstrap"].verdict(higher_is_better=comparison.better == "higher")
+        assert {comparison.first, verdict} == {"a", "better"}
 
 
 def test_delongs_test_applies_to_the_auroc_of_one_class(results):

@@ -120,9 +120,15 @@ def test_baselines_and_floors_together_are_an_error(tmp_path):
 def test_the_grid_follows_shots_and_protocol():
     assert parse(RunSettings, ["task=rite", "shots=0,1,4"]).grid() == [
         ("zero-shot", 0),
+        ("prototype", 1),
+        ("prototype", 4),
         ("few-shot", 1),
         ("few-shot", 4),
+        ("probe", 1),
+        ("probe", 4),
     ]
+    assert parse(RunSettings, ["task=rite", "shots=all"]).grid() == [("supervised", None)]
+    assert parse(RunSettings, ["task=rite", "shots=2", "finetune=full"]).grid() == [("few-shot", 2)]
     assert parse(RunSettings, ["task=rite", "shots=2", "protocol=few-shot,supervised"]).grid() == [
         ("few-shot", 2),
         ("supervised", None),

@@ -90,7 +90,8 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
 
 def test_the_default_head_uses_no_label_but_those_of_the_support_images(eyes, tmp_path):
     arguments = {"task": "tiny", "model": "thumbnail", "shots": [2, "all"], "seeds": 2, "data": str(eyes), "jobs": 1}
-    settings = {**arguments, "baselines": "thumbnail", "out": tmp_path / "run"}
+    heads = {"protocol": ["few-shot", "supervised"]}
+    settings = {**arguments, **heads, "baselines": "thumbnail", "out": tmp_path / "run"}
     Benchmark(**settings).run(Silent())
     records = comparable_records(tmp_path / "run")
     assert {tuple(record["identity"]["settings"]) for record in records.values()} == {("head",)}
@@ -116,6 +117,7 @@ def test_the_default_head_uses_no_label_but_those_of_the_support_images(eyes, tm
 def test_workers_shards_and_resumption_do_not_change_results(eyes, tmp_path, monkeypatch):
     use_fork_server(monkeypatch)
     arguments = {**TINY, "model": [MODEL, f"{MODEL}+{OTHER}"], "shots": [2], "seeds": 3, "data": str(eyes)}
+    arguments["protocol"] = "few-shot"
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     Benchmark(out=first, jobs=1, **arguments).run(Silent())
     expected = comparable_records(first)
@@ -138,7 +140,12 @@ def test_each_unit_of_a_stack_is_stored_before_the_next_is_evaluated(eyes, tmp_p
     from f2vbench.adapters import classification
 
     benchmark = Benchmark(
-        **{**TINY, "model": "thumbnail"}, shots=[2], seeds=4, data=str(eyes), out=tmp_path / "run", jobs=1
+        **{**TINY, "model": "thumbnail", "protocol": "few-shot"},
+        shots=[2],
+        seeds=4,
+        data=str(eyes),
+        out=tmp_path / "run",
+        jobs=1,
     )
     complete = classification._complete
     calls: list[int] = []
@@ -163,6 +170,7 @@ def test_encoders_trained_in_one_stack_give_the_results_of_each_alone(eyes, tmp_
     """Two encoders of one width, whose heads train in one stack, and one of another width."""
     models = [OTHER, "timm:test_vit2:untrained", MODEL]
     arguments = {**TINY, "baselines": "none", "shots": [2], "seeds": 3, "data": str(eyes), "jobs": 1}
+    arguments["protocol"] = "few-shot"
     Benchmark(**{**arguments, "model": models}, out=tmp_path / "all").run(Silent())
     together = comparable_records(tmp_path / "all")
     assert len(together) == 9
@@ -174,7 +182,8 @@ def test_encoders_trained_in_one_stack_give_the_results_of_each_alone(eyes, tmp_
 
 
 def test_a_stack_has_all_seeds_of_several_encoders(eyes, tmp_path, monkeypatch):
-    benchmark = Benchmark(**TINY, shots=[0, 1, 2], seeds=5, data=str(eyes), out=tmp_path / "run")
+    protocols = ["zero-shot", "few-shot"]
+    benchmark = Benchmark(**TINY, protocol=protocols, shots=[0, 1, 2], seeds=5, data=str(eyes), out=tmp_path / "run")
     plan = benchmark.make_plan()
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
     sizes = [len(item.units) for item in make_work_items(plan.units, context) if isinstance(item, RunUnits)]

@@ -28,7 +28,7 @@ from tests.helpers.patients import write_cards, write_patients
 from tests.helpers.run_folders import check_records, comparable_records
 
 MODEL = "mae:small"
-HEAD = {"epochs": 4, "warmup_epochs": 1, "widths": [8], "batch_size": 8}
+HEAD = {"recipe": "paper", "epochs": 4, "warmup_epochs": 1, "widths": [8], "batch_size": 8}
 
 
 @pytest.fixture(scope="module")

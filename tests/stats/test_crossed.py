@@ -55,8 +55,11 @@ def obuchowski_rockette(scores: np.ndarray, labels: np.ndarray):
     ms_model = readers * np.sum((of_model - grand) ** 2) / (models - 1)
     residual = value - of_model[:, None] - of_reader[None, :] + grand
     ms_interaction = np.sum(residual**2) / ((models - 1) * (readers - 1))
-    error = ms_interaction + max(0.0, readers * (np.mean(same_model) - np.mean(neither)))
-    f, df = ms_model / error, error**2 / (ms_interaction**2 / ((models - 1) * (readers - 1)))
+    of_cases, own = max(0.0, readers * (np.mean(same_model) - np.mean(neither))), (models - 1) * (readers - 1)
+    f = ms_model / (ms_interaction + of_cases)
+    # Hillis' degrees of freedom, with the upper confidence bound of 80 % of the mean square.
+    upper = ms_interaction * own / stats.chi2.ppf(0.2, own)
+    df = (upper + of_cases) ** 2 / (upper**2 / own)
     return of_model[0] - of_model[1], f, df, stats.f.sf(f, models - 1, df)
 
 
@@ -219,7 +222,8 @@ def test_required_patients_have_the_power_and_no_fewer_have_it():
     def power(count):
         of_seeds = (3e-4 + 1e-4 * 60 / count) / 5
         variance = of_seeds + 2e-4 * 60 / count
-        return t_test_power(0.03 / variance**0.5, 4 * (variance / of_seeds) ** 2, 0.05)
+        upper = of_seeds * 4 / stats.chi2.ppf(0.2, 4)
+        return t_test_power(0.03 / variance**0.5, 4 * ((upper + variance - of_seeds) / upper) ** 2, 0.05)
 
     assert power(n) >= 0.8 > power(n - 1)
 

@@ -14,7 +14,7 @@ def test_the_summary_names_the_best_models_and_a_baseline_above_all_trained_ones
     assert summary.sentences[0].startswith("scratch (baseline) has the highest AUROC (0.95")
     assert "followed by tophat (baseline) (0.90" in summary.sentences[0]
     assert (
-        "adjusted p < 0.0001; 18 patients and 3 seeds) is significant for other patients and splits."
+        "adjusted p = 0.0001; 18 patients and 3 seeds) is significant for other patients and splits."
         in (summary.sentences[0])
     )
     assert "The best trained model, mine, has a lower AUROC than the best baseline, scratch" in summary.sentences[1]
