@@ -25,6 +25,7 @@ Significance = Literal["significant", "not significant", "no test"]
 BEST_AND_SECOND = "best and second"
 BEST_AND_BASELINE = "best model and best baseline"
 REFERENCE_AND_BEST = "reference and best other"
+_ALPHA = 0.05
 _LEAST_FOR_PROGRESS = 100  # comparisons
 
 
@@ -117,10 +118,10 @@ class ModelComparison:
     def needed(self) -> str:
         """How many patients or seeds a study of this pair alone would need, as a clause.
 
-        Empty where the difference is significant, or cannot be tested.
+        Empty where this study suffices for the pair alone, or the difference cannot be tested.
         """
-        required = self.crossed.required
-        if required is None or self.significance == "significant":
+        required, p = self.crossed.required, self.crossed.p
+        if required is None or p is None or p < _ALPHA:
             return ""
         if required.n is None:
             return required.reason

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
+
 from f2vbench.analysis.crossed_scores import CrossedScores
+from f2vbench.analysis.mean_intervals import metric_bounds
 from f2vbench.stats.citations import CROSSED
 from f2vbench.stats.crossed import crossed_test, max_t_adjusted
 from f2vbench.stats.result_classes import Comparison
@@ -93,7 +97,14 @@ class CrossedTests:
             if isinstance(side, str):
                 return replace(none, reason=side)
         a, b = (side for side in sides if not isinstance(side, str))
-        test = crossed_test(a, b, variation=design.variation, split_ratio=design.split_ratio)
+        low, high = metric_bounds(np.concatenate([a.values, b.values]), metric)
+        test = crossed_test(
+            a,
+            b,
+            variation=design.variation,
+            split_ratio=design.split_ratio,
+            largest=math.inf if low is None or high is None else high - low,
+        )
         if not differing:
             return test
         names = shortened([str(seed) for seed in differing])

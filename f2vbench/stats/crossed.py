@@ -133,6 +133,7 @@ def crossed_test(
     *,
     variation: VariationLike = "head seed",
     split_ratio: float = 0.0,
+    largest: float = math.inf,
     confidence: float = 0.95,
 ) -> Comparison:
     """Test the difference of two models for other patients and other heads.
@@ -142,6 +143,7 @@ def crossed_test(
         second: Scores of the second model, with the same patients and seeds.
         variation: What differs between seeds; test patients are added.
         split_ratio: As for `crossed_interval`.
+        largest: Largest possible difference, where the interval ends, such as 1 for AUROC.
         confidence: Confidence level of the interval.
 
     Returns:
@@ -189,8 +191,8 @@ def crossed_test(
         comparison,
         statistic=difference / variance.se,
         p=variance.p(difference),
-        low=difference - margin,
-        high=difference + margin,
+        low=max(difference - margin, -largest),
+        high=min(difference + margin, largest),
         required=required,
     )
 

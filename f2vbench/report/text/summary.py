@@ -184,8 +184,9 @@ def _clauses(comparison: ModelComparison) -> list[str]:
     test = comparison.crossed
     clauses = []
     if test.p is not None and test.p < 0.05:
-        choice = f"the choice among {plural(comparison.selection.pairs, 'pair')}"
-        clauses.append(f"before adjustment for {choice} and over all comparisons {p_value(test.p, equation=True)}")
+        pairs = comparison.selection.pairs
+        choice = f"for the choice among {pairs} pairs and " if pairs > 1 else ""
+        clauses.append(f"before adjustment {choice}over all comparisons {p_value(test.p, equation=True)}")
     return [*clauses, comparison.needed] if comparison.needed else clauses
 
 
