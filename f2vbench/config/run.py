@@ -235,7 +235,7 @@ class RunSettings(Settings):
         "for other scores",
     )
     vessel_score: VesselScoreName = Field(
-        "venous-late",
+        "brightness",
         description="zero-shot: what of a generated angiogram is the vessel score. brightness: mean venous frame; "
         "venous-late: its difference to the mean late frame; maximum: the brightest frame at each pixel; contrast, "
         "…-contrast: the same minus the local background",
