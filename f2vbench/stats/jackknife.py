@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +15,8 @@ from f2vbench.stats.weighted_metrics import MetricLike, WeightedFunction, get_me
 _MAX_GROUPS = 500  # more patients are left out in groups: the covariance is the same, at less cost
 
 
-class SeedCases(NamedTuple):
+@dataclass(frozen=True)
+class SeedCases:
     """Test cases of one seed.
 
     Attributes:
