@@ -13,7 +13,6 @@ the same in both; `--no-fusion` leaves fusions out, so that the ratio is that of
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -22,6 +21,8 @@ import time
 from pathlib import Path
 
 import yaml
+
+from f2vbench.store.runs import RunFolder
 
 TASKS = Path(__file__).resolve().parents[1] / "tasks"
 OUTCOMES = ("dementia", "parkinson", "infarction")
@@ -82,8 +83,9 @@ def main() -> None:
         for recipe in RECIPES:
             folder = out / f"grid-{recipe}"
             whole = [*grid, f"model={','.join(whole_grid)}", f"shots={SHOTS}", "seeds=5", f"head={recipe}"]
+            whole += ["protocol=zero-shot,few-shot,supervised"]
             seconds[recipe] = run(out, [*whole, f"out={folder}"])
-            records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "units").rglob("*.json")]
+            records = list(RunFolder(folder).records())
             fit = sum(record["timing"]["fit_seconds"] for record in records)
             met = "met" if seconds[recipe] < TARGET_SECONDS else "not met"
             print(
