@@ -158,7 +158,7 @@ def _comparison_text(comparison: pd.DataFrame, families: Mapping[str, str], proc
         f"(max-T) and over the rows ({procedure.adjustment_method.name})"
         + (f"; it generalizes to {'; or '.join(targets)}" if targets else ""),
         f"{plain}, {procedure.adjusted_label}, which takes seeds for independent: where they share patients it",
-        "rejects in 12 to 73 % of studies of equal models",
+        "rejects in 5 to 73 % of studies of equal models",
         *(f"{mark}) {reason}" for reason, mark in reasons.items()),
     ]
     return "\n".join([f"{comparison.encoder.iloc[0]} against the best other model", layout(header, rows), *notes])
