@@ -21,11 +21,12 @@ from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.vessel_scores import subtract_background, vessel_score_of
+from f2vbench.encoders.vessel_scores import NO_TRUTH_LAYER, VesselScore, subtract_background, vessel_score_of
 from f2vbench.errors import SettingsError
 from f2vbench.store.record_schema import MapEntry, Solution
 from f2vbench.store.score_maps import decode, encode
 
+_ZERO_SHOT_SETTINGS = ("image_size", "precision", "vessel_score", "score_views")
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
@@ -50,7 +51,10 @@ class VesselSegmentation(TaskAdapter):
             return None
         if model.kind == "scratch":
             return "is trained on support images, and zero-shot has none"
-        return None if model.has_vessel_score else "generates no angiogram"
+        if not model.has_vessel_score:
+            return "generates no angiogram"
+        lacks_vessels = settings.vessel_score == "probability" and not model.predicts_vessels
+        return NO_TRUTH_LAYER if lacks_vessels else None
 
     def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:
         """Return ``score`` for filters, ``vessel_score`` in zero-shot, ``pyramid`` for frozen encoders, or None."""
@@ -68,7 +72,7 @@ class VesselSegmentation(TaskAdapter):
         if model.kind == "scratch":
             names += ("scratch",)
         elif model.kind == "features":
-            names += ("image_size", "precision", "vessel_score") if protocol == "zero-shot" else _DECODER_SETTINGS
+            names += _ZERO_SHOT_SETTINGS if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
@@ -95,9 +99,10 @@ class VesselSegmentation(TaskAdapter):
             if protocol != "zero-shot":
                 decoders[model.decoder == "generator"].add(model.name)
             elif model.has_vessel_score:
-                by_text.setdefault(vessel_score_of(model.family, settings.vessel_score).text, set()).add(model.name)
+                by_text.setdefault(_vessel_score(model, settings).text, set()).add(model.name)
         notes = [
-            f"vessel_score={settings.vessel_score}: the zero-shot vessel score of {', '.join(sorted(names))} is {text}."
+            f"vessel_score={settings.vessel_score}: the zero-shot vessel score of {', '.join(sorted(names))} is {text}"
+            f"{', mean of eight mirrored and rotated views' if settings.score_views > 1 else ''}."
             for text, names in by_text.items()
         ]
         if decoders[True]:
@@ -154,6 +159,11 @@ def _not_finite(context: UnitContext, image: str) -> str:
     return f"{context.unit.label}: vessel scores of {image} are NaN or infinite: {advice}. Completed units are stored"
 
 
+def _vessel_score(model: ModelSpec, settings: RunSettings) -> VesselScore:
+    """Return the zero-shot score of a generator."""
+    return vessel_score_of(model.family, model.has_truth_layer, settings.vessel_score)
+
+
 def _segmenter(context: UnitContext) -> Segmenter:
     """Return the segmenter of a unit's model and protocol."""
     settings = context.settings
@@ -165,7 +175,7 @@ def _segmenter(context: UnitContext) -> Segmenter:
         return ScratchSegmenter(settings, context.device)
     if context.unit.protocol == "zero-shot":
         read_score = context.feature_reader("vessel_score")
-        vessel_score = vessel_score_of(context.model.family, settings.vessel_score)
+        vessel_score = _vessel_score(context.model, settings)
 
         def score_generated(photograph: Photograph) -> ScoreMap:
             score = read_score(photograph)[0].astype(np.float32)

@@ -19,7 +19,14 @@ Pooling = Literal["levels", "mean"]
 DecoderName = Literal["unet", "generator"]
 HeadRecipe = Literal["mlp", "paper"]
 VesselScoreName = Literal[
-    "brightness", "contrast", "venous-late", "venous-late-contrast", "maximum", "maximum-contrast"
+    "auto",
+    "probability",
+    "brightness",
+    "contrast",
+    "venous-late",
+    "venous-late-contrast",
+    "maximum",
+    "maximum-contrast",
 ]
 
 Protocols = Annotated[list[Protocol], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
@@ -235,10 +242,17 @@ class RunSettings(Settings):
         "for other scores",
     )
     vessel_score: VesselScoreName = Field(
+        "auto",
+        description="zero-shot: what of a generator's output is the vessel score. probability: of artery or vein, by "
+        "weights that were trained to predict them on simulated eyes. Of the generated angiogram, brightness: mean "
+        "venous frame; venous-late: its difference to the mean late frame; maximum: the brightest frame at each pixel; "
+        "contrast, …-contrast: the same minus the local background. auto: probability where there is one, else "
         "brightness",
-        description="zero-shot: what of a generated angiogram is the vessel score. brightness: mean venous frame; "
-        "venous-late: its difference to the mean late frame; maximum: the brightest frame at each pixel; contrast, "
-        "…-contrast: the same minus the local background",
+    )
+    score_views: Literal[1, 8] = Field(
+        8,
+        description="zero-shot: 8 averages the vessel scores of a photograph mirrored and rotated by multiples of 90°; "
+        "1 reads the photograph as it is, in an eighth of the time",
     )
     index: str = Field(
         "Flat", description="retrieval: FAISS factory string, such as IVF64,Flat or HNSW32; Flat is exact"

@@ -158,12 +158,14 @@ class Encoder(nn.Module, ABC):
         """
         raise SettingsError(f"{self.spec.name} generates no angiogram; use a fundus2video model")
 
-    def vessel_score(self, x: Tensor, reading: Reading) -> Tensor:
+    def vessel_score(self, x: Tensor, reading: Reading, views: int = 1) -> Tensor:
         """Vessel score of each pixel without training, from the output of a generator.
 
         Args:
             x: (n, 3, h, w) in [0, 1].
             reading: What is computed from the output.
+            views: Mean of the scores of the first so many of eight views: the photograph rotated by multiples of 90°,
+                then its mirror image.
 
         Returns:
             (n, h, w); higher is more vessel-like.

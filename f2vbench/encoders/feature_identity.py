@@ -7,7 +7,7 @@ from typing import Any
 from f2vbench.config.run import RunSettings
 from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.vessel_scores import vessel_score_of
+from f2vbench.encoders.vessel_scores import ScoreReading, vessel_score_of
 
 
 def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict[str, Any]:
@@ -39,11 +39,18 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
     if not is_network:
         return features
     if what == "vessel_score":
-        features["reading"] = vessel_score_of(identity["family"], settings.vessel_score).reading
+        has_truth_layer = identity.get("has_truth_layer", False)
+        features["reading"] = vessel_score_of(identity["family"], has_truth_layer, settings.vessel_score).reading
+        features["views"] = settings.score_views
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
         return features | {"stored": "float32", "field_of_view": FIELD_OF_VIEW_VERSION}
     return features | {"image_size": settings.image_size, "stored": "float16"}
+
+
+def score_reading(identity: dict[str, Any]) -> ScoreReading | None:
+    """How vessel scores are computed, from the identity of their feature set; None for other features."""
+    return ScoreReading(identity["reading"], identity["views"]) if "reading" in identity else None
 
 
 def entry_size(what: str, settings: RunSettings) -> int:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2vbench.encoders.global_generator import SkipState
-from f2vbench.encoders.pix2pixhd import Pix2PixHDEncoder
+from f2vbench.encoders.model_family import VESSEL_CLASSES
+from f2vbench.encoders.pix2pixhd import OUTPUT_LAYERS, Pix2PixHDEncoder
 from f2vbench.errors import SettingsError
 
-_OUTPUT_LAYERS = 3  # padding, convolution and tanh
+_OUTPUT_SIDE = 7  # px, of the kernel of the output layer
 
 
 class GeneratorDecoder(nn.Module):
@@ -24,6 +25,9 @@ class GeneratorDecoder(nn.Module):
     skips, are copies of the generator's; a 7 × 7 convolution of their last map replaces the output layer. Of the maps
     of a whole generator (`cut=whole`) it receives those of the first half; the generated frames are further inputs of
     the new output layer.
+
+    A generator that was trained to predict arteries and veins keeps that layer: before training, the new output layer
+    is zero and the logit is that of either vessel, log(exp(artery) + exp(vein)).
 
     Args:
         encoder: Its maps are decoded. It does not change.
@@ -42,13 +46,19 @@ class GeneratorDecoder(nn.Module):
                 "an encoder leaves out, so that decoder=generator is not possible; use decoder=unet"
             )
         self._frames = encoder.output_maps if encoder.is_whole else 0
-        self.layers = cast(nn.Sequential, copy.deepcopy(encoder.second_part())[:-_OUTPUT_LAYERS]).requires_grad_(True)
-        output = nn.Conv2d(self._shape.ngf + self._frames, 1, 7)
-        self.head = nn.Sequential(nn.ReflectionPad2d(3), output)
+        self.layers = cast(nn.Sequential, copy.deepcopy(encoder.second_part())[:-OUTPUT_LAYERS]).requires_grad_(True)
+        self.vessels = _vessel_layer(encoder)
+        output = nn.Conv2d(self._shape.ngf + self._frames, 1, _OUTPUT_SIDE)
+        if self.vessels is not None:
+            nn.init.zeros_(output.weight)
+            nn.init.zeros_(cast(nn.Parameter, output.bias))
+        self.head = nn.Sequential(nn.ReflectionPad2d(_OUTPUT_SIDE // 2), output)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the generator's layers."""
-        return self.layers.parameters()
+        yield from self.layers.parameters()
+        if self.vessels is not None:
+            yield from self.vessels.parameters()
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the output layer."""
@@ -72,6 +82,33 @@ class GeneratorDecoder(nn.Module):
         if self._enlarge > 1:
             x = functional.avg_pool2d(x, self._enlarge)
         x = x[..., : size[0], : size[1]]
-        if self._frames:
-            x = torch.cat([x, pyramid[0][:, -self._frames :]], 1)
-        return cast(Tensor, self.head(x))
+        inputs = torch.cat([x, pyramid[0][:, -self._frames :]], 1) if self._frames else x
+        logits = cast(Tensor, self.head(inputs))
+        return logits if self.vessels is None else logits + self.vessels(x).logsumexp(1, keepdim=True)
+
+
+def _vessel_layer(encoder: Pix2PixHDEncoder) -> nn.Module | None:
+    """The logits of artery and vein from the last feature map of the first window; None for frames alone."""
+    if encoder.truth_weight is not None and encoder.truth_bias is not None:
+        weight, bias = encoder.truth_weight[VESSEL_CLASSES].float(), encoder.truth_bias[VESSEL_CLASSES].float()
+        if encoder.time is not None:  # its scales and offsets of the channels join the linear layer
+            scale, offset = encoder.time[0].float()
+            bias = bias + weight[..., 0, 0] @ offset
+            weight = weight * scale.exp()[:, None, None]
+        return _convolution(weight, bias)
+    if encoder.spec.predicts_vessels:
+        output = cast(nn.Conv2d, encoder.second_part()[-2])
+        # The tanh maps a value z to 2 σ(2 z) − 1, so 2 z is the logit of the probability (output + 1) / 2.
+        weight, bias = (2 * part[VESSEL_CLASSES].float() for part in (output.weight, cast(Tensor, output.bias)))
+        return nn.Sequential(nn.ReflectionPad2d(_OUTPUT_SIDE // 2), _convolution(weight, bias))
+    return None
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A convolution with copies of these parameters."""
+    outputs, inputs, height, width = weight.shape
+    layer = nn.Conv2d(inputs, outputs, (height, width), device=weight.device)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        cast(nn.Parameter, layer.bias).copy_(bias)
+    return layer

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from f2vbench.encoders.model_family import UNTRAINED, GeneratorShape, ModelFamily, Skips
+from f2vbench.encoders.model_family import UNTRAINED, VESSEL_CLASSES, GeneratorShape, ModelFamily, Skips
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import WeightsError, WeightsNote
@@ -135,7 +135,7 @@ def shape_of_tensors(shapes: Shapes, family: ModelFamily, weights: str, skips: S
     published = published_shape(family.name)
     last = shapes.get(f"model.{found.last_convolution}.weight", ())
     outputs = last[0] if len(last) == 4 else published.outputs
-    found = replace(found, outputs=outputs)
+    found = replace(found, outputs=outputs, classes=(*shapes.get("model.truth_bias", ()), 0)[0])
     _check_family(found, family, weights)
     return found
 
@@ -214,7 +214,7 @@ def _not_a_generator(shapes: Shapes) -> str:
 def _check_family(found: GeneratorShape, family: ModelFamily, weights: str) -> None:
     """Check that channels are those of a family."""
     inputs, outputs = _input_channels(family), _output_channels(family)
-    fits = found.outputs > max(family.vessel_channels) if outputs is None else found.outputs in outputs
+    fits = found.outputs >= VESSEL_CLASSES.stop if outputs is None else found.outputs in outputs
     if fits and found.input_channels in inputs:
         return
     others = [
@@ -223,7 +223,7 @@ def _check_family(found: GeneratorShape, family: ModelFamily, weights: str) -> N
         if other.generator is not None and other.name != family.name and found.input_channels in _input_channels(other)
     ]
     hint = f"; a generator of {found.input_channels} inputs may be model={others[0]}:<weights file>" if others else ""
-    expected = f"{max(family.vessel_channels) + 1} or more" if outputs is None else " or ".join(map(str, outputs))
+    expected = f"{VESSEL_CLASSES.stop} or more" if outputs is None else " or ".join(map(str, outputs))
     raise WeightsError(
         f"{weights}: this generator has {found.input_channels} input and {found.outputs} output channels, "
         f"{family.name} has {published_shape(family.name).inputs} and {expected}{hint}"
@@ -234,11 +234,11 @@ def _input_channels(family: ModelFamily) -> tuple[int, ...]:
     """Channels of the first convolution that a family may have: images, with or without the time plane."""
     if family.frames > 1:
         return 6, 7, 4
-    return (3,) if family.vessel_channels else (3, 4)
+    return (3,) if family.predicts_truth else (3, 4)
 
 
 def _output_channels(family: ModelFamily) -> tuple[int, ...] | None:
     """Output channels that a family may have; None for any number of classes."""
-    if family.vessel_channels:
+    if family.predicts_truth:
         return None
     return (published_shape(family.name).outputs,) if family.frames > 1 else (1, 3)

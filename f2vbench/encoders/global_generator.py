@@ -16,12 +16,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from f2vbench.encoders.model_family import FRAMES, GeneratorShape
 from f2vbench.encoders.spec import INIT_SEED
 
 WINDOW = 3
 """Consecutive frames that Fundus2Video predicts at once."""
+
+TRUTH_LAYER = ("truth_weight", "truth_bias")
+"""Parameters of the layer that predicts the simulator's truth."""
 
 _PUBLISHED = GeneratorShape(6, WINDOW)
 
@@ -58,15 +62,23 @@ class GlobalGenerator(nn.Sequential):
         shape: Input and output channels, widths and layers.
         time: (12, 2, ngf), logarithmic scale and offset of the last feature map's channels at each position in the
             video; zero when untrained. None for generators without a time plane.
+        truth_weight: (classes, ngf, 1, 1), the linear layer that predicts the simulator's truth from the last feature
+            map; zero when untrained. None for generators without it.
+        truth_bias: (classes,), as ``truth_weight``.
     """
 
     time: nn.Parameter | None
+    truth_weight: nn.Parameter | None
+    truth_bias: nn.Parameter | None
 
     def __init__(self, layers: Iterable[nn.Module], shape: GeneratorShape):
         super().__init__(*layers)
         self.shape = shape
         time = nn.Parameter(torch.zeros(FRAMES, 2, shape.ngf)) if shape.time == "plane" else None
         self.register_parameter("time", time)
+        sizes = ((shape.classes, shape.ngf, 1, 1), (shape.classes,))
+        for name, size in zip(TRUTH_LAYER, sizes, strict=True):
+            self.register_parameter(name, nn.Parameter(torch.zeros(size)) if shape.classes else None)
 
     def __getitem__(self, index: slice | int) -> Any:
         """A layer, or a part of the generator."""
@@ -101,6 +113,20 @@ def at_position(features: Tensor, time: Tensor | None, inputs: Tensor) -> Tensor
     window = ((inputs[:, -1, 0, 0].float() + 1) * (FRAMES - 1) / 2).round().long().clamp(0, FRAMES - 1)
     scale, offset = time[window].unbind(1)
     return features * scale.exp()[..., None, None] + offset[..., None, None]
+
+
+def truth_logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Logits of the classes of the simulator's truth.
+
+    Args:
+        features: (n, ngf, h, w), the last feature map at the position in the video (`at_position`).
+        weight: `GlobalGenerator.truth_weight`.
+        bias: `GlobalGenerator.truth_bias`.
+
+    Returns:
+        (n, classes, h, w).
+    """
+    return functional.conv2d(features, weight, bias)
 
 
 class SkipState:

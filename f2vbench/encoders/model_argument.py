@@ -297,15 +297,21 @@ def _spec(family: ModelFamily, name: str, architecture: str, weights: str) -> Mo
 
 
 def _with_options(spec: ModelSpec, family: ModelFamily, options: GeneratorOptions) -> ModelSpec:
-    """The specification of a pix2pixHD generator with its cut, pooling and decoder.
+    """The specification of a pix2pixHD generator with its cut, pooling, decoder and what its weights predict.
 
     Args:
         spec: Without them.
         family: Of the generator.
         options: As the user set them.
     """
-    cut = read_generator_shape(family, spec.weights).layer_of_cut(options.cut)
-    return replace(spec, cut=cut, pooling=options.pooling, decoder=options.decoder)
+    shape = read_generator_shape(family, spec.weights)
+    return replace(
+        spec,
+        cut=shape.layer_of_cut(options.cut),
+        pooling=options.pooling,
+        decoder=options.decoder,
+        has_truth_layer=shape.classes > 0,
+    )
 
 
 def _unknown_family(argument: str, families: Mapping[str, ModelFamily]) -> SettingsError:

@@ -13,6 +13,9 @@ UNTRAINED = "untrained"
 FRAMES = 12
 """Frames of the videos that Fundus2Video is trained for."""
 
+VESSEL_CLASSES = slice(0, 2)
+"""Classes of the simulator's truth that are vessels: artery and vein."""
+
 Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
 """What a model computes; see `ModelSpec`."""
 
@@ -41,6 +44,8 @@ class GeneratorShape:
         skips: `additive` adds each feature map of the first half to the map of the second half at the same stride.
         time: `plane` adds an input channel with the position in the video, −1 for the first window and 1 for the
             twelfth, the same for all pixels. It also scales and offsets the last feature map.
+        classes: Classes of the simulator's truth that a linear layer predicts from the last feature map, beside the
+            frames; 0 without this layer. The first ones are `VESSEL_CLASSES`.
     """
 
     inputs: int
@@ -50,6 +55,7 @@ class GeneratorShape:
     blocks: int = 9
     skips: Skips = "none"
     time: TimeInput = "none"
+    classes: int = 0
 
     @property
     def input_channels(self) -> int:
@@ -157,8 +163,8 @@ class ModelFamily:
         width: Length of an embedding of the published network, None where it differs between models, as for generators.
         generator: Shape of the published pix2pixHD generator, None for other networks.
         frames: Angiogram frames that the model generates for one photograph, 0 for models that generate none.
-        vessel_channels: Output channels of a generator that are classes of vessels, as logits before the tanh. Its
-            vessel score is the largest of their probabilities.
+        predicts_truth: Whether the outputs of its generator are classes of the simulator's truth, as logits before the
+            tanh, instead of frames.
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
@@ -178,7 +184,7 @@ class ModelFamily:
     width: int | None = None
     generator: GeneratorShape | None = None
     frames: int = 0
-    vessel_channels: tuple[int, ...] = ()
+    predicts_truth: bool = False
     libraries: tuple[str, ...] = ()
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -21,20 +21,26 @@ from f2vbench.encoders.generator_weights import (
     shape_of_tensors,
 )
 from f2vbench.encoders.global_generator import (
+    TRUTH_LAYER,
     SkipState,
     at_position,
     global_generator,
     initialise,
     roll_out,
+    truth_logits,
     window_input,
 )
+from f2vbench.encoders.model_family import VESSEL_CLASSES
 from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.vessel_scores import Reading, frames_of, read_frames
+from f2vbench.encoders.vessel_scores import Reading, frames_of, mean_of_views, read_frames
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256, read_state_dict
 from f2vbench.pretrained.state_dicts import compare_state_dict, match_state_dict
+
+OUTPUT_LAYERS = 3
+"""Layers of a generator behind its last feature map: padding, convolution and tanh."""
 
 _EMBED_SIDE = 512  # px, side of the photographs that these generators are trained on
 
@@ -81,7 +87,10 @@ class Pix2PixHDEncoder(Encoder):
         self.is_whole = self.shape.layer_of_cut(spec.cut) == self.shape.whole
         self.model = self._load(slice(None, self.shape.blocks_end if self.is_whole else spec.cut), state)
         self.time: Tensor | None
-        self.register_buffer("time", None if state is None else state.get("model.time"))
+        self.truth_weight: Tensor | None
+        self.truth_bias: Tensor | None
+        for name in ("time", *TRUTH_LAYER):
+            self.register_buffer(name, None if state is None else state.get(f"model.{name}"))
         self.enlarge, self.phase, self.normalised = metadata.enlarge, metadata.phase, metadata.normalised
         # Buffers, so that the same weights with another preparation have other keys in the feature store.
         if self.enlarge > 1:
@@ -155,12 +164,15 @@ class Pix2PixHDEncoder(Encoder):
         return (self._outputs(self._normalise(x), 0, frames) + 1) / 2
 
     @torch.no_grad()
-    def vessel_score(self, x: Tensor, reading: Reading) -> Tensor:
+    def vessel_score(self, x: Tensor, reading: Reading, views: int = 1) -> Tensor:
         """Vessel score of each pixel; only the windows of a video that the score needs are generated.
+
+        A probability of vessels is that of the first window, which receives the photograph alone.
 
         Args:
             x: (n, 3, h, w) in [0, 1].
             reading: What is computed from the output.
+            views: As for `Encoder.vessel_score`.
 
         Returns:
             (n, h, w); in [0, 1], or [−1, 1] for a difference.
@@ -170,14 +182,35 @@ class Pix2PixHDEncoder(Encoder):
             WeightsError: As `generate`.
         """
         self._check(x)
-        has_classes = bool(self._family.vessel_channels)
-        if (reading == "probability") != has_classes or (reading == "frame") != (self._family.frames == 1):
+        readings: tuple[Reading, ...] = ("probability",) if self._predicts_vessels else ()
+        if self._family.frames:
+            readings += ("venous", "venous-late", "maximum") if self._family.frames > 1 else ("frame",)
+        if reading not in readings:
             raise SettingsError(f"{self.spec.name}: has no vessel score '{reading}'")
+        return mean_of_views(lambda photograph: self._vessel_score(photograph, reading), self._normalise(x), views)
+
+    def _vessel_score(self, photograph: Tensor, reading: Reading) -> Tensor:
+        """The vessel score of photographs in [−1, 1], without their shading where the generator was trained so."""
+        if reading == "probability":
+            return self._vessel_probabilities(photograph)
         first, end = frames_of(reading)
-        outputs = (self._outputs(self._normalise(x), first, end) + 1) / 2
-        if has_classes:
-            return outputs[:, list(self._family.vessel_channels)].amax(1)
-        return read_frames(outputs, reading, first) if self._family.frames > 1 else outputs[:, 0]
+        frames = (self._outputs(photograph, first, end) + 1) / 2
+        return read_frames(frames, reading, first) if self._family.frames > 1 else frames[:, 0]
+
+    @property
+    def _predicts_vessels(self) -> bool:
+        return self._family.predicts_truth or self.truth_weight is not None
+
+    def _vessel_probabilities(self, photograph: Tensor) -> Tensor:
+        """The larger probability of artery and vein, (n, h, w), at the size of the photograph."""
+        weight, bias = self.truth_weight, self.truth_bias
+        if weight is None or bias is None:
+            probabilities = (self._outputs(photograph, 0, 1) + 1) / 2
+        else:
+            features = self._last_features(window_input(self._padded(photograph), shape=self.shape))
+            logits = truth_logits(features.float(), weight[VESSEL_CLASSES].float(), bias[VESSEL_CLASSES].float())
+            probabilities = self._reduce(logits.sigmoid(), *photograph.shape[2:])
+        return probabilities[:, VESSEL_CLASSES].amax(1)
 
     def second_part(self) -> nn.Sequential:
         """`model[cut:]`, or the second half for the whole generator; loaded at the first call."""
@@ -225,30 +258,38 @@ class Pix2PixHDEncoder(Encoder):
         Returns:
             (n, end − first, h, w) float32 in [−1, 1]; of other models the frame, or all classes.
         """
-        height, width = photograph.shape[2:]
-        padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        enlarged = self._enlarge(functional.pad(photograph, padding, mode="reflect"))
+        enlarged = self._padded(photograph)
         if self._family.frames > 1:
             outputs = roll_out(self._run, enlarged, end, self.shape, first)
         else:
             outputs = self._run(window_input(enlarged, shape=self.shape))
             outputs = outputs.mean(1, keepdim=True) if self._family.frames else outputs
+        return self._reduce(outputs, *photograph.shape[2:])
+
+    def _padded(self, photograph: Tensor) -> Tensor:
+        """Photographs with sides that are multiples of `multiple`, enlarged as in training."""
+        height, width = photograph.shape[2:]
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        return self._enlarge(functional.pad(photograph, padding, mode="reflect"))
+
+    def _reduce(self, outputs: Tensor, height: int, width: int) -> Tensor:
+        """Outputs at the size of the photograph, without padding."""
         if self.enlarge > 1:
             outputs = functional.avg_pool2d(outputs, self.enlarge)
         return outputs[..., :height, :width]
 
     def _run(self, inputs: Tensor) -> Tensor:
         """The whole generator; the tanh is computed in float32, because bfloat16 has few values near −1 and 1."""
-        skips, x = SkipState(self.shape), inputs
-        for index, layer in enumerate(self._layers()):
-            x = layer(x.float()) if isinstance(layer, nn.Tanh) else skips.after(index, layer(x))
-            if index == self.shape.last_feature_map:
-                x = at_position(x, self.time, inputs)
-        return x
+        padding, convolution, tanh = list(self.second_part())[-OUTPUT_LAYERS:]
+        outputs: Tensor = tanh(convolution(padding(self._last_features(inputs))).float())
+        return outputs
 
-    def _layers(self) -> Iterator[nn.Module]:
-        yield from self.model
-        yield from self.second_part()
+    def _last_features(self, inputs: Tensor) -> Tensor:
+        """The last feature map at the position in the video that the input states."""
+        skips, x = SkipState(self.shape), inputs
+        for index, layer in enumerate([*self.model, *self.second_part()][:-OUTPUT_LAYERS]):
+            x = skips.after(index, layer(x))
+        return at_position(x, self.time, inputs)
 
     def _check(self, x: Tensor) -> None:
         check_photographs(x, max(MIN_SIDE, 2 * self.multiple))

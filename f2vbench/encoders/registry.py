@@ -82,7 +82,7 @@ _BUILT_IN = (
         architecture="pix2pixhd-global",
         untrained_architecture="pix2pixhd-global-ngf64",
         generator=GeneratorShape(3, 2),
-        vessel_channels=(0, 1),
+        predicts_truth=True,
         colour="#B8A800",
     ),
     ModelFamily(

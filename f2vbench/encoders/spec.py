@@ -49,6 +49,7 @@ class ModelSpec:
         pooling: How its embeddings are pooled; see `f2vbench.encoders.pooling`. None for other models.
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
             second half of the generator.
+        has_truth_layer: Whether its generator predicts classes of the simulator's truth beside the frames.
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
@@ -64,6 +65,7 @@ class ModelSpec:
     cut: int | None = None
     pooling: Pooling | None = None
     decoder: DecoderName = "unet"
+    has_truth_layer: bool = False
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
@@ -110,7 +112,12 @@ class ModelSpec:
     @property
     def has_vessel_score(self) -> bool:
         """Whether its outputs give a vessel score without training."""
-        return self.can_generate or (self.family in FAMILIES and bool(FAMILIES[self.family].vessel_channels))
+        return self.can_generate or self.predicts_vessels
+
+    @property
+    def predicts_vessels(self) -> bool:
+        """Whether its outputs contain the probability of vessels."""
+        return self.has_truth_layer or (self.family in FAMILIES and FAMILIES[self.family].predicts_truth)
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the model's output and is known without loading it.
@@ -136,6 +143,8 @@ class ModelSpec:
             identity["pooling"] = self.pooling
         if self.decoder != "unet":
             identity["decoder"] = self.decoder
+        if self.has_truth_layer:
+            identity["has_truth_layer"] = True
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)

@@ -5,11 +5,16 @@ and shading, which are still there in the late phase, when the vessels are empty
 removes them. A local background, subtracted afterwards, removes what is wider than a vessel.
 
 Frames 1 to 4 are arterial, 5 to 8 venous, 9 to 12 late, as in training. A model of one frame has no phases: every score
-is the brightness or the contrast of its frame. A model with classes of vessels has their probability instead.
+of frames is the brightness or the contrast of its frame.
+
+Generators that were trained with the truth of simulated eyes also predict arteries and veins, beside the frames or
+instead of them: their score is a probability. It needs no photograph of a person with vessel labels, but it is not read
+from an angiogram.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,13 +24,17 @@ from numpy.typing import NDArray
 
 from f2vbench.config.run import VesselScoreName
 from f2vbench.encoders.registry import FAMILIES
+from f2vbench.errors import SettingsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Reading = Literal["venous", "venous-late", "maximum", "frame", "probability"]
 """What is computed from the output of a generator: the mean venous frame, its difference to the mean late frame, the
-maximum of all frames, its only frame, or the largest probability of a class of vessels."""
+maximum of all frames, its only frame, or the larger probability of artery and vein."""
+
+NO_TRUTH_LAYER = "its weights predict no vessels, only frames; use vessel_score=auto or a score of frames"
+"""Why a generator has no probability of vessels."""
 
 BACKGROUND_SIGMA = 1 / 30
 """Gaussian sigma of the local background, relative to the diameter of the field of view: wider than any vessel."""
@@ -33,7 +42,7 @@ BACKGROUND_SIGMA = 1 / 30
 VENOUS, LATE = slice(4, 8), slice(8, 12)
 """Frames of two phases."""
 
-_SCORES: dict[VesselScoreName, tuple[Reading, bool]] = {
+_FRAME_SCORES: dict[VesselScoreName, tuple[Reading, bool]] = {
     "brightness": ("venous", False),
     "contrast": ("venous", True),
     "venous-late": ("venous-late", False),
@@ -46,7 +55,7 @@ _TEXT: dict[Reading, str] = {
     "venous-late": "the mean venous minus the mean late frame of the generated angiogram",
     "maximum": "the brightest frame of the generated angiogram at each pixel",
     "frame": "the generated frame",
-    "probability": "the largest probability of artery and vein",
+    "probability": "the larger of its probabilities of artery and vein, learned from the truth of simulated eyes",
 }
 
 
@@ -73,16 +82,36 @@ class VesselScore:
         return None if self.is_contrast or self.reading == "venous-late" else 0.5
 
 
-def vessel_score_of(family: str, name: VesselScoreName) -> VesselScore:
-    """The score of a family of generators that is meant by a value of `vessel_score=`, or comes nearest to it.
+@dataclass(frozen=True)
+class ScoreReading:
+    """How the vessel scores of a feature set are computed.
+
+    Attributes:
+        reading: What is computed from the output of a generator.
+        views: Number of mirrored and rotated views whose mean is stored.
+    """
+
+    reading: Reading
+    views: int
+
+
+def vessel_score_of(family: str, has_truth_layer: bool, name: VesselScoreName) -> VesselScore:
+    """The score of a generator that is meant by a value of `vessel_score=`, or comes nearest to it.
 
     Args:
-        family: Name of the family.
+        family: Name of its family. Every score of one that predicts the truth instead of frames is its probability.
+        has_truth_layer: As `ModelSpec.has_truth_layer`. `auto` is the probability where there is one, else the
+            brightness.
         name: Value of `vessel_score=`.
+
+    Raises:
+        SettingsError: The generator has frames alone, and the name is `probability`.
     """
-    reading, is_contrast = _SCORES[name]
-    if FAMILIES[family].vessel_channels:
+    if FAMILIES[family].predicts_truth or (has_truth_layer and name in ("auto", "probability")):
         return VesselScore("probability", False)
+    if name == "probability":
+        raise SettingsError(f"vessel_score=probability: {NO_TRUTH_LAYER}")
+    reading, is_contrast = _FRAME_SCORES["brightness" if name == "auto" else name]
     if FAMILIES[family].frames == 1:
         return VesselScore("frame", is_contrast)
     return VesselScore(reading, is_contrast)
@@ -91,6 +120,28 @@ def vessel_score_of(family: str, name: VesselScoreName) -> VesselScore:
 def frames_of(reading: Reading) -> tuple[int, int]:
     """First frame that a score of a video needs, from 0, and the frame after the last one."""
     return {"venous": (4, 8), "venous-late": (4, 12)}.get(reading, (0, 12))
+
+
+def mean_of_views(score: Callable[[Tensor], Tensor], x: Tensor, views: int) -> Tensor:
+    """The mean score of a photograph rotated by multiples of 90° and of its mirror image, each turned back.
+
+    Args:
+        score: (n, c, h, w) → (n, h, w).
+        x: (n, c, h, w).
+        views: 1 to 8; the first four are not mirrored.
+
+    Returns:
+        (n, h, w).
+    """
+    total: Tensor | None = None
+    for view in range(views):
+        seen = x.flip(3) if view >= 4 else x
+        found = score(seen.rot90(view, (2, 3)).contiguous()).rot90(-view, (1, 2))
+        found = found.flip(2) if view >= 4 else found
+        total = found if total is None else total + found
+    if total is None:
+        raise ValueError(f"views={views}: must be 1 or more")
+    return total / views
 
 
 def read_frames(frames: Tensor, reading: Reading, first: int = 0) -> Tensor:

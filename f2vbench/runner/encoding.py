@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from f2vbench.data.photographs import Photograph
-from f2vbench.encoders.feature_identity import entry_size
+from f2vbench.encoders.feature_identity import entry_size, score_reading
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.extraction_log import EncodedCounts, append_work, read_network_size, write_network_size
 from f2vbench.store.record_schema import MeasuredOn
@@ -42,8 +42,8 @@ def encode_group(
         encoder, device, precision = resources.encoder(model), resources.device, resources.precision
         if read_network_size(features.folder) is None:
             square = input_square(openers[0](), kind, size)
-            reading = features.identity.get("reading")
-            network_size = measure_network_size(encoder, kind, square, device, precision, reading)
+            score = score_reading(features.identity)
+            network_size = measure_network_size(encoder, kind, square, device, precision, score)
             write_network_size(features.folder, network_size)
     started, processor = time.perf_counter(), time.process_time()
     with peak_memory(device) as peak:

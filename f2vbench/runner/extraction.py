@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.base import Encoder
-from f2vbench.encoders.vessel_scores import Reading
+from f2vbench.encoders.feature_identity import score_reading
+from f2vbench.encoders.vessel_scores import ScoreReading
 from f2vbench.store.extraction_log import EncodedCounts, NetworkSize
 from f2vbench.store.features import FeatureSet, halved
 
@@ -36,7 +37,7 @@ def encode_squares(
     squares: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     device: torch.device,
     precision: str,
-    reading: Reading | None = None,
+    score: ScoreReading | None = None,
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Encode squares of photographs.
 
@@ -47,7 +48,7 @@ def encode_squares(
         squares: n squares, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
-        reading: What a ``vessel_score`` is computed from.
+        score: How a ``vessel_score`` is computed.
 
     Returns:
         For each square its float32 arrays by name: ``embedding``, ``level0``, ``level1``, …, ``frames0`` or ``score``.
@@ -60,8 +61,8 @@ def encode_squares(
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         if kind == "pyramid":
             maps = {f"level{depth}": level for depth, level in enumerate(encoder.pyramid(images))}
-        elif reading is not None:
-            maps = {"score": encoder.vessel_score(images, reading)}
+        elif score is not None:
+            maps = {"score": encoder.vessel_score(images, score.reading, score.views)}
         else:
             maps = {"frames0": encoder.generate(images)}
     arrays = {name: each.float().cpu().numpy() for name, each in maps.items()}
@@ -102,7 +103,7 @@ def extract(
             if missing:
                 started = time.perf_counter()
                 squares = [square for _, square in missing]
-                encoded = encode_squares(encoder, kind, squares, device, precision, features.identity.get("reading"))
+                encoded = encode_squares(encoder, kind, squares, device, precision, score_reading(features.identity))
                 counts.seconds += time.perf_counter() - started
                 counts.images += len(missing)
                 for (entry, _), arrays in zip(missing, encoded, strict=True):
@@ -125,14 +126,14 @@ def feature_reader(
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
     """
-    kind, reading = features.identity["what"], features.identity.get("reading")
+    kind, score = features.identity["what"], score_reading(features.identity)
 
     def read(photograph: Photograph) -> list[NDArray[np.float32]]:
         entry = photograph.entry(size)
         arrays = features.get(entry)
         if arrays is None:
             square = input_square(photograph, kind, size)
-            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision, reading)[0])
+            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision, score)[0])
             arrays = features.get(entry)
         if arrays is None:
             raise RuntimeError(f"features of {photograph.name} could not be read back from {features.folder}")
@@ -147,7 +148,7 @@ def measure_network_size(
     square: NDArray[np.uint8],
     device: torch.device,
     precision: str,
-    reading: Reading | None = None,
+    score: ScoreReading | None = None,
 ) -> NetworkSize:
     """Count the parameters, and the multiply-adds of encoding one photograph.
 
@@ -161,7 +162,7 @@ def measure_network_size(
         square: Square of the photograph, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
-        reading: What a ``vessel_score`` is computed from.
+        score: How a ``vessel_score`` is computed.
     """
     sizes = {id(parameter): parameter.numel() for parameter in encoder.parameters()}
 
@@ -172,7 +173,7 @@ def measure_network_size(
     try:
         # The counter does not know fused attention kernels on every device; it knows the plain form.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            encode_squares(encoder, kind, [square], device, precision, reading)
+            encode_squares(encoder, kind, [square], device, precision, score)
     finally:
         hook.remove()
     return {"parameters": sum(sizes.values()), "macs": counter.get_total_flops() // 2}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.data.cases import LAST_FRAME_OF_PHASE
-from f2vbench.encoders.global_generator import window_input
+from f2vbench.encoders.global_generator import truth_logits, window_input
 from f2vbench.training import losses
 from f2vbench.training.data.video_loader import VideoBatch
 from f2vbench.training.distributed import average, average_gradients
@@ -188,9 +188,10 @@ class GeneratorStep:
             terms["squared"] = losses.squared_loss(fake, window.real, window.weight)
         if weights.gradient:
             terms["gradient"] = losses.gradient_loss(fake, window.real, window.weight)
-        if self._networks.truth_head is not None and window.batch.truth is not None:
+        weight, bias = self._networks.generator.truth_weight, self._networks.generator.truth_bias
+        if weight is not None and bias is not None and window.batch.truth is not None:
             with bf16_autocast(self._device, self._bf16):
-                logits = self._networks.truth_head(maps[shape.last_feature_map])
+                logits = truth_logits(maps[shape.last_feature_map], weight, bias)
             terms["truth"] = losses.truth_loss(logits, window.batch.truth, window.batch.fov_mask)
         if weights.perceptual and self._vgg is not None and not window.pixel_losses_only:
             with bf16_autocast(self._device, self._bf16):
@@ -201,7 +202,8 @@ class GeneratorStep:
 
     @property
     def _truth_layers(self) -> set[int]:
-        return set() if self._networks.truth_head is None else {self._networks.generator.shape.last_feature_map}
+        shape = self._networks.generator.shape
+        return {shape.last_feature_map} if shape.classes else set()
 
     def _adversarial_losses(self, window: _Window, fake: Tensor) -> Losses:
         """Losses from the discriminators' maps of generated and true frames, whole and, if set, masked."""
@@ -249,8 +251,6 @@ class GeneratorStep:
             [getattr(weights, name) * value for name, value in terms.items() if name != "discriminator"]
         ).sum()
         parameters = list(networks.generator.parameters())
-        if networks.truth_head is not None and "truth" in terms:
-            parameters += networks.truth_head.parameters()
         if networks.heads is not None and {"nce_photograph", "nce_truth"} & terms.keys():
             parameters += networks.heads.parameters()
         torch.autograd.backward(total, inputs=parameters)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2vbench.encoders.global_generator import WINDOW, GlobalGenerator, global_generator, initialise
+from f2vbench.encoders.global_generator import TRUTH_LAYER, WINDOW, GlobalGenerator, global_generator, initialise
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
@@ -27,7 +27,10 @@ _OUTPUTS = {"fundus2video": WINDOW, "truth": len(TRUTH_CLASSES)}
 
 
 def generator_shape(settings: TrainSettings) -> GeneratorShape:
-    """Shape of the generator: three frames from photograph and three frames, one frame, or the classes of the truth."""
+    """Shape of the generator: three frames from photograph and three frames, one frame, or the classes of the truth.
+
+    A loss of the truth adds a layer that predicts it beside frames.
+    """
     return GeneratorShape(
         inputs=6 if settings.model == "fundus2video" else 3,
         outputs=_OUTPUTS.get(settings.model, 1),
@@ -36,6 +39,7 @@ def generator_shape(settings: TrainSettings) -> GeneratorShape:
         blocks=settings.blocks,
         skips=settings.skips,
         time=settings.time,
+        classes=len(TRUTH_CLASSES) if settings.model != "truth" and settings.loss.truth else 0,
     )
 
 
@@ -85,7 +89,8 @@ class TrainedNetworks:
     def start_from(self, path: Path, prefix: str) -> None:
         """Load a weights file into the generator and its average; other networks keep their initialisation.
 
-        Fundus2Video also accepts a single-frame generator (`expand_to_windows`).
+        Fundus2Video also accepts a single-frame generator (`expand_to_windows`). The layer that predicts the truth
+        keeps its initialisation where the file has none, and is left out where no loss needs it.
 
         Args:
             path: The weights file.
@@ -97,7 +102,7 @@ class TrainedNetworks:
         generator = self._networks["generator"]
         state = {key.removeprefix(prefix): tensor for key, tensor in read_state_dict(path).items()}
         if isinstance(generator, GlobalGenerator):
-            state = expand_to_windows(state, generator)
+            state = with_truth_layer(expand_to_windows(state, generator), generator)
         match_state_dict(generator, state, path)
         if self.average is not None:
             self.average.module.load_state_dict(generator.state_dict())
@@ -161,7 +166,6 @@ class GeneratorNetworks(TrainedNetworks):
         generator: The network that is trained.
         discriminator: None where no loss needs it.
         heads: Projection heads of PatchNCE; None where no loss needs them.
-        truth_head: Predicts the simulator's truth from the generator's last feature map; None where no loss needs it.
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device):
@@ -179,11 +183,6 @@ class GeneratorNetworks(TrainedNetworks):
             self.heads = ProjectionHeads(nce_channels(shape))
             initialise_normal(self.heads, settings.seed)
             networks["heads"] = self.heads
-        self.truth_head: nn.Conv2d | None = None
-        if settings.model != "truth" and settings.loss.truth:
-            self.truth_head = nn.Conv2d(shape.ngf, len(TRUTH_CLASSES), 1)
-            initialise_normal(self.truth_head, settings.seed)
-            networks["truth_head"] = self.truth_head
         super().__init__(networks, settings, device)
 
 
@@ -211,6 +210,18 @@ def expand_to_windows(state: Mapping[str, Tensor], generator: GlobalGenerator) -
         if generator.time is not None:
             converted["time"] = torch.zeros_like(generator.time)
     return converted
+
+
+def with_truth_layer(state: Mapping[str, Tensor], generator: GlobalGenerator) -> dict[str, Tensor]:
+    """A state with the layer that predicts the simulator's truth where, and only where, the generator has one.
+
+    Args:
+        state: State dictionary of a generator.
+        generator: The generator to load into; its own layer replaces one that is missing.
+    """
+    own = {name: value for name, value in generator.state_dict().items() if name in TRUTH_LAYER}
+    others = {name: value for name, value in state.items() if name not in TRUTH_LAYER}
+    return others | {name: state.get(name, value) for name, value in own.items()}
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

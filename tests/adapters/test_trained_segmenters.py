@@ -137,15 +137,52 @@ GENERATORS = {
 }
 
 
-def load_generator(folder: Path, name: str, cut: int | str | None = None):
-    """An untrained generator with its trained second half as the decoder."""
+def load_generator(folder: Path, name: str, cut: int | str | None = None, random: bool = False):
+    """A generator with its second half as the decoder: untrained, or with random numbers in all parameters."""
     family, shape, metadata = GENERATORS[name]
     network = global_generator(shape)
     initialise(network)
+    if random:
+        stream = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.normal_(0, 0.1, generator=stream)
     path = folder / "g.safetensors"
     state = {f"model.{key}": tensor for key, tensor in network.state_dict().items()}
     save_file(state, path, {"seen": json.dumps(metadata)})
     return build(parse_model(f"{family}:{path}@generator", cut=cut)).requires_grad_(False), network.eval()
+
+
+@pytest.mark.parametrize("cut", [None, "whole"])
+@pytest.mark.parametrize(
+    ("family", "shape", "metadata"),
+    [
+        ("fundus2video", GeneratorShape(6, 3, 8, 2, 3, "none", "plane", classes=5), {}),
+        ("fundus2fa", GeneratorShape(3, 1, 8, 2, 2, "additive", classes=3), {"skips": "additive"}),
+        ("fundus2fa", GeneratorShape(3, 1, 8, 2, 3, classes=2), {"enlarge": "2"}),
+        ("truth", GeneratorShape(3, 4, 8, 2, 3), {}),
+    ],
+    ids=["video", "skips", "enlarged", "truth"],
+)
+def test_a_generator_that_predicts_vessels_is_a_vessel_decoder_before_its_training(
+    tmp_path, monkeypatch, family, shape, metadata, cut
+):
+    monkeypatch.setitem(GENERATORS, "predicts", (family, shape, metadata))
+    encoder, _ = load_generator(tmp_path, "predicts", cut, random=True)
+    x = torch.rand(1, 3, SIZE, SIZE)
+    decoder = GeneratorDecoder(encoder).eval()
+    with torch.no_grad():
+        logits = decoder(encoder.pyramid(x), (SIZE, SIZE))[:, 0]
+        probability = encoder.vessel_score(x, "probability")
+    # log(exp(a) + exp(v)) lies between the larger logit and that plus log 2.
+    larger = torch.logit(probability)
+    if metadata.get("enlarge"):  # the probability is the mean of finer pixels, the decoder averages their features
+        assert np.corrcoef(logits.ravel(), larger.ravel())[0, 1] > 0.6
+    else:
+        assert ((logits >= larger - 1e-3) & (logits <= larger + np.log(2) + 1e-3)).all()
+    assert logits.std() > 0.02
+    pretrained, new = (list(part) for part in (decoder.pretrained_parameters(), decoder.new_parameters()))
+    assert {id(p) for p in (*pretrained, *new)} == {id(p) for p in decoder.parameters()}
 
 
 def read_maps(generator):
@@ -163,6 +200,7 @@ def test_a_generator_decoder_continues_the_generator(tmp_path, name, cut):
     """With the generator's own output layer it computes the generator's output before the tanh."""
     encoder, network = load_generator(tmp_path, name, cut)
     decoder = GeneratorDecoder(encoder).eval()
+    decoder.vessels = None
     assert not {id(p) for p in decoder.parameters()} & {id(p) for p in encoder.second_part().parameters()}
     x = torch.rand(1, 3, SIZE, SIZE)
     factor = encoder.enlarge

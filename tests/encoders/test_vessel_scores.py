@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -81,16 +82,77 @@ def test_a_single_frame_and_classes_have_their_own_scores(tmp_path):
         load_encoder("timm:test_resnet:untrained").vessel_score(x, "frame")
 
 
+@pytest.mark.parametrize(
+    ("family", "shape"),
+    [("fundus2video", replace(CHAIN, classes=4)), ("fundus2fa", GeneratorShape(3, 1, 4, 2, 2, classes=2))],
+    ids=["video", "frame"],
+)
+def test_a_generator_with_a_layer_of_the_truth_has_a_probability_of_vessels(tmp_path, family, shape):
+    encoder, generator = load(tmp_path, family, shape)
+    assert encoder.spec.has_truth_layer
+    assert encoder.spec.predicts_vessels
+    assert encoder.spec.identity()["has_truth_layer"]
+    x = torch.rand(1, 3, 32, 44)
+    photograph = 2 * x - 1
+    inputs = photograph
+    if family == "fundus2video":  # the first window: the photograph twice, and the first position in the video
+        inputs = torch.cat([photograph, photograph, -torch.ones(1, 1, 32, 44)], 1)
+    with torch.no_grad():
+        features = generator[: shape.last_feature_map + 1](inputs)
+        if generator.time is not None:
+            scale, offset = generator.time[0]
+            features = features * scale.exp()[:, None, None] + offset[:, None, None]
+        logits = torch.einsum("nchw,kc->nkhw", features, generator.truth_weight[:2, :, 0, 0])
+        logits += generator.truth_bias[:2, None, None]
+    torch.testing.assert_close(encoder.vessel_score(x, "probability"), torch.sigmoid(logits).max(1).values)
+    # Its frames are those of the same generator without the layer.
+    del generator.truth_weight, generator.truth_bias
+    generator.truth_weight = generator.truth_bias = None
+    state = {f"model.{key}": tensor for key, tensor in generator.state_dict().items()}
+    save_file(state, tmp_path / "frames.safetensors")
+    frames = load_encoder(family, str(tmp_path / "frames.safetensors"))
+    assert not frames.spec.predicts_vessels
+    assert torch.equal(frames.generate(x), encoder.generate(x))
+    with pytest.raises(SettingsError, match="no vessel score 'probability'"):
+        frames.vessel_score(x, "probability")
+
+
+def test_the_mean_of_eight_views_is_that_of_the_symmetries_of_a_square(tmp_path):
+    encoder, _ = load(tmp_path, "fundus2fa", GeneratorShape(3, 1, 4, 2, 2))
+    x = torch.rand(1, 3, 32, 40)
+    square = x[0].permute(1, 2, 0).numpy()
+    scores = []
+    for mirrored in (False, True):
+        for turns in range(4):
+            seen = np.rot90(square[:, ::-1] if mirrored else square, turns)
+            score = encoder.vessel_score(torch.from_numpy(seen.copy()).permute(2, 0, 1)[None], "frame")[0].numpy()
+            score = np.rot90(score, -turns)
+            scores.append(score[:, ::-1] if mirrored else score)
+    for views in (1, 4, 8):
+        found = encoder.vessel_score(x, "frame", views)[0].numpy()
+        np.testing.assert_allclose(found, np.mean(scores[:views], axis=0), atol=1e-6)
+    assert np.abs(scores[0] - scores[7]).max() > 1e-4
+    with pytest.raises(ValueError, match="views=0"):
+        encoder.vessel_score(x, "frame", 0)
+
+
 def test_every_family_of_generators_has_a_score_for_every_name():
     names = get_args(VesselScoreName)
-    video = [vessel_score_of("fundus2video", name) for name in names]
-    assert len(set(video)) == len(names)
+    frames = [name for name in names if name not in ("auto", "probability")]
+    probability = VesselScore("probability", False)
+    video = [vessel_score_of("fundus2video", False, name) for name in frames]
+    assert len(set(video)) == len(frames)
     assert [score.threshold for score in video] == [0.5, None, None, None, 0.5, None]
-    assert {vessel_score_of("fundus2fa", name) for name in names} == {
+    assert {vessel_score_of("fundus2fa", False, name) for name in frames} == {
         VesselScore("frame", False), VesselScore("frame", True),
     }  # fmt: skip
-    assert vessel_score_of("fundus2fa", "venous-late-contrast").is_contrast
-    assert {vessel_score_of("truth", name) for name in names} == {VesselScore("probability", False)}
+    assert vessel_score_of("fundus2fa", False, "venous-late-contrast").is_contrast
+    assert {vessel_score_of("truth", False, name) for name in names} == {probability}
+    for family in ("fundus2video", "fundus2fa"):
+        assert vessel_score_of(family, True, "auto") == vessel_score_of(family, True, "probability") == probability
+        assert vessel_score_of(family, True, "brightness") == vessel_score_of(family, False, "auto")
+        with pytest.raises(SettingsError, match="its weights predict no vessels, only frames"):
+            vessel_score_of(family, False, "probability")
 
 
 def test_the_background_is_a_gaussian_mean_inside_the_field_of_view():

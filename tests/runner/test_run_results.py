@@ -83,12 +83,17 @@ def test_zero_shot_and_supervised_units_run_and_others_are_left_out_with_reasons
         "shots": [0],
         "protocol": ["zero-shot", "supervised"],
         "seeds": 1,
-        "vessel_score": "brightness",
     }
+    left_out = (
+        Benchmark(data=str(eyes), out=tmp_path / "run", vessel_score="probability", **arguments).make_plan().left_out
+    )
+    assert any("fundus2video:venous" in line and "predict no vessels, only frames" in line for line in left_out)
     benchmark = Benchmark(data=str(eyes), out=tmp_path / "run", **arguments)
     plan = benchmark.make_plan()
     assert {line.split(" · ")[0] for line in plan.left_out} == {"timm:test_resnet:untrained", "scratch"}
-    assert any("is the mean venous frame" in note for note in plan.notes)
+    assert any(
+        "is the mean venous frame of the generated angiogram, mean of eight mirrored" in note for note in plan.notes
+    )
     frame = benchmark.run(Silent()).frame
     zero = frame[frame.protocol == "zero-shot"]
     assert set(zero.encoder) == {"fundus2video:venous", "tophat", "green"}

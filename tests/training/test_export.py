@@ -38,7 +38,7 @@ def test_the_exported_generator_is_the_average_and_the_encoder_loads_it(trained_
     torch.testing.assert_close(encoder.generate(photograph), expected.detach())
     card = json.loads((trained_video.folder / "generator.json").read_text())
     shape = {"inputs": 6, "outputs": 3, "ngf": 2, "downsamplings": 4, "blocks": 9, "skips": "none", "time": "none"}
-    assert card["architecture"] == {"name": "pix2pixhd-global", **shape}
+    assert card["architecture"] == {"name": "pix2pixhd-global", **shape, "classes": 0}
     assert card["bytes"] == exported.stat().st_size
     assert set(card["validation"]) == {"psnr", "ssim"}
 

@@ -210,7 +210,9 @@ def test_the_truth_is_predicted_beside_the_frames_where_it_is_known(tmp_path):
     window = round(float(inputs[0, 6, 0, 0] + 1) * 11 / 2)
     features = plain.generator[: plain.generator.shape.last_convolution - 1](inputs)
     assert features.shape[1] == settings.ngf
-    logits = plain.truth_head(at_position(features, plain.generator.time, inputs))
+    generator = plain.generator
+    at_window = at_position(features, generator.time, inputs)
+    logits = functional.conv2d(at_window, generator.truth_weight, generator.truth_bias)
     fake = plain.generator(inputs)
     torch.testing.assert_close(fake, output)
     real = window_target(batch.frames, [window])
@@ -219,7 +221,7 @@ def test_the_truth_is_predicted_beside_the_frames_where_it_is_known(tmp_path):
     total = losses.pixel_loss(fake, real, batch.fov_mask) + losses.squared_loss(fake, real, weight)
     total = total + losses.gradient_loss(fake, real, weight)
     (total + 0.5 * losses.truth_loss(logits, batch.truth, batch.fov_mask)).backward()
-    assert trained.truth_head.weight.grad.abs().sum() > 0
+    assert trained.generator.truth_weight.grad.abs().sum() > 0
     assert_same_gradients([p.grad for p in trained.parameters()], [p.grad for p in plain.parameters()])
     # Without the truth, as with images of one's own, the other losses remain.
     found = GeneratorStep(settings, plain, CPU, bf16=False)(one_video(), 0, 0, 0.0)

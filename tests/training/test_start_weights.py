@@ -10,6 +10,7 @@ from f2vbench.encoders.global_generator import global_generator, initialise, rol
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import WeightsError
+from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.export import EXPORT, export_network
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trainer import Trainer
@@ -62,6 +63,27 @@ def test_a_video_generator_that_starts_from_a_single_frame_model_generates_that_
     generator = networks.best.eval().to(memory_format=torch.contiguous_format)
     video = roll_out(generator, photograph, 12, networks.generator.shape)
     torch.testing.assert_close(video, single(photograph).expand_as(video))
+
+
+def test_the_layer_of_the_truth_is_copied_where_file_and_training_have_one(tmp_path):
+    loss = {"squared": 1.0, "truth": 0.5}
+    settings = video_settings(tmp_path / "with", seed=4, loss=loss)
+    shape = {key: getattr(settings, key) for key in ("ngf", "downsamplings", "blocks")}
+    for name, classes in (("with", len(TRUTH_CLASSES)), ("without", 0)):
+        network = global_generator(GeneratorShape(6, 3, **shape, classes=classes))
+        initialise(network, seed=3)
+        if network.truth_bias is not None:
+            torch.nn.init.ones_(network.truth_bias)
+        export_network(network, tmp_path / f"{name}.safetensors", {})
+
+    def started(file: str, loss: dict[str, float]):
+        folder = tmp_path / f"{file}-{len(loss)}"
+        chosen = video_settings(folder, start=tmp_path / f"{file}.safetensors", seed=4, loss=loss)
+        return started_trainer(chosen).method.networks.best
+
+    assert (started("with", loss).truth_bias == 1).all()
+    assert (started("without", loss).truth_bias == 0).all()
+    assert started("with", {"squared": 1.0}).truth_bias is None
 
 
 def test_a_training_starts_from_the_file_of_a_weights_card(tmp_path):
