@@ -52,7 +52,7 @@ class DecoderSettings(Settings):
     )
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of the decoder (AdamW, cosine)")
     generator_learning_rate: float = Field(
-        1e-3, gt=0, description="network=generator: peak learning rate of the layers from the generator"
+        1e-4, gt=0, description="network=generator: peak learning rate of the layers from the generator"
     )
     encoder_learning_rate: float = Field(1e-4, gt=0, description="finetune=full: peak learning rate of the encoder")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of AdamW")
