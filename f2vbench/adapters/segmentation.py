@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from pandas import DataFrame
@@ -74,6 +75,11 @@ class VesselSegmentation(TaskAdapter):
         elif model.kind == "features":
             names += _ZERO_SHOT_SETTINGS if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
+
+    def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
+        """Return the values of the `fingerprint_settings`; for vessels ``finetune=vessels`` is ``full``."""
+        recorded = super().recorded_settings(model, protocol, settings)
+        return recorded | ({"finetune": "full"} if recorded.get("finetune") == "vessels" else {})
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         """Return the number of optimiser steps."""

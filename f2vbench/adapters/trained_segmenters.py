@@ -93,7 +93,7 @@ class DecoderSegmenter(Segmenter):
     def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
         """Train a new decoder; the same seed gives the same bits on one machine and number of threads."""
         started = time.perf_counter()
-        settings, fine_tune = self._settings, self._settings.finetune == "full"
+        settings, fine_tune = self._settings, self._settings.finetune != "frozen"
         cuda_devices = [self._device.index or 0] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed % 2**63)
@@ -118,7 +118,7 @@ class DecoderSegmenter(Segmenter):
         """Compute vessel probabilities on the square crop."""
         assert self._decoder is not None, "call fit first"
         size = self._settings.image_size
-        if self._settings.finetune == "full":
+        if self._settings.finetune != "frozen":
             pyramid = self._encode(photograph.square(size)[None])
         else:
             pyramid = [torch.from_numpy(m[None]).to(self._device).float() for m in self._stored_maps(photograph)]
@@ -173,7 +173,7 @@ class DecoderSegmenter(Segmenter):
             augment = settings.augment == "live"
             views = [_random_view(rng, squares[i], settings.decoder.crop, augment) for i in chosen]
             images, vessels, inside = (np.stack(arrays) for arrays in zip(*views, strict=True))
-            with nullcontext() if settings.finetune == "full" else torch.no_grad():
+            with nullcontext() if settings.finetune != "frozen" else torch.no_grad():
                 pyramid = self._encode(images)
             return self._batch(pyramid, vessels, inside)
 

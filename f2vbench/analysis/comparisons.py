@@ -244,6 +244,8 @@ _TEST_COLUMNS: dict[str, TestName] = {
     "wilcoxon": "wilcoxon",
     "delong": "delong",
     "permutation": "permutation",
+    "predictions": "predictions",
+    "predictions_unpaired": "predictions-unpaired",
 }
 """Suffix of the columns of each test."""
 _EFFECT = ["effect", "effect_low", "effect_high"]

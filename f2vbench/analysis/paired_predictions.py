@@ -50,6 +50,60 @@ def pair_cases(
     Returns:
         The paired cases, or the reason why the metric cannot be computed from the stored results.
     """
+    sides = _paired_inputs(first, second, metric, predictions)
+    return sides if isinstance(sides, str) else _stack(*sides)
+
+
+def mean_predictions(
+    first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
+) -> tuple[np.ndarray, np.ndarray] | str:
+    """One prediction of each of two classifiers for each test image, the mean over the seeds that test the image.
+
+    The prediction of an image is the probability of the positive class (binary labels), of the class of the metric
+    (``auroc:<class>``), or of the image's own class. With several labels an image it is the mean over the classes of
+    the probability of its own label: p where it has the class, 1 − p where it has not.
+
+    Args:
+        first: Records of the first model, by seed.
+        second: Records of the second model at the same seeds.
+        metric: Name of the metric; both models have a value of it at every seed.
+        predictions: Loads the stored arrays of a record.
+
+    Returns:
+        (n,) predictions of both models for the same images; or the reason why there are none.
+    """
+    if "label_kind" not in first[0]["result"]:
+        return "the papers test predictions in classification only"
+    sides = _paired_inputs(first, second, metric, predictions)
+    if isinstance(sides, str):
+        return sides
+    means = []
+    for records, inputs in zip((first, second), sides, strict=True):
+        by_image: dict[str, list[float]] = {}
+        for record, each in zip(records, inputs, strict=True):
+            values = _image_predictions(each, record["result"]["label_kind"])
+            for image, value in zip(each.images, values.tolist(), strict=True):
+                by_image.setdefault(image, []).append(value)
+        means.append(np.array([np.mean(values) for values in by_image.values()]))
+    return means[0], means[1]
+
+
+def _image_predictions(inputs: MetricInputs, label_kind: str) -> np.ndarray:
+    """(n,) predictions of the images of a unit; see `mean_predictions`."""
+    probabilities, labels = inputs.predictions, inputs.labels
+    if labels is None or probabilities.ndim == 1:
+        return probabilities
+    if label_kind == "binary":
+        return np.asarray(probabilities[:, 1])
+    if label_kind == "multilabel":
+        return np.asarray(np.where(labels == 1, probabilities, 1 - probabilities).mean(axis=1))
+    return np.asarray((probabilities * labels).sum(axis=1))
+
+
+def _paired_inputs(
+    first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str, predictions: Predictions
+) -> tuple[list[MetricInputs], list[MetricInputs]] | str:
+    """Inputs of the metric of both models by seed, for the same images; or the reason why there are none."""
     if any("patients" not in record["result"]["episode"] for record in (*first, *second)):
         return NO_PATIENTS
     if any(
@@ -63,7 +117,7 @@ def pair_cases(
             if isinstance(inputs, str):
                 return inputs
             side.append(inputs)
-    return _mismatch(*sides) or _stack(*sides)
+    return _mismatch(*sides) or (sides[0], sides[1])
 
 
 def _mismatch(first: Sequence[MetricInputs], second: Sequence[MetricInputs]) -> str:

@@ -15,7 +15,7 @@ from f2vbench.analysis.crossed_scores import CrossedScores
 from f2vbench.analysis.crossed_tests import CrossedTests, Pair, Selection
 from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions, metric_value
-from f2vbench.analysis.paired_predictions import PairedCases, pair_cases
+from f2vbench.analysis.paired_predictions import PairedCases, mean_predictions, pair_cases
 from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.citations import (
@@ -26,6 +26,7 @@ from f2vbench.stats.citations import (
     HEDGES_G_Z,
     PAIRED_PERMUTATION,
     PAIRED_T,
+    PREDICTIONS_T,
     SIGNED_RANK,
     WELCH_T,
     Method,
@@ -37,11 +38,14 @@ from f2vbench.stats.permutation import paired_permutation_test
 from f2vbench.stats.procedure import SeedTest
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation, sampling_unit
 from f2vbench.stats.signed_rank import wilcoxon_test
-from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
+from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, prediction_t_test, welch_t_test
 from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
-TestName = Literal["crossed", "paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
+TestName = (
+    Literal["crossed", "paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
+    | Literal["predictions", "predictions-unpaired"]
+)
 
 
 class PairKey(NamedTuple):
@@ -61,7 +65,8 @@ class PairTests:
         tests: Result of each test: the ``crossed`` test over test patients and seeds; the ``paired`` and ``welch``
             t-tests over seeds, the ``corrected`` resampled t-test for seeds that are overlapping splits, the paired
             ``bootstrap`` over test patients, ``wilcoxon`` signed ranks over seeds, ``delong`` for the AUROC of one
-            class, and the paired ``permutation`` test over test patients.
+            class, the paired ``permutation`` test over test patients, and the papers' t-test on ``predictions``, paired
+            by image or unpaired.
         effect_size: Hedges' g_z of the paired differences, or Hedges' g with Welch's test.
     """
 
@@ -119,6 +124,8 @@ class PairTester:
             "corrected": pair.corrected_t,
             "wilcoxon": pair.wilcoxon,
             "delong": pair.delong,
+            "predictions": partial(pair.prediction_t, paired=True),
+            "predictions-unpaired": partial(pair.prediction_t, paired=False),
         }
         resampled: dict[TestName, Callable[[int], Comparison]] = {
             "bootstrap": pair.bootstrap,
@@ -269,6 +276,19 @@ class UnitPair:
         first, second = ([side[rows, 1] for rows in seeds] for side in (cases.first, cases.second))
         labels, patients = ([values[rows] for rows in seeds] for values in (cases.labels, cases.patients))
         return delong_test_over_seeds(first, second, labels, patients=patients)
+
+    @cached_property
+    def _mean_predictions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
+        if not self._seeds:
+            return self._no_shared_seed
+        sides = [[side[seed] for seed in self._seeds] for side in (self._first, self._second)]
+        return mean_predictions(sides[0], sides[1], self._metric, self._predictions)
+
+    def prediction_t(self, *, paired: bool) -> Comparison:
+        """The papers' t-test on predictions, of means over the shared seeds."""
+        if isinstance(self._mean_predictions, str):
+            return replace(self._no_patient_test(PREDICTIONS_T, self._mean_predictions), unit="images")
+        return prediction_t_test(*self._mean_predictions, paired=paired)
 
     def effect_size(self, seed_test: SeedTest) -> Estimate:
         """Hedges' g_z of the paired differences for the paired t-test, Hedges' g for Welch's test."""

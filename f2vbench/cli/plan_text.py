@@ -44,8 +44,8 @@ def remaining_text(plan: Plan, estimate: Estimate) -> str:
         and unit.protocol != "zero-shot"
         for unit in plan.missing
     )
-    if slow and plan.settings.preset == "paper" and not has_gpu():
-        lines.append("no GPU on this machine: preset=paper can take days; use preset=quick on a CPU")
+    if slow and plan.settings.preset != "quick" and not has_gpu():
+        lines.append(f"no GPU on this machine: preset={plan.settings.preset} can take days; use preset=quick on a CPU")
     return "\n".join(lines)
 
 

@@ -116,30 +116,37 @@ class TuneSettings(Settings):
     erasing: float = Field(0.25, ge=0, le=1, description="random erasing: probability per view")
 
 
+_PAPER: dict[str, Any] = {
+    "image_size": 512,
+    "finetune": "vessels",
+    "epochs": 100,
+    "steps": None,
+    "batch_size": 4,
+    "augment": "live",
+    "head": {"recipe": "paper"},
+    "decoder": {"crop": 512, "views": 4},
+    "scratch": {"steps": 2600, "batch_size": 4},
+}
+_FROZEN = overlay(_PAPER, {"finetune": "frozen", "head": {"recipe": "mlp"}})
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {
-        "image_size": 512,
-        "epochs": 100,
-        "steps": None,
-        "batch_size": 4,
-        "augment": "live",
-        "decoder": {"crop": 512, "views": 4},
-        "scratch": {"steps": 2600, "batch_size": 4},
-    },
-    "quick": {
-        "image_size": 512,
-        "epochs": 100,
-        "steps": 150,
-        "batch_size": 8,
-        "augment": "pool",
-        "decoder": {"crop": 128, "views": 4},
-        "scratch": {"steps": 600, "batch_size": 4},
-    },
+    "paper": _PAPER,
+    "frozen": _FROZEN,
+    "quick": overlay(
+        _FROZEN,
+        {
+            "steps": 150,
+            "batch_size": 8,
+            "augment": "pool",
+            "decoder": {"crop": 128},
+            "scratch": {"steps": 600},
+        },
+    ),
 }
 """Values of each preset, which the user's settings override.
 
-``paper`` is the protocol of the Fundus2Video foundation-model paper (Methods: 512 × 512 pixels, 100 epochs, brightness,
-contrast, crop and flip augmentation).
+``paper`` is the protocol of the Fundus2Video foundation-model paper (Methods: encoders fine-tuned for vessels,
+512 × 512 pixels, 100 epochs, brightness, contrast, crop and flip augmentation; the perceptron of classification).
+``frozen``, the default, is the same with frozen encoders and the head of this package.
 """
 
 
@@ -206,10 +213,11 @@ class RunSettings(Settings):
         1, ge=1, description="threads per worker; results are bit-identical only for the same number of threads"
     )
     shard: str | None = Field(None, description="i/n: run every n-th unit starting with the i-th, for array jobs")
-    preset: Literal["paper", "quick"] = Field(
-        "paper",
-        description="paper: image size, epochs and augmentation of the paper (add finetune=full where it fine-tuned "
-        "encoders); quick: fewer steps for a CPU; the plan lists the changed settings",
+    preset: Literal["paper", "frozen", "quick"] = Field(
+        "frozen",
+        description="paper: encoders fine-tuned for vessels, classification head, image size, epochs and augmentation "
+        "of the paper; frozen: the same with frozen encoders and head=mlp; quick: frozen with fewer steps, for a CPU; "
+        "the plan lists what differs from the paper",
     )
     image_size: int = Field(512, ge=64, le=4096, description="side of the square input image, in pixels")
     cut: Cut | None = Field(
@@ -223,9 +231,10 @@ class RunSettings(Settings):
         description="embeddings of pix2pixHD generators: levels: generalised means of all feature maps; mean: mean of "
         "the last one, as in the papers. A model argument that ends in @levels or @mean has its own",
     )
-    finetune: Literal["frozen", "full"] = Field(
+    finetune: Literal["frozen", "full", "vessels"] = Field(
         "frozen",
-        description="frozen: train only the decoder or classification head; full: fine-tune the encoder as well",
+        description="frozen: train only the decoder or classification head; full: fine-tune the encoder as well; "
+        "vessels: fine-tune it for vessel segmentation alone, as in the paper",
     )
     epochs: int = Field(100, ge=1, description="epochs of decoder training")
     steps: int | None = Field(None, ge=1, description="optimiser steps of decoder training, instead of epochs")
@@ -292,7 +301,7 @@ class RunSettings(Settings):
         for group, key in (("decoder", "network"), ("head", "recipe")):
             if isinstance(values.get(group), str):
                 values[group] = {key: values[group]}
-        name = values.get("preset", "paper")
+        name = values.get("preset", "frozen")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
         if "train" in values and "test" in values and "task" not in values:
             preset["task"] = [f"{values['train']}-to-{test}" for test in split_list(values["test"])]
@@ -313,8 +322,10 @@ class RunSettings(Settings):
             raise ValueError(f"jobs={self.jobs}: must be at least 1, or auto")
         if self.shard is not None:
             self.shard_position()
-        if self.finetune == "full" and self.augment == "pool":
-            raise ValueError("augment=pool: finetune=full changes the encoder at every step; use live or none")
+        if self.finetune != "frozen" and self.augment == "pool":
+            raise ValueError(
+                f"augment=pool: finetune={self.finetune} changes the encoder at every step; use live or none"
+            )
         if self.decoder.crop > self.image_size:
             raise ValueError(f"decoder.crop={self.decoder.crop}: must not be larger than image_size={self.image_size}")
         if self.protocol and "few-shot" in self.protocol and not self._numbers():
@@ -353,7 +364,7 @@ class RunSettings(Settings):
         few = bool(self._numbers())
         implied = {"zero-shot": 0 in self.shots, "few-shot": few, "supervised": bool(whole)}
         # A head is better than the features that it reads only if it beats these two on the same support images.
-        implied |= dict.fromkeys(("prototype", "probe"), few and self.finetune == "frozen")
+        implied |= dict.fromkeys(("prototype", "probe"), few and self.finetune != "full")
         protocols: Sequence[str] = self.protocol or [name for name, is_implied in implied.items() if is_implied]
         return [(protocol, shots) for protocol, values in by_shots.items() if protocol in protocols for shots in values]
 
@@ -376,7 +387,7 @@ class RunSettings(Settings):
 
     def folder(self) -> Path:
         """Path of the run folder: ``out``, or a folder named after the tasks and the preset."""
-        suffix = "" if self.preset == "paper" else f"-{self.preset}"
+        suffix = "" if self.preset == "frozen" else f"-{self.preset}"
         return self.out if self.out is not None else Path("runs") / ("+".join(self.task) + suffix)
 
     def preset_changes(self, relevant: Collection[str] | None = None) -> list[str]:

@@ -13,7 +13,7 @@ The table is that of the released Fundus2Video code (`f2vbench.data.case_table`)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def read_folder(folder: Path) -> FoundCases:
     return _with_patients(cases, folder / "patients.csv")
 
 
-def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> FoundCases:
+def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int, phases: Sequence[str] = PHASES) -> FoundCases:
     """Keep cases with at least ``minimum`` frames in each phase.
 
     The notes name the cases that are left out, and the kept cases with fewer than ``wanted`` frames in a phase, whose
@@ -142,6 +142,7 @@ def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> Found
         found: All cases.
         wanted: Frames per phase that the model receives.
         minimum: Frames per phase that a case needs.
+        phases: The phases of a video.
 
     Raises:
         DataError: No case is left.
@@ -149,7 +150,7 @@ def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> Found
     kept: list[Case] = []
     notes: list[str] = []
     for case in found.cases:
-        counts = {phase: len(case.in_phase(phase)) for phase in PHASES}
+        counts = {phase: len(case.in_phase(phase)) for phase in phases}
         frames = ", ".join(f"{count} {phase}" for phase, count in counts.items()) + " frames"
         if min(counts.values()) < minimum:
             notes.append(f"{case.name}: left out: {frames}, at least {minimum} of each phase are needed")
@@ -161,7 +162,7 @@ def drop_incomplete_cases(found: FoundCases, wanted: int, minimum: int) -> Found
         raise DataError(
             [
                 f"none of {plural(len(found.cases), 'case')} has {plural(minimum, 'frame')} or more in each phase "
-                f"({', '.join(PHASES)}): decrease minimum_frames, or check the phases",
+                f"({', '.join(phases)}): decrease minimum_frames, or check the phases",
                 *limit_problems(notes),
             ]
         )

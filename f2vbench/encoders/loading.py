@@ -30,7 +30,8 @@ def load_encoder(
         model: A model argument; see `f2vbench.encoders.model_argument.parse_model`.
         weights: A weights file, where the argument names none.
         cut: Layer at which the encoder of a pix2pixHD generator ends, or `whole`; None: the default of its shape.
-        pooling: Embeddings of a pix2pixHD generator: `levels` or `mean`.
+        pooling: Embeddings of a pix2pixHD generator: `levels` or `mean`. That of RETFound is a part of the argument,
+            `retfound` or `retfound@mean`.
 
     Returns:
         An `f2vbench.encoders.base.Encoder`, or for a baseline with embeddings a

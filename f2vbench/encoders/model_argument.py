@@ -9,7 +9,7 @@ from typing import cast, get_args
 
 from f2vbench.config.run import Cut, DecoderName, Pooling
 from f2vbench.encoders.generator_weights import read_generator_shape
-from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, ModelFamily
+from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, EmbeddingPooling, ModelFamily
 from f2vbench.encoders.registry import FAMILIES, known_families
 from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
@@ -27,6 +27,9 @@ one after the other, or as their mean."""
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 """Poolings and decoders of pix2pixHD generators, which a model argument may end with; the first are the defaults."""
+
+_TOKEN_POOLINGS = tuple(dict.fromkeys(name for family in FAMILIES.values() for name in family.poolings))
+_ALL_POOLINGS = tuple(dict.fromkeys((*POOLINGS, *_TOKEN_POOLINGS)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def parse_model(
     arguments: `a+b`, `concat:a+b+c` or `mean:a+b`. Weights are a file, or `hf://owner/name[@revision]` on the Hugging
     Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`. The
     argument of a pix2pixHD generator may end in `@levels` or `@mean` (`pooling`) and `@unet` or `@generator`
-    (`decoder`), which come before the values of these arguments; its name ends in those that are not the default.
+    (`decoder`), which come before the values of these arguments; its name ends in those that are not the default. That
+    of RETFound may end in `@official` (the default) or `@mean`; see `f2vbench.encoders.retfound`.
 
     Args:
         argument: A value of `model=`.
@@ -76,36 +80,65 @@ def parse_model(
     options = GeneratorOptions(cut, pooling, decoder)
     if _is_fusion(argument):
         return _parse_fusion(argument, weights, options)
-    plain, chosen, options = _split_options(argument, options)
-    spec = _parse(plain, weights, options)
+    plain, chosen = _split_options(argument)
+    spec = _parse(plain, weights, _with_chosen(options, chosen))
+    _check_chosen(argument, plain, chosen, spec)
     if spec.cut is None:
-        if chosen:
-            raise SettingsError(
-                f"model={argument}: {spec.family} has no {chosen[0]}, only pix2pixHD generators have; write {plain}"
-            )
-        return spec
+        return _with_token_pooling(spec, chosen)
     suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
     return replace(spec, name=spec.name + suffix)
 
 
-def _split_options(argument: str, options: GeneratorOptions) -> tuple[str, list[str], GeneratorOptions]:
-    """A model argument without its last parts of the form @…, these parts, and the options that they set."""
+def _split_options(argument: str) -> tuple[str, list[str]]:
+    """A model argument without its last parts of the form @…, and these parts, the last one first."""
     chosen: list[str] = []
     plain, at, name = argument.rpartition("@")
-    while at and name in (*POOLINGS, *DECODERS):
-        key = "pooling" if name in POOLINGS else "decoder"
-        if any((other in POOLINGS) == (name in POOLINGS) for other in chosen):
+    while at and name in (*_ALL_POOLINGS, *DECODERS):
+        if any((other in _ALL_POOLINGS) == (name in _ALL_POOLINGS) for other in chosen):
+            key = "pooling" if name in _ALL_POOLINGS else "decoder"
             raise SettingsError(f"model={argument}: @{name} and @{chosen[-1]} both set the {key}; keep one")
-        if key == "pooling":
-            options = replace(options, pooling=cast(Pooling, name))
-        else:
-            options = replace(options, decoder=cast(DecoderName, name))
         argument, chosen = plain, [*chosen, name]
         plain, at, name = argument.rpartition("@")
     if at and SCHEME not in argument and not Path(argument.rpartition(":")[2]).expanduser().is_file():
-        known = [*POOLINGS, *DECODERS]
+        known = [*_ALL_POOLINGS, *DECODERS]
         raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
-    return argument, chosen, options
+    return argument, chosen
+
+
+def _with_chosen(options: GeneratorOptions, chosen: list[str]) -> GeneratorOptions:
+    """The options of a generator with those that its argument ends in."""
+    for name in chosen:
+        if name in POOLINGS:
+            options = replace(options, pooling=name)
+        elif name in DECODERS:
+            options = replace(options, decoder=name)
+    return options
+
+
+def _check_chosen(argument: str, plain: str, chosen: list[str], spec: ModelSpec) -> None:
+    """Check that a model has the pooling and the decoder that its argument ends in.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    family = FAMILIES.get(spec.family)
+    possible: tuple[str, ...] = family.poolings if family else ()
+    if spec.cut is not None:
+        possible = (*POOLINGS, *DECODERS)
+    for name in chosen:
+        if name not in possible:
+            alternatives = f"there are @{', @'.join(possible)}" if possible else "only pix2pixHD generators have"
+            raise SettingsError(f"model={argument}: {spec.family} has no {name}, {alternatives}; write {plain}")
+
+
+def _with_token_pooling(spec: ModelSpec, chosen: list[str]) -> ModelSpec:
+    """The specification of a model that is no generator, with the pooling that its argument ends in or the default."""
+    family = FAMILIES.get(spec.family)
+    if family is None or not family.poolings:
+        return spec
+    pooling = cast(EmbeddingPooling, chosen[0]) if chosen else family.poolings[0]
+    suffix = "" if pooling == family.poolings[0] else f"@{pooling}"
+    return replace(spec, name=spec.name + suffix, pooling=pooling)
 
 
 def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:

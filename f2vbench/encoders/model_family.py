@@ -19,6 +19,10 @@ VESSEL_CLASSES = slice(0, 2)
 Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
 """What a model computes; see `ModelSpec`."""
 
+EmbeddingPooling = Literal["levels", "mean", "official"]
+"""How maps or tokens become an embedding: `levels` and `mean` of generators (`f2vbench.encoders.pooling`), `official`
+and `mean` of RETFound (`f2vbench.encoders.retfound`)."""
+
 Skips = Literal["none", "additive"]
 """Connections between the two halves of a generator; see `GeneratorShape`."""
 
@@ -158,6 +162,8 @@ class ModelFamily:
             are `card`. Weights cards have the instructions for released weights.
         trainable: Whether `f2vbench train` trains it.
         variants: Names that may follow the colon. The first is the default.
+        poolings: Poolings of a transformer's tokens that an argument may end in, as `@<pooling>`. The first is the
+            default. Empty for families with one, and for generators, which have a setting for it.
         architecture: `ModelSpec.architecture` of a weights file; the family's name where empty.
         untrained_architecture: The same without weights; `architecture` where empty.
         width: Length of an embedding of the published network, None where it differs between models, as for generators.
@@ -179,6 +185,7 @@ class ModelFamily:
     how_to_get_weights: str = ""
     trainable: bool = False
     variants: tuple[str, ...] = ()
+    poolings: tuple[EmbeddingPooling, ...] = ()
     architecture: str = ""
     untrained_architecture: str = ""
     width: int | None = None

@@ -103,6 +103,7 @@ _BUILT_IN = (
         loader="f2vbench.encoders.retfound:load_retfound",
         default_weights="released",
         variants=("mae_natureCFP", "mae_natureOCT", "mae_meh", "mae_shanghai", "dinov2_meh", "dinov2_shanghai"),
+        poolings=("official", "mean"),
         width=1024,
         libraries=("timm",),
         colour="#CC79A7",

@@ -4,6 +4,15 @@ RETFound (Zhou et al., Nature 622, 2023) is a ViT-L: MAE files contain an encode
 under `model`, `optimizer`, …; DINOv2 files contain the teacher of a training under `teacher`, with heads.
 RETFound-Green (Engelmann and Bernabeu, Nature Communications 2025) is a ViT-S with register tokens in a bare state
 dict.
+
+Their released code computes three different embeddings from the patch tokens, without class and register tokens:
+
+- MAE: `fc_norm(mean(tokens))` of the tokens of the last block. The final norm, which is trained, is not applied.
+- DINOv2: `fc_norm(mean(norm(tokens)))`, the norm of the trained network and then another one.
+- RETFound-Green: `mean(norm(tokens))`.
+
+`fc_norm` is a layer norm that no released file contains. Its weights are those of its initialisation, 1 and 0, until
+the encoder is fine-tuned. `retfound` computes these embeddings; `retfound@mean` is `mean(norm(tokens))` of both kinds.
 """
 
 from __future__ import annotations
@@ -44,12 +53,14 @@ class Layout:
         architecture: timm's name of the network.
         preprocessing: How a photograph becomes its input.
         ignore: Patterns of tensors in the file that are no part of the encoder.
+        normalises_tokens: Whether the final norm is applied to the tokens before `fc_norm(mean(tokens))`.
         class_position: Whether the class token has a position embedding (the first one).
     """
 
     architecture: str
     preprocessing: Preprocessing
     ignore: tuple[str, ...]
+    normalises_tokens: bool = True
     class_position: bool = True
 
 
@@ -57,22 +68,54 @@ _RETFOUND_INPUT = Preprocessing(
     (224, 224), _IMAGENET_MEAN, _IMAGENET_STD, interpolation="bicubic", shorter_side=256, crops_to_field=True
 )
 _GREEN_INPUT = Preprocessing((392, 392), (0.5,) * 3, (0.5,) * 3, interpolation="bilinear", crops_to_field=True)
-MAE_LAYOUT = Layout("vit_large_patch16_224", _RETFOUND_INPUT, ("mask_token", "decoder_*", "head.*"))
+MAE_LAYOUT = Layout(
+    "vit_large_patch16_224", _RETFOUND_INPUT, ("mask_token", "decoder_*", "head.*"), normalises_tokens=False
+)
 DINOV2_LAYOUT = Layout("vit_large_patch14_dinov2", _RETFOUND_INPUT, ("mask_token", "dino_head.*", "ibot_head.*"))
 GREEN_LAYOUT = Layout("vit_small_patch14_reg4_dinov2", _GREEN_INPUT, ("mask_token", "head.*"), class_position=False)
+_FC_NORM_EPSILON = 1e-6
+
+
+class OfficialRetfound(TimmEncoder):
+    """RETFound with the embedding of its released code, `fc_norm` of the mean patch token; see this module.
+
+    Args:
+        spec: The specification that it was built from.
+        model: The network with its weights.
+        layout: Layout of its released file.
+    """
+
+    def __init__(self, spec: ModelSpec, model: Any, layout: Layout):
+        super().__init__(spec, model, layout.preprocessing)
+        self.fc_norm = nn.LayerNorm(self.width, eps=_FC_NORM_EPSILON)
+        self._normalises_tokens = layout.normalises_tokens
+
+    def pooled(self, prepared: Tensor) -> Tensor:
+        """(n, width) embeddings of prepared photographs."""
+        if self._normalises_tokens:
+            mean = super().pooled(prepared)
+        else:
+            tokens = self.model.forward_intermediates(
+                prepared, indices=1, norm=False, output_fmt="NLC", intermediates_only=True
+            )
+            mean = tokens[-1].mean(1)
+        return self.fc_norm(mean)  # type: ignore[no-any-return]
+
+    def layer_distances(self) -> dict[str, int]:
+        """As `TimmEncoder.layer_distances`; like the final norm, `fc_norm` learns as fast as the head."""
+        return {**super().layer_distances(), "fc_norm.weight": 0, "fc_norm.bias": 0}
 
 
 def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
     """A model of family `retfound` or `retfound-green`.
 
-    Its embedding is the mean of the patch tokens after the final norm. `fc_norm`, which replaces that norm in
-    RETFound's fine-tuning, is untrained in the released weights and is not used. The tensor names of a file decide
-    whether it is of the MAE or the DINOv2 kind. Loading needs the encoder's own memory and at most 256 MiB more,
-    however much else the file contains, unless its format can't be memory-mapped (PyTorch's before 1.6).
+    The tensor names of a file decide whether it is of the MAE or the DINOv2 kind. Loading needs the encoder's own
+    memory and at most 256 MiB more, however much else the file contains, unless its format can't be memory-mapped
+    (PyTorch's before 1.6).
 
     Args:
         spec: Its `weights` are `released` (a file on this machine, else a download from the Hub), `untrained`, or a
-            file.
+            file. Its `pooling` is `official` or `mean`.
         size: Options of timm's network for other sizes than the released one, such as `embed_dim`, `depth`,
             `num_heads`.
 
@@ -84,13 +127,19 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
     if path is None:
         layout = GREEN_LAYOUT if spec.family == _GREEN else MAE_LAYOUT
         with initial_seed():
-            return TimmEncoder(spec, _network(layout, size), layout.preprocessing)
+            return _encoder(spec, _network(layout, size), layout)
     state = _with_timm_names(read_state_dict(path), path)
     layout = _layout(spec, state)
     with torch.device("meta"):
         model = _network(layout, {**size, **_mlp_options(state)})
     del state  # and with it the mapped file
     load_in_parts(model, path, partial(_translate, path=path, model=model, layout=layout), layout.ignore)
+    return _encoder(spec, model, layout)
+
+
+def _encoder(spec: ModelSpec, model: Any, layout: Layout) -> TimmEncoder:
+    if spec.pooling == "official":
+        return OfficialRetfound(spec, model, layout)
     return TimmEncoder(spec, model, layout.preprocessing)
 
 

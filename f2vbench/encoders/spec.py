@@ -7,8 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from f2vbench.config.run import DecoderName, Pooling
-from f2vbench.encoders.model_family import UNTRAINED, Kind
+from f2vbench.config.run import DecoderName
+from f2vbench.encoders.model_family import UNTRAINED, EmbeddingPooling, Kind
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import whole_path
@@ -46,7 +46,7 @@ class ModelSpec:
             owners that a weights card describes), `package` (those of the package that adds the family),
             `precomputed` (frames in a folder), or the absolute path of a file.
         cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
-        pooling: How its embeddings are pooled; see `f2vbench.encoders.pooling`. None for other models.
+        pooling: How its embeddings are pooled, of a pix2pixHD generator or RETFound. None for other models.
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
             second half of the generator.
         has_truth_layer: Whether its generator predicts classes of the simulator's truth beside the frames.
@@ -63,7 +63,7 @@ class ModelSpec:
     is_baseline: bool
     weights: str
     cut: int | None = None
-    pooling: Pooling | None = None
+    pooling: EmbeddingPooling | None = None
     decoder: DecoderName = "unet"
     has_truth_layer: bool = False
     source: str | None = None

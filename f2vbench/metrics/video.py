@@ -4,9 +4,10 @@
 videos; FVD of the two sets of videos, and the Fréchet distance of stand-in features that need no weights (not an FVD).
 
 ``paper-compat``: the released Fundus2Video code passes frames in [−1, 1] to metrics that assume [0, 1]. PSNR is then
-20 log₁₀ 2 = 6.02 dB too low, SSIM has the constants of another range, LPIPS and I3D receive [−3, 1], and "FVD" is the
-squared distance of the I3D features of one video and its generated counterpart. Only these numbers are comparable with
-the published ones.
+20 log₁₀ 2 = 6.02 dB too low and at most 100, the value of identical frames; SSIM has the constants of another range;
+LPIPS and I3D receive [−3, 1]. "FVD" is the squared distance of the I3D features of one video and its generated
+counterpart, averaged over the clips of its first 10, 11, … and all frames (10, 11 and 12). Only these numbers are
+comparable with the published ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import nn
 
 from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.frechet import frechet_distance, stand_in_features
-from f2vbench.metrics.i3d import I3D_CARD, i3d_features, load_i3d
+from f2vbench.metrics.i3d import I3D_CARD, MIN_FRAMES, i3d_features, load_i3d
 from f2vbench.metrics.image_quality import check_frames, psnr_unchecked, ssim_unchecked
 from f2vbench.metrics.lpips_distance import LPIPS_CARD, load_lpips, lpips_unchecked
 from f2vbench.metrics.names import STAND_IN, STAND_IN_METRIC, VIDEO_METRICS
@@ -32,6 +33,9 @@ VideoProtocol = Literal["standard", "paper-compat"]
 ALL_CASES = "all"
 """The case of a row that summarizes all videos."""
 RESAMPLES = 200
+
+_RELEASED_LARGEST_PSNR = 100.0
+"""PSNR in the released code where the mean squared error is below 1e-10, where its formula gives more than 100 dB."""
 
 _Pair = tuple[np.ndarray, np.ndarray]
 
@@ -59,7 +63,8 @@ class VideoScore:
         protocol: ``standard`` or ``paper-compat``.
         case: Name of the video, or ``all``.
         metric: A name in `VIDEO_METRICS`, or `STAND_IN_METRIC`.
-        value: The score; None where it cannot be computed. PSNR is infinite for identical frames.
+        value: The score; None where it cannot be computed. PSNR of identical frames is infinite, in ``paper-compat``
+            100.
         unit: ``dB``, or an empty string.
         videos: Number of videos that contribute to the value.
         low: Lower end of a 95 % bootstrap interval over videos, where there is one.
@@ -153,7 +158,8 @@ def video_metrics(
             outcomes = _frame_outcomes(pair, mask, networks)
         else:
             pair = (2 * pair[0] - 1, 2 * pair[1] - 1)
-            outcomes = _frame_outcomes(pair, mask, networks) | {"fvd": _pair_distance(_i3d_pair(pair, networks))}
+            outcomes = _frame_outcomes(pair, mask, networks, _RELEASED_LARGEST_PSNR)
+            outcomes["fvd"] = _released_fvd(pair, networks)
         rows += [
             VideoScore(protocol, case, metric, outcome.value, VIDEO_METRICS[metric], 1, note=outcome.note)
             for metric, outcome in outcomes.items()
@@ -217,10 +223,12 @@ def _checked_pair(case: str, real: np.ndarray, fake: np.ndarray, mask: np.ndarra
     return real, fake
 
 
-def _frame_outcomes(pair: _Pair, mask: np.ndarray | None, networks: _Networks) -> dict[str, _Outcome]:
+def _frame_outcomes(
+    pair: _Pair, mask: np.ndarray | None, networks: _Networks, largest_psnr: float = np.inf
+) -> dict[str, _Outcome]:
     network = networks.lpips
     return {
-        "psnr": _mean_over_frames(lambda: psnr_unchecked(*pair, mask)),
+        "psnr": _mean_over_frames(lambda: np.minimum(psnr_unchecked(*pair, mask), largest_psnr)),
         "ssim": _mean_over_frames(lambda: ssim_unchecked(*pair, mask)),
         "lpips": _Outcome(None, networks.reasons["lpips"])
         if network is None
@@ -256,11 +264,18 @@ def _stand_in_pair(pair: _Pair) -> _Pair | str:
         return str(error)
 
 
-def _pair_distance(pair: _Pair | str) -> _Outcome:
-    if isinstance(pair, str):
-        return _Outcome(None, pair)
-    distance = float(np.sum(np.square(pair[0] - pair[1])))
-    return _Outcome(distance, "squared distance of the I3D features of one pair of videos")
+def _released_fvd(pair: _Pair, networks: _Networks) -> _Outcome:
+    """The released code's "FVD": squared distance of the features of two clips, mean over lengths from 10 frames."""
+    frames = len(pair[0])
+    distances = []
+    for length in range(min(MIN_FRAMES, frames), frames + 1):
+        features = _i3d_pair((pair[0][:length], pair[1][:length]), networks)
+        if isinstance(features, str):
+            return _Outcome(None, features)
+        distances.append(np.sum(np.square(features[0] - features[1])))
+    lengths = f"{MIN_FRAMES} to {frames}" if frames > MIN_FRAMES else str(frames)
+    note = f"squared distance of the I3D features of one pair of videos, mean over clips of {lengths} frames"
+    return _Outcome(float(np.mean(distances)), note)
 
 
 def _mean_over_videos(rows: Sequence[VideoScore]) -> VideoScore:

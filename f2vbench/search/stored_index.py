@@ -10,6 +10,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -113,7 +114,8 @@ def load_or_build_vectors(
     _write(vectors, folder)
     spec = context.models[name]
     weights = None if spec.weights_file is None else str(spec.weights_file)
-    index = StoredIndex(model, weights, spec.cut, spec.pooling, key, content, _digest(vectors))
+    pooling = None if spec.cut is None else cast(Pooling, spec.pooling)
+    index = StoredIndex(model, weights, spec.cut, pooling, key, content, _digest(vectors))
     write_atomically(index_folder(folder) / "index.json", sealed(vars(index)))
     return vectors
 

@@ -26,6 +26,9 @@ SCALED_STUDENT_INTERVAL = Method(
 )
 PAIRED_T = Method("paired t-test", "Student, Biometrika 6:1–25, 1908")
 WELCH_T = Method("Welch's t-test", "Welch, Biometrika 34:28–35, 1947")
+PREDICTIONS_T = Method(
+    "t-test on predictions", "as in Figure 4 of the Fundus2Video foundation-model paper; no test of a metric"
+)
 CORRECTED_T = Method("corrected resampled t-test", "Nadeau & Bengio, Machine Learning 52:239–281, 2003")
 SIGNED_RANK = Method(
     "Wilcoxon's signed-rank test", "Wilcoxon, Biometrics Bulletin 1:80–83, 1945; ties: Streitberg & Röhmel, 1986"

@@ -1,4 +1,4 @@
-"""t-tests of the difference between two models over seeds."""
+"""t-tests of the difference between two models over seeds, and the papers' t-test on predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from f2vbench.stats.citations import CORRECTED_T, PAIRED_T, WELCH_T
+from f2vbench.stats.citations import CORRECTED_T, PAIRED_T, PREDICTIONS_T, WELCH_T
 from f2vbench.stats.power import required_pairs, required_per_group, required_splits
 from f2vbench.stats.result_classes import Comparison, VariationLike, as_variation, sampling_unit
 from f2vbench.stats.validation import as_finite_vector, as_paired_vectors, is_constant, max_abs, significance_level
@@ -123,6 +123,59 @@ def welch_t_test(
         low=float(interval.low),
         high=float(interval.high),
         required=required_per_group(float(a.mean() - b.mean()) / pooled_sd),
+    )
+
+
+def prediction_t_test(first: ArrayLike, second: ArrayLike, *, paired: bool = True) -> Comparison:
+    """Student's t-test of the predictions of two models for the same images, as for Figure 4 of the paper.
+
+    It asks whether the models predict the same probability on average. It is no test of AUROC or of another metric: two
+    models that rank all images alike differ "significantly" if one is more confident, and models of different quality
+    need not differ. Images of one patient count as independent. Use `f2vbench.stats.crossed.crossed_test` for the
+    question which model is better.
+
+    Args:
+        first: (n,) predictions of the first model, one for each image.
+        second: (n,) predictions of the second model for the same images.
+        paired: Whether to test the differences by image (`scipy.stats.ttest_rel`), or the two samples as independent
+            ones of equal variance (`scipy.stats.ttest_ind`). The paper does not say which.
+
+    Returns:
+        Mean difference of the predictions, t, p and interval; ``n`` is the number of images.
+
+    Raises:
+        ValueError: The lengths differ, there is no value, or a value is not finite.
+
+    Example:
+        >>> test = prediction_t_test([0.9, 0.8, 0.3, 0.2], [0.8, 0.6, 0.2, 0.1])
+        >>> round(test.difference, 4), round(test.statistic, 2), round(test.p, 4)
+        (0.125, 5.0, 0.0154)
+        >>> round(prediction_t_test([0.9, 0.8, 0.3, 0.2], [0.8, 0.6, 0.2, 0.1], paired=False).p, 4)
+        0.6227
+    """
+    a, b = as_paired_vectors(first, second)
+    result = Comparison(
+        method=PREDICTIONS_T,
+        variation=("test patients",),
+        n=a.size,
+        unit="images",
+        difference=float((a - b).mean()),
+        note="tests mean predictions, not the metric, with images as if independent",
+    )
+    if a.size < 2:
+        return replace(result, reason="a test needs at least two images")
+    scale = max_abs(a, b)
+    if is_constant(a - b, scale) if paired else is_constant(a, scale) and is_constant(b, scale):
+        what = "difference of the predictions" if paired else "prediction of each model"
+        return replace(result, reason=f"the {what} is the same for every image, so its variance is zero")
+    test = stats.ttest_rel(a, b) if paired else stats.ttest_ind(a, b)
+    interval = test.confidence_interval(result.confidence)
+    return replace(
+        result,
+        statistic=float(test.statistic),
+        p=float(test.pvalue),
+        low=float(interval.low),
+        high=float(interval.high),
     )
 
 

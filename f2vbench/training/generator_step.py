@@ -181,7 +181,10 @@ class GeneratorStep:
                 terms["attention"] = losses.attention_loss(maps[attention], mask, weights.attention_variant)
             terms |= self._nce_losses(window, fake)
             if weights.gradient_variance:
-                terms["gradient_variance"] = losses.gradient_variance_loss(fake, window.real)
+                shown, true = fake, window.real
+                if weights.gradient_variance_frames == "mixed" and fake.shape[1] == len(losses.RGB_LUMA):
+                    shown, true = losses.mix_as_rgb(fake), losses.mix_as_rgb(window.real)
+                terms["gradient_variance"] = losses.gradient_variance_loss(shown, true)
         if weights.pixel:
             terms["pixel"] = losses.pixel_loss(fake, window.real, window.batch.fov_mask)
         if weights.squared:
@@ -206,23 +209,28 @@ class GeneratorStep:
         return {shape.last_feature_map} if shape.classes else set()
 
     def _adversarial_losses(self, window: _Window, fake: Tensor) -> Losses:
-        """Losses from the discriminators' maps of generated and true frames, whole and, if set, masked."""
-        discriminator = self._networks.discriminator
+        """Losses from the discriminators' maps of generated and true frames, whole and, if set, masked.
+
+        The GAN losses of both are one term, unless that of masked frames has a weight of its own.
+        """
+        discriminator, settings = self._networks.discriminator, self._settings.loss
         if discriminator is None:
             return {}
         batch, real = window.batch, window.real
-        views = [fake, real]
-        if self._settings.loss.masked_discriminators:
+        views, photographs = [fake, real], [batch.photograph] * 2
+        if settings.masked_discriminators:
             views += [fake * batch.mask, real * batch.mask]
-        pairs = torch.cat([torch.cat([batch.photograph, view], 1) for view in views])
+            photographs += [batch.photograph * batch.mask if settings.masked_photograph else batch.photograph] * 2
+        pairs = torch.cat([torch.cat(pair, 1) for pair in zip(photographs, views, strict=True)])
         with bf16_autocast(self._device, self._bf16):
             maps = discriminator(pairs)
         by_view = [[[layer.chunk(len(views))[view] for layer in scale] for scale in maps] for view in range(len(views))]
         terms: dict[str, list[Tensor]] = {"discriminator": [], "gan": []}
-        for fake_maps, real_maps in zip(by_view[0::2], by_view[1::2], strict=True):
+        for is_masked, (fake_maps, real_maps) in enumerate(zip(by_view[0::2], by_view[1::2], strict=True)):
             terms["discriminator"].append(losses.lsgan_discriminator_loss(fake_maps, real_maps))
-            terms["gan"].append(losses.lsgan_generator_loss(fake_maps))
-            if self._settings.loss.feature_matching:
+            gan = "gan_masked" if is_masked and settings.gan_masked is not None else "gan"
+            terms.setdefault(gan, []).append(losses.lsgan_generator_loss(fake_maps))
+            if settings.feature_matching and not (is_masked and settings.feature_matching_views == "whole"):
                 matching = losses.feature_matching_loss(fake_maps, real_maps)
                 terms.setdefault("feature_matching", []).append(matching)
         return {name: torch.stack(values).sum() for name, values in terms.items()}

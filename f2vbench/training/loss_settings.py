@@ -17,9 +17,18 @@ class LossSettings(Settings):
     """Weights of the losses, 0 for off, and their variants."""
 
     gan: float = Field(2.0, ge=0, description="weight of the least-squares GAN loss, summed over scales")
+    gan_masked: float | None = Field(
+        None, ge=0, description="weight of the GAN loss of masked frames; default that of loss.gan"
+    )
     feature_matching: float = Field(0.0, ge=0, description="weight of the discriminators' feature-matching loss")
+    feature_matching_views: Literal["all", "whole"] = Field(
+        "all", description="feature matching of whole and masked frames, or of whole frames alone"
+    )
     masked_discriminators: bool = Field(
         True, description="the discriminators also receive the frames multiplied by the mask"
+    )
+    masked_photograph: bool = Field(
+        False, description="with masked frames, the discriminators receive the photograph multiplied by the mask too"
     )
     attention: float = Field(4.0, ge=0, description="weight of the knowledge-boosted attention loss")
     attention_variant: Literal["masked", "full"] = Field(
@@ -40,6 +49,10 @@ class LossSettings(Settings):
     perceptual: float = Field(0.0, ge=0, description="weight of the VGG19 perceptual loss; needs loss.vgg")
     vgg: Path | None = Field(None, description="VGG19 weights of torchvision, vgg19-dcbb9e9d.pth")
     gradient_variance: float = Field(0.0, ge=0, description="weight of the gradient-variance loss, 12 × 12 patches")
+    gradient_variance_frames: Literal["each", "mixed"] = Field(
+        "each",
+        description="gradient variance of each frame, or of the three frames of a window mixed as if they were RGB",
+    )
     pixel: float = Field(0.0, ge=0, description="weight of the mean absolute error inside the field of view")
     squared: float = Field(0.0, ge=0, description="weight of the mean squared error inside the field of view")
     gradient: float = Field(

@@ -23,6 +23,9 @@ from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 DiscriminatorMaps = Sequence[Sequence[Tensor]]
 """The output of `MultiScaleDiscriminator`: maps by scale and layer, the last one of a scale is its prediction."""
 
+RGB_LUMA = (0.2989, 0.5870, 0.1140)
+"""Weights of red, green and blue in the luma of ITU-R BT.601, as the released code has them."""
+
 _TRUTH_POSITIVE_WEIGHT = 3.0
 _VGG_LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 _VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
@@ -96,6 +99,19 @@ def gradient_variance_loss(fake: Tensor, real: Tensor, patch: int = 12) -> Tenso
         raise ValueError(f"frames of {tuple(fake.shape[-2:])} pixels are smaller than a patch of {patch} × {patch}")
     fake_variances, real_variances = (_patch_variances(frames.float(), patch) for frames in (fake, real))
     return (fake_variances - real_variances).square().mean(0).sum()
+
+
+def mix_as_rgb(frames: Tensor) -> Tensor:
+    """Luma of three frames as if they were red, green and blue (ITU-R BT.601), as in the released code's loss.
+
+    Args:
+        frames: (n, 3, h, w).
+
+    Returns:
+        (n, 1, h, w).
+    """
+    weights = torch.tensor(RGB_LUMA, device=frames.device)
+    return (frames.float() * weights[:, None, None]).sum(1, keepdim=True)
 
 
 def _patch_variances(frames: Tensor, patch: int) -> Tensor:

@@ -44,6 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 512,
         "split": [90, 5, 5],
         "frames": "random",
+        "phases": "released",
         "augment": "released",
         "ngf": 64,
         "ndf": 64,
@@ -57,7 +58,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "truth_videos": 1000,
         "ema": 0.0,
         "loss": {
-            "gan": 1.0,
+            "gan": 2.0,
+            "gan_masked": 1.0,
             "attention": 0.0,
             "attention_variant": "masked",
             "attention_layer": 38,
@@ -65,9 +67,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             "nce_truth": 0.5,
             "nce_patches": "masked-input",
             "masked_discriminators": True,
+            "masked_photograph": True,
             "feature_matching": 10.0,
+            "feature_matching_views": "whole",
             "perceptual": 10.0,
             "gradient_variance": 5.0,
+            "gradient_variance_frames": "mixed",
             "pixel": 0.0,
         },
     },
@@ -188,7 +193,7 @@ for half of their epochs. `mini`: 5.4 M parameters; it has few steps and therefo
 1.5e-4 × batch / 256."""
 
 _PIX2PIXHD = {**_NO_MASK, "gan": 1.0, "feature_matching": 10.0}
-_NO_WINDOWS = {"time": "none", "rollout_epochs": 0}
+_NO_WINDOWS = {"time": "none", "rollout_epochs": 0, "phases": "named"}
 _NO_PIXEL_LOSSES = {"pixel": 0.0, "squared": 0.0, "gradient": 0.0, "vessel_weight": 0.0, "lesion_weight": 0.0}
 _NO_FRAMES = {"gan": 0.0, "feature_matching": 0.0, "perceptual": 0.0, "gradient_variance": 0.0}
 MODELS: dict[str, dict[str, Any]] = {

@@ -24,6 +24,17 @@ NOT_IN_IDENTITY |= {"patients"}
 split) are identified by file content."""
 
 
+_REQUIRED = object()
+_LATER_KEYS: dict[str, Any] = {
+    "phases": "named",
+    "loss.gan_masked": None,
+    "loss.feature_matching_views": "all",
+    "loss.masked_photograph": False,
+    "loss.gradient_variance_frames": "each",
+}
+"""Keys that the identity has only with another value than this one, so that earlier trainings can be resumed."""
+
+
 class MaeSettings(Settings):
     """The masked autoencoder. Attention heads have 64 channels in the encoder and 32 in the decoder."""
 
@@ -35,7 +46,7 @@ class MaeSettings(Settings):
 
 
 _ANGIOGRAM_KEYS = frozenset(
-    {"ablation", "crop", "frames", "phase", "mask", "loss", "ngf", "ndf", "scales", "photograph", "enlarge"}
+    {"ablation", "crop", "frames", "phases", "phase", "mask", "loss", "ngf", "ndf", "scales", "photograph", "enlarge"}
     | {"late_crop", "late_epochs", "pixel_epochs", "windows", "rollout_epochs", "previous_dropped"}
     | {"truth_start", "truth_end", "truth_videos"}
     | {"downsamplings", "blocks", "skips", "time", "targets"}
@@ -108,6 +119,11 @@ class TrainSettings(Settings):
     )
     frames: Literal["uniform", "random"] = Field(
         "random", description="selection of 4 training frames from each phase: at equal distances, or at random"
+    )
+    phases: Literal["named", "released"] = Field(
+        "named",
+        description="phases in a table in the released format: named: arterial, venous and late; released: as in the "
+        "released code, A and C are left out, AV is V, and a video has the phases that are there",
     )
     augment: Literal["none", "paper", "released", "f2v", "mini", "mae"] = Field(
         "f2v",
@@ -297,6 +313,8 @@ class TrainSettings(Settings):
                 f"loss.perceptual={self.loss.perceptual:g} needs weights of VGG19: download torchvision's "
                 "vgg19-dcbb9e9d.pth and set loss.vgg=<its path>, or switch the loss off with loss.perceptual=0"
             )
+        if self.model != "fundus2video" and self.phases == "released":
+            raise ValueError("phases=released: the model needs the frame of a named phase; leave it out")
         if self.model != "fundus2video" and self.ablation != "all":
             raise ValueError(f"ablation={self.ablation}: only model=fundus2video has mask techniques")
         if self.model != "fundus2video" and self.uses_mask():
@@ -351,7 +369,8 @@ class TrainSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that affect the trained weights, by dotted key; a training resumes only with equal ones."""
-        return {key: value for key, value in flatten(self.used()).items() if key not in NOT_IN_IDENTITY}
+        used = {key: value for key, value in flatten(self.used()).items() if key not in NOT_IN_IDENTITY}
+        return {key: value for key, value in used.items() if _LATER_KEYS.get(key, _REQUIRED) != value}
 
 
 def _scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:

@@ -123,7 +123,9 @@ def open_training_data(settings: TrainSettings, progress: Progress | None = None
             shading_correction=settings.photograph == "normalised",
         ),
         seed=settings.seed,
-        sampling=SamplingOptions(frames=0 if settings.model == "mae" else FRAMES, training=settings.frames),
+        sampling=SamplingOptions(
+            frames=0 if settings.model == "mae" else FRAMES, training=settings.frames, phases=settings.phases
+        ),
         shares=SplitShares(validation / whole, test / whole),
         simulation=SimulationOptions(settings.eyes, settings.renew, settings.targets == "acquired"),
         normalise_patients=settings.patients == "normalise",

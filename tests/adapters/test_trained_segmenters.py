@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
+from f2vbench.adapters.registry import adapter_for
 from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
 from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.run import RunSettings
@@ -82,8 +83,9 @@ def test_crops_of_stored_maps_show_the_same_region_as_their_targets(encoder, sto
         {"augment": "pool"},
         {"augment": "live"},
         {"augment": "live", "finetune": "full", "decoder": {"crop": 32, "encoder_learning_rate": 1e-3}},
+        {"augment": "live", "finetune": "vessels", "decoder": {"crop": 32, "encoder_learning_rate": 1e-3}},
     ],
-    ids=["stored maps", "pool of views", "live augmentation", "fine-tuning"],
+    ids=["stored maps", "pool of views", "live augmentation", "fine-tuning", "fine-tuning for vessels"],
 )
 def test_a_decoder_learns_vessels_from_two_photographs(encoder, stored_maps, values):
     before = encoder.state_sha256()
@@ -259,3 +261,22 @@ def test_the_decoder_setting_is_a_name_or_a_key():
         assert (chosen.network, chosen.crop) == ("generator", 128)
     with pytest.raises(SettingsError, match=r"decoder\.network=fpn: must be one of unet, generator"):
         settings(decoder="fpn")
+
+
+def test_fine_tuning_for_vessels_is_fine_tuning_in_segmentation_and_frozen_in_classification(encoder, stored_maps):
+    scores = []
+    for finetune in ("full", "vessels"):
+        values = {"steps": 3, "batch_size": 2, "augment": "live", "finetune": finetune, "decoder": {"crop": 32}}
+        segmenter = DecoderSegmenter(encoder, stored_maps, settings(**values), CPU)
+        segmenter.fit([photograph(1)], seed=3)
+        scores.append(segmenter.score(photograph(2)).values)
+    np.testing.assert_array_equal(*scores)
+    model = parse_model("timm:resnet18:untrained")
+    full, vessels, frozen = (settings(finetune=value) for value in ("full", "vessels", "frozen"))
+    segmentation, classification = adapter_for("segmentation"), adapter_for("classification")
+    for adapter, same, other in ((segmentation, full, frozen), (classification, frozen, full)):
+        recorded = adapter.recorded_settings(model, "few-shot", vessels)
+        assert recorded == adapter.recorded_settings(model, "few-shot", same)
+        assert recorded != adapter.recorded_settings(model, "few-shot", other)
+        kinds = [adapter.feature_kind(model, "few-shot", each) for each in (vessels, same, other)]
+        assert kinds[0] == kinds[1] != kinds[2]

@@ -7,7 +7,7 @@ import pytest
 
 from f2vbench import Results
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, NOT_COMPUTABLE, MetricInputs, metric_inputs, prediction_metric
-from f2vbench.analysis.paired_predictions import pair_cases
+from f2vbench.analysis.paired_predictions import mean_predictions, pair_cases
 from f2vbench.analysis.significance_tests import permute_cases
 from f2vbench.errors import StoreError
 from f2vbench.metrics.classification import evaluate
@@ -85,6 +85,39 @@ def test_a_metric_of_one_class_takes_the_column_of_the_class():
     assert prediction_metric(record, "auroc:DR: any").columns == 1
     assert prediction_metric(record, "auroc:glaucoma") is None
     assert prediction_metric(record, "recall@1") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [("binary", "auroc"), ("binary", "f1"), ("nominal", "auroc"), ("nominal", "auroc:DR: any"), ("multilabel", "f1")],
+)
+def test_the_papers_test_compares_one_prediction_of_each_image_averaged_over_its_seeds(kind, metric):
+    """Seed 1 tests the last 40 images only."""
+    units = {(name, seed): simulate(kind, seed, signal) for name, signal in (("a", 1.4), ("b", 0.9)) for seed in (0, 1)}
+    units = {key: {name: array[8 * key[1] :] for name, array in arrays.items()} for key, arrays in units.items()}
+    sides = []
+    for name in ("a", "b"):
+        sides.append([classification_record(kind, units[name, 0], name, 0)])
+        record = classification_record(kind, units[name, 1], name, 1)
+        episode = record["result"]["episode"]
+        record["result"]["images"] = episode["test"] = IMAGES[8:]
+        episode["patients"] = PATIENTS[8:]
+        sides[-1].append(record)
+    found = mean_predictions(*sides, metric, lambda record: units[record["unit"]["encoder"], record["unit"]["seed"]])
+    for name, values in zip(("a", "b"), found, strict=True):
+        for position in range(48):
+            expected = []
+            for seed in (0, 1) if position >= 8 else (0,):
+                arrays = units[name, seed]
+                p = arrays["probabilities"][position - 8 * seed].astype(float)
+                own = arrays["targets"][position - 8 * seed].astype(bool)
+                if kind == "binary" or metric == "auroc:DR: any":
+                    expected.append(p[1])
+                elif kind == "nominal":
+                    expected.append(p[own].item())
+                else:
+                    expected.append(np.mean([q if has else 1 - q for q, has in zip(p, own, strict=True)]))
+            assert values[position] == pytest.approx(np.mean(expected), rel=1e-6)
 
 
 @pytest.mark.parametrize(

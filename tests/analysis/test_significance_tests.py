@@ -51,6 +51,7 @@ def test_further_tests_are_scipys_and_the_effect_size_is_hedges():
     assert tests["wilcoxon"].smallest_p == 0.0625
     assert comparison.effect_size.value == pytest.approx(difference.mean() / difference.std() * np.sqrt(2 / np.pi))
     assert "mean over images" in tests["delong"].reason
+    assert tests["predictions"].reason == "the papers test predictions in classification only"
     assert compare_pair(results, "dice").tests["delong"].reason == "DeLong's test applies to AUROC only"
 
 
@@ -129,6 +130,11 @@ def test_classification_resamples_stored_probabilities(tmp_path):
     assert comparison.tests["delong"].difference == difference
     assert comparison.tests["permutation"].difference == difference
     assert comparison.tests["permutation"].p < 0.05
+    means = {name: np.mean(values, axis=0, dtype=float) for name, values in scores.items()}
+    for name, function in (("predictions", scipy_stats.ttest_rel), ("predictions-unpaired", scipy_stats.ttest_ind)):
+        test, expected = comparison.tests[name], function(means[comparison.first], means[comparison.second])
+        assert (test.n, test.unit) == (60, "images")
+        assert (test.statistic, test.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-6)
 
 
 @pytest.mark.parametrize("offset", [0.0, 5.0])

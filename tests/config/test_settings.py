@@ -87,10 +87,25 @@ def test_a_preset_sets_missing_keys_and_lists_its_changes():
     assert quick.steps == PRESETS["quick"]["steps"]
     assert quick.augment == "pool"
     assert any(change.startswith("augment: live → pool") for change in quick.preset_changes())
-    assert parse(RunSettings, ["task=rite"]).preset_changes() == []
+    assert parse(RunSettings, ["task=rite", "preset=paper"]).preset_changes() == []
+    default = parse(RunSettings, ["task=rite"])
+    assert default.preset_changes() == ["finetune: vessels → frozen", "head.recipe: paper → mlp"]
     kept = parse(RunSettings, ["task=rite", "preset=quick", "augment=live"])
     assert kept.augment == "live"
     assert not any(change.startswith("augment") for change in kept.preset_changes())
+
+
+def test_the_preset_of_the_paper_fine_tunes_for_vessels_and_has_the_head_of_the_paper():
+    paper, frozen = (parse(RunSettings, ["task=rite,odir-dr", "shots=1", *words]) for words in (["preset=paper"], []))
+    assert (paper.finetune, paper.head.recipe, paper.preset) == ("vessels", "paper", "paper")
+    assert (frozen.finetune, frozen.head.recipe, frozen.preset) == ("frozen", "mlp", "frozen")
+    for name in ("image_size", "epochs", "steps", "batch_size", "augment", "decoder", "scratch"):
+        assert getattr(paper, name) == getattr(frozen, name)
+    assert paper.grid() == frozen.grid()  # encoders are frozen in classification
+    assert (paper.folder().name, frozen.folder().name) == ("rite+odir-dr-paper", "rite+odir-dr")
+    assert parse(RunSettings, ["task=rite", "preset=paper", "finetune=frozen"]).finetune == "frozen"
+    with pytest.raises(SettingsError, match="augment=pool: finetune=vessels changes the encoder"):
+        parse(RunSettings, ["task=rite", "preset=paper", "augment=pool"])
 
 
 def test_epochs_override_the_steps_of_the_quick_preset():

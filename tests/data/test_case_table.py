@@ -67,6 +67,38 @@ def test_invalid_values_are_named_by_row(table):
     assert "case 'c1' has several patients (orgid): another, patient1" in text
 
 
+def test_the_released_reading_leaves_out_a_and_c_and_reads_av_as_v(table):
+    for row in table.rows:
+        row["Phase"] = {"arterial": "A", "venous": "V", "late": "l"}[row["Phase"].strip().lower()]
+    table.rows[0]["Phase"], table.rows[12]["Phase"], table.rows[4]["Phase"] = "C", "c", "AV"
+    path = table.write()
+    found = read_table(path, "released")
+    assert found.notes == (
+        "22 rows of phase A left out, as in the released code",
+        "2 rows of phase C left out, as in the released code",
+    )
+    first = found.cases[0]
+    assert [frame.path.stem for frame in first.in_phase("venous")] == [f"c0_{number}" for number in range(4, 8)]
+    assert first.in_phase("arterial") == []
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 3
+    assert "row 2: Phase 'C' must be one of arterial, venous, late; `f2vbench train phases=released`" in text
+    assert "row 6: Phase 'AV'" in text
+
+
+def test_single_letters_name_the_phases_and_a_table_of_a_and_c_alone_is_refused_in_the_released_reading(table):
+    for row in table.rows:
+        row["Phase"] = row["Phase"].strip()[0]
+    path = table.write()
+    assert [frame.phase for frame in read_table(path).cases[0].frames] == [p for p in PHASES for _ in range(4)]
+    for row in table.rows:
+        row["Phase"] = "A"
+    with pytest.raises(DataError, match=r"all rows have the phases A or C, .* use phases=named"):
+        read_table(table.write(), "released")
+
+
 def test_an_empty_table_is_refused(tmp_path):
     with pytest.raises(DataError, match="no rows"):
         read_table(CaseTable(tmp_path).write())

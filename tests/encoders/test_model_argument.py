@@ -112,6 +112,10 @@ def test_timm_names_may_contain_dots(weights):
         ("mae:untrained@mean", "mae has no mean, only pix2pixHD generators have; write mae:untrained"),
         ("fundus2fa@men", "no @men.*did you mean 'mean'"),
         ("fundus2fa@mean@levels", "both set the pooling"),
+        ("fundus2fa@official", "fundus2fa has no official, there are @levels, @mean, @unet, @generator"),
+        ("retfound@levels", "retfound has no levels, there are @official, @mean; write retfound$"),
+        ("retfound@mean@official", "both set the pooling"),
+        ("retfound-green@official", "retfound-green has no official, only pix2pixHD generators have"),
     ],
 )
 def test_invalid_arguments_are_explained(argument, message):
@@ -225,6 +229,7 @@ def test_identities_are_json_values_and_differ_where_outputs_differ(weights):
         "timm:resnet18",
         "timm:resnet18:untrained",
         "retfound",
+        "retfound@mean",
         "retfound:dinov2_meh",
         "retfound:untrained",
         "retfound-green",

@@ -47,7 +47,7 @@ def mae_checkpoint(state: StateDict) -> dict[str, Any]:
         "decoder_pred.weight": torch.zeros(768, 16),
     }
     model = {**state, **decoder}
-    optimizer = torch.optim.AdamW([nn.Parameter(tensor) for tensor in model.values()])
+    optimizer = torch.optim.AdamW([nn.Parameter(tensor.clone()) for tensor in model.values()])
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.ones_like(parameter)
@@ -73,10 +73,10 @@ def dinov2_checkpoint(state: StateDict, chunked: bool = False, gated: bool = Fal
     return {"teacher": teacher, "iteration": 12}
 
 
-def save_and_load(path: Path, content: object, family: str = "retfound", **size: Any) -> TimmEncoder:
-    """The tiny encoder of a file with this content."""
+def save_and_load(path: Path, content: object, family: str = "retfound", suffix: str = "", **size: Any) -> TimmEncoder:
+    """The tiny encoder of a file with this content; `suffix` is the end of its argument, such as `@mean`."""
     torch.save(content, path)
-    encoder: TimmEncoder = load_retfound(parse_model(f"{family}:{path}"), **TINY, **size).eval()
+    encoder: TimmEncoder = load_retfound(parse_model(f"{family}:{path}{suffix}"), **TINY, **size).eval()
     return encoder
 
 

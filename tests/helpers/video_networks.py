@@ -88,7 +88,6 @@ class TinyI3D(torch.nn.Module):
 
 def block_means(video: np.ndarray) -> np.ndarray:
     """What `TinyI3D` gives for a video of 224 × 224 already in [−1, 1]."""
-    half = len(video) // 2
-    halves = [video[:half], video[half:]]
+    halves = [video[: (len(video) + 1) // 2], video[len(video) // 2 :]]  # an odd video's middle frame is in both
     blocks = [part[:, r : r + 112, c : c + 112].mean() for part in halves for r in (0, 112) for c in (0, 112)]
     return np.tile(blocks, 3)

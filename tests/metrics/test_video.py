@@ -14,7 +14,7 @@ from f2vbench.metrics.i3d import load_i3d
 from f2vbench.metrics.image_quality import psnr, ssim
 from f2vbench.metrics.lpips_distance import load_lpips
 from f2vbench.metrics.video import STAND_IN_METRIC, video_metrics
-from tests.helpers.video_networks import block_means, frames, lpips_by_hand
+from tests.helpers.video_networks import TinyI3D, block_means, frames, lpips_by_hand
 
 
 @pytest.fixture
@@ -77,11 +77,37 @@ def test_paper_compat_reproduces_the_arithmetic_of_the_released_code(alexnet, ti
     assert one["ssim"].value == pytest.approx(np.mean(reference))
     assert one["lpips"].value == pytest.approx(np.mean([lpips_by_hand(*p) for p in zip(a, b, strict=True)]), rel=1e-3)
     pairs = [
-        np.square(i3d_reference(real_video) - i3d_reference(fake_video)).sum()
+        np.mean([np.square(i3d_reference(real_video[:n]) - i3d_reference(fake_video[:n])).sum() for n in (10, 11, 12)])
         for real_video, fake_video in zip(real, fake, strict=True)
     ]
     assert one["fvd"].value == pytest.approx(pairs[0], rel=1e-3)
     assert every["fvd"].value == pytest.approx(np.mean(pairs), rel=1e-3)
+
+
+def test_paper_compat_equals_recorded_values_of_the_released_code():
+    """Recorded from `calculate_psnr`, `_ssim` and `_fvd` of JunyaoHu/common_metrics_on_video_quality (5f75173).
+
+    The released code calls them with these videos in [−1, 1] as three equal channels, and averages their results over
+    frames and clips. I3D was replaced by `TinyI3D` there as here.
+    """
+    wave = 0.0037 * np.arange(12 * 48 * 64).reshape(12, 48, 64)
+    real = 0.5 + 0.5 * np.sin(wave)
+    fake = 0.5 + 0.5 * np.sin(wave + 0.4) * np.linspace(0.2, 1, 12)[:, None, None]
+    fake[3] = real[3]
+    fake[5] = real[5] + 1e-6 * np.where(real[5] < 0.5, 1, -1)
+    rows = video_metrics(real[None], fake[None], protocol="paper-compat", i3d=TinyI3D())
+    every = rows_by_metric(rows, "all")
+    assert every["psnr"].value == pytest.approx(23.938050, abs=1e-5)
+    assert every["ssim"].value == pytest.approx(0.4630133, abs=1e-6)
+    assert every["fvd"].value == pytest.approx(0.013254859, rel=1e-4)
+    same = rows_by_metric(video_metrics(real[None, :4], real[None, :4], protocol="paper-compat", frechet=False), "all")
+    assert same["psnr"].value == 100
+    assert (
+        "at least 10 frames"
+        in rows_by_metric(video_metrics(real[None, :9], fake[None, :9], protocol="paper-compat", i3d=TinyI3D()), "all")[
+            "fvd"
+        ].note
+    )
 
 
 def test_short_small_or_single_videos_lack_only_the_metrics_that_need_more(alexnet, tiny_i3d):

@@ -7,10 +7,32 @@ import pytest
 from scipy import stats
 
 from f2vbench.stats.effect_sizes import cohens_d_z, hedges_g, hedges_g_z
-from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, welch_t_test
+from f2vbench.stats.t_tests import corrected_resampled_t_test, paired_t_test, prediction_t_test, welch_t_test
 
 FIRST = np.array([0.91, 0.93, 0.95, 0.90, 0.92])
 SECOND = np.array([0.90, 0.91, 0.95, 0.88, 0.87])
+
+
+@pytest.mark.parametrize("size", [2, 5, 200])
+def test_the_papers_test_of_predictions_equals_scipy(size):
+    draw = np.random.default_rng(size)
+    first, second = draw.random(size), draw.random(size) ** 2
+    for paired, expected in ((True, stats.ttest_rel(first, second)), (False, stats.ttest_ind(first, second))):
+        test = prediction_t_test(first, second, paired=paired)
+        assert (test.statistic, test.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
+        assert (test.low, test.high) == pytest.approx(tuple(expected.confidence_interval()), rel=1e-10)
+        assert (test.n, test.unit, test.difference) == (size, "images", pytest.approx((first - second).mean()))
+
+
+def test_the_papers_test_of_predictions_is_no_test_of_the_auroc():
+    scores = np.random.default_rng(0).random(60)
+    less_confident = 0.5 + 0.4 * (scores - 0.5) - 0.05  # the same order of all images, hence the same AUROC
+    assert prediction_t_test(scores, less_confident).p < 0.05
+    constant = prediction_t_test(scores, scores - 0.1)
+    assert constant.p is None
+    assert "same for every image" in constant.reason
+    assert "two images" in prediction_t_test([0.5], [0.4]).reason
+    assert "prediction of each model" in prediction_t_test([0.5, 0.5], [0.4, 0.4], paired=False).reason
 
 
 @pytest.mark.parametrize("size", [2, 5, 40])

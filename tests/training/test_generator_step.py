@@ -53,6 +53,46 @@ def test_an_ablation_has_the_losses_of_its_row(tmp_path, ablation):
     assert (settings.loss.nce_patches == "everywhere") == (ablation == "patch-nce")
 
 
+def test_the_released_preset_has_the_generator_loss_of_the_released_code(tmp_path):
+    """2 GAN + GAN of inputs multiplied by the map + 10 feature matching of whole inputs + 5 gradient variance."""
+    settings = video_settings(
+        tmp_path, preset="released", windows=1, loss={"perceptual": 0.0, "nce_photograph": 0.0, "nce_truth": 0.0}
+    )
+    networks, batch = GeneratorNetworks(settings, CPU), one_video()
+    step = GeneratorStep(settings, networks, CPU, bf16=False)
+    shown, received = [], []
+    networks.generator[-1].register_forward_hook(lambda layer, arguments, output: shown.append(output))
+    step._optimise = lambda terms: received.append(dict(terms))  # keeps the networks as they are
+    step(batch, 0, 0, 0.0)
+    fake, terms = shown[0].detach(), {name: value.item() for name, value in received[0].items()}
+    window = int(np.random.default_rng([settings.seed, 0, 0, 12]).integers(12))
+    real = window_target(batch.frames, [window])
+
+    def judge(frames, mask=1.0):
+        with torch.no_grad():
+            return networks.discriminator(torch.cat([batch.photograph, frames], 1) * mask)
+
+    def lsgan(maps, target):
+        return sum(float(((scale[-1] - target) ** 2).mean()) for scale in maps)
+
+    mask = batch.mask
+    assert 0 < mask.mean() < 1
+    whole, whole_real, masked, masked_real = judge(fake), judge(real), judge(fake, mask), judge(real, mask)
+    matching = sum(
+        float((a - b).abs().mean()) / settings.scales
+        for scale, real_scale in zip(whole, whole_real, strict=True)
+        for a, b in zip(scale[:-1], real_scale[:-1], strict=True)
+    )
+    grey, real_grey = (0.2989 * f[:, 0] + 0.5870 * f[:, 1] + 0.1140 * f[:, 2] for f in (fake, real))
+    variance = float(losses.gradient_variance_loss(grey[:, None], real_grey[:, None]))
+    expected = 2 * lsgan(whole, 1) + lsgan(masked, 1) + 10 * matching + 5 * variance
+    weighted = sum(getattr(settings.loss, name) * terms[name] for name in terms if name != "discriminator")
+    assert weighted == pytest.approx(expected, rel=1e-4)
+    assert terms["gan_masked"] == pytest.approx(lsgan(masked, 1), rel=1e-4)
+    judged = (lsgan(whole, 0) + lsgan(whole_real, 1) + lsgan(masked, 0) + lsgan(masked_real, 1)) / 2
+    assert terms["discriminator"] == pytest.approx(judged, rel=1e-4)
+
+
 def test_pixel_epochs_have_pixel_losses_only_and_leave_the_discriminators_unchanged(tmp_path):
     settings = video_settings(tmp_path, windows=1, pixel_epochs=1, loss={"pixel": 10.0, "squared": 1.0})
     initial = list(GeneratorNetworks(settings, CPU).discriminator.parameters())

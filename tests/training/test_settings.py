@@ -24,10 +24,24 @@ def test_presets_are_the_published_tables():
     assert (loss.feature_matching, loss.perceptual, loss.gradient_variance, loss.pixel) == (0, 0, 0, 0)
     assert (paper.scales, paper.learning_rate, paper.update_every, paper.split) == (3, 2e-3, 50, [70, 15, 15])
     loss = released.loss
-    assert (loss.nce_photograph, loss.nce_truth, loss.attention, loss.gan) == (0.5, 0.5, 0, 1)
+    assert (loss.nce_photograph, loss.nce_truth, loss.attention, loss.gan, loss.gan_masked) == (0.5, 0.5, 0, 2, 1)
     assert (loss.feature_matching, loss.perceptual, loss.gradient_variance) == (10, 10, 5)
+    assert (loss.feature_matching_views, loss.gradient_variance_frames, loss.masked_photograph) == ("whole", "mixed", 1)
+    assert (released.phases, released.augment) == ("released", "released")
     assert (released.scales, released.learning_rate, released.epochs, released.flat_epochs) == (2, 2e-4, 50, 10)
     assert (released.split, released.beta1, released.beta2) == ([90, 5, 5], 0.5, 0.999)
+
+
+def test_the_keys_of_the_released_losses_are_part_of_the_identity_only_where_they_are_used():
+    """Trainings of versions without these keys can be resumed."""
+    new = {"phases", "loss.gan_masked", "loss.feature_matching_views", "loss.masked_photograph"}
+    new.add("loss.gradient_variance_frames")
+    assert not new & build(TrainSettings, {"preset": "paper"}).identity().keys()
+    assert new < build(TrainSettings, {"preset": "released", "loss": {"vgg": "vgg19.pth"}}).identity().keys()
+    single = build(TrainSettings, {"preset": "released", "model": "fundus2fa", "loss": {"vgg": "vgg19.pth"}})
+    assert single.phases == "named"
+    with pytest.raises(SettingsError, match="phases=released: the model needs the frame of a named phase"):
+        build(TrainSettings, {"model": "fundus2fa", "phases": "released"})
 
 
 def test_numbers_of_epochs_keep_their_share_of_the_total():

@@ -83,7 +83,11 @@ _INTERVALS: dict[MeanInterval, str] = {
     "student": _OVER_SEEDS,
     "papers": _OVER_SEEDS,
 }
-_ENCODERS = {"frozen": "frozen encoders", "full": "fine-tuned encoders"}
+_ENCODERS = {
+    "frozen": "frozen encoders",
+    "full": "fine-tuned encoders",
+    "vessels": "encoders fine-tuned for vessels and frozen for other tasks",
+}
 
 
 def methods_text(

@@ -36,6 +36,9 @@ class Augmentation:
         area: Smallest and largest share of the square that a view covers before it is magnified by ``zoom``; None
             for views whose pixels have the size of the square's pixels.
         aspect: Largest ratio of the sides of the covered area, drawn uniformly in the logarithm; used with ``area``.
+        box: Whether the view is a random box of the square, resized to the view: as in the released code, each side of
+            the box begins in the first two thirds of the square and has at least a third of its length. The box has a
+            quarter of the square on average. Rotation, zoom and area have no effect.
         at_lesion: Probability that a view that covers a part of the square has a random pixel of a lesion in its middle
             half, where the eye has a labelled lesion.
     """
@@ -52,6 +55,7 @@ class Augmentation:
     noise: float = 0.0
     area: tuple[float, float] | None = None
     aspect: float = 1.0
+    box: bool = False
     at_lesion: float = 0.0
 
     def scaled(self, factor: float) -> Augmentation:
@@ -67,7 +71,7 @@ AUGMENTATIONS = {
     # MICCAI 2024, 3.0.2: "random cropping, scaling, and color augmentation"; the paper gives no ranges.
     "paper": Augmentation(zoom=(1.0, 1.2), brightness=0.2, contrast=0.2, saturation=0.2),
     # The released code flips the photograph but not the frames; here both are flipped.
-    "released": Augmentation(flip=0.5),
+    "released": Augmentation(flip=0.5, box=True),
     "geometry": GEOMETRY,
     "f2v": replace(
         GEOMETRY, brightness=0.25, contrast=0.25, saturation=0.3, white_balance=0.1, gamma=0.25, blur=1.0, noise=0.02
@@ -122,6 +126,10 @@ def draw_geometry(
     zoom = math.exp(rng.uniform(*np.log(augmentation.zoom)))
     cosine, sine = math.cos(angle) / zoom, math.sin(angle) / zoom
     size = fov_mask.shape[0]
+    if augmentation.box:
+        start = rng.uniform(0, 2 / 3, 2)
+        end = rng.uniform(start + 1 / 3, 1)
+        return _centred_on(np.diag([flip, 1.0] * (end - start) * size / side), (start + end) / 2 * size - 0.5, side)
     scales = np.ones(2)
     if augmentation.area is not None:
         scales = _draw_covered_shares(augmentation.area, augmentation.aspect, rng) * (size / side)
@@ -201,7 +209,7 @@ def change_colours(
     gamma = math.exp(rng.uniform(-1, 1) * augmentation.gamma)
     blur, noise = rng.random(2) * (augmentation.blur * size / 512, augmentation.noise)
     noise_seed = int(rng.integers(2**63))
-    geometry_only = replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0), at_lesion=0.0)
+    geometry_only = replace(augmentation, flip=0.0, rotation=0.0, zoom=(1.0, 1.0), box=False, at_lesion=0.0)
     if geometry_only == Augmentation() or not fov_mask.any():
         return photograph
     # Saturation, brightness and white balance are one matrix of colours, contrast is a factor and an offset of it.

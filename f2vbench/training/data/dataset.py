@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from f2vbench.data.case_table import read_table
-from f2vbench.data.cases import TABLE, FoundCases, drop_incomplete_cases, read_folder
+from f2vbench.data.case_table import PhaseReading, read_table
+from f2vbench.data.cases import PHASES, TABLE, FoundCases, drop_incomplete_cases, read_folder
 from f2vbench.data.patient_names import patient_and_eye
 from f2vbench.data.patient_spelling import normalised_patients, spelling_sentence
 from f2vbench.data.task_cards import NORMALISE
@@ -99,7 +99,7 @@ def open_dataset(
         sources, notes = _simulated_sources(simulation, shares, sampling.per_phase, size, seed)
         cached_training_eyes = simulation.eyes if simulation.renew > 1 else 0
     else:
-        found = _with_patient_spelling(_find_cases(Path(data)), normalise_patients)
+        found = _with_patient_spelling(_find_cases(Path(data), sampling.phases), normalise_patients)
         if photographs_only:
             found = replace(found, cases=tuple(replace(case, frames=(), lesions=None) for case in found.cases))
         found = check_images(found, progress or Silent())
@@ -126,15 +126,15 @@ def open_dataset(
     return DatasetSplits(train, validation, test, notes, epoch)
 
 
-def _find_cases(data: Path) -> FoundCases:
+def _find_cases(data: Path, phases: PhaseReading) -> FoundCases:
     if data.is_file():
-        return read_table(data)
+        return read_table(data, phases)
     if not data.is_dir():
         raise DataError(
             f"data={data}: there is no such file or folder; use a CSV table, a folder of cases, or {PHANTOM}"
             f"{did_you_mean(str(data), [PHANTOM])}"
         )
-    return read_table(data / TABLE) if (data / TABLE).is_file() else read_folder(data)
+    return read_table(data / TABLE, phases) if (data / TABLE).is_file() else read_folder(data)
 
 
 def _with_patient_spelling(found: FoundCases, normalise: bool) -> FoundCases:
@@ -152,15 +152,23 @@ def _file_sources(
     found: FoundCases, shares: SplitShares, sampling: SamplingOptions, size: int, seed: int
 ) -> tuple[Sources, tuple[str, ...]]:
     """The cases of each split, and notes about them."""
+    phases: tuple[str, ...] = PHASES
+    per_phase = sampling.per_phase
     if not sampling.photographs_only:
-        found = drop_incomplete_cases(found, sampling.per_phase, sampling.minimum_frames)
+        if sampling.phases == "released":
+            present = {frame.phase for case in found.cases for frame in case.frames}
+            phases = tuple(phase for phase in PHASES if phase in present)
+            per_phase = sampling.frames // len(phases)
+        found = drop_incomplete_cases(found, per_phase, sampling.minimum_frames, phases)
+        if len(phases) < len(PHASES):
+            found = replace(found, notes=(*found.notes, f"videos have {per_phase} {' and '.join(phases)} frames each"))
     split_of = split_patients((case.patient for case in found.cases), shares.validation, shares.test, seed)
     sources: Sources = {}
     sizes = []
     for split in SPLITS:
         cases = [case for case in found.cases if split_of[case.patient] == split]
         frame_sampling = sampling.training if split == "train" else "uniform"
-        sources[split] = CaseFiles(cases, sampling.per_phase, size, frame_sampling)
+        sources[split] = CaseFiles(cases, per_phase, size, frame_sampling, phases)
         sizes.append(f"{split} {len(cases)} cases of {len({case.patient for case in cases})} patients")
     return sources, (*found.notes, f"split by patient: {', '.join(sizes)}")
 

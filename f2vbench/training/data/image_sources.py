@@ -79,10 +79,19 @@ class CaseFiles:
         frames_per_phase: Frames of each phase in a sample; 0 for photographs without frames.
         size: Side of the square in pixels.
         sampling: ``uniform``: frames at equal distances. ``random``: without replacement, other ones each time.
+        phases: The phases of a video, in order.
     """
 
-    def __init__(self, cases: Sequence[Case], frames_per_phase: int, size: int, sampling: FrameSampling):
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        frames_per_phase: int,
+        size: int,
+        sampling: FrameSampling,
+        phases: Sequence[str] = PHASES,
+    ):
         self.cases = tuple(cases)
+        self._phases = tuple(phases)
         self._frames_per_phase = frames_per_phase
         self._size = size
         self._sampling = sampling
@@ -93,7 +102,7 @@ class CaseFiles:
     def select(self, index: int, epoch: int, rng: np.random.Generator) -> SelectedCase:
         """The case of an index with its frames in an epoch."""
         selected: list[Frame] = []
-        for phase in PHASES:
+        for phase in self._phases:
             frames = self.cases[index].in_phase(phase)
             if self._sampling == "random" and len(frames) > self._frames_per_phase:
                 positions = np.sort(rng.choice(len(frames), self._frames_per_phase, replace=False)).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from f2vbench.data.case_table import PhaseReading
 from f2vbench.data.cases import PHASES
 from f2vbench.training.data.angiogram_dataset import LateCrop, View
 from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation
@@ -79,11 +80,14 @@ class SamplingOptions:
             paper) or ``random`` (without replacement, as in MICCAI 2024). Validation and test are always uniform.
         minimum_frames: Cases with fewer frames in a phase are left out. Cases with enough of these, but fewer than
             a sample has, repeat the nearest frames. Notes name both.
+        phases: How the phases of a table are read. With ``released``, a sample has equally many frames of each phase
+            that the table has; otherwise all three are needed.
     """
 
     frames: int = 12
     training: FrameSampling = "uniform"
     minimum_frames: int = 2
+    phases: PhaseReading = "named"
 
     @property
     def per_phase(self) -> int:

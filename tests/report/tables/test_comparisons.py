@@ -17,6 +17,7 @@ def test_further_tests_are_those_of_the_data_frame_and_the_smallest_p_of_wilcoxo
         assert [row[index[title]].value for row in further.rows] == list(frame[f"p_{name}_adjusted"])
     assert [row[index["effect size"]].value for row in further.rows] == list(frame.effect)
     assert {row[index["DeLong"]].text for row in further.rows} == {"–"}
+    assert any("papers test predictions in classification only" in note for note in further.notes)
     assert "With 5 seeds, the p-value of Wilcoxon's test is at least 0.0625 before adjustment" in further.notes[0]
     assert "no difference can be significant at 0.05" in further.notes[0]
     assert any("mean over images" in note for note in further.notes)

@@ -28,7 +28,9 @@ def test_the_command_writes_the_named_formats(run, tmp_path, capsys):
     for name in ("report.html", "report.md", "tables.tex"):
         assert "CI for other patients and other heads" in (out / name).read_text()
     comparison = pd.read_csv(out / "comparison.csv")
-    adjusted = {f"p_{test}_adjusted" for test in ("corrected", "patients", "wilcoxon", "delong", "permutation")}
+    adjusted = {
+        f"p_{test}_adjusted" for test in ("corrected", "patients", "wilcoxon", "delong", "permutation", "predictions")
+    }
     assert adjusted | {"why", "first", "second", "p_adjusted", "certainty", "effect", "sentence"} <= set(comparison)
     assert set(comparison.certainty) == {"significant"}
 

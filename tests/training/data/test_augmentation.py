@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from f2vbench.training.data.augmentation import AUGMENTATIONS, Augmentation, change_colours, draw_geometry, warp
 from f2vbench.training.data.registered_eye import RegisteredEye
@@ -44,6 +44,40 @@ def test_photograph_frames_and_masks_have_the_same_geometry(seed):
     lesions = ndimage.affine_transform(eye.lesion_mask.astype(float), linear, shift, (64, 64), order=1) >= 0.5
     assert (lesions != view.lesion_mask)[interior].mean() < 0.01
     assert not view.frames[:, ~view.fov_mask].any()
+
+
+def test_released_views_are_boxes_of_a_quarter_of_the_square_resized_to_it():
+    """The distribution of the released code's integers: x up to ⅔ w, x₂ from x + ⅓ w to w, rows likewise."""
+    changes, size = replace(AUGMENTATIONS["released"], flip=0.0), 510
+    rng, slow = np.random.default_rng(0), np.random.default_rng(1)
+    boxes = []
+    for _ in range(4000):
+        matrix = draw_geometry(changes, np.ones((size, size), bool), size, rng)
+        first, last = (matrix @ [corner, corner, 1] for corner in (-0.5, size - 0.5))
+        boxes.append([*(first + 0.5), *(last + 0.5)])
+    found = np.array(boxes) / size
+    starts = slow.integers(0, 340, (4000, 2), endpoint=True)
+    expected = np.hstack([starts, slow.integers(starts + 170, 510, endpoint=True)]) / 510
+    for column in range(4):
+        assert stats.ks_2samp(found[:, column], expected[:, column]).pvalue > 1e-3
+    areas, slow_areas = ((b[:, 2:] - b[:, :2]).prod(1) for b in (found, expected))
+    assert areas.mean() == pytest.approx(0.25, abs=0.01)
+    assert stats.ks_2samp(areas, slow_areas).pvalue > 1e-3
+    assert found.min() >= -1e-9
+    assert found.max() <= 1 + 1e-9
+
+
+def test_a_released_view_shows_its_box_in_photograph_and_frames():
+    eye = patterned_eye()
+    matrix = draw_geometry(replace(AUGMENTATIONS["released"], flip=0.0), eye.fov_mask, 64, np.random.default_rng(4))
+    view = warp(eye, matrix, 64)
+    assert (view.photograph[..., 1] == view.frames[0]).all()
+    columns, rows = (matrix[axis, axis] * np.arange(64) + matrix[axis, 2] for axis in (0, 1))
+    grid = np.meshgrid(rows, columns, indexing="ij")
+    expected = ndimage.map_coordinates(eye.frames[0].astype(float), grid, order=1)
+    interior = ndimage.binary_erosion(view.fov_mask, iterations=8)
+    assert interior.any()
+    assert np.abs(expected - view.frames[0])[interior].max() < 6
 
 
 def test_a_flip_mirrors_photograph_and_frames():

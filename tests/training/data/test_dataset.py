@@ -107,6 +107,20 @@ def test_cases_with_too_few_frames_are_left_out_or_repeat_them_with_a_note(table
     assert "two: 4 arterial, 2 venous, 4 late frames" in notes
 
 
+def test_with_released_phases_a_video_has_equally_many_frames_of_the_phases_that_are_there(tmp_path):
+    table = CaseTable(tmp_path)
+    for number in range(4):
+        table.add_case(f"c{number}", f"p{number}", counts=(4, 6, 6))
+    for row in table.rows:
+        row["Phase"] = {"arterial": "A", "venous": "AV", "late": "L"}[row["Phase"].strip().lower()]
+    opened = open_plain(table.write(), sampling=SamplingOptions(phases="released"))
+    for sample in all_samples(opened):
+        assert grey_levels(sample) == [20 + 5 * number for number in range(4, 16)]
+    notes = "\n".join(opened.notes)
+    assert "16 rows of phase A left out" in notes
+    assert "videos have 6 venous and late frames each" in notes
+
+
 def test_a_data_set_of_single_frames_is_refused_with_the_reason(tmp_path):
     table = CaseTable(tmp_path)
     for number in range(3):
