@@ -11,6 +11,7 @@ from f2vbench.config.run import Cut, DecoderName, Pooling
 from f2vbench.encoders.generator_weights import read_generator_shape
 from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, ModelFamily
 from f2vbench.encoders.registry import FAMILIES, known_families
+from f2vbench.encoders.samplers import DEFAULT_SAMPLER, is_sampler, parse_sampler, read_diffusion_notes
 from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
@@ -31,17 +32,19 @@ DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """How a pix2pixHD generator is used as an encoder.
+    """How a pix2pixHD generator is used as an encoder, or how a diffusion model samples.
 
     Attributes:
         cut: Layer at which it ends, `whole` for the whole generator, or None for the default.
         pooling: How embeddings are pooled.
         decoder: What segmentation trains on its feature maps.
+        sampler: Sampler of a diffusion model; None for that of its weights.
     """
 
     cut: Cut | None = None
     pooling: Pooling = POOLINGS[0]
     decoder: DecoderName = DECODERS[0]
+    sampler: str | None = None
 
 
 def parse_model(
@@ -57,7 +60,8 @@ def parse_model(
     arguments: `a+b`, `concat:a+b+c` or `mean:a+b`. Weights are a file, or `hf://owner/name[@revision]` on the Hugging
     Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`. The
     argument of a pix2pixHD generator may end in `@levels` or `@mean` (`pooling`) and `@unet` or `@generator`
-    (`decoder`), which come before the values of these arguments; its name ends in those that are not the default.
+    (`decoder`), which come before the values of these arguments; its name ends in those that are not the default. That
+    of a diffusion model may end in a sampler, such as `@ddim-25`.
 
     Args:
         argument: A value of `model=`.
@@ -78,11 +82,16 @@ def parse_model(
         return _parse_fusion(argument, weights, options)
     plain, chosen, options = _split_options(argument, options)
     spec = _parse(plain, weights, options)
+    families = known_families()
+    has_sampler = spec.family in families and families[spec.family].has_sampler
+    is_usable = {name: has_sampler if is_sampler(name) else spec.cut is not None for name in chosen}
+    for name in chosen:
+        if not is_usable[name]:
+            owners = "diffusion models" if is_sampler(name) else "pix2pixHD generators"
+            raise SettingsError(f"model={argument}: {spec.family} has no {name}, only {owners} have; write {plain}")
+    if has_sampler:
+        return _with_sampler(spec, argument, options.sampler)
     if spec.cut is None:
-        if chosen:
-            raise SettingsError(
-                f"model={argument}: {spec.family} has no {chosen[0]}, only pix2pixHD generators have; write {plain}"
-            )
         return spec
     suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
     return replace(spec, name=spec.name + suffix)
@@ -92,20 +101,44 @@ def _split_options(argument: str, options: GeneratorOptions) -> tuple[str, list[
     """A model argument without its last parts of the form @…, these parts, and the options that they set."""
     chosen: list[str] = []
     plain, at, name = argument.rpartition("@")
-    while at and name in (*POOLINGS, *DECODERS):
-        key = "pooling" if name in POOLINGS else "decoder"
-        if any((other in POOLINGS) == (name in POOLINGS) for other in chosen):
+    while at and (key := _option_key(name)) is not None:
+        if any(_option_key(other) == key for other in chosen):
             raise SettingsError(f"model={argument}: @{name} and @{chosen[-1]} both set the {key}; keep one")
-        if key == "pooling":
+        if key == "sampler":
+            options = replace(options, sampler=name)
+        elif key == "pooling":
             options = replace(options, pooling=cast(Pooling, name))
         else:
             options = replace(options, decoder=cast(DecoderName, name))
         argument, chosen = plain, [*chosen, name]
         plain, at, name = argument.rpartition("@")
     if at and SCHEME not in argument and not Path(argument.rpartition(":")[2]).expanduser().is_file():
-        known = [*POOLINGS, *DECODERS]
+        known = [*POOLINGS, *DECODERS, "ddpm", "ddim-<steps>", "dpm-solver-<steps>"]
         raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
     return argument, chosen, options
+
+
+def _option_key(name: str) -> str | None:
+    """The option that @<name> sets, or None for a name of no option."""
+    if is_sampler(name):
+        return "sampler"
+    return "pooling" if name in POOLINGS else "decoder" if name in DECODERS else None
+
+
+def _with_sampler(spec: ModelSpec, argument: str, chosen: str | None) -> ModelSpec:
+    """A diffusion model with the sampler of its argument, else with that of its weights.
+
+    Raises:
+        SettingsError: The sampler does not fit the noise steps of the training.
+        WeightsError: The file contains no diffusion model.
+    """
+    notes = None if spec.weights_file is None else read_diffusion_notes(spec.weights_file)
+    default = DEFAULT_SAMPLER if notes is None else notes.sampler
+    sampler = chosen or default
+    if notes is not None:
+        parse_sampler(sampler, notes.noise_steps, f"model={argument}, sampler")
+    suffix = "" if sampler == default else f"@{sampler}"
+    return replace(spec, name=f"{spec.name}{suffix}", sampler=sampler)
 
 
 def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:
@@ -144,6 +177,7 @@ class _Argument:
 
 
 def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    family.check_libraries(f"model={argument.text}")
     parsers: dict[DefaultWeights, Callable[[ModelFamily, _Argument], ModelSpec]] = {
         "card": _parse_with_card,
         "released": _parse_released,

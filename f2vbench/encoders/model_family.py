@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
 from typing import Literal
 
@@ -13,7 +14,7 @@ UNTRAINED = "untrained"
 FRAMES = 12
 """Frames of the videos that Fundus2Video is trained for."""
 
-Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
+Kind = Literal["features", "generator", "score", "scratch", "vector", "video", "fusion"]
 """What a model computes; see `ModelSpec`."""
 
 Skips = Literal["none", "additive"]
@@ -160,6 +161,8 @@ class ModelFamily:
         vessel_channels: Output channels of a generator that are classes of vessels, as logits before the tanh. Its
             vessel score is the largest of their probabilities.
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
+        extra: Extra of f2vbench that installs these packages; empty for packages that are always installed.
+        has_sampler: Whether a model argument may end with `@<sampler>`; see `f2vbench.encoders.samplers`.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
         package: Name and version of the package that adds the family; None for built-in families.
@@ -180,6 +183,8 @@ class ModelFamily:
     frames: int = 0
     vessel_channels: tuple[int, ...] = ()
     libraries: tuple[str, ...] = ()
+    extra: str = ""
+    has_sampler: bool = False
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None
     package: str | None = None
@@ -193,6 +198,22 @@ class ModelFamily:
     def takes_weights(self) -> bool:
         """Whether a model argument may name a weights file for it."""
         return self.default_weights in ("card", "released", "hub", "package")
+
+    def check_libraries(self, argument: str) -> None:
+        """Check that the packages of an extra are installed.
+
+        Args:
+            argument: What needs them, for the message.
+
+        Raises:
+            SettingsError: One is not installed.
+        """
+        missing = [name for name in self.libraries if self.extra and find_spec(name.replace("-", "_")) is None]
+        if missing:
+            raise SettingsError(
+                f"{argument} needs the package {', '.join(missing)}, which is not installed: run "
+                f'`pip install "f2vbench[{self.extra}]"`'
+            )
 
     def architecture_of(self, weights: str) -> str:
         """`ModelSpec.architecture` for a weights file, or for the value `untrained`."""

@@ -105,6 +105,10 @@ def build_method(settings: TrainSettings, device: torch.device, bf16: bool) -> T
         device: Of the networks.
         bf16: Autocast to bfloat16.
     """
+    if settings.model == "med-ddpm":
+        from f2vbench.training.diffusion_method import DiffusionMethod  # imports diffusers, which is an extra
+
+        return DiffusionMethod(settings, device, bf16)
     if settings.model == "mae":
         from f2vbench.training.mae_method import MaskedAutoencoderMethod  # imports timm, which the others don't need
 
