@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 
 LoadedModel: TypeAlias = "Encoder | VectorBaseline | ScoreBaseline | StillVideo | MeanVideo | PrecomputedVideos"
-"""A model in memory; `ModelSpec.kind` decides which: `features` and `generator` are encoders, then `vector`, `score`, or
-one of three for `video`."""
+"""A model in memory; `ModelSpec.kind` decides which: `features`, `generator` (both encoders), `vector`, `score`, or one
+of three for `video`."""
 
 
 def load_encoder(

@@ -90,6 +90,17 @@ _BUILT_IN = (
         colour="#B8A800",
     ),
     ModelFamily(
+        "seg2vid",
+        "variational autoencoder of flow that warps the photograph, after Seg2Vid; generates, and has no features",
+        kind="generator",
+        loader="f2vbench.encoders.flow_vae:FlowGenerator",
+        default_weights="card",
+        how_to_get_weights=_VIDEO_WEIGHTS.format(family="seg2vid"),
+        trainable=True,
+        frames=FRAMES,
+        colour="#44AA99",
+    ),
+    ModelFamily(
         "med-ddpm",
         "conditional diffusion of 12-frame angiograms, after Med-DDPM; generates, and has no features",
         kind="generator",

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from f2vbench.config.base import Settings
 from f2vbench.encoders.samplers import DEFAULT_SAMPLER, SAMPLER_PATTERN
 
-VIDEO_MODELS = frozenset({"med-ddpm"})
+VIDEO_MODELS = frozenset({"seg2vid", "med-ddpm"})
 """Models that make the twelve frames at once, from whole squares of one size."""
 
 _ANGIOGRAM_KEYS = frozenset(
@@ -19,7 +19,7 @@ _ANGIOGRAM_KEYS = frozenset(
     | {"downsamplings", "blocks", "skips", "time", "targets"}
 )
 _VIDEO_KEYS = frozenset({"frames", "photograph", "targets"})  # of the above, those that `VIDEO_MODELS` use
-_OWN_KEYS = {"mae": "mae", "med-ddpm": "diffusion"}
+_OWN_KEYS = {"mae": "mae", "seg2vid": "seg2vid", "med-ddpm": "diffusion"}
 
 
 def unused_keys(model: object) -> frozenset[str]:
@@ -27,6 +27,8 @@ def unused_keys(model: object) -> frozenset[str]:
     others = frozenset(key for owner, key in _OWN_KEYS.items() if owner != model)
     if model == "mae":
         return others | _ANGIOGRAM_KEYS
+    if model == "seg2vid":
+        others |= {"checkpointing"}
     return others | (_ANGIOGRAM_KEYS - _VIDEO_KEYS) if model in VIDEO_MODELS else others
 
 
@@ -43,6 +45,23 @@ class MaeSettings(Settings):
     decoder_width: int = Field(512, ge=32, multiple_of=32, description="model=mae: channels of the decoder (mini: 96)")
     decoder_depth: int = Field(8, ge=1, description="model=mae: blocks of the decoder (mini: 2)")
     mask: float = Field(0.75, gt=0, lt=1, description="model=mae: share of the patches that are masked")
+
+
+class Seg2VidSettings(Settings):
+    """The network of `seg2vid`, and the weights of its losses, 0 for off."""
+
+    width: int = Field(48, ge=8, multiple_of=8, description="model=seg2vid: channels at full resolution (mini: 24)")
+    latent: int = Field(256, ge=1, description="model=seg2vid: length of the latent vector of the motion (mini: 64)")
+    reconstruction: float = Field(
+        2.0, gt=0, description="model=seg2vid: weight of the mean absolute error inside the field of view"
+    )
+    similarity: float = Field(1.0, ge=0, description="model=seg2vid: weight of 0.85 (1 − SSIM) / 2 + 0.15 L1")
+    kl: float = Field(0.1, ge=0, description="model=seg2vid: weight of the latent vector's divergence")
+    smoothness: float = Field(0.01, ge=0, description="model=seg2vid: weight of the smoothness of both flows")
+    consistency: float = Field(
+        1.0, ge=0, description="model=seg2vid: weight of the consistency of forward and backward flow"
+    )
+    occlusion: float = Field(0.1, ge=0, description="model=seg2vid: weight of the share of occluded pixels")
 
 
 class DiffusionSettings(Settings):

@@ -14,10 +14,16 @@ from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
 from f2vbench.encoders.samplers import parse_sampler
 from f2vbench.errors import SettingsError
 from f2vbench.training.loss_settings import LossSettings
-from f2vbench.training.model_settings import VIDEO_MODELS, DiffusionSettings, MaeSettings, unused_keys
+from f2vbench.training.model_settings import (
+    VIDEO_MODELS,
+    DiffusionSettings,
+    MaeSettings,
+    Seg2VidSettings,
+    unused_keys,
+)
 from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, PRESETS, presets_of
 
-Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "med-ddpm", "mae"]
+Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "seg2vid", "med-ddpm", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
 
@@ -37,13 +43,13 @@ class TrainSettings(Settings):
         "fundus2video",
         description="fundus2video: 12 frames, predicted in windows of 3; fundus2fa: one frame of the phase `phase`; "
         "pix2pixhd: one frame with the losses of pix2pixHD; truth: what the simulator knows instead of frames, vessels "
-        "by type, disc, fovea and kinds of lesions; med-ddpm: 12 frames by conditional diffusion; mae: a masked "
-        "autoencoder of the photographs alone",
+        "by type, disc, fovea and kinds of lesions; seg2vid: 12 frames by a variational autoencoder of flow; "
+        "med-ddpm: 12 frames by conditional diffusion; mae: a masked autoencoder of the photographs alone",
     )
     preset: Preset = Field(
         "f2v",
-        description="paper, released (the released code, corrected), f2v (the default) or mini (for a CPU); mae and "
-        "med-ddpm have f2v and mini",
+        description="paper, released (the released code, corrected), f2v (the default) or mini (for a CPU); seg2vid, "
+        "med-ddpm and mae have f2v and mini",
     )
     ablation: Ablation = Field(
         "all", description="which mask techniques are used, as in the ablation of the MICCAI paper"
@@ -182,6 +188,7 @@ class TrainSettings(Settings):
     )
     loss: LossSettings = Field(LossSettings(), description="weights and variants of the losses")
     mae: MaeSettings = Field(MaeSettings(), description="the masked autoencoder")
+    seg2vid: Seg2VidSettings = Field(Seg2VidSettings(), description="the autoencoder of flow")
     diffusion: DiffusionSettings = Field(DiffusionSettings(), description="the diffusion model")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
@@ -255,9 +262,11 @@ class TrainSettings(Settings):
             )
 
     def _check_video_model(self) -> None:
-        """Check that the sides of a U-Net's levels are whole numbers, and that the sampler fits the noise."""
+        """Check that the sides of the levels are whole numbers, and that the sampler fits the noise."""
         if self.data != "phantom" and self.targets == "noise-free":
             raise ValueError("targets=noise-free needs what only the simulator knows: use it with data=phantom")
+        if self.model == "seg2vid":
+            return  # image_size is a multiple of 16, its stride
         multiple = 2 ** (len(self.diffusion.channels) - 1)
         if self.image_size % multiple:
             raise ValueError(
@@ -344,9 +353,11 @@ class TrainSettings(Settings):
         Preprocessing of the photographs; the phase of a single-frame model; of `VIDEO_MODELS`, shape of the network.
         """
         if self.model in VIDEO_MODELS:
+            notes = {"photograph": self.photograph, "side": str(self.image_size)}
+            if self.model == "seg2vid":
+                return {**notes, "seg2vid": json.dumps(self.seg2vid.model_dump(include={"width", "latent"}))}
             shape = self.diffusion.model_dump(exclude={"sampler"})
-            notes = {"photograph": self.photograph, "side": str(self.image_size), "sampler": self.diffusion.sampler}
-            return {**notes, "diffusion": json.dumps(shape)}
+            return {**notes, "sampler": self.diffusion.sampler, "diffusion": json.dumps(shape)}
         phase = {} if self.single_frame_phase is None else {"phase": self.single_frame_phase}
         skips = {} if self.skips == "none" else {"skips": self.skips}
         return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase, **skips}

@@ -25,6 +25,23 @@ _COMMON: dict[str, Any] = {
 }
 _MINI: dict[str, Any] = {"epochs": 100, "eyes": 300, "validate_videos": 3, "samples": 3, "export_half": True}
 
+SEG2VID_PRESETS: dict[str, dict[str, Any]] = {
+    "f2v": {
+        **_COMMON,
+        "image_size": 256,
+        "epochs": 200,
+        "learning_rate": 1e-3,
+        "batch_size": 8,
+        "ema": 0.999,
+        "seg2vid": {"width": 48, "latent": 256},
+    },
+}
+SEG2VID_PRESETS["mini"] = overlay(
+    SEG2VID_PRESETS["f2v"], {**_MINI, "image_size": 128, "seg2vid": {"width": 24, "latent": 64}}
+)
+"""Presets of `model=seg2vid`, with the learning rate of Seg2Vid. `f2v`: for a GPU. `mini`: half of its width and side,
+for a CPU."""
+
 DIFFUSION_PRESETS: dict[str, dict[str, Any]] = {
     "f2v": {
         **_COMMON,

@@ -35,7 +35,7 @@ class GenerateSettings(Settings):
     )
     model: str = Field(
         "fundus2video",
-        description="fundus2video, fundus2fa, pix2pixhd or med-ddpm, with `:<weights file>` or `:untrained`",
+        description="fundus2video, fundus2fa, pix2pixhd, seg2vid or med-ddpm, with `:<weights file>` or `:untrained`",
     )
     weights: str | None = Field(None, description="weights file, where `model` names none")
     format: Literal["auto"] | Format = Field(

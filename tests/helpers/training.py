@@ -170,6 +170,13 @@ def diffusion_settings(out: Path, **changes) -> TrainSettings:
     return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
 
 
+def flow_settings(out: Path, **changes) -> TrainSettings:
+    """Settings of a small `seg2vid`, trained on single videos for 2 epochs."""
+    values = {"model": "seg2vid", "preset": "mini", "image_size": SIDE, "batch_size": 1, "epochs": 2}
+    values |= {"export_half": False, "samples": 1, "validate_every": 1, "seg2vid": {"width": 8, "latent": 6}}
+    return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
+
+
 def run_training(settings: TrainSettings, data: SyntheticData | None = None, **options) -> Trainer:
     """Train to the end, by default on 3 videos or, with model=mae, 4 photographs."""
     if data is None:

@@ -18,21 +18,22 @@ from f2vbench.training.settings import TrainSettings
 from f2vbench.training.train import train
 from f2vbench.utils.progress import Silent
 from tests.helpers.run_folders import check_records, comparable_records
-from tests.helpers.video_models import write_diffusion
+from tests.helpers.video_models import write_diffusion, write_flow
 
 CARD = (
     "name: tiny\ntitle: Tiny\nfamily: generation\nlayout: angiogram_table\nsplit: random\ntest_fraction: 0.67\n"
     "labels: drawn\nsource: simulated\nterms: none\ncitation: none\nobtain: simulate\n"
 )
 SETTINGS = {"task": "tiny", "seeds": 1, "jobs": 1, "image_size": 64, "baselines": "none", "precision": "float32"}
-WRITERS = {"med-ddpm": write_diffusion}
+WRITERS = {"seg2vid": write_flow, "med-ddpm": write_diffusion}
 MODELS = [
+    "seg2vid",
     pytest.param(
         "med-ddpm",
         marks=pytest.mark.skipif(
             importlib.util.find_spec("diffusers") is None, reason="the extra f2vbench[diffusion] is not installed"
         ),
-    )
+    ),
 ]
 
 
