@@ -23,9 +23,9 @@ from f2vbench.data.angiograms import RealVideos, size_problems
 from f2vbench.data.cases import PHASES
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
-from f2vbench.data.video_folders import read_video_folder
+from f2vbench.data.video_folders import VideoFolder, frame_size, read_video_folder
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.errors import WeightsError
+from f2vbench.errors import DataError, WeightsError
 from f2vbench.metrics.names import LOWER_IS_BETTER, STAND_IN_METRIC
 from f2vbench.pretrained.weights_cards import weights_card
 from f2vbench.pretrained.weights_files import find_weights
@@ -67,7 +67,10 @@ class Generation(TaskAdapter):
         return networks
 
     def data_problems(self, model: ModelSpec, index: DataFrame) -> list[str]:
-        """Return cases with images of different sizes, and cases that a folder of precomputed frames lacks."""
+        """Return cases with images of different sizes, and cases that a folder of frames lacks or has in another form.
+
+        The number of frames and their sizes are compared.
+        """
         return [*size_problems(index), *_folder_problems(model, index)]
 
     def input_images(self, index: DataFrame) -> DataFrame:
@@ -146,7 +149,7 @@ def _video_source(context: UnitContext, episode: Episode, real: RealVideos) -> V
 
 
 def _folder_problems(model: ModelSpec, index: DataFrame) -> list[str]:
-    """Return missing cases and wrong numbers of frames in a folder of precomputed frames."""
+    """Return missing cases, wrong numbers of frames and wrong sizes in a folder of precomputed frames."""
     if model.folder is None:
         return []
     folder = read_video_folder(model.folder)
@@ -164,7 +167,35 @@ def _folder_problems(model: ModelSpec, index: DataFrame) -> list[str]:
         problems.append(f"{model.name}: each case needs {FRAMES_PER_VIDEO} frames, or 1; others: {_listed(wrong)}")
     if len({counts[case] for case in cases if case in counts}) > 1 and not wrong:
         problems.append(f"{model.name}: {folder.path} has 1 frame of some cases and {FRAMES_PER_VIDEO} of others")
-    return problems
+    return [*problems, *_frame_size_problems(model.name, folder, index)]
+
+
+def _frame_size_problems(model: str, folder: VideoFolder, index: DataFrame) -> list[str]:
+    """Return the first frame of each case that is not of the photograph's size, in one sentence, and unreadable frames.
+
+    Photographs that can't be read have no size, and are reported by the checks of all tasks.
+    """
+    photographs = index[(index["modality"] == "CF") & (index["height"] > 0)]
+    sizes = {row.case: (int(row.height), int(row.width)) for row in photographs.itertuples()}
+    unreadable, others = [], []
+    for case, files in zip(folder.cases, folder.frames, strict=True):
+        for file in files if case in sizes else ():
+            try:
+                height, width = frame_size(file)
+            except DataError as error:
+                unreadable += [f"{model}: {problem}" for problem in error.problems]
+                continue
+            if (height, width) != sizes[case]:
+                right = f"{sizes[case][1]} × {sizes[case][0]}"
+                others.append(f"{case}/{file.name} ({width} × {height}, photograph {right})")
+                break
+    if not others:
+        return unreadable
+    return [
+        *unreadable,
+        f"{model}: frames lie on the photograph's own pixels, and these have another size: {_listed(others)}. Write "
+        "frames with f2vbench generate … restore=yes, or resize those of another program to the photograph",
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -48,6 +48,8 @@ class VesselSegmentation(TaskAdapter):
             return "has one vector per photograph, and no feature maps for segmentation"
         if model.kind == "video":
             return "has video frames, which only generation tasks use"
+        if protocol != "zero-shot" and model.kind == "generator":
+            return "generates angiograms, and has no feature maps for segmentation"
         if protocol != "zero-shot" or model.kind == "score":
             return None
         if model.kind == "scratch":
@@ -72,7 +74,7 @@ class VesselSegmentation(TaskAdapter):
         names: tuple[str, ...] = ("threshold",)
         if model.kind == "scratch":
             names += ("scratch",)
-        elif model.kind == "features":
+        elif model.is_network:
             names += _ZERO_SHOT_SETTINGS if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
 
@@ -100,7 +102,7 @@ class VesselSegmentation(TaskAdapter):
         by_text: dict[str, set[str]] = {}
         decoders: dict[bool, set[str]] = {False: set(), True: set()}
         for model, protocol in units:
-            if model.kind != "features":
+            if not model.is_network:
                 continue
             if protocol != "zero-shot":
                 decoders[model.decoder == "generator"].add(model.name)

@@ -84,7 +84,9 @@ def models(_: ListSettings) -> Listing:
     items = [_family_item(family) for family in families]
     items += [_card_item(card, known.get((card.family or "").partition(":")[0])) for card in model_cards()]
     items.sort(key=lambda item: item["kind"] == "baseline")
-    count = {kind: sum(item["kind"] == kind for item in items) for kind in ("encoder", "baseline", "weights")}
+    count = {
+        kind: sum(item["kind"] == kind for item in items) for kind in ("encoder", "generator", "baseline", "weights")
+    }
     ready = [item["model"] for item in items if item["kind"] == "encoder" and item["weights_here"]]
     variants = [
         f"  {', '.join(f'{family.name}:{variant}' for variant in family.variants)}"
@@ -92,7 +94,8 @@ def models(_: ListSettings) -> Listing:
         if len(family.variants) > 1
     ]
     return Listing(
-        f"{plural(count['encoder'], 'encoder')}, {plural(count['weights'], 'weights card')} and "
+        f"{plural(count['encoder'], 'encoder')}, {plural(count['generator'], 'generator')} without features, "
+        f"{plural(count['weights'], 'weights card')} and "
         f"{plural(count['baseline'], 'baseline')}; default weights on this machine: {', '.join(ready) or 'none'}",
         items,
         {"model": "model", "width": "width", "weights": "default weights", "description": "description"},
@@ -151,9 +154,10 @@ def _task_item(name: str, family: str | None, title: str, folder: str | None, *,
 
 def _family_item(family: ModelFamily) -> dict[str, Any]:
     weights, here = ("none needed", True) if family.is_baseline else _default_weights(family)
+    kind = "generator" if family.kind == "generator" else "encoder"
     return {
         "model": family.name,
-        "kind": "baseline" if family.is_baseline else "encoder",
+        "kind": "baseline" if family.is_baseline else kind,
         "width": _width(family),
         "weights": weights,
         "weights_here": here,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from f2vbench.data.folder_scan import images_in, natural_key
-from f2vbench.data.images import read_rgb
+from f2vbench.data.images import exif_orientation, read_rgb
 from f2vbench.errors import DataError
 from f2vbench.utils.text import plural, shortened
 
@@ -120,6 +120,21 @@ def read_grey(file: Path) -> np.ndarray:
     if (rgb == rgb[..., :1]).all():
         return rgb[..., 0].astype(np.float32) / 255
     return np.minimum(rgb.astype(np.float32) @ _LUMA / 255, 1)
+
+
+def frame_size(file: Path) -> tuple[int, int]:
+    """Height and width of a frame in pixels, from the header of its file; no pixel is decoded.
+
+    Raises:
+        DataError: The file is not a readable image.
+    """
+    try:
+        with Image.open(file) as picture:
+            width, height = picture.size
+    except OSError as error:
+        raise DataError(f"{file}: not a readable image ({error}); write this frame again") from error
+    is_turned = exif_orientation(file) > 4  # orientations 5 to 8 exchange rows and columns
+    return (width, height) if is_turned else (height, width)
 
 
 def folder_sha256(folder: Path) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from f2vbench.encoders.baselines.vessel_filters import ScoreBaseline
 
 LoadedModel: TypeAlias = "Encoder | VectorBaseline | ScoreBaseline | StillVideo | MeanVideo | PrecomputedVideos"
-"""A model in memory; `ModelSpec.kind` decides which: `features`, `vector`, `score`, or one of three for `video`."""
+"""A model in memory; `ModelSpec.kind` decides which: `features`, `generator` (both encoders), `vector`, `score`, or one
+of three for `video`."""
 
 
 def load_encoder(
@@ -68,7 +69,7 @@ def build(spec: ModelSpec) -> LoadedModel:
 
 
 def build_encoder(spec: ModelSpec) -> Encoder:
-    """The encoder of a `ModelSpec` with `kind` `features`, in evaluation mode on the CPU.
+    """The encoder or generator of a `ModelSpec` with `kind` `features` or `generator`, in evaluation mode on the CPU.
 
     Args:
         spec: The model.

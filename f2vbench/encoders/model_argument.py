@@ -11,6 +11,7 @@ from f2vbench.config.run import Cut, DecoderName, Pooling
 from f2vbench.encoders.generator_weights import read_generator_shape
 from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, EmbeddingPooling, ModelFamily
 from f2vbench.encoders.registry import FAMILIES, known_families
+from f2vbench.encoders.samplers import DEFAULT_SAMPLER, is_sampler, parse_sampler, read_diffusion_notes
 from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
@@ -61,7 +62,8 @@ def parse_model(
     Face Hub, downloaded on first use. A family without weights uses those of the card with `default_of: <family>`. The
     argument of a pix2pixHD generator may end in `@levels` or `@mean` (`pooling`) and `@unet` or `@generator`
     (`decoder`), which come before the values of these arguments; its name ends in those that are not the default. That
-    of RETFound may end in `@official` (the default) or `@mean`; see `f2vbench.encoders.retfound`.
+    of RETFound may end in `@official` (the default) or `@mean`; see `f2vbench.encoders.retfound`. That of a diffusion
+    model may end in a sampler, such as `@ddim-25`.
 
     Args:
         argument: A value of `model=`.
@@ -83,6 +85,8 @@ def parse_model(
     plain, chosen = _split_options(argument)
     spec = _parse(plain, weights, _with_chosen(options, chosen))
     _check_chosen(argument, plain, chosen, spec)
+    if _has_sampler(spec):
+        return _with_sampler(spec, argument, chosen[0] if chosen else None)
     if spec.cut is None:
         return _with_token_pooling(spec, chosen)
     suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
@@ -93,14 +97,13 @@ def _split_options(argument: str) -> tuple[str, list[str]]:
     """A model argument without its last parts of the form @…, and these parts, the last one first."""
     chosen: list[str] = []
     plain, at, name = argument.rpartition("@")
-    while at and name in (*_ALL_POOLINGS, *DECODERS):
-        if any((other in _ALL_POOLINGS) == (name in _ALL_POOLINGS) for other in chosen):
-            key = "pooling" if name in _ALL_POOLINGS else "decoder"
+    while at and (key := _option_key(name)) is not None:
+        if any(_option_key(other) == key for other in chosen):
             raise SettingsError(f"model={argument}: @{name} and @{chosen[-1]} both set the {key}; keep one")
         argument, chosen = plain, [*chosen, name]
         plain, at, name = argument.rpartition("@")
     if at and SCHEME not in argument and not Path(argument.rpartition(":")[2]).expanduser().is_file():
-        known = [*_ALL_POOLINGS, *DECODERS]
+        known = [*_ALL_POOLINGS, *DECODERS, "ddpm", "ddim-<steps>", "dpm-solver-<steps>"]
         raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
     return argument, chosen
 
@@ -116,7 +119,7 @@ def _with_chosen(options: GeneratorOptions, chosen: list[str]) -> GeneratorOptio
 
 
 def _check_chosen(argument: str, plain: str, chosen: list[str], spec: ModelSpec) -> None:
-    """Check that a model has the pooling and the decoder that its argument ends in.
+    """Check that a model has the pooling, decoder or sampler that its argument ends in.
 
     Raises:
         SettingsError: It does not.
@@ -126,8 +129,9 @@ def _check_chosen(argument: str, plain: str, chosen: list[str], spec: ModelSpec)
     if spec.cut is not None:
         possible = (*POOLINGS, *DECODERS)
     for name in chosen:
-        if name not in possible:
-            alternatives = f"there are @{', @'.join(possible)}" if possible else "only pix2pixHD generators have"
+        if name not in possible and not (is_sampler(name) and _has_sampler(spec)):
+            owners = "diffusion models" if is_sampler(name) else "pix2pixHD generators"
+            alternatives = f"there are @{', @'.join(possible)}" if possible else f"only {owners} have"
             raise SettingsError(f"model={argument}: {spec.family} has no {name}, {alternatives}; write {plain}")
 
 
@@ -139,6 +143,35 @@ def _with_token_pooling(spec: ModelSpec, chosen: list[str]) -> ModelSpec:
     pooling = cast(EmbeddingPooling, chosen[0]) if chosen else family.poolings[0]
     suffix = "" if pooling == family.poolings[0] else f"@{pooling}"
     return replace(spec, name=spec.name + suffix, pooling=pooling)
+
+
+def _option_key(name: str) -> str | None:
+    """The option that @<name> sets, or None for a name of no option."""
+    if is_sampler(name):
+        return "sampler"
+    return "pooling" if name in _ALL_POOLINGS else "decoder" if name in DECODERS else None
+
+
+def _has_sampler(spec: ModelSpec) -> bool:
+    """Whether it is a diffusion model."""
+    families = known_families()
+    return spec.family in families and families[spec.family].has_sampler
+
+
+def _with_sampler(spec: ModelSpec, argument: str, chosen: str | None) -> ModelSpec:
+    """A diffusion model with the sampler of its argument, else with that of its weights.
+
+    Raises:
+        SettingsError: The sampler does not fit the noise steps of the training.
+        WeightsError: The file contains no diffusion model.
+    """
+    notes = None if spec.weights_file is None else read_diffusion_notes(spec.weights_file)
+    default = DEFAULT_SAMPLER if notes is None else notes.sampler
+    sampler = chosen or default
+    if notes is not None:
+        parse_sampler(sampler, notes.noise_steps, f"model={argument}, sampler")
+    suffix = "" if sampler == default else f"@{sampler}"
+    return replace(spec, name=f"{spec.name}{suffix}", sampler=sampler)
 
 
 def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:
@@ -177,6 +210,7 @@ class _Argument:
 
 
 def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    family.check_libraries(f"model={argument.text}")
     parsers: dict[DefaultWeights, Callable[[ModelFamily, _Argument], ModelSpec]] = {
         "card": _parse_with_card,
         "released": _parse_released,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
 from typing import Literal
 
@@ -16,7 +17,7 @@ FRAMES = 12
 VESSEL_CLASSES = slice(0, 2)
 """Classes of the simulator's truth that are vessels: artery and vein."""
 
-Kind = Literal["features", "score", "scratch", "vector", "video", "fusion"]
+Kind = Literal["features", "generator", "score", "scratch", "vector", "video", "fusion"]
 """What a model computes; see `ModelSpec`."""
 
 EmbeddingPooling = Literal["levels", "mean", "official"]
@@ -172,6 +173,8 @@ class ModelFamily:
         predicts_truth: Whether the outputs of its generator are classes of the simulator's truth, as logits before the
             tanh, instead of frames.
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
+        extra: Extra of f2vbench that installs these packages; empty for packages that are always installed.
+        has_sampler: Whether a model argument may end with `@<sampler>`; see `f2vbench.encoders.samplers`.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
         package: Name and version of the package that adds the family; None for built-in families.
@@ -193,6 +196,8 @@ class ModelFamily:
     frames: int = 0
     predicts_truth: bool = False
     libraries: tuple[str, ...] = ()
+    extra: str = ""
+    has_sampler: bool = False
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None
     package: str | None = None
@@ -206,6 +211,22 @@ class ModelFamily:
     def takes_weights(self) -> bool:
         """Whether a model argument may name a weights file for it."""
         return self.default_weights in ("card", "released", "hub", "package")
+
+    def check_libraries(self, argument: str) -> None:
+        """Check that the packages of an extra are installed.
+
+        Args:
+            argument: What needs them, for the message.
+
+        Raises:
+            SettingsError: One is not installed.
+        """
+        missing = [name for name in self.libraries if self.extra and find_spec(name.replace("-", "_")) is None]
+        if missing:
+            raise SettingsError(
+                f"{argument} needs the package {', '.join(missing)}, which is not installed: run "
+                f'`pip install "f2vbench[{self.extra}]"`'
+            )
 
     def architecture_of(self, weights: str) -> str:
         """`ModelSpec.architecture` for a weights file, or for the value `untrained`."""

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.shading_correction import SHADING_VERSION, normalised_picture
+from f2vbench.data.shading_correction import SHADING_VERSION
 from f2vbench.encoders.base import MIN_SIDE, Encoder, check_photographs, resize_uint8
 from f2vbench.encoders.generator_weights import (
     generator_tensors,
@@ -31,6 +29,7 @@ from f2vbench.encoders.global_generator import (
     window_input,
 )
 from f2vbench.encoders.model_family import VESSEL_CLASSES
+from f2vbench.encoders.photograph_input import scaled_photographs
 from f2vbench.encoders.pooling import pool_levels
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
@@ -303,11 +302,7 @@ class Pix2PixHDEncoder(Encoder):
 
     def _normalise(self, x: Tensor) -> Tensor:
         """Photographs in [0, 1] → [−1, 1], without their shading where the generator was trained so."""
-        if not self.normalised:
-            return 2 * x - 1
-        pictures = (255 * x.detach().float()).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        corrected = np.stack([normalised_picture(picture, field_of_view(picture)) for picture in pictures])
-        return torch.from_numpy(corrected).permute(0, 3, 1, 2).to(x) / 127.5 - 1
+        return scaled_photographs(x, self.normalised)
 
     def _read(self) -> dict[str, Tensor] | None:
         path = self.spec.weights_file

@@ -19,14 +19,18 @@ _PIX2PIXHD_WEIGHTS = (
     "Train them with `f2vbench train model={family}` and write model={family}:<run folder>/generator.safetensors, give "
     "the file of an existing training with weights=path/to/latest_net_G.pth, or use model={family}:untrained"
 )
+_VIDEO_WEIGHTS = (
+    "Train them with `f2vbench train model={family} preset=mini` and write model={family}:<run folder>/"
+    "generator.safetensors, or use model={family}:untrained"
+)
 _FILTERS = "f2vbench.encoders.baselines.vessel_filters:load_vessel_filter"
 _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
 _GENERATOR = "f2vbench.encoders.pix2pixhd:Pix2PixHDEncoder"
 _EMBEDDING_TASKS = ("classification", "retrieval")
 
-# The order is that of listings and of legends. Colours are those of Okabe and Ito, which colour-blind readers can
-# distinguish.
+# The order is that of listings and of legends. Colours are those of Okabe and Ito, and of Tol, which colour-blind
+# readers can distinguish.
 _BUILT_IN = (
     ModelFamily(
         "fundus2video",
@@ -84,6 +88,31 @@ _BUILT_IN = (
         generator=GeneratorShape(3, 2),
         predicts_truth=True,
         colour="#B8A800",
+    ),
+    ModelFamily(
+        "seg2vid",
+        "variational autoencoder of flow that warps the photograph, after Seg2Vid; generates, and has no features",
+        kind="generator",
+        loader="f2vbench.encoders.flow_vae:FlowGenerator",
+        default_weights="card",
+        how_to_get_weights=_VIDEO_WEIGHTS.format(family="seg2vid"),
+        trainable=True,
+        frames=FRAMES,
+        colour="#44AA99",
+    ),
+    ModelFamily(
+        "med-ddpm",
+        "conditional diffusion of 12-frame angiograms, after Med-DDPM; generates, and has no features",
+        kind="generator",
+        loader="f2vbench.encoders.diffusion:DiffusionGenerator",
+        default_weights="card",
+        how_to_get_weights=_VIDEO_WEIGHTS.format(family="med-ddpm"),
+        trainable=True,
+        frames=FRAMES,
+        libraries=("diffusers",),
+        extra="diffusion",
+        has_sampler=True,
+        colour="#882255",
     ),
     ModelFamily(
         "retfound-green",

@@ -38,7 +38,8 @@ class ModelSpec:
         family: Name of its `ModelFamily`, or `fusion`.
         architecture: Such as `pix2pixhd-global-ngf64` (without the width where a weights file decides it), the timm
             model, the released RETFound variant, or the baseline's name. Of a fusion `attention`, `concat` or `mean`.
-        kind: `features` (an encoder with embeddings and feature maps), `vector` (a baseline with embeddings), `score`
+        kind: `features` (an encoder with embeddings and feature maps), `generator` (a network that generates angiogram
+            frames and has neither), `vector` (a baseline with embeddings), `score`
             (a baseline with vessel scores), `video` (angiogram frames of a baseline or from a folder), `scratch` (a
             network that a task trains on its support images) or `fusion` (of the models in `parts`).
         is_baseline: Whether tables and figures list it as a baseline.
@@ -50,6 +51,7 @@ class ModelSpec:
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
             second half of the generator.
         has_truth_layer: Whether its generator predicts classes of the simulator's truth beside the frames.
+        sampler: Sampler of a diffusion model, such as `ddim-50`; None for other models.
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
@@ -66,6 +68,7 @@ class ModelSpec:
     pooling: EmbeddingPooling | None = None
     decoder: DecoderName = "unet"
     has_truth_layer: bool = False
+    sampler: str | None = None
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
@@ -96,13 +99,13 @@ class ModelSpec:
 
     @property
     def is_network(self) -> bool:
-        """Whether it is an encoder with weights."""
-        return self.kind == "features"
+        """Whether it is an encoder or a generator with weights."""
+        return self.kind in ("features", "generator")
 
     @property
     def uses_torch(self) -> bool:
         """Whether its units compute with torch, and so need threads and a device."""
-        return self.kind in ("features", "scratch", "video", "fusion")  # networks compare videos
+        return self.is_network or self.kind in ("scratch", "video", "fusion")  # networks compare videos
 
     @property
     def can_generate(self) -> bool:
@@ -145,6 +148,8 @@ class ModelSpec:
             identity["decoder"] = self.decoder
         if self.has_truth_layer:
             identity["has_truth_layer"] = True
+        if self.sampler is not None:
+            identity["sampler"] = self.sampler
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)

@@ -53,7 +53,7 @@ class Resources:
         if self._loaded is None or self._loaded[0] != model:
             self._loaded = None
             encoder: Any = build(self.context.models[model])
-            if self.context.models[model].kind == "features":
+            if self.context.models[model].is_network:
                 encoder = encoder.to(self.device).eval().requires_grad_(False)
                 self.weights[model] = encoder.state_sha256()
                 if self.context.weights.get(model, self.weights[model]) != self.weights[model]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from f2vbench.training.data.video_loader import VideoBatch
+from f2vbench.training.flow_method import FlowMethod
 from f2vbench.training.generator_step import GeneratorStep
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import GeneratorNetworks, TrainedNetworks, generator_shape
@@ -105,6 +106,12 @@ def build_method(settings: TrainSettings, device: torch.device, bf16: bool) -> T
         device: Of the networks.
         bf16: Autocast to bfloat16.
     """
+    if settings.model == "seg2vid":
+        return FlowMethod(settings, device, bf16)
+    if settings.model == "med-ddpm":
+        from f2vbench.training.diffusion_method import DiffusionMethod  # imports diffusers, which is an extra
+
+        return DiffusionMethod(settings, device, bf16)
     if settings.model == "mae":
         from f2vbench.training.mae_method import MaskedAutoencoderMethod  # imports timm, which the others don't need
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from f2vbench.config.base import overlay
+from f2vbench.training.video_presets import DIFFUSION_PRESETS, SEG2VID_PRESETS
 
 _NO_MASK = {"attention": 0.0, "nce_photograph": 0.0, "nce_truth": 0.0, "masked_discriminators": False}
 
@@ -205,6 +206,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "loss": {**_PIX2PIXHD, **_NO_PIXEL_LOSSES, "gradient_variance": 0.0, "truth": 0.0},
     },
     "truth": {**_NO_WINDOWS, "pixel_epochs": 0, "loss": {**_NO_MASK, **_NO_FRAMES, **_NO_PIXEL_LOSSES, "truth": 1.0}},
+    "seg2vid": {},
+    "med-ddpm": {},
     "mae": {},
 }
 """Changes of a model to its preset. fundus2fa is pix2pixHD with the gradient-variance loss (Shi et al. 2023);
@@ -230,4 +233,5 @@ OWN_DATA: dict[str, Any] = {"targets": "acquired"}
 
 def presets_of(model: object) -> dict[str, dict[str, Any]]:
     """The presets of a model, by name."""
-    return MAE_PRESETS if model == "mae" else PRESETS
+    own = {"mae": MAE_PRESETS, "seg2vid": SEG2VID_PRESETS, "med-ddpm": DIFFUSION_PRESETS}
+    return own.get(model, PRESETS) if isinstance(model, str) else PRESETS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,16 +11,25 @@ from pydantic import Field, model_validator
 
 from f2vbench.config.base import Settings, flatten, overlay
 from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
+from f2vbench.encoders.samplers import parse_sampler
+from f2vbench.errors import SettingsError
 from f2vbench.training.loss_settings import LossSettings
+from f2vbench.training.model_settings import (
+    VIDEO_MODELS,
+    DiffusionSettings,
+    MaeSettings,
+    Seg2VidSettings,
+    unused_keys,
+)
 from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, PRESETS, presets_of
 
-Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "mae"]
+Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "seg2vid", "med-ddpm", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
 Ablation = Literal["none", "attention", "patch-nce", "masked-patch-nce", "discriminators", "lesion-mask", "all"]
 
 NOT_IN_IDENTITY = {"out", "device", "workers", "save_minutes", "validate_every", "validate_videos", "samples"}
 NOT_IN_IDENTITY |= {"export_half", "loss.vgg", "checkpointing", "compile", "data", "threads", "start"}
-NOT_IN_IDENTITY |= {"patients"}
+NOT_IN_IDENTITY |= {"patients", "diffusion.sampler"}
 """Dotted keys that do not affect the trained weights, or (``data``, ``start``, and ``patients`` by the cases of each
 split) are identified by file content."""
 
@@ -35,25 +45,6 @@ _LATER_KEYS: dict[str, Any] = {
 """Keys that the identity has only with another value than this one, so that earlier trainings can be resumed."""
 
 
-class MaeSettings(Settings):
-    """The masked autoencoder. Attention heads have 64 channels in the encoder and 32 in the decoder."""
-
-    width: int = Field(768, ge=64, multiple_of=64, description="model=mae: channels of the encoder (mini: 192)")
-    depth: int = Field(12, ge=1, description="model=mae: blocks of the encoder")
-    decoder_width: int = Field(512, ge=32, multiple_of=32, description="model=mae: channels of the decoder (mini: 96)")
-    decoder_depth: int = Field(8, ge=1, description="model=mae: blocks of the decoder (mini: 2)")
-    mask: float = Field(0.75, gt=0, lt=1, description="model=mae: share of the patches that are masked")
-
-
-_ANGIOGRAM_KEYS = frozenset(
-    {"ablation", "crop", "frames", "phases", "phase", "mask", "loss", "ngf", "ndf", "scales", "photograph", "enlarge"}
-    | {"late_crop", "late_epochs", "pixel_epochs", "windows", "rollout_epochs", "previous_dropped"}
-    | {"truth_start", "truth_end", "truth_videos"}
-    | {"downsamplings", "blocks", "skips", "time", "targets"}
-)
-_MAE_KEYS = frozenset({"mae"})
-
-
 class TrainSettings(Settings):
     """Keys of `f2vbench train`."""
 
@@ -63,12 +54,13 @@ class TrainSettings(Settings):
         "fundus2video",
         description="fundus2video: 12 frames, predicted in windows of 3; fundus2fa: one frame of the phase `phase`; "
         "pix2pixhd: one frame with the losses of pix2pixHD; truth: what the simulator knows instead of frames, vessels "
-        "by type, disc, fovea and kinds of lesions; mae: a masked autoencoder of the photographs alone",
+        "by type, disc, fovea and kinds of lesions; seg2vid: 12 frames by a variational autoencoder of flow; "
+        "med-ddpm: 12 frames by conditional diffusion; mae: a masked autoencoder of the photographs alone",
     )
     preset: Preset = Field(
         "f2v",
-        description="paper, released (the released code, corrected), f2v (the default) or mini (for a CPU); model=mae "
-        "has f2v and mini",
+        description="paper, released (the released code, corrected), f2v (the default) or mini (for a CPU); seg2vid, "
+        "med-ddpm and mae have f2v and mini",
     )
     ablation: Ablation = Field(
         "all", description="which mask techniques are used, as in the ablation of the MICCAI paper"
@@ -212,6 +204,8 @@ class TrainSettings(Settings):
     )
     loss: LossSettings = Field(LossSettings(), description="weights and variants of the losses")
     mae: MaeSettings = Field(MaeSettings(), description="the masked autoencoder")
+    seg2vid: Seg2VidSettings = Field(Seg2VidSettings(), description="the autoencoder of flow")
+    diffusion: DiffusionSettings = Field(DiffusionSettings(), description="the diffusion model")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:<n>")
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="arithmetic of the networks; auto: bf16 where the GPU or CPU supports it, else float32"
@@ -235,7 +229,7 @@ class TrainSettings(Settings):
         if not isinstance(values, dict):
             return values
         model = values.get("model", "fundus2video")
-        unused = sorted(key for key in flatten(values) if key.partition(".")[0] in _unused_keys(model))
+        unused = sorted(key for key in flatten(values) if key.partition(".")[0] in unused_keys(model))
         if unused:
             raise ValueError(f"model={model} does not use {', '.join(unused)}: leave it out")
         filled: dict[str, Any] = {}
@@ -270,6 +264,8 @@ class TrainSettings(Settings):
             )
         if self.model == "mae":
             self._check_mae()
+        elif self.model in VIDEO_MODELS:
+            self._check_video_model()
         else:
             self._check_generator()
         return self
@@ -280,6 +276,23 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"mae.mask={self.mae.mask}: of {patches} patches at least one must be visible and one masked"
             )
+
+    def _check_video_model(self) -> None:
+        """Check that the sides of the levels are whole numbers, and that the sampler fits the noise."""
+        if self.data != "phantom" and self.targets == "noise-free":
+            raise ValueError("targets=noise-free needs what only the simulator knows: use it with data=phantom")
+        if self.model == "seg2vid":
+            return  # image_size is a multiple of 16, its stride
+        multiple = 2 ** (len(self.diffusion.channels) - 1)
+        if self.image_size % multiple:
+            raise ValueError(
+                f"image_size={self.image_size}: {len(self.diffusion.channels)} levels (diffusion.channels) need a "
+                f"multiple of {multiple} pixels"
+            )
+        try:
+            parse_sampler(self.diffusion.sampler, self.diffusion.noise_steps, "diffusion.sampler")
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
 
     def _check_generator(self) -> None:
         """Check that the losses fit the model, and that crops and windows fit the videos."""
@@ -353,7 +366,16 @@ class TrainSettings(Settings):
         return bool(self.loss.gan or self.loss.feature_matching)
 
     def input_metadata(self) -> dict[str, str]:
-        """Preprocessing of the photographs, and the phase of a single-frame model, for the metadata of the export."""
+        """What the metadata of the export say.
+
+        Preprocessing of the photographs; the phase of a single-frame model; of `VIDEO_MODELS`, shape of the network.
+        """
+        if self.model in VIDEO_MODELS:
+            notes = {"photograph": self.photograph, "side": str(self.image_size)}
+            if self.model == "seg2vid":
+                return {**notes, "seg2vid": json.dumps(self.seg2vid.model_dump(include={"width", "latent"}))}
+            shape = self.diffusion.model_dump(exclude={"sampler"})
+            return {**notes, "sampler": self.diffusion.sampler, "diffusion": json.dumps(shape)}
         phase = {} if self.single_frame_phase is None else {"phase": self.single_frame_phase}
         skips = {} if self.skips == "none" else {"skips": self.skips}
         return {"enlarge": str(self.enlarge), "photograph": self.photograph, **phase, **skips}
@@ -365,7 +387,7 @@ class TrainSettings(Settings):
 
     def used(self) -> dict[str, Any]:
         """The settings that the model uses, nested, for JSON and YAML."""
-        return self.model_dump(mode="json", exclude=set(_unused_keys(self.model)))
+        return self.model_dump(mode="json", exclude=set(unused_keys(self.model)))
 
     def identity(self) -> dict[str, Any]:
         """The settings that affect the trained weights, by dotted key; a training resumes only with equal ones."""
@@ -380,7 +402,3 @@ def _scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
         return {}
     keys = ("flat_epochs", "pixel_epochs", "late_epochs", "rollout_epochs", "warmup_epochs")
     return {key: round(preset[key] * int(epochs) / total) for key in keys if key in preset}
-
-
-def _unused_keys(model: object) -> frozenset[str]:
-    return _ANGIOGRAM_KEYS if model == "mae" else _MAE_KEYS

@@ -9,6 +9,7 @@ import torch
 
 from f2vbench.config.base import flatten
 from f2vbench.encoders.model_family import FRAMES
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import SettingsError, StoreError
 from f2vbench.training.checkpoints import CHECKPOINT
 from f2vbench.training.data.angiogram_dataset import LateCrop
@@ -37,13 +38,15 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
         The exported weights file in the run folder (see `f2vbench.training.trainer`).
 
     Raises:
-        SettingsError: The GPU does not exist, or the processes can't share a batch equally.
+        SettingsError: The GPU does not exist, the processes can't share a batch equally, or a package that the model
+            needs is not installed.
         DataError: Data is missing or unusable.
         StoreError: The run folder holds another training, or can't be written.
         WeightsError: The initial weights or those of the perceptual loss are missing or unusable.
         TrainingError: The training diverged or collapsed.
     """
     started = time.monotonic()
+    FAMILIES[settings.model].check_libraries(f"model={settings.model}")
     device = local_device(torch_device(settings.device))
     if device.type == "cuda":
         torch.cuda.set_device(device)

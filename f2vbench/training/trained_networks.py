@@ -62,9 +62,11 @@ class TrainedNetworks:
             network.to(device).train()
             # Only on a GPU: on a CPU bf16 convolutions are faster in the default order, and PyTorch 2.13 computes the
             # backward pass of InstanceNorm wrongly for a batch of one whose gradient is in channels-last order
-            # (findings/instance_norm_batch_of_one.sh). Transposed convolutions keep the default order everywhere.
+            # (findings/instance_norm_batch_of_one.sh). Transposed convolutions keep the default order everywhere, as do
+            # networks with GroupNorm, which loses precision in channels-last order.
+            has_group_norm = any(isinstance(layer, nn.GroupNorm) for layer in network.modules())
             for layer in network.modules():
-                if device.type == "cuda" and isinstance(layer, nn.Conv2d):
+                if device.type == "cuda" and isinstance(layer, nn.Conv2d) and not has_group_norm:
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         self.average: AveragedModel | None = None
         if settings.ema:

@@ -56,7 +56,15 @@ from f2vbench.utils.text import duration
 _GIF_FPS = 3.0
 _EXPORT_SECONDS = 5.0
 _EXPORT_SECONDS_PER_PARAMETER = 2e-7
-_DISPLAYED_LOSSES = ("gan", "discriminator", "pixel", "squared", "truth", "reconstruction")  # beside the progress bar
+_DISPLAYED_LOSSES = (
+    "gan",
+    "discriminator",
+    "pixel",
+    "squared",
+    "truth",
+    "reconstruction",
+    "noise",
+)  # beside the progress bar
 
 
 class TrainingData(Protocol):

@@ -104,8 +104,19 @@ def generate_videos(
             fake, real = roll_out(generator, photograph, batch.frames.shape[1], shape), batch.frames
         else:
             fake, real = generator(photograph), batch.frames[:, [LAST_FRAME_OF_PHASE[phase]]]
+    yield from compare_videos(batch, fake, real)
+
+
+def compare_videos(batch: VideoBatch, fake: Tensor, real: Tensor) -> Iterator[GeneratedVideo]:
+    """The generated video of each photograph of a batch with the true one.
+
+    Args:
+        batch: Photographs, fields of view and, where they are simulated, vessels.
+        fake: (n, t, h, w) in [−1, 1], the generated frames.
+        real: (n, t, h, w) in [−1, 1], the true frames.
+    """
     for index in range(len(batch.cases)):
-        rgb = _unit_range(photograph[index]).transpose(1, 2, 0)
+        rgb = _unit_range(batch.photograph[index]).transpose(1, 2, 0)
         fov_mask = batch.fov_mask[index, 0].cpu().numpy() > 0.5
         vessels = None if batch.truth is None else batch.truth[index, VESSELS].amax(0).cpu().numpy() > 0.5
         fake_frames = _unit_range(fake[index]) * fov_mask

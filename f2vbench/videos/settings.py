@@ -34,7 +34,8 @@ class GenerateSettings(Settings):
         "frames; for several photographs: a folder for all results. A strip is written beside each result"
     )
     model: str = Field(
-        "fundus2video", description="fundus2video, fundus2fa or pix2pixhd, with `:<weights file>` or `:untrained`"
+        "fundus2video",
+        description="fundus2video, fundus2fa, pix2pixhd, seg2vid or med-ddpm, with `:<weights file>` or `:untrained`",
     )
     weights: str | None = Field(None, description="weights file, where `model` names none")
     format: Literal["auto"] | Format = Field(

@@ -162,6 +162,21 @@ def mae_settings(out: Path, **changes) -> TrainSettings:
     return build(TrainSettings, {**values, "out": out, "device": "cpu", **changes})
 
 
+def diffusion_settings(out: Path, **changes) -> TrainSettings:
+    """Settings of a diffusion model of two levels and ten noise steps, trained on single videos for 2 epochs."""
+    values = {"model": "med-ddpm", "preset": "mini", "image_size": SIDE, "batch_size": 1, "epochs": 2}
+    values |= {"export_half": False, "samples": 1, "validate_every": 1, "learning_rate": 1e-3}
+    values["diffusion"] = {"channels": [8, 16], "layers": 1, "noise_steps": 10, "sampler": "ddim-5"}
+    return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
+
+
+def flow_settings(out: Path, **changes) -> TrainSettings:
+    """Settings of a small `seg2vid`, trained on single videos for 2 epochs."""
+    values = {"model": "seg2vid", "preset": "mini", "image_size": SIDE, "batch_size": 1, "epochs": 2}
+    values |= {"export_half": False, "samples": 1, "validate_every": 1, "seg2vid": {"width": 8, "latent": 6}}
+    return build(TrainSettings, overlay(values, {"out": out, "device": "cpu", **changes}))
+
+
 def run_training(settings: TrainSettings, data: SyntheticData | None = None, **options) -> Trainer:
     """Train to the end, by default on 3 videos or, with model=mae, 4 photographs."""
     if data is None:

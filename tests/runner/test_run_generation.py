@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from f2vbench import Benchmark, Results
 from f2vbench.cli.main import main
 from f2vbench.data.angiograms import RealVideos
-from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.index import build_index
 from f2vbench.data.task_cards import load_card
 from f2vbench.encoders.baselines.angiograms import MeanVideo, StillVideo
@@ -23,12 +22,12 @@ from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.metrics.names import STAND_IN_METRIC
-from f2vbench.metrics.video import video_metrics
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.progress import Silent
 from tests.helpers.run_folders import check_records, comparable_records
+from tests.helpers.true_videos import by_hand, truth
 
 CARD = (
     "name: tiny\ntitle: Tiny\nfamily: generation\nlayout: angiogram_table\nsplit: random\ntest_fraction: 0.67\n"
@@ -66,27 +65,6 @@ def results_of(out: Path) -> dict[str, dict]:
     """Result of the first seed by model."""
     records = comparable_records(out).values()
     return {record["unit"]["encoder"]: record["result"] for record in records if record["unit"]["seed"] == 0}
-
-
-def truth(cohort: Path, cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Real videos in [0, 1] and their fields of view, read from the table."""
-    table = pd.read_csv(cohort / "video.csv")
-    videos, fields = [], []
-    for case in cases:
-        rows = table[table.pid_eye == case].sort_values("level_1")
-        video = np.stack([np.array(Image.open(cohort / name).convert("L")) for name in rows.fa_rigid])
-        photograph = np.array(Image.open(cohort / rows.co_rigid.iloc[0]).convert("RGB"))
-        lit = field_of_view(np.repeat(video.max(0)[..., None], 3, 2))
-        videos.append(video.astype(np.float32) / 255)
-        fields.append(field_of_view(photograph) & lit)
-    return videos, fields
-
-
-def by_hand(real, fake, inside) -> dict[tuple[str, str], float | None]:
-    """Metrics by case and name, of frames that are black outside the field of view."""
-    blacked = [[video * mask for video, mask in zip(side, inside, strict=True)] for side in (real, fake)]
-    rows = video_metrics(*blacked, masks=inside, resamples=0)
-    return {(row.case, row.metric): row.value for row in rows}
 
 
 @pytest.mark.filterwarnings("ignore:N = 4")
