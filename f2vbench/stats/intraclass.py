@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +23,10 @@ class IntraclassResult:
         n: Number of cases that every rater scored.
         raters: Number k of raters.
         single: ICC(2,1), the reliability of one rater; None where it is undefined.
-        single_low: Lower bound of its interval.
+        single_low: Lower bound of its interval, at least −1/(k − 1).
         single_high: Upper bound of its interval.
         average: ICC(2,k), the reliability of the mean of the k raters.
-        average_low: Lower bound of its interval.
+        average_low: Lower bound of its interval; −∞ where that of ICC(2,1) is −1/(k − 1), the smallest possible value.
         average_high: Upper bound of its interval.
         confidence: Confidence level of the intervals.
         statistic: F of cases, with n − 1 and (n − 1)(k − 1) degrees of freedom.
@@ -111,11 +112,12 @@ def intraclass_correlation(scores: ArrayLike, confidence: float = 0.95) -> Intra
         return replace(result, reason="the residual variance is zero, so there is no interval and no test")
     statistic = cases / error
     low, high = _interval(cases, raters, error, n, k, single, alpha)
+    smallest = -1 / (k - 1)  # of any intraclass correlation; that of the mean is unbounded there
     return replace(
         result,
-        single_low=low,
+        single_low=max(low, smallest),
         single_high=high,
-        average_low=_stepped_up(low, k),
+        average_low=_stepped_up(low, k) if low > smallest else -math.inf,
         average_high=_stepped_up(high, k),
         statistic=float(statistic),
         p=float(fdtrc(n - 1, (n - 1) * (k - 1), statistic)),
