@@ -106,8 +106,8 @@ def read_assessment(path: Path) -> Assessment:
     try:
         stored = unseal(path.read_bytes())
         ratings = pd.DataFrame(stored["ratings"], columns=stored["columns"]).astype({"value": float})
-        names = (tuple(stored[name]) for name in ("criteria", "methods", "raters"))
-        return Assessment(stored["assessment"], *names, ratings)
+        criteria, methods, raters = (tuple(stored[name]) for name in ("criteria", "methods", "raters"))
+        return Assessment(stored["assessment"], criteria, methods, raters, ratings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: can't be read ({error}); run f2vbench assess score again") from None
 

@@ -77,7 +77,12 @@ def assessment_frames(assessment: Assessment) -> Mapping[str, pd.DataFrame]:
 
 
 def _agreement(each: PairAgreement) -> dict[str, Any]:
-    row = {"question": each.question, "first": each.first, "second": each.second, "method": each.method or _ALL}
+    row: dict[str, Any] = {
+        "question": each.question,
+        "first": each.first,
+        "second": each.second,
+        "method": each.method or _ALL,
+    }
     row |= {"n": each.n, "equal": each.exact}
     return row | _kappa("linear", each.linear) | _kappa("quadratic", each.quadratic) | _difference(each.difference)
 

@@ -19,6 +19,7 @@ _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--hide-scrollbars",
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--remote-debugging-pipe",

@@ -77,8 +77,8 @@ def read_ratings(files: Sequence[Path], key: AssessmentKey) -> DataFrame:
             problems.append(f"{names}: are both of {rater}; keep one file of each rater")
     rows: list[tuple[object, ...]] = []
     for found in read:
-        rater = next(rater for rater in key["raters"] if rater["name"] == found.rater)
-        rows += _rows(found, rater, key, problems)
+        drawn = next(drawn for drawn in key["raters"] if drawn["name"] == found.rater)
+        rows += _rows(found, drawn, key, problems)
     if problems:
         raise DataError(limit_problems(problems))
     return DataFrame(rows, columns=list(RATING_COLUMNS)).astype({"value": float})
