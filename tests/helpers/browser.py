@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ _OPTIONS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
+# Chromium reads commands from file descriptor 3, and writes replies to 4; both may be in use here.
+_LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 _CODES = {" ": "Space", "Enter": "Enter", "Tab": "Tab", "Escape": "Escape"}
 _VIRTUAL = {" ": 32, "Enter": 13, "Tab": 9, "Escape": 27}
 
@@ -48,7 +57,7 @@ class Browser:
     def __enter__(self) -> Browser:
         commands, self._commands = os.pipe()
         self._replies, replies = os.pipe()
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{commands} 4>&{replies}', CHROMIUM or "chromium", *_OPTIONS]
+        command = [sys.executable, "-c", _LAUNCH, str(commands), str(replies), CHROMIUM or "chromium", *_OPTIONS]
         self._process = subprocess.Popen(
             [*command, f"--user-data-dir={self._profile}", "about:blank"],
             pass_fds=(commands, replies),

@@ -219,5 +219,14 @@ def test_scores_of_another_assessment_are_not_replaced(prepared, key, cases, tmp
     file = write_ratings(tmp_path / "a.csv", key, 0, lambda item, criterion: "2")
     assert main(["assess", "score", str(file), f"key={prepared.key}", f"out={other.key.parent}"]) == 2
     assert "is the folder of another assessment" in capsys.readouterr().err
+    table = file.rename(prepared.key.parent / "scores.csv")
+    assert main(["assess", "score", str(table), f"key={prepared.key}"]) == 2
+    assert "scores.csv: a table of this name would replace it" in capsys.readouterr().err
+    table.unlink()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    file = write_ratings(tmp_path / "a.csv", key, 0, lambda item, criterion: "2")
+    assert main(["assess", "score", str(file), f"key={prepared.key}", f"out={tmp_path / 'full'}"]) == 2
+    assert "has other files (notes.txt)" in capsys.readouterr().err
     assert main(["assess", "score", str(tmp_path / "none"), f"key={prepared.key}"]) == 2
     assert "there is no such file or folder" in capsys.readouterr().err

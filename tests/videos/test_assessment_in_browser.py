@@ -63,7 +63,7 @@ def test_ten_videos_are_rated_by_keyboard_with_a_reload_exported_and_scored(prep
                 browser.press(".", ".", ",")
                 assert browser.evaluate(FRAME) == "Frame 2 of 12, arterial phase"
                 browser.press("k")
-                browser.wait_for(lambda: "Frame 4" in browser.evaluate(FRAME))
+                browser.wait_for(lambda: "Frame 2" not in browser.evaluate(FRAME))
                 browser.press("k")
                 stopped = browser.evaluate(FRAME)
                 assert browser.evaluate("new Promise((done) => setTimeout(() => done(timer), 500))") is None
@@ -96,7 +96,7 @@ def test_the_page_shows_the_sides_of_the_key_and_fits_wide_and_narrow_screens(pr
         browser.open(prepared.pages[0])
         browser.wait_for(lambda: browser.evaluate(IS_SHOWN))
         browser.press("Escape")
-        number = int(item["image"].split("/")[0].removeprefix("c"))
+        number = int(item["image"].split("_")[0].removeprefix("c"))
         generated = {"near": 30, "far": 160}[item["method"]] + number
         sides = {"A": [generated, 20 + number], "B": [20 + number, generated]}[item["generated"]]
         assert browser.evaluate(CENTRES) == sides

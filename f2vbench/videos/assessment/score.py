@@ -18,6 +18,7 @@ from f2vbench.report.tables.table import Table
 from f2vbench.report.tables.terminal import table_text
 from f2vbench.report.writers.latex import document
 from f2vbench.report.writers.markdown import markdown
+from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.files import write_atomically, write_csv
 from f2vbench.utils.text import plural
 from f2vbench.videos.assessment.key import FILE_NAME as KEY_NAME
@@ -25,7 +26,7 @@ from f2vbench.videos.assessment.key import assessment_id, read_key
 from f2vbench.videos.assessment.rater_files import rating_files, read_ratings
 from f2vbench.videos.assessment.settings import RatingSettings
 
-_TABLES, _PAGE_TEXT, _FIGURES, _RATINGS = "assessment.tex", "assessment.md", "figures", "ratings.csv"
+_TABLES, _PAGE_TEXT, _FIGURES, _ANSWERS = "assessment.tex", "assessment.md", "figures", "answers.csv"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def score(settings: RatingSettings) -> ScoredAssessment:
     """
     style = style_named(settings.style)
     key = read_key(settings.key)
-    ratings = read_ratings(rating_files(settings.ratings), key)
+    files = rating_files(settings.ratings)
+    ratings = read_ratings(files, key)
     if ratings.value.isna().all():
         raise SettingsError(f"ratings={', '.join(map(str, settings.ratings))}: have no answer yet")
     assessment = Assessment(
@@ -81,8 +83,10 @@ def score(settings: RatingSettings) -> ScoredAssessment:
     _check_out(out, assessment.identifier)
     tables = assessment_tables(assessment)
     figures = list(draw_assessment(assessment, style))
-    written = [write_csv(ratings, out / _RATINGS)]
-    written += [write_csv(frame, out / f"{name}.csv") for name, frame in assessment_frames(assessment).items()]
+    frames = assessment_frames(assessment)
+    _check_files(files, [out / _ANSWERS, *(out / f"{name}.csv" for name in frames)])
+    written = [write_csv(ratings, out / _ANSWERS)]
+    written += [write_csv(frame, out / f"{name}.csv") for name, frame in frames.items()]
     written += [_write(out / _TABLES, document(tables)), _write(out / _PAGE_TEXT, _as_markdown(tables))]
     written += [path for figure in figures for path in save_figure(figure, out / _FIGURES, get_args(Format))]
     write_atomically(out / FILE_NAME, assessment.content())
@@ -90,15 +94,24 @@ def score(settings: RatingSettings) -> ScoredAssessment:
 
 
 def _check_out(out: Path, identifier: str) -> None:
-    """Refuse a folder with the key or the scores of another assessment."""
-    if out.is_file():
-        raise StoreError(f"out={out}: is a file; choose a folder with out=")
+    """Refuse a folder with the key or the scores of another assessment, or with files of others."""
+    check_output_folder(out, "out", (), (FILE_NAME, KEY_NAME))
     stored = out / FILE_NAME
     if stored.is_file() and identifier.encode() not in stored.read_bytes():
         raise StoreError(f"out={out}: has the scores of another assessment; choose another folder with out=")
     other = out / KEY_NAME
     if other.is_file() and assessment_id(read_key(other)) != identifier:
         raise StoreError(f"out={out}: is the folder of another assessment; choose another folder with out=")
+
+
+def _check_files(files: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Refuse to write over a rater's file."""
+    inputs = {file.resolve() for file in files}
+    clash = [path for path in outputs if path.resolve() in inputs]
+    if clash:
+        raise StoreError(
+            f"ratings={clash[0]}: a table of this name would replace it; rename it, or choose another out="
+        )
 
 
 def _as_markdown(tables: Sequence[Table]) -> str:
