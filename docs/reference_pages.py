@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from f2vbench.cli.verbs import VERBS, TextVerb
+from f2vbench.cli.verbs import VERBS, TextVerb, VerbWithVerbs
 from f2vbench.config.base import Settings
 from f2vbench.config.parsing import describe
 from f2vbench.data.task_cards import TaskCard, all_cards
@@ -44,8 +44,14 @@ def _settings_page() -> str:
         "arguments in Python. `f2vbench <verb> --help` prints the same list. Where the default depends on the preset, "
         "the value of each preset is listed.",
     ]
+    entries = {}
+    for verb, entry in VERBS.items():
+        inner = entry.verbs if isinstance(entry, VerbWithVerbs) else None
+        entries |= {verb: entry} if inner is None else {f"{verb} {name}": each for name, each in inner.items()}
     verbs = {
-        verb: (_load(entry.settings), entry.summary) for verb, entry in VERBS.items() if not isinstance(entry, TextVerb)
+        verb: (_load(entry.settings), entry.summary)
+        for verb, entry in entries.items()
+        if not isinstance(entry, TextVerb)
     }
     for verb, (model, summary) in (verbs | COMMANDS).items():
         purpose, _, example = summary.partition(":  ")

@@ -131,10 +131,7 @@ def _video_source(context: UnitContext, episode: Episode, real: RealVideos) -> V
         read_video = context.feature_reader("video")
 
         def generate(photograph: Photograph) -> np.ndarray:
-            frames = read_video(photograph)[0].astype(np.float32)
-            restored = np.stack([photograph.view.restore(frame) for frame in frames])
-            video: np.ndarray = np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8)
-            return video
+            return frames_on_photograph(read_video(photograph)[0], photograph)
 
         return VideoSource(context.model.name, generate, context.encoder().phase)
     videos = context.encoder()
@@ -146,6 +143,20 @@ def _video_source(context: UnitContext, episode: Episode, real: RealVideos) -> V
         return video
 
     return VideoSource(context.model.name, load, "venous")
+
+
+def frames_on_photograph(frames: np.ndarray, photograph: Photograph) -> np.ndarray:
+    """Restore generated frames to the pixels of the photograph.
+
+    Args:
+        frames: (t, s, s) in [0, 1], on the square around the field of view.
+        photograph: The photograph.
+
+    Returns:
+        uint8 (t, h, w).
+    """
+    restored = np.stack([photograph.view.restore(frame) for frame in frames.astype(np.float32)])
+    return np.asarray(np.rint(255 * np.clip(restored, 0, 1)), np.uint8)
 
 
 def _folder_problems(model: ModelSpec, index: DataFrame) -> list[str]:

@@ -50,6 +50,34 @@ class VideoPair(NamedTuple):
     inside: np.ndarray
 
 
+def pair_videos(real: RealVideos, photograph: Photograph, generated: np.ndarray, source: VideoSource) -> VideoPair:
+    """Pair generated frames with the real ones of the same photograph.
+
+    Args:
+        real: Real videos.
+        photograph: The photograph.
+        generated: uint8 (t, h, w), frames that the source generated from it.
+        source: Source of the generated frames; one frame is paired with the real frame of its phase.
+
+    Returns:
+        Both videos, black outside the field of view of the photograph and of the real frames.
+
+    Raises:
+        DataError: The number of frames is neither 1 nor 12.
+    """
+    if len(generated) not in (1, FRAMES_PER_VIDEO):
+        raise _frame_count_error(source.model, real.case(photograph.name), len(generated))
+    frames = np.rint(255 * real.frames(photograph.name)).astype(np.uint8)
+    inside = photograph.fov & angiogram_field(frames)
+    if len(generated) == 1:
+        frames = frames[[LAST_FRAME_OF_PHASE[source.phase]]]
+    return VideoPair(frames * inside, generated * inside, inside)
+
+
+def _frame_count_error(model: str, case: str, count: int) -> DataError:
+    return DataError(f"{model}: case {case} has {count} frames; all cases need {FRAMES_PER_VIDEO}, or all need 1")
+
+
 class VideoPairs:
     """Real and generated videos of the test images, loaded one by one; only the last pair stays in memory.
 
@@ -90,23 +118,16 @@ class VideoPairs:
 
     def _load_pair(self, name: str) -> VideoPair:
         photograph, phase = self._load(name), self.source.phase
-        real = np.rint(255 * self._real.frames(name)).astype(np.uint8)
-        inside = photograph.fov & angiogram_field(real)
         started = time.perf_counter()
         generated = self.source.video(photograph)
         self.generation_seconds += time.perf_counter() - started
-        if len(generated) not in (1, FRAMES_PER_VIDEO) or self.generated_frames not in (0, len(generated)):
-            raise DataError(
-                f"{self.source.model}: case {self._real.case(name)} has {len(generated)} frames; all cases need "
-                f"{FRAMES_PER_VIDEO}, or all need 1"
-            )
+        if self.generated_frames not in (0, len(generated)):
+            raise _frame_count_error(self.source.model, self._real.case(name), len(generated))
+        pair = pair_videos(self._real, photograph, generated, self.source)
         self.generated_frames = len(generated)
-        if self.generated_frames == 1:
-            real = real[[LAST_FRAME_OF_PHASE[phase]]]
-        pair = VideoPair(real * inside, generated * inside, inside)
         self.strips[name] = np.concatenate([_strip(pair.real), _strip(pair.generated)])
         for phase_of_frame, frame in ({phase: 0} if self.generated_frames == 1 else LAST_FRAME_OF_PHASE).items():
-            single = VideoPair(pair.real[[frame]], pair.generated[[frame]], inside)
+            single = VideoPair(pair.real[[frame]], pair.generated[[frame]], pair.inside)
             self.frame_pairs.setdefault(phase_of_frame, []).append(single)
         return pair
 

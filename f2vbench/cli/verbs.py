@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from f2vbench.report.settings import ReportSettings
     from f2vbench.search.settings import SearchSettings
     from f2vbench.training.settings import TrainSettings
+    from f2vbench.videos.assessment.settings import PrepareSettings, RatingSettings
     from f2vbench.videos.settings import GenerateSettings, ScoreSettings
 
 
@@ -77,6 +78,31 @@ class VerbWithActions:
             raise F2VBenchError(f"{verb} {action}: no such action{hint}; choose from {', '.join(self.actions)}")
         settings = _read_settings(f"{verb} {action}", self.settings, arguments[1:])
         return 0 if settings is None else self.function(action, settings)
+
+
+@dataclass(frozen=True)
+class VerbWithVerbs:
+    """A verb whose first argument names a verb with settings of its own: ``assess prepare key=value``.
+
+    Attributes:
+        summary: Line of the help text.
+        verbs: Verbs by name.
+    """
+
+    summary: str
+    verbs: Mapping[str, Verb]
+
+    def run(self, verb: str, arguments: Sequence[str]) -> int:
+        """Run the inner verb, or print a help text."""
+        action = arguments[0] if arguments else "--help"
+        if action in ("-h", "--help"):
+            lines = "\n".join(f"  {name:<8} {entry.summary}" for name, entry in self.verbs.items())
+            print(f"usage: f2vbench {verb} {' | '.join(self.verbs)} [key=value ...]\n\n{lines}")
+            return 0
+        if action not in self.verbs:
+            hint = did_you_mean(action, self.verbs)
+            raise F2VBenchError(f"{verb} {action}: no such action{hint}; choose from {', '.join(self.verbs)}")
+        return self.verbs[action].run(f"{verb} {action}", arguments[1:])
 
 
 @dataclass(frozen=True)
@@ -203,6 +229,21 @@ def _score(settings: ScoreSettings) -> int:
     return 0
 
 
+def _assess_prepare(settings: PrepareSettings) -> int:
+    from f2vbench.utils.progress import for_this_terminal
+    from f2vbench.videos.assessment.prepare import prepare
+
+    print(prepare(settings, for_this_terminal()).text)
+    return 0
+
+
+def _assess_score(settings: RatingSettings) -> int:
+    from f2vbench.videos.assessment.score import score
+
+    print(score(settings).text)
+    return 0
+
+
 def _phantom(settings: PhantomSettings) -> int:
     from f2vbench.cli.phantom import simulate
     from f2vbench.utils.progress import for_this_terminal
@@ -246,7 +287,7 @@ _LIST_ALIASES = {
     "run": "runs",
 }
 
-VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
+VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
     "run": Verb(
         "run a benchmark, or continue one:  f2vbench run task=rite shots=1,2,4", "f2vbench.config.run:RunSettings", _run
     ),
@@ -277,6 +318,21 @@ VERBS: dict[str, Verb | VerbWithActions | TextVerb] = {
         "compare generated with real videos:  f2vbench score real=folder generated=folder",
         "f2vbench.videos.settings:ScoreSettings",
         _score,
+    ),
+    "assess": VerbWithVerbs(
+        "blinded assessment of generated videos by raters:  f2vbench assess prepare run=runs/videos out=assessment",
+        {
+            "prepare": Verb(
+                "write pages for raters, and their key:  f2vbench assess prepare run=runs/videos out=assessment",
+                "f2vbench.videos.assessment.settings:PrepareSettings",
+                _assess_prepare,
+            ),
+            "score": Verb(
+                "scores and agreement of raters:  f2vbench assess score ratings key=assessment/assessment-key.json",
+                "f2vbench.videos.assessment.settings:RatingSettings",
+                _assess_score,
+            ),
+        },
     ),
     "phantom": Verb(
         "simulate eyes with pixel-wise ground truth:  f2vbench phantom out=eyes sheet=eyes.png patients=20",

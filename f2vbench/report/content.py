@@ -11,6 +11,7 @@ import pandas as pd
 from f2vbench.analysis.comparisons import ModelComparison, comparisons_frame, select_key_pairs
 from f2vbench.analysis.frames import Condition
 from f2vbench.errors import StoreError, did_you_mean
+from f2vbench.report.tables.assessment import stored_assessment_tables
 from f2vbench.report.tables.attention import attention_table
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
@@ -51,6 +52,7 @@ class ReportContent:
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
         retrieval: Tables of retrieval tasks.
+        assessment: Tables of the human assessments within the run folders.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -72,6 +74,7 @@ class ReportContent:
     ranks: RanksAcrossTasks
     attention: Table | None
     retrieval: list[Table]
+    assessment: list[Table]
     paper_tables: dict[str, Table]
     cost: Table | None
     methods: list[str]
@@ -97,7 +100,8 @@ class ReportContent:
         """All tables of results."""
         optional = [table for table in (self.ranks.table, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
-        return [*self.conditions, *self.comparisons, *optional, *self.retrieval, *self.paper_tables.values(), *cost]
+        more = [*self.retrieval, *self.assessment, *self.paper_tables.values(), *cost]
+        return [*self.conditions, *self.comparisons, *optional, *more]
 
 
 def report_content(
@@ -141,6 +145,7 @@ def report_content(
         ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
         retrieval=retrieval_tables(results, reference, names.titles),
+        assessment=stored_assessment_tables(results.assessments),
         paper_tables={
             name: table
             for name in PAPER_TABLES

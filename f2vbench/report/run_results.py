@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from f2vbench.analysis.assessment import Assessment, find_assessments, read_assessment
 from f2vbench.analysis.comparisons import (
     ModelComparison,
     PairSelection,
@@ -135,6 +136,15 @@ class RunResults:
     def notes(self) -> list[str]:
         """Warnings, and chance levels."""
         return [*self.warnings, *self.chance_levels]
+
+    @cached_property
+    def assessments(self) -> list[Assessment]:
+        """Scored human assessments within the run folders, see `f2vbench assess score`.
+
+        Raises:
+            StoreError: A file of an assessment is damaged.
+        """
+        return [read_assessment(path) for path in find_assessments(self.sources)]
 
     @cached_property
     def cost(self) -> pd.DataFrame:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from f2vbench.config.run import RunSettings
-from f2vbench.data.photographs import entry_name
+from f2vbench.data.photographs import Photograph, entry_name
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.encoders.feature_identity import declared, entry_size
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import F2VBenchError, StoreError
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.record_schema import CallRecord, UnitRecord
@@ -21,7 +24,7 @@ from f2vbench.store.runs import RunFolder
 from f2vbench.store.score_maps import decode
 from f2vbench.utils.progress import Silent
 
-_EMBEDDING = "embedding"
+_EMBEDDING, _VIDEO = "embedding", "video"
 
 
 class NotStored(StoreError):
@@ -95,14 +98,46 @@ class StoredData:
             NotStored: As `task_data`.
         """
         index = self.task_data(task).index
-        for features, size in self._feature_sets(encoder):
+        for features, size in self._feature_sets(encoder, _EMBEDDING):
             entries = {str(row.image): features.get(entry_name(row, size)) for row in index.itertuples()}
             vectors = {image: arrays[_EMBEDDING] for image, arrays in entries.items() if arrays is not None}
             if vectors:
                 return list(vectors), np.stack(list(vectors.values()))
         return None
 
-    def _feature_sets(self, encoder: str) -> list[tuple[FeatureSet, int]]:
+    def has_video(self, encoder: str, row: pd.Series) -> bool:
+        """Whether the feature store has the frames that a generator has generated from a photograph.
+
+        Args:
+            encoder: Name of the generator.
+            row: Row of the photograph in the task's index.
+        """
+        return any(features.has(entry_name(row, size)) for features, size in self._feature_sets(encoder, _VIDEO))
+
+    def video(self, encoder: str, photograph: Photograph) -> NDArray[Any] | None:
+        """Read the frames that a generator has generated from a photograph from the feature store.
+
+        Returns:
+            (t, s, s) in [0, 1], on the square around the field of view; None where the feature store does not hold
+            them (runs of another machine, or an emptied cache).
+        """
+        for features, size in self._feature_sets(encoder, _VIDEO):
+            arrays = features.get(photograph.entry(size))
+            if arrays is not None:
+                return next(iter(arrays.values()))
+        return None
+
+    def frames_argument(self, name: str) -> str | None:
+        """The argument ``frames:<folder>`` of a call that gave a model its name; None if no call did.
+
+        Raises:
+            F2VBenchError: The folder is missing.
+        """
+        arguments = [str(argument) for call in self._calls for argument in call["settings"]["model"]]
+        folders = [argument for argument in dict.fromkeys(arguments) if argument.startswith("frames:")]
+        return next((argument for argument in folders if parse_model(argument).name == name), None)
+
+    def _feature_sets(self, encoder: str, kind: str) -> list[tuple[FeatureSet, int]]:
         """Sets of features that an encoder's units may have read, with the image size, the newest call's first."""
         identity = next((record["identity"] for record in self._records if record["unit"]["encoder"] == encoder), None)
         if identity is None:
@@ -110,11 +145,9 @@ class StoredData:
         feature_sets = []
         for call in self._calls:
             settings = RunSettings.model_construct(**call["settings"])
-            features = FeatureSet.planned(
-                declared(identity["model"], identity["kind"] == "features", _EMBEDDING, settings)
-            )
+            features = FeatureSet.planned(declared(identity["model"], identity["kind"] == "features", kind, settings))
             if features is not None:
-                feature_sets.append((features, entry_size(_EMBEDDING, settings)))
+                feature_sets.append((features, entry_size(kind, settings)))
         return feature_sets
 
     def _open_task(self, task: str) -> TaskData:

@@ -8,6 +8,7 @@ Start here:
     effect_sizes, power: size of a difference, and the sample size that would detect it.
     multiple_testing, procedure: adjustment of p-values, and the choice of tests for a report.
     ranks: several models on several tasks.
+    kappa, intraclass, bland_altman: agreement of human raters.
 
 Every function returns a frozen record (`result_classes`) that names its method and publication (`citations`).
 Supporting modules: calibration_bins, delong_variance, noncentral_t, resampling, validation, weighted_decisions,

@@ -77,3 +77,19 @@ WILCOXON_HOLM = Method(
     "Wilcoxon's signed-rank tests, Holm-adjusted",
     "Benavoli, Corani & Mangili, Journal of Machine Learning Research 17(5), 2016",
 )
+KAPPA = Method("Cohen's kappa", "Cohen, Educational and Psychological Measurement 20:37–46, 1960")
+WEIGHTED_KAPPA = Method(
+    "Cohen's weighted kappa",
+    "Cohen, Psychological Bulletin 70:213–220, 1968; standard errors: Fleiss, Cohen & Everitt, Psychological Bulletin "
+    "72:323–327, 1969",
+)
+INTRACLASS = Method(
+    "intraclass correlation, two-way random effects, absolute agreement",
+    "Shrout & Fleiss, Psychological Bulletin 86:420–428, 1979; intervals: McGraw & Wong, Psychological Methods "
+    "1:30–46, 1996",
+)
+BLAND_ALTMAN = Method(
+    "Bland–Altman limits of agreement", "Bland & Altman, Statistical Methods in Medical Research 8:135–160, 1999"
+)
+SIGN_TEST = Method("sign test", "Dixon & Mood, Journal of the American Statistical Association 41:557–566, 1946")
+CLOPPER_PEARSON = Method("exact binomial test and interval", "Clopper & Pearson, Biometrika 26:404–413, 1934")

@@ -106,6 +106,10 @@ class PrecomputedVideos:
     def __init__(self, folder: str | Path):
         self._folder = read_video_folder(folder)
 
+    def has(self, name: str) -> bool:
+        """Whether the folder has frames of a case."""
+        return name in self._folder.cases
+
     def video(self, name: str, rgb: Bytes, fov: Mask) -> Bytes:
         """Frames of a case.
 
@@ -120,7 +124,7 @@ class PrecomputedVideos:
         Raises:
             DataError: The folder has no such case, or its frames are unreadable or not of the photograph's size.
         """
-        if name not in self._folder.cases:
+        if not self.has(name):
             raise DataError(f"{self._folder.path}: has no case {name}")
         files = self._folder.frames[self._folder.cases.index(name)]
         frames = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.report.figures import (
+    assessment,
     attention,
     bars,
     boxes,
@@ -145,6 +146,12 @@ _KINDS = (
         "attention weights of the encoders of a fusion, by class",
         attention.explain_missing_attention,
         attention.draw_attention,
+    ),
+    FigureKind(
+        "assessment",
+        "scores of human raters, and their agreement",
+        assessment.explain_missing_assessment,
+        assessment.draw_stored_assessments,
     ),
     FigureKind(
         "cost-quality",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from f2vbench.analysis.assessment import Assessment
     from f2vbench.analysis.retrieval import RetrievalStatistics
     from f2vbench.report.run_results import RunResults
     from f2vbench.report.stored_data import StoredData
@@ -61,6 +62,11 @@ class Source:
     def cost(self) -> pd.DataFrame:
         """`Results.cost`."""
         return self._results.cost
+
+    @property
+    def assessments(self) -> list[Assessment]:
+        """Scored human assessments within the run folders."""
+        return self._results.assessments
 
     @property
     def stored(self) -> StoredData:

@@ -38,6 +38,7 @@ _SPECIAL = {
     "χ": r"\ensuremath{\chi}",
     "α": r"\ensuremath{\alpha}",
     "√": r"\ensuremath{\surd}",
+    "∞": r"\ensuremath{\infty}",
     "²": r"\textsuperscript{2}",
     "…": r"\dots{}",
 }

@@ -31,6 +31,7 @@ def test_missing_figures_have_reasons(classification_results):
         "retrieval",
         "retrieval-examples",
         "modality-pairs",
+        "assessment",
     }
     assert missing["retrieval"] == missing["modality-pairs"] == missing["retrieval-examples"] == "no retrieval units"
     assert "are not available" in missing["embedding-map"]
