@@ -150,7 +150,7 @@ def _task_item(name: str, family: str | None, title: str, folder: str | None, *,
 
 
 def _family_item(family: ModelFamily) -> dict[str, Any]:
-    weights, here = ("none needed", True) if family.is_baseline else _default_weights(family)
+    weights, here = _default_weights(family)
     return {
         "model": family.name,
         "kind": "baseline" if family.is_baseline else "encoder",
@@ -176,6 +176,11 @@ def _default_weights(family: ModelFamily) -> tuple[str, bool]:
     """Weights that are used when the model argument names none, or where they are; and whether they are here."""
     if family.default_weights == "hub":
         return "Hugging Face Hub", False
+    if family.default_weights == "installed":
+        card = weights_card(family.name)
+        return (card.file, True) if is_available(card) else (f'pip install "f2vbench[{card.extra}]"', False)
+    if family.is_baseline:
+        return "none needed", True
     try:
         if family.default_weights == "released":
             name = family.card_of(family.variants[0])

@@ -149,6 +149,7 @@ def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
         "released": _parse_released,
         "hub": _parse_timm,
         "package": _parse_package,
+        "installed": _parse_installed,
         "precomputed": _parse_frames,
         "untrained": _parse_baseline,
         "none": _parse_baseline,
@@ -170,6 +171,16 @@ def _parse_baseline(family: ModelFamily, argument: _Argument) -> ModelSpec:
     network = FAMILIES.get(architecture)
     is_generator = network is not None and network.generator is not None
     return _with_options(spec, network, replace(argument.options, cut=None)) if network and is_generator else spec
+
+
+def _parse_installed(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<baseline>` with the weights of an installed Python package."""
+    if ":" in argument.text:
+        raise SettingsError(
+            f"model={argument.text}: the baseline '{family.name}' has no variants and no other weights; write "
+            f"model={family.name}, or timm:{family.architecture}:{argument.rest or UNTRAINED}"
+        )
+    return _spec(family, family.name, family.architecture, str(find_weights(weights_card(family.name))))
 
 
 def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:

@@ -15,6 +15,10 @@ from f2vbench.errors import SettingsError, did_you_mean
 ENTRY_POINT_GROUP = "f2vbench.encoders"
 """Entry points of this group add families from other packages."""
 
+IMAGENET_BASELINE = "imagenet-lite0"
+"""The baseline of classification and retrieval that a retinal model has to beat; its weights are in a Python package
+that an extra installs."""
+
 _PIX2PIXHD_WEIGHTS = (
     "Train them with `f2vbench train model={family}` and write model={family}:<run folder>/generator.safetensors, give "
     "the file of an existing training with weights=path/to/latest_net_G.pth, or use model={family}:untrained"
@@ -206,6 +210,17 @@ _BUILT_IN = (
         loader="f2vbench.encoders.baselines.random_weights:load_random_baseline",
         default_weights="untrained",
         variants=("resnet18", "pix2pixhd"),
+        libraries=("timm",),
+        baseline_for=_EMBEDDING_TASKS,
+    ),
+    ModelFamily(
+        IMAGENET_BASELINE,
+        "baseline: EfficientNet-Lite0 trained on ImageNet, the one that a retinal model has to beat",
+        kind="features",
+        loader="f2vbench.encoders.baselines.imagenet:load_imagenet_baseline",
+        default_weights="installed",
+        architecture="tf_efficientnet_lite0",
+        width=1280,
         libraries=("timm",),
         baseline_for=_EMBEDDING_TASKS,
     ),
