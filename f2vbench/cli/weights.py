@@ -139,7 +139,7 @@ def _where(name: str, _: NoKeys) -> str:
 
 
 def _check(name: str, _: NoKeys) -> str:
-    """Check one card, or all; without a name, a file that users download or install and that is not on this machine is no problem."""
+    """Check one card, or all; without a name, an absent file that is not shipped is no problem."""
     rows, problems = [], []
     for card_name in [name] if name else weights_cards():
         try:

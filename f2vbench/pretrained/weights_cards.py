@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -87,6 +87,11 @@ class WeightsCard(BaseModel):
     architecture: str = Field(min_length=1, description="architecture of the network")
     preprocessing: str = Field(min_length=1, description="input that the network expects")
     training_data: str = Field(min_length=1, description="training data")
+    pretrained_on: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="data sets whose images the weights were trained on: names of tasks, or of the `datasets` of task "
+        "cards, where they match, so that results on them are marked",
+    )
     citation: str = Field(min_length=1, description="publication to cite")
     family: str | None = Field(
         None,

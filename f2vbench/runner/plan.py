@@ -11,6 +11,7 @@ from pathlib import Path
 
 from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.adapters.unit import Unit
+from f2vbench.analysis.frames import PRETRAINED_MARK
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData
@@ -106,12 +107,17 @@ def _notes(
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         of_family = [unit for unit in units if tasks[unit.task].card.family == family]
         notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)
+    pairs = dict.fromkeys((unit.encoder, unit.task) for unit in units)
+    notes += [
+        f"{encoder} was trained on images of {', '.join(seen)}, the data of {task}; its results there are marked "
+        f"{PRETRAINED_MARK}"
+        for encoder, task in pairs
+        if (seen := models[encoder].trained_on(tasks[task].card.data_sets))
+    ]
     return notes + [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
 
 
-def _baseline_names(
-    settings: RunSettings, cards: list[TaskCard], problems: list[str]
-) -> tuple[list[str], list[str]]:
+def _baseline_names(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> tuple[list[str], list[str]]:
     """Names of the requested baselines, and a note on each whose weights are not installed.
 
     ``all`` means the baselines of the task families in the run, without those that are not installed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -44,7 +45,7 @@ def load_imagenet_baseline(spec: ModelSpec) -> TimmEncoder:
     path = spec.weights_file
     if path is None:
         raise WeightsError(f"model={spec.name}: has no weights file")
-    model = timm.create_model(spec.architecture, num_classes=0)
+    model: Any = timm.create_model(spec.architecture, num_classes=0)
     stages = [len(stage) for stage in model.blocks]
     match_state_dict(model, with_timm_names(read_state_dict(path), stages), path, ignore=("classifier.*",))
     return TimmEncoder(spec, model, _INPUT)
