@@ -23,6 +23,7 @@ _PIX2PIXHD_WEIGHTS = (
     "Train them with `f2vbench train model={family}` and write model={family}:<run folder>/generator.safetensors, give "
     "the file of an existing training with weights=path/to/latest_net_G.pth, or use model={family}:untrained"
 )
+_OPEN_RELEASE = "f2vbench.encoders.open_releases:load_open_release"
 _FILTERS = "f2vbench.encoders.baselines.vessel_filters:load_vessel_filter"
 _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
@@ -110,6 +111,36 @@ _BUILT_IN = (
         width=1024,
         libraries=("timm",),
         colour="#CC79A7",
+    ),
+    ModelFamily(
+        "flair",
+        "FLAIR, ResNet-50 at 512 px, trained with text (Apache-2.0)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("flair",),
+        width=2048,
+        libraries=("timm",),
+    ),
+    ModelFamily(
+        "urfound",
+        "UrFound, ViT-B at 224 px, trained with text (code MIT; no licence is stated for the weights)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("urfound",),
+        width=768,
+        libraries=("timm",),
+    ),
+    ModelFamily(
+        "visionfm",
+        "VisionFM, ViT-B at 224 px, its encoder of fundus photographs (research and education only)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("visionfm",),
+        width=768,
+        libraries=("timm",),
     ),
     ModelFamily(
         "mae",
