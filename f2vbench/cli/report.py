@@ -13,6 +13,7 @@ from f2vbench.errors import StoreError
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.terminal import attention_text, results_text, table_text
+from f2vbench.report.text.wording import TaskNames
 from f2vbench.report.writers.write_report import check_report_folder, write_report
 from f2vbench.results import Results
 from f2vbench.stats.procedure import Procedure
@@ -60,11 +61,12 @@ def tables(
     summary = results.summary(metrics or by_task, interval=procedure.interval)
     chosen = _choose_reference(summary, reference)
     comparison = results.compare(chosen, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
-    blocks = [results_text(summary, comparison, by_task, results.families, procedure)]
+    blocks = [results_text(summary, comparison, by_task, results.families, procedure, results.pretrained)]
     if len(results.attention):
         blocks.append(attention_text(results.attention, results.families))
     blocks += [f"note: {note}" for note in results.notes]
-    blocks += map(table_text, retrieval_tables(results, chosen, titles={task: task for task in results.families}))
+    names = TaskNames({task: task for task in results.families}, results.families, results.pretrained)
+    blocks += map(table_text, retrieval_tables(results, chosen, names))
     blocks += [f"note: {reason}" for reason in results.retrieval.unavailable.values()]
     return TerminalTables("\n\n".join(blocks), summary, comparison, chosen)
 

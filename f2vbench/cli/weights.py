@@ -139,12 +139,12 @@ def _where(name: str, _: NoKeys) -> str:
 
 
 def _check(name: str, _: NoKeys) -> str:
-    """Check one card, or all; without a name, a download that is not on this machine is no problem."""
+    """Check one card, or all; without a name, an absent file that is not shipped is no problem."""
     rows, problems = [], []
     for card_name in [name] if name else weights_cards():
         try:
             card = weights_card(card_name)
-            is_absent = not name and card.kind == "download" and not is_available(card)
+            is_absent = not name and card.kind != "shipped" and not is_available(card)
             rows.append([card_name, _ABSENT if is_absent else _check_file(card)])
         except F2VBenchError as error:
             problems += error.problems

@@ -58,6 +58,11 @@ class TaskCard(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="options of the layout")
     folders: list[str] = Field(default_factory=list, description="folder names to search in F2VBENCH_DATA")
     phantom: PhantomData | None = Field(None, description="data that is simulated on first use")
+    datasets: list[str] = Field(
+        default_factory=list,
+        description="names of the data sets that the images are from, beside the name of the task; a model whose "
+        "weights card lists one of them under `pretrained_on` is marked",
+    )
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
     split: Literal["random", "official", "auto"] = Field(
         "random", description="how test images are chosen; auto: official if the folder has one, else random"
@@ -119,6 +124,11 @@ class TaskCard(BaseModel):
     def normalises_patients(self) -> bool:
         """Whether patients whose names differ only in spelling are merged, see `f2vbench.data.patient_spelling`."""
         return self.patients == NORMALISE
+
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """Names of the data sets that the images are from: the name of the task, and ``datasets``."""
+        return (self.name, *self.datasets)
 
     @model_validator(mode="after")
     def _classes_fit_their_kind(self) -> TaskCard:

@@ -17,7 +17,7 @@ from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_a
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME, fetch
 from f2vbench.pretrained.shards import stored_path
-from f2vbench.pretrained.weights_cards import model_cards, weights_card, weights_cards
+from f2vbench.pretrained.weights_cards import WeightsCard, model_cards, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights
 
 FUSION_METHODS = ("attention", "concat", "mean")
@@ -183,7 +183,7 @@ def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -
         return _parse_as(family, _Argument(argument, rest, None, options))
     card = find_card(argument, weights, families)
     if card is not None:
-        return replace(_parse(f"{card.family}:{find_weights(card)}", None, options), name=card.name)
+        return _with_card(_parse(f"{card.family}:{find_weights(card)}", None, options), card, card.name)
     if family is None:
         raise _unknown_family(argument, families)
     address = hub_address(argument, name, weights)
@@ -216,6 +216,7 @@ def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
         "released": _parse_released,
         "hub": _parse_timm,
         "package": _parse_package,
+        "installed": _parse_installed,
         "precomputed": _parse_frames,
         "untrained": _parse_baseline,
         "none": _parse_baseline,
@@ -237,6 +238,17 @@ def _parse_baseline(family: ModelFamily, argument: _Argument) -> ModelSpec:
     network = FAMILIES.get(architecture)
     is_generator = network is not None and network.generator is not None
     return _with_options(spec, network, replace(argument.options, cut=None)) if network and is_generator else spec
+
+
+def _parse_installed(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`<baseline>` with the weights of an installed Python package."""
+    if ":" in argument.text:
+        raise SettingsError(
+            f"model={argument.text}: the baseline '{family.name}' has no variants and no other weights; write "
+            f"model={family.name}, or timm:{family.architecture}:{argument.rest or UNTRAINED}"
+        )
+    card = weights_card(family.name)
+    return _with_card(_spec(family, family.name, family.architecture, str(find_weights(card))), card, family.name)
 
 
 def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:
@@ -281,10 +293,23 @@ def _parse_released(family: ModelFamily, argument: _Argument) -> ModelSpec:
     found = resolve_weights(argument.text, family.name, "" if variant else argument.rest, weights)
     if found is None:
         name = variant if len(family.variants) == 1 else f"{family.name}:{variant}"
-        return _spec(family, name, variant, "released")
+        return _with_card(_spec(family, name, variant, "released"), weights_card(family.card_of(variant)), name)
     if found.startswith(SCHEME):
         return _parse_hub(family.name, found, argument.options)
-    return _spec(family, f"{family.name}:{weights_name(found)}", family.name, found)
+    spec = _spec(family, f"{family.name}:{weights_name(found)}", family.name, found)
+    card = None if found == UNTRAINED else _card_of_file(family, Path(found).name)
+    return spec if card is None else _with_card(spec, card, spec.name)
+
+
+def _card_of_file(family: ModelFamily, file: str) -> WeightsCard | None:
+    """The card of a released file by its name; a family with one release has its card for every file."""
+    cards = [weights_card(family.card_of(variant)) for variant in family.variants]
+    return cards[0] if len(cards) == 1 else next((card for card in cards if card.file == file), None)
+
+
+def _with_card(spec: ModelSpec, card: WeightsCard, name: str) -> ModelSpec:
+    """A model with a name, and with the data sets that the card of its weights lists."""
+    return replace(spec, name=name, pretrained_on=tuple(card.pretrained_on))
 
 
 def _released_variant(family: ModelFamily, argument: _Argument) -> str:
@@ -330,7 +355,7 @@ def _parse_hub(argument: str, address: str, options: GeneratorOptions) -> ModelS
     spec = replace(_parse(f"{model}:{found.path}", None, options), source=found.source)
     if card is None:
         return spec
-    return spec if card.name in known_families() else replace(spec, name=card.name)
+    return _with_card(spec, card, spec.name if card.name in known_families() else card.name)
 
 
 def _is_fusion(argument: str) -> bool:

@@ -30,7 +30,7 @@ Skips = Literal["none", "additive"]
 TimeInput = Literal["none", "plane"]
 """How a generator receives the position of a window in the video; see `GeneratorShape`."""
 
-DefaultWeights = Literal["card", "released", "hub", "package", "precomputed", "untrained", "none"]
+DefaultWeights = Literal["card", "released", "hub", "package", "installed", "precomputed", "untrained", "none"]
 """Weights of a family whose argument names none; see `ModelFamily`."""
 
 
@@ -158,6 +158,7 @@ class ModelFamily:
             None: a task trains the model itself.
         default_weights: `card` (the weights card with `default_of: <name>`), `released` (files of other owners, one
             weights card for each variant), `hub` (timm's own), `package` (those of the package that adds the family),
+            `installed` (the file of the weights card with the family's name, in an installed Python package),
             `precomputed` (frames in a folder), `untrained` or `none` (a baseline without weights).
         how_to_get_weights: Sentences that end the message about missing weights, for families whose `default_weights`
             are `card`. Weights cards have the instructions for released weights.

@@ -15,6 +15,10 @@ from f2vbench.errors import SettingsError, did_you_mean
 ENTRY_POINT_GROUP = "f2vbench.encoders"
 """Entry points of this group add families from other packages."""
 
+IMAGENET_BASELINE = "imagenet-lite0"
+"""The baseline of classification and retrieval that a retinal model has to beat; its weights are in a Python package
+that an extra installs."""
+
 _PIX2PIXHD_WEIGHTS = (
     "Train them with `f2vbench train model={family}` and write model={family}:<run folder>/generator.safetensors, give "
     "the file of an existing training with weights=path/to/latest_net_G.pth, or use model={family}:untrained"
@@ -23,6 +27,7 @@ _VIDEO_WEIGHTS = (
     "Train them with `f2vbench train model={family} preset=mini` and write model={family}:<run folder>/"
     "generator.safetensors, or use model={family}:untrained"
 )
+_OPEN_RELEASE = "f2vbench.encoders.open_releases:load_open_release"
 _FILTERS = "f2vbench.encoders.baselines.vessel_filters:load_vessel_filter"
 _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
@@ -138,6 +143,36 @@ _BUILT_IN = (
         colour="#CC79A7",
     ),
     ModelFamily(
+        "flair",
+        "FLAIR, ResNet-50 at 512 px, trained with text (Apache-2.0)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("flair",),
+        width=2048,
+        libraries=("timm",),
+    ),
+    ModelFamily(
+        "urfound",
+        "UrFound, ViT-B at 224 px, trained with text (code MIT; no licence is stated for the weights)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("urfound",),
+        width=768,
+        libraries=("timm",),
+    ),
+    ModelFamily(
+        "visionfm",
+        "VisionFM, ViT-B at 224 px, its encoder of fundus photographs (research and education only)",
+        kind="features",
+        loader=_OPEN_RELEASE,
+        default_weights="released",
+        variants=("visionfm",),
+        width=768,
+        libraries=("timm",),
+    ),
+    ModelFamily(
         "mae",
         "masked autoencoder of photographs, like RETFound; its transformer is the encoder",
         kind="features",
@@ -236,6 +271,17 @@ _BUILT_IN = (
         loader="f2vbench.encoders.baselines.random_weights:load_random_baseline",
         default_weights="untrained",
         variants=("resnet18", "pix2pixhd"),
+        libraries=("timm",),
+        baseline_for=_EMBEDDING_TASKS,
+    ),
+    ModelFamily(
+        IMAGENET_BASELINE,
+        "baseline: EfficientNet-Lite0 trained on ImageNet, the one that a retinal model has to beat",
+        kind="features",
+        loader="f2vbench.encoders.baselines.imagenet:load_imagenet_baseline",
+        default_weights="installed",
+        architecture="tf_efficientnet_lite0",
+        width=1280,
         libraries=("timm",),
         baseline_for=_EMBEDDING_TASKS,
     ),

@@ -123,7 +123,7 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
         WeightsError: The weights are not available (the message says how to get them), damaged, or do not match the
             encoder tensor by tensor.
     """
-    path = _find_file(spec)
+    path = find_released_file(spec)
     if path is None:
         layout = GREEN_LAYOUT if spec.family == _GREEN else MAE_LAYOUT
         with initial_seed():
@@ -133,7 +133,7 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
     with torch.device("meta"):
         model = _network(layout, {**size, **_mlp_options(state)})
     del state  # and with it the mapped file
-    load_in_parts(model, path, partial(_translate, path=path, model=model, layout=layout), layout.ignore)
+    load_in_parts(model, path, partial(translate_transformer, path=path, model=model, layout=layout), layout.ignore)
     return _encoder(spec, model, layout)
 
 
@@ -143,8 +143,15 @@ def _encoder(spec: ModelSpec, model: Any, layout: Layout) -> TimmEncoder:
     return TimmEncoder(spec, model, layout.preprocessing)
 
 
-def _find_file(spec: ModelSpec) -> Path | None:
-    """The weights file, downloaded if needed; None for untrained weights."""
+def find_released_file(spec: ModelSpec) -> Path | None:
+    """The weights file of a model of a family with released weights, downloaded if needed; None for untrained weights.
+
+    Args:
+        spec: The model.
+
+    Raises:
+        WeightsError: The file is neither on this machine nor on the Hub, or can't be downloaded.
+    """
     if spec.weights == UNTRAINED:
         return None
     return spec.weights_file or fetch_weights(weights_card(FAMILIES[spec.family].card_of(spec.architecture)))
@@ -165,8 +172,18 @@ def _layout(spec: ModelSpec, state: Mapping[str, Tensor]) -> Layout:
     return DINOV2_LAYOUT if "blocks.0.ls1.gamma" in state else MAE_LAYOUT
 
 
-def _translate(state: dict[str, Tensor], path: Path, model: Any, layout: Layout) -> dict[str, Tensor]:
-    """Tensors of a file under timm's names, with position embeddings on the network's grid."""
+def translate_transformer(state: dict[str, Tensor], path: Path, model: Any, layout: Layout) -> dict[str, Tensor]:
+    """Tensors of a transformer's file under timm's names, with position embeddings on the network's grid.
+
+    Args:
+        state: Tensors of the file by name.
+        path: The file, for messages.
+        model: The network.
+        layout: Layout of the file.
+
+    Raises:
+        WeightsError: The file contains several such networks.
+    """
     named = _with_timm_names(state, path)
     if "pos_embed" in named:
         named["pos_embed"] = resize_positions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,6 +57,8 @@ class ModelSpec:
             other files.
         folder: Absolute path of precomputed frames; None for other models.
         parts: The models of a fusion.
+        pretrained_on: Data sets whose images the weights were trained on, as their weights card lists them; empty for
+            weights without a card.
     """
 
     name: str
@@ -72,6 +75,7 @@ class ModelSpec:
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
+    pretrained_on: tuple[str, ...] = ()
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -121,6 +125,15 @@ class ModelSpec:
     def predicts_vessels(self) -> bool:
         """Whether its outputs contain the probability of vessels."""
         return self.has_truth_layer or (self.family in FAMILIES and FAMILIES[self.family].predicts_truth)
+
+    def trained_on(self, data_sets: Iterable[str]) -> list[str]:
+        """Those of some data sets whose images its weights, or those of a part, were trained on.
+
+        Args:
+            data_sets: Names, such as `f2vbench.data.task_cards.TaskCard.data_sets`; case does not matter.
+        """
+        seen = {name.casefold() for model in (self, *self.parts) for name in model.pretrained_on}
+        return [name for name in data_sets if name.casefold() in seen]
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the model's output and is known without loading it.

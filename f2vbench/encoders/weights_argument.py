@@ -6,10 +6,12 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from f2vbench.encoders.model_family import UNTRAINED
+from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME
 from f2vbench.pretrained.shards import stored_path, whole_path
 from f2vbench.pretrained.weights_cards import WeightsCard, default_card, weights_card, weights_cards
+from f2vbench.pretrained.weights_files import download_instructions, is_available
 
 WeightsArgument = Mapping[str, str] | str | None
 """`weights=` beside the model arguments: one file for all, or files by model argument or family."""
@@ -85,6 +87,23 @@ def find_card(argument: str, weights: WeightsArgument, families: Container[str])
             f"model={argument} names its weights, and weights.{argument}={weights[argument]} names others; keep one"
         )
     return card
+
+
+def why_not_installed(baseline: str) -> str:
+    """A note that a baseline is left out because its weights are not installed, with the line that installs them.
+
+    Args:
+        baseline: Name of a built-in baseline.
+
+    Returns:
+        The note; empty where the weights are installed, or where the baseline has none in a Python package.
+    """
+    if FAMILIES[baseline].default_weights != "installed":
+        return ""
+    card = weights_card(baseline)
+    if is_available(card):
+        return ""
+    return f"the baseline {baseline} is left out ({card.title}): {download_instructions(card)}"
 
 
 def weights_name(weights: str) -> str:

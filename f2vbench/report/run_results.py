@@ -61,7 +61,8 @@ class RunResults:
 
     Attributes:
         frame: Data frame with one row per unit and metric: encoder, weights, task, protocol, shots (missing for
-            supervised protocols), seed, metric, value (missing with a ``reason``), unit (its fingerprint), baseline.
+            supervised protocols), seed, metric, value (missing with a ``reason``), unit (its fingerprint), baseline,
+            pretrained (whether the encoder was trained on images of the data set of the task).
         families: Task → its task family.
         attention: Data frame with one row per unit, class and encoder of the soft-attention fusions: encoder (the
             fusion), task, protocol, shots, seed, class, part (one of the fused encoders), weight (mean over the test
@@ -131,6 +132,12 @@ class RunResults:
         records = [self.records[number] for number in chosen]
         sources = [self.sources[number] for number in chosen] if self.sources else []
         return type(self)(records, self._notes, sources, self.calls, self._costs, self._progress)
+
+    @property
+    def pretrained(self) -> frozenset[tuple[str, str]]:
+        """(task, encoder) of the encoders that were trained on images of the data set of the task."""
+        marked = self.frame[self.frame.pretrained]
+        return frozenset(zip(marked.task, marked.encoder, strict=True))
 
     @property
     def notes(self) -> list[str]:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from f2vbench.adapters.registry import ADAPTERS, adapter_for
 from f2vbench.adapters.unit import Unit
+from f2vbench.analysis.frames import PRETRAINED_MARK
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
+from f2vbench.encoders.weights_argument import why_not_installed
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
 from f2vbench.runner.open_tasks import open_tasks, read_cards
 from f2vbench.runner.resume import find_done_units, unit_identity
@@ -76,7 +78,8 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     """
     problems: list[str] = []
     cards = read_cards(settings, problems)
-    models = _parse_models(settings, cards, problems)
+    baselines, not_installed = _baseline_names(settings, cards, problems)
+    models = _parse_models(settings, baselines, problems)
     tasks = open_tasks(settings, cards, problems, progress)
     if problems:
         raise SettingsError(problems)
@@ -92,7 +95,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     shard, requested = settings.shard_position(), units
     if shard is not None:
         units = units[shard[0] - 1 :: shard[1]]
-    notes = _notes(settings, tasks, models, units)
+    notes = not_installed + _notes(settings, tasks, models, units)
     return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, requested, weights)
 
 
@@ -104,25 +107,37 @@ def _notes(
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         of_family = [unit for unit in units if tasks[unit.task].card.family == family]
         notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)
+    pairs = dict.fromkeys((unit.encoder, unit.task) for unit in units)
+    notes += [
+        f"{encoder} was trained on images of {', '.join(seen)}, the data of {task}; its results there are marked "
+        f"{PRETRAINED_MARK}"
+        for encoder, task in pairs
+        if (seen := models[encoder].trained_on(tasks[task].card.data_sets))
+    ]
     return notes + [f"{name}: {note}" for name, task in tasks.items() for note in task.notes]
 
 
-def _baseline_names(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> list[str]:
-    """Names of the requested baselines; ``all`` means those of the task families in the run."""
+def _baseline_names(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> tuple[list[str], list[str]]:
+    """Names of the requested baselines, and a note on each whose weights are not installed.
+
+    ``all`` means the baselines of the task families in the run, without those that are not installed.
+    """
     families = dict.fromkeys(card.family for card in cards) or ADAPTERS
     known = list(dict.fromkeys(name for family in families for name in baseline_names(family)))
-    if settings.baselines in (["all"], ["none"]):
-        return known if settings.baselines == ["all"] else []
+    if settings.baselines == ["none"]:
+        return [], []
+    if settings.baselines == ["all"]:
+        absent = {name: why for name in known if (why := why_not_installed(name))}
+        return [name for name in known if name not in absent], list(absent.values())
     for name in settings.baselines:
         if name not in known:
             hint = did_you_mean(name, known)
             problems.append(f"baselines={name}: no such baseline; choose from {', '.join(known)}, all or none{hint}")
-    return [name for name in settings.baselines if name in known]
+    return [name for name in settings.baselines if name in known], []
 
 
-def _parse_models(settings: RunSettings, cards: list[TaskCard], problems: list[str]) -> dict[str, ModelSpec]:
+def _parse_models(settings: RunSettings, baselines: list[str], problems: list[str]) -> dict[str, ModelSpec]:
     """Models and baselines of the run by name; problems are appended to ``problems``."""
-    baselines = _baseline_names(settings, cards, problems)
     models: dict[str, ModelSpec] = {}
     arguments = [] if settings.model == ["none"] else settings.model
     if not arguments and not baselines:

@@ -124,9 +124,10 @@ class Worker:
         }
         if spec.parts:
             provenance["parts_sha256"] = {name: hashes.get(name) for name in spec.part_names}
-        return {
+        card = self._context.tasks[unit.task].card
+        record: UnitRecord = {
             "unit": unit.coordinates(),
-            "family": self._context.tasks[unit.task].card.family,
+            "family": card.family,
             "main_metrics": list(adapter.main_metrics),
             "lower_is_better": list(adapter.lower_is_better),
             "fingerprint": unit.fingerprint,
@@ -137,6 +138,9 @@ class Worker:
             "timing": timing,
             "provenance": provenance,
         }
+        if seen := spec.trained_on(card.data_sets):
+            record["pretrained_on"] = seen
+        return record
 
     def _collect_notes(self) -> tuple[str, ...]:
         sources: list[RunFolder | FeatureSet] = [self._folder, *self._resources.feature_sets()]

@@ -143,7 +143,8 @@ class Provenance(TypedDict):
 class UnitRecord(TypedDict):
     """A completed unit.
 
-    ``floor`` is True for a baseline; ``weights`` is the label of its weights; ``timing`` has the keys of
+    ``floor`` is True for a baseline; ``weights`` is the label of its weights; ``pretrained_on`` lists the data sets of
+    the task whose images the weights were trained on, as their weights card says; ``timing`` has the keys of
     `f2vbench.adapters.base.TIMING`.
     """
 
@@ -156,6 +157,7 @@ class UnitRecord(TypedDict):
     identity: Identity
     weights: str
     floor: bool
+    pretrained_on: NotRequired[list[str]]
     result: UnitResult
     timing: NotRequired[dict[str, float]]
     provenance: Provenance

@@ -135,7 +135,8 @@ def test_trainable_families_are_the_models_of_the_training_settings():
 
 def test_baselines_of_each_task_family():
     assert baseline_names() == ("tophat", "frangi", "sato", "green", "scratch")
-    assert baseline_names("classification") == baseline_names("retrieval") == ("thumbnail", "colour", "random")
+    of_embeddings = ("thumbnail", "colour", "random", "imagenet-lite0")
+    assert baseline_names("classification") == baseline_names("retrieval") == of_embeddings
     assert baseline_names("generation") == ("still", "still-inverted", "mean-video")
     assert baseline_names("no such task") == ()
 

@@ -19,6 +19,8 @@ from f2vbench.cli.main import main
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.square_crop import SquareView
 from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.registry import IMAGENET_BASELINE
+from f2vbench.encoders.weights_argument import why_not_installed
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
@@ -243,7 +245,8 @@ def test_each_task_family_has_its_own_baselines_and_protocols(cohort, tmp_path):
     }
     plan = Benchmark(**arguments).make_plan()
     of_task = {name: {u.encoder for u in plan.units if u.task == name} for name in plan.tasks}
-    assert of_task["tiny"] == {MODEL, "thumbnail", "colour", "random"}
+    assert of_task["tiny"] - {IMAGENET_BASELINE} == {MODEL, "thumbnail", "colour", "random"}
+    assert (IMAGENET_BASELINE in of_task["tiny"]) == (why_not_installed(IMAGENET_BASELINE) == "")
     assert of_task["folder"] == {MODEL, "tophat", "frangi", "sato", "green", "scratch"}
     assert not any("thumbnail" in line for line in plan.left_out)
     explicit = Benchmark(**{**arguments, "model": ["tophat", "thumbnail"], "baselines": "none"}).make_plan()
@@ -251,6 +254,21 @@ def test_each_task_family_has_its_own_baselines_and_protocols(cohort, tmp_path):
     assert any("thumbnail" in line and "no feature maps" in line for line in explicit.left_out)
     with pytest.raises(SettingsError, match="retrieval supports only protocol=zero-shot"):
         Benchmark(**{**arguments, "task": "tiny", "data": str(cohort), "protocol": "few-shot"}).plan()
+
+
+def test_a_run_without_the_imagenet_extra_says_that_the_baseline_is_left_out(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr("f2vbench.pretrained.weights_files.files_in_package", lambda package, file: [])
+    run = {"data": str(cohort), "out": tmp_path / "run", **TINY}
+    plan = Benchmark(**{**run, "baselines": "all"}).make_plan()
+    assert IMAGENET_BASELINE not in plan.models
+    note = next(note for note in plan.notes if IMAGENET_BASELINE in note)
+    assert note.startswith("the baseline imagenet-lite0 is left out")
+    assert 'pip install "f2vbench[imagenet]"' in note
+    with pytest.raises(SettingsError, match="pip install"):
+        Benchmark(**{**run, "baselines": IMAGENET_BASELINE}).make_plan()
+    for others in ("none", "thumbnail"):
+        notes = Benchmark(**{**run, "baselines": others}).make_plan().notes
+        assert not any(IMAGENET_BASELINE in note for note in notes)
 
 
 def test_a_run_of_two_task_families_prints_the_main_metrics_of_each(cohort, tmp_path, capsys):

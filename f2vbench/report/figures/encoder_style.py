@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from f2vbench.analysis.frames import PRETRAINED_MARK
 from f2vbench.encoders.model_family import UNTRAINED
 from f2vbench.encoders.registry import FAMILIES
 
@@ -36,6 +37,7 @@ class EncoderStyle:
         baseline: Whether the encoder is a baseline.
         untrained: Whether its weights are untrained.
         hatch: Hatch pattern of matplotlib; empty unless it is a baseline.
+        pretrained: Tasks whose images its weights were trained on.
     """
 
     name: str
@@ -44,13 +46,18 @@ class EncoderStyle:
     baseline: bool = False
     untrained: bool = False
     hatch: str = ""
+    pretrained: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """Text in legends: the name, with ``(baseline)`` or ``(untrained)`` where the name does not say so."""
+        """Text in legends: the name, with ``(baseline)`` or ``(untrained)`` where the name does not say so.
+
+        A model that was trained on images of a task has a mark.
+        """
         if self.baseline:
             return f"{self.name} (baseline)"
-        return self.name if not self.untrained or UNTRAINED in self.name else f"{self.name} (untrained)"
+        name = f"{self.name} {PRETRAINED_MARK}" if self.pretrained else self.name
+        return name if not self.untrained or UNTRAINED in self.name else f"{name} (untrained)"
 
     @property
     def dashes(self) -> Any:
@@ -79,7 +86,8 @@ def encoder_styles(frame: DataFrame) -> dict[str, EncoderStyle]:
     """Styles of all encoders of a table, in the order of legends: trained, untrained, baselines.
 
     Args:
-        frame: Table with the columns ``encoder``, ``weights`` and ``baseline``.
+        frame: Table with the columns ``encoder``, ``weights`` and ``baseline``; of results also ``task`` and
+            ``pretrained``.
 
     Returns:
         Name of the encoder → style.
@@ -90,8 +98,16 @@ def encoder_styles(frame: DataFrame) -> dict[str, EncoderStyle]:
     models = [name for name in encoders.index if name not in baselines]
     models.sort(key=lambda name: (name in untrained, _family_rank(name), name))
     colours = encoder_colours(encoders.index, baselines)
+    marked = frame[frame.pretrained] if "pretrained" in frame else frame[:0]
+    tasks = {name: tuple(sorted(set(own.task))) for name, own in marked.groupby("encoder")}
     styles = {
-        name: EncoderStyle(name, colours[name], _MARKERS[i % len(_MARKERS)], untrained=name in untrained)
+        name: EncoderStyle(
+            name,
+            colours[name],
+            _MARKERS[i % len(_MARKERS)],
+            untrained=name in untrained,
+            pretrained=tasks.get(name, ()),
+        )
         for i, name in enumerate(models)
     }
     for i, name in enumerate(_sort_baselines(baselines)):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from f2vbench.analysis.frames import CONDITION
+from f2vbench.analysis.frames import CONDITION, PRETRAINED_MARK
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.published_results import Published, published_label
 from f2vbench.report.figures.style import INK, Style
@@ -159,13 +159,16 @@ def describe_count(low: int, high: int) -> str:
 
 
 def describe_encoders(encoders: Iterable[EncoderStyle]) -> str:
-    """Explain hatched and hollow marks, as far as they occur."""
+    """Explain hatched and hollow marks, and models that were trained on the data, as far as they occur."""
     drawn = list(encoders)
     parts = []
     if any(encoder.baseline for encoder in drawn):
-        parts.append("grey and hatched: baselines, without pre-training")
+        parts.append("grey and hatched: baselines, without retinal pre-training")
     if any(encoder.untrained for encoder in drawn):
         parts.append("hollow: untrained (random) weights")
+    seen = [f"{encoder.name}: {', '.join(encoder.pretrained)}" for encoder in drawn if encoder.pretrained]
+    if seen:
+        parts.append(f"{PRETRAINED_MARK} trained on images of these data sets ({'; '.join(seen)})")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 

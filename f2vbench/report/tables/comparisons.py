@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from f2vbench.analysis.comparisons import ModelComparison
 from f2vbench.analysis.significance_tests import TestName
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.table_notes import pretrained_notes
 from f2vbench.report.text.wording import (
     NONE,
     TaskNames,
@@ -103,6 +104,7 @@ def _deciding_test(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         columns,
         rows,
         [
+            *_pretrained_notes(comparisons, names),
             *_missing_notes(shown),
             *_warnings(comparisons),
         ],
@@ -164,7 +166,7 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         "adjusted over all rows, but not for the choice of the models. The verdicts do not depend on these tests.",
         columns,
         rows,
-        [*_wilcoxon_notes(comparisons), *dict.fromkeys(missing)],
+        [*_pretrained_notes(comparisons, names), *_wilcoxon_notes(comparisons), *dict.fromkeys(missing)],
     )
 
 
@@ -183,8 +185,16 @@ def _pair_cells(comparison: ModelComparison, names: TaskNames, baselines: set[st
     return [
         Cell(names.condition(comparison.condition)),
         Cell(metric_name(comparison.metric, comparison.better)),
-        *(Cell(model_name(name, name in baselines)) for name in (comparison.first, comparison.second)),
+        *(
+            Cell(model_name(name, name in baselines), detail=names.mark(comparison.condition.task, name))
+            for name in (comparison.first, comparison.second)
+        ),
     ]
+
+
+def _pretrained_notes(comparisons: Iterable[ModelComparison], names: TaskNames) -> list[str]:
+    pairs = [(each.condition.task, name) for each in comparisons for name in (each.first, each.second)]
+    return pretrained_notes(names, pairs)
 
 
 def _p_cell(test: Comparison, variation: str = "") -> Cell:

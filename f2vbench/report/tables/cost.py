@@ -11,6 +11,7 @@ from f2vbench.analysis.cost_frame import select_most_labels
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.tables.results import is_muted
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
+from f2vbench.report.text.table_notes import pretrained_notes
 from f2vbench.report.text.wording import NONE, TaskNames, metric_name, model_name, number
 
 
@@ -53,7 +54,7 @@ def cost_table(cost: pd.DataFrame, names: TaskNames, lower_is_better: frozenset[
     rows = [
         [
             Cell(names.condition(Condition.from_values(row.task, row.protocol, row.shots))),
-            Cell(model_name(row.encoder, row.baseline), muted=is_muted(row)),
+            Cell(model_name(row.encoder, row.baseline), detail=names.mark(row.task, row.encoder), muted=is_muted(row)),
             Cell(metric_name(row.metric, "lower" if row.metric in lower_is_better else "higher")),
             Cell(number(row.value), None if pd.isna(row.value) else float(row.value)),
             *(_cost_cell(getattr(row, name), column.unit, row.reason) for name, column in shown.items()),
@@ -68,7 +69,8 @@ def cost_table(cost: pd.DataFrame, names: TaskNames, lower_is_better: frozenset[
         "settings of the run; images/s of the encoder with its preprocessing, median over groups of photographs; CPU "
         "time and peak memory of the whole process, with reading and storing; size of the stored features."
     )
-    notes = [f"{NONE} {reason}" for reason in dict.fromkeys(filter(None, selected.reason))]
+    notes = pretrained_notes(names, zip(selected.task, selected.encoder, strict=True))
+    notes += [f"{NONE} {reason}" for reason in dict.fromkeys(filter(None, selected.reason))]
     notes += [f"Measured on {hardware}, where other processes may have run."] if hardware else []
     return Table("cost", "Cost and quality", caption, columns, rows, notes)
 

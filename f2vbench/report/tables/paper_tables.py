@@ -18,6 +18,7 @@ from f2vbench.report.tables.results import model_cell
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
 from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.methods import task_card
+from f2vbench.report.text.table_notes import imagenet_notes, pretrained_notes
 from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, interval_text, metric_name, number
 from f2vbench.stats.procedure import Procedure
 from f2vbench.store.record_schema import CallRecord
@@ -106,13 +107,17 @@ def make_paper_table(
         condition = Condition.from_values(*key)
         first = [Cell(names.titles[condition.task])]
         first += [Cell(str(condition.shots), condition.shots)] if few_shot else []
-        rows += [[*first, *cells] for cells in _model_rows(group, metrics, best_and_second.get(condition))]
+        cells_of_models = _model_rows(group, metrics, best_and_second.get(condition), names)
+        rows += [[*first, *cells] for cells in cells_of_models]
     better = dict(zip(selected.metric, selected.better, strict=True))
     columns = [*text_columns("data set"), *([Column(f"images{SHOTS_UNIT[spec.family]}")] if few_shot else [])]
     columns += text_columns("model")
     columns += [Column(metric_name(metric, better[metric])) for metric in metrics]
     columns += [Column("p"), *text_columns("verdict")]
+    pairs = list(dict.fromkeys(zip(selected.task, selected.encoder, strict=True)))
     notes = [
+        *imagenet_notes(names, pairs),
+        *pretrained_notes(names, pairs),
         f"p: {procedure.seed_test.name} of the best against the second-best model in {metric_name(metrics[0])}, "
         f"{procedure.adjusted_label} over all comparisons of the report, as in the papers. The verdict is that of the "
         "crossed test over patients and seeds, adjusted for the choice of the two models as well.",
@@ -125,7 +130,9 @@ def make_paper_table(
     return Table(name, f"{_paper_name(name)}: {spec.title}", caption, columns, rows, notes)
 
 
-def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparison | None) -> list[list[Cell]]:
+def _model_rows(
+    group: pd.DataFrame, metrics: Sequence[str], test: ModelComparison | None, names: TaskNames
+) -> list[list[Cell]]:
     """Cells of each model: name, means, p-value and verdict; the best model of the first metric first."""
     rows_of = {(row.encoder, row.metric): row for row in group.itertuples()}
     ranked = {metric: list(group.encoder[(group.metric == metric) & group["mean"].notna()]) for metric in metrics}
@@ -137,7 +144,7 @@ def _model_rows(group: pd.DataFrame, metrics: Sequence[str], test: ModelComparis
         if test is not None and model == test.first:
             p = Cell(p_value(test.t_test.p_adjusted), reason=test.t_test.reason)
             tested = [p, Cell(verdict_text(test))]
-        rows.append([model_cell(model, first), *means, *tested])
+        rows.append([model_cell(model, first, names.mark(first.task, model)), *means, *tested])
     return rows
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from f2vbench.analysis.frames import PRETRAINED_MARK
 from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
@@ -87,6 +88,7 @@ def rank_across_tasks(results: RunResults, names: TaskNames) -> RanksAcrossTasks
         columns,
         [_row(int(index), first, values, encoders, gaps, pairs) for index in order],
         [
+            *_pretrained_notes([encoders[model] for model in models]),
             *_friedman_notes(friedman_test(values, models)),
             *_pairwise_notes(gaps, pairs),
             *_left_out_notes([name for name in encoders if name not in models]),
@@ -106,7 +108,8 @@ def _row(
     """Row of one model, compared with the model of the best average rank."""
     encoder = encoders[gaps.models[index]]
     label = "baseline" if encoder.baseline else "untrained" if encoder.untrained else ""
-    name = Cell(encoder.name, detail=label, muted=bool(label))
+    mark = PRETRAINED_MARK if encoder.pretrained else ""
+    name = Cell(encoder.name, detail=" ".join(filter(None, (label, mark))), muted=bool(label))
     rank = Cell(f"{gaps.average_ranks[index]:.2f}", gaps.average_ranks[index], mark="best" if index == first else "")
     if index == first:
         return [name, rank, *([Cell(NONE)] * 4)]
@@ -147,6 +150,11 @@ def _pairwise_notes(gaps: PostHocResult, pairs: PostHocResult) -> list[str]:
             f"that no difference can be significant at {pairs.alpha:g}."
         )
     return notes
+
+
+def _pretrained_notes(encoders: list[EncoderStyle]) -> list[str]:
+    seen = [f"{encoder.name}: {', '.join(encoder.pretrained)}" for encoder in encoders if encoder.pretrained]
+    return [f"{PRETRAINED_MARK} trained on images of these data sets ({'; '.join(seen)})."] if seen else []
 
 
 def _left_out_notes(models: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from f2vbench.analysis.comparisons import BEST_AND_SECOND, ModelComparison
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
 from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
+from f2vbench.report.text.table_notes import imagenet_notes, pretrained_notes
 from f2vbench.report.text.wording import NONE, TaskNames, interval_text, metric_name, number, weights_label
 from f2vbench.stats.intervals import MeanInterval
 
@@ -51,18 +52,20 @@ def condition_tables(
     return tables
 
 
-def model_cell(model: str, row: Any) -> Cell:
-    """Cell of a model, with the label of its weights where that differs from the name.
+def model_cell(model: str, row: Any, mark: str = "") -> Cell:
+    """Cell of a model, with the label of its weights where that differs from the name, and its mark.
 
     Args:
         model: Name of the model.
         row: Row of `Results.summary` with ``baseline`` and ``weights``.
+        mark: `TaskNames.mark`.
 
     Returns:
         A cell, muted for baselines and random weights.
     """
     label = weights_label(row.baseline, row.weights)
-    return Cell(model, detail="" if label == model else label, muted=is_muted(row))
+    detail = " ".join(filter(None, ("" if label == model else label, mark)))
+    return Cell(model, detail=detail, muted=is_muted(row))
 
 
 def is_muted(row: Any) -> bool:
@@ -99,7 +102,7 @@ def _condition_table(
     first_row = {model: next(row for (encoder, _), row in rows_of.items() if encoder == model) for model in models}
     rows = [
         [
-            model_cell(model, first_row[model]),
+            model_cell(model, first_row[model], names.mark(task, model)),
             *(_mean_cell(rows_of.get((model, key)), ranked[key], model, key in not_significant) for key in keys),
         ]
         for model in models
@@ -107,7 +110,8 @@ def _condition_table(
     better = dict(zip(group.metric, group.better, strict=True))
     columns = text_columns("model")
     columns += [Column(metric_name(key.metric, better[key.metric]), names.shots(task, key.shots)) for key in keys]
-    notes = []
+    pairs = [(task, model) for model in models]
+    notes = [*imagenet_notes(names, pairs), *pretrained_notes(names, pairs)]
     if any(cell.not_significant for row in rows for cell in row):
         notes.append(
             "n.s.: not significantly better than the second-best model by the crossed test over patients and seeds, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from f2vbench.analysis.retrieval import METRICS, modality_pairs
 from f2vbench.report.tables.results import is_muted
 from f2vbench.report.tables.table import Cell, Column, Table, count_cell, text_columns
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, interval_text, model_name, number, signed
+from f2vbench.report.text.table_notes import imagenet_notes, pretrained_notes
+from f2vbench.report.text.wording import METRIC_NAMES, NONE, TaskNames, interval_text, model_name, number, signed
 from f2vbench.store.record_schema import UnitRecord
 from f2vbench.utils.text import p_value
 
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 _RESAMPLES = "2,000 resamples of patients, each with all queries in the galleries of all seeds"
 
 
-def retrieval_tables(results: RunResults, reference: str | None, titles: Mapping[str, str]) -> list[Table]:
+def retrieval_tables(results: RunResults, reference: str | None, names: TaskNames) -> list[Table]:
     """Make the tables of the retrieval units.
 
     Args:
         results: RunResults of any tasks.
         reference: Reference model, compared with each other model; where it is None or has no retrieval results, the
             best model that is not a baseline.
-        titles: Title of each task.
+        names: Names of tasks.
 
     Returns:
         Tables; empty where there are no retrieval units that name the patient of each image.
@@ -36,11 +37,12 @@ def retrieval_tables(results: RunResults, reference: str | None, titles: Mapping
     if not retrieval.records:
         return []
     intervals = retrieval.intervals
-    tables = [_intervals_table(intervals, titles)]
+    tables = [_intervals_table(intervals, names)]
     if intervals.encoder.nunique() > 1:
         chosen = _choose_reference(intervals, reference)
-        tables.append(_comparison_table(retrieval.compare(chosen), chosen, set(intervals.encoder[intervals.baseline])))
-    return [*tables, *_modality_tables(retrieval.records, titles)]
+        baselines = set(intervals.encoder[intervals.baseline])
+        tables.append(_comparison_table(retrieval.compare(chosen), chosen, baselines, names))
+    return [*tables, *_modality_tables(retrieval.records, names.titles)]
 
 
 def retrieval_metric(metric: str) -> str:
@@ -49,13 +51,13 @@ def retrieval_metric(metric: str) -> str:
     return ", ".join(filter(None, (METRIC_NAMES.get(base, base), variant)))
 
 
-def _intervals_table(intervals: pd.DataFrame, titles: Mapping[str, str]) -> Table:
+def _intervals_table(intervals: pd.DataFrame, names: TaskNames) -> Table:
     best = intervals.sort_values("value", ascending=False, kind="stable").groupby(["task", "metric"]).head(1).index
     rows = [
         [
-            Cell(titles[row.task]),
+            Cell(names.titles[row.task]),
             Cell(retrieval_metric(row.metric)),
-            Cell(model_name(row.encoder, row.baseline), muted=is_muted(row)),
+            Cell(model_name(row.encoder, row.baseline), detail=names.mark(row.task, row.encoder), muted=is_muted(row)),
             Cell(
                 number(row.value),
                 row.value,
@@ -77,7 +79,7 @@ def _intervals_table(intervals: pd.DataFrame, titles: Mapping[str, str]) -> Tabl
         f"Mean over galleries of the mean over queries, with the 95 % BCa interval from {_RESAMPLES}.",
         columns,
         rows,
-        _missing_notes(intervals),
+        [*_notes(names, zip(intervals.task, intervals.encoder, strict=True)), *_missing_notes(intervals)],
     )
 
 
@@ -89,12 +91,22 @@ def _choose_reference(intervals: pd.DataFrame, reference: str | None) -> str:
     return str(means[means.index[0][0]].idxmax())
 
 
-def _comparison_table(comparison: pd.DataFrame, reference: str, baselines: set[str]) -> Table:
+def _notes(names: TaskNames, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Notes on models; see `f2vbench.report.text.table_notes`."""
+    distinct = list(dict.fromkeys(pairs))
+    return [*imagenet_notes(names, distinct), *pretrained_notes(names, distinct)]
+
+
+def _comparison_table(comparison: pd.DataFrame, reference: str, baselines: set[str], names: TaskNames) -> Table:
     rows = [
         [
             Cell(row.task),
             Cell(retrieval_metric(row.metric)),
-            Cell(model_name(row.other, row.other in baselines), muted=row.other in baselines),
+            Cell(
+                model_name(row.other, row.other in baselines),
+                detail=names.mark(row.task, row.other),
+                muted=row.other in baselines,
+            ),
             Cell(signed(row.difference), row.difference, interval_text(row.low, row.high), reason=row.reason or ""),
             Cell(p_value(row.p), row.p, reason=row.reason or ""),
             Cell(p_value(row.p_holm), row.p_holm, reason=row.reason or ""),
@@ -111,8 +123,14 @@ def _comparison_table(comparison: pd.DataFrame, reference: str, baselines: set[s
         f"percentile interval and p-value from at least {_RESAMPLES}. Holm's adjustment is over all rows of the table.",
         columns,
         rows,
-        _missing_notes(comparison),
+        [*_notes(names, _compared(comparison, reference)), *_missing_notes(comparison)],
     )
+
+
+def _compared(comparison: pd.DataFrame, reference: str) -> list[tuple[str, str]]:
+    """Task and model of both sides of each comparison."""
+    others = zip(comparison.task, comparison.other, strict=True)
+    return [*others, *((task, reference) for task in dict.fromkeys(comparison.task))]
 
 
 def _missing_notes(table: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.report.tables.table import Table
 from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
-from f2vbench.report.text.wording import NONE, SHOTS_UNIT, weights_label
+from f2vbench.report.text.table_notes import imagenet_notes, pretrained_notes
+from f2vbench.report.text.wording import NONE, SHOTS_UNIT, TaskNames, weights_label
 from f2vbench.stats.procedure import Procedure
 from f2vbench.utils.text import layout, p_value, plural
 
@@ -24,6 +25,7 @@ def results_text(
     metrics: Mapping[str, Sequence[str]],
     families: Mapping[str, str],
     procedure: Procedure = _DEFAULT_PROCEDURE,
+    pretrained: Collection[tuple[str, str]] = (),
 ) -> str:
     """Render the summary of each condition, and the comparisons below.
 
@@ -36,10 +38,12 @@ def results_text(
         metrics: Task → metrics in the order of columns; metrics without results are left out.
         families: Task family of each task.
         procedure: Interval and t-test over seeds, and adjustment of p-values.
+        pretrained: `Results.pretrained`; their names have a mark.
 
     Returns:
         Blocks of text, separated by empty lines.
     """
+    tasks = TaskNames({task: task for task in families}, families, pretrained)
     first_tables: list[str] = []
     further_tables: list[str] = []
     for key, group in summary.groupby(CONDITION, dropna=False, sort=False):
@@ -49,9 +53,11 @@ def results_text(
         title = condition_title(condition, families[condition.task])
         for start in range(0, len(names), _METRICS_PER_TABLE):
             tables = further_tables if start else first_tables
-            tables.append(f"{title}\n{_means_text(group, names[start : start + _METRICS_PER_TABLE])}")
+            tables.append(f"{title}\n{_means_text(group, names[start : start + _METRICS_PER_TABLE], tasks)}")
     blocks = [*first_tables, *further_tables]
-    shown = [INTERVAL_TEXTS[procedure.interval]] if summary["low"].notna().any() else []
+    pairs = list(dict.fromkeys(zip(summary.task, summary.encoder, strict=True)))
+    shown = [*imagenet_notes(tasks, pairs), *pretrained_notes(tasks, pairs)]
+    shown += [INTERVAL_TEXTS[procedure.interval]] if summary["low"].notna().any() else []
     shown += interval_notes(
         summary[[name in metrics[task] for task, name in zip(summary.task, summary.metric, strict=True)]]
     )
@@ -103,7 +109,7 @@ def condition_title(condition: Condition, family: str) -> str:
     return f"{task} · {protocol} · {plural(shots, 'support image')}{SHOTS_UNIT.get(family, '')}"
 
 
-def _means_text(group: pd.DataFrame, metrics: Sequence[str]) -> str:
+def _means_text(group: pd.DataFrame, metrics: Sequence[str], names: TaskNames) -> str:
     """Table of one condition: mean ± sd [95 % CI] of some metrics."""
     means = group.pivot_table(index="encoder", columns="metric", values="mean", dropna=False)
     better = dict(zip(group.metric, group.better, strict=True))
@@ -113,7 +119,8 @@ def _means_text(group: pd.DataFrame, metrics: Sequence[str]) -> str:
     for encoder in order:
         first = rows_of[encoder, metrics[0]]
         label = weights_label(first.baseline, first.weights)
-        rows.append([encoder, label, str(first.n), *(_mean_text(rows_of[encoder, name]) for name in metrics)])
+        model = f"{encoder} {names.mark(first.task, encoder)}".rstrip()
+        rows.append([model, label, str(first.n), *(_mean_text(rows_of[encoder, name]) for name in metrics)])
     header = ["model", "weights", "seeds"]
     header += [f"{_metric_title(name, better[name])}: mean ± sd [95 % CI]" for name in metrics]
     return layout(header, rows)

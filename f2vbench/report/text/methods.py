@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from f2vbench.data.task_data import SPLIT_FILE_NOTE
+from f2vbench.encoders.registry import IMAGENET_BASELINE
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -209,6 +210,12 @@ def _fine_tuning_text(protocol: str, settings: Mapping[str, Any]) -> str:
 def _model_sentences(records: Sequence[UnitRecord]) -> list[str]:
     sentences = []
     baselines = sorted({record["unit"]["encoder"] for record in records if record["floor"]})
+    if IMAGENET_BASELINE in baselines:
+        baselines.remove(IMAGENET_BASELINE)
+        sentences.append(
+            f"The baseline {IMAGENET_BASELINE} was EfficientNet-Lite0 trained on ImageNet, which contains no retinal "
+            "images."
+        )
     if baselines:
         sentences.append(
             f"Baselines without pre-training were {join_names(baselines)}; they are not trained, or trained on the "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from f2vbench.analysis.frames import Condition
+from f2vbench.analysis.frames import PRETRAINED_MARK, Condition
 from f2vbench.utils.text import plural
 
 METRIC_NAMES = {
@@ -72,10 +72,16 @@ class TaskNames:
     Attributes:
         titles: Title of each task.
         families: Task family of each task.
+        pretrained: (task, model) of the models that were trained on images of the data set of the task.
     """
 
     titles: Mapping[str, str]
     families: Mapping[str, str]
+    pretrained: Collection[tuple[str, str]] = ()
+
+    def mark(self, task: str, encoder: str) -> str:
+        """Mark of a model that was trained on images of the data set of a task; empty for others."""
+        return PRETRAINED_MARK if (task, encoder) in self.pretrained else ""
 
     def shots(self, task: str, shots: int | None) -> str:
         """Number of shots of a task, as `shots_text`."""

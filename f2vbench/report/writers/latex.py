@@ -41,6 +41,7 @@ _SPECIAL = {
     "∞": r"\ensuremath{\infty}",
     "²": r"\textsuperscript{2}",
     "…": r"\dots{}",
+    "†": r"\textdagger{}",
 }
 _NOT_SIGNIFICANT = r"\textsuperscript{n.s.}"
 _PREAMBLE = r"""\documentclass[10pt]{article}

@@ -10,8 +10,11 @@ from f2vbench.cli.report import tables
 from f2vbench.report.content import report_content
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.terminal import table_text
+from f2vbench.report.text.wording import TaskNames
 from f2vbench.report.writers.html import page
 from tests.helpers.made_runs import retrieval_record, retrieval_records, without_patients
+
+NAMES = TaskNames({"eyes": "eyes"}, {"eyes": "retrieval"})
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def records() -> list[dict]:
 
 def test_tables_have_the_numbers_of_intervals_and_comparisons(records):
     # By default the reference is the best model that is not a baseline.
-    first, second = retrieval_tables(Results(records), None, {"eyes": "eyes"})
+    first, second = retrieval_tables(Results(records), None, NAMES)
     assert second.title == "Retrieval: good against each other model"
     assert first.frame["value"].tolist() == RetrievalStatistics(records).intervals.value.tolist()
     best = {(row[1].text, row[2].text) for row in first.rows if row[3].mark == "best"}
@@ -54,7 +57,7 @@ def test_units_of_an_older_version_give_a_note_instead_of_tables(records):
 def test_a_task_of_one_patient_has_a_table_of_values_without_comparisons():
     record = retrieval_record("good", 0, 0.5)
     record["result"]["about"]["patient"] = ["p"] * 40
-    assert len(retrieval_tables(Results([record]), None, {"eyes": "eyes"})) == 1
+    assert len(retrieval_tables(Results([record]), None, NAMES)) == 1
 
 
 def test_variants_are_rows_and_pairs_of_modalities_a_matrix_for_each_encoder():
@@ -67,7 +70,7 @@ def test_variants_are_rows_and_pairs_of_modalities_a_matrix_for_each_encoder():
         result["metrics"] |= {"recall@1:other-eye": 0.5, "recall@1:other-eye_chance": 0.25}
         result["metrics"] |= {f"recall@1:{pair}": value for pair, value in pairs.items()}
         result["metrics"] |= {f"recall@1:{pair}_chance": value and 0.1 for pair, value in pairs.items()}
-    found = retrieval_tables(Results(records), "good", {"eyes": "eyes"})
+    found = retrieval_tables(Results(records), "good", NAMES)
     assert [table.name for table in found] == [
         "retrieval-intervals",
         "retrieval-comparisons",
