@@ -108,7 +108,7 @@ def draw_geometry(
 
     A view that covers only a part of the square tries up to eight random positions, first the one at a lesion where
     `Augmentation.at_lesion` asks for it. It uses the first one with at least half of the view inside the field of view,
-    or else the position with the largest share.
+    or else the position with the largest share. A random box (`Augmentation.box`) is used as it is drawn.
 
     Args:
         augmentation: Ranges of flip, rotation, zoom and covered area.
