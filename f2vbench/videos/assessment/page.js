@@ -155,8 +155,8 @@ async function showPair(place) {
   find("#comment").value = answers[item.video]?.comment ?? "";
   for (const element of document.querySelectorAll("[data-name]")) element.textContent = nameOf(element.dataset.name);
   save();
-  showAnswers();
   showPanels();
+  showAnswers();
   const [photograph, a, b] = await Promise.all([
     decode(item.photograph), Promise.all(item.a.map(decode)), Promise.all(item.b.map(decode)),
   ]);
@@ -226,8 +226,8 @@ function step(by) {
 function go(by) {
   const place = current + by;
   if (place < 0 || place >= data.items.length) return;
-  document.activeElement?.blur();
-  showPair(place).then(() => find("#pair-title").focus({preventScroll: true}));
+  showPair(place);
+  find("#pair-title").focus({preventScroll: true}); // at once: a focus after decoding would interrupt fast raters
 }
 
 // Export
@@ -275,6 +275,7 @@ function keyPressed(event) {
   };
   if (/^[1-9]$/.test(key)) answerActive(Number(key) - 1);
   else if (key === " " && !onControl) togglePlay();
+  else if (key === "enter" && !onControl && isRated(data.items[current])) go(1);
   else if (actions[key]) actions[key]();
   else return;
   event.preventDefault();
