@@ -184,7 +184,7 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     sampled = functional.grid_sample(
         images.flatten(0, 1), grid, mode="bilinear", padding_mode="border", align_corners=True
     )
-    return sampled.unflatten(0, (n, t))
+    return sampled.reshape(n, t, *sampled.shape[1:])
 
 
 class FlowGenerator(VideoNetwork):
