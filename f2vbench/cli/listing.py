@@ -84,8 +84,9 @@ def models(_: ListSettings) -> Listing:
     items = [_family_item(family) for family in families]
     items += [_card_item(card, known.get((card.family or "").partition(":")[0])) for card in model_cards()]
     items.sort(key=lambda item: item["kind"] == "baseline")
-    kinds = ("encoder", "generator", "baseline", "weights")
-    count = {kind: sum(item["kind"] == kind for item in items) for kind in kinds}
+    count = {
+        kind: sum(item["kind"] == kind for item in items) for kind in ("encoder", "generator", "baseline", "weights")
+    }
     ready = [item["model"] for item in items if item["kind"] == "encoder" and item["weights_here"]]
     variants = [
         f"  {', '.join(f'{family.name}:{variant}' for variant in family.variants)}"
@@ -95,7 +96,7 @@ def models(_: ListSettings) -> Listing:
     return Listing(
         f"{plural(count['encoder'], 'encoder')}, {plural(count['generator'], 'generator')} without features, "
         f"{plural(count['weights'], 'weights card')} and "
-        f"{plural(count['baseline'], 'baseline')}\ndefault weights on this machine: {', '.join(ready) or 'none'}",
+        f"{plural(count['baseline'], 'baseline')}; default weights on this machine:\n{', '.join(ready) or 'none'}",
         items,
         {"model": "model", "width": "width", "weights": "default weights", "description": "description"},
         [
