@@ -96,7 +96,7 @@ def models(_: ListSettings) -> Listing:
     return Listing(
         f"{plural(count['encoder'], 'encoder')}, {plural(count['generator'], 'generator')} without features, "
         f"{plural(count['weights'], 'weights card')} and "
-        f"{plural(count['baseline'], 'baseline')}; default weights on this machine: {', '.join(ready) or 'none'}",
+        f"{plural(count['baseline'], 'baseline')}; default weights on this machine:\n{', '.join(ready) or 'none'}",
         items,
         {"model": "model", "width": "width", "weights": "default weights", "description": "description"},
         [
