@@ -92,7 +92,7 @@ def main() -> None:
     settings = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    encoders = [build_encoder(parse_model(model)).requires_grad_(False) for model in settings.models]
+    encoders = {model: build_encoder(parse_model(model)).requires_grad_(False) for model in settings.models}
     cohort, tophat = Cohort(settings.seed, settings.eyes, size=SIDE), ScoreBaseline("tophat")
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     dice: dict[tuple[str, float], list[float]] = {}
@@ -102,17 +102,15 @@ def main() -> None:
         square = view.crop(photograph.image, SIDE)
         fov, vessels = view.crop(photograph.truth.field_of_view, SIDE), view.crop(photograph.truth.vessels, SIDE)
         widths = vessel_widths(vessels)
-        for encoder in encoders:
+        for model, encoder in encoders.items():
             for name, score in score_maps(encoder, square, fov, settings.views).items():
                 if name == "probability":
                     for threshold in THRESHOLDS:
-                        dice.setdefault((encoder.spec.name, threshold), []).append(
-                            f1_score(vessels[fov], score[fov] >= threshold)
-                        )
-                found.setdefault((encoder.spec.name, name), []).append(aurocs(score, vessels, widths, fov))
+                        dice.setdefault((model, threshold), []).append(f1_score(vessels[fov], score[fov] >= threshold))
+                found.setdefault((model, name), []).append(aurocs(score, vessels, widths, fov))
         found.setdefault(("tophat", "brightness"), []).append(aurocs(tophat.score(square, fov), vessels, widths, fov))
     means = {key: np.mean(values, axis=0) for key, values in found.items()}
-    videos = [encoder.spec.name for encoder in encoders if FAMILIES[encoder.spec.family].frames > 1]
+    videos = [model for model, encoder in encoders.items() if FAMILIES[encoder.spec.family].frames > 1]
     if videos:
         means |= {
             ("mean of videos", name): np.mean([means[model, name] for model in videos], axis=0)
