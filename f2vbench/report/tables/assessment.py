@@ -300,4 +300,7 @@ def _ranks_row(each: Preference) -> list[Cell]:
 
 
 def _signed(value: float | None) -> str:
-    return NONE if value is None else f"{value:+.2f}".replace("-", "−")
+    if value is None:
+        return NONE
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
