@@ -127,14 +127,13 @@ def cohens_kappa(
     variance = (shares * (agreement - margins * (1 - kappa)) ** 2).sum() - (kappa - expected * (1 - kappa)) ** 2
     null_variance = (chance * (agreement - margins) ** 2).sum() - expected**2
     se, se_null = (math.sqrt(max(float(value), 0.0)) / scale for value in (variance, null_variance))
-    result = replace(result, kappa=kappa, se=se, se_null=se_null)
-    if se_null > 1e-12:
-        result = replace(result, p=float(2 * ndtr(-abs(kappa) / se_null)))
-    else:
-        result = replace(result, reason="a rater gave the same score to every case, so there is no test")
+    if 1 in (np.count_nonzero(rows), np.count_nonzero(columns)):
+        reason = "a rater gave the same score to every case, so there is no interval and no test"
+        return replace(result, kappa=0.0, reason=reason)
+    result = replace(result, kappa=kappa, se=se, se_null=se_null, p=float(2 * ndtr(-abs(kappa) / se_null)))
     if se <= 1e-9:
         reason = "the raters agree on every case" if observed > 1 - 1e-12 else "the standard error is zero"
-        return replace(result, reason=result.reason or f"{reason}, so there is no interval")
+        return replace(result, reason=f"{reason}, so there is no interval")
     margin = float(ndtri(1 - alpha / 2)) * se
     return replace(result, low=max(kappa - margin, -1.0), high=min(kappa + margin, 1.0))
 

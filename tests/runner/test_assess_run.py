@@ -112,7 +112,7 @@ def test_pages_show_the_frames_of_the_run_and_its_report_the_scores(run, tmp_pat
         assert (shown[case, "mean-video"][0] == real).all()  # the same acquired video for every method
     ratings = write_ratings(tmp_path / "a.csv", key, 0, lambda item, _: "2" if item["method"] != "still" else "5")
     assert main(["assess", "score", str(ratings), f"key={assessment.key}"]) == 0
-    assert "still              rater-1" in capsys.readouterr().out
+    assert re.search(r"still +rater-1 +5\.00 ± 0\.00", capsys.readouterr().out)
     paths = Results.load(run).report(tmp_path / "report", format="html,md,latex", figures="assessment")
     page = next(path for path in paths if path.name == "report.html").read_text()
     assert '<a href="#assessment">Human assessment</a>' in page

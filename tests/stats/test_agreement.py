@@ -84,8 +84,9 @@ def test_kappa_without_variation_has_a_reason():
     assert constant.kappa is None
     assert "same score to every case" in constant.reason
     one_constant = cohens_kappa([2, 2, 2, 2], [2, 2, 1, 2], SCALE)
-    assert one_constant.kappa == pytest.approx(0)
-    assert one_constant.p is None
+    for weights in ("unweighted", "linear", "quadratic"):
+        one_constant = cohens_kappa([5, 4, 5, 5], [5, 5, 5, 5], SCALE, weights)
+        assert (one_constant.kappa, one_constant.p, one_constant.low) == (0, None, None)
     assert "no test" in one_constant.reason
     equal = cohens_kappa([1, 2, 3, 3], [1, 2, 3, 3], SCALE)
     assert (equal.kappa, equal.low) == (1.0, None)

@@ -20,7 +20,7 @@ from f2vbench.analysis.assessment import (
 )
 from f2vbench.report.tables.table import Cell, Column, Table, count_cell, text_columns
 from f2vbench.report.text.wording import NONE, interval_text, join_names, number
-from f2vbench.stats.citations import BLAND_ALTMAN, FRIEDMAN, INTRACLASS, SIGN_TEST, WEIGHTED_KAPPA
+from f2vbench.stats.citations import BLAND_ALTMAN, CLOPPER_PEARSON, FRIEDMAN, INTRACLASS, SIGN_TEST, WEIGHTED_KAPPA
 from f2vbench.stats.kappa import KappaResult
 from f2vbench.utils.text import p_value, plural
 
@@ -223,6 +223,7 @@ def identification_table(assessment: Assessment) -> Table | None:
         "exact binomial test of chance, 0.5. A share near 0.5 means that generated videos pass for acquired ones.",
         [*text_columns("method", "rater"), *map(Column, ("n", "right", "share", "p"))],
         rows,
+        (f"Interval: {CLOPPER_PEARSON.citation}.",),
     )
 
 
@@ -300,4 +301,7 @@ def _ranks_row(each: Preference) -> list[Cell]:
 
 
 def _signed(value: float | None) -> str:
-    return NONE if value is None else f"{value:+.2f}".replace("-", "−")
+    if value is None:
+        return NONE
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
