@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from f2vbench.cli.main import main
 from f2vbench.config.parsing import build
 from f2vbench.encoders.diffusion import DiffusionShape, denoising_network, noise_schedule, sample_videos
 from f2vbench.encoders.loading import build_encoder
@@ -161,6 +162,19 @@ def test_the_exported_network_generates_what_the_trained_one_does(trained):
     found = encoder.generate(photograph)
     expected = sample_videos(best.eval(), 2 * photograph - 1, seeds, Sampler("ddim", 5), 10)
     torch.testing.assert_close(found, (expected + 1) / 2)
+
+
+def test_weights_with_a_card_are_a_model_and_are_checked_without_diffusers_too(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("F2VBENCH_PATH", str(tmp_path))
+    assert main(["weights", "make", str(trained.folder), "name=ddpm-tiny", f"out={tmp_path}"]) == 0
+    assert parse_model("ddpm-tiny").sampler == parse_model("ddpm-tiny@ddim-5").sampler == "ddim-5"
+    assert parse_model("ddpm-tiny@ddim-2").name == "ddpm-tiny@ddim-2"
+    capsys.readouterr()
+    assert main(["weights", "check", "ddpm-tiny"]) == 0
+    assert "loads as med-ddpm" in capsys.readouterr().out
+    monkeypatch.setattr("f2vbench.encoders.model_family.find_spec", lambda name: None)
+    assert main(["weights", "check", "ddpm-tiny"]) == 0
+    assert "not loaded, because loading it needs the package diffusers" in capsys.readouterr().out
 
 
 def test_another_seed_gives_other_weights_and_a_training_leaves_the_global_random_state(tmp_path):
