@@ -119,6 +119,18 @@ def test_steps_on_one_batch_lower_its_loss(tmp_path, network):
     assert found[-1] < 0.8 * found[0]
 
 
+def test_checkpointing_changes_no_step(tmp_path):
+    batch, weights = corner(batch_of(0), 16), []
+    for checkpointing in (False, True):
+        settings = diffusion_settings(tmp_path, checkpointing=checkpointing)
+        method = DiffusionMethod(settings, CPU, bf16=False)
+        assert method.networks.best.unet.is_gradient_checkpointing == checkpointing
+        method.train_step(batch, 0, 0, 0.0)
+        weights.append(method.networks.network_states()["generator"])
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, msg=key)
+
+
 @pytest.mark.parametrize("batches", [2, 4])
 def test_a_killed_training_resumes_to_the_same_losses_and_weights(trained, tmp_path, batches):
     settings = diffusion_settings(tmp_path, ema=0.9, save_minutes=1e-9)
@@ -215,6 +227,7 @@ def test_mini_has_less_than_10_megabytes_in_half_precision():
         ({"windows": 3, "ablation": "none"}, "model=med-ddpm does not use ablation, windows"),
         ({"model": "mae", "diffusion": {"layers": 2}}, r"model=mae does not use diffusion\.layers"),
         ({"model": "fundus2video", "diffusion": {"layers": 2}}, r"model=fundus2video does not use diffusion\.layers"),
+        ({"checkpointing": True, "diffusion": {"network": "3d"}}, "diffusion.network=2d alone; leave it out"),
         ({"preset": "paper"}, "preset=paper: model=med-ddpm has the presets f2v and mini"),
         ({"diffusion": {"channels": "8,12"}}, r"diffusion\.channels"),
         ({"diffusion": {"sampler": "euler-3"}}, r"diffusion\.sampler"),
