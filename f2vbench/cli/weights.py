@@ -159,7 +159,12 @@ def _check_file(card: WeightsCard) -> str:
         return f"ok: {path}"
     from f2vbench.encoders.loading import build
     from f2vbench.encoders.model_argument import parse_model
+    from f2vbench.encoders.registry import find_family
 
+    try:
+        find_family(card.family.partition(":")[0]).check_libraries("loading it")
+    except SettingsError as error:  # the extra of its family
+        return f"ok, not loaded, because {error}: {path}"
     build(parse_model(f"{card.family}:{path}"))
     return f"ok, loads as {card.family}: {path}"
 

@@ -283,6 +283,8 @@ class TrainSettings(Settings):
             raise ValueError("targets=noise-free needs what only the simulator knows: use it with data=phantom")
         if self.model == "seg2vid":
             return  # image_size is a multiple of 16, its stride
+        if self.checkpointing and self.diffusion.network == "3d":
+            raise ValueError("checkpointing=true: diffusers has it for diffusion.network=2d alone; leave it out")
         multiple = 2 ** (len(self.diffusion.channels) - 1)
         if self.image_size % multiple:
             raise ValueError(

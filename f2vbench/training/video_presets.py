@@ -47,7 +47,7 @@ DIFFUSION_PRESETS: dict[str, dict[str, Any]] = {
         **_COMMON,
         "epochs": 400,
         "learning_rate": 1e-4,
-        "batch_size": 8,
+        "batch_size": 4,
         "ema": 0.995,
         "diffusion": {
             "network": "3d",
@@ -63,6 +63,7 @@ DIFFUSION_PRESETS["mini"] = overlay(
     {
         **_MINI,
         "learning_rate": 5e-4,
+        "batch_size": 8,
         "diffusion": {"network": "2d", "channels": [24, 48, 64, 96, 128], "layers": 1, "sampler": "ddim-25"},
     },
 )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from f2vbench.cli.main import main
 from f2vbench.config.parsing import build
 from f2vbench.encoders.diffusion import DiffusionShape, denoising_network, noise_schedule, sample_videos
 from f2vbench.encoders.loading import build_encoder
@@ -118,6 +119,18 @@ def test_steps_on_one_batch_lower_its_loss(tmp_path, network):
     assert found[-1] < 0.8 * found[0]
 
 
+def test_checkpointing_changes_no_step(tmp_path):
+    batch, weights = corner(batch_of(0), 16), []
+    for checkpointing in (False, True):
+        settings = diffusion_settings(tmp_path, checkpointing=checkpointing)
+        method = DiffusionMethod(settings, CPU, bf16=False)
+        assert method.networks.best.unet.is_gradient_checkpointing == checkpointing
+        method.train_step(batch, 0, 0, 0.0)
+        weights.append(method.networks.network_states()["generator"])
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, msg=key)
+
+
 @pytest.mark.parametrize("batches", [2, 4])
 def test_a_killed_training_resumes_to_the_same_losses_and_weights(trained, tmp_path, batches):
     settings = diffusion_settings(tmp_path, ema=0.9, save_minutes=1e-9)
@@ -163,6 +176,19 @@ def test_the_exported_network_generates_what_the_trained_one_does(trained):
     torch.testing.assert_close(found, (expected + 1) / 2)
 
 
+def test_weights_with_a_card_are_a_model_and_are_checked_without_diffusers_too(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("F2VBENCH_PATH", str(tmp_path))
+    assert main(["weights", "make", str(trained.folder), "name=ddpm-tiny", f"out={tmp_path}"]) == 0
+    assert parse_model("ddpm-tiny").sampler == parse_model("ddpm-tiny@ddim-5").sampler == "ddim-5"
+    assert parse_model("ddpm-tiny@ddim-2").name == "ddpm-tiny@ddim-2"
+    capsys.readouterr()
+    assert main(["weights", "check", "ddpm-tiny"]) == 0
+    assert "loads as med-ddpm" in capsys.readouterr().out
+    monkeypatch.setattr("f2vbench.encoders.model_family.find_spec", lambda name: None)
+    assert main(["weights", "check", "ddpm-tiny"]) == 0
+    assert "not loaded, because loading it needs the package diffusers" in capsys.readouterr().out
+
+
 def test_another_seed_gives_other_weights_and_a_training_leaves_the_global_random_state(tmp_path):
     batch = batch_of(0)
     torch.manual_seed(5)
@@ -201,6 +227,7 @@ def test_mini_has_less_than_10_megabytes_in_half_precision():
         ({"windows": 3, "ablation": "none"}, "model=med-ddpm does not use ablation, windows"),
         ({"model": "mae", "diffusion": {"layers": 2}}, r"model=mae does not use diffusion\.layers"),
         ({"model": "fundus2video", "diffusion": {"layers": 2}}, r"model=fundus2video does not use diffusion\.layers"),
+        ({"checkpointing": True, "diffusion": {"network": "3d"}}, "diffusion.network=2d alone; leave it out"),
         ({"preset": "paper"}, "preset=paper: model=med-ddpm has the presets f2v and mini"),
         ({"diffusion": {"channels": "8,12"}}, r"diffusion\.channels"),
         ({"diffusion": {"sampler": "euler-3"}}, r"diffusion\.sampler"),
