@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -21,6 +22,9 @@ Skips = Literal["none", "additive"]
 
 TimeInput = Literal["none", "plane"]
 """How a generator receives the position of a window in the video; see `GeneratorShape`."""
+
+SegmentationDecoder = Literal["unet", "generator", "mask-decoder", "mask-decoder-click"]
+"""What vessel segmentation trains on the feature maps of a model; see `ModelSpec.decoder`."""
 
 DefaultWeights = Literal["card", "released", "hub", "package", "precomputed", "untrained", "none"]
 """Weights of a family whose argument names none; see `ModelFamily`."""
@@ -160,6 +164,8 @@ class ModelFamily:
         vessel_channels: Output channels of a generator that are classes of vessels, as logits before the tanh. Its
             vessel score is the largest of their probabilities.
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
+        extra: Extra of f2vbench that installs `libraries`; empty where they are installed with f2vbench.
+        decoder: Decoder that vessel segmentation trains on its feature maps, where the model argument chooses none.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
         package: Name and version of the package that adds the family; None for built-in families.
@@ -180,6 +186,8 @@ class ModelFamily:
     frames: int = 0
     vessel_channels: tuple[int, ...] = ()
     libraries: tuple[str, ...] = ()
+    extra: str = ""
+    decoder: SegmentationDecoder = "unet"
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None
     package: str | None = None
@@ -201,4 +209,4 @@ class ModelFamily:
 
     def card_of(self, variant: str) -> str:
         """Name of the weights card of a released variant."""
-        return self.name if variant == self.name else f"{self.name}-{variant.lower().replace('_', '-')}"
+        return self.name if variant == self.name else re.sub("[_.]", "-", f"{self.name}-{variant.lower()}")

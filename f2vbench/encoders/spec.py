@@ -7,8 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from f2vbench.config.run import DecoderName, Pooling
-from f2vbench.encoders.model_family import UNTRAINED, Kind
+from f2vbench.config.run import Pooling
+from f2vbench.encoders.model_family import UNTRAINED, Kind, SegmentationDecoder
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import whole_path
@@ -48,7 +48,9 @@ class ModelSpec:
         cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
         pooling: How its embeddings are pooled; see `f2vbench.encoders.pooling`. None for other models.
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
-            second half of the generator.
+            second half of the generator, `mask-decoder` for SAM2's own, `mask-decoder-click` for the same with a click
+            on a vessel of the annotation as its prompt.
+        side: Side in pixels of the square from which its feature maps are computed; None: `image_size=` of the run.
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
@@ -63,7 +65,8 @@ class ModelSpec:
     weights: str
     cut: int | None = None
     pooling: Pooling | None = None
-    decoder: DecoderName = "unet"
+    decoder: SegmentationDecoder = "unet"
+    side: int | None = None
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
@@ -136,6 +139,8 @@ class ModelSpec:
             identity["pooling"] = self.pooling
         if self.decoder != "unet":
             identity["decoder"] = self.decoder
+        if self.side is not None:
+            identity["side"] = self.side
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)
