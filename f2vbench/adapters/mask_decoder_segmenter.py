@@ -112,7 +112,8 @@ class MaskDecoderSegmenter(Segmenter):
         maps = [self._maps(photograph) for photograph in photographs]
         pyramid = [torch.stack(level).to(self._device).float() for level in zip(*maps, strict=True)]
         points = None if clicks is None else torch.from_numpy(np.stack(clicks)).to(self._device)
-        return decoder(pyramid, (self._settings.image_size,) * 2, points)
+        logits: Tensor = decoder(pyramid, (self._settings.image_size,) * 2, points)
+        return logits
 
     def _maps(self, photograph: Photograph) -> list[Tensor]:
         """Stored maps of a photograph; during a fit, those of the first support images are in memory."""
@@ -120,7 +121,7 @@ class MaskDecoderSegmenter(Segmenter):
         return kept or [torch.from_numpy(level) for level in self._stored_maps(photograph)]
 
     def _click(self, photograph: Photograph, rng: np.random.Generator) -> NDArray[np.float32]:
-        """x and y of a random annotated vessel pixel, in pixels of the encoder's input."""
+        """Column and row of a random annotated vessel pixel, in pixels of the encoder's input."""
         size = self._settings.image_size
         vessels, inside = photograph.square_targets(size)
         shares = vessels * inside

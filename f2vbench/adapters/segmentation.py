@@ -126,9 +126,10 @@ class VesselSegmentation(TaskAdapter):
                 "augmentation; sam2.* and not decoder.* sets its training."
             )
         if decoders["mask-decoder-click"]:
+            names = ", ".join(sorted(decoders["mask-decoder-click"]))
             notes.append(
-                f"{', '.join(sorted(decoders['mask-decoder-click']))}: each test photograph is prompted with a click on "
-                "a vessel of its annotation, which no other model receives."
+                f"{names}: each test photograph is prompted with a click on a vessel of its annotation, which no other "
+                "model receives."
             )
         return notes
 

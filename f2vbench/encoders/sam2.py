@@ -149,7 +149,8 @@ def sam2_model(configuration: Configuration, name: str) -> Any:
         return Sam2Model(Sam2Config(**configuration)).eval()
     except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(
-            f"{name}: transformers can't build this shape of SAM2 ({type(error).__name__}: {error}); correct config.json"
+            f"{name}: transformers can't build this shape of SAM2 ({type(error).__name__}: {error}); correct "
+            "config.json"
         ) from error
 
 

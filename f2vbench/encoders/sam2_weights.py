@@ -1,7 +1,8 @@
 """Weights of SAM2 in every layout, under the names of transformers' `Sam2Model`.
 
-Original files (`sam2_hiera_small.pt`, checkpoints of Medical-SAM2's training) have the names of Meta's modules; files on
-the Hugging Face Hub have those of transformers. Both may contain the modules for videos, which one image does not need.
+Original files (`sam2_hiera_small.pt`, checkpoints of Medical-SAM2's training) have the names of Meta's modules; files
+on the Hugging Face Hub have those of transformers. Both may contain the modules for videos, which one image does not
+need.
 """
 
 from __future__ import annotations

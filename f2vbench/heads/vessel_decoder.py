@@ -103,7 +103,7 @@ def spread_strides(strides: Sequence[int]) -> list[int]:
 def segmentation_loss(
     logits: Tensor, target: Tensor, valid: Tensor, positive_weight: float = 1.0, dice_weight: float = 1.0
 ) -> Tensor:
-    """Compute the weighted sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016) inside the field of view.
+    """Compute the sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016) inside the field of view.
 
     Args:
         logits: (n, 1, h, w).
