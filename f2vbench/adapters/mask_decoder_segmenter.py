@@ -25,8 +25,6 @@ from f2vbench.errors import DataError
 from f2vbench.heads.vessel_decoder import segmentation_loss
 from f2vbench.utils.step_reports import report_step
 
-_KEPT_IMAGES = 32  # support images whose maps stay in memory during a fit, 8.4 MB each in half precision
-
 
 class MaskDecoderSegmenter(Segmenter):
     """SAM2's mask decoder, fine-tuned without prompts or with one click on a vessel of the annotation.
@@ -37,6 +35,7 @@ class MaskDecoderSegmenter(Segmenter):
         settings: Size of the score maps, steps, batch size and ``sam2``.
         device: Device for the training.
         oracle_click: Whether each photograph, of the test set too, is prompted with a click on its annotation.
+        kept_images: Support images whose maps stay in memory during a fit, 8.4 MB each in half precision.
     """
 
     probability = True
@@ -49,9 +48,11 @@ class MaskDecoderSegmenter(Segmenter):
         settings: RunSettings,
         device: torch.device,
         oracle_click: bool = False,
+        kept_images: int = 32,
     ):
         self._encoder, self._stored_maps = encoder, stored_maps
         self._settings, self._device, self._oracle_click = settings, device, oracle_click
+        self._kept_images = kept_images
         self._kept: dict[str, list[Tensor]] = {}
         self._decoder: Sam2Decoder | None = None
         self._seed = 0
@@ -60,7 +61,7 @@ class MaskDecoderSegmenter(Segmenter):
         """Fine-tune a copy of the decoder; the same seed gives the same bits on one machine and number of threads."""
         settings, rng = self._settings.sam2, np.random.default_rng(seed)
         self._seed = seed
-        self._kept = {photograph.content: self._maps(photograph) for photograph in support[:_KEPT_IMAGES]}
+        self._kept = {photograph.content: self._maps(photograph) for photograph in support[: self._kept_images]}
         decoder = Sam2Decoder(self._encoder).to(self._device).train()
         optimiser = torch.optim.Adam(decoder.trained_parameters(), lr=settings.learning_rate)
         targets = [photograph.square_targets(self._settings.image_size) for photograph in support]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from f2vbench import Benchmark, Results
+from f2vbench.cli.main import main
 from f2vbench.store.features import FeatureSet
 from f2vbench.utils.progress import Silent
 from tests.helpers.sam2_files import write_hub_folder
@@ -52,11 +53,13 @@ def test_another_image_size_reads_the_same_maps(eyes, model, tmp_path, monkeypat
     benchmark(eyes, tmp_path, model=[model], image_size=80, out=tmp_path / "other").run(Silent())
 
 
-def test_a_plan_has_reasons_notes_and_an_estimate(eyes, model, tmp_path):
-    plan = benchmark(eyes, tmp_path, model=[model, f"{model}@oracle-click"], shots=[0, 1]).plan()
-    text = str(plan)
+def test_a_plan_has_reasons_notes_and_an_estimate(eyes, model, tmp_path, capsys):
+    words = ["plan", "task=folder", f"data={eyes}", f"out={tmp_path / 'run'}", "image_size=64", "epochs=2", "jobs=1"]
+    assert main([*words, f"model={model},{model}@oracle-click", "shots=0,1", "seeds=1", "baselines=tophat"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
     assert "sam2:tiny-sam2 · zero-shot: its masks need a prompt or fine-tuning" in text
     assert "is SAM2's own, fine-tuned on whole photographs" in text
     assert "sam2:tiny-sam2@oracle-click: each test photograph is prompted with a click" in text
-    tuned = benchmark(eyes, tmp_path, model=[model], baselines=["tophat"], finetune="full", augment="none").plan()
-    assert "finetune=full: only its mask decoder can be fine-tuned" in str(tuned)
+    tuned = ["shots=1", "seeds=1", "baselines=tophat", "finetune=full", "augment=none"]
+    assert main([*words, f"model={model}", *tuned]) == 0
+    assert "finetune=full: only its mask decoder can be fine-tuned" in " ".join(capsys.readouterr().out.split())
