@@ -41,6 +41,7 @@ VIDEO_NAMES = (
 _ORIGINAL_MARK = "image_encoder.trunk."
 _POSITIONS = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 _POINTS = re.compile(r"prompt_encoder\.point_embeddings\.(\d+)\.weight")
+_BLOCK_NORM = re.compile(r"vision_encoder\.backbone\.blocks\.(\d+)\.layer_norm2\.weight")
 _MLP_OF_TWO = r"((?:vision_encoder\.backbone\.blocks|mask_decoder\.transformer\.layers)\.\d+\.mlp)\.layers"
 _MLP_OF_THREE = r"(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head))\.layers"
 # Applied to each name one after the other.
@@ -138,10 +139,8 @@ def _renamed(key: str) -> str:
 
 def _backbone_shape(state: Mapping[str, Tensor]) -> dict[str, list[int]]:
     """Widths and blocks of the stages of an image encoder; a stage begins where the width grows."""
-    prefix = "vision_encoder.backbone.blocks."
-    numbers = sorted({int(key[len(prefix) :].partition(".")[0]) for key in state if key.startswith(prefix)})
-    norms = [state.get(f"{prefix}{number}.layer_norm2.weight") for number in numbers]
-    every = [norm.shape[0] for norm in norms if norm is not None and norm.ndim == 1]
+    norms = {int(found[1]): tensor for key, tensor in state.items() if (found := _BLOCK_NORM.fullmatch(key))}
+    every = [norm.shape[0] for _, norm in sorted(norms.items()) if norm.ndim == 1]
     widths = list(dict.fromkeys(every))
     return {"embed_dim_per_stage": widths, "blocks_per_stage": [every.count(width) for width in widths]}
 

@@ -16,6 +16,7 @@ from f2vbench.encoders.sam2_configuration import RELEASED
 from f2vbench.encoders.sam2_weights import VIDEO_NAMES, find_configuration, with_transformers_names
 from f2vbench.errors import DataError, SettingsError, WeightsError
 from f2vbench.pretrained.state_dicts import compare_state_dict
+from f2vbench.runner.extraction import encode_squares
 from tests.helpers.sam2_files import (
     CLICK,
     RECORDED,
@@ -88,6 +89,14 @@ def test_sam2_normalises_photographs_and_medical_sam2_does_not(tmp_path):
     np.testing.assert_allclose(ours.embed([photograph]), coarsest.numpy(), atol=1e-5)
     with pytest.raises(DataError, match=r"128 × 128 px for this network, got \(1, 3, 64, 64\)"):
         ours.pyramid(pixels()[:, :, :64, :64])
+
+
+def test_maps_in_bfloat16_are_nearly_the_same(tmp_path):
+    encoder = build(parse_model(f"sam2:{write_hub_folder(tmp_path / 'my-sam2')}"))
+    square = (pixels()[0].permute(1, 2, 0) * 255).byte().numpy()
+    single, half = (encode_squares(encoder, "pyramid", [square], torch.device("cpu"), p) for p in ("float32", "bf16"))
+    for name, level in single[0].items():
+        assert np.abs(half[0][name] - level).max() < 0.1 * level.std()
 
 
 def test_every_tensor_of_the_released_small_model_has_a_place():
