@@ -126,8 +126,7 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "medical-sam2",
-        "SAM2 as Medical-SAM2 prepares photographs; segmentation trains its own mask decoder (pip install "
-        "'f2vbench[sam2]')",
+        "SAM2 with Medical-SAM2's input; its own mask decoder is trained (extra f2vbench[sam2])",
         kind="features",
         loader=_SAM2,
         default_weights="released",
@@ -140,7 +139,7 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "sam2",
-        "SAM2 and SAM2.1; segmentation trains their own mask decoder (pip install 'f2vbench[sam2]')",
+        "SAM2 and SAM2.1; their own mask decoder is trained (extra f2vbench[sam2])",
         kind="features",
         loader=_SAM2,
         default_weights="released",
