@@ -283,9 +283,7 @@ def test_models_of_an_extra_that_is_not_installed_name_it(monkeypatch):
 
 
 def test_prompts_are_for_sam2_alone():
-    with pytest.raises(
-        SettingsError, match="timm:resnet18:untrained receives no prompts, only sam2 and"
-    ):
+    with pytest.raises(SettingsError, match="timm:resnet18:untrained receives no prompts, only sam2 and"):
         parse_model("timm:resnet18:untrained@oracle-click")
 
 
