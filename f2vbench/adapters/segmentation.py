@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pandas import DataFrame
@@ -21,6 +21,7 @@ from f2vbench.adapters.segmenters import (
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Photograph
+from f2vbench.encoders.model_family import SegmentationDecoder
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.vessel_scores import NO_TRUTH_LAYER, VesselScore, subtract_background, vessel_score_of
 from f2vbench.errors import SettingsError
@@ -28,6 +29,8 @@ from f2vbench.store.record_schema import MapEntry, Solution
 from f2vbench.store.score_maps import decode, encode
 
 _ZERO_SHOT_SETTINGS = ("image_size", "precision", "vessel_score", "score_views")
+_MASK_DECODERS = ("mask-decoder", "mask-decoder-click")
+_MASK_DECODER_SETTINGS = ("image_size", "epochs", "steps", "batch_size", "sam2", "precision")
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
 
 
@@ -50,6 +53,14 @@ class VesselSegmentation(TaskAdapter):
             return "has video frames, which only generation tasks use"
         if protocol != "zero-shot" and model.kind == "generator":
             return "generates angiograms, and has no feature maps for segmentation"
+        if model.decoder in _MASK_DECODERS:
+            if protocol == "zero-shot":
+                return (
+                    "its masks need a prompt or fine-tuning: without either, SAM2 has objects of any kind and no score "
+                    "for vessels"
+                )
+            is_frozen = settings.finetune == "frozen"
+            return None if is_frozen else f"finetune={settings.finetune}: only its mask decoder can be fine-tuned"
         if protocol != "zero-shot" or model.kind == "score":
             return None
         if model.kind == "scratch":
@@ -74,6 +85,8 @@ class VesselSegmentation(TaskAdapter):
         names: tuple[str, ...] = ("threshold",)
         if model.kind == "scratch":
             names += ("scratch",)
+        elif model.kind == "features" and model.decoder in _MASK_DECODERS:
+            names += _MASK_DECODER_SETTINGS
         elif model.is_network:
             names += _ZERO_SHOT_SETTINGS if protocol == "zero-shot" else _DECODER_SETTINGS
         return names
@@ -87,6 +100,8 @@ class VesselSegmentation(TaskAdapter):
         """Return the number of optimiser steps."""
         if model.kind == "score" or protocol == "zero-shot":
             return 0
+        if model.decoder in _MASK_DECODERS:
+            return settings.decoder_steps(len(episode.support), views=1)
         return settings.scratch.steps if model.kind == "scratch" else settings.decoder_steps(len(episode.support))
 
     def timing_trial(
@@ -100,12 +115,12 @@ class VesselSegmentation(TaskAdapter):
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         """Explain the zero-shot scores, and which models have which decoder."""
         by_text: dict[str, set[str]] = {}
-        decoders: dict[bool, set[str]] = {False: set(), True: set()}
+        decoders: dict[SegmentationDecoder, set[str]] = {name: set() for name in get_args(SegmentationDecoder)}
         for model, protocol in units:
             if not model.is_network:
                 continue
             if protocol != "zero-shot":
-                decoders[model.decoder == "generator"].add(model.name)
+                decoders[model.decoder].add(model.name)
             elif model.has_vessel_score:
                 by_text.setdefault(_vessel_score(model, settings).text, set()).add(model.name)
         notes = [
@@ -113,10 +128,22 @@ class VesselSegmentation(TaskAdapter):
             f"{', mean of eight mirrored and rotated views' if settings.score_views > 1 else ''}."
             for text, names in by_text.items()
         ]
-        if decoders[True]:
-            names = ", ".join(sorted(decoders[True]))
-            others = f"; that of {', '.join(sorted(decoders[False]))} is a new U-Net" if decoders[False] else ""
+        if decoders["generator"]:
+            names = ", ".join(sorted(decoders["generator"]))
+            others = f"; that of {', '.join(sorted(decoders['unet']))} is a new U-Net" if decoders["unet"] else ""
             notes.append(f"The decoder of {names} is the generator's second half with a new output layer{others}.")
+        own = decoders["mask-decoder"] | decoders["mask-decoder-click"]
+        if own:
+            notes.append(
+                f"The decoder of {', '.join(sorted(own))} is SAM2's own, fine-tuned on whole photographs without "
+                "augmentation; sam2.* and not decoder.* sets its training."
+            )
+        if decoders["mask-decoder-click"]:
+            names = ", ".join(sorted(decoders["mask-decoder-click"]))
+            notes.append(
+                f"{names}: each test photograph is prompted with a click on a vessel of its annotation, which no other "
+                "model receives."
+            )
         return notes
 
     def run_unit(self, context: UnitContext, episode: Episode) -> CompletedUnit:
@@ -160,7 +187,10 @@ class VesselSegmentation(TaskAdapter):
 def _not_finite(context: UnitContext, image: str) -> str:
     """Message for vessel scores with NaN or infinity."""
     trained = context.unit.protocol != "zero-shot" and context.model.kind != "scratch"
-    rate = f"decoder.learning_rate than {context.settings.decoder.learning_rate:g}"
+    name, value = "decoder", context.settings.decoder.learning_rate
+    if context.model.decoder in _MASK_DECODERS:
+        name, value = "sam2", context.settings.sam2.learning_rate
+    rate = f"{name}.learning_rate than {value:g}"
     advice = f"the training diverged; try a smaller {rate}, or precision=float32"
     if not trained:
         advice = "check the weights of the model, or try precision=float32"
@@ -177,6 +207,12 @@ def _segmenter(context: UnitContext) -> Segmenter:
     settings = context.settings
     if context.model.kind == "score":
         return TrainingFreeSegmenter(lambda photograph: ScoreMap(context.score_map(photograph)), threshold=None)
+    if context.model.decoder in _MASK_DECODERS:
+        from f2vbench.adapters.mask_decoder_segmenter import MaskDecoderSegmenter
+
+        clicks = context.model.decoder == "mask-decoder-click"
+        read_maps = context.feature_reader("pyramid")
+        return MaskDecoderSegmenter(context.encoder(), read_maps, settings, context.device, clicks)
     from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
 
     if context.model.kind == "scratch":

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from f2vbench.adapters.registry import ADAPTERS, adapter_for
@@ -23,6 +24,7 @@ from f2vbench.store.runs import runs_below
 from f2vbench.utils.text import layout, plural
 
 _WRAP = 56  # characters of the last column; tables stay below 120
+_LINE = 138  # characters of a line of variants
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,16 @@ def models(_: ListSettings) -> Listing:
     }
     ready = [item["model"] for item in items if item["kind"] == "encoder" and item["weights_here"]]
     variants = [
-        f"  {', '.join(f'{family.name}:{variant}' for variant in family.variants)}"
+        line
         for family in families
         if len(family.variants) > 1
+        for line in wrap(
+            ", ".join(f"{family.name}:{variant}" for variant in family.variants),
+            _LINE,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+        )
     ]
     return Listing(
         f"{plural(count['encoder'], 'encoder')}, {plural(count['generator'], 'generator')} without features, "

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from f2vbench.config.base import Names, Seeds, Settings, Shots, expand_integers, flatten, overlay, split_list, unique
+from f2vbench.config.mask_decoder import MaskDecoderSettings
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
@@ -284,6 +285,7 @@ class RunSettings(Settings):
     head: HeadSettings = Field(HeadSettings(), description="training of classification heads")
     tune: TuneSettings = Field(TuneSettings(), description="fine-tuning of encoders with a classification head")
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
+    sam2: MaskDecoderSettings = Field(MaskDecoderSettings(), description="fine-tuning of SAM2's mask decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch baseline")
     dry_run: bool = Field(False, description="print the plan and stop")
 
@@ -372,18 +374,16 @@ class RunSettings(Settings):
         """Positive numbers of support images."""
         return [shots for shots in self.shots if shots != "all" and shots > 0]
 
-    def decoder_steps(self, support: int) -> int:
-        """Number of optimiser steps of decoder training.
+    def decoder_steps(self, support: int, views: int | None = None) -> int:
+        """Number of optimiser steps of decoder training: ``steps``, or those of ``epochs``.
 
         Args:
             support: Number of support images.
-
-        Returns:
-            ``steps``, or the steps of ``epochs`` over ``decoder.views`` crops of each support image.
+            views: Inputs from each support image and epoch; None: ``decoder.views`` crops.
         """
         if self.steps is not None:
             return self.steps
-        return self.epochs * math.ceil(support * self.decoder.views / self.batch_size)
+        return self.epochs * math.ceil(support * (views or self.decoder.views) / self.batch_size)
 
     def folder(self) -> Path:
         """Path of the run folder: ``out``, or a folder named after the tasks and the preset."""

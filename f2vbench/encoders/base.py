@@ -196,16 +196,19 @@ class Encoder(nn.Module, ABC):
         return digest.hexdigest()
 
 
-def check_photographs(x: Tensor, min_side: int = MIN_SIDE) -> None:
+def check_photographs(x: Tensor, min_side: int = MIN_SIDE, side: int | None = None) -> None:
     """Check that `x` is a batch of photographs.
 
     Args:
         x: The batch.
         min_side: Smallest side in pixels.
+        side: Side in pixels of the only size that a network accepts.
 
     Raises:
-        DataError: It is not floating point, not (n, 3, h, w), or has a smaller side.
+        DataError: It is not floating point, not (n, 3, h, w), or has a smaller side, or another one than `side`.
     """
+    if side is not None and tuple(x.shape[2:]) != (side, side):
+        raise DataError(f"photographs must have {side} × {side} px for this network, got {tuple(x.shape)}")
     if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or min(x.shape[2:]) < min_side:
         raise DataError(
             f"photographs must be floating point (n, 3, h, w) in [0, 1] with sides of at least {min_side} px, "

@@ -45,7 +45,7 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
         return features | {"stored": "float32", "field_of_view": FIELD_OF_VIEW_VERSION}
-    return features | {"image_size": settings.image_size, "stored": "float16"}
+    return features | {"image_size": identity.get("side", settings.image_size), "stored": "float16"}
 
 
 def score_reading(identity: dict[str, Any]) -> ScoreReading | None:
@@ -53,11 +53,12 @@ def score_reading(identity: dict[str, Any]) -> ScoreReading | None:
     return ScoreReading(identity["reading"], identity["views"]) if "reading" in identity else None
 
 
-def entry_size(what: str, settings: RunSettings) -> int:
+def entry_size(what: str, settings: RunSettings, side: int | None = None) -> int:
     """Side in pixels of the square that features are computed from; 0 for the photograph's own resolution.
 
     Args:
         what: Kind of features, as for `declared_features`.
         settings: Settings of the run.
+        side: `ModelSpec.side` of the model.
     """
-    return 0 if what in ("score", "embedding") else settings.image_size
+    return 0 if what in ("score", "embedding") else side or settings.image_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
@@ -11,6 +12,7 @@ from f2vbench.config.run import Cut, DecoderName, Pooling
 from f2vbench.encoders.generator_weights import read_generator_shape
 from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, EmbeddingPooling, ModelFamily
 from f2vbench.encoders.registry import FAMILIES, known_families
+from f2vbench.encoders.sam2_configuration import shape_of
 from f2vbench.encoders.samplers import DEFAULT_SAMPLER, is_sampler, parse_sampler, read_diffusion_notes
 from f2vbench.encoders.spec import FUSION, ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
@@ -24,6 +26,9 @@ FUSION_METHODS = ("attention", "concat", "mean")
 """How a fusion joins the projected embeddings of its models: weighted for each image by soft attention (the default),
 one after the other, or as their mean."""
 
+
+ORACLE_CLICK = "@oracle-click"
+"""End of the argument of a SAM2 that is prompted with a click on a vessel of the annotation."""
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
@@ -63,7 +68,8 @@ def parse_model(
     argument of a pix2pixHD generator may end in `@levels` or `@mean` (`pooling`) and `@unet` or `@generator`
     (`decoder`), which come before the values of these arguments; its name ends in those that are not the default. That
     of RETFound may end in `@official` (the default) or `@mean`; see `f2vbench.encoders.retfound`. That of a diffusion
-    model may end in a sampler, such as `@ddim-25`.
+    model may end in a sampler, such as `@ddim-25`. That of a SAM2 may end in `@oracle-click`, which prompts its mask
+    decoder with a click on the annotation.
 
     Args:
         argument: A value of `model=`.
@@ -80,6 +86,8 @@ def parse_model(
             generator of the family, or the family has no default weights.
     """
     options = GeneratorOptions(cut, pooling, decoder)
+    if argument.endswith(ORACLE_CLICK):
+        return _with_click(parse_model(argument.removesuffix(ORACLE_CLICK), weights, cut, pooling, decoder))
     if _is_fusion(argument):
         return _parse_fusion(argument, weights, options)
     plain, chosen = _split_options(argument)
@@ -91,6 +99,16 @@ def parse_model(
         return _with_token_pooling(spec, chosen)
     suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
     return replace(spec, name=spec.name + suffix)
+
+
+def _with_click(spec: ModelSpec) -> ModelSpec:
+    """The same SAM2, prompted with a click."""
+    if spec.decoder != "mask-decoder":
+        raise SettingsError(
+            f"model={spec.name}{ORACLE_CLICK}: {spec.name} receives no prompts, only sam2 and medical-sam2 do; write "
+            f"{spec.name}"
+        )
+    return replace(spec, name=f"{spec.name}{ORACLE_CLICK}", decoder="mask-decoder-click")
 
 
 def _split_options(argument: str) -> tuple[str, list[str]]:
@@ -186,7 +204,7 @@ def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -
         return _with_card(_parse(f"{card.family}:{find_weights(card)}", None, options), card, card.name)
     if family is None:
         raise _unknown_family(argument, families)
-    address = hub_address(argument, name, weights)
+    address = None if _variant_in_repository(family, rest) else hub_address(argument, name, weights)
     if address is not None:
         return _parse_hub(argument, address, options)
     return _parse_as(family, _Argument(argument, rest, weights, options))
@@ -285,6 +303,7 @@ def _parse_timm(family: ModelFamily, argument: _Argument) -> ModelSpec:
 
 def _parse_released(family: ModelFamily, argument: _Argument) -> ModelSpec:
     """`<family>[:<variant>]` for released weights, or `<family>:<weights>`."""
+    _check_libraries(family, argument.text)
     variant = "" if argument.rest == UNTRAINED else _released_variant(family, argument)
     weights = argument.weights
     if variant and argument.rest:  # the argument names its weights: only weights for this very argument replace them
@@ -320,19 +339,32 @@ def _released_variant(family: ModelFamily, argument: _Argument) -> str:
     """
     if not argument.rest:
         return family.variants[0]
-    if len(family.variants) == 1:
-        return ""
+    in_repository = _variant_in_repository(family, argument.rest)
+    if in_repository or len(family.variants) == 1:
+        return in_repository
     known = {variant.lower(): variant for variant in family.variants}
     name = argument.rest.lower().removeprefix(f"{family.name}_")
     if name in known:
         return known[name]
     path = Path(argument.rest).expanduser()
-    if path.is_file() or path.suffix or len(path.parts) > 1:
+    if path.exists() or path.suffix or len(path.parts) > 1:
         return ""
     raise SettingsError(
         f"model={argument.text}: no released weights named '{argument.rest}'{did_you_mean(name, known)}; there are "
         f"{', '.join(family.variants)}, or write {family.name}:<weights file> or {family.name}:{UNTRAINED}"
     )
+
+
+def _variant_in_repository(family: ModelFamily, rest: str) -> str:
+    """The released variant whose card names a repository on the Hub, as `owner/name` or `hf://owner/name`; "" for none.
+
+    A folder of this name on this machine comes before the repository.
+    """
+    repository = rest.removeprefix(SCHEME)
+    if family.default_weights != "released" or "/" not in repository or Path(rest).is_dir():
+        return ""
+    hubs = {variant: weights_card(family.card_of(variant)).hub for variant in family.variants}
+    return next((variant for variant, hub in hubs.items() if hub is not None and hub.repo == repository), "")
 
 
 def _parse_package(family: ModelFamily, argument: _Argument) -> ModelSpec:
@@ -385,7 +417,21 @@ def _parse_fusion(argument: str, weights: WeightsArgument, options: GeneratorOpt
 
 
 def _spec(family: ModelFamily, name: str, architecture: str, weights: str) -> ModelSpec:
-    return ModelSpec(name, family.name, architecture, family.kind, family.is_baseline, weights)
+    spec = ModelSpec(name, family.name, architecture, family.kind, family.is_baseline, weights, decoder=family.decoder)
+    if family.decoder != "mask-decoder":
+        return spec
+    architecture, side = shape_of(weights, architecture)
+    return replace(spec, architecture=architecture, side=side)
+
+
+def _check_libraries(family: ModelFamily, argument: str) -> None:
+    """Raise a SettingsError where the libraries of a family are not installed with f2vbench and are absent."""
+    missing = [library for library in family.libraries if family.extra and find_spec(library) is None]
+    if missing:
+        raise SettingsError(
+            f"model={argument}: needs {', '.join(missing)}, which is not installed: run "
+            f"`pip install 'f2vbench[{family.extra}]'`"
+        )
 
 
 def _with_options(spec: ModelSpec, family: ModelFamily, options: GeneratorOptions) -> ModelSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
@@ -29,6 +30,9 @@ Skips = Literal["none", "additive"]
 
 TimeInput = Literal["none", "plane"]
 """How a generator receives the position of a window in the video; see `GeneratorShape`."""
+
+SegmentationDecoder = Literal["unet", "generator", "mask-decoder", "mask-decoder-click"]
+"""What vessel segmentation trains on the feature maps of a model; see `ModelSpec.decoder`."""
 
 DefaultWeights = Literal["card", "released", "hub", "package", "installed", "precomputed", "untrained", "none"]
 """Weights of a family whose argument names none; see `ModelFamily`."""
@@ -176,6 +180,7 @@ class ModelFamily:
         libraries: Packages whose version is part of a model's identity, because their code computes the output.
         extra: Extra of f2vbench that installs these packages; empty for packages that are always installed.
         has_sampler: Whether a model argument may end with `@<sampler>`; see `f2vbench.encoders.samplers`.
+        decoder: Decoder that vessel segmentation trains on its feature maps, where the model argument chooses none.
         baseline_for: Task families that the model is a baseline for; empty for models that are no baseline.
         colour: Hexadecimal colour in figures; None for families without a colour of their own, such as baselines.
         package: Name and version of the package that adds the family; None for built-in families.
@@ -199,6 +204,7 @@ class ModelFamily:
     libraries: tuple[str, ...] = ()
     extra: str = ""
     has_sampler: bool = False
+    decoder: SegmentationDecoder = "unet"
     baseline_for: tuple[str, ...] = ()
     colour: str | None = None
     package: str | None = None
@@ -236,4 +242,4 @@ class ModelFamily:
 
     def card_of(self, variant: str) -> str:
         """Name of the weights card of a released variant."""
-        return self.name if variant == self.name else f"{self.name}-{variant.lower().replace('_', '-')}"
+        return self.name if variant == self.name else re.sub("[_.]", "-", f"{self.name}-{variant.lower()}")

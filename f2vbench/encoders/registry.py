@@ -32,6 +32,7 @@ _FILTERS = "f2vbench.encoders.baselines.vessel_filters:load_vessel_filter"
 _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
 _GENERATOR = "f2vbench.encoders.pix2pixhd:Pix2PixHDEncoder"
+_SAM2 = "f2vbench.encoders.sam2:load_sam2"
 _EMBEDDING_TASKS = ("classification", "retrieval")
 
 # The order is that of listings and of legends. Colours are those of Okabe and Ito, and of Tol, which colour-blind
@@ -187,6 +188,41 @@ _BUILT_IN = (
         untrained_architecture="mae-vit-192x12-patch16",
         libraries=("timm",),
         colour="#E69F00",
+    ),
+    ModelFamily(
+        "medical-sam2",
+        "SAM2 with Medical-SAM2's input; its own mask decoder is trained (extra f2vbench[sam2])",
+        kind="features",
+        loader=_SAM2,
+        default_weights="released",
+        variants=("medical-sam2",),
+        width=256,
+        libraries=("transformers",),
+        extra="sam2",
+        decoder="mask-decoder",
+        colour="#661100",
+    ),
+    ModelFamily(
+        "sam2",
+        "SAM2 and SAM2.1; their own mask decoder is trained (extra f2vbench[sam2])",
+        kind="features",
+        loader=_SAM2,
+        default_weights="released",
+        variants=(
+            "hiera-small",
+            "hiera-tiny",
+            "hiera-base-plus",
+            "hiera-large",
+            "2.1-hiera-small",
+            "2.1-hiera-tiny",
+            "2.1-hiera-base-plus",
+            "2.1-hiera-large",
+        ),
+        width=256,
+        libraries=("transformers",),
+        extra="sam2",
+        decoder="mask-decoder",
+        colour="#332288",
     ),
     ModelFamily(
         "timm",

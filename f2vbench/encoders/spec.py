@@ -8,8 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from f2vbench.config.run import DecoderName
-from f2vbench.encoders.model_family import UNTRAINED, EmbeddingPooling, Kind
+from f2vbench.encoders.model_family import UNTRAINED, EmbeddingPooling, Kind, SegmentationDecoder
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import whole_path
@@ -50,9 +49,11 @@ class ModelSpec:
         cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
         pooling: How its embeddings are pooled, of a pix2pixHD generator or RETFound. None for other models.
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
-            second half of the generator.
+            second half of the generator, `mask-decoder` for SAM2's own, `mask-decoder-click` for the same with a click
+            on a vessel of the annotation as its prompt.
         has_truth_layer: Whether its generator predicts classes of the simulator's truth beside the frames.
         sampler: Sampler of a diffusion model, such as `ddim-50`; None for other models.
+        side: Side in pixels of the square from which its feature maps are computed; None: `image_size=` of the run.
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
@@ -69,9 +70,10 @@ class ModelSpec:
     weights: str
     cut: int | None = None
     pooling: EmbeddingPooling | None = None
-    decoder: DecoderName = "unet"
+    decoder: SegmentationDecoder = "unet"
     has_truth_layer: bool = False
     sampler: str | None = None
+    side: int | None = None
     source: str | None = None
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
@@ -163,6 +165,8 @@ class ModelSpec:
             identity["has_truth_layer"] = True
         if self.sampler is not None:
             identity["sampler"] = self.sampler
+        if self.side is not None:
+            identity["side"] = self.side
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)

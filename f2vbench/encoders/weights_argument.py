@@ -13,12 +13,16 @@ from f2vbench.pretrained.shards import stored_path, whole_path
 from f2vbench.pretrained.weights_cards import WeightsCard, default_card, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import download_instructions, is_available
 
+_HUB_FILE = "model.safetensors"
+
 WeightsArgument = Mapping[str, str] | str | None
 """`weights=` beside the model arguments: one file for all, or files by model argument or family."""
 
 
 def resolve_weights(argument: str, family: str, named: str, weights: WeightsArgument) -> str | None:
     """`untrained`, the absolute path of a file, a Hub address, or None where no weights are named.
+
+    A folder means its `model.safetensors`, as in repositories on the Hugging Face Hub.
 
     Args:
         argument: The whole model argument.
@@ -41,6 +45,8 @@ def resolve_weights(argument: str, family: str, named: str, weights: WeightsArgu
     if not named or named == UNTRAINED or named.startswith(SCHEME):
         return named or None
     path = Path(named).expanduser().absolute()
+    if path.is_dir():
+        path /= _HUB_FILE
     if not stored_path(path).is_file():
         raise WeightsError(
             f"model={argument}: there is no weights file {path}{did_you_mean(named, [UNTRAINED])}; check the path, "
@@ -107,8 +113,16 @@ def why_not_installed(baseline: str) -> str:
 
 
 def weights_name(weights: str) -> str:
-    """Short name of weights in a model's name: `untrained`, or a file or index without folder and suffix."""
-    return UNTRAINED if weights == UNTRAINED else whole_path(Path(weights)).stem
+    """Short name of weights in a model's name.
+
+    It is `untrained`, a file or index without folder and suffix, or the folder of a `model.safetensors` with a
+    `config.json`, as in repositories on the Hugging Face Hub.
+    """
+    if weights == UNTRAINED:
+        return UNTRAINED
+    path = whole_path(Path(weights))
+    in_hub_layout = path.name == _HUB_FILE and path.with_name("config.json").is_file()
+    return path.parent.name if in_hub_layout else path.stem
 
 
 def _separate_weights(argument: str, family: str, weights: WeightsArgument) -> str | None:

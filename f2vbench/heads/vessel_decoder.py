@@ -100,22 +100,29 @@ def spread_strides(strides: Sequence[int]) -> list[int]:
     return spread[::-1]
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+def segmentation_loss(
+    logits: Tensor, target: Tensor, valid: Tensor, positive_weight: float = 1.0, dice_weight: float = 1.0
+) -> Tensor:
     """Compute the sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016) inside the field of view.
 
     Args:
         logits: (n, 1, h, w).
         target: (n, 1, h, w), the vessel fraction of each pixel, in [0, 1].
         valid: (n, 1, h, w), 1 inside the field of view, 0 outside.
+        positive_weight: Weight of vessels in the cross-entropy.
+        dice_weight: Weight of the Dice loss.
 
     Returns:
         A scalar.
     """
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
+    weight = None if positive_weight == 1 else logits.new_tensor(positive_weight)
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, target, weight=valid, reduction="sum", pos_weight=weight
+    )
     probabilities = torch.sigmoid(logits) * valid
     overlap = (probabilities * target).sum()
     dice = (2 * overlap + 1) / (probabilities.sum() + (target * valid).sum() + 1)
-    return entropy / valid.sum().clamp(min=1) + 1 - dice
+    return entropy / valid.sum().clamp(min=1) + dice_weight * (1 - dice)
 
 
 def _size_at(size: tuple[int, int], stride: int) -> tuple[int, int]:

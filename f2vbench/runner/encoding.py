@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from f2vbench.data.photographs import Photograph
-from f2vbench.encoders.feature_identity import entry_size, score_reading
+from f2vbench.encoders.feature_identity import score_reading
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.store.extraction_log import EncodedCounts, append_work, read_network_size, write_network_size
 from f2vbench.store.record_schema import MeasuredOn
@@ -34,7 +34,7 @@ def encode_group(
     Returns:
         ``extract_seconds``, ``extracted`` (number of photographs) and ``bytes`` of their features.
     """
-    features, size = resources.feature_set(model, kind), entry_size(kind, resources.settings)
+    features, size = resources.feature_set(model, kind), resources.entry_size(model, kind)
     device = None
     if resources.context.models[model].is_network:
         from f2vbench.runner.extraction import extract, input_square, measure_network_size
@@ -86,7 +86,7 @@ def hardware(device: torch.device | None, threads: int) -> MeasuredOn:
 def _encode_with_baseline(
     resources: Resources, model: str, kind: str, openers: Sequence[Callable[[], Photograph]]
 ) -> EncodedCounts:
-    features, size = resources.feature_set(model, kind), entry_size(kind, resources.settings)
+    features, size = resources.feature_set(model, kind), resources.entry_size(model, kind)
     done = EncodedCounts()
     for opener in openers:
         photograph = opener()

@@ -176,9 +176,10 @@ def _steps(unit: Unit, context: Context, episode: Episode) -> int:
 
 def _count_stored(context: Context, work: Extract) -> int:
     """Number of images of a work item whose features are stored."""
-    features = FeatureSet.planned(declared_features(context.models[work.model], work.feature, context.settings))
+    model = context.models[work.model]
+    features = FeatureSet.planned(declared_features(model, work.feature, context.settings))
     if features is None:
         return 0
     index = context.tasks[work.task].index.set_index("image", drop=False)
-    size = entry_size(work.feature, context.settings)
+    size = entry_size(work.feature, context.settings, model.side)
     return sum(features.has(entry_name(index.loc[name], size)) for name in work.images)

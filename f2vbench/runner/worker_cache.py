@@ -111,8 +111,17 @@ class Resources:
             return lambda photograph: [self._baseline_feature(model, kind, features, photograph)]
         from f2vbench.runner.extraction import feature_reader
 
-        size = entry_size(kind, self.settings)
+        size = self.entry_size(model, kind)
         return feature_reader(features, self.encoder(model), size, self.device, self.precision)
+
+    def entry_size(self, model: str, kind: str) -> int:
+        """Side in pixels of the square that features are computed from; 0 for the photograph's own resolution.
+
+        Args:
+            model: Name of the model.
+            kind: Kind of features.
+        """
+        return entry_size(kind, self.settings, self.context.models[model].side)
 
     def compute_baseline(self, model: str, kind: str, photograph: Photograph) -> dict[str, NDArray[np.float32]]:
         """Compute the features of a baseline for a photograph.
@@ -148,7 +157,7 @@ class Resources:
         self, model: str, kind: str, features: FeatureSet, photograph: Photograph
     ) -> NDArray[np.float32]:
         """Feature of a baseline, computed once and stored without loss."""
-        entry = photograph.entry(entry_size(kind, self.settings))
+        entry = photograph.entry(self.entry_size(model, kind))
         stored = features.get(entry)
         if stored is None:
             stored = self.compute_baseline(model, kind, photograph)

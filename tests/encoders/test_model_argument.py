@@ -277,3 +277,26 @@ def test_an_identity_depends_on_the_content_of_a_file_and_not_on_its_name(weight
     copy = weights.with_name("renamed.pth")
     copy.write_bytes(weights.read_bytes())
     assert parse_model(f"fundus2video:{weights}").identity() == parse_model(f"fundus2video:{copy}").identity()
+
+
+def test_models_of_an_extra_that_is_not_installed_name_it(monkeypatch):
+    monkeypatch.setattr("f2vbench.encoders.model_argument.find_spec", lambda name: None)
+    message = r"model=sam2:untrained: needs transformers, which is not installed: run `pip install 'f2vbench\[sam2\]'`"
+    with pytest.raises(SettingsError, match=message):
+        parse_model("sam2:untrained")
+    assert parse_model("timm:resnet18:untrained").side is None
+
+
+def test_prompts_are_for_sam2_alone():
+    with pytest.raises(SettingsError, match="timm:resnet18:untrained receives no prompts, only sam2 and"):
+        parse_model("timm:resnet18:untrained@oracle-click")
+
+
+def test_a_folder_means_its_file_in_the_layout_of_the_hub(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(WeightsError, match=r"there is no weights file .*/mine/model\.safetensors"):
+        parse_model(f"timm:resnet18:{tmp_path / 'mine'}")
+    (tmp_path / "mine" / "model.safetensors").write_bytes(b"content")
+    assert parse_model(f"timm:resnet18:{tmp_path / 'mine'}").name == "timm:resnet18:model"
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    assert parse_model(f"timm:resnet18:{tmp_path / 'mine'}").name == "timm:resnet18:mine"
