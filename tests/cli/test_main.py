@@ -122,7 +122,7 @@ def test_doctor_and_list_name_present_and_missing_items(capsys, tmp_path, monkey
     assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
     assert main(["list", "models"]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("9 encoders, 4 weights cards and 11 baselines; default weights on this machine: ")
+    assert output.startswith("12 encoders, 4 weights cards and 12 baselines; default weights on this machine: ")
     assert max(map(len, output.splitlines())) <= 140
     assert main(["list", "models", "format=json"]) == 0
     models = {item["model"]: item for item in json.loads(capsys.readouterr().out)}
