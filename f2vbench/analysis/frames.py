@@ -65,7 +65,7 @@ def results_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     frame["shots"] = frame.shots.astype("Int64")
-    return sort_rows(frame.astype({"value": float}), [*CONDITION, "encoder", "seed"])
+    return sort_rows(frame.astype({"value": float, "pretrained": bool}), [*CONDITION, "encoder", "seed"])
 
 
 def per_image_frame(records: Sequence[UnitRecord]) -> pd.DataFrame:
