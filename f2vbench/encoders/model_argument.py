@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast, get_args
 
@@ -303,7 +302,6 @@ def _parse_timm(family: ModelFamily, argument: _Argument) -> ModelSpec:
 
 def _parse_released(family: ModelFamily, argument: _Argument) -> ModelSpec:
     """`<family>[:<variant>]` for released weights, or `<family>:<weights>`."""
-    _check_libraries(family, argument.text)
     variant = "" if argument.rest == UNTRAINED else _released_variant(family, argument)
     weights = argument.weights
     if variant and argument.rest:  # the argument names its weights: only weights for this very argument replace them
@@ -422,16 +420,6 @@ def _spec(family: ModelFamily, name: str, architecture: str, weights: str) -> Mo
         return spec
     architecture, side = shape_of(weights, architecture)
     return replace(spec, architecture=architecture, side=side)
-
-
-def _check_libraries(family: ModelFamily, argument: str) -> None:
-    """Raise a SettingsError where the libraries of a family are not installed with f2vbench and are absent."""
-    missing = [library for library in family.libraries if family.extra and find_spec(library) is None]
-    if missing:
-        raise SettingsError(
-            f"model={argument}: needs {', '.join(missing)}, which is not installed: run "
-            f"`pip install 'f2vbench[{family.extra}]'`"
-        )
 
 
 def _with_options(spec: ModelSpec, family: ModelFamily, options: GeneratorOptions) -> ModelSpec:

@@ -280,8 +280,11 @@ def test_an_identity_depends_on_the_content_of_a_file_and_not_on_its_name(weight
 
 
 def test_models_of_an_extra_that_is_not_installed_name_it(monkeypatch):
-    monkeypatch.setattr("f2vbench.encoders.model_argument.find_spec", lambda name: None)
-    message = r"model=sam2:untrained: needs transformers, which is not installed: run `pip install 'f2vbench\[sam2\]'`"
+    monkeypatch.setattr("f2vbench.encoders.model_family.find_spec", lambda name: None)
+    message = (
+        r"model=sam2:untrained needs the package transformers, which is not installed: run "
+        r"`pip install \"f2vbench\[sam2\]\"`"
+    )
     with pytest.raises(SettingsError, match=message):
         parse_model("sam2:untrained")
     assert parse_model("timm:resnet18:untrained").side is None

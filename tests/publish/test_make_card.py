@@ -24,7 +24,7 @@ def test_a_card_has_the_facts_of_the_training(card_folder, tmp_path):
     assert (card.sha256, card.size) == (facts["sha256"], facts["bytes"])
     assert (card_folder / card.file).read_bytes() == (run / "generator.safetensors").read_bytes()
     assert (card.family, card.default_of, card.licence) == ("fundus2video", None, "MIT")
-    assert card.network == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 4, **SHAPE}
+    assert card.network == {"name": "pix2pixhd-global", "inputs": 6, "outputs": 3, "ngf": 4, "classes": 18, **SHAPE}
     assert (card.training.seed, card.training.epochs, card.training.seconds) == (3, 5, 5400.0)
     assert card.training.machine == "Abacus 3000, 8 cores, 1 used"
     assert card.training.software == {"f2vbench": "9.9", "python": "3.12.1", "torch": "2.9.0"}

@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
 def test_a_training_writes_the_network_with_its_architecture_and_the_usual_files(trained):
     folder = trained.folder
     card = json.loads((folder / "generator.json").read_text())
-    shape = {"inputs": 3, "outputs": len(TRUTH_CLASSES), **SHAPE}
+    shape = {"inputs": 3, "outputs": len(TRUTH_CLASSES), "classes": 0, **SHAPE}
     assert card["architecture"] == {"name": "pix2pixhd-global", **shape}
     assert (card["model"], card["completed"], card["epochs"]) == ("truth", True, 2)
     assert set(card["validation"]) == {"vessels"}
