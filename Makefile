@@ -12,7 +12,7 @@ demo: .venv/installed
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing into .venv: a minute or two, most of it PyTorch."
 	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[imagenet]"
 	touch $@
 
 # One thread for each worker: more only compete for the cores.

@@ -147,8 +147,9 @@ def _check_chosen(argument: str, plain: str, chosen: list[str], spec: ModelSpec)
         possible = (*POOLINGS, *DECODERS)
     for name in chosen:
         if name not in possible and not (is_sampler(name) and _has_sampler(spec)):
-            owners = "diffusion models" if is_sampler(name) else "pix2pixHD generators"
-            alternatives = f"there are @{', @'.join(possible)}" if possible else f"only {owners} have"
+            alternatives = f"there are @{', @'.join(possible)}" if possible else "only pix2pixHD generators have"
+            if is_sampler(name):
+                alternatives = "only diffusion models have"
             raise SettingsError(f"model={argument}: {spec.family} has no {name}, {alternatives}; write {plain}")
 
 
