@@ -22,7 +22,7 @@ from pandas import DataFrame
 from f2vbench import load_task
 from f2vbench.adapters.classification import Classification
 from f2vbench.adapters.probes import FeatureScaler
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.data.episodes import draw_classification_episode
 from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.mlp import Mlp

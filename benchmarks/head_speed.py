@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.mlp import Mlp
 from f2vbench.heads.wide_mlp import predict_by_wide_mlp

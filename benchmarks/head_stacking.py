@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.batched_training import HeadData, learning_rate_at, train_heads
 from f2vbench.heads.mlp import Mlp
 from f2vbench.metrics.classification import auroc_by_class

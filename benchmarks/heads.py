@@ -35,7 +35,7 @@ from sklearn.preprocessing import StandardScaler
 
 from f2vbench import load_encoder
 from f2vbench.adapters.probes import FeatureScaler, predict_by_logistic_regression, predict_by_prototype
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.data.task_data import open_task
 from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.mlp import Mlp

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, from_numpy
 
 from f2vbench.adapters.rand_augment import rand_augment
-from f2vbench.config.run import TuneSettings
+from f2vbench.config.fitting import TuneSettings
 
 _ATTEMPTS = 10
 _MAX_ASPECT = 4 / 3

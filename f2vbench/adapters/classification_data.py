@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext, check_finite
 from f2vbench.adapters.probes import FeatureScaler, scale_to_unit_rms
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.task_data import TaskData

@@ -14,8 +14,9 @@ from f2vbench.cli.settings import ListSettings
 from f2vbench.data.index import find_folder
 from f2vbench.data.task_cards import all_cards
 from f2vbench.encoders.generator_weights import embedding_width
-from f2vbench.encoders.model_argument import POOLINGS, parse_model
+from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import ModelFamily
+from f2vbench.encoders.model_options import POOLINGS
 from f2vbench.encoders.registry import known_families
 from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.pretrained.weights_cards import WeightsCard, default_card, model_cards, weights_card

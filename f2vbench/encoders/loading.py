@@ -6,7 +6,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from f2vbench.config.run import Cut, Pooling
-from f2vbench.encoders.model_argument import POOLINGS, parse_model
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_options import POOLINGS
 from f2vbench.encoders.registry import ENTRY_POINT_GROUP, find_family
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError

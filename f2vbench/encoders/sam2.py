@@ -146,7 +146,8 @@ def sam2_model(configuration: Configuration, name: str) -> Any:
             f"{name}: transformers with Sam2Model can't be imported ({error}): pip install 'f2vbench[sam2]'"
         ) from error
     try:
-        return Sam2Model(Sam2Config(**configuration)).eval()
+        model: Any = Sam2Model(Sam2Config(**configuration))
+        return model.eval()
     except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(
             f"{name}: transformers can't build this shape of SAM2 ({type(error).__name__}: {error}); correct "

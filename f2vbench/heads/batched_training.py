@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.base import Head, Parameters, class_probabilities, cross_entropy_by_row, smooth_targets
 from f2vbench.heads.epoch_selection import EpochSelection, ValidationScore, ValidationStack
 from f2vbench.heads.stacked_layers import CACHE_LINE, pad_features, pad_mask, pad_parameter, stack_padded

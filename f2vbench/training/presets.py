@@ -235,3 +235,12 @@ def presets_of(model: object) -> dict[str, dict[str, Any]]:
     """The presets of a model, by name."""
     own = {"mae": MAE_PRESETS, "seg2vid": SEG2VID_PRESETS, "med-ddpm": DIFFUSION_PRESETS}
     return own.get(model, PRESETS) if isinstance(model, str) else PRESETS
+
+
+def scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
+    """The preset's flat, pixel and late epochs, in proportion to another total number of epochs."""
+    total = preset.get("epochs")
+    if total is None or not str(epochs).isdecimal():
+        return {}
+    keys = ("flat_epochs", "pixel_epochs", "late_epochs", "rollout_epochs", "warmup_epochs")
+    return {key: round(preset[key] * int(epochs) / total) for key in keys if key in preset}

@@ -21,7 +21,7 @@ from f2vbench.training.model_settings import (
     Seg2VidSettings,
     unused_keys,
 )
-from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, PRESETS, presets_of
+from f2vbench.training.presets import ABLATIONS, MODELS, OWN_DATA, PRESETS, presets_of, scaled_epoch_counts
 
 Model = Literal["fundus2video", "fundus2fa", "pix2pixhd", "truth", "seg2vid", "med-ddpm", "mae"]
 Preset = Literal["paper", "released", "f2v", "mini"]
@@ -246,7 +246,7 @@ class TrainSettings(Settings):
             values = {**values, "split": re.split(r"[,/]", values["split"])}
         if values.get("crop", "") is None:
             filled |= {"late_crop": None, "late_epochs": 0}
-        filled |= _scaled_epoch_counts(filled, values.get("epochs"))
+        filled |= scaled_epoch_counts(filled, values.get("epochs"))
         return overlay(filled, values)
 
     @model_validator(mode="after")
@@ -395,12 +395,3 @@ class TrainSettings(Settings):
         """The settings that affect the trained weights, by dotted key; a training resumes only with equal ones."""
         used = {key: value for key, value in flatten(self.used()).items() if key not in NOT_IN_IDENTITY}
         return {key: value for key, value in used.items() if _LATER_KEYS.get(key, _REQUIRED) != value}
-
-
-def _scaled_epoch_counts(preset: dict[str, Any], epochs: Any) -> dict[str, int]:
-    """The preset's flat, pixel and late epochs, in proportion to another total number of epochs."""
-    total = preset.get("epochs")
-    if total is None or not str(epochs).isdecimal():
-        return {}
-    keys = ("flat_epochs", "pixel_epochs", "late_epochs", "rollout_epochs", "warmup_epochs")
-    return {key: round(preset[key] * int(epochs) / total) for key in keys if key in preset}

@@ -11,7 +11,7 @@ from PIL import Image
 
 from f2vbench.adapters.augmentation import prefetch_views, random_view, randomly_erase
 from f2vbench.adapters.rand_augment import OPERATIONS, rand_augment
-from f2vbench.config.run import TuneSettings
+from f2vbench.config.fitting import TuneSettings
 from f2vbench.utils.torchvision_compat import allow_missing_torchvision_ops
 
 allow_missing_torchvision_ops()

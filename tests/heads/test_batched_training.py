@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.batched_training import HeadData, learning_rate_at, predict_probabilities, train_heads
 from f2vbench.heads.mlp import Mlp
 

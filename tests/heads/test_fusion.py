@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2vbench.config.run import HeadSettings
+from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.batched_training import HeadData, train_heads
 from f2vbench.heads.fusion import Fusion
 
