@@ -164,7 +164,7 @@ def _task_item(name: str, family: str | None, title: str, folder: str | None, *,
 
 def _family_item(family: ModelFamily) -> dict[str, Any]:
     weights, here = _default_weights(family)
-    kind = "generator" if family.kind == "generator" else "encoder"
+    kind = "generator" if family.kind in ("generator", "video") else "encoder"
     return {
         "model": family.name,
         "kind": "baseline" if family.is_baseline else kind,

@@ -17,6 +17,11 @@ def split_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple | set | range) else [value]
 
 
+def as_integer(value: Any) -> Any:
+    """Convert ``"8"`` to 8 for choices among integers; other values are unchanged, and fail in the validation."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 MAX_VALUES = 10_000
 """Most integers that a range or a number of seeds may stand for."""
 

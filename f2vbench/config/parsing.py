@@ -257,7 +257,8 @@ def _message(model: type[Settings], key: str, details: ErrorDetails) -> str:
         text = details["msg"].removeprefix("Value error, ")
         return text if not key or text.startswith(key) else f"{key}: {text}"
     if details["type"] == "literal_error":
-        choices = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
+        choices = re.findall(r"'([^']+)'|(\d+)", details.get("ctx", {}).get("expected", ""))
+        choices = [text or number for text, number in choices]
         return f"{key}={value}: must be one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
     description = next((text for name, _, text in describe(model) if name == key), "")
     if details["type"] == "missing":

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from f2vbench.config.base import Names, Seeds, Settings, Shots, flatten, overlay, split_list, unique
+from f2vbench.config.base import Names, Seeds, Settings, Shots, as_integer, flatten, overlay, split_list, unique
 from f2vbench.config.fitting import DecoderSettings, HeadSettings, ScratchSettings, TuneSettings
 from f2vbench.config.mask_decoder import MaskDecoderSettings
 
@@ -176,7 +176,7 @@ class RunSettings(Settings):
         "contrast, …-contrast: the same minus the local background. auto: probability where there is one, else "
         "brightness",
     )
-    score_views: Literal[1, 8] = Field(
+    score_views: Annotated[Literal[1, 8], BeforeValidator(as_integer)] = Field(
         8,
         description="zero-shot: 8 averages the vessel scores of a photograph mirrored and rotated by multiples of 90°; "
         "1 reads the photograph as it is, in an eighth of the time",
@@ -316,7 +316,7 @@ class RunSettings(Settings):
         paper, preset = flatten(PRESETS["paper"]), flatten(PRESETS[self.preset])
         used = flatten(self.model_dump())
         return [
-            f"{key}: {'not set' if paper[key] is None else paper[key]} → {value}"
+            f"{key}={value} (paper: {'not set' if paper[key] is None else paper[key]})"
             for key, value in preset.items()
             if value != paper[key]
             and used.get(key) == value

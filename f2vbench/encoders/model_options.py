@@ -62,7 +62,14 @@ def split_options(argument: str) -> tuple[str, list[str]]:
         argument, chosen = plain, [*chosen, name]
         plain, at, name = argument.rpartition("@")
     if at and SCHEME not in argument and not Path(argument.rpartition(":")[2]).expanduser().is_file():
-        known = [*_ALL_POOLINGS, *DECODERS, "ddpm", "ddim-<steps>", "dpm-solver-<steps>"]
+        known = [
+            *_ALL_POOLINGS,
+            *DECODERS,
+            "ddpm",
+            "ddim-<steps>",
+            "dpm-solver-<steps>",
+            ORACLE_CLICK.removeprefix("@"),
+        ]
         raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
     return argument, chosen
 

@@ -83,7 +83,7 @@ _BUILT_IN = (
     ),
     ModelFamily(
         "truth",
-        "the same network trained on what the simulator knows: vessels by type, landmarks, kinds of lesions",
+        "pix2pixHD's generator trained on what the simulator knows: vessels by type, landmarks, kinds of lesions",
         kind="features",
         loader=_GENERATOR,
         default_weights="card",

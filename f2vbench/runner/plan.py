@@ -103,7 +103,7 @@ def _notes(
     settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec], units: list[Unit]
 ) -> list[str]:
     used = {name for unit in units for name in unit.identity["settings"]}
-    notes = [f"preset {settings.preset}: {change}" for change in settings.preset_changes(used)]
+    notes = [f"preset={settings.preset} differs from the paper: {change}" for change in settings.preset_changes(used)]
     for family in dict.fromkeys(task.card.family for task in tasks.values()):
         of_family = [unit for unit in units if tasks[unit.task].card.family == family]
         notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)

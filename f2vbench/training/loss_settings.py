@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from f2vbench.config.base import Settings
+from f2vbench.config.base import Settings, as_integer
 
 TRUTH_LOSSES = ("vessel_weight", "lesion_weight", "truth")
 """Keys that need to know the vessels and lesions of a photograph."""
@@ -35,7 +35,7 @@ class LossSettings(Settings):
         "masked",
         description="masked: attention outside the mask is not penalised (MICCAI paper); full: it is penalised too",
     )
-    attention_layer: Literal[36, 38] = Field(
+    attention_layer: Annotated[Literal[36, 38], BeforeValidator(as_integer)] = Field(
         38,
         description="generator layer whose activation is the attention, by its number in the published shape: 38, the "
         "last convolution, or 36, its input",

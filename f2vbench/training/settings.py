@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from f2vbench.config.base import Settings, flatten, overlay
+from f2vbench.config.base import Settings, as_integer, flatten, overlay
 from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
 from f2vbench.encoders.samplers import parse_sampler
 from f2vbench.errors import SettingsError
@@ -81,7 +81,7 @@ class TrainSettings(Settings):
         description="input of the generator; normalised: photographs minus their local mean, divided by their local "
         "contrast",
     )
-    enlarge: Literal[1, 2, 4] = Field(
+    enlarge: Annotated[Literal[1, 2, 4], BeforeValidator(as_integer)] = Field(
         1, description="magnification of the squares for the generator, so that thin vessels pass its bottleneck"
     )
     crop: int | None = Field(

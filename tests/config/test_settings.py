@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, get_args, get_origin
+
 import pytest
+from pydantic import TypeAdapter
 
 from f2vbench import Benchmark
 from f2vbench.config.parsing import build, describe, parse
 from f2vbench.config.run import PRESETS, RunSettings
 from f2vbench.errors import SettingsError
 from f2vbench.report.settings import ReportSettings
+from f2vbench.training.loss_settings import LossSettings
+from f2vbench.training.settings import TrainSettings
 
 
 def problems(*arguments: str) -> list[str]:
@@ -23,6 +28,21 @@ def test_lists_ranges_and_repeated_values():
     assert settings.shots == [0, 1, 2, 8]
     assert settings.seeds == [0, 1, 2]
     assert settings.model == ["a", "b"]
+
+
+@pytest.mark.parametrize("model", [RunSettings, TrainSettings, LossSettings, ReportSettings])
+def test_every_choice_can_be_written_as_text(model):
+    """Values of the command line are text, choices among numbers too."""
+    for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is Literal:
+            adapter = TypeAdapter(Annotated[field.annotation, field])
+            for choice in get_args(field.annotation):
+                text = str(choice).lower() if isinstance(choice, bool) else str(choice)
+                assert adapter.validate_python(text) == choice, name
+
+
+def test_a_wrong_number_is_answered_with_the_choices():
+    assert problems("task=rite", "score_views=4") == ["score_views=4: must be one of 1, 8"]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +106,10 @@ def test_a_preset_sets_missing_keys_and_lists_its_changes():
     quick = parse(RunSettings, ["task=rite", "preset=quick"])
     assert quick.steps == PRESETS["quick"]["steps"]
     assert quick.augment == "pool"
-    assert any(change.startswith("augment: live → pool") for change in quick.preset_changes())
+    assert any(change == "augment=pool (paper: live)" for change in quick.preset_changes())
     assert parse(RunSettings, ["task=rite", "preset=paper"]).preset_changes() == []
     default = parse(RunSettings, ["task=rite"])
-    assert default.preset_changes() == ["finetune: vessels → frozen", "head.recipe: paper → mlp"]
+    assert default.preset_changes() == ["finetune=frozen (paper: vessels)", "head.recipe=mlp (paper: paper)"]
     kept = parse(RunSettings, ["task=rite", "preset=quick", "augment=live"])
     assert kept.augment == "live"
     assert not any(change.startswith("augment") for change in kept.preset_changes())
@@ -201,4 +221,4 @@ def test_only_changes_that_matter_to_the_units_are_listed():
     settings = parse(RunSettings, ["task=rite", "preset=quick"])
     assert any(change.startswith("scratch.steps") for change in settings.preset_changes())
     assert settings.preset_changes({"threshold"}) == []
-    assert settings.preset_changes({"augment"}) == ["augment: live → pool"]
+    assert settings.preset_changes({"augment"}) == ["augment=pool (paper: live)"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from f2vbench.data.task_data import SPLIT_FILE_NOTE
 from f2vbench.encoders.registry import IMAGENET_BASELINE
+from f2vbench.report.text.segmentation_methods import segmentation_sentences
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -25,14 +26,6 @@ from f2vbench.utils.system import Software
 from f2vbench.utils.text import plural
 
 _PROTOCOLS = {
-    ("segmentation", "zero-shot"): "In zero-shot segmentation, nothing was trained: the score of a pixel was a "
-    "brightness, or a difference of brightnesses, of the angiogram that a model generated from the photograph (setting "
-    "vessel_score), or the response of a filter.",
-    ("segmentation", "few-shot"): "In few-shot segmentation, a U-Net decoder was trained on the encoder's feature maps "
-    "of the support images alone (cross-entropy and soft Dice loss inside the field of view, AdamW, cosine "
-    "learning-rate schedule).",
-    ("segmentation", "supervised"): "In supervised segmentation, the same decoder was trained on all images outside "
-    "the test set.",
     ("classification", "zero-shot"): "In zero-shot classification, a head with random weights made the predictions, as "
     "in the Fundus2Video paper; its expected performance is chance.",
     ("classification", "prototype"): "The prototype classifier assigned the class with the nearest mean support "
@@ -186,6 +179,11 @@ def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, st
     epoch = " or ".join(_EPOCH.get(selection, selection) for selection in sorted(selections, reverse=True))
     sentences = []
     for (family, protocol), wide_mlp in used.items():
+        if family == "segmentation":
+            own = [record for record in records if families[record["unit"]["task"]] == family]
+            sentences += segmentation_sentences(
+                protocol, [record for record in own if record["unit"]["protocol"] == protocol]
+            )
         if family == "classification" and protocol in tuned:
             sentences.append(_fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch))
         elif (family, protocol) in _PROTOCOLS and wide_mlp != {True}:
