@@ -55,7 +55,7 @@ _TEXT: dict[Reading, str] = {
     "venous-late": "the mean venous minus the mean late frame of the generated angiogram",
     "maximum": "the brightest frame of the generated angiogram at each pixel",
     "frame": "the generated frame",
-    "probability": "the larger of its probabilities of artery and vein, learned from the truth of simulated eyes",
+    "probability": "the larger probability of artery and vein, which it learned from the truth of simulated eyes",
 }
 
 

@@ -14,7 +14,7 @@ _TRAINED_ON = {
     "supervised": "In supervised segmentation, {what} on all images outside the test set",
 }
 _DECODERS = {
-    "unet": "a U-Net decoder was trained on the encoder's feature maps",
+    "unet": "a U-Net decoder of the encoder's feature maps was trained",
     "generator": "the second half of the generator was trained with a new output layer, which starts from the vessels "
     "that its weights predict where they do",
     "mask-decoder": "SAM2's own mask decoder was fine-tuned without prompts",

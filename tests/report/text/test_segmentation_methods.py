@@ -21,7 +21,7 @@ def test_zero_shot_scores_are_named_by_model_with_their_views():
     ]
     (text,) = segmentation_sentences("zero-shot", records)
     assert "nothing was trained on the images of the task" in text
-    assert "learned from the truth of simulated eyes (fa)" in text
+    assert "which it learned from the truth of simulated eyes (fa)" in text
     assert "the mean venous frame of the generated angiogram (video)" in text
     assert "the response of a filter (baselines)" in text
     assert text.endswith("means of eight mirrored and rotated views.")
@@ -42,7 +42,7 @@ def test_the_decoders_of_all_models_are_named():
     ]
     (text,) = segmentation_sentences("few-shot", records)
     for part in (
-        "a U-Net decoder was trained on the encoder's feature maps (fa)",
+        "a U-Net decoder of the encoder's feature maps was trained (fa)",
         "the second half of the generator was trained",
         "SAM2's own mask decoder was fine-tuned without prompts (sam2)",
         "a click on a vessel of the annotation as its prompt, in testing too (sam2@oracle-click)",
