@@ -102,13 +102,13 @@ class Browser:
     def open(self, file: Path) -> None:
         """Open a file, and wait until it is loaded."""
         self.call("Page.navigate", url=file.absolute().as_uri())
-        self.wait_for(lambda: self.evaluate("document.readyState") == "complete")
+        self.wait_for(lambda: self._is_true("document.readyState === 'complete'"))
 
     def reload(self) -> None:
         """Reload the page, and wait until it is loaded."""
         self.evaluate("window.isOldPage = true")
         self.call("Page.reload")
-        self.wait_for(lambda: self.evaluate("document.readyState === 'complete' && !window.isOldPage"))
+        self.wait_for(lambda: self._is_true("document.readyState === 'complete' && !window.isOldPage"))
 
     def evaluate(self, expression: str) -> Any:
         """Evaluate JavaScript, awaiting a promise; the value must be JSON."""
@@ -116,6 +116,15 @@ class Browser:
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
+
+    def _is_true(self, expression: str) -> bool:
+        """Whether an expression is true; not while the page is being replaced by another."""
+        try:
+            return self.evaluate(expression) is True
+        except RuntimeError as error:
+            if "navigated" in str(error) or "context" in str(error):
+                return False
+            raise
 
     def press(self, *keys: str) -> None:
         """Press keys one after another, as a keyboard does."""

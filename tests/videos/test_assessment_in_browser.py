@@ -50,7 +50,7 @@ def test_ten_videos_are_rated_by_keyboard_with_a_reload_exported_and_scored(prep
             if pair == 6:
                 browser.press("1")  # one answer of the seventh pair, before the reload
                 browser.reload()
-                assert browser.evaluate(TITLE) == "Pair 7 of 10"
+                browser.wait_for(lambda: browser.evaluate(TITLE) == "Pair 7 of 10")
                 assert not browser.evaluate(IS_HELP_OPEN)
                 assert "6 of 10" in browser.evaluate("document.querySelector('#progress-text').textContent")
                 browser.press("1", "1", "2")  # continues with the second question
@@ -102,16 +102,17 @@ def test_the_page_shows_the_sides_of_the_key_and_fits_wide_and_narrow_screens(pr
         assert browser.evaluate(CENTRES) == sides
         for width in (1280, 360):
             browser.resize(width, 800)
+            browser.wait_for(lambda width=width: browser.evaluate(WIDTHS)[1] == width)
             scrolled, inner = browser.evaluate(WIDTHS)
-            assert scrolled <= inner == width
+            assert scrolled <= inner
             assert browser.evaluate(SMALL_TARGETS) == []
         assert browser.evaluate(UNLABELLED) == []
         panels = "[...document.querySelectorAll('figure')].filter((each) => each.checkVisibility()).length"
-        assert browser.evaluate(panels) == 1  # on a narrow screen, one at a time
+        browser.wait_for(lambda: browser.evaluate(panels) == 1)  # on a narrow screen, one at a time
         browser.resize(1280, 800)
-        assert browser.evaluate(panels) == 3
+        browser.wait_for(lambda: browser.evaluate(panels) == 3)
         browser.press("f")
-        assert browser.evaluate(panels) == 1
+        browser.wait_for(lambda: browser.evaluate(panels) == 1)
 
 
 @pytest.mark.slow
