@@ -13,7 +13,7 @@ from torch import Tensor
 from f2vbench.encoders.diffusion import DiffusionShape, denoising_network, noise_schedule, sample_videos
 from f2vbench.encoders.samplers import parse_sampler
 from f2vbench.training.data.video_loader import VideoBatch
-from f2vbench.training.distributed import average, average_gradients
+from f2vbench.training.distributed import average
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trained_networks import TrainedNetworks
 from f2vbench.training.validation import GeneratedVideo, compare_videos
@@ -78,13 +78,7 @@ class DiffusionMethod:
         with bf16_autocast(self._device, self._bf16):
             predicted = self._forward(noisy, batch.photograph, steps)
         loss = (predicted.float() - noise).abs().mean()
-        for optimiser in self.networks.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        average_gradients(self.networks.parameters())
-        for optimiser in self.networks.optimisers.values():
-            optimiser.step()
-        self.networks.update_average()
+        self.networks.minimise(loss)
         values = torch.stack([loss.detach(), predicted.detach().float().std()])
         average([values])
         return dict(zip(("noise", "contrast"), values.tolist(), strict=True))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from f2vbench.encoders.flow_vae import FlowShape, draw_codes, flow_autoencoder
 from f2vbench.training.data.video_loader import VideoBatch
-from f2vbench.training.distributed import average, average_gradients
+from f2vbench.training.distributed import average
 from f2vbench.training.flow_losses import (
     consistency_loss,
     kl_divergence,
@@ -82,13 +82,7 @@ class FlowMethod:
         }
         weights = self._settings.seg2vid
         total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-        for optimiser in self.networks.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        average_gradients(self.networks.parameters())
-        for optimiser in self.networks.optimisers.values():
-            optimiser.step()
-        self.networks.update_average()
+        self.networks.minimise(total)
         terms["contrast"] = motion.frames.detach().std((2, 3)).mean()
         values = torch.stack([value.detach() for value in terms.values()])
         average([values])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from f2vbench.encoders.mae import MEAN, PATCH, STD, TransformerShape, initialise
 from f2vbench.training.data.video_loader import VideoBatch
-from f2vbench.training.distributed import average, average_gradients
+from f2vbench.training.distributed import average
 from f2vbench.training.masked_autoencoder import (
     MaskedAutoencoder,
     draw_visible_patches,
@@ -115,13 +115,7 @@ class MaskedAutoencoderMethod:
         with bf16_autocast(self._device, self._bf16):
             predicted = self._forward(images, visible, self._settings.checkpointing)
         loss = reconstruction_errors(predicted, images, visible).mean()
-        for optimiser in self.networks.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        average_gradients(self.networks.parameters())
-        for optimiser in self.networks.optimisers.values():
-            optimiser.step()
-        self.networks.update_average()
+        self.networks.minimise(loss)
         values = torch.stack([loss.detach(), predicted.detach().float().std()])
         average([values])
         return dict(zip(("reconstruction", "contrast"), values.tolist(), strict=True))

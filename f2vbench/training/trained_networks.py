@@ -17,6 +17,7 @@ from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.training.checkpoints import Checkpoint
 from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.discriminator import MultiScaleDiscriminator, initialise_normal
+from f2vbench.training.distributed import average_gradients
 from f2vbench.training.patch_nce import ProjectionHeads, nce_channels
 from f2vbench.training.settings import TrainSettings
 
@@ -119,6 +120,20 @@ class TrainedNetworks:
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate
+
+    def minimise(self, loss: Tensor) -> None:
+        """Take one step of all optimisers, with gradients that are averaged over the processes.
+
+        Args:
+            loss: Scalar, with its graph.
+        """
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        average_gradients(self.parameters())
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        self.update_average()
 
     def update_average(self) -> None:
         """Add the current generator to the moving average, where there is one."""

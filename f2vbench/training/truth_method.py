@@ -16,7 +16,7 @@ import torch
 from f2vbench.errors import DataError
 from f2vbench.training.data.truth_maps import LESIONS, VESSELS
 from f2vbench.training.data.video_loader import VideoBatch
-from f2vbench.training.distributed import average, average_gradients
+from f2vbench.training.distributed import average
 from f2vbench.training.generator_features import forward_layers
 from f2vbench.training.losses import truth_loss
 from f2vbench.training.settings import TrainSettings
@@ -108,13 +108,7 @@ class TruthMethod:
             )
         # The tanh maps a value z to 2 σ(2 z) − 1, so 2 z is the logit of the probability (output + 1) / 2.
         loss = truth_loss(2 * maps[last].float(), batch.truth, batch.fov_mask)
-        for optimiser in self.networks.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(self._settings.loss.truth * loss)
-        average_gradients(self.networks.parameters())
-        for optimiser in self.networks.optimisers.values():
-            optimiser.step()
-        self.networks.update_average()
+        self.networks.minimise(self._settings.loss.truth * loss)
         values = torch.stack([loss.detach(), output.detach().float().std()])
         average([values])
         return dict(zip(("truth", "contrast"), values.tolist(), strict=True))
