@@ -26,7 +26,7 @@ _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
     "regression": "simulated eyes, task=phantom-age",
-    "survival": "simulated eyes, task=phantom-progression",
+    "survival": "simulated eyes, task=phantom-survival",
 }
 _LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

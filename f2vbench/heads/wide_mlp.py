@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+
+from f2vbench.heads.wide_kernel import kernel_coordinates, support_order
 
 Floats = NDArray[np.float64]
 
@@ -34,17 +35,8 @@ _STEEPNESSES = 2.0 ** np.arange(0, 7.01, 0.5)
 _STEEPNESS_FACTOR = 2.8
 _STEEPNESS_DEVIATION = 0.35
 _STEEPNESS_OF_A_PAIR = 8.0
-# Squared standard deviation of the bias of hidden units; the mean square of their input is 1.
-_BIAS = 0.1
-# Larger support sets are represented by this number of their images (Nyström approximation of the kernel).
-_MAX_LANDMARKS = 1500
-# Added to the diagonal of the kernel of the landmarks, and smallest eigenvalue that is kept, both relative.
-_JITTER = 1e-9
-_NEGLIGIBLE = 1e-9
 # Combinations of penalty and steepness with a smaller share of the weight are left out.
 _MIN_WEIGHT = 1e-3
-# Number of columns by which support images are sorted.
-_MAX_KEYS = 16
 
 
 def predict_by_wide_mlp(
@@ -73,8 +65,8 @@ def predict_by_wide_mlp(
     frequencies = targets.mean(axis=0)
     probabilities = np.tile(frequencies, (len(test), 1))
     varies = targets.any(axis=0) & ~targets.all(axis=0)
-    order = np.lexsort(support.T[:_MAX_KEYS])
-    z, z_test = _coordinates(support[order].astype(np.float64), test.astype(np.float64))
+    order = support_order(support)
+    z, z_test = kernel_coordinates(support[order].astype(np.float64), test.astype(np.float64))
     if z.shape[1] and varies.any():
         fitted = _fit(z, targets[order][:, varies], z_test)
         probabilities[:, varies] = _mean_probabilities(fitted, multi_label)
@@ -94,50 +86,6 @@ class _Scores:
     left_out: Floats
     test: Floats
     targets: NDArray[np.bool_]
-
-
-def _coordinates(support: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Return coordinates whose inner products are the centred kernel, (m, rank) and (n, rank).
-
-    The columns of the first are orthogonal to each other and to the constant, and the mean of its squared rows is 1.
-    Without any variance between the support images, the rank is 0.
-    """
-    centre = support.mean(axis=0)
-    support, test = support - centre, test - centre
-    variance = np.mean(np.sum(support**2, axis=1))
-    if not variance > 0:
-        return np.zeros((len(support), 0)), np.zeros((len(test), 0))
-    support, test = support / np.sqrt(variance), test / np.sqrt(variance)
-    landmarks = support
-    if len(support) > _MAX_LANDMARKS:
-        landmarks = support[np.linspace(0, len(support) - 1, _MAX_LANDMARKS).round().astype(int)]
-    hidden = _arc_cosine_kernel(landmarks, landmarks)
-    hidden_weight = 1 / (np.trace(hidden) / len(hidden) - hidden.mean())
-
-    def kernel(images: Floats) -> Floats:
-        """Return the kernel of (n, width) images with the landmarks; the variance of both parts is 1/2."""
-        products: Floats = (images @ landmarks.T + hidden_weight * _arc_cosine_kernel(images, landmarks)) / 2
-        return products
-
-    of_landmarks = kernel(landmarks)
-    triangle = np.linalg.cholesky(
-        of_landmarks + _JITTER * np.trace(of_landmarks) / len(landmarks) * np.eye(len(landmarks))
-    )
-    z, z_test = (solve_triangular(triangle, kernel(images).T, lower=True).T for images in (support, test))
-    mean = z.mean(axis=0)
-    z, z_test = z - mean, z_test - mean
-    values, axes = np.linalg.eigh(z.T @ z / len(z))
-    axes = axes[:, values > _NEGLIGIBLE * values[-1]] / np.sqrt(values.sum())
-    return z @ axes, z_test @ axes
-
-
-def _arc_cosine_kernel(a: Floats, b: Floats) -> Floats:
-    """Return the kernel of an infinite layer of ReLU units with random weights, (rows of a, rows of b)."""
-    norms = np.sqrt(np.outer(np.sum(a**2, axis=1) + _BIAS, np.sum(b**2, axis=1) + _BIAS))
-    cosine = np.clip((a @ b.T + _BIAS) / norms, -1, 1)
-    angle = np.arccos(cosine)
-    kernel: Floats = norms * (np.sin(angle) + (np.pi - angle) * cosine) / np.pi
-    return kernel
 
 
 def _fit(z: Floats, targets: NDArray[np.bool_], z_test: Floats) -> _Scores:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.report.figures import (
+    agreement,
     assessment,
     attention,
     bars,
@@ -18,6 +19,7 @@ from f2vbench.report.figures import (
     critical_difference,
     curves,
     embedding_map,
+    kaplan_meier,
     learning_curves,
     predictions,
     reliability,
@@ -135,6 +137,24 @@ _KINDS = (
         "calibration", "reliability diagrams", predictions.explain_missing_predictions, reliability.draw_calibration
     ),
     FigureKind("confusion", "confusion matrices", confusion.explain_missing_confusion, confusion.draw_confusion),
+    FigureKind(
+        "predicted-true",
+        "regression: predicted and true numbers",
+        agreement.explain_missing_agreement,
+        agreement.draw_predicted_true,
+    ),
+    FigureKind(
+        "bland-altman",
+        "regression: differences of predicted and true numbers, with limits of agreement",
+        agreement.explain_missing_agreement,
+        agreement.draw_bland_altman,
+    ),
+    FigureKind(
+        "kaplan-meier",
+        "survival: Kaplan–Meier curves by predicted risk",
+        kaplan_meier.explain_missing_kaplan_meier,
+        kaplan_meier.draw_kaplan_meier,
+    ),
     FigureKind(
         "critical-difference",
         "average ranks over tasks, and which differences are significant",
