@@ -187,7 +187,7 @@ def _split_text(record: TaskRecord) -> str:
 def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
     used: dict[tuple[str, str], set[bool]] = {}
     with_own_head = sorted(
-        {record["unit"]["encoder"] for record in records if record["identity"]["model"].get("own_head")}
+        {record["unit"]["encoder"] for record in records if record["identity"].get("model", {}).get("own_head")}
     )
     for record in records:
         if record["unit"]["encoder"] in with_own_head:

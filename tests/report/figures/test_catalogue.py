@@ -31,6 +31,9 @@ def test_missing_figures_have_reasons(classification_results):
         "retrieval",
         "retrieval-examples",
         "modality-pairs",
+        "predicted-true",
+        "bland-altman",
+        "kaplan-meier",
         "assessment",
     }
     assert missing["retrieval"] == missing["modality-pairs"] == missing["retrieval-examples"] == "no retrieval units"
