@@ -31,7 +31,7 @@ def evaluate(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> tup
 
     Example:
         >>> values, reasons = evaluate(np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 4.0]))
-        >>> round(values["mae"], 3), round(values["r2"], 3), values["spearman"], reasons
+        >>> round(values["mae"], 3), round(values["r2"], 3), round(values["spearman"], 3), reasons
         (0.333, 0.786, 1.0, {})
     """
     if np.shape(predicted) != np.shape(true) or np.ndim(predicted) != 1 or not len(true):

@@ -37,6 +37,10 @@ def survival_metrics(horizon: float) -> dict[str, WeightedMetric]:
 
     Args:
         horizon: The horizon of the task.
+
+    Example:
+        >>> list(survival_metrics(5.0))
+        ['uno_c', 'harrell_c', 'auroc_at_horizon', 'integrated_brier']
     """
     brier = integrated_brier(time_grid(horizon))
     return {
@@ -56,6 +60,10 @@ def prediction_columns(time: Floats, survival: Floats) -> Floats:
 
     Returns:
         (n, 2 + k).
+
+    Example:
+        >>> prediction_columns(np.array([3.0]), np.array([[0.9, 0.75]])).tolist()
+        [[3.0, 0.25, 0.9, 0.75]]
     """
     return np.column_stack([time, 1 - survival[:, -1], survival])
 

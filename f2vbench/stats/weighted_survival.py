@@ -67,6 +67,12 @@ def uno_c(horizon: float) -> WeightedMetric:
 
     Args:
         horizon: The time.
+
+    Example:
+        >>> metric = uno_c(3.0)
+        >>> columns, events = np.array([[1.0, 0.9], [2.0, 0.3], [4.0, 0.5]]), np.array([1, 0, 0])
+        >>> metric.prepare(columns, events)(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])).tolist()
+        [1.0, nan]
     """
 
     def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
@@ -90,6 +96,12 @@ def auroc_at(horizon: float) -> WeightedMetric:
 
     Args:
         horizon: The time.
+
+    Example:
+        >>> metric = auroc_at(3.0)
+        >>> columns, events = np.array([[1.0, 0.9], [2.0, 0.3], [4.0, 0.5]]), np.array([1, 0, 0])
+        >>> metric.prepare(columns, events)(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])).tolist()
+        [1.0, nan]
     """
 
     def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
@@ -118,6 +130,12 @@ def integrated_brier(grid: Floats) -> WeightedMetric:
 
     Args:
         grid: (k,) increasing times; the average is that of the trapezoid rule.
+
+    Example:
+        >>> metric = integrated_brier(np.array([1.0, 3.0]))
+        >>> columns = np.array([[2.0, 0.5, 1.0, 0.5], [4.0, 0.5, 1.0, 0.5]])  # time, risk, survival at 1 and at 3
+        >>> metric.prepare(columns, np.array([1, 0]))(np.ones((1, 2))).tolist()
+        [0.125]
     """
 
     def prepare(predictions: np.ndarray, labels: np.ndarray | None) -> WeightedFunction:
