@@ -32,7 +32,7 @@ _COLOUR = ("CF", "")
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
 _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
 # Columns of task families other than segmentation.
-_FAMILY_FINGERPRINT = ["label", "view", "case", "phase", "seconds"]
+_FAMILY_FINGERPRINT = ["label", "value", "time", "event", "view", "case", "phase", "seconds"]
 
 # More threads do not read faster, and each keeps one decoded photograph in memory.
 _MAX_THREADS = 8

@@ -15,6 +15,7 @@ from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import declaration
+from f2vbench.data.numeric_labels import read_numbers
 from f2vbench.data.patient_spelling import with_patient_spelling
 from f2vbench.data.simulated_data import simulated_folder
 from f2vbench.data.task_cards import TaskCard
@@ -24,8 +25,10 @@ from f2vbench.utils.text import plural, shortened
 _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
+    "regression": "simulated eyes, task=phantom-age",
+    "survival": "simulated eyes, task=phantom-progression",
 }
-_LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label"}
+_LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
 
@@ -70,7 +73,8 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     - ``mask_values``, ``fov_values``: the values of masks that the card declares, see `f2vbench.data.mask_declaration`;
     - ``split``: "train", "val", "test" or "".
 
-    Classification adds ``label``, the name of a class on the card; multi-label images join classes with ";". Retrieval
+    Classification adds ``label``, the name of a class on the card; multi-label images join classes with ";". Regression
+    adds ``value``, and survival ``time`` and ``event``, see `f2vbench.data.numeric_labels.read_numbers`. Retrieval
     adds ``view`` and ``part``. Generation adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and
     of its angiogram frames (FFA) have the same case.
 
@@ -137,6 +141,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     if card.family == "classification":
         index["mask_path"] = ""
         problems += _name_classes(index, card)
+    problems += read_numbers(index, card)
     bare = without_label(index, card)
     unlabelled = index.loc[bare, "image"].tolist()
     if card.unlabelled == "leave-out" and unlabelled:

@@ -17,6 +17,8 @@ COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality
 FAMILY_COLUMNS: dict[str, list[str]] = {
     "segmentation": [],
     "classification": ["label"],
+    "regression": ["value"],
+    "survival": ["time", "event"],
     "retrieval": ["view", "part"],
     "generation": ["case", "phase", "seconds"],
 }
@@ -43,6 +45,9 @@ class Row:
         split: "train", "val" or "test" in data sets with an official split, else "".
         modality: "CF" (colour fundus), "FFA" (fluorescein), "ICG", "RF" (red-free) or "AF" (autofluorescence).
         label: Class as the data set writes it (classification). Multi-label images join classes with ";".
+        value: Number to predict, as the data set writes it (regression).
+        time: Time until the event or the end of follow-up, as the data set writes it (survival).
+        event: "1" if the event was observed, "0" if follow-up ended before (survival).
         view: "macula" or "disc", or "" if unknown.
         case: Name of the examination that a photograph and its angiogram frames share (generation).
         phase: "arterial", "venous" or "late" (angiogram frames).
@@ -61,6 +66,9 @@ class Row:
     split: str = ""
     modality: str = "CF"
     label: str = ""
+    value: str = ""
+    time: str = ""
+    event: str = ""
     view: str = ""
     case: str = ""
     phase: str = ""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_classes
+from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_classes, problems_of_numbers
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import declaration
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
@@ -31,7 +31,7 @@ NORMALISE = "normalise"
 # Keys that influence results; the others are information for users.
 _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
 # Hashed only if set, so that cards without these keys, which are newer, keep their hash.
-_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test")
+_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test", "horizon")
 
 
 class PhantomData(BaseModel):
@@ -53,7 +53,9 @@ class TaskCard(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="file name without .yaml")
     title: str = Field(min_length=1, description="name in tables and figures")
-    family: Literal["segmentation", "classification", "retrieval", "generation"] = Field(description="type of the task")
+    family: Literal["segmentation", "classification", "regression", "survival", "retrieval", "generation"] = Field(
+        description="type of the task"
+    )
     layout: str = Field(description="reader of the folder structure")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the layout")
     folders: list[str] = Field(default_factory=list, description="folder names to search in F2VBENCH_DATA")
@@ -87,7 +89,16 @@ class TaskCard(BaseModel):
         default_factory=list,
         description="split=official: patterns of the test images' ids, if the folders do not divide them",
     )
-    label_kind: LabelKind | None = Field(None, description="type of the labels: nominal, ordinal, binary, multilabel")
+    label_kind: LabelKind | None = Field(
+        None,
+        description="type of the labels: nominal, ordinal, binary, multilabel; or regression, survival, as the family",
+    )
+    unit: str = Field(
+        "", description="unit of the numbers to predict (regression, such as years) or of time (survival)"
+    )
+    horizon: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="survival: time, in the unit, at which the risk is evaluated"
+    )
     classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meanings")
     parts: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="expected number of images by split, for the structures owner and retfound"
@@ -132,7 +143,10 @@ class TaskCard(BaseModel):
 
     @model_validator(mode="after")
     def _classes_fit_their_kind(self) -> TaskCard:
-        problems = problems_of_classes(self.classes, self.label_kind, self.family)
+        problems = [
+            *problems_of_classes(self.classes, self.label_kind, self.family),
+            *problems_of_numbers(self.unit, self.horizon, self.family),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self

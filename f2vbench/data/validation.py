@@ -7,6 +7,7 @@ from pandas import DataFrame
 from f2vbench.data.duplicates import exact_duplicates
 from f2vbench.data.index import without_label
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.numeric_labels import problems_of_labels
 from f2vbench.data.splits import divided_patients
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
@@ -48,9 +49,9 @@ def _unlabelled_images(index: DataFrame, card: TaskCard) -> list[str]:
 
 
 def _absent_classes(index: DataFrame, card: TaskCard) -> list[str]:
-    """Classes of the card without an image: they have no scores, and means over classes are not comparable."""
+    """Classes of the card without an image: means over classes are not comparable. Numbers that are all equal."""
     if not card.classes:
-        return []
+        return problems_of_labels(index)
     found = {name for label in index["label"].unique() for name in label.split(SEPARATOR)}
     absent = [label_class.name for label_class in card.classes if label_class.name not in found]
     if not absent:
