@@ -1,7 +1,7 @@
 """Read image files as arrays: photographs and masks.
 
 Supported formats are PNG, JPEG, JPEG 2000, TIFF, GIF, WebP, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped
-(``im0001.ppm.gz``).
+(``im0001.ppm.gz``). DICOM files need the extra ``dicom`` (`f2vbench.data.dicom`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from f2vbench.data.dicom import decode_dicom, is_dicom
 from f2vbench.data.mask_values import colours_of, foreground
 from f2vbench.errors import DataError
 
@@ -207,6 +208,8 @@ def _decode(path: Path) -> np.ndarray:
             raise DataError(f"{path}: the file is empty (0 bytes): copy or download it again")
         if content.startswith(_POINTERS):
             raise DataError(f"{path}: a pointer to a file that is not here: fetch it (git lfs pull, git annex get)")
+        if is_dicom(path, content):
+            return decode_dicom(path, content, MAX_PIXELS)
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(_too_large(path, f"{image.width} × {image.height} pixels"))

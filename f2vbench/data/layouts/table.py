@@ -20,6 +20,7 @@ from typing import Any
 
 from pandas import DataFrame
 
+from f2vbench.data.dicom import DICOM_SUFFIXES, patient_and_eye_in_dicom
 from f2vbench.data.folder_scan import find_file, folders_in, images_in, inner_folders, layout_error, split_suffix
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.label_classes import SEPARATOR
@@ -222,7 +223,8 @@ def _rows(part: _Part, names: Patients, problems: list[str]) -> Iterator[Row]:
         image = _image_id(part, listed.name, path)
         patient, eye = names.of.get(path, (image, ""))
         if "patient" in roles:
-            patient, eye = record[roles["patient"]], ""
+            patient = record[roles["patient"]]
+            eye = patient_and_eye_in_dicom(path)[1] if path.suffix.lower() in DICOM_SUFFIXES else ""
             if not patient:
                 problems.append(f"{where}: image '{listed.name}' has no patient in column '{roles['patient']}'")
         if "eye" in roles:
