@@ -11,7 +11,7 @@ from pathlib import Path
 from pandas import DataFrame, Series
 
 from f2vbench.data.folder_scan import passed_over_files
-from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS
+from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import declaration
@@ -74,6 +74,9 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     adds ``view`` and ``part``. Generation adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and
     of its angiogram frames (FFA) have the same case.
 
+    Further columns of the data set's table have the prefix ``column:`` (``column:age``); they do not enter the
+    fingerprint of the data.
+
     Args:
         card: The task card.
         folder: The folder of the data set.
@@ -124,7 +127,8 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     assumed = [] if card.phantom is not None else raw.attrs.get("warnings", [])
     passed = _summarize_passed_over(folder, passed_over)
     missing = raw.attrs.get("missing", [])
-    index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
+    columns = [*COLUMNS, *FAMILY_COLUMNS[card.family], *added_columns(raw).values()]
+    index = raw[columns].sort_values("image", ignore_index=True)
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
     notes = [*raw.attrs.get("notes", []), *_count_fields(index, card)]

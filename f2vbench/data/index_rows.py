@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from pandas import DataFrame
@@ -21,6 +21,9 @@ FAMILY_COLUMNS: dict[str, list[str]] = {
     "generation": ["case", "phase", "seconds"],
 }
 """Additional columns by task family; all values are strings."""
+
+ADDED = "column:"
+"""Prefix of the index columns that hold `Row.columns`, such as ``column:age``."""
 
 UNKNOWN_PATIENTS = "patients are unknown: every photograph counts as its own patient"
 """Note of data sets that do not publish which photographs belong to the same patient."""
@@ -45,6 +48,8 @@ class Row:
         phase: "arterial", "venous" or "late" (angiogram frames).
         seconds: Time after injection (angiogram frames).
         part: Part of the file that is the image, see `f2vbench.data.images.read_part`; "" is the whole file.
+        columns: Further columns of the data set's table, as text; "" is a missing value. ``age`` (years), ``sex``,
+            ``site`` and ``camera`` have these names in all layouts. They describe subgroups and are no labels.
     """
 
     image: str
@@ -61,6 +66,7 @@ class Row:
     phase: str = ""
     seconds: str = ""
     part: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def index_from_rows(
@@ -83,13 +89,23 @@ def index_from_rows(
         variant: "owner" for the owner's folder structure, "retfound" for RETFound's.
 
     Returns:
-        A DataFrame of strings with one column per field of `Row`. The other arguments are in ``attrs`` by name.
+        A DataFrame of strings with one column per field of `Row`, and one for each of `Row.columns` (`ADDED`). The
+        other arguments are in ``attrs`` by name.
     """
-    frame = DataFrame([_as_strings(row) for row in rows], columns=[field.name for field in fields(Row)])
+    images = list(rows)
+    added = dict.fromkeys(ADDED + name for row in images for name in row.columns)
+    names = [entry.name for entry in fields(Row) if entry.name != "columns"]
+    frame = DataFrame([_as_strings(row) for row in images], columns=[*names, *added])
+    frame[list(added)] = frame[list(added)].fillna("")
     frame.attrs.update(
         notes=list(notes), warnings=list(warnings), missing=list(missing), extra=list(extra), variant=variant
     )
     return frame
+
+
+def added_columns(index: DataFrame) -> dict[str, str]:
+    """The index columns that hold `Row.columns`, by name: ``{"age": "column:age"}``."""
+    return {str(column)[len(ADDED) :]: str(column) for column in index.columns if str(column).startswith(ADDED)}
 
 
 def safe_id(stem: str) -> str:
@@ -116,6 +132,7 @@ def unused_masks(labels: Mapping[str, Path], fov_masks: Mapping[str, Path], rows
 
 def _as_strings(row: Row) -> dict[str, str]:
     values = asdict(row)
+    values |= {ADDED + name: value for name, value in values.pop("columns").items()}
     for key in ("path", "mask_path", "fov_path"):
         values[key] = str(values[key].absolute()) if values[key] is not None else ""
     return values

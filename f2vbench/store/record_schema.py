@@ -49,7 +49,8 @@ class EpisodeRecord(TypedDict):
     """Image ids of one draw.
 
     ``patients`` has the patient of each test image, ``patients_in_all`` the number of patients in the task, and ``val``
-    the validation images.
+    the validation images. ``columns`` has the value of each test image in the further columns of the data set's table
+    (``age``, ``sex``, ``site``, ``camera``, …) and in ``eye``, as text, "" where it is missing.
     """
 
     support: list[str]
@@ -58,6 +59,7 @@ class EpisodeRecord(TypedDict):
     patients: NotRequired[list[str]]
     patients_in_all: NotRequired[int]
     val: NotRequired[list[str]]
+    columns: NotRequired[dict[str, list[str]]]
 
 
 class StoredFile(TypedDict):

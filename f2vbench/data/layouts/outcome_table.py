@@ -3,7 +3,7 @@
     systemic.csv: columns image (path below the table's folder), patient, one column of 0 and 1 for each outcome and,
     if known, eye (left or right, OS or OD, L or R) and split (train, val or test)
 
-Images with an empty outcome have no label.
+Images with an empty outcome have no label. Further columns, such as age and sex, are kept for subgroups.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
 from f2vbench.errors import DataError
 
 _SPLITS = ("", "train", "val", "test")
+_OWN_COLUMNS = {"image", "patient", "eye", "split"}
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
@@ -35,6 +36,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     name, outcome = chosen["table"], chosen["outcome"].lower()
     table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
     table = read_csv(table_file, ("image", "patient", outcome))
+    further = [name for name in map(str, table.columns) if name not in {*_OWN_COLUMNS, outcome}]
     rows: list[Row] = []
     problems: list[str] = []
     for position, row in enumerate(table.to_dict("records")):
@@ -49,7 +51,10 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         if path is not None:
             image = safe_id(Path(row["image"]).with_suffix("").as_posix())
             eye, split = read_eye(row, where, problems), row.get("split", "")
-            rows.append(Row(image, path, patient=row["patient"], eye=eye, split=split, label=row[outcome]))
+            columns = {name: row[name] for name in further}
+            rows.append(
+                Row(image, path, patient=row["patient"], eye=eye, split=split, label=row[outcome], columns=columns)
+            )
     if problems:
         raise DataError(limit_problems(problems))
     return index_from_rows(rows)
