@@ -32,7 +32,7 @@ _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip in
 
 
 _PAGE = "report.html"
-_TABLES = ("results", "summary", "comparison", "cost", "attention")
+_TABLES = ("results", "summary", "comparison", "cost", "attention", "diagnosis")
 _NAMES = (
     _PAGE,
     "report.md",
@@ -82,11 +82,14 @@ def write_report(
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     procedure = Procedure(settings.test, settings.adjust, settings.interval)
-    content = report_content(results, metrics, reference, procedure)
+    clinical = settings.clinical()
+    content = report_content(results, metrics, reference, procedure, clinical)
     frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
         frames["attention"] = results.attention
+    if clinical.operating_point is not None:
+        frames["diagnosis"] = results.diagnosis(clinical.operating_point)
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
         if kind in formats:
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
