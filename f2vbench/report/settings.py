@@ -46,6 +46,11 @@ class ReportSettings(Settings):
         "(Student's t, within the range of the metric), or papers (mean ± 1.96 standard errors, which covers 88 % at "
         "five seeds)",
     )
+    checklists: bool = Field(
+        False,
+        description="write checklist.md and checklist.csv: items of CLAIM 2024 and TRIPOD+AI with what the records "
+        "say, and what only the author can answer",
+    )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
 
     @field_validator("format")
