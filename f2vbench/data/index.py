@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pandas import DataFrame, Series
 
@@ -14,10 +15,12 @@ from f2vbench.data.folder_scan import passed_over_files
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
+from f2vbench.data.layouts.table_options import CLASSES, FAMILY, LABEL_KIND
 from f2vbench.data.mask_declaration import declaration
 from f2vbench.data.numeric_labels import read_numbers
 from f2vbench.data.patient_spelling import with_patient_spelling
 from f2vbench.data.simulated_data import simulated_folder
+from f2vbench.data.tables import TABLE_SUFFIXES
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.utils.text import plural, shortened
@@ -28,6 +31,9 @@ _ALTERNATIVES = {
     "regression": "simulated eyes, task=phantom-age",
     "survival": "simulated eyes, task=phantom-progression",
 }
+_TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
+"""Layouts that are a table, and its suffixes."""
+
 _LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
@@ -124,7 +130,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         raise DataError(f"{folder}: folder not found")
     try:
         with passed_over_files() as passed_over:
-            raw = LAYOUTS[card.layout](folder, card.options)
+            raw = LAYOUTS[card.layout](folder, _options(card))
     except SettingsError as error:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
     # The simulator names its files by patient: nothing is assumed.
@@ -239,9 +245,16 @@ def _describe_classes(classes: list[LabelClass]) -> str:
     return ", ".join(described[:_MAX_CLASSES]) + (" …" if len(described) > _MAX_CLASSES else "")
 
 
+def _options(card: TaskCard) -> dict[str, Any]:
+    """The options of the layout; tables are read by the classes of the card."""
+    if card.layout not in ("table", "outcome_table"):
+        return card.options
+    return card.options | {CLASSES: card.classes, LABEL_KIND: card.label_kind, FAMILY: card.family}
+
+
 def _is_data(path: Path, card: TaskCard) -> bool:
     """Whether the path is a folder or, for a layout that is a table, the table itself."""
-    return path.is_dir() or (card.layout == "angiogram_table" and path.suffix.lower() == ".csv" and path.is_file())
+    return path.is_dir() or (path.suffix.lower() in _TABLES.get(card.layout, ()) and path.is_file())
 
 
 def _find_named_folder(root: Path, names: list[str]) -> Path | None:

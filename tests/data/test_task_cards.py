@@ -27,6 +27,8 @@ PUBLISHED = {
 }
 CLASSIFIED = {
     "aptos2019": 3662,
+    "brset": 16266,
+    "eyepacs": 35126,
     "glaucoma_fundus": 1544,
     "hrf-disease": 45,
     "idrid": 516,
@@ -37,6 +39,9 @@ CLASSIFIED = {
     "odir-grade": None,
     "papila": 488,
     "retina": 601,
+    "rfmid": 3200,
+    "rfmid-risk": 3200,
+    "table": None,
     "ukb-dementia": None,
     "ukb-infarction": None,
     "ukb-parkinson": None,
@@ -129,7 +134,8 @@ def test_a_package_adds_cards_with_an_entry_point(tmp_path, monkeypatch):
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
     with pytest.raises(
-        SettingsError, match=r"unknown task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
+        SettingsError,
+        match=r"unknown task 'chase_db'; did you mean 'chase_db1'\?.*drive, eyepacs, folder, glaucoma_fundus",
     ):
         load_card("chase_db")
 

@@ -51,6 +51,7 @@ LAYOUTS: dict[str, Layout] = {
         "retrieval_table",
         "rite",
         "stare",
+        "table",
         "uk_biobank",
     )
 }

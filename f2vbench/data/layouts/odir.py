@@ -137,7 +137,7 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     table = table_in(root) or root
     place = image_folder(root, *IMAGES)
     images = images_in(place)
-    matched = match_images(_labelled_eyes(table, kind, images), images, str(place or root / IMAGES[0]))
+    matched = match_images(_labelled_eyes(table, kind, images), images.values(), str(place or root / IMAGES[0]))
     rows = [
         Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
     ]
