@@ -13,6 +13,7 @@ from f2vbench.analysis.frames import Condition
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.report.tables.assessment import stored_assessment_tables
 from f2vbench.report.tables.attention import attention_table
+from f2vbench.report.tables.clinical import ClinicalSettings, clinical_tables
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
 from f2vbench.report.tables.paper_tables import PAPER_TABLES, make_paper_table, tasks_of_table
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
 
 _DEFAULT_PROCEDURE = Procedure()
+_NO_CLINICAL_TABLES = ClinicalSettings()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class ReportContent:
         attention: Weights of the soft-attention fusions, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
+        clinical: Tables of operating points and calibration, as far as they are requested.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -75,6 +78,7 @@ class ReportContent:
     attention: Table | None
     retrieval: list[Table]
     assessment: list[Table]
+    clinical: list[Table]
     paper_tables: dict[str, Table]
     cost: Table | None
     methods: list[str]
@@ -100,7 +104,7 @@ class ReportContent:
         """All tables of results."""
         optional = [table for table in (self.ranks.table, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
-        more = [*self.retrieval, *self.assessment, *self.paper_tables.values(), *cost]
+        more = [*self.retrieval, *self.assessment, *self.clinical, *self.paper_tables.values(), *cost]
         return [*self.conditions, *self.comparisons, *optional, *more]
 
 
@@ -109,6 +113,7 @@ def report_content(
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
     procedure: Procedure = _DEFAULT_PROCEDURE,
+    clinical: ClinicalSettings = _NO_CLINICAL_TABLES,
 ) -> ReportContent:
     """Compute the content of a report.
 
@@ -118,6 +123,7 @@ def report_content(
         reference: Reference model, compared with the best other model at each condition in addition to the comparisons
             that are always made.
         procedure: t-test over seeds and adjustment of p-values.
+        clinical: Which clinical tables to make.
 
     Returns:
         All sentences, tables and data frames of the report.
@@ -146,6 +152,7 @@ def report_content(
         attention=attention_table(results.attention, names) if len(results.attention) else None,
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
+        clinical=clinical_tables(results, clinical, names),
         paper_tables={
             name: table
             for name in PAPER_TABLES

@@ -22,6 +22,7 @@ from f2vbench.analysis.comparisons import (
 )
 from f2vbench.analysis.cost_frame import cost_frame
 from f2vbench.analysis.crossed_scores import CrossedScores
+from f2vbench.analysis.diagnosis import diagnosis_frame
 from f2vbench.analysis.frames import (
     CONDITION,
     Condition,
@@ -39,6 +40,7 @@ from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.analysis.significance_tests import PairTester
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
+from f2vbench.metrics.operating_points import OperatingPoint
 from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
 from f2vbench.stats.result_classes import Estimate
@@ -100,6 +102,7 @@ class RunResults:
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
         self._notes = list(notes)
+        self._diagnosis: dict[OperatingPoint, pd.DataFrame] = {}
         self.warnings = [*notes, *completeness_notes(self.frame, self.calls)]
         self.chance_levels = chance_notes(self.frame)
 
@@ -287,6 +290,29 @@ class RunResults:
             raise StoreError(_unknown_model(encoder, known))
         comparisons = self.comparisons(metrics, select_against_best(encoder), procedure)
         return sort_rows(comparisons_frame(comparisons), [*CONDITION, "metric"])
+
+    def diagnosis(self, operating_point: str | OperatingPoint = "youden") -> pd.DataFrame:
+        """Metrics of each class as a diagnostic test, at thresholds that are chosen on the validation images.
+
+        Args:
+            operating_point: ``youden``, ``sensitivity:0.9``, ``specificity:0.95``, or any other target.
+
+        Returns:
+            Data frame with one row per model, condition, class and metric, see
+            `f2vbench.analysis.diagnosis.diagnosis_frame`; empty without classification units.
+
+        Raises:
+            SettingsError: The operating point cannot be read.
+            StoreError: A file of predictions is missing or damaged.
+        """
+        if isinstance(operating_point, str):
+            try:
+                operating_point = OperatingPoint.parse(operating_point)
+            except ValueError as error:
+                raise SettingsError(f"operating_point={operating_point}: {error}") from None
+        if operating_point not in self._diagnosis:
+            self._diagnosis[operating_point] = diagnosis_frame(self.records, self.predictions, operating_point)
+        return self._diagnosis[operating_point]
 
     def check_reference(self, encoder: str | None) -> None:
         """Refuse a reference model without results; None is allowed.

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from f2vbench.config.base import Names, Settings
 from f2vbench.errors import did_you_mean
+from f2vbench.metrics.operating_points import OperatingPoint
+from f2vbench.report.tables.clinical import ClinicalSettings
 from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, SeedTest
 
@@ -46,7 +48,22 @@ class ReportSettings(Settings):
         "(Student's t, within the range of the metric), or papers (mean ± 1.96 standard errors, which covers 88 % at "
         "five seeds)",
     )
+    operating_point: str | None = Field(
+        None,
+        description="tables of operating points and of calibration, with thresholds chosen on the validation images: "
+        "youden, sensitivity:0.9 or specificity:0.95 (any target between 0 and 1)",
+    )
+    checklists: bool = Field(
+        False,
+        description="write checklist.md and checklist.csv: items of CLAIM 2024 and TRIPOD+AI with what the records "
+        "say, and what only the author can answer",
+    )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
+
+    @field_validator("operating_point")
+    @classmethod
+    def _check_operating_point(cls, text: str | None) -> str | None:
+        return None if text is None else str(OperatingPoint.parse(text))
 
     @field_validator("format")
     @classmethod
@@ -57,3 +74,8 @@ class ReportSettings(Settings):
             hint = did_you_mean(unknown[0], known)
             raise ValueError(f"format={','.join(unknown)}: unknown format; available: {', '.join(known)}{hint}")
         return formats
+
+    def clinical(self) -> ClinicalSettings:
+        """Which clinical tables the report has."""
+        point = None if self.operating_point is None else OperatingPoint.parse(self.operating_point)
+        return ClinicalSettings(operating_point=point)

@@ -7,7 +7,7 @@ Start here:
     delong, bootstrap: intervals and tests over test patients, from stored predictions.
     effect_sizes, power: size of a difference, and the sample size that would detect it.
     multiple_testing, procedure: adjustment of p-values, and the choice of tests for a report.
-    ranks: several models on several tasks.
+    ranks, tie_groups: several models on several tasks, and which of them are tied.
     kappa, intraclass, bland_altman: agreement of human raters.
 
 Every function returns a frozen record (`result_classes`) that names its method and publication (`citations`).

@@ -65,6 +65,9 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
         stored = RunFolder(out).get_predictions(result["predictions"]["sha256"])
         truth = [label[image] for image in result["episode"]["test"]]
         assert stored["targets"].argmax(axis=1).tolist() == truth
+        val = [label[image] for image in result["episode"]["val"]]
+        assert stored["validation_targets"].argmax(axis=1).tolist() == val
+        assert stored["validation_probabilities"].shape == (len(val), 2)
         assert result["episode"]["columns"] == {
             "eye": [image.rpartition("_")[2] for image in result["episode"]["test"]],
             "age": [str(40 + int(patient[1:])) for patient in result["episode"]["patients"]],

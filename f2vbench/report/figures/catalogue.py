@@ -17,6 +17,7 @@ from f2vbench.report.figures import (
     cost,
     critical_difference,
     curves,
+    decision_curves,
     embedding_map,
     learning_curves,
     predictions,
@@ -133,6 +134,12 @@ _KINDS = (
     ),
     FigureKind(
         "calibration", "reliability diagrams", predictions.explain_missing_predictions, reliability.draw_calibration
+    ),
+    FigureKind(
+        "decision-curves",
+        "net benefit over the threshold probability",
+        predictions.explain_missing_predictions,
+        decision_curves.draw_decision_curves,
     ),
     FigureKind("confusion", "confusion matrices", confusion.explain_missing_confusion, confusion.draw_confusion),
     FigureKind(

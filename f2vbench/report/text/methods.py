@@ -99,8 +99,8 @@ def methods_text(
         One paragraph per task, and one each on protocols, statistics and software.
     """
     paragraphs = [_data_text(task, records, calls) for task in families]
-    protocols = [*_protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
-    return [*paragraphs, " ".join(protocols), _statistics_text(records, procedure), _software_paragraph(records)]
+    protocols = [*protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
+    return [*paragraphs, " ".join(protocols), statistics_text(records, procedure), _software_paragraph(records)]
 
 
 def task_record(task: str, calls: Iterable[CallRecord]) -> TaskRecord | None:
@@ -141,7 +141,7 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     sentences = [
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
-        f"{_split_text(record)} ({size} test images, {seeds}).",
+        f"{split_text(record)} ({size} test images, {seeds}).",
         *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
@@ -150,15 +150,25 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     return " ".join(sentences)
 
 
-def _split_text(record: TaskRecord) -> str:
-    """Origin of the test set, as a clause; a split file counts as the official split of a card."""
+def split_text(record: TaskRecord) -> str:
+    """Origin of the test set, as a clause; a split file counts as the official split of a card.
+
+    Args:
+        record: Data of a task in a call.
+    """
     card = record["card"]
     if any(note.startswith(SPLIT_FILE_NOTE) for note in record.get("notes", [])):
         return "The test set was that of a split file"
     return _SPLITS[card["split"]].format(share=card["test_fraction"])
 
 
-def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+    """Describe what was trained, and how, for each task family and protocol.
+
+    Args:
+        records: Unit records.
+        families: Task family of each task.
+    """
     used: dict[tuple[str, str], set[bool]] = {}
     for record in records:
         family_and_protocol = families[record["unit"]["task"]], record["unit"]["protocol"]
@@ -236,7 +246,13 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
     return [f"Settings: preset {settings['preset']}, {size}{encoders}."]
 
 
-def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+def statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+    """Describe the intervals and tests.
+
+    Args:
+        records: Unit records.
+        procedure: t-test over seeds and adjustment of p-values.
+    """
     seeds = len({record["unit"]["seed"] for record in records})
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return " ".join(

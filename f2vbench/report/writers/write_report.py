@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import pandas as pd
 
 from f2vbench.errors import SettingsError, StoreError
+from f2vbench.report.checklists.checklist import checklist_frame, checklist_markdown, fill_checklists
 from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
@@ -32,12 +33,14 @@ _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip in
 
 
 _PAGE = "report.html"
-_TABLES = ("results", "summary", "comparison", "cost", "attention")
+_TABLES = ("results", "summary", "comparison", "cost", "attention", "diagnosis")
 _NAMES = (
     _PAGE,
     "report.md",
     "tables.tex",
     "figures",
+    "checklist.md",
+    "checklist.csv",
     *(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")),
 )
 
@@ -82,16 +85,24 @@ def write_report(
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     procedure = Procedure(settings.test, settings.adjust, settings.interval)
-    content = report_content(results, metrics, reference, procedure)
+    clinical = settings.clinical()
+    content = report_content(results, metrics, reference, procedure, clinical)
     frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
         frames["attention"] = results.attention
+    if clinical.operating_point is not None:
+        frames["diagnosis"] = results.diagnosis(clinical.operating_point)
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
         if kind in formats:
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
+    if settings.checklists:
+        answers = fill_checklists(results, procedure)
+        text = checklist_markdown(answers, content.title)
+        path = write_csv(checklist_frame(answers), out / "checklist.csv")
+        yield _written(out, [_write(out / "checklist.md", text), path])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
     reporter = progress or Silent()
     skipped: dict[str, str] = {}
@@ -133,7 +144,8 @@ def _is_own(file: Path) -> bool:
     if file.suffix != ".csv":
         return has_mark(file) or file.suffix == ".parquet"
     with file.open("rb") as lines:
-        return b"task,protocol,shots" in lines.readline()
+        headings = lines.readline()
+    return b"task,protocol,shots" in headings or headings.startswith(b"guideline,item,section")
 
 
 def as_markdown(
