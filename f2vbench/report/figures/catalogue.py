@@ -25,6 +25,7 @@ from f2vbench.report.figures import (
     retrieval,
     retrieval_examples,
     segmentation_examples,
+    subgroups,
     worst_cases,
 )
 from f2vbench.report.figures.figure import DrawnFigure
@@ -34,6 +35,7 @@ from f2vbench.stats.intervals import MeanInterval
 from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from f2vbench.analysis.subgroups import SubgroupRequest
     from f2vbench.report.run_results import RunResults
 
 
@@ -143,6 +145,12 @@ _KINDS = (
     ),
     FigureKind("confusion", "confusion matrices", confusion.explain_missing_confusion, confusion.draw_confusion),
     FigureKind(
+        "subgroups",
+        "results of subgroups of patients, with intervals",
+        subgroups.explain_missing_subgroups,
+        subgroups.draw_subgroups,
+    ),
+    FigureKind(
         "critical-difference",
         "average ranks over tasks, and which differences are significant",
         critical_difference.explain_missing_critical_difference,
@@ -203,6 +211,7 @@ def draw_figures(
     *,
     skipped: dict[str, str] | None = None,
     progress: Progress | None = None,
+    request: SubgroupRequest | None = None,
 ) -> Iterator[DrawnFigure]:
     """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
@@ -214,6 +223,7 @@ def draw_figures(
         skipped: Receives the name of each figure whose stored score maps or predictions are missing or damaged, and
             why; the other figures are drawn. Without it, such a file is an error.
         progress: Receives a step for each name.
+        request: Subgroups of the figure ``subgroups``.
 
     Yields:
         Figures, in the order of the names; a name gives several where a task has a figure of its own.
@@ -223,7 +233,7 @@ def draw_figures(
         StoreError: Stored predictions are missing or damaged, and ``skipped`` is None.
     """
     reporter = progress or Silent()
-    source, selected = Source(results, interval), figure_names(list(FIGURES) if names is None else names)
+    source, selected = Source(results, interval, request), figure_names(list(FIGURES) if names is None else names)
     chosen_style = style_named(style)
     if selected:
         reporter.begin("drawing figures", len(selected))
@@ -241,12 +251,15 @@ def draw_figures(
     reporter.end()
 
 
-def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> dict[str, str]:
+def missing_figures(
+    results: RunResults, names: Sequence[str] | None = None, request: SubgroupRequest | None = None
+) -> dict[str, str]:
     """Find the figures that cannot be drawn.
 
     Args:
         results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
+        request: Subgroups of the figure ``subgroups``.
 
     Returns:
         Name of the figure → reason.
@@ -254,7 +267,7 @@ def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> 
     Raises:
         SettingsError: A figure is unknown.
     """
-    source = Source(results)
+    source = Source(results, subgroups=request)
     selected = figure_names(list(FIGURES) if names is None else names)
     reasons = {name: FIGURES[name].explain_missing(source) for name in selected}
     return {name: reason for name, reason in reasons.items() if reason is not None}
