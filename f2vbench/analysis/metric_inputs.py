@@ -140,12 +140,28 @@ def metric_inputs(record: UnitRecord, metric: str, predictions: Predictions) -> 
     return _of_predictions(record, metric, chosen, arrays)
 
 
-def _values_of_images(record: UnitRecord, metric: str) -> MetricInputs | None:
+def mean_inputs(record: UnitRecord, metric: str) -> MetricInputs | None:
+    """Values of the images whose mean is the value of the unit; of ``accuracy`` whether a prediction is correct.
+
+    Args:
+        record: Record of the unit, with the patient of each test image.
+        metric: Name of the metric.
+
+    Returns:
+        The values; None where the metric is not a mean over images.
+    """
+    inputs = _values_of_images(record, metric)
+    return _values_of_images(record, metric, "correct") if inputs is None and metric == "accuracy" else inputs
+
+
+def _values_of_images(record: UnitRecord, metric: str, name: str = "") -> MetricInputs | None:
     """Values of the images that have the metric, where their mean is the value of the unit.
 
-    Not every image has each metric: a query without relevant images in a variant of retrieval has none.
+    Not every image has each metric: a query without relevant images in a variant of retrieval has none. ``name`` is
+    that of the values, by default the metric's.
     """
-    by_image = {image: values[metric] for image, values in record["result"]["per_image"].items() if metric in values}
+    key = name or metric
+    by_image = {image: values[key] for image, values in record["result"]["per_image"].items() if key in values}
     values = [value for value in by_image.values() if value is not None]
     if not values or len(values) < len(by_image):
         return None

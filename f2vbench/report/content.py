@@ -55,7 +55,7 @@ class ReportContent:
         attention: Weights of the soft-attention fusions, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
-        clinical: Tables of operating points, calibration and subgroups, as far as they are requested.
+        clinical: Tables of operating points, calibration, subgroups and equivalence, as far as they are requested.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -152,7 +152,7 @@ def report_content(
         attention=attention_table(results.attention, names) if len(results.attention) else None,
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
-        clinical=clinical_tables(results, clinical, names, metrics),
+        clinical=clinical_tables(results, clinical, names, comparisons, metrics),
         paper_tables={
             name: table
             for name in PAPER_TABLES

@@ -11,6 +11,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from f2vbench import Results
 from f2vbench.analysis.diagnosis import NO_VALIDATION, diagnosis_frame
+from f2vbench.analysis.metric_inputs import mean_inputs
+from f2vbench.analysis.paired_predictions import image_values
 from f2vbench.errors import SettingsError
 from f2vbench.metrics.operating_points import OperatingPoint, choose_threshold
 from f2vbench.report.content import report_content
@@ -98,6 +100,24 @@ def test_analytic_intervals_are_those_of_wilson_and_obuchowski(tmp_path):
     assert found == pytest.approx((clustered.low, clustered.high), abs=1e-12)
     seeds = delong_interval_over_seeds([p[:, 1]] * 2, [targets[:, 1]] * 2, patients=[[n // 2 for n in range(60)]] * 2)
     assert (seeds.low, seeds.high) == pytest.approx((clustered.low, clustered.high), abs=1e-12)
+
+
+def test_accuracy_is_compared_by_generalised_estimating_equations_and_auroc_is_not(tmp_path):
+    results = Results.load(write_units(tmp_path / "a", encoder="a"), write_units(tmp_path / "b", encoder="b"))
+    draw = np.random.default_rng(0)
+    for record in results.records:
+        shares = {name: {"correct": float(draw.random() < 0.8)} for name in record["result"]["images"]}
+        record["result"]["per_image"] = shares
+        record["result"]["metrics"]["accuracy"] = float(np.mean([each["correct"] for each in shares.values()]))
+    inputs = [mean_inputs(record, "accuracy") for record in results.records]
+    assert [each.predictions.mean() for each in inputs] == pytest.approx(
+        [record["result"]["metrics"]["accuracy"] for record in results.records]
+    )
+    sides = [[record for record in results.records if record["unit"]["encoder"] == name] for name in "ab"]
+    values = image_values(*sides, "accuracy")
+    assert len(values.first) == 60, "each image once, although two seeds test it"
+    assert set(values.first) <= {0.0, 0.5, 1.0}
+    assert image_values(*sides, "auroc") is None
 
 
 def test_records_without_validation_predictions_say_so(tmp_path):
