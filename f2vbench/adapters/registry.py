@@ -10,6 +10,8 @@ from f2vbench.adapters.base import TaskAdapter
 ADAPTERS = {
     "segmentation": "f2vbench.adapters.segmentation:VesselSegmentation",
     "classification": "f2vbench.adapters.classification:Classification",
+    "regression": "f2vbench.adapters.regression:Regression",
+    "survival": "f2vbench.adapters.survival:Survival",
     "generation": "f2vbench.adapters.generation:Generation",
     "retrieval": "f2vbench.adapters.retrieval:Retrieval",
 }

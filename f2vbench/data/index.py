@@ -29,7 +29,7 @@ _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
     "regression": "simulated eyes, task=phantom-age",
-    "survival": "simulated eyes, task=phantom-progression",
+    "survival": "simulated eyes, task=phantom-survival",
 }
 _TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
 """Layouts that are a table, and its suffixes."""

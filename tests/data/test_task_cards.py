@@ -48,10 +48,13 @@ CLASSIFIED = {
     "ukb-stroke": None,
 }
 SIMULATED = {
+    "phantom-age": 400,
+    "phantom-cup": 200,
     "phantom-disease": 420,
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
     "phantom-retrieval": 600,
+    "phantom-survival": 400,
     "phantom-systemic": 240,
     "phantom-vessels": 40,
     "phantom-video": 650,
