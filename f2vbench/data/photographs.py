@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
+from f2vbench.data.field_of_view import field_name, field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
@@ -29,6 +29,7 @@ class Photograph:
         content: Hashes of the pixels and of the field of view, which together determine the features.
         label: The vessel mask, bool (height, width), or the file from which `vessels` reads it.
         label_values: Values of the file that are vessel, see `f2vbench.data.mask_declaration.declaration`; "" for none.
+        has_round_field: Whether encoders that crop photographs to their round field may do so.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Photograph:
     content: str
     label: np.ndarray | Path
     label_values: str = ""
+    has_round_field: bool = True
 
     @cached_property
     def vessels(self) -> np.ndarray:
@@ -81,8 +83,15 @@ def open_photograph(row: pd.Series) -> Photograph:
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed during the run: run again")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
-    return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path), row.get("mask_values", ""))
+    fov = (
+        read_mask(Path(row.fov_path), row.get("fov_values", ""))
+        if row.fov_path
+        else field_of_kind(rgb, kind_of_field(row))
+    )
+    return Photograph(
+        str(row.image), rgb, fov, _content(row), Path(row.mask_path), row.get("mask_values", ""),
+        not kind_of_field(row),
+    )  # fmt: skip
 
 
 def entry_name(row: Any, size: int) -> str:
@@ -91,7 +100,7 @@ def entry_name(row: Any, size: int) -> str:
 
 
 def _content(row: Any) -> str:
-    return f"{row.sha256} {row.fov_sha256 or f'computed-{FIELD_OF_VIEW_VERSION}'}"
+    return f"{row.sha256} {row.fov_sha256 or field_name(kind_of_field(row))}"
 
 
 def _entry(content: str, size: int) -> str:

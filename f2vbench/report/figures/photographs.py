@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.field_of_view import field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.report.figures.source import Source
@@ -126,7 +126,11 @@ def load_photograph(source: Source, task: str, image: str) -> Photograph:
     rgb = read_part(Path(row.path), str(row.get("part", "")))
     if content_hash(rgb) != row.sha256:
         raise NotStored(f"{row.path} has changed since the run")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
+    fov = (
+        read_mask(Path(row.fov_path), row.get("fov_values", ""))
+        if row.fov_path
+        else field_of_kind(rgb, kind_of_field(row))
+    )
     mask = str(row.get("mask_path", ""))
     return Photograph(rgb, fov, read_mask(Path(mask), row.get("mask_values", "")) if mask else None)
 
