@@ -61,8 +61,12 @@ def draw_segmentation_episode(
     ``split: official``, the test split is the test set and support images come from the training split. Few-shot
     uses one image of every patient before a second of any; supervised uses all images; zero-shot uses none.
 
+    With ``mask_classes``, few-shot first takes the images that have classes which no image so far has, those with most
+    such classes first, until every class occurs or there are no more shots.
+
     Args:
-        index: One row per image, with at least the columns ``image``, ``patient`` and ``split``.
+        index: One row per image, with at least the columns ``image``, ``patient`` and ``split``; with ``mask_classes``
+            also ``present``.
         card: The task card.
         protocol: Name of the protocol.
         shots: Number of support images in few-shot; part of the seed in the other protocols as well.
@@ -80,6 +84,8 @@ def draw_segmentation_episode(
         patients, test = _random_test_patients(index, card, bits)
         pool = index
     candidates = _one_of_each_patient_first(pool, patients, bits)
+    if card.mask_classes and protocol == "few-shot":
+        candidates = _every_class_first(candidates, pool)
     support = _select_support(candidates, len(patients), card, protocol, shots)
     return Episode(tuple(support), tuple(sorted(test["image"])), seed)
 
@@ -353,6 +359,19 @@ def _one_of_each_patient_first(pool: DataFrame, patients: Sequence[str], bits: n
     images = {patient: sorted(rows) for patient, rows in pool.groupby("patient")["image"]}
     rounds = zip_longest(*(_shuffled(images[patient], bits) for patient in patients))
     return [image for images_of_round in rounds for image in images_of_round if image is not None]
+
+
+def _every_class_first(candidates: Sequence[str], pool: DataFrame) -> list[str]:
+    """Image ids in an order in which each class occurs as early as possible; otherwise the order of ``candidates``."""
+    present = {
+        image: {*text.split(SEPARATOR)} - {""} for image, text in zip(pool["image"], pool["present"], strict=True)
+    }
+    missing = set[str]().union(*(present[image] for image in candidates))
+    first: list[str] = []
+    while missing:
+        first.append(max(candidates, key=lambda image: len(present[image] & missing)))  # the first of equal ones
+        missing -= present[first[-1]]
+    return first + [image for image in candidates if image not in first]
 
 
 def _select_support(

@@ -63,7 +63,7 @@ class FigureKind:
 _KINDS = (
     FigureKind(
         "segmentation-examples",
-        "photograph, vessel mask, score map and errors of the best, median and worst image",
+        "photograph, mask, score map and errors of the best, median and worst image",
         segmentation_examples.explain_missing_segmentation_examples,
         segmentation_examples.draw_segmentation_examples,
     ),
@@ -93,11 +93,12 @@ _KINDS = (
     ),
     FigureKind(
         "few-shot-segmentation",
-        "vessel segmentation over the number of support images",
+        "segmentation over the number of support images",
         bars.explain_missing_few_shot_segmentation,
         bars.draw_few_shot_segmentation,
         "fig3",
     ),
+    FigureKind("classes", "segmentation by class", bars.explain_missing_classes, bars.draw_classes),
     FigureKind("zero-shot", "results without training", bars.explain_missing_zero_shot, bars.draw_zero_shot, "fig4"),
     FigureKind(
         "few-shot", "few-shot results, every seed a point", boxes.explain_missing_few_shot, boxes.draw_few_shot, "fig5"
