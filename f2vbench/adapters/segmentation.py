@@ -152,7 +152,7 @@ class Segmentation(TaskAdapter):
     def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
         """Return the values of the `fingerprint_settings`; for vessels ``finetune=vessels`` is ``full``.
 
-        Augmented crops that are smaller than the image have the key ``crop_version``: version 1 reduced the whole image.
+        Augmented crops that are smaller than the image have the key ``crop_version``; version 1 reduced the image.
         """
         recorded = super().recorded_settings(model, protocol, settings)
         if recorded.get("finetune") == "vessels":
