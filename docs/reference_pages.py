@@ -82,7 +82,7 @@ def _task_cards_page() -> str:
             ("layout", f"`{card.layout}`"),
             ("split", f"`{card.split}`"),
             ("images", str(card.images or "not fixed")),
-            ("classes", ", ".join(each.name for each in card.classes) or "–"),
+            ("classes", ", ".join(each.name for each in (card.classes or card.mask_classes)) or "–"),
             ("labels", card.labels),
             ("source", card.source),
             ("terms", card.terms),

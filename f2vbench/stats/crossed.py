@@ -194,6 +194,8 @@ def crossed_test(
         low=max(difference - margin, -largest),
         high=min(difference + margin, largest),
         required=required,
+        se=variance.se,
+        df=variance.df,
     )
 
 

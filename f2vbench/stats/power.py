@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from f2vbench.stats.degrees_of_freedom import crossed_degrees_of_freedom
 from f2vbench.stats.noncentral_t import t_test_power
@@ -172,6 +173,48 @@ def required_patients_and_seeds(
         return RequiredSampleSize(None, power, alpha, f"{none}; more seeds and patients might")
     more = _first_true(lambda n: suffices(1.0, n), seeds)
     return RequiredSampleSize(None, power, alpha, f"{none}; about {more:,} seeds would")
+
+
+def difference_power(difference: float, se: float, df: float = math.inf, alpha: float = 0.05) -> float:
+    """Power of a two-sided test that compares a difference with its standard error.
+
+    Args:
+        difference: True difference.
+        se: Standard error of the estimated difference.
+        df: Degrees of freedom of Student's t; infinite for the normal distribution.
+        alpha: Significance level.
+
+    Returns:
+        Probability of a significant result.
+
+    Example:
+        >>> round(difference_power(0.05, se=0.02), 4), round(difference_power(0.05, se=0.02, df=10), 4)
+        (0.7054, 0.6129)
+    """
+    shift = min(abs(difference) / se, _LARGEST_SHIFT)
+    if df > _NORMAL_ABOVE:
+        critical = float(ndtri(1 - alpha / 2))
+        return float(ndtr(shift - critical) + ndtr(-shift - critical))
+    return t_test_power(shift, df, alpha)
+
+
+def detectable_difference(se: float, df: float = math.inf, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest true difference that a two-sided test detects with a given power.
+
+    Args:
+        se: Standard error of the estimated difference.
+        df: Degrees of freedom of Student's t; infinite for the normal distribution.
+        alpha: Significance level.
+        power: Probability of a significant result.
+
+    Returns:
+        The difference, above 0.
+
+    Example:
+        >>> round(detectable_difference(0.02), 4), round(detectable_difference(0.02, df=10), 4)
+        (0.056, 0.0624)
+    """
+    return float(brentq(lambda shift: difference_power(shift, 1.0, df, alpha) - power, 0.0, _LARGEST_SHIFT)) * se
 
 
 def scale_sample_size(required: RequiredSampleSize, factor: float = 1.0, minimum: int = 2) -> RequiredSampleSize:

@@ -5,7 +5,8 @@
 
 The eight published labels belong to a patient. Labels of an eye are read from its keywords, which are separated by
 full-width commas, so that a healthy eye beside a diseased one counts as healthy. Some headings end in spaces. The
-copies have one row per image, the challenge has one row per patient. RETFound's folders are read as well.
+copies have one row per image, the challenge has one row per patient. Age and sex are kept for subgroups. RETFound's
+folders are read as well.
 """
 
 from __future__ import annotations
@@ -137,11 +138,26 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     table = table_in(root) or root
     place = image_folder(root, *IMAGES)
     images = images_in(place)
-    matched = match_images(_labelled_eyes(table, kind, images), images, str(place or root / IMAGES[0]))
+    matched = match_images(_labelled_eyes(table, kind, images), images.values(), str(place or root / IMAGES[0]))
+    people = {row["id"]: _person(row) for row in read_rows(table, _COLUMNS)}
     rows = [
-        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
+        Row(
+            safe_id(path.stem),
+            path,
+            patient=eye.patient,
+            eye=eye.eye,
+            label=eye.label,
+            columns=people.get(eye.patient, {}),
+        )
+        for eye, path in matched.pairs
     ]
     return index_from_rows(rows, missing=matched.missing, extra=matched.extra)
+
+
+def _person(row: Mapping[str, str]) -> dict[str, str]:
+    """Age and sex of a row, as far as the table has them."""
+    person = {"age": row.get("patient age"), "sex": row.get("patient sex")}
+    return {name: value.strip().lower() for name, value in person.items() if value is not None}
 
 
 def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[LabelledImage]:
