@@ -15,7 +15,7 @@ from f2vbench.errors import F2VBenchError, did_you_mean
 
 if TYPE_CHECKING:
     from f2vbench.benchmark import Benchmark
-    from f2vbench.cli.settings import DoctorSettings, ListSettings
+    from f2vbench.cli.settings import DoctorSettings, ListSettings, PowerSettings
     from f2vbench.config.run import RunSettings
     from f2vbench.data.settings import DataSettings
     from f2vbench.phantom.settings import PhantomSettings
@@ -269,6 +269,13 @@ def _list(action: str, settings: ListSettings) -> int:
     return 0
 
 
+def _power(settings: PowerSettings) -> int:
+    from f2vbench.cli.power import power_text
+
+    print(power_text(settings))
+    return 0
+
+
 def _doctor(settings: DoctorSettings) -> int:
     from f2vbench.cli.doctor import diagnosis
 
@@ -298,6 +305,11 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "tables, figures and one page from runs:  f2vbench report run=runs/rite format=html,latex,pdf",
         "f2vbench.report.settings:ReportSettings",
         _report,
+    ),
+    "power": Verb(
+        "patients and seeds that a comparison needs:  f2vbench power value=0.9 difference=0.05 prevalence=0.3",
+        "f2vbench.cli.settings:PowerSettings",
+        _power,
     ),
     "search": Verb(
         "images most similar to a query image:  f2vbench search eye.jpg index=photos model=timm:resnet18",
