@@ -108,7 +108,10 @@ class Prediction:
 
 def label_kind(task: TaskData) -> Kind:
     """Return the kind of labels on the task card; by default binary for two classes, else nominal."""
-    return task.card.label_kind or ("binary" if len(task.classes) == 2 else "nominal")
+    kind = task.card.label_kind
+    if kind is None or kind == "regression" or kind == "survival":  # the last two have no classes
+        return "binary" if len(task.classes) == 2 else "nominal"
+    return kind
 
 
 def count_passes(support: int, val: int, settings: HeadSettings) -> int:

@@ -12,7 +12,7 @@ from f2vbench.data.field_drawings import draw_fields
 from f2vbench.data.index import find_folder
 from f2vbench.data.settings import DataSettings
 from f2vbench.data.simulated_data import ensure_simulated
-from f2vbench.data.splits import SPLIT_COLUMNS, SPLIT_NAMES, SPLITS, write_split
+from f2vbench.data.splits import DIVIDED, SPLIT_COLUMNS, SPLIT_NAMES, SPLITS, write_split
 from f2vbench.data.survey import Survey, summarize_findings, survey
 from f2vbench.data.task_cards import TaskCard, all_cards, load_card
 from f2vbench.data.task_data import open_task
@@ -72,7 +72,7 @@ def list_text(settings: DataSettings) -> str:
             rows.append([name, "–", "–", "–", f"invalid card: {card}"])
             continue
         kind = "multi-label" if card.label_kind == "multilabel" else card.label_kind
-        classes = f"{len(card.classes)} {kind}" if card.classes else "–"
+        classes = f"{len(card.classes)} {kind}" if card.classes else card.unit or "–"
         rows.append([name, card.family, _number(card.images), classes, _location(card, settings)])
     table = layout(["task", "family", "images", "classes", "folder"], rows)
     return f"{table}\nterms and download of a data set: f2vbench data where task=<task>"
@@ -138,9 +138,10 @@ def split(settings: DataSettings, progress: Progress) -> str:
         raise SettingsError(f"out={settings.out}: use the suffix .csv")
     check_output_file(settings.out, "out", has_first_line(",".join(SPLIT_COLUMNS)))
     task = open_task(names[0], _data_of(settings, names[0]), progress, split=settings.split)
-    if task.card.family != "classification":
+    if task.card.family not in DIVIDED:
         raise SettingsError(
-            f"task={names[0]}: only classification has a split; {task.card.family} draws test images in each unit"
+            f"task={names[0]}: only {', '.join(DIVIDED)} have a split; {task.card.family} draws test images in each "
+            "unit"
         )
     splits = task.splits(settings.seed)
     write_split(settings.out, task.index, splits)
@@ -162,7 +163,7 @@ def survey_text(found: Survey) -> str:
         f"{found.card.name} · {found.card.title}\n{found.folder}{structure}: "
         f"{_images_of(len(index), found.card.images)}, {plural(index['patient'].nunique(), 'patient')}"
     ]
-    if found.card.family == "classification":
+    if found.card.family in DIVIDED:
         blocks.append(_counts_text(found))
     findings = summarize_findings(found.findings)
     if findings:
@@ -251,6 +252,7 @@ def _card_text(card: TaskCard, settings: DataSettings) -> str:
         ("labels", card.labels),
         ("patients", card.patients or "–"),
         ("images", _number(card.images)),
+        *([("unit", card.unit)] if card.unit else []),
         *((f"class {entry.name}", _meaning(entry.meaning, entry.expected())) for entry in card.classes),
         ("folder names", " or ".join(card.folders) or "–"),
         ("folder", _location(card, settings)),

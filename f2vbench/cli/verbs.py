@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from f2vbench.config.run import RunSettings
     from f2vbench.data.settings import DataSettings
     from f2vbench.phantom.settings import PhantomSettings
+    from f2vbench.report.leaderboard.settings import LeaderboardSettings
     from f2vbench.report.settings import ReportSettings
     from f2vbench.search.settings import SearchSettings
     from f2vbench.training.settings import TrainSettings
@@ -190,6 +191,14 @@ def _report(settings: ReportSettings) -> int:
     return 0
 
 
+def _leaderboard(settings: LeaderboardSettings) -> int:
+    from f2vbench.report.leaderboard.write import write_leaderboard
+    from f2vbench.utils.progress import for_this_terminal
+
+    print(write_leaderboard(settings, for_this_terminal()).text)
+    return 0
+
+
 def _search(settings: SearchSettings) -> int:
     from f2vbench.search.search import search
     from f2vbench.utils.progress import for_this_terminal
@@ -311,6 +320,11 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "f2vbench.cli.settings:PowerSettings",
         _power,
     ),
+    "leaderboard": Verb(
+        "results of many runs on one page, ties shown as ties:  f2vbench leaderboard runs/*",
+        "f2vbench.report.leaderboard.settings:LeaderboardSettings",
+        _leaderboard,
+    ),
     "search": Verb(
         "images most similar to a query image:  f2vbench search eye.jpg index=photos model=timm:resnet18",
         "f2vbench.search.settings:SearchSettings",
@@ -385,7 +399,7 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
 
 def help_text() -> str:
     """Text of `f2vbench --help`."""
-    summaries = "\n".join(f"  {verb:<8} {entry.summary}" for verb, entry in VERBS.items())
+    summaries = "\n".join(f"  {verb:<11} {entry.summary}" for verb, entry in VERBS.items())
     return f"""\
 f2vbench: benchmark of retinal image encoders with few labels and paired significance tests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -15,8 +16,10 @@ COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality
 """Columns of the index in all task families; all values are strings."""
 
 FAMILY_COLUMNS: dict[str, list[str]] = {
-    "segmentation": [],
+    "segmentation": ["mask_files"],
     "classification": ["label"],
+    "regression": ["value"],
+    "survival": ["time", "event"],
     "retrieval": ["view", "part"],
     "generation": ["case", "phase", "seconds"],
 }
@@ -36,13 +39,16 @@ class Row:
     Attributes:
         image: Unique id, usable as a file name (see `safe_id`).
         path: The image file.
-        mask_path: The segmentation mask, or None.
+        mask_path: The segmentation mask, or the file whose values are the classes, or None.
         fov_path: The mask of the field of view, or None.
         patient: Id of the patient.
         eye: "left", "right", or "" if unknown.
         split: "train", "val" or "test" in data sets with an official split, else "".
         modality: "CF" (colour fundus), "FFA" (fluorescein), "ICG", "RF" (red-free) or "AF" (autofluorescence).
         label: Class as the data set writes it (classification). Multi-label images join classes with ";".
+        value: Number to predict, as the data set writes it (regression).
+        time: Time until the event or the end of follow-up, as the data set writes it (survival).
+        event: "1" if the event was observed, "0" if follow-up ended before (survival).
         view: "macula" or "disc", or "" if unknown.
         case: Name of the examination that a photograph and its angiogram frames share (generation).
         phase: "arterial", "venous" or "late" (angiogram frames).
@@ -50,6 +56,7 @@ class Row:
         part: Part of the file that is the image, see `f2vbench.data.images.read_part`; "" is the whole file.
         columns: Further columns of the data set's table, as text; "" is a missing value. ``age`` (years), ``sex``,
             ``site`` and ``camera`` have these names in all layouts. They describe subgroups and are no labels.
+        mask_files: Where each class of a segmentation has a file: class, as the data set writes it → its file.
     """
 
     image: str
@@ -61,12 +68,16 @@ class Row:
     split: str = ""
     modality: str = "CF"
     label: str = ""
+    value: str = ""
+    time: str = ""
+    event: str = ""
     view: str = ""
     case: str = ""
     phase: str = ""
     seconds: str = ""
     part: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    mask_files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def index_from_rows(
@@ -135,4 +146,6 @@ def _as_strings(row: Row) -> dict[str, str]:
     values |= {ADDED + name: value for name, value in values.pop("columns").items()}
     for key in ("path", "mask_path", "fov_path"):
         values[key] = str(values[key].absolute()) if values[key] is not None else ""
+    files = {name: str(path.absolute()) for name, path in row.mask_files.items()}
+    values["mask_files"] = json.dumps(files) if files else ""
     return values

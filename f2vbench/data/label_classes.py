@@ -1,4 +1,4 @@
-"""The classes of a classification task, and their spellings in label files and folders."""
+"""Labels of a task card: the classes of a classification task with their spellings, and the unit of numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from f2vbench.errors import did_you_mean
 
-LabelKind = Literal["nominal", "ordinal", "binary", "multilabel"]
+LabelKind = Literal["nominal", "ordinal", "binary", "multilabel", "regression", "survival"]
+"""Kind of the labels of a task: classes, a number, or a time with an event."""
+
+NUMERIC_KINDS = ("regression", "survival")
+"""Kinds of labels without classes; each is the name of its task family as well."""
+
+TIME_UNITS = ("years", "months", "weeks", "days")
+"""Units of time of a survival task."""
 
 SEPARATOR = ";"
 """Separates the classes of a multi-label image."""
@@ -35,6 +42,11 @@ class LabelClass(BaseModel):
 
 def problems_of_classes(classes: Sequence[LabelClass], kind: LabelKind | None, family: str) -> list[str]:
     """Problems of a card's classes, one sentence each."""
+    if family in NUMERIC_KINDS or kind in NUMERIC_KINDS:
+        problems = [] if kind in (None, family) else [f"label_kind: {kind} does not fit the family {family}"]
+        if classes and family in NUMERIC_KINDS:
+            problems.append(f"classes: a card of the family {family} has none; its labels are numbers")
+        return problems
     if not classes and kind is None:
         return []
     if family != "classification":
@@ -54,6 +66,23 @@ def problems_of_classes(classes: Sequence[LabelClass], kind: LabelKind | None, f
                     f"classes: '{spelling}' is a spelling of both {owners[spelling]} and {label_class.name}"
                 )
             owners[spelling] = label_class.name
+    return problems
+
+
+def problems_of_numbers(unit: str, horizon: float | None, family: str) -> list[str]:
+    """Problems of a card's keys ``unit`` and ``horizon``, one sentence each."""
+    problems = []
+    if family == "regression" and not unit:
+        problems.append("unit: required in the family regression, such as years or mmHg; for a ratio, write ratio")
+    if family == "survival" and unit not in TIME_UNITS:
+        found = f"'{unit}': " if unit else ""
+        problems.append(f"unit: {found}the unit of time, required in the family survival: {', '.join(TIME_UNITS)}")
+    if family == "survival" and horizon is None:
+        problems.append("horizon: required in the family survival: the time at which the risk is evaluated, such as 5")
+    if unit and family not in NUMERIC_KINDS:
+        problems.append(f"unit is a key of the families {' and '.join(NUMERIC_KINDS)}; this card's family is {family}")
+    if horizon is not None and family != "survival":
+        problems.append(f"horizon is a key of the family survival; this card's family is {family}")
     return problems
 
 

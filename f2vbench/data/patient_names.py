@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from f2vbench.data.dicom import DICOM_SUFFIXES, patient_and_eye_in_dicom
 from f2vbench.data.folder_scan import find_file, split_suffix
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
@@ -94,7 +95,7 @@ class Patients:
 def find_patients(
     root: Path, files: Iterable[Path], from_name: PatientAndEye = patient_and_eye, unknown: str | None = None
 ) -> Patients:
-    """Patients from a table ``patients.csv`` in the root, or else from the names of the files.
+    """Patients from a table ``patients.csv`` in the root, or else from DICOM files and from the names of other files.
 
     Args:
         root: Root of the data set.
@@ -110,10 +111,19 @@ def find_patients(
     table = find_file(root, TABLE)
     if table is not None:
         return Patients(_read_table(table, root, paths))
-    named = {path: found for path in paths if (found := from_name(split_suffix(path.name)[0])) is not None}
+    dicom = _in_dicom_files(paths)
+    others = [path for path in paths if path not in dicom]
+    named = {path: found for path in others if (found := from_name(split_suffix(path.name)[0])) is not None}
+    notes = [f"patients of {plural(len(dicom), 'DICOM file')} are read from the files"] if dicom else []
     if unknown is not None and not named:
-        return Patients({}, notes=[unknown] if unknown else [])
-    return Patients(named, [_assumption(paths, named)])
+        return Patients(dicom, notes=[*notes, unknown] if unknown and others else notes)
+    return Patients({**dicom, **named}, [_assumption(others, named)] if others else [], notes)
+
+
+def _in_dicom_files(paths: Iterable[Path]) -> dict[Path, tuple[str, str]]:
+    """Patient and eye of the DICOM files that name a patient."""
+    found = {path: patient_and_eye_in_dicom(path) for path in paths if path.suffix.lower() in DICOM_SUFFIXES}
+    return {path: (patient, eye) for path, (patient, eye) in found.items() if patient}
 
 
 def _assumption(paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str:

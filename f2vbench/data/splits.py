@@ -17,6 +17,7 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.numeric_labels import label_texts, strata
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
@@ -29,6 +30,9 @@ SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 SPLIT_WORDS = ("official", "random")
 """Values of ``split=`` that are no file."""
+
+DIVIDED = ("classification", "regression", "survival")
+"""Task families whose images are divided into these splits, by `assign_splits`."""
 
 SPLIT_FRACTIONS = {"train": 0.55, "val": 0.15, "test": 0.30}
 """Fractions of the images, as in the Fundus2Video foundation-model paper."""
@@ -75,14 +79,14 @@ def apply_split_word(card: TaskCard, index: DataFrame, word: str) -> tuple[TaskC
 
 
 def assign_splits(index: DataFrame, card: TaskCard, seed_index: int) -> Series:
-    """The split of every image of a classification task.
+    """The split of every image of a task of classification, regression or survival.
 
     With ``split: official`` (or auto, see `resolve_split`), the column ``split`` of the index. If it has no validation
     images, they are drawn from the training patients in the ratio 15 to 55. With ``split: random``, all splits are
-    drawn (`draw_split`).
+    drawn (`draw_split`), stratified by class or, for numbers, by `f2vbench.data.numeric_labels.strata`.
 
     Args:
-        index: One row per image, with the columns ``image``, ``patient``, ``label`` and ``split``.
+        index: One row per image, with the columns ``image``, ``patient``, ``split`` and those of the label.
         card: The task card.
         seed_index: Seed index of the random split.
 
@@ -92,7 +96,7 @@ def assign_splits(index: DataFrame, card: TaskCard, seed_index: int) -> Series:
     Raises:
         DataError: A split of the official split has no images, or there are fewer than three patients.
     """
-    images = index.sort_values("image").set_index("image")
+    images = index.assign(label=strata(index)).sort_values("image").set_index("image")
     card = resolve_split(card, index)
     if card.split == "random":
         return draw_split(images, SPLIT_FRACTIONS, split_seed(card.name, seed_index), card.name)
@@ -218,7 +222,7 @@ def write_split(path: Path, index: DataFrame, splits: Series) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SPLIT_COLUMNS)
-    for row in index.sort_values("image").itertuples():
+    for row in index.assign(label=label_texts(index)).sort_values("image").itertuples():
         if splits[row.image]:
             writer.writerow([row.image, row.patient, row.label, splits[row.image]])
     write_atomically(path, text.getvalue().encode())
@@ -232,7 +236,7 @@ def read_split(path: Path, index: DataFrame, task: str) -> Series:
 
     Args:
         path: The CSV file.
-        index: One row per image, with the columns ``image``, ``patient`` and ``label``.
+        index: One row per image, with the columns ``image``, ``patient`` and those of the label.
         task: Name of the task, for messages.
 
     Returns:
@@ -243,7 +247,7 @@ def read_split(path: Path, index: DataFrame, task: str) -> Series:
     """
     if not path.is_file():
         raise DataError(f"split={path}: file not found; write one with f2vbench data split task={task} out=split.csv")
-    known = {row["image"]: row for row in index.to_dict("records")}
+    known = {row["image"]: row for row in index.assign(label=label_texts(index)).to_dict("records")}
     found: dict[str, str] = {}
     problems: list[str] = []
     unknown: list[str] = []

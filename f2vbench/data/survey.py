@@ -15,7 +15,9 @@ from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.index import survey_index
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.near_duplicates import MIN_CORRELATION, near_duplicate_pairs
+from f2vbench.data.numeric_labels import problems_of_labels, strata
 from f2vbench.data.splits import (
+    DIVIDED,
     SPLIT_NAMES,
     SPLIT_WORDS,
     SPLITS,
@@ -91,10 +93,10 @@ class Survey:
 
     @property
     def classes(self) -> list[str]:
-        """Class names in the order of the card; without classes on the card, those in the data, sorted."""
-        if self.card.classes:
-            return [label_class.name for label_class in self.card.classes]
-        return sorted(_classes_in(self.index["label"]))
+        """Class names in the order of the card; without classes on the card, those in the data (of numbers, ranges)."""
+        if self.card.classes or self.card.mask_classes:
+            return [each.name for each in (self.card.classes or self.card.mask_classes)]
+        return sorted(_classes_in(strata(self.index)))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images by class (and ``all classes``), then by split (and ``all``)."""
@@ -103,8 +105,11 @@ class Survey:
             image_splits = self.index["image"].map(self.splits)
             in_split |= {split: (image_splits == split).to_numpy() for split in SPLITS}
         in_class: dict[str, np.ndarray] = {}
-        if self.card.family == "classification":
-            in_class = {name: _has_class(self.index["label"], name) for name in self.classes}
+        if self.card.family in DIVIDED:
+            labels = strata(self.index)
+            in_class = {name: _has_class(labels, name) for name in self.classes}
+        if self.card.mask_classes:
+            in_class = {name: _has_class(self.index["present"], name) for name in self.classes}
         in_class["all classes"] = in_split["all"]
         return {
             name: {split: int(np.count_nonzero(rows & selected)) for split, selected in in_split.items()}
@@ -153,13 +158,14 @@ def survey(
         findings += _divided_patients(index)
     findings += _near_duplicates(index, alike)
     splits = None
-    if card.family == "classification":
+    if card.family in DIVIDED:
+        findings += [Finding("error", "label", "", problem) for problem in problems_of_labels(index)]
         try:
             splits = assign_splits(index, resolved, seed)
         except DataError as error:
             findings += [Finding("error", "patient", "", problem) for problem in error.problems]
     findings += _unexpected_counts(index, card)
-    if splits is not None:
+    if splits is not None and card.family == "classification":
         findings += _absent_classes(index, splits)
     findings.sort(key=lambda finding: _ORDER[finding.severity])
     return Survey(card, folder, index, findings, splits, origin)

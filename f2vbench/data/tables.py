@@ -1,4 +1,4 @@
-"""Tables with labels, patients or splits, read as text: CSV and Excel files."""
+"""Tables with labels, patients or splits, read as text: CSV, Excel and Parquet files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from pathlib import Path
 import pandas as pd
 from pandas import DataFrame
 
+from f2vbench.data.parquet_tables import read_parquet_rows
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".parquet")
+"""Suffixes of the files that `read_table` reads."""
 
 _MAX_BYTES = 200_000_000
 """Size of the largest table that is read (of Excel files unpacked); label tables have a few MB."""
@@ -41,7 +45,7 @@ class Cells:
 
 
 def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
-    """Read a table with one row of headings, from a CSV file or the first sheet of an Excel file.
+    """Read a table with one row of headings, from a CSV or Parquet file or the first sheet of an Excel file.
 
     Returns:
         Stripped strings, "" for empty cells; column names are in lower case.
@@ -49,7 +53,7 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
     Raises:
         DataError: The file is unreadable, a heading occurs twice, or a required column (lower case) is missing.
     """
-    if path.suffix.lower() != ".xlsx":
+    if path.suffix.lower() not in (".xlsx", ".parquet"):
         return read_csv(path, required)
     cells = read_cells(path)
     head, *body = cells.rows or [[]]
@@ -63,6 +67,8 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
 
 def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
     """Read a CSV file. The separator is the comma, semicolon, tab or bar that occurs most often in the headings.
+
+    In a file named ``.tsv`` it is the tab.
 
     Every row has as many fields as the headings; additional empty fields at the end are ignored.
 
@@ -94,15 +100,17 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
 
 
 def read_cells(path: Path) -> Cells:
-    """Read all cells of a CSV file, or of the first sheet of an Excel file (.xlsx).
+    """Read all cells of a CSV or Parquet file, or of the first sheet of an Excel file (.xlsx).
 
     Numbers become text in their shortest form ("2", "0.5"), dates in ISO format ("2020-01-31"), error values "".
 
     Raises:
-        DataError: The file is damaged or too large, or openpyxl is not installed.
+        DataError: The file is damaged or too large, or openpyxl or pyarrow is not installed.
     """
     if path.suffix.lower() == ".xlsx":
         source, rows = _excel_rows(path)
+    elif path.suffix.lower() == ".parquet":
+        source, rows = str(path), read_parquet_rows(path, _MAX_BYTES)
     else:
         source, rows = str(path), [row for _, row in _csv_rows(path)]
     rows = [[cell.strip() for cell in row] for row in rows]
@@ -168,7 +176,8 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         raise DataError(f"{path}: contains zero bytes, as UTF-16 text and damaged files do: {_SAVE}")
     marked = re.match(r"sep=([,;\t|])\r?\n", text)  # Excel's own mark of the separator
     text = text[marked.end() :] if marked else text
-    separator = marked[1] if marked else _separator(text.lstrip("\r\n "))
+    tabs = "\t" if path.suffix.lower() == ".tsv" else None
+    separator = marked[1] if marked else tabs or _separator(text.lstrip("\r\n "))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:

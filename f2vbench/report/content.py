@@ -16,6 +16,7 @@ from f2vbench.report.tables.attention import attention_table
 from f2vbench.report.tables.clinical import ClinicalSettings, clinical_tables
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
+from f2vbench.report.tables.mask_classes import class_table
 from f2vbench.report.tables.paper_tables import PAPER_TABLES, make_paper_table, tasks_of_table
 from f2vbench.report.tables.provenance import provenance_tables
 from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
@@ -53,6 +54,7 @@ class ReportContent:
         comparison_sentences: One sentence or more per comparison.
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
+        classes: Results by class of segmentation tasks with several classes, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
         clinical: Tables of operating points, calibration, subgroups and equivalence, as far as they are requested.
@@ -76,6 +78,7 @@ class ReportContent:
     comparison_sentences: list[str]
     ranks: RanksAcrossTasks
     attention: Table | None
+    classes: Table | None
     retrieval: list[Table]
     assessment: list[Table]
     clinical: list[Table]
@@ -102,7 +105,7 @@ class ReportContent:
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        optional = [table for table in (self.ranks.table, self.attention) if table is not None]
+        optional = [table for table in (self.ranks.table, self.classes, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
         more = [*self.retrieval, *self.assessment, *self.clinical, *self.paper_tables.values(), *cost]
         return [*self.conditions, *self.comparisons, *optional, *more]
@@ -150,6 +153,7 @@ def report_content(
         comparison_sentences=sentences,
         ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
+        classes=class_table(results.frame, results.records, names),
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
         clinical=clinical_tables(results, clinical, names, comparisons, metrics),

@@ -57,6 +57,11 @@ class ReportSettings(Settings):
         description="tables of operating points and of calibration, with thresholds chosen on the validation images: "
         "youden, sensitivity:0.9 or specificity:0.95 (any target between 0 and 1)",
     )
+    checklists: bool = Field(
+        False,
+        description="write checklist.md and checklist.csv: items of CLAIM 2024 and TRIPOD+AI with what the records "
+        "say, and what only the author can answer",
+    )
     by: Names | None = Field(
         None,
         description="columns of the data set's table by which results are divided into subgroups, such as "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from f2vbench.config.run import RunSettings
 from f2vbench.data.external_validation import join_tasks
-from f2vbench.data.splits import SPLIT_WORDS
+from f2vbench.data.splits import DIVIDED, SPLIT_WORDS
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.errors import F2VBenchError, did_you_mean
@@ -57,10 +57,10 @@ def open_tasks(
     tasks: dict[str, TaskData] = {}
     for card in cards:
         folder, split = _value_for(settings.data, card.name), _value_for(settings.split, card.name)
-        if split is not None and split not in SPLIT_WORDS and card.family != "classification":
+        if split is not None and split not in SPLIT_WORDS and card.family not in DIVIDED:
             problems.append(
                 f"split: {card.name} is a {card.family} task, whose seeds draw the test images; a file is for "
-                "classification, split=official for the owner's test images"
+                f"{', '.join(DIVIDED)}, split=official for the owner's test images"
             )
         if problems and card.phantom and folder is None:
             continue  # simulation takes a minute, and the run is refused anyway

@@ -9,7 +9,7 @@ Start here:
     effect_sizes, power: size of a difference, and the sample size that would detect it.
     planning: power and sample size of a planned comparison, from assumptions or from the variances of a run.
     multiple_testing, procedure: adjustment of p-values, and the choice of tests for a report.
-    ranks: several models on several tasks.
+    ranks, tie_groups: several models on several tasks, and which of them are tied.
     kappa, intraclass, bland_altman: agreement of human raters.
 
 Every function returns a frozen record (`result_classes`) that names its method and publication (`citations`).

@@ -165,3 +165,37 @@ def test_damaged_csv_files_are_refused_by_line(tmp_path, content, message):
 def test_separators_quotation_marks_and_line_ends_of_other_programs_are_read(tmp_path, text):
     (tmp_path / "a.csv").write_bytes(text.encode())
     assert read_csv(tmp_path / "a.csv").to_dict("list") == {"image": ["a,b"], "patient": ["1"]}
+
+
+def test_parquet_values_keep_their_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet files")
+    from pyarrow import parquet
+
+    day, moment = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 10, 5)
+    columns = {
+        " Image": ["007", None], "grade": [2.0, None], "part": [0.25, 1e-7], "ill": [True, False], "day": [day, None],
+        "moment": [moment, None], "none": [None, None], "site": pyarrow.array(["a", "b"]).dictionary_encode(),
+        "__index_level_0__": [5, 6],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").to_dict("list") == {
+        "image": ["007", ""], "grade": ["2", ""], "part": ["0.25", "1e-07"], "ill": ["1", "0"],
+        "day": ["2020-01-31", ""], "moment": ["2020-01-31 10:05:00", ""], "none": ["", ""], "site": ["a", "b"],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table({"image": [{"bytes": b"x", "path": None}], "label": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: column 'image' has values of the type struct<"):
+        read_table(tmp_path / "b.parquet")
+    (tmp_path / "c.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"c\.parquet: unreadable as Parquet"):
+        read_table(tmp_path / "c.parquet")
+
+
+def test_without_pyarrow_the_message_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r'a\.parquet: pyarrow.*pip install "f2vbench\[parquet\]"'):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_the_separator_of_a_tsv_file_is_the_tab(tmp_path):
+    path = write_table(tmp_path / "a.tsv", [["name, as filed", "kind, as graded"], ["a, b", "1"]], "\t")
+    assert read_table(path)["kind, as graded"].tolist() == ["1"]

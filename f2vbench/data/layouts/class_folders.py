@@ -42,4 +42,4 @@ def _read_owner(root: Path) -> DataFrame:
             image = safe_id(f"{place.name}_{stem}")
             patient, eye = patients.of.get(path, (image, ""))
             rows.append(Row(image, path, patient=patient, eye=eye, label=place.name))
-    return index_from_rows(rows, warnings=patients.warnings)
+    return index_from_rows(rows, patients.notes, warnings=patients.warnings)

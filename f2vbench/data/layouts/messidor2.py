@@ -50,7 +50,7 @@ def _read_owner(root: Path) -> DataFrame:
     table = next(file for name in _GRADES if (file := find_file(root, name)) is not None)
     place = image_folder(root, "IMAGES", "images") or _only_image_folder(root)
     labelled = read_label_table(table, ("image_id", "id_code", "image"), ("adjudicated_dr_grade", "diagnosis"))
-    matched = match_images(labelled, images_in(place), str(place))
+    matched = match_images(labelled, images_in(place).values(), str(place))
     pairs_of_eyes = _read_pairs(root)
     paths = [path for _, path in matched.pairs]
     patients = find_patients(root, paths, unknown="" if pairs_of_eyes else _UNPAIRED)

@@ -138,7 +138,7 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     table = table_in(root) or root
     place = image_folder(root, *IMAGES)
     images = images_in(place)
-    matched = match_images(_labelled_eyes(table, kind, images), images, str(place or root / IMAGES[0]))
+    matched = match_images(_labelled_eyes(table, kind, images), images.values(), str(place or root / IMAGES[0]))
     people = {row["id"]: _person(row) for row in read_rows(table, _COLUMNS)}
     rows = [
         Row(

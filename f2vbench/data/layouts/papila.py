@@ -54,7 +54,7 @@ def _read_owner(root: Path) -> DataFrame:
         if file is None:
             raise DataError(f"{root}: ClinicalData/patient_data_{side}.xlsx not found: download PAPILA again")
         labelled += _labelled_eyes(file, side)
-    matched = match_images(labelled, images_in(place), str(place))
+    matched = match_images(labelled, images_in(place).values(), str(place))
     rows = [
         Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
     ]

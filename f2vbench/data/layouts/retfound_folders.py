@@ -76,7 +76,7 @@ def read_split_folders(
             images += [(split, class_folder.name, path) for path in images_in(class_folder).values()]
     patients = find_patients(root, [path for *_, path in images], from_name)
     rows = [_row(split, label, path, patients, people or {}) for split, label, path in images]
-    return index_from_rows(rows, notes, warnings=patients.warnings, variant="retfound")
+    return index_from_rows(rows, [*notes, *patients.notes], warnings=patients.warnings, variant="retfound")
 
 
 def _row(split: str, label: str, path: Path, patients: Patients, people: Mapping[str, Mapping[str, str]]) -> Row:

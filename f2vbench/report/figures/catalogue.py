@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.report.figures import (
+    agreement,
     assessment,
     attention,
     bars,
@@ -19,6 +20,7 @@ from f2vbench.report.figures import (
     curves,
     decision_curves,
     embedding_map,
+    kaplan_meier,
     learning_curves,
     predictions,
     reliability,
@@ -61,7 +63,7 @@ class FigureKind:
 _KINDS = (
     FigureKind(
         "segmentation-examples",
-        "photograph, vessel mask, score map and errors of the best, median and worst image",
+        "photograph, mask, score map and errors of the best, median and worst image",
         segmentation_examples.explain_missing_segmentation_examples,
         segmentation_examples.draw_segmentation_examples,
     ),
@@ -91,11 +93,12 @@ _KINDS = (
     ),
     FigureKind(
         "few-shot-segmentation",
-        "vessel segmentation over the number of support images",
+        "segmentation over the number of support images",
         bars.explain_missing_few_shot_segmentation,
         bars.draw_few_shot_segmentation,
         "fig3",
     ),
+    FigureKind("classes", "segmentation by class", bars.explain_missing_classes, bars.draw_classes),
     FigureKind("zero-shot", "results without training", bars.explain_missing_zero_shot, bars.draw_zero_shot, "fig4"),
     FigureKind(
         "few-shot", "few-shot results, every seed a point", boxes.explain_missing_few_shot, boxes.draw_few_shot, "fig5"
@@ -149,6 +152,24 @@ _KINDS = (
         "results of subgroups of patients, with intervals",
         subgroups.explain_missing_subgroups,
         subgroups.draw_subgroups,
+    ),
+    FigureKind(
+        "predicted-true",
+        "regression: predicted and true numbers",
+        agreement.explain_missing_agreement,
+        agreement.draw_predicted_true,
+    ),
+    FigureKind(
+        "bland-altman",
+        "regression: differences of predicted and true numbers, with limits of agreement",
+        agreement.explain_missing_agreement,
+        agreement.draw_bland_altman,
+    ),
+    FigureKind(
+        "kaplan-meier",
+        "survival: Kaplan–Meier curves by predicted risk",
+        kaplan_meier.explain_missing_kaplan_meier,
+        kaplan_meier.draw_kaplan_meier,
     ),
     FigureKind(
         "critical-difference",

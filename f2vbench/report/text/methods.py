@@ -25,6 +25,16 @@ from f2vbench.store.record_schema import CallRecord, TaskRecord, UnitRecord
 from f2vbench.utils.system import Software
 from f2vbench.utils.text import plural
 
+_NUMERIC_HEAD = (
+    "perceptron of infinite width (one hidden layer of rectified linear units with random weights and a linear "
+    "connection: kernel ridge regression), with the penalty averaged by the likelihood of left-out images, was fitted "
+    "to frozen embeddings of the"
+)
+_COX = (
+    "Cox proportional-hazards model with a ridge penalty (scikit-survival) was fitted to kernel coordinates, those of "
+    "a perceptron of infinite width, of frozen embeddings of the"
+)
+_COX_PENALTY = "64 coordinates of the largest variance, penalty by cross-validated partial likelihood"
 _PROTOCOLS = {
     ("classification", "zero-shot"): "In zero-shot classification, a head with random weights made the predictions, as "
     "in the Fundus2Video paper; its expected performance is chance.",
@@ -36,6 +46,21 @@ _PROTOCOLS = {
     "embeddings of the support images of each class; {epoch}.",
     ("classification", "supervised"): "In supervised classification, a multi-layer perceptron was trained on frozen "
     "embeddings of the training set; the epoch was chosen on the validation set.",
+    (
+        "regression",
+        "few-shot",
+    ): f"In few-shot regression, a {_NUMERIC_HEAD} support images, which cover the range of the numbers.",
+    ("regression", "supervised"): f"In supervised regression, a {_NUMERIC_HEAD} training set.",
+    ("regression", "probe"): "The linear probe of regression was a ridge regression on standardised frozen embeddings, "
+    "with the penalty of the smallest squared error of left-out images.",
+    ("regression", "knn"): "The k-nearest-neighbour regression averaged the numbers of the support embeddings.",
+    ("survival", "few-shot"): f"In few-shot survival analysis, a {_COX} support images ({_COX_PENALTY}).",
+    ("survival", "supervised"): f"In supervised survival analysis, a {_COX} training set ({_COX_PENALTY}).",
+    (
+        "survival",
+        "probe",
+    ): "The linear probe of survival analysis was a Cox model with a ridge penalty on the principal "
+    f"components of standardised frozen embeddings ({_COX_PENALTY}).",
     ("retrieval", "zero-shot"): "In retrieval, every image of the gallery was a query; the other images were ranked by "
     "cosine similarity of embeddings, and images of the same patient were relevant.",
     ("generation", "zero-shot"): "Generated angiograms were compared with the true frames of the same eye inside the "
@@ -99,8 +124,8 @@ def methods_text(
         One paragraph per task, and one each on protocols, statistics and software.
     """
     paragraphs = [_data_text(task, records, calls) for task in families]
-    protocols = [*_protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
-    return [*paragraphs, " ".join(protocols), _statistics_text(records, procedure), _software_paragraph(records)]
+    protocols = [*protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
+    return [*paragraphs, " ".join(protocols), statistics_text(records, procedure), _software_paragraph(records)]
 
 
 def task_record(task: str, calls: Iterable[CallRecord]) -> TaskRecord | None:
@@ -141,7 +166,7 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     sentences = [
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
-        f"{_split_text(record)} ({size} test images, {seeds}).",
+        f"{split_text(record)} ({size} test images, {seeds}).",
         *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
@@ -150,15 +175,25 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     return " ".join(sentences)
 
 
-def _split_text(record: TaskRecord) -> str:
-    """Origin of the test set, as a clause; a split file counts as the official split of a card."""
+def split_text(record: TaskRecord) -> str:
+    """Origin of the test set, as a clause; a split file counts as the official split of a card.
+
+    Args:
+        record: Data of a task in a call.
+    """
     card = record["card"]
     if any(note.startswith(SPLIT_FILE_NOTE) for note in record.get("notes", [])):
         return "The test set was that of a split file"
     return _SPLITS[card["split"]].format(share=card["test_fraction"])
 
 
-def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+    """Describe what was trained, and how, for each task family and protocol.
+
+    Args:
+        records: Unit records.
+        families: Task family of each task.
+    """
     used: dict[tuple[str, str], set[bool]] = {}
     for record in records:
         family_and_protocol = families[record["unit"]["task"]], record["unit"]["protocol"]
@@ -236,7 +271,13 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
     return [f"Settings: preset {settings['preset']}, {size}{encoders}."]
 
 
-def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+def statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+    """Describe the intervals and tests.
+
+    Args:
+        records: Unit records.
+        procedure: t-test over seeds and adjustment of p-values.
+    """
     seeds = len({record["unit"]["seed"] for record in records})
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return " ".join(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from f2vbench.analysis.subgroup_labels import check_columns
 from f2vbench.errors import SettingsError, StoreError
+from f2vbench.report.checklists.checklist import checklist_frame, checklist_markdown, fill_checklists
 from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
@@ -39,6 +40,8 @@ _NAMES = (
     "report.md",
     "tables.tex",
     "figures",
+    "checklist.md",
+    "checklist.csv",
     *(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")),
 )
 
@@ -101,6 +104,11 @@ def write_report(
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
+    if settings.checklists:
+        answers = fill_checklists(results, procedure)
+        text = checklist_markdown(answers, content.title)
+        path = write_csv(checklist_frame(answers), out / "checklist.csv")
+        yield _written(out, [_write(out / "checklist.md", text), path])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
     reporter = progress or Silent()
     skipped: dict[str, str] = {}
@@ -146,7 +154,8 @@ def _is_own(file: Path) -> bool:
     if file.suffix != ".csv":
         return has_mark(file) or file.suffix == ".parquet"
     with file.open("rb") as lines:
-        return b"task,protocol,shots" in lines.readline()
+        headings = lines.readline()
+    return b"task,protocol,shots" in headings or headings.startswith(b"guideline,item,section")
 
 
 def as_markdown(

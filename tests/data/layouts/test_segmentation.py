@@ -59,8 +59,10 @@ def test_the_index_has_the_promised_columns(tmp_path):
         "eye",
         "modality",
         "split",
+        "mask_files",
         "mask_values",
         "fov_values",
+        "mask_classes",
     ]
     assert list(index["image"]) == ["a", "b", "c", "d"]
     assert all(Path(path).is_absolute() for path in index["path"])

@@ -107,7 +107,7 @@ def test_photographs_that_changed_or_are_missing_are_not_shown(segmentation_run,
     results = load()
     assert not missing_figures(results, WITH_PHOTOGRAPHS)
     source = Source(results)
-    assert load_photograph(source, "folder", "eye00").vessels is not None
+    assert load_photograph(source, "folder", "eye00").mask is not None
     path = data / "images" / "eye00.png"
     pixels = np.array(Image.open(path))
     pixels[40:44, 40:44] ^= 7
