@@ -23,6 +23,7 @@ from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
+from f2vbench.report.text.clinical_methods import clinical_methods
 from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
@@ -163,7 +164,10 @@ def report_content(
             if (table := _paper_table(results, name, comparisons, procedure)) is not None
         },
         cost=cost_table(results.cost, names, results.lower_is_better),
-        methods=methods_text(results.records, results.calls, results.families, procedure),
+        methods=[
+            *methods_text(results.records, results.calls, results.families, procedure),
+            *clinical_methods(clinical),
+        ],
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
         comparison=_comparison_frame(comparisons, sentences),

@@ -120,7 +120,7 @@ def equivalence_test(
         >>> test = paired_t_test([0.91, 0.93, 0.95], [0.90, 0.92, 0.945], variation="split")
         >>> result = equivalence_test(test, margin=0.02)
         >>> round(result.p_equivalence, 4), round(result.low, 4), round(result.high, 4)
-        (0.0102, 0.0035, 0.0132)
+        (0.0099, 0.0035, 0.0132)
     """
     if not (margin > 0 and math.isfinite(margin)):
         raise ValueError(f"the margin must be above 0, not {margin}")

@@ -48,7 +48,7 @@ def gee_difference_test(
         >>> first, second = [1, 1, 1, 0, 1, 1, 1, 1, 0, 1], [1, 0, 1, 0, 0, 1, 1, 0, 0, 1]
         >>> test = gee_difference_test(first, second, patients=[0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
         >>> round(test.difference, 4), round(test.p, 4)
-        (0.3, 0.0705)
+        (0.3, 0.0936)
     """
     alpha = significance_level(confidence)
     a, b = as_paired_vectors(first, second)

@@ -145,6 +145,8 @@ def test_the_report_has_tables_of_operating_points_on_request(results, tmp_path)
     assert " W [" in points.rows[0][5].detail
     assert " O [" in discrimination.rows[0][5].detail
     results.report(tmp_path / "report", operating_point="specificity:0.90", format="csv,md", figures="none")
+    methods = report_content(results, clinical=ClinicalSettings(point)).methods
+    assert any("specificity of at least 0.9 was chosen on the validation images" in each for each in methods)
     assert "Operating points" in (tmp_path / "report" / "report.md").read_text()
     assert "calibration_slope" in (tmp_path / "report" / "diagnosis.csv").read_text()
     for call in (lambda: results.diagnosis("best"), lambda: results.report(tmp_path / "no", operating_point="best")):

@@ -37,7 +37,7 @@ def equivalence_table(
     rows = []
     for index, (each, result) in enumerate(zip(comparisons, results, strict=True)):
         own = {name: adjusted[name][index] for name in _P}
-        verdict = equivalence_verdict(*own.values(), result.alpha)
+        verdict = equivalence_verdict(own["p_equivalence"], own["p_first"], own["p_second"], result.alpha)
         rows.append(
             [
                 Cell(names.condition(each.condition)),
