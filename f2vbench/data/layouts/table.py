@@ -1,4 +1,4 @@
-"""A table of images and labels: CSV, TSV, Excel or Parquet, with the images anywhere below its folder.
+"""A table of images and labels: CSV, TSV, Excel, Parquet or lines of JSON, with the images anywhere below its folder.
 
     labels.csv: image, label and, if known, patient, eye, split, age, sex, site, camera and any further columns
     photos/left/a.jpg  photos/right/b.png  …
@@ -33,7 +33,7 @@ from f2vbench.data.tables import TABLE_SUFFIXES, limit_problems, read_table
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
 
-_EXPECTED = "a table (.csv, .tsv, .xlsx or .parquet) with a column of image names and a column of labels"
+_EXPECTED = f"a table ({', '.join(TABLE_SUFFIXES)}) with a column of image names and a column of labels"
 _SPLITS = {
     "": "",
     **dict.fromkeys(("train", "training"), "train"),
@@ -110,20 +110,30 @@ def _find_tables(folder: Path, options: TableOptions, card: CardLabels) -> list[
     named = options.tables()
     if not named:
         return [("", _only_table(folder, options, card))]
-    found, problems = [], []
-    for split, name in named.items():
-        places = [table for place in (folder, *inner_folders(folder)) if (table := find_file(place, name)) is not None]
-        if len(places) == 1:
-            found.append((split, places[0]))
-        elif places:
-            problems.append(f"{folder}: the table {name} occurs {len(places)} times: {_listed(places)}: set data=<one>")
-        elif len(named) > 1:
-            problems.append(f"{folder}: the table {name} of the split {split} not found")
-    if len(problems) == len(named) or (not found and not problems):
+    places = {split: _named_files(folder, name) for split, name in named.items()}
+    if not any(places.values()):
         raise layout_error(folder, f"the {'tables' if len(named) > 1 else 'table'} {' and '.join(named.values())}")
+    problems = [
+        f"{folder}: the table {named[split]} occurs {len(files)} times ({_listed(files)}): write its folder, too, as "
+        f"in {files[0].parent.name}/{files[0].name}"
+        if files
+        else f"{folder}: the table {named[split]} of the split {split} not found"
+        for split, files in places.items()
+        if len(files) != 1
+    ]
     if problems:
         raise DataError(problems)
-    return found
+    return [(split, files[0]) for split, files in places.items()]
+
+
+def _named_files(folder: Path, name: str) -> list[Path]:
+    """The files below a folder whose path ends in a name, which may have folders."""
+    *folders, file_name = name.lower().split("/")
+    files = (find_file(place, file_name) for place in (folder, *inner_folders(folder)))
+    return [
+        file for file in files
+        if file is not None and [*map(str.lower, file.parent.parts)][len(file.parent.parts) - len(folders) :] == folders
+    ]  # fmt: skip
 
 
 def _only_table(folder: Path, options: TableOptions, card: CardLabels) -> Path:
@@ -200,7 +210,8 @@ def _image_folder(split: str, source: Path, base: Path, options: TableOptions) -
     if name is None:
         return source.parent if next(iter(_images_below(source.parent)), None) is not None else base
     for root in dict.fromkeys((source.parent, base)):
-        found = [place for place in inner_folders(root) if place.name.lower() == name.lower()]
+        wanted = name.lower().split("/")
+        found = [place for place in inner_folders(root) if [*map(str.lower, place.parts)][-len(wanted) :] == wanted]
         outer = [place for place in found if not any(other in place.parents for other in found)]
         if len(outer) == 1:
             return outer[0]
