@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from f2vbench.analysis.frames import CONDITION, Condition
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions
+from f2vbench.errors import SettingsError
 from f2vbench.metrics.operating_points import OperatingPoint, choose_threshold
 from f2vbench.stats.bootstrap import bootstrap_interval
 from f2vbench.stats.delong import delong_interval_over_seeds
@@ -85,6 +86,18 @@ class SeedCases:
     def decisions(self) -> NDArray[np.float64]:
         """(n,) 1 where the score reaches the threshold, else 0."""
         return (self.scores >= (np.inf if self.threshold is None else self.threshold)).astype(np.float64)
+
+
+def as_operating_point(point: str | OperatingPoint) -> OperatingPoint:
+    """Read an operating point such as ``sensitivity:0.9``.
+
+    Raises:
+        SettingsError: It cannot be read.
+    """
+    try:
+        return OperatingPoint.parse(point) if isinstance(point, str) else point
+    except ValueError as error:
+        raise SettingsError(f"operating_point={point}: {error}") from None
 
 
 class _Group(NamedTuple):

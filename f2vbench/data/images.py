@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from f2vbench.data.dicom import decode_dicom, is_dicom
-from f2vbench.data.mask_values import colours_of, foreground
+from f2vbench.data.mask_declaration import ClassDeclaration
+from f2vbench.data.mask_values import class_bits, colours_of, foreground
 from f2vbench.errors import DataError
 
 Photo: TypeAlias = "np.ndarray | Image.Image | str | Path"
@@ -114,6 +115,29 @@ def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") ->
         raise DataError(
             f"{path}: not a mask of two values; {error}: list those that count as foreground in the task card (a copy "
             f'of it in ./tasks), as in `{key}: [1, 2]` or `{key}: [">127"]`, or save the mask with 0 and 255'
+        ) from None
+
+
+def read_class_bits(path: str | Path, declared: ClassDeclaration) -> tuple[np.ndarray, np.ndarray]:
+    """Read a mask whose values are several classes.
+
+    Args:
+        path: The image file.
+        declared: What each value means.
+
+    Returns:
+        Classes as bits, and the pixels that do not count, as `f2vbench.data.mask_values.class_bits`.
+
+    Raises:
+        DataError: As in `read_rgb`, or the file has values that are not declared.
+    """
+    pixels = _decode(Path(path))
+    try:
+        return class_bits(pixels, declared)
+    except DataError as error:
+        raise DataError(
+            f"{path}: {error}: add each of them, in the task card, to `values` of a class, to `background_values` "
+            f"(now [{declared.background}]) or to `ignore_values`"
         ) from None
 
 

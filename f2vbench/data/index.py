@@ -18,6 +18,7 @@ from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.layouts.table_options import CLASSES, FAMILY, LABEL_KIND
 from f2vbench.data.mask_declaration import declaration
+from f2vbench.data.mask_files import name_mask_files
 from f2vbench.data.numeric_labels import read_numbers
 from f2vbench.data.patient_spelling import with_patient_spelling
 from f2vbench.data.simulated_data import simulated_folder
@@ -30,7 +31,7 @@ _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
     "regression": "simulated eyes, task=phantom-age",
-    "survival": "simulated eyes, task=phantom-progression",
+    "survival": "simulated eyes, task=phantom-survival",
 }
 _TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
 """Layouts that are a table, and its suffixes."""
@@ -82,10 +83,12 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     - ``mask_values``, ``fov_values``: the values of masks that the card declares, see `f2vbench.data.mask_declaration`;
     - ``split``: "train", "val", "test" or "".
 
-    Classification adds ``label``, the name of a class on the card; multi-label images join classes with ";". Regression
-    adds ``value``, and survival ``time`` and ``event``, see `f2vbench.data.numeric_labels.read_numbers`. Retrieval
-    adds ``view`` and ``part``. Generation adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and
-    of its angiogram frames (FFA) have the same case.
+    Segmentation adds ``mask_files`` (a JSON object of class and file, where each class has a file) and ``mask_classes``
+    (a `f2vbench.data.mask_declaration.ClassDeclaration`), both "" without them. Classification adds ``label``, the name
+    of a class on the card; multi-label images join classes with ";". Regression adds ``value``, and survival ``time``
+    and ``event``, see `f2vbench.data.numeric_labels.read_numbers`. Retrieval adds ``view`` and ``part``. Generation
+    adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and of its angiogram frames (FFA) have the
+    same case.
 
     Further columns of the data set's table have the prefix ``column:`` (``column:age``); they do not enter the
     fingerprint of the data.
@@ -146,6 +149,11 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         index["modality"], index["field"] = _MODALITIES[card.modality]
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
+    unused: list[str] = []
+    if card.family == "segmentation":
+        declared = card.class_declaration
+        index["mask_classes"] = declared.text() if declared else ""
+        index["mask_files"], unused = name_mask_files(index["mask_files"], card.mask_classes)
     notes = [*raw.attrs.get("notes", []), *_count_fields(index, card)]
     if missing and card.absent == "leave-out":
         notes.append(f"{_summarize_missing(missing)}; left out")
@@ -159,7 +167,12 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         notes.append(f"left out, no label: {shortened(unlabelled)}")
         index = index[~bare].reset_index(drop=True)
     index, spelling = with_patient_spelling(index, card.normalises_patients)
-    warnings = [*assumed, *passed, *([] if card.normalises_patients else spelling)]
+    warnings = [
+        *assumed,
+        *passed,
+        *([] if card.phantom is not None else unused),
+        *([] if card.normalises_patients else spelling),
+    ]
     notes = [*warnings, *notes, *(spelling if card.normalises_patients else [])]
     if card.images is not None and len(index) != card.images:
         labelled = "labelled image" if card.family in _LABEL_COLUMNS else "image"
@@ -175,7 +188,9 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
 def without_label(index: DataFrame, card: TaskCard) -> Series:
     """Whether each image lacks the label that the task's family needs, bool; retrieval and generation need none."""
     column = _LABEL_COLUMNS.get(card.family)
-    return index["image"] == "" if column is None else index[column] == ""
+    if column is None or card.unlabelled == "negative":
+        return index["image"] == ""
+    return (index[column] == "") & (index.get("mask_files", "") == "")
 
 
 def _missing_images(index: DataFrame, card: TaskCard) -> list[str]:

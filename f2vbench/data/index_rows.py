@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +16,7 @@ COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality
 """Columns of the index in all task families; all values are strings."""
 
 FAMILY_COLUMNS: dict[str, list[str]] = {
-    "segmentation": [],
+    "segmentation": ["mask_files"],
     "classification": ["label"],
     "regression": ["value"],
     "survival": ["time", "event"],
@@ -38,7 +39,7 @@ class Row:
     Attributes:
         image: Unique id, usable as a file name (see `safe_id`).
         path: The image file.
-        mask_path: The segmentation mask, or None.
+        mask_path: The segmentation mask, or the file whose values are the classes, or None.
         fov_path: The mask of the field of view, or None.
         patient: Id of the patient.
         eye: "left", "right", or "" if unknown.
@@ -55,6 +56,7 @@ class Row:
         part: Part of the file that is the image, see `f2vbench.data.images.read_part`; "" is the whole file.
         columns: Further columns of the data set's table, as text; "" is a missing value. ``age`` (years), ``sex``,
             ``site`` and ``camera`` have these names in all layouts. They describe subgroups and are no labels.
+        mask_files: Where each class of a segmentation has a file: class, as the data set writes it → its file.
     """
 
     image: str
@@ -75,6 +77,7 @@ class Row:
     seconds: str = ""
     part: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    mask_files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def index_from_rows(
@@ -143,4 +146,6 @@ def _as_strings(row: Row) -> dict[str, str]:
     values |= {ADDED + name: value for name, value in values.pop("columns").items()}
     for key in ("path", "mask_path", "fov_path"):
         values[key] = str(values[key].absolute()) if values[key] is not None else ""
+    files = {name: str(path.absolute()) for name, path in row.mask_files.items()}
+    values["mask_files"] = json.dumps(files) if files else ""
     return values

@@ -171,7 +171,7 @@ class Encoder(nn.Module, ABC):
                 then its mirror image.
 
         Returns:
-            (n, h, w); higher is more vessel-like.
+            (n, h, w); higher is more vessel-like. For the reading ``truth`` (n, classes, h, w) probabilities.
 
         Raises:
             SettingsError: The model has no such score.

@@ -16,12 +16,14 @@ from f2vbench.report.tables.attention import attention_table
 from f2vbench.report.tables.clinical import ClinicalSettings, clinical_tables
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
+from f2vbench.report.tables.mask_classes import class_table
 from f2vbench.report.tables.paper_tables import PAPER_TABLES, make_paper_table, tasks_of_table
 from f2vbench.report.tables.provenance import provenance_tables
 from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
+from f2vbench.report.text.clinical_methods import clinical_methods
 from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
@@ -53,9 +55,10 @@ class ReportContent:
         comparison_sentences: One sentence or more per comparison.
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
+        classes: Results by class of segmentation tasks with several classes, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
-        clinical: Tables of operating points and calibration, as far as they are requested.
+        clinical: Tables of operating points, calibration, subgroups and equivalence, as far as they are requested.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -76,6 +79,7 @@ class ReportContent:
     comparison_sentences: list[str]
     ranks: RanksAcrossTasks
     attention: Table | None
+    classes: Table | None
     retrieval: list[Table]
     assessment: list[Table]
     clinical: list[Table]
@@ -102,7 +106,7 @@ class ReportContent:
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        optional = [table for table in (self.ranks.table, self.attention) if table is not None]
+        optional = [table for table in (self.ranks.table, self.classes, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
         more = [*self.retrieval, *self.assessment, *self.clinical, *self.paper_tables.values(), *cost]
         return [*self.conditions, *self.comparisons, *optional, *more]
@@ -150,16 +154,20 @@ def report_content(
         comparison_sentences=sentences,
         ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
+        classes=class_table(results.frame, results.records, names),
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
-        clinical=clinical_tables(results, clinical, names),
+        clinical=clinical_tables(results, clinical, names, comparisons, metrics),
         paper_tables={
             name: table
             for name in PAPER_TABLES
             if (table := _paper_table(results, name, comparisons, procedure)) is not None
         },
         cost=cost_table(results.cost, names, results.lower_is_better),
-        methods=methods_text(results.records, results.calls, results.families, procedure),
+        methods=[
+            *methods_text(results.records, results.calls, results.families, procedure),
+            *clinical_methods(clinical),
+        ],
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
         comparison=_comparison_frame(comparisons, sentences),

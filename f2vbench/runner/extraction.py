@@ -44,12 +44,12 @@ def encode_squares(
 
     Args:
         encoder: The encoder, on the device.
-        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``video`` or ``vessel_score`` for
-            squares of one size.
+        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``video``, ``vessel_score`` or
+            ``truth`` for squares of one size.
         squares: n squares, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
-        score: How a ``vessel_score`` is computed.
+        score: How a ``vessel_score`` or ``truth`` is computed.
         crops: For ``embedding``, whether the encoder may crop each square to the field of view; None for all.
 
     Returns:

@@ -14,7 +14,8 @@ from f2vbench.utils.system import cores, has_gpu, memory_bytes
 _IMAGES_PER_ITEM = 8
 _UNITS_PER_STACK, _IMAGES_PER_STACK = 20, 20_000
 _BYTES_PER_WORKER = 3 << 30
-_ORDER_OF_KINDS = {"features": 0, "generator": 1, "fusion": 2, "scratch": 3, "score": 4, "vector": 5, "video": 6}
+_KINDS = ("features", "generator", "fusion", "scratch", "score", "vector", "video", "constant")
+_ORDER_OF_KINDS = {kind: position for position, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def make_work_items(units: Iterable[Unit], context: Context) -> list[Item]:
     encoding: list[Item] = []
     for work in encoding_work(ordered, context):
         # An angiogram takes as long as a dozen photographs.
-        encoding += work.split(1 if work.feature in ("vessel_score", "video") else _IMAGES_PER_ITEM)
+        encoding += work.split(1 if work.feature in ("vessel_score", "truth", "video") else _IMAGES_PER_ITEM)
     return encoding + [RunUnits(group) for group in _group_units(ordered, context)]
 
 

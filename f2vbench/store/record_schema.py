@@ -73,7 +73,8 @@ class MapEntry(StoredFile):
     """A stored picture of one test image.
 
     Segmentation: a score map, with the arguments that `f2vbench.store.score_maps.decode` needs and the square of the
-    photograph that it shows (None: the whole photograph). Generation: a strip of frames, with the name of its case.
+    photograph that it shows (None: the whole photograph); with ``planes``, that many maps, one class below the other.
+    Generation: a strip of frames, with the name of its case.
     """
 
     scale: NotRequired[str]
@@ -81,6 +82,7 @@ class MapEntry(StoredFile):
     high: NotRequired[float]
     steps: NotRequired[int]
     view: NotRequired[dict[str, int] | None]
+    planes: NotRequired[int]
     case: NotRequired[str]
 
 
@@ -105,6 +107,9 @@ class Solution(TypedDict):
     predictions: NotRequired[StoredFile]
     # Segmentation
     threshold: NotRequired[Threshold]
+    thresholds: NotRequired[dict[str, Threshold]]
+    mask_classes: NotRequired[list[str]]
+    test_by_class: NotRequired[dict[str, int]]
     # Classification
     classes: NotRequired[list[str]]
     label_kind: NotRequired[str]
@@ -114,6 +119,9 @@ class Solution(TypedDict):
     validation_auroc: NotRequired[list[float | None]]
     skipped_blocks: NotRequired[int]
     attention: NotRequired[dict[str, dict[str, float]]]
+    # Regression and survival
+    unit_of_numbers: NotRequired[str]
+    horizon: NotRequired[float]
     # Retrieval
     counts: NotRequired[dict[str, int]]
     gallery: NotRequired[list[str]]

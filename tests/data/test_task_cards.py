@@ -23,6 +23,9 @@ PUBLISHED = {
     "les_av": 22,
     "odir-eyes": 7000,
     "rite": 40,
+    "rite-av": 40,
+    "idrid-lesions": 81,
+    "refuge": 1200,
     "stare": 20,
 }
 CLASSIFIED = {
@@ -50,10 +53,16 @@ CLASSIFIED = {
     "ukb-stroke": None,
 }
 SIMULATED = {
+    "phantom-age": 400,
+    "phantom-cup": 200,
+    "phantom-av": 40,
+    "phantom-disc": 40,
+    "phantom-lesions": 40,
     "phantom-disease": 420,
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
     "phantom-retrieval": 600,
+    "phantom-survival": 400,
     "phantom-systemic": 240,
     "phantom-vessels": 40,
     "phantom-video": 650,

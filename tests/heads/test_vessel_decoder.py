@@ -48,3 +48,14 @@ def test_the_loss_is_cross_entropy_plus_dice_inside_the_field_of_view():
     p, q = torch.sigmoid(torch.tensor(2.0)), torch.sigmoid(torch.tensor(-1.0))
     expected = (-torch.log(p) - torch.log(1 - q)) / 2 + 1 - (2 * p + 1) / (p + q + 1 + 1)
     assert segmentation_loss(logits, target, valid).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_loss_of_several_classes_is_the_mean_of_their_losses():
+    stream = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 8, 8, generator=stream)
+    target = (torch.rand(2, 3, 8, 8, generator=stream) > 0.6).float()
+    valid = (torch.rand(2, 1, 8, 8, generator=stream) > 0.3).float()
+    losses = [segmentation_loss(logits[:, [c]], target[:, [c]], valid) for c in range(3)]
+    torch.testing.assert_close(segmentation_loss(logits, target, valid), torch.stack(losses).mean())
+    hidden = torch.where(valid > 0, logits, 50.0)
+    torch.testing.assert_close(segmentation_loss(hidden, target, valid), segmentation_loss(logits, target, valid))

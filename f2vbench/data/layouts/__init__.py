@@ -42,6 +42,7 @@ LAYOUTS: dict[str, Layout] = {
         "idrid",
         "image_bank",
         "les_av",
+        "masks",
         "messidor2",
         "odir",
         "odir_eyes",

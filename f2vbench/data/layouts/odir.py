@@ -5,7 +5,8 @@
 
 The eight published labels belong to a patient. Labels of an eye are read from its keywords, which are separated by
 full-width commas, so that a healthy eye beside a diseased one counts as healthy. Some headings end in spaces. The
-copies have one row per image, the challenge has one row per patient. RETFound's folders are read as well.
+copies have one row per image, the challenge has one row per patient. Age and sex are kept for subgroups. RETFound's
+folders are read as well.
 """
 
 from __future__ import annotations
