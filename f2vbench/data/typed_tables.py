@@ -34,10 +34,11 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
         DataError: pyarrow is not installed, the file is damaged or too large, or a column has other values than text,
             numbers, dates, true and false.
     """
-    needs_pyarrow(path)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(_NO_PYARROW.format(path=path)) from None
     try:
         with pq.ParquetFile(path) as file:
             groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -111,18 +112,6 @@ def _is_plain(kind: pyarrow.DataType) -> bool:
         types.is_decimal, types.is_boolean, types.is_date, types.is_timestamp, types.is_null,
     )  # fmt: skip
     return any(accepts(kind) for accepts in accepted)
-
-
-def needs_pyarrow(path: Path) -> None:
-    """Check that pyarrow is installed.
-
-    Raises:
-        DataError: It is not.
-    """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise DataError(_NO_PYARROW.format(path=path)) from None
 
 
 def cell_text(value: Any) -> str:
