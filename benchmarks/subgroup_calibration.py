@@ -15,7 +15,11 @@ import numpy as np
 from f2vbench import Results
 from tests.helpers.stored_runs import unit_record
 
-SITUATIONS = {"2 subgroups of 50 patients": (2, 50), "4 subgroups of 25 patients": (4, 25), "6 of 15": (6, 15)}
+SITUATIONS = {
+    "2 subgroups of 50 patients": (2, 50),
+    "4 subgroups of 25 patients": (4, 25),
+    "6 subgroups of 15 patients": (6, 15),
+}
 
 
 def study(seed: int, groups: int, patients: int) -> tuple[float, float]:

@@ -114,7 +114,9 @@ class FineTuning:
 
     def load_image(self, image: str) -> np.ndarray:
         """Load the crop that the encoder uses, (h, w, 3) uint8, reduced to at most twice the network's input size."""
-        crop = self.encoder.crop_photograph(self._context.photograph(image).square(0))
+        photograph = self._context.photograph(image)
+        square = photograph.square(0)
+        crop = self.encoder.crop_photograph(square) if photograph.has_round_field else square
         limit = _OVERSAMPLING * max(self.encoder.embed_size)
         return reduced(crop, (min(crop.shape[0], limit), min(crop.shape[1], limit)))
 

@@ -16,6 +16,8 @@ Targets = NDArray[np.bool_]
 _PRIOR_IMAGES = 10
 # Temperature of the softmax over cosine similarities, as in the k-NN evaluation of DINO (Caron et al., ICCV 2021).
 _TEMPERATURE = 0.07
+# Smallest singular value that is kept, relative to the largest.
+_NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,21 @@ def predict_by_prototype(support: Floats, targets: Targets, test: Floats, multi_
     return _softmax(np.where(has_support, similarity, -np.inf))
 
 
-def predict_by_neighbours(support: Floats, targets: Targets, test: Floats, neighbours: int) -> NDArray[np.float32]:
-    """Predict classes by a vote of the nearest support images, weighted by exp(cosine similarity / 0.07).
+def predict_by_neighbours(
+    support: Floats, targets: Targets | Floats, test: Floats, neighbours: int
+) -> NDArray[np.float32]:
+    """Predict classes or numbers: the mean of the nearest support images, weighted by exp(cosine similarity / 0.07).
 
     Ties are broken by the order of the support set. If there are fewer support images than ``neighbours``, all vote.
 
     Args:
         support: (m, width) scaled embeddings.
-        targets: (m, classes).
+        targets: (m, classes) bool, or (m, numbers).
         test: (n, width) scaled embeddings.
         neighbours: Number of neighbours.
 
     Returns:
-        (n, classes) probabilities.
+        (n, classes) probabilities, or (n, numbers).
     """
     similarity = _cosine_similarity(test, support)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
@@ -166,6 +170,49 @@ def fit_logistic_regression(
         return probabilities.astype(np.float32)
 
     return predict_one
+
+
+def predict_by_ridge(support: Floats, values: Floats, test: Floats) -> NDArray[np.float64]:
+    """Predict numbers by ridge regression; the penalty has the smallest squared error of left-out support images.
+
+    The order of the support images does not matter.
+
+    Args:
+        support: (m, width) scaled embeddings.
+        values: (m,) numbers.
+        test: (n, width) scaled embeddings.
+
+    Returns:
+        (n,) predictions; with one support image its number.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    if len(support) < 2:
+        return np.full(len(test), values.mean())
+    order = np.lexsort(support.T)
+    penalties = support.shape[1] * 10.0 ** np.arange(-4, 2.01, 0.5)
+    fitted = RidgeCV(alphas=penalties).fit(support[order].astype(np.float64), values[order])
+    return np.asarray(fitted.predict(test.astype(np.float64)))
+
+
+def principal_coordinates(support: Floats, test: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Principal components of the support images, so that the mean of their squared rows is 1.
+
+    A penalised linear model of all of them is that of the embeddings.
+
+    Args:
+        support: (m, width) scaled embeddings.
+        test: (n, width) scaled embeddings.
+
+    Returns:
+        (m, rank) and (n, rank) coordinates, in the order of increasing variance.
+    """
+    wide = support.astype(np.float64)
+    mean = wide.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(wide - mean, full_matrices=False)
+    kept = axes[sizes > _NEGLIGIBLE * max(float(sizes[0]), np.finfo(float).tiny)][::-1].T
+    norm = np.sqrt((sizes**2).sum() / len(wide)) or 1.0
+    return (wide - mean) @ kept / norm, (test.astype(np.float64) - mean) @ kept / norm
 
 
 def _mean(vectors: Floats) -> Floats:

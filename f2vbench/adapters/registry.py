@@ -11,6 +11,8 @@ from f2vbench.data.task_cards import TaskCard
 ADAPTERS = {
     "segmentation": "f2vbench.adapters.segmentation:Segmentation",
     "classification": "f2vbench.adapters.classification:Classification",
+    "regression": "f2vbench.adapters.regression:Regression",
+    "survival": "f2vbench.adapters.survival:Survival",
     "generation": "f2vbench.adapters.generation:Generation",
     "retrieval": "f2vbench.adapters.retrieval:Retrieval",
 }

@@ -54,6 +54,7 @@ _ZERO_SHOT_CLASSES_SETTINGS = ("image_size", "precision", "score_views")
 _MASK_DECODERS = ("mask-decoder", "mask-decoder-click")
 _MASK_DECODER_SETTINGS = ("image_size", "epochs", "steps", "batch_size", "sam2", "precision")
 _DECODER_SETTINGS = ("image_size", "finetune", "epochs", "steps", "batch_size", "augment", "decoder", "precision")
+_CROP_VERSION = 2
 
 
 class Segmentation(TaskAdapter):
@@ -149,9 +150,16 @@ class Segmentation(TaskAdapter):
         return names
 
     def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
-        """Return the values of the `fingerprint_settings`; for vessels ``finetune=vessels`` is ``full``."""
+        """Return the values of the `fingerprint_settings`; for vessels ``finetune=vessels`` is ``full``.
+
+        Augmented crops that are smaller than the image have the key ``crop_version``; version 1 reduced the image.
+        """
         recorded = super().recorded_settings(model, protocol, settings)
-        return recorded | ({"finetune": "full"} if recorded.get("finetune") == "vessels" else {})
+        if recorded.get("finetune") == "vessels":
+            recorded["finetune"] = "full"
+        if recorded.get("augment") == "live" and settings.decoder.crop < settings.image_size:
+            recorded["crop_version"] = _CROP_VERSION
+        return recorded
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         """Return the number of optimiser steps."""

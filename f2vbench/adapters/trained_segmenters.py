@@ -309,11 +309,10 @@ def _cut(array: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
 def _random_view(rng: np.random.Generator, square: LabelledImage, crop: int, augment: bool) -> LabelledImage:
     """Draw a view of ``crop`` × ``crop`` pixels.
 
-    With ``augment``, the view shows 70 to 100 % of the side of the square; it is resized, flipped, and changed in
-    contrast and brightness.
+    With ``augment``, the view shows a part of the square with 70 to 100 % of this side; it is resized, flipped, and
+    changed in contrast and brightness.
     """
-    size = square.image.shape[0]
-    side = round(size * float(rng.uniform(0.7, 1.0))) if augment else crop
+    side = round(crop * float(rng.uniform(0.7, 1.0))) if augment else crop
     top, left = _crop_corner(rng, square.inside, side, 1)
     image = square.image[top : top + side, left : left + side]
     masks, inside = (_cut(each, top, left, side) for each in (square.masks, square.inside))

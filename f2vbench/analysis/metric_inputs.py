@@ -2,8 +2,8 @@
 
 A metric is either the mean of a value that the record has for each image (Dice, Recall@1, PSNR), or the mean over
 classes of such means (macro averages of segmentation), or it is computed from the stored class probabilities (AUROC,
-F1, quadratic kappa). Fréchet distances, metrics of pooled pixels and retrieval between two modalities are neither:
-records do not store what a resample of the images would need.
+F1, quadratic kappa), numbers (R²) or survival curves (Uno's C). Fréchet distances, metrics of pooled pixels and
+retrieval between two modalities are neither: records do not store what a resample of the images would need.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 from f2vbench.errors import StoreError
 from f2vbench.metrics.names import STAND_IN_METRIC
+from f2vbench.metrics.survival import prediction_columns, survival_metrics
 from f2vbench.stats.weighted_decisions import BINARY, MULTI_LABEL, SINGLE_LABEL
 from f2vbench.stats.weighted_metrics import METRICS, WeightedFunction, WeightedMetric, mean_over_classes
+from f2vbench.stats.weighted_regression import REGRESSION
 from f2vbench.store.record_schema import UnitRecord
 
 Predictions = Callable[[UnitRecord], dict[str, np.ndarray]]
@@ -132,22 +134,43 @@ def metric_inputs(record: UnitRecord, metric: str, predictions: Predictions) -> 
     by_image = _values_of_images(record, metric) or _values_of_classes(record, metric)
     if by_image is not None:
         return by_image
-    chosen = prediction_metric(record, metric)
-    if chosen is None or "predictions" not in record["result"]:
+    of_classes, of_numbers = prediction_metric(record, metric), _metric_of_numbers(record, metric)
+    if (of_classes is None and of_numbers is None) or "predictions" not in record["result"]:
         return _missing_inputs(metric)
     try:
         arrays = predictions(record)
     except StoreError as error:
         return f"the stored predictions cannot be read ({error})"
-    return _of_predictions(record, metric, chosen, arrays)
+    images = tuple(record["result"]["episode"]["test"])
+    if tuple(record["result"].get("images", ())) != images:
+        return "the stored predictions are not those of the test images"
+    if of_numbers is not None:
+        return _checked(record, metric, _of_numbers(record, of_numbers, arrays))
+    return _of_classes(record, metric, of_classes, arrays) if of_classes is not None else _missing_inputs(metric)
 
 
-def _values_of_images(record: UnitRecord, metric: str) -> MetricInputs | None:
+def mean_inputs(record: UnitRecord, metric: str) -> MetricInputs | None:
+    """Values of the images whose mean is the value of the unit; of ``accuracy`` whether a prediction is correct.
+
+    Args:
+        record: Record of the unit, with the patient of each test image.
+        metric: Name of the metric.
+
+    Returns:
+        The values; None where the metric is not a mean over images.
+    """
+    inputs = _values_of_images(record, metric)
+    return _values_of_images(record, metric, "correct") if inputs is None and metric == "accuracy" else inputs
+
+
+def _values_of_images(record: UnitRecord, metric: str, name: str = "") -> MetricInputs | None:
     """Values of the images that have the metric, where their mean is the value of the unit.
 
-    Not every image has each metric: a query without relevant images in a variant of retrieval has none.
+    Not every image has each metric: a query without relevant images in a variant of retrieval has none. ``name`` is
+    that of the values, by default the metric's.
     """
-    by_image = {image: values[metric] for image, values in record["result"]["per_image"].items() if metric in values}
+    key = name or metric
+    by_image = {image: values[key] for image, values in record["result"]["per_image"].items() if key in values}
     values = [value for value in by_image.values() if value is not None]
     if not values or len(values) < len(by_image):
         return None
@@ -156,6 +179,26 @@ def _values_of_images(record: UnitRecord, metric: str) -> MetricInputs | None:
         return None
     images = tuple(by_image)
     return MetricInputs(images, _patients_of(record, images), np.array(values), None, METRICS["mean"])
+
+
+def _metric_of_numbers(record: UnitRecord, metric: str) -> WeightedMetric | None:
+    """Weighted metric of a unit of regression or survival; None for other metrics and task families."""
+    if "unit_of_numbers" not in record["result"]:
+        return None
+    horizon = record["result"].get("horizon")
+    return REGRESSION.get(metric) if horizon is None else survival_metrics(horizon).get(metric)
+
+
+def _of_numbers(record: UnitRecord, metric: WeightedMetric, arrays: Mapping[str, np.ndarray]) -> MetricInputs:
+    """Stored numbers or survival curves of a unit of regression or survival."""
+    images = tuple(record["result"]["episode"]["test"])
+    patients = _patients_of(record, images)
+    if "survival" in arrays:
+        columns = prediction_columns(arrays["time"], arrays["survival"])
+        if not metric.name.startswith("integrated_brier"):  # the others read time and risk
+            columns = columns[:, :2]
+        return MetricInputs(images, patients, columns, arrays["event"].astype(int), metric)
+    return MetricInputs(images, patients, np.column_stack([arrays["predicted"], arrays["true"]]), None, metric)
 
 
 def _values_of_classes(record: UnitRecord, metric: str) -> MetricInputs | None:
@@ -176,20 +219,22 @@ def _values_of_classes(record: UnitRecord, metric: str) -> MetricInputs | None:
     return MetricInputs(images, _patients_of(record, images), sums, None, METRICS["mean_of_ratios"])
 
 
-def _of_predictions(
+def _of_classes(
     record: UnitRecord, metric: str, chosen: PredictionMetric, arrays: Mapping[str, np.ndarray]
 ) -> MetricInputs | str:
     """Stored probabilities and labels, where the metric computed from them is the value of the unit."""
-    result, stored = record["result"], metric_value(record, metric)
-    images = tuple(result["episode"]["test"])
-    if tuple(result.get("images", ())) != images:
-        return "the stored predictions are not those of the test images"
-    shape = len(images), len(result["classes"])
+    images = tuple(record["result"]["episode"]["test"])
+    shape = len(images), len(record["result"]["classes"])
     if any(arrays[name].shape != shape for name in ("probabilities", "targets")):
         return f"the stored predictions are not those of {shape[0]} test images and {shape[1]} classes"
     scores, labels = chosen.inputs(arrays)
-    inputs = MetricInputs(images, _patients_of(record, images), scores, labels, chosen.metric)
-    computed = float(inputs.weighted_function()(np.ones((1, len(images))))[0])
+    return _checked(record, metric, MetricInputs(images, _patients_of(record, images), scores, labels, chosen.metric))
+
+
+def _checked(record: UnitRecord, metric: str, inputs: MetricInputs) -> MetricInputs | str:
+    """The inputs, where the metric computed from them is the value of the unit."""
+    stored = metric_value(record, metric)
+    computed = float(inputs.weighted_function()(np.ones((1, len(inputs.images))))[0])
     if stored is None or not abs(computed - stored) < 1e-6:
         return (
             f"the value that follows from the stored predictions, {computed:.6g}, is not the stored one, {stored:.6g}"

@@ -80,12 +80,12 @@ class Subgroups(NamedTuple):
             subgroup, ``all`` first. ``warning`` says that a subgroup is too small to say anything, and ``reason`` why a
             value or an interval is missing.
         gaps: Data frame with the columns `GAP_COLUMNS` and one row for each model, condition, metric and column.
-            ``worst`` and ``best`` are among the subgroups with an interval, without missing values; ``gap`` is
-            their absolute difference with its 95 % interval. ``p`` is the crossed test of this pair, ``p_selected`` is
+            ``worst`` and ``best`` are among the subgroups with an interval, without missing values; ``gap`` is their
+            absolute difference with its 95 % interval. ``p`` is the crossed test of this pair, ``p_selected`` is
             adjusted for its choice among all pairs of subgroups (step-down max-T), and ``p_adjusted`` by Holm's method
-            over all rows as well. ``detectable`` is the smallest true gap that the test detects with 80 % power, and
-            ``power`` the probability of detecting a true gap of `GAP_OF_INTEREST`, both at a significance level
-            divided by the number of pairs.
+            over all rows as well. ``detectable`` is the smallest true gap that the test detects with 80 % power
+            (missing where not even the largest possible gap is detected), and ``power`` the probability of detecting a
+            true gap of `GAP_OF_INTEREST`, both at a significance level divided by the number of pairs.
     """
 
     groups: pd.DataFrame
@@ -233,8 +233,14 @@ class _Analysis:
         row |= {"worst": worst, "best": best, "gap": abs(means[best] - means[worst])}
         scaled = {group: self._as_part_of_all(group) for group in compared}
         high, low = (worst, best) if self._lower else (best, worst)
+        bounds = metric_bounds(np.array(list(means.values())), self._metric)
+        largest = math.inf if bounds[0] is None or bounds[1] is None else bounds[1] - bounds[0]
         test = crossed_test(
-            scaled[high], scaled[low], variation=self._design.variation, split_ratio=self._design.split_ratio
+            scaled[high],
+            scaled[low],
+            variation=self._design.variation,
+            split_ratio=self._design.split_ratio,
+            largest=largest,
         )
         if test.p is None or test.se is None or test.df is None:
             return row | {"reason": test.reason}
@@ -244,12 +250,13 @@ class _Analysis:
         adjusted = max_t_adjusted(list(scaled.values()), indices, split_ratio=self._design.split_ratio)
         chosen = next(i for i, pair in enumerate(pairs) if set(pair) == {best, worst})
         level = 0.05 / len(pairs)
+        detectable = detectable_difference(test.se, test.df, level)
         return row | {
             "low": test.low,
             "high": test.high,
             "p": test.p,
             "p_selected": adjusted[chosen],
-            "detectable": detectable_difference(test.se, test.df, level),
+            "detectable": detectable if detectable < largest else None,
             "power": difference_power(GAP_OF_INTEREST, test.se, test.df, level),
         }
 

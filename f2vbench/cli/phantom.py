@@ -8,7 +8,7 @@ from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.contact_sheet import write_sheet
 from f2vbench.phantom.export.croissant import write_croissant
 from f2vbench.phantom.export.folders import write_cohort
-from f2vbench.phantom.export.tables import PARTS
+from f2vbench.phantom.export.tables import DEFAULT_PARTS
 from f2vbench.phantom.settings import PhantomSettings
 from f2vbench.utils.existing_outputs import check_output_file, has_mark
 from f2vbench.utils.progress import Progress
@@ -33,7 +33,7 @@ def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
         write_sheet(settings.sheet, cohort, settings.eyes)
         yield f"contact sheet: {settings.sheet}"
     if settings.out is not None:
-        parts = PARTS if settings.parts == ["all"] else settings.parts
+        parts = DEFAULT_PARTS if settings.parts == ["all"] else settings.parts
         jobs = cores() if settings.jobs == "auto" else settings.jobs
         write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=progress)
         if settings.croissant:

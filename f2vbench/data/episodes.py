@@ -16,6 +16,7 @@ from pandas import DataFrame
 
 from f2vbench.config.run import Protocol
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.numeric_labels import label_texts, problems_of_labels
 from f2vbench.data.splits import assign_splits
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
@@ -169,6 +170,78 @@ def _few_of_each_class(
     return chosen
 
 
+def draw_numeric_episode(
+    index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int
+) -> Episode:
+    """Draw support images of a task whose labels are numbers from the training split.
+
+    Few-shot uses ``shots`` images in all. In regression they are one of each of as many equal groups of the training
+    images, sorted by value. In survival, the share of images with an event is that of the training split, at least one
+    image, and both kinds are drawn in this way by time. Images of patients without a drawn image come first. Supervised
+    uses the whole training split; probe and knn use the images of few-shot or, without shots, of supervised.
+
+    Args:
+        index: One row per image, with at least the columns ``image``, ``patient``, ``split`` and ``value``, or ``time``
+            and ``event``.
+        card: The task card.
+        protocol: Name of the protocol.
+        shots: Number of support images, or None for all.
+        seed_index: Seed index of the draw.
+
+    Raises:
+        DataError: The training split has fewer images than the protocol needs; the training or the test split has no
+            event, or the same value everywhere; or no split can be made.
+    """
+    protocol = "supervised" if shots is None else "few-shot"
+    seed = unit_seed(card.name, protocol, shots, seed_index)
+    splits = assign_splits(index, card, seed_index)
+    labelled = index[np.array(label_texts(index)) != ""].set_index("image", drop=False).sort_index()
+    training, val, test = (labelled[splits.reindex(labelled.index) == split] for split in ("train", "val", "test"))
+    problems = [
+        f"{card.name}: {name} split: {problem}, or use another split with split=file.csv"
+        for name, rows in (("training", training), ("test", test))
+        for problem in problems_of_labels(rows)
+    ]
+    if problems:
+        raise DataError(problems)
+    bits = np.random.PCG64(seed)
+    support = _shuffled(list(training.index), bits) if shots is None else _few_by_quantile(training, card, shots, bits)
+    return Episode(tuple(support), tuple(test.index), seed, tuple(val.index))
+
+
+def _few_by_quantile(training: DataFrame, card: TaskCard, shots: int, bits: np.random.PCG64) -> list[str]:
+    """One image of each of ``shots`` groups of the sorted training images."""
+    if shots < 1:
+        raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
+    if shots > len(training):
+        raise DataError(
+            f"{card.name}: shots={shots}, but the training split has {plural(len(training), 'image')}: use "
+            f"shots={len(training)} or fewer"
+        )
+    if "value" in training:
+        groups = _equal_groups(training, "value", shots)
+    else:
+        events, censored = training[training["event"] == "1"], training[training["event"] == "0"]
+        with_event = min(max(round(shots * len(events) / len(training)), 1, shots - len(censored)), len(events))
+        groups = _equal_groups(events, "time", with_event) + _equal_groups(censored, "time", shots - with_event)
+    patients = training["patient"]
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for group in groups:
+        candidates = _shuffled(group, bits)
+        image = next((name for name in candidates if patients[name] not in seen), candidates[0])
+        chosen.append(image)
+        seen.add(patients[image])
+    return _shuffled(chosen, bits)
+
+
+def _equal_groups(images: DataFrame, column: str, count: int) -> list[list[str]]:
+    """The ids of images, sorted by a number and then by id, in groups whose sizes differ by at most one."""
+    numbers = images[column].astype(float)
+    ordered = sorted(images.index, key=lambda image: (numbers[image], image))
+    return [ordered[len(ordered) * i // count : len(ordered) * (i + 1) // count] for i in range(count)]
+
+
 def draw_gallery(index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int) -> Episode:
     """Draw the gallery of a retrieval task: all images of ``test_fraction`` of the patients, at least of two.
 
@@ -250,6 +323,8 @@ Draw = Callable[[DataFrame, TaskCard, Protocol, "int | None", int], Episode]
 DRAWS: dict[str, Draw] = {
     "segmentation": draw_segmentation_episode,
     "classification": draw_classification_episode,
+    "regression": draw_numeric_episode,
+    "survival": draw_numeric_episode,
     "retrieval": draw_gallery,
     "generation": draw_videos,
 }

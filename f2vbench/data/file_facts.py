@@ -40,6 +40,7 @@ _MASKS = f"masks-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 _MAX_VESSEL_FRACTION = 0.5
 # Modalities whose photographs show a bright retina; frames of angiograms may be dark. "" is unknown.
 _COLOUR = ("CF", "")
+_BRIGHT = (*_COLOUR, "OCT", "UWF")
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
 _CLASS_ROLE = "label:"
 """Start of the role of the mask file of one class."""
@@ -279,7 +280,7 @@ def _remarks(row: dict[Any, Any], facts: Facts) -> str:
     """What should be checked about the files of a row, "" for nothing."""
     photograph, label = facts.get("photograph", {}), facts.get("label", {})
     found = []
-    if row["modality"] in _COLOUR and photograph.get("blank"):
+    if row["modality"] in _BRIGHT and photograph.get("blank"):
         found.append(f"{row['path']}: the photograph is black or of one colour")
     elif row["modality"] in _COLOUR and photograph.get("field"):
         remark = field_remark(*photograph["field"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
+from f2vbench.data.field_of_view import REGION, WHOLE
 from f2vbench.data.folder_scan import passed_over_files
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
@@ -30,12 +31,13 @@ _ALTERNATIVES = {
     "segmentation": "your own images, task=folder data=<folder with images/ and masks/>",
     "classification": "simulated eyes, task=phantom-dr",
     "regression": "simulated eyes, task=phantom-age",
-    "survival": "simulated eyes, task=phantom-progression",
+    "survival": "simulated eyes, task=phantom-survival",
 }
 _TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
 """Layouts that are a table, and its suffixes."""
 
 _LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
+_MODALITIES = {"oct": ("OCT", WHOLE), "ultra-widefield": ("UWF", REGION)}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
 
@@ -76,7 +78,8 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     - ``image``: unique id, usable as a file name;
     - ``path``, ``mask_path``, ``fov_path``: absolute, "" if there is no such file;
     - ``patient``; ``eye``: "left", "right" or "";
-    - ``modality``: "CF", "FFA", "ICG", "RF" or "AF";
+    - ``modality``: "CF", "FFA", "ICG", "RF" or "AF"; "OCT" or "UWF" (ultra-widefield) where the card says so, and
+      then ``field``, the kind of field of view (`f2vbench.data.field_of_view.field_of_kind`);
     - ``mask_values``, ``fov_values``: the values of masks that the card declares, see `f2vbench.data.mask_declaration`;
     - ``split``: "train", "val", "test" or "".
 
@@ -142,6 +145,8 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     missing = raw.attrs.get("missing", [])
     columns = [*COLUMNS, *FAMILY_COLUMNS[card.family], *added_columns(raw).values()]
     index = raw[columns].sort_values("image", ignore_index=True)
+    if card.modality != "colour":
+        index["modality"], index["field"] = _MODALITIES[card.modality]
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
     unused: list[str] = []

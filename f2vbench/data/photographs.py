@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from f2vbench.data.annotation import Annotation, AnnotationFiles
-from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
+from f2vbench.data.field_of_view import field_name, field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
@@ -32,6 +32,7 @@ class Photograph:
             the files of several classes.
         label_values: Values of the file that are foreground, see `f2vbench.data.mask_declaration.declaration`; "" for
             none.
+        has_round_field: Whether encoders that crop photographs to their round field may do so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Photograph:
     content: str
     label: np.ndarray | Path | Annotation | AnnotationFiles
     label_values: str = ""
+    has_round_field: bool = True
 
     @cached_property
     def annotation(self) -> Annotation:
@@ -105,9 +107,10 @@ def open_photograph(row: pd.Series) -> Photograph:
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed during the run: run again")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
+    kind = kind_of_field(row)
+    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_kind(rgb, kind)
     label = AnnotationFiles.of_row(row) if row.get("mask_classes") else Path(row.mask_path)
-    return Photograph(str(row.image), rgb, fov, _content(row), label, row.get("mask_values", ""))
+    return Photograph(str(row.image), rgb, fov, _content(row), label, row.get("mask_values", ""), not kind)
 
 
 def entry_name(row: Any, size: int) -> str:
@@ -116,7 +119,7 @@ def entry_name(row: Any, size: int) -> str:
 
 
 def _content(row: Any) -> str:
-    return f"{row.sha256} {row.fov_sha256 or f'computed-{FIELD_OF_VIEW_VERSION}'}"
+    return f"{row.sha256} {row.fov_sha256 or field_name(kind_of_field(row))}"
 
 
 def _entry(content: str, size: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from f2vbench.data.label_classes import LabelClass, LabelKind, problems_of_classes, problems_of_numbers
+from f2vbench.data.label_classes import NUMERIC_KINDS, LabelClass, LabelKind, problems_of_classes, problems_of_numbers
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import ClassDeclaration, MaskClass, declaration, problems_of_mask_classes
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
@@ -33,8 +33,11 @@ _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
 # Hashed only if set, so that cards without these keys, which are newer, keep their hash.
 _HASHED_IF_SET = (
     *("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test", "horizon"),
-    *("mask_classes", "background_values", "ignore_values"),
+    *("modality", "mask_classes", "background_values", "ignore_values"),
 )
+
+Modality = Literal["colour", "oct", "ultra-widefield"]
+_FAMILIES_OF_ANY_MODALITY = ("classification", *NUMERIC_KINDS)
 
 
 class PhantomData(BaseModel):
@@ -71,6 +74,11 @@ class TaskCard(BaseModel):
     images: int | None = Field(None, ge=1, description="number of labelled images in the complete data set")
     split: Literal["random", "official", "auto"] = Field(
         "random", description="how test images are chosen; auto: official if the folder has one, else random"
+    )
+    modality: Modality = Field(
+        "colour",
+        description="colour: photographs with a round field of view; oct: the whole image is the field; "
+        "ultra-widefield: a field of any shape. Other than colour: classification, regression and survival",
     )
     test_fraction: float = Field(0.5, gt=0, lt=1, description="fraction of patients in a random test set")
     unlabelled: Literal["refuse", "leave-out", "negative"] = Field(
@@ -191,10 +199,23 @@ class TaskCard(BaseModel):
         problems = [
             *problems_of_classes(self.classes, self.label_kind, self.family),
             *problems_of_numbers(self.unit, self.horizon, self.family),
+            *self._problems_of_modality(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _problems_of_modality(self) -> list[str]:
+        if self.modality == "colour":
+            return []
+        if self.phantom is not None:
+            return [f"modality: {self.modality}: simulated photographs are colour: remove the key"]
+        if self.family not in _FAMILIES_OF_ANY_MODALITY:
+            return [
+                f"modality: {self.modality} is for {', '.join(_FAMILIES_OF_ANY_MODALITY)}; in segmentation, masks in "
+                "fov/ give the field, and other families read the modality of each image from the data"
+            ]
+        return []
 
     @field_validator("mask_values", "fov_values", "background_values", "ignore_values")
     @classmethod

@@ -18,7 +18,7 @@ FRAMES = 12
 VESSEL_CLASSES = slice(0, 2)
 """Classes of the simulator's truth that are vessels: artery and vein."""
 
-Kind = Literal["features", "generator", "score", "scratch", "vector", "video", "fusion"]
+Kind = Literal["features", "generator", "score", "scratch", "vector", "video", "constant", "fusion"]
 """What a model computes; see `ModelSpec`."""
 
 EmbeddingPooling = Literal["levels", "mean", "official"]

@@ -33,7 +33,7 @@ _VECTORS = "f2vbench.encoders.baselines.image_vectors:load_vector_baseline"
 _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
 _GENERATOR = "f2vbench.encoders.pix2pixhd:Pix2PixHDEncoder"
 _SAM2 = "f2vbench.encoders.sam2:load_sam2"
-_EMBEDDING_TASKS = ("classification", "retrieval")
+_EMBEDDING_TASKS = ("classification", "regression", "survival", "retrieval")
 
 # The order is that of listings and of legends. Colours are those of Okabe and Ito, and of Tol, which colour-blind
 # readers can distinguish.
@@ -344,6 +344,14 @@ _BUILT_IN = (
         loader=_VIDEOS,
         default_weights="none",
         baseline_for=("generation",),
+    ),
+    ModelFamily(
+        "mean-label",
+        "baseline: the mean of the support labels (in survival, their Kaplan–Meier curve) for every image",
+        kind="constant",
+        loader=None,
+        default_weights="none",
+        baseline_for=("regression", "survival"),
     ),
 )
 

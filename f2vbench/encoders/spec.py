@@ -41,7 +41,8 @@ class ModelSpec:
         kind: `features` (an encoder with embeddings and feature maps), `generator` (a network that generates angiogram
             frames and has neither), `vector` (a baseline with embeddings), `score`
             (a baseline with vessel scores), `video` (angiogram frames of a baseline or from a folder), `scratch` (a
-            network that a task trains on its support images) or `fusion` (of the models in `parts`).
+            network that a task trains on its support images), `constant` (a baseline that predicts the mean of the
+            support labels without looking at images) or `fusion` (of the models in `parts`).
         is_baseline: Whether tables and figures list it as a baseline.
         weights: `untrained`, `none` (a baseline without weights), `hub` (timm's own), `released` (a file of other
             owners that a weights card describes), `package` (those of the package that adds the family),

@@ -27,11 +27,18 @@ LOWER_IS_BETTER_OF_MASKS = ("hd95",)
 
 _UNIT_INTERVAL = re.compile(
     r"(auroc|average_precision|accuracy|balanced_accuracy|f1|calibration_error|dice|iou|nsd|sensitivity|specificity|map"
-    r"|mean_recall|recall@\d+|precision@\d+)([_:].*)?"
+    r"|uno_c|harrell_c|auroc_at_horizon|mean_recall|recall@\d+|precision@\d+)([_:].*)?"
 )
 _RANGES: dict[str, tuple[float | None, float | None]] = {
     "brier": (0.0, 2.0),
     "quadratic_kappa": (-1.0, 1.0),
+    "mae": (0.0, None),
+    "rmse": (0.0, None),
+    "r2": (None, 1.0),
+    "spearman": (-1.0, 1.0),
+    "pearson": (-1.0, 1.0),
+    "concordance_correlation": (-1.0, 1.0),
+    "integrated_brier": (0.0, None),
     "hd95": (0.0, None),
     "ssim": (-1.0, 1.0),
     "lpips": (0.0, None),

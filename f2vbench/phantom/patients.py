@@ -35,6 +35,7 @@ _PURPOSES = (
     "red_free",
     "autofluorescence",
     "split",
+    "follow-up",
 )
 # Share of patients with each disease (if none are requested), mean age, and probability that both eyes are affected;
 # chosen after textbooks.

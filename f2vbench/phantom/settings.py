@@ -34,7 +34,9 @@ class PhantomSettings(Settings):
         "its vessel trait; the best possible AUROC is 0.76 at 1, 0.5 at 0",
     )
     parts: Names = Field(
-        ["all"], description="what to write: vessels, dr, glaucoma, disease, systemic, retrieval, video; or all"
+        ["all"],
+        description="what to write: vessels, dr, glaucoma, disease, systemic, retrieval, video, survival; all: the "
+        "first seven",
     )
     croissant: bool = Field(
         False, description="write croissant.json, metadata of the files, tables and columns in the Croissant format"

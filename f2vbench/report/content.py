@@ -23,6 +23,7 @@ from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
+from f2vbench.report.text.clinical_methods import clinical_methods
 from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
@@ -57,7 +58,7 @@ class ReportContent:
         classes: Results by class of segmentation tasks with several classes, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
-        clinical: Tables of operating points, calibration and subgroups, as far as they are requested.
+        clinical: Tables of operating points, calibration, subgroups and equivalence, as far as they are requested.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -156,14 +157,17 @@ def report_content(
         classes=class_table(results.frame, results.records, names),
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
-        clinical=clinical_tables(results, clinical, names, metrics),
+        clinical=clinical_tables(results, clinical, names, comparisons, metrics),
         paper_tables={
             name: table
             for name in PAPER_TABLES
             if (table := _paper_table(results, name, comparisons, procedure)) is not None
         },
         cost=cost_table(results.cost, names, results.lower_is_better),
-        methods=methods_text(results.records, results.calls, results.families, procedure),
+        methods=[
+            *methods_text(results.records, results.calls, results.families, procedure),
+            *clinical_methods(clinical),
+        ],
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
         comparison=_comparison_frame(comparisons, sentences),

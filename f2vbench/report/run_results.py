@@ -276,7 +276,8 @@ class RunResults:
             images. Further tests are ``p_corrected`` (Nadeau and Bengio, for seeds that are overlapping splits),
             ``p_patients`` (bootstrap over test patients, with the heads as trained, and its interval ``low_patients``,
             ``high_patients``), ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at least ``wilcoxon_smallest_p``),
-            ``p_delong`` (AUROC of one class) and ``p_permutation`` (paired permutation by patient).
+            ``p_delong`` (AUROC of one class), ``p_permutation`` (paired permutation by patient) and ``p_gee``
+            (generalised estimating equations, for means over images).
             ``p_predictions`` is the t-test on predictions of the foundation-model paper's Figure 4, paired by image,
             which is no test of the metric (``p_predictions_unpaired``: unpaired). ``effect`` is the effect size that
             ``effect_is`` names. Columns that end in ``_adjusted`` are adjusted over the returned rows. Columns that

@@ -70,6 +70,12 @@ class ReportSettings(Settings):
     age_bands: Annotated[list[float], BeforeValidator(split_list)] = Field(
         list(AGE_BANDS), description="edges of the bands of age in years; an edge belongs to the band above it"
     )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="table of equivalence and non-inferiority of the compared models: the largest difference that does "
+        "not matter, in units of the metric, such as 0.02",
+    )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
 
     @field_validator("operating_point")
@@ -100,4 +106,4 @@ class ReportSettings(Settings):
         """Which clinical tables the report has."""
         point = None if self.operating_point is None else OperatingPoint.parse(self.operating_point)
         subgroups = SubgroupRequest(tuple(self.by), tuple(self.age_bands), point) if self.by else None
-        return ClinicalSettings(point, subgroups)
+        return ClinicalSettings(point, subgroups, self.margin)

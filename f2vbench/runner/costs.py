@@ -24,6 +24,7 @@ _NO_NETWORK = "no network"
 _NOT_MEASURED = "not measured on this machine: the features were already stored"
 _NO_FEATURES = {
     "scratch": "trains its own network in each unit",
+    "constant": "looks at no image",
     "video": "its frames are not computed by a network here",
 }
 _FINE_TUNED = "stores no features: the encoder is trained with the head"

@@ -14,7 +14,8 @@ from f2vbench.utils.system import cores, has_gpu, memory_bytes
 _IMAGES_PER_ITEM = 8
 _UNITS_PER_STACK, _IMAGES_PER_STACK = 20, 20_000
 _BYTES_PER_WORKER = 3 << 30
-_ORDER_OF_KINDS = {"features": 0, "generator": 1, "fusion": 2, "scratch": 3, "score": 4, "vector": 5, "video": 6}
+_KINDS = ("features", "generator", "fusion", "scratch", "score", "vector", "video", "constant")
+_ORDER_OF_KINDS = {kind: position for position, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True)

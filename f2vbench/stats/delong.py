@@ -113,7 +113,7 @@ def delong_interval_over_seeds(
         >>> seeds = [[0.1, 0.4, 0.35, 0.8, 0.7, 0.3], [0.2, 0.6, 0.1, 0.5, 0.7, 0.4]]
         >>> interval = delong_interval_over_seeds(seeds, [labels] * 2, patients=[patients] * 2)
         >>> round(interval.value, 4), round(interval.se, 4)
-        (0.7222, 0.1859)
+        (0.7222, 0.2291)
     """
     alpha = significance_level(confidence)
     names = [np.asarray(seed_patients) for seed_patients in patients]

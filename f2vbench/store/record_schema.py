@@ -119,6 +119,9 @@ class Solution(TypedDict):
     validation_auroc: NotRequired[list[float | None]]
     skipped_blocks: NotRequired[int]
     attention: NotRequired[dict[str, dict[str, float]]]
+    # Regression and survival
+    unit_of_numbers: NotRequired[str]
+    horizon: NotRequired[float]
     # Retrieval
     counts: NotRequired[dict[str, int]]
     gallery: NotRequired[list[str]]

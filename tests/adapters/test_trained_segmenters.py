@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from f2vbench.adapters.registry import adapter_for
-from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
+from f2vbench.adapters.trained_segmenters import DecoderSegmenter, LabelledImage, ScratchSegmenter, _random_view
 from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
@@ -106,6 +106,18 @@ def live_scores(encoder, stored_maps, seed: int, precision: str = "float32") -> 
     segmenter = DecoderSegmenter(encoder, stored_maps, few_steps, CPU, precision)
     segmenter.fit([photograph(1)], seed=seed)
     return segmenter.score(photograph(2)).values
+
+
+@pytest.mark.parametrize(("crop", "augment"), [(32, True), (SIZE, True), (32, False)])
+def test_augmented_crops_show_70_to_100_percent_of_their_side(crop, augment):
+    ramp = np.tile(np.arange(SIZE, dtype=np.uint8), (SIZE, 1))
+    square = LabelledImage(np.stack([ramp] * 3, -1), ramp[None] / np.float32(SIZE), np.ones((SIZE, SIZE), np.float32))
+    pitches = set()
+    for seed in range(30):
+        view = _random_view(np.random.default_rng(seed), square, crop, augment)
+        assert view.image.shape == (crop, crop, 3)
+        pitches.add(abs(float(view.masks[0, 5, 20] - view.masks[0, 5, 10])) * SIZE / 10)
+    assert (min(pitches), max(pitches)) == pytest.approx((0.72, 1.0) if augment else (1.0, 1.0), abs=0.03)
 
 
 def test_training_is_reproducible_to_the_last_bit(encoder, stored_maps):
@@ -291,6 +303,9 @@ def test_fine_tuning_for_vessels_is_fine_tuning_in_segmentation_and_frozen_in_cl
     model = parse_model("timm:resnet18:untrained")
     full, vessels, frozen = (settings(finetune=value) for value in ("full", "vessels", "frozen"))
     segmentation, classification = adapter_for("segmentation"), adapter_for("classification")
+    crops = [settings(augment="live", decoder={"crop": side}) for side in (32, SIZE)]
+    versions = [segmentation.recorded_settings(model, "few-shot", each).get("crop_version") for each in crops]
+    assert versions == [2, None]
     for adapter, same, other in ((segmentation, full, frozen), (classification, frozen, full)):
         recorded = adapter.recorded_settings(model, "few-shot", vessels)
         assert recorded == adapter.recorded_settings(model, "few-shot", same)

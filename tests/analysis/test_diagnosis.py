@@ -11,6 +11,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from f2vbench import Results
 from f2vbench.analysis.diagnosis import NO_VALIDATION, diagnosis_frame
+from f2vbench.analysis.metric_inputs import mean_inputs
+from f2vbench.analysis.paired_predictions import image_values
 from f2vbench.errors import SettingsError
 from f2vbench.metrics.operating_points import OperatingPoint, choose_threshold
 from f2vbench.report.content import report_content
@@ -100,6 +102,24 @@ def test_analytic_intervals_are_those_of_wilson_and_obuchowski(tmp_path):
     assert (seeds.low, seeds.high) == pytest.approx((clustered.low, clustered.high), abs=1e-12)
 
 
+def test_accuracy_is_compared_by_generalised_estimating_equations_and_auroc_is_not(tmp_path):
+    results = Results.load(write_units(tmp_path / "a", encoder="a"), write_units(tmp_path / "b", encoder="b"))
+    draw = np.random.default_rng(0)
+    for record in results.records:
+        shares = {name: {"correct": float(draw.random() < 0.8)} for name in record["result"]["images"]}
+        record["result"]["per_image"] = shares
+        record["result"]["metrics"]["accuracy"] = float(np.mean([each["correct"] for each in shares.values()]))
+    inputs = [mean_inputs(record, "accuracy") for record in results.records]
+    assert [each.predictions.mean() for each in inputs] == pytest.approx(
+        [record["result"]["metrics"]["accuracy"] for record in results.records]
+    )
+    sides = [[record for record in results.records if record["unit"]["encoder"] == name] for name in "ab"]
+    values = image_values(*sides, "accuracy")
+    assert len(values.first) == 60, "each image once, although two seeds test it"
+    assert set(values.first) <= {0.0, 0.5, 1.0}
+    assert image_values(*sides, "auroc") is None
+
+
 def test_records_without_validation_predictions_say_so(tmp_path):
     results = Results.load(write_units(tmp_path / "run", validation=False, seeds=1))
     frame = results.diagnosis().set_index("metric")
@@ -125,6 +145,8 @@ def test_the_report_has_tables_of_operating_points_on_request(results, tmp_path)
     assert " W [" in points.rows[0][5].detail
     assert " O [" in discrimination.rows[0][5].detail
     results.report(tmp_path / "report", operating_point="specificity:0.90", format="csv,md", figures="none")
+    methods = report_content(results, clinical=ClinicalSettings(point)).methods
+    assert any("specificity of at least 0.9 was chosen on the validation images" in each for each in methods)
     assert "Operating points" in (tmp_path / "report" / "report.md").read_text()
     assert "calibration_slope" in (tmp_path / "report" / "diagnosis.csv").read_text()
     for call in (lambda: results.diagnosis("best"), lambda: results.report(tmp_path / "no", operating_point="best")):

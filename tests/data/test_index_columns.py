@@ -75,4 +75,4 @@ def test_odir_keeps_the_age_and_sex_of_the_patient(tmp_path):
     row = "7,69,Female,7_left.jpg,7_right.jpg,cataract,normal fundus"
     (tmp_path / "full_df.csv").write_text(f"{headings}\n{row}\n")
     index = odir.read(tmp_path, {"label": "diseases"})
-    assert index[["column:age", "column:sex"]].to_numpy().tolist() == [["69", "female"]] * 2
+    assert index[["column:age", "column:sex"]].to_numpy().tolist() == [["69", "Female"]] * 2

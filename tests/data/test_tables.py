@@ -199,3 +199,20 @@ def test_without_pyarrow_the_message_says_how_to_install_it(tmp_path, monkeypatc
 def test_the_separator_of_a_tsv_file_is_the_tab(tmp_path):
     path = write_table(tmp_path / "a.tsv", [["name, as filed", "kind, as graded"], ["a, b", "1"]], "\t")
     assert read_table(path)["kind, as graded"].tolist() == ["1"]
+
+
+def test_lines_of_json_that_are_no_rows_are_refused_by_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"file_name": "a.png", "label": 1.0, "ill": true, "note": null}\n\n{"label": "x"}\n', encoding="utf-8"
+    )
+    assert read_table(path).to_dict("list") == {
+        "file_name": ["a.png", ""], "label": ["1", "x"], "ill": ["1", ""], "note": ["", ""],
+    }  # fmt: skip
+    path.write_text('[1]\n{"boxes": [1, 2]}\n{"label":\n', encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read_table(path)
+    first, second, third = error.value.problems
+    assert "line 1: not an object" in first
+    assert "line 2: the value of 'boxes' is not text or a number" in second
+    assert "line 3: not valid JSON" in third

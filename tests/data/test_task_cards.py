@@ -31,12 +31,14 @@ PUBLISHED = {
 CLASSIFIED = {
     "aptos2019": 3662,
     "brset": 16266,
+    "deepdrid-uwf": None,
     "eyepacs": 35126,
     "glaucoma_fundus": 1544,
     "hrf-disease": 45,
     "idrid": 516,
     "jsiec": 1000,
     "messidor2": 1744,
+    "octid": 572,
     "odir": None,
     "odir-dr": None,
     "odir-grade": None,
@@ -51,6 +53,8 @@ CLASSIFIED = {
     "ukb-stroke": None,
 }
 SIMULATED = {
+    "phantom-age": 400,
+    "phantom-cup": 200,
     "phantom-av": 40,
     "phantom-disc": 40,
     "phantom-lesions": 40,
@@ -58,6 +62,7 @@ SIMULATED = {
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
     "phantom-retrieval": 600,
+    "phantom-survival": 400,
     "phantom-systemic": 240,
     "phantom-vessels": 40,
     "phantom-video": 650,

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from f2vbench.adapters.probes import FeatureScaler
-from f2vbench.heads import wide_mlp
+from f2vbench.heads import wide_kernel, wide_mlp
 from f2vbench.heads.wide_mlp import predict_by_wide_mlp
 
 Floats = NDArray[np.float64]
@@ -62,14 +62,14 @@ def test_coordinates_give_the_kernel_of_a_very_wide_layer() -> None:
     hidden = np.maximum(scaled @ layer[0] + layer[1], 0) * np.sqrt(2 / units)
     hidden -= hidden.mean(axis=0)
     hidden /= np.sqrt(np.mean(np.sum(hidden**2, axis=1)))
-    z, _ = wide_mlp._coordinates(support)
+    z, _ = wide_kernel.kernel_coordinates(support)
     np.testing.assert_allclose(z @ z.T, (scaled @ scaled.T + hidden @ hidden.T) / 2, atol=0.02)
 
 
 def test_left_out_scores_equal_refits_without_the_image() -> None:
     support, targets = simulate(30, 3)
     test, _ = simulate(30, 5, seed=1)
-    z, project = wide_mlp._coordinates(support)
+    z, project = wide_kernel.kernel_coordinates(support)
     z_test = project(test)
     scores = wide_mlp._fit(z, targets)
     y = targets.astype(float)
@@ -121,7 +121,7 @@ def test_landmarks_stand_for_a_larger_support_set(monkeypatch: pytest.MonkeyPatc
     support, targets = simulate(16, 80)
     test, truth = simulate(16, 60, seed=1)
     whole = predict_by_wide_mlp(support, targets, test, False)
-    monkeypatch.setattr(wide_mlp, "_MAX_LANDMARKS", 100)
+    monkeypatch.setattr(wide_kernel, "_MAX_LANDMARKS", 100)
     reduced = predict_by_wide_mlp(support, targets, test, False)
     assert not np.array_equal(whole, reduced)
     assert auroc(reduced, truth) == pytest.approx(auroc(whole, truth), abs=0.005)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pandas import DataFrame
@@ -53,6 +53,7 @@ class LabelledImage:
         label: Label in the table.
         patient: Id of the patient, or "" if unknown.
         eye: "left", "right", or "" if unknown.
+        columns: What is known of the patient, such as age and sex; see `f2vbench.data.index_rows.Row`.
     """
 
     where: str
@@ -60,6 +61,7 @@ class LabelledImage:
     label: str
     patient: str = ""
     eye: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -139,25 +139,11 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     place = image_folder(root, *IMAGES)
     images = images_in(place)
     matched = match_images(_labelled_eyes(table, kind, images), images.values(), str(place or root / IMAGES[0]))
-    people = {row["id"]: _person(row) for row in read_rows(table, _COLUMNS)}
     rows = [
-        Row(
-            safe_id(path.stem),
-            path,
-            patient=eye.patient,
-            eye=eye.eye,
-            label=eye.label,
-            columns=people.get(eye.patient, {}),
-        )
+        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label, columns=eye.columns)
         for eye, path in matched.pairs
     ]
     return index_from_rows(rows, missing=matched.missing, extra=matched.extra)
-
-
-def _person(row: Mapping[str, str]) -> dict[str, str]:
-    """Age and sex of a row, as far as the table has them."""
-    person = {"age": row.get("patient age"), "sex": row.get("patient sex")}
-    return {name: value.strip().lower() for name, value in person.items() if value is not None}
 
 
 def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[LabelledImage]:
@@ -175,6 +161,7 @@ def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[L
         only_row = row_per_image and rows_per_patient[row["id"]] == 1
         existing = [eye for eye in ("left", "right") if stem_of(row[f"{eye}-fundus"]) in images]
         where = f"{table}, row {position + 2}"
+        columns = {name: row[f"patient {name}"] for name in ("age", "sex") if f"patient {name}" in row}
         for eye in ("left", "right"):
             name, keywords = row[f"{eye}-fundus"], row[f"{eye}-diagnostic keywords"]
             of_other_eye = row.get("filename") not in (None, "", name) or (
@@ -182,7 +169,7 @@ def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[L
             )
             if not name or of_other_eye:
                 continue
-            labelled = LabelledImage(where, name, _label(keywords, kind), row["id"], eye)
+            labelled = LabelledImage(where, name, _label(keywords, kind), row["id"], eye, columns)
             first = found.setdefault((row["id"], name), labelled)
             if first.label != labelled.label:
                 problems.append(f"{where}: the keywords of image '{name}' differ from those in {first.where}")

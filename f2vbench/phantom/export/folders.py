@@ -19,7 +19,7 @@ import filelock
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.phantom.cohort import VERSION, Cohort
 from f2vbench.phantom.export.eye_files import HIDDEN, read_record, write_eye
-from f2vbench.phantom.export.tables import PARTS, write_tables
+from f2vbench.phantom.export.tables import DEFAULT_PARTS, PARTS, write_tables
 from f2vbench.utils.files import canonical_json, sha256, write_atomically
 from f2vbench.utils.processes import run_in_workers
 from f2vbench.utils.progress import Progress, Silent
@@ -31,7 +31,7 @@ def write_cohort(
     out: Path,
     cohort: Cohort,
     *,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] = DEFAULT_PARTS,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> None:

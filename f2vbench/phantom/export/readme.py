@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from f2vbench.phantom.cohort import VERSION, Cohort
+from f2vbench.phantom.follow_up import HAZARD_RATIO
 from f2vbench.phantom.imaging.ground_truth import VISIBLE
 from f2vbench.phantom.outcomes import OUTCOMES, PREVALENCE, best_auroc
 
@@ -28,6 +29,11 @@ _PARTS = {
     ),
     "disease": ("disease/{train,val,test}/<disease>", "Layout of RETFound: one disease per eye."),
     "systemic": ("systemic.csv", "Four systemic outcomes as 0 and 1, with age, sex and split."),
+    "survival": (
+        "survival.csv",
+        "Years until diabetic retinopathy progresses (event 1) or follow-up ends (event 0), the same for both eyes. "
+        f"The hazard is {HAZARD_RATIO:g} times as high for each grade of severity of the worse eye.",
+    ),
     "retrieval": (
         "retrieval.csv",
         "One row per image: colour photographs (CF) of macula and disc, a venous angiogram frame (FFA), indocyanine "

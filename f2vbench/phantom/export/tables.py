@@ -14,11 +14,18 @@ from f2vbench.errors import StoreError
 from f2vbench.phantom.anatomy.quantities import QUANTITIES
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.readme import readme
+from f2vbench.phantom.follow_up import draw_follow_up
 from f2vbench.phantom.outcomes import OUTCOMES
 from f2vbench.phantom.patients import generator
 from f2vbench.utils.files import write_atomically, write_problem
 
-PARTS = ("vessels", "dr", "glaucoma", "disease", "systemic", "retrieval", "video")
+PARTS = ("vessels", "dr", "glaucoma", "disease", "systemic", "retrieval", "video", "survival")
+"""Parts of a data set. Append new ones at the end: folders are identified by the parts in this order."""
+
+DEFAULT_PARTS = PARTS[:7]
+"""Parts that `f2vbench phantom` writes unless others are named: those of the first version, so that a folder of an
+earlier version continues."""
+
 # Class names of RETFound's folders for APTOS-2019 and Glaucoma Fundus; their alphabetical order is that of the grades.
 DR_CLASSES = ("anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr")
 GLAUCOMA_CLASSES = ("anormal_control", "bearly_glaucoma", "cadvanced_glaucoma")
@@ -49,6 +56,7 @@ def write_tables(out: Path, cohort: Cohort, records: Iterable[Mapping[str, Any]]
     splits = draw_splits(cohort)
     tables = {"eyes.csv": _Table(_eye_columns())}
     for part, file, columns in (
+        ("survival", "survival.csv", ("image", "patient", "eye", "age", "sex", "years", "event", "split")),
         ("systemic", "systemic.csv", ("image", "patient", "eye", "age", "sex", *OUTCOMES, "split")),
         ("retrieval", "retrieval.csv", ("image", "patient", "eye", "modality", "view")),
         ("video", "video.csv", VIDEO_COLUMNS),
@@ -57,7 +65,7 @@ def write_tables(out: Path, cohort: Cohort, records: Iterable[Mapping[str, Any]]
             tables[file] = _Table(columns)
     for record in records:
         split = splits[record["number"]]
-        for file, row in _rows(record, split):
+        for file, row in _rows(record, split, cohort):
             if file in tables:
                 tables[file].add(row)
         for stored, link in _links(record, split, parts):
@@ -117,7 +125,7 @@ def _quantities() -> _Table:
     return table
 
 
-def _rows(record: Mapping[str, Any], split: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def _rows(record: Mapping[str, Any], split: str, cohort: Cohort) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield (table, row) of one eye."""
     labels, photograph = record["labels"], f"images/{record['name']}_macula.png"
     identity = {"patient": record["patient"], "eye": record["eye"]}
@@ -127,6 +135,11 @@ def _rows(record: Mapping[str, Any], split: str) -> Iterable[tuple[str, dict[str
     values = {name: float(labels["values"][name]) for name in QUANTITIES}
     systemic = {"image": photograph, **identity, **person, **outcomes, "split": split}
     yield "systemic.csv", systemic
+    follow_up = draw_follow_up(
+        max(cohort.patient(record["number"]).severities), generator(cohort.seed, "follow-up", record["number"])
+    )
+    progression = {"years": follow_up.years, "event": int(follow_up.event)}
+    yield "survival.csv", {"image": photograph, **identity, **person, **progression, "split": split}
     yield "eyes.csv", {**systemic, **graded, **values}
     for file in record["files"]:
         kind = file.removeprefix(f"images/{record['name']}_").removesuffix(".png")

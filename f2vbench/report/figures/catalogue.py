@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.report.figures import (
+    agreement,
     assessment,
     attention,
     bars,
@@ -19,6 +20,7 @@ from f2vbench.report.figures import (
     curves,
     decision_curves,
     embedding_map,
+    kaplan_meier,
     learning_curves,
     predictions,
     reliability,
@@ -150,6 +152,24 @@ _KINDS = (
         "results of subgroups of patients, with intervals",
         subgroups.explain_missing_subgroups,
         subgroups.draw_subgroups,
+    ),
+    FigureKind(
+        "predicted-true",
+        "regression: predicted and true numbers",
+        agreement.explain_missing_agreement,
+        agreement.draw_predicted_true,
+    ),
+    FigureKind(
+        "bland-altman",
+        "regression: differences of predicted and true numbers, with limits of agreement",
+        agreement.explain_missing_agreement,
+        agreement.draw_bland_altman,
+    ),
+    FigureKind(
+        "kaplan-meier",
+        "survival: Kaplan–Meier curves by predicted risk",
+        kaplan_meier.explain_missing_kaplan_meier,
+        kaplan_meier.draw_kaplan_meier,
     ),
     FigureKind(
         "critical-difference",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.data.annotation import read_row_annotation
-from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.field_of_view import field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.report.figures.source import Source
@@ -131,7 +131,11 @@ def load_photograph(source: Source, task: str, image: str, class_name: str = "")
     rgb = read_part(Path(row.path), str(row.get("part", "")))
     if content_hash(rgb) != row.sha256:
         raise NotStored(f"{row.path} has changed since the run")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
+    fov = (
+        read_mask(Path(row.fov_path), row.get("fov_values", ""))
+        if row.fov_path
+        else field_of_kind(rgb, kind_of_field(row))
+    )
     if not row.get("mask_path") and not row.get("mask_classes"):
         return Photograph(rgb, fov, None)
     annotation = read_row_annotation(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -93,6 +94,27 @@ def conditions_with_predictions(source: Source, kinds: Sequence[str] = ()) -> di
         if condition in stored:
             by_task.setdefault(condition.task, []).append(condition)
     return by_task
+
+
+def largest_conditions(source: Source, family: str) -> dict[str, Condition]:
+    """Condition with the most support images of each task of a family whose units store predictions.
+
+    Args:
+        source: RunResults.
+        family: Task family. Its trained heads come before its probes.
+
+    Returns:
+        Task → condition.
+    """
+
+    def rank(condition: Condition) -> tuple[bool, float]:
+        return condition.protocol in (
+            "few-shot",
+            "supervised",
+        ), math.inf if condition.shots is None else condition.shots
+
+    stored = [each for each in source.conditions(family) if records_with_predictions(source, each)]
+    return {each.task: each for each in sorted(stored, key=rank)}
 
 
 def records_with_predictions(source: Source, condition: Condition) -> dict[str, list[UnitRecord]]:

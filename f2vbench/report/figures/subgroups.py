@@ -80,7 +80,8 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition, 
 def _draw_panel(axis: Axes, rows: pd.DataFrame, encoders: Sequence[EncoderStyle], style: Style) -> None:
     """Draw the subgroups by one column, all images at the top."""
     groups = list(dict.fromkeys(rows.group))
-    offsets = np.linspace(-0.32, 0.32, len(encoders)) if len(encoders) > 1 else [0.0]
+    widest = min(0.32, 0.11 * (len(encoders) - 1))
+    offsets = np.linspace(-widest, widest, len(encoders))
     by_key = {(row.group, row.encoder): row for row in rows.itertuples()}
     for position, group in enumerate(groups):
         if position % 2:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from f2vbench.analysis.comparisons import ModelComparison
 from f2vbench.analysis.subgroups import SubgroupRequest
 from f2vbench.metrics.operating_points import OperatingPoint
 from f2vbench.report.tables.diagnosis import diagnosis_tables
+from f2vbench.report.tables.equivalence import equivalence_table
 from f2vbench.report.tables.subgroups import subgroup_tables
 from f2vbench.report.tables.table import Table
 from f2vbench.report.text.wording import TaskNames
@@ -24,14 +26,20 @@ class ClinicalSettings:
     Attributes:
         operating_point: Rule that chooses thresholds; None for no tables of operating points and calibration.
         subgroups: Subgroups to report; None for no tables of subgroups.
+        margin: Margin of equivalence and non-inferiority; None for no table.
     """
 
     operating_point: OperatingPoint | None = None
     subgroups: SubgroupRequest | None = None
+    margin: float | None = None
 
 
 def clinical_tables(
-    results: RunResults, settings: ClinicalSettings, names: TaskNames, metrics: Sequence[str] | None = None
+    results: RunResults,
+    settings: ClinicalSettings,
+    names: TaskNames,
+    comparisons: Sequence[ModelComparison],
+    metrics: Sequence[str] | None = None,
 ) -> list[Table]:
     """Make the clinical tables that the settings request.
 
@@ -39,6 +47,7 @@ def clinical_tables(
         results: RunResults of any tasks.
         settings: Which tables to make.
         names: Names of tasks and conditions.
+        comparisons: Comparisons of the report, for equivalence and non-inferiority.
         metrics: Names of the metrics of subgroups; by default the main metric of each task.
 
     Returns:
@@ -52,4 +61,8 @@ def clinical_tables(
         tables += diagnosis_tables(results.diagnosis(settings.operating_point), settings.operating_point, names)
     if settings.subgroups is not None:
         tables += subgroup_tables(results.subgroups(settings.subgroups, metrics), names)
+    if settings.margin is not None:
+        baselines = set(results.frame.encoder[results.frame.baseline])
+        table = equivalence_table(comparisons, settings.margin, names, baselines)
+        tables += [] if table is None else [table]
     return tables

@@ -108,9 +108,15 @@ def _gap_cells(gap: Any) -> list[Cell]:
         Cell(gap.worst),
         Cell(number(gap.gap, _DIGITS), float(gap.gap), interval_text(gap.low, gap.high, _DIGITS)),
         Cell(p_value(gap.p_adjusted), float(gap.p_adjusted), f"p {p_value(gap.p)}; of pairs {p_value(gap.p_selected)}"),
-        Cell(number(gap.detectable, _DIGITS), float(gap.detectable)),
+        _detectable_cell(gap.detectable),
         Cell(f"{100 * gap.power:.0f} %", float(gap.power)),
     ]
+
+
+def _detectable_cell(detectable: float) -> Cell:
+    if pd.isna(detectable):
+        return Cell("none", reason="not even the largest possible gap would be found with 80 % power")
+    return Cell(number(detectable, _DIGITS), float(detectable))
 
 
 def _notes(rows: pd.DataFrame, gaps: Iterable[Any]) -> list[str]:

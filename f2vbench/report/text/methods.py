@@ -25,6 +25,16 @@ from f2vbench.store.record_schema import CallRecord, TaskRecord, UnitRecord
 from f2vbench.utils.system import Software
 from f2vbench.utils.text import plural
 
+_NUMERIC_HEAD = (
+    "perceptron of infinite width (one hidden layer of rectified linear units with random weights and a linear "
+    "connection: kernel ridge regression), with the penalty averaged by the likelihood of left-out images, was fitted "
+    "to frozen embeddings of the"
+)
+_COX = (
+    "Cox proportional-hazards model with a ridge penalty (scikit-survival) was fitted to kernel coordinates, those of "
+    "a perceptron of infinite width, of frozen embeddings of the"
+)
+_COX_PENALTY = "64 coordinates of the largest variance, penalty by cross-validated partial likelihood"
 _PROTOCOLS = {
     ("classification", "zero-shot"): "In zero-shot classification, a head with random weights made the predictions, as "
     "in the Fundus2Video paper; its expected performance is chance.",
@@ -36,6 +46,21 @@ _PROTOCOLS = {
     "embeddings of the support images of each class; {epoch}.",
     ("classification", "supervised"): "In supervised classification, a multi-layer perceptron was trained on frozen "
     "embeddings of the training set; the epoch was chosen on the validation set.",
+    (
+        "regression",
+        "few-shot",
+    ): f"In few-shot regression, a {_NUMERIC_HEAD} support images, which cover the range of the numbers.",
+    ("regression", "supervised"): f"In supervised regression, a {_NUMERIC_HEAD} training set.",
+    ("regression", "probe"): "The linear probe of regression was a ridge regression on standardised frozen embeddings, "
+    "with the penalty of the smallest squared error of left-out images.",
+    ("regression", "knn"): "The k-nearest-neighbour regression averaged the numbers of the support embeddings.",
+    ("survival", "few-shot"): f"In few-shot survival analysis, a {_COX} support images ({_COX_PENALTY}).",
+    ("survival", "supervised"): f"In supervised survival analysis, a {_COX} training set ({_COX_PENALTY}).",
+    (
+        "survival",
+        "probe",
+    ): "The linear probe of survival analysis was a Cox model with a ridge penalty on the principal "
+    f"components of standardised frozen embeddings ({_COX_PENALTY}).",
     ("retrieval", "zero-shot"): "In retrieval, every image of the gallery was a query; the other images were ranked by "
     "cosine similarity of embeddings, and images of the same patient were relevant.",
     ("generation", "zero-shot"): "Generated angiograms were compared with the true frames of the same eye inside the "

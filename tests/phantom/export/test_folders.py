@@ -20,8 +20,10 @@ from f2vbench.data.task_data import open_task
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.phantom import Cohort
 from f2vbench.phantom.anatomy.quantities import QUANTITIES
-from f2vbench.phantom.export.folders import HIDDEN, is_complete, write_cohort
-from f2vbench.phantom.export.tables import PARTS, VIDEO_COLUMNS
+from f2vbench.phantom.export.folders import HIDDEN, identity, identity_hash, is_complete, write_cohort
+from f2vbench.phantom.export.tables import DEFAULT_PARTS, PARTS, VIDEO_COLUMNS
+from f2vbench.phantom.follow_up import draw_follow_up, risk
+from f2vbench.phantom.patients import generator
 from f2vbench.utils.progress import Silent
 
 SEED, PATIENTS, SIZE = 7, 3, 64
@@ -218,6 +220,32 @@ def test_indices_agree_with_the_table_of_eyes(written):
         seconds = case[case.modality == "FFA"].sort_values("path").seconds.astype(float)
         assert seconds.is_monotonic_increasing
     assert tuple(pd.read_csv(written / "video.csv").columns) == VIDEO_COLUMNS
+
+
+def test_follow_up_is_that_of_the_patient_and_fits_its_risk(written):
+    table = pd.read_csv(written / "survival.csv")
+    assert (table.groupby("patient")[["years", "event", "split"]].nunique() == 1).all(axis=None)
+    assert (table.years > 0).all()
+    draws = [[draw_follow_up(each, generator(1, "follow-up", n)) for n in range(2000)] for each in range(5)]
+    for severity, of_severity in enumerate(draws):
+        progressed = [each.event and each.years <= 2.9 for each in of_severity]  # all are followed for 3 years
+        assert np.mean(progressed) == pytest.approx(risk(severity, 2.9), abs=0.03)
+
+
+def test_the_parts_of_the_first_version_identify_a_folder_as_before():
+    cohort = Cohort(SEED, PATIENTS, size=SIZE)
+    assert identity(cohort, DEFAULT_PARTS)["parts"] == [
+        "vessels",
+        "dr",
+        "glaucoma",
+        "disease",
+        "systemic",
+        "retrieval",
+        "video",
+    ]
+    assert identity_hash(Cohort(102, 200, size=384, diseases=["normal", "diabetic_retinopathy"]), ["dr"])[:16] == (
+        "9db2ac50ef4baacd"
+    )
 
 
 def small_card(folder: Path, name: str, **changes) -> None:

@@ -1,8 +1,9 @@
-"""Tables in Parquet files as rows of text."""
+"""Tables whose cells have types, in Parquet files and in lines of JSON, as rows of text."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from f2vbench.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
+_MAX_PROBLEMS = 10
 _NO_PYARROW = (
     '{path}: pyarrow, which reads Parquet files, is not installed: pip install "f2vbench[parquet]", or save the table '
     "as CSV"
@@ -32,11 +34,10 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
         DataError: pyarrow is not installed, the file is damaged or too large, or a column has other values than text,
             numbers, dates, true and false.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise DataError(_NO_PYARROW.format(path=path)) from None
+    needs_pyarrow(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -55,8 +56,49 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
     ]
     if problems:
         raise DataError(problems)
-    columns = [[_text(value) for value in table.column(name).to_pylist()] for name in kept]
+    columns = [[cell_text(value) for value in table.column(name).to_pylist()] for name in kept]
     return [[name.strip() for name in kept], *map(list, zip(*columns, strict=True))]
+
+
+def read_json_rows(path: Path, max_bytes: int) -> list[list[str]]:
+    """The keys and the values of a file with one JSON object a line (``metadata.jsonl`` of an image folder) as text.
+
+    A key that an object lacks is an empty cell. Values are written as by `read_parquet_rows`.
+
+    Args:
+        path: The file.
+        max_bytes: Size of the largest table that is read.
+
+    Raises:
+        DataError: The file is unreadable or too large, or lines are no objects of text, numbers, true and false.
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise DataError(f"{path}: larger than {max_bytes // 1_000_000} MB: this is no table of labels")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: unreadable ({error}): save it as UTF-8 text, one JSON object a line") from None
+    objects: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            problems.append(f"{path}, line {number}: not valid JSON ({error}): write one object a line")
+            continue
+        if not isinstance(found, dict):
+            problems.append(f'{path}, line {number}: not an object: write {{"file_name": …, "label": …}}')
+        elif nested := [key for key, value in found.items() if isinstance(value, dict | list)]:
+            problems.append(f"{path}, line {number}: the value of '{nested[0]}' is not text or a number: leave it out")
+        else:
+            objects.append(found)
+    if problems:
+        more = len(problems) - _MAX_PROBLEMS
+        raise DataError([*problems[:_MAX_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])])
+    keys = list(dict.fromkeys(key for found in objects for key in found))
+    return [[key.strip() for key in keys], *([cell_text(found.get(key)) for key in keys] for found in objects)]
 
 
 def _is_plain(kind: pyarrow.DataType) -> bool:
@@ -71,7 +113,20 @@ def _is_plain(kind: pyarrow.DataType) -> bool:
     return any(accepts(kind) for accepts in accepted)
 
 
-def _text(value: Any) -> str:
+def needs_pyarrow(path: Path) -> None:
+    """Check that pyarrow is installed.
+
+    Raises:
+        DataError: It is not.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise DataError(_NO_PYARROW.format(path=path)) from None
+
+
+def cell_text(value: Any) -> str:
+    """A value as text: see `read_parquet_rows`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
