@@ -1,4 +1,4 @@
-"""Settings of what a run trains: segmentation decoders, classification heads, the scratch network, fine-tuned encoders."""
+"""Settings of what a run trains: segmentation decoders, classification heads, the scratch network, encoders."""
 
 from __future__ import annotations
 
