@@ -34,11 +34,10 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
         DataError: pyarrow is not installed, the file is damaged or too large, or a column has other values than text,
             numbers, dates, true and false.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise DataError(_NO_PYARROW.format(path=path)) from None
+    needs_pyarrow(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -57,7 +56,7 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
     ]
     if problems:
         raise DataError(problems)
-    columns = [[_text(value) for value in table.column(name).to_pylist()] for name in kept]
+    columns = [[cell_text(value) for value in table.column(name).to_pylist()] for name in kept]
     return [[name.strip() for name in kept], *map(list, zip(*columns, strict=True))]
 
 
@@ -99,7 +98,7 @@ def read_json_rows(path: Path, max_bytes: int) -> list[list[str]]:
         more = len(problems) - _MAX_PROBLEMS
         raise DataError([*problems[:_MAX_PROBLEMS], *([f"… and {more} more"] if more > 0 else [])])
     keys = list(dict.fromkeys(key for found in objects for key in found))
-    return [[key.strip() for key in keys], *([_text(found.get(key)) for key in keys] for found in objects)]
+    return [[key.strip() for key in keys], *([cell_text(found.get(key)) for key in keys] for found in objects)]
 
 
 def _is_plain(kind: pyarrow.DataType) -> bool:
@@ -114,7 +113,20 @@ def _is_plain(kind: pyarrow.DataType) -> bool:
     return any(accepts(kind) for accepts in accepted)
 
 
-def _text(value: Any) -> str:
+def needs_pyarrow(path: Path) -> None:
+    """Check that pyarrow is installed.
+
+    Raises:
+        DataError: It is not.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise DataError(_NO_PYARROW.format(path=path)) from None
+
+
+def cell_text(value: Any) -> str:
+    """A value as text: see `read_parquet_rows`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):

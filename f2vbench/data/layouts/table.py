@@ -8,7 +8,8 @@ Columns are named in the options of the card (`f2vbench.data.layouts.table_optio
 are classes in one column, several classes in a cell (``a|b``), or one column of 0 and 1 for each class. Without a
 column of patients, they are read from patients.csv or from file names (`f2vbench.data.patient_names`). Of a regression
 or survival task, the label is a column of numbers, or columns of times and events. Age, sex, site, camera and all other
-columns are kept for subgroups. A data set with one table for each split is read, too.
+columns are kept for subgroups. A data set with one table for each split is read, too, and so are Parquet files that
+contain the images (`f2vbench.data.layouts.embedded_images`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from f2vbench.data.dicom import DICOM_SUFFIXES, patient_and_eye_in_dicom
 from f2vbench.data.folder_scan import find_file, folders_in, images_in, inner_folders, layout_error, split_suffix
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.layouts.embedded_images import files_with_images, unpack
 from f2vbench.data.layouts.label_tables import LabelledImage, MatchedImages, match_images
 from f2vbench.data.layouts.table_columns import GROUPS, TableColumns, choose_columns
 from f2vbench.data.layouts.table_labels import classes_of_one_split, read_labels
@@ -31,7 +33,7 @@ from f2vbench.data.layouts.table_options import CardLabels, TableOptions, read_t
 from f2vbench.data.patient_names import TABLE, Patients, find_patients, read_eye
 from f2vbench.data.tables import TABLE_SUFFIXES, limit_problems, read_table
 from f2vbench.errors import DataError
-from f2vbench.utils.text import shortened
+from f2vbench.utils.text import plural, shortened
 
 _EXPECTED = f"a table ({', '.join(TABLE_SUFFIXES)}) with a column of image names and a column of labels"
 _SPLITS = {
@@ -73,6 +75,12 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         SettingsError: Unknown or invalid options.
     """
     chosen, card = read_table_options(options)
+    notes: list[str] = []
+    unpacked = [] if chosen.table else files_with_images(folder)
+    if unpacked:
+        folder, tables = unpack(unpacked, folder if folder.is_dir() else folder.parent)
+        chosen = chosen.model_copy(update={"table": tables})
+        notes = [f"images of {plural(len(unpacked), 'Parquet file')} are unpacked in {folder}"]
     base = folder if folder.is_dir() else folder.parent
     parts = [_read_part(split, table, base, chosen, card) for split, table in _find_tables(folder, chosen, card)]
     paths = [path for part in parts for _, path in part.matched.pairs]
@@ -88,7 +96,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     used = {str(path) for path in paths}
     return index_from_rows(
         rows,
-        [*_column_notes(parts), *names.notes],
+        [*notes, *_column_notes(parts), *names.notes],
         warnings=names.warnings,
         missing=[sentence for part in parts for sentence in part.matched.missing],
         extra=sorted({path for part in parts for path in part.matched.extra} - used),

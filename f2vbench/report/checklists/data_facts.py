@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from f2vbench.report.checklists.evidence import Evidence, Fact, span
@@ -11,6 +13,8 @@ from f2vbench.report.text.methods import split_text, task_record
 from f2vbench.report.text.wording import as_sentence
 from f2vbench.store.record_schema import TaskRecord
 from f2vbench.utils.text import plural, shortened
+
+_MOST_VALUES = 8
 
 
 def _of_tasks(evidence: Evidence, describe: Callable[[TaskRecord], str], keys: str) -> Fact | None:
@@ -163,6 +167,34 @@ def sizes(evidence: Evidence) -> Fact | None:
         of_patients = f" of {patients} patients" if patients else ""
         texts.append(f"{task}: {images} test images{of_patients} and {support} training images in an episode")
     return Fact(". ".join(texts) + ".", "record.result.episode") if texts else None
+
+
+def characteristics(evidence: Evidence) -> Fact | None:
+    """Distribution of the recorded columns, such as age and sex, over the test images of all seeds."""
+    values: dict[tuple[str, str], dict[str, str]] = {}
+    for record in evidence.results.records:
+        episode = record["result"]["episode"]
+        for column, own in episode.get("columns", {}).items():
+            given = zip(episode["test"], own, strict=True)
+            values.setdefault((record["unit"]["task"], column), {}).update(given)
+    texts = [f"{task}, {column}: {_distribution(list(own.values()))}." for (task, column), own in values.items()]
+    return Fact(f"Of the test images: {' '.join(texts)}", "record.result.episode.columns") if texts else None
+
+
+def _distribution(values: Sequence[str]) -> str:
+    """Median and range of numbers, or the counts of the most frequent values; and how many are missing."""
+    given = [value for value in values if value]
+    absent = f", {len(values) - len(given):,} not given" if len(given) < len(values) else ""
+    try:
+        numbers = [float(value) for value in given]
+    except ValueError:
+        numbers = []
+    if numbers and len(set(numbers)) > _MOST_VALUES:
+        return f"median {median(numbers):g}, {min(numbers):g} to {max(numbers):g}{absent}"
+    shown = Counter(given).most_common(_MOST_VALUES)
+    more = len(set(given)) - len(shown)
+    listed = ", ".join(f"{name} {count:,}" for name, count in shown) + (f", {more:,} more values" if more else "")
+    return f"{listed or 'no values'}{absent}"
 
 
 def counts(evidence: Evidence) -> Fact | None:

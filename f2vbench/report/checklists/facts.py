@@ -14,6 +14,7 @@ FACTS: Mapping[str, FactFunction] = {
         for function in (
             *(data.sources, data.terms, data.simulated, data.notes, data.exclusions, data.missing, data.labels),
             *(data.preprocessing, data.splits, data.seeds, data.disjoint, data.duplicates, data.sizes, data.counts),
+            data.characteristics,
             *(study.models, study.weights, study.software, study.training, study.selection, study.fusions),
             *(study.metrics, study.statistics, study.baselines, study.internal, study.external, study.balance),
             *(study.thresholds, study.performance, study.failures, study.commands, study.availability),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -132,6 +133,21 @@ def test_statements_come_from_the_records(fact, where, path, value, expected):
     assert expected in found.text
     if fact not in ("external", "metrics") and "1 of 12" not in expected:
         assert before is None or expected not in before.text
+
+
+def test_recorded_columns_are_summarised_over_the_test_images():
+    records = made_records()
+    for record in records:
+        episode = record["result"]["episode"]
+        ages = [str(40 + int(image[3:])) for image in episode["test"]]
+        sexes = ["female" if int(image[3:]) % 2 else "" for image in episode["test"]]
+        episode["columns"] = {"age": ages, "sex": sexes}
+    numbers = sorted({int(image[3:]) for record in records for image in record["result"]["episode"]["test"]})
+    odd = sum(number % 2 for number in numbers)
+    text = facts_of(records, [made_call()])["characteristics"].text
+    assert f"eyes, age: median {40 + np.median(numbers):g}, {40 + numbers[0]} to {40 + numbers[-1]}." in text
+    assert f"eyes, sex: female {odd}, {len(numbers) - odd} not given." in text
+    assert facts_of(made_records(), [made_call()])["characteristics"] is None
 
 
 def test_external_validation_is_read_from_the_settings():

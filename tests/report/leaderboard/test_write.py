@@ -88,5 +88,11 @@ def test_filters_hide_rows_and_the_page_fits_a_phone(leaderboard, tmp_path):
         browser.evaluate(CHOOSE.format(name="pretrained", property="checked", value="false"))
         browser.evaluate(CHOOSE.format(name="baselines", property="checked", value="false"))
         assert sorted(set(browser.evaluate(NAMES)) & {"strong †", "tophat", "strong"}) == ["strong"]
+        browser.evaluate("document.querySelector('form.filters').reset()")
+        for column in range(10):  # every heading sorts, and rows without a value stay last
+            browser.evaluate(f"document.querySelectorAll('section[data-task] thead th')[{column}].firstChild.click()")
+        assert browser.evaluate("document.querySelectorAll('[aria-sort]').length") == 1
+        cells = "[...document.querySelector('section[data-task] tbody').rows].map((row) => row.cells.length)"
+        assert set(browser.evaluate(cells)) == {10}
         browser.resize(1280, 900)
         assert browser.evaluate("document.documentElement.scrollWidth") == 1280
