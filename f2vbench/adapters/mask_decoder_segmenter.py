@@ -22,7 +22,7 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.sam2 import Sam2Encoder
 from f2vbench.encoders.sam2_decoder import Sam2Decoder
 from f2vbench.errors import DataError
-from f2vbench.heads.vessel_decoder import segmentation_loss
+from f2vbench.heads.unet_decoder import segmentation_loss
 from f2vbench.utils.step_reports import report_step
 
 

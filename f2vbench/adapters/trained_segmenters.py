@@ -29,7 +29,7 @@ from f2vbench.data.working_resolution import enlarged, reduced, reduced_mask, wo
 from f2vbench.encoders.generator_decoder import GeneratorDecoder
 from f2vbench.encoders.vessel_scores import VESSEL
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
-from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
+from f2vbench.heads.unet_decoder import UNetDecoder, segmentation_loss
 from f2vbench.store.features import halved
 from f2vbench.utils.step_reports import report_step
 
@@ -187,7 +187,7 @@ class DecoderSegmenter(Segmenter):
         """Return an untrained decoder, and its groups of parameters for the optimiser."""
         settings = self._settings.decoder
         if self._encoder.spec.decoder == "unet":
-            unet = VesselDecoder(self._encoder.channels, self._encoder.strides, len(self._classes)).to(self._device)
+            unet = UNetDecoder(self._encoder.channels, self._encoder.strides, len(self._classes)).to(self._device)
             return unet, [{"params": list(unet.parameters()), "lr": settings.learning_rate}]
         decoder = GeneratorDecoder(self._encoder, self._classes).to(self._device)
         return decoder, [

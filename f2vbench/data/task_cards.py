@@ -176,7 +176,12 @@ class TaskCard(BaseModel):
         problems = problems_of_mask_classes(
             self.mask_classes, declaration(self.background_values), declaration(self.ignore_values)
         )
-        keys = [key for key in ("mask_classes", "background_values", "ignore_values") if key in self.model_fields_set]
+        given = {
+            "mask_classes": bool(self.mask_classes),
+            "background_values": self.background_values != [0],
+            "ignore_values": bool(self.ignore_values),
+        }
+        keys = [key for key, is_given in given.items() if is_given]
         if keys and self.family != "segmentation":
             problems.append(f"{keys[0]} is a key of the family segmentation; this card has the family {self.family}")
         elif keys and not self.mask_classes:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f2vbench.data.shading_correction import normalise
-from f2vbench.heads.vessel_decoder import soft_dice
+from f2vbench.heads.unet_decoder import soft_dice
 
 CROP = 128
 WIDTHS = (32, 48, 64)

@@ -7,7 +7,7 @@ the length of the outlines and not on the size of the picture.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -18,7 +18,8 @@ TOLERANCE = 0.005
 """Tolerance of the normalised surface distance, relative to the width of the field of view: 2.5 px of 512."""
 
 
-class SurfaceDistances(NamedTuple):
+@dataclass(frozen=True)
+class SurfaceDistances:
     """Distances between two outlines, in pixels.
 
     Attributes:
@@ -42,7 +43,8 @@ class SurfaceDistances(NamedTuple):
             >>> SurfaceDistances(np.array([0.0, 1.0]), np.array([0.0, 3.0])).hausdorff(100)
             3.0
         """
-        return max(float(np.percentile(distances, percentile)) for distances in self)
+        both = (self.to_reference, self.to_predicted)
+        return max(float(np.percentile(distances, percentile)) for distances in both)
 
     def normalised_surface_distance(self, tolerance: float) -> float:
         """Share of both outlines that is within a tolerance of the other (Nikolov et al., JMIR 2021).
@@ -57,8 +59,9 @@ class SurfaceDistances(NamedTuple):
             >>> SurfaceDistances(np.array([0.0, 1.0]), np.array([0.0, 3.0])).normalised_surface_distance(1)
             0.75
         """
-        within = sum(int(np.count_nonzero(distances <= tolerance)) for distances in self)
-        return within / sum(len(distances) for distances in self)
+        both = (self.to_reference, self.to_predicted)
+        within = sum(int(np.count_nonzero(distances <= tolerance)) for distances in both)
+        return within / sum(len(distances) for distances in both)
 
 
 def surface_distances(predicted: np.ndarray, reference: np.ndarray) -> SurfaceDistances | None:

@@ -15,7 +15,7 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.loading import build
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import DataError
-from f2vbench.heads.vessel_decoder import segmentation_loss
+from f2vbench.heads.unet_decoder import segmentation_loss
 from f2vbench.runner.extraction import encode_squares
 from tests.helpers.eyes import eye
 from tests.helpers.sam2_files import SIDE, write_hub_folder

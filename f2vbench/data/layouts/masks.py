@@ -127,7 +127,7 @@ def _read_options(options: Mapping[str, Any]) -> tuple[dict[str, str], dict[str,
 def _root(folder: Path, pattern: str) -> Path:
     """The folder that has the photographs: the one given, or the only one inside it, because archives are nested."""
     inner = folders_in(folder)
-    if len(inner) == 1 and next(_matches(folder, pattern), None) is None:
+    if len(inner) == 1 and not any(_matches(folder, pattern)) and any(_matches(inner[0], pattern)):
         return inner[0]
     return folder
 

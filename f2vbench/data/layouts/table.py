@@ -1,4 +1,4 @@
-"""A table of images and labels: CSV, TSV, Excel or Parquet, with the images anywhere below its folder.
+"""A table of images and labels: CSV, TSV, Excel, Parquet or lines of JSON, with the images anywhere below its folder.
 
     labels.csv: image, label and, if known, patient, eye, split, age, sex, site, camera and any further columns
     photos/left/a.jpg  photos/right/b.png  …
@@ -8,7 +8,8 @@ Columns are named in the options of the card (`f2vbench.data.layouts.table_optio
 are classes in one column, several classes in a cell (``a|b``), or one column of 0 and 1 for each class. Without a
 column of patients, they are read from patients.csv or from file names (`f2vbench.data.patient_names`). Of a regression
 or survival task, the label is a column of numbers, or columns of times and events. Age, sex, site, camera and all other
-columns are kept for subgroups. A data set with one table for each split is read, too.
+columns are kept for subgroups. A data set with one table for each split is read, too, and so are Parquet files that
+contain the images (`f2vbench.data.layouts.embedded_images`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from f2vbench.data.dicom import DICOM_SUFFIXES, patient_and_eye_in_dicom
 from f2vbench.data.folder_scan import find_file, folders_in, images_in, inner_folders, layout_error, split_suffix
 from f2vbench.data.index_rows import Row, index_from_rows, safe_id
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.layouts.embedded_images import files_with_images, unpack
 from f2vbench.data.layouts.label_tables import LabelledImage, MatchedImages, match_images
 from f2vbench.data.layouts.table_columns import GROUPS, TableColumns, choose_columns
 from f2vbench.data.layouts.table_labels import classes_of_one_split, read_labels
@@ -31,9 +33,9 @@ from f2vbench.data.layouts.table_options import CardLabels, TableOptions, read_t
 from f2vbench.data.patient_names import TABLE, Patients, find_patients, read_eye
 from f2vbench.data.tables import TABLE_SUFFIXES, limit_problems, read_table
 from f2vbench.errors import DataError
-from f2vbench.utils.text import shortened
+from f2vbench.utils.text import plural, shortened
 
-_EXPECTED = "a table (.csv, .tsv, .xlsx or .parquet) with a column of image names and a column of labels"
+_EXPECTED = f"a table ({', '.join(TABLE_SUFFIXES)}) with a column of image names and a column of labels"
 _SPLITS = {
     "": "",
     **dict.fromkeys(("train", "training"), "train"),
@@ -73,6 +75,12 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         SettingsError: Unknown or invalid options.
     """
     chosen, card = read_table_options(options)
+    notes: list[str] = []
+    unpacked = [] if chosen.table else files_with_images(folder)
+    if unpacked:
+        folder, tables = unpack(unpacked, folder if folder.is_dir() else folder.parent)
+        chosen = chosen.model_copy(update={"table": tables})
+        notes = [f"images of {plural(len(unpacked), 'Parquet file')} are unpacked in {folder}"]
     base = folder if folder.is_dir() else folder.parent
     parts = [_read_part(split, table, base, chosen, card) for split, table in _find_tables(folder, chosen, card)]
     paths = [path for part in parts for _, path in part.matched.pairs]
@@ -88,7 +96,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
     used = {str(path) for path in paths}
     return index_from_rows(
         rows,
-        [*_column_notes(parts), *names.notes],
+        [*notes, *_column_notes(parts), *names.notes],
         warnings=names.warnings,
         missing=[sentence for part in parts for sentence in part.matched.missing],
         extra=sorted({path for part in parts for path in part.matched.extra} - used),
@@ -110,20 +118,30 @@ def _find_tables(folder: Path, options: TableOptions, card: CardLabels) -> list[
     named = options.tables()
     if not named:
         return [("", _only_table(folder, options, card))]
-    found, problems = [], []
-    for split, name in named.items():
-        places = [table for place in (folder, *inner_folders(folder)) if (table := find_file(place, name)) is not None]
-        if len(places) == 1:
-            found.append((split, places[0]))
-        elif places:
-            problems.append(f"{folder}: the table {name} occurs {len(places)} times: {_listed(places)}: set data=<one>")
-        elif len(named) > 1:
-            problems.append(f"{folder}: the table {name} of the split {split} not found")
-    if len(problems) == len(named) or (not found and not problems):
+    places = {split: _named_files(folder, name) for split, name in named.items()}
+    if not any(places.values()):
         raise layout_error(folder, f"the {'tables' if len(named) > 1 else 'table'} {' and '.join(named.values())}")
+    problems = [
+        f"{folder}: the table {named[split]} occurs {len(files)} times ({_listed(files)}): write its folder, too, as "
+        f"in {files[0].parent.name}/{files[0].name}"
+        if files
+        else f"{folder}: the table {named[split]} of the split {split} not found"
+        for split, files in places.items()
+        if len(files) != 1
+    ]
     if problems:
         raise DataError(problems)
-    return found
+    return [(split, files[0]) for split, files in places.items()]
+
+
+def _named_files(folder: Path, name: str) -> list[Path]:
+    """The files below a folder whose path ends in a name, which may have folders."""
+    *folders, file_name = name.lower().split("/")
+    files = (find_file(place, file_name) for place in (folder, *inner_folders(folder)))
+    return [
+        file for file in files
+        if file is not None and [*map(str.lower, file.parent.parts)][len(file.parent.parts) - len(folders) :] == folders
+    ]  # fmt: skip
 
 
 def _only_table(folder: Path, options: TableOptions, card: CardLabels) -> Path:
@@ -200,7 +218,8 @@ def _image_folder(split: str, source: Path, base: Path, options: TableOptions) -
     if name is None:
         return source.parent if next(iter(_images_below(source.parent)), None) is not None else base
     for root in dict.fromkeys((source.parent, base)):
-        found = [place for place in inner_folders(root) if place.name.lower() == name.lower()]
+        wanted = name.lower().split("/")
+        found = [place for place in inner_folders(root) if [*map(str.lower, place.parts)][-len(wanted) :] == wanted]
         outer = [place for place in found if not any(other in place.parents for other in found)]
         if len(outer) == 1:
             return outer[0]

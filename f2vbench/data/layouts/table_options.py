@@ -27,8 +27,12 @@ class TableOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: str | dict[Split, str] | None = Field(None, description="file name of the table, or of one table per split")
-    images: str | dict[Split, str] | None = Field(None, description="name of the folder with the images")
+    table: str | dict[Split, str] | None = Field(
+        None, description="file name of the table, or its path in the folder of the data set; or one for each split"
+    )
+    images: str | dict[Split, str] | None = Field(
+        None, description="name or path of the folder with the images; or one for each split"
+    )
     image: str | None = Field(None, description="column with the names of the images")
     label: str | list[str] | None = Field(None, description="column or columns with the labels")
     value: str | None = Field(None, description="regression: column with the number to predict")
@@ -59,10 +63,10 @@ class TableOptions(BaseModel):
 
     @field_validator("table", "images")
     @classmethod
-    def _are_plain_names(cls, names: str | dict[Split, str] | None) -> str | dict[Split, str] | None:
+    def _stay_below_the_root(cls, names: str | dict[Split, str] | None) -> str | dict[Split, str] | None:
         for name in names.values() if isinstance(names, dict) else filter(None, [names]):
-            if name in (".", "..") or "/" in name or "\\" in name:
-                raise ValueError(f"'{name}' is not a plain name: remove the slashes; it is found at any depth")
+            if "\\" in name or {"", ".", ".."} & set(name.split("/")):
+                raise ValueError(f"'{name}' must be a name, or a path below the folder of the data set with slashes")
         return names
 
     def tables(self) -> dict[str, str]:

@@ -72,7 +72,9 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
     metric, means = _image_means(records, _METRICS[family])
     images = means.sort_values(kind="stable").index[:_CASES].tolist()
     columns = style.columns(len(images), least=28)
-    height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
+    has_classes = classes_of(records) != [""]
+    pictures, text = (2 if family == "segmentation" else 1), (12 if has_classes else 8)
+    height = style.width / columns * 7 / style.text * pictures + text
     room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(images), columns=columns, height=height)
@@ -94,7 +96,6 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
                 lines = [image, label, _describe_prediction(source, tested, image)]
             below = "\n".join(part for line in lines for part in textwrap.wrap(line, room))
             show_picture(axis, picture, style, below)
-    has_classes = classes_of(records) != [""]
     title = f"Worst cases of {encoder}, {source.condition_title(condition)}"
     caption = join_sentences(
         f"{title}: the {len(images)} of {len(means)} test images with the lowest {_NAMES[metric]} (mean over the seeds "

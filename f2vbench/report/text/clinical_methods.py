@@ -24,8 +24,9 @@ def clinical_methods(settings: ClinicalSettings) -> list[str]:
             "and applied to the test images. Sensitivity, specificity, predictive values, F1 and Matthews' correlation "
             f"coefficient have 95 % intervals by the {BOOTSTRAP_BCA.name} ({BOOTSTRAP_BCA.citation}) and, as "
             "proportions of images, by Wilson's method (Wilson, JASA 22:209–212, 1927). Partial areas were "
-            "standardised (McClish, Medical Decision Making 9:190–195, 1989). Calibration slope and intercept are those "
-            "of the logistic recalibration (Cox, Biometrika 45:562–565, 1958). The analytic interval of AUROC is that of "
+            "standardised (McClish, Medical Decision Making 9:190–195, 1989). Calibration slope and intercept are "
+            "those of the logistic recalibration (Cox, Biometrika 45:562–565, 1958). The analytic interval of AUROC "
+            "is that of "
             f"{DELONG_CLUSTERED.name} ({DELONG_CLUSTERED.citation})."
         )
     if settings.subgroups is not None:
@@ -34,8 +35,9 @@ def clinical_methods(settings: ClinicalSettings) -> list[str]:
         paragraphs.append(
             f"Subgroups by {join_names(settings.subgroups.by)}: each has the metric of its own test images with the "
             f"interval of the {CROSSED.name}.{of_age} The gap between the best and the worst subgroup was tested by "
-            f"the same analysis, with p-values adjusted for the choice of the pair ({MAX_T.name}; {MAX_T.citation}) and "
-            "by Holm's method over all gaps. Images of which the value is missing formed a group that was not compared."
+            f"the same analysis, with p-values adjusted for the choice of the pair ({MAX_T.name}; {MAX_T.citation}) "
+            "and by Holm's method over all gaps. Images of which the value is missing formed a group that was not "
+            "compared."
         )
     if settings.margin is not None:
         paragraphs.append(

@@ -7,7 +7,7 @@ from typing import Any
 
 from f2vbench.data.task_data import SPLIT_FILE_NOTE
 from f2vbench.encoders.registry import IMAGENET_BASELINE
-from f2vbench.report.text.segmentation_methods import segmentation_sentences
+from f2vbench.report.text.segmentation_methods import class_sentences, segmentation_sentences
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -219,6 +219,7 @@ def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str
             sentences += segmentation_sentences(
                 protocol, [record for record in own if record["unit"]["protocol"] == protocol]
             )
+            sentences += [each for each in class_sentences(own) if each not in sentences]
         if family == "classification" and protocol in tuned:
             sentences.append(_fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch))
         elif (family, protocol) in _PROTOCOLS and wide_mlp != {True}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +53,7 @@ def column(index: pd.DataFrame, name: str) -> dict[str, str]:
     return dict(zip(index["image"], index[name], strict=True))
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "parquet", "jsonl"])
 def test_all_formats_give_the_same_index(tmp_path, suffix):
     write_images(tmp_path)
     path = tmp_path / f"labels.{suffix}"
@@ -62,6 +63,9 @@ def test_all_formats_give_the_same_index(tmp_path, suffix):
         pytest.importorskip("pyarrow", reason="pyarrow reads Parquet files")
         frame = pd.DataFrame(ROWS[1:], columns=ROWS[0]).assign(weight=[61.5, None, 80])
         frame.set_index(pd.Index([7, 8, 9])).to_parquet(path)
+    elif suffix == "jsonl":
+        lines = [{name: cell for name, cell in zip(ROWS[0], row, strict=True) if cell} for row in ROWS[1:]]
+        path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     else:
         write_table(path, ROWS, "\t" if suffix == "tsv" else ",")
     for place in (tmp_path, path):
@@ -90,7 +94,7 @@ def test_a_table_is_found_below_the_folder_and_among_others(tmp_path):
     assert len(build_index(table_card(options={"table": "old.csv"}), tmp_path)) == 3
     assert "expected the table none.csv" in refusal(table_card(options={"table": "none.csv"}), tmp_path)
     (tmp_path / "empty").mkdir()
-    assert "expected a table (.csv, .tsv, .xlsx or .parquet)" in refusal(table_card(), tmp_path / "empty")
+    assert "expected a table (.csv, .tsv, .xlsx, .parquet, .jsonl)" in refusal(table_card(), tmp_path / "empty")
     assert find_folder(table_card(), tmp_path / "set" / "old.csv") == tmp_path / "set" / "old.csv"
 
 
@@ -122,6 +126,22 @@ def test_kaggles_tables_of_aptos_and_idrid(tmp_path):
     index = build_index(load_card("idrid"), tmp_path / "idrid")
     assert column(index, "label") == {"IDRiD_001": "severe", "IDRiD_001test": "proliferative"}
     assert len(build_index(table_card(), tmp_path / "idrid")) == 2, "the card for any table reads it, too"
+
+
+def test_an_image_folder_with_a_table_in_each_split(tmp_path):
+    """The form of Hugging Face's image folders with metadata."""
+    for split, names in (("train", "ab"), ("test", "c")):
+        write_images(tmp_path / split, [f"{name}.png" for name in names])
+        lines = [json.dumps({"file_name": f"{name}.png", "label": number % 2}) for number, name in enumerate(names)]
+        (tmp_path / split / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    tables = {split: f"{split}/metadata.jsonl" for split in ("train", "test")}
+    index = build_index(table_card(options={"table": tables}), tmp_path)
+    assert column(index, "split") == {"train_a": "train", "train_b": "train", "test_c": "test"}
+    assert column(index, "label") == {"train_a": "0", "train_b": "1", "test_c": "0"}
+    message = refusal(table_card(options={"table": {"train": "metadata.jsonl", "test": "none.csv"}}), tmp_path)
+    assert "the table metadata.jsonl occurs 2 times" in message
+    assert "write its folder, too, as in test/metadata.jsonl" in message
+    assert "the table none.csv of the split test not found" in message
 
 
 def test_brset_with_its_codes(tmp_path):
@@ -282,9 +302,9 @@ def test_columns_that_do_not_exist_or_are_not_recognised(tmp_path):
         table_card(options=coded), tmp_path
     )
     with pytest.raises(
-        SettingsError, match=r"(?s)unknown option 'labels'; did you mean 'label'.*options\.table.*slashes"
+        SettingsError, match=r"(?s)unknown option 'labels'; did you mean 'label'.*options\.table.*must be a name"
     ):
-        build_index(table_card(options={"labels": "x", "table": "a/b.csv"}), tmp_path)
+        build_index(table_card(options={"labels": "x", "table": "../b.csv"}), tmp_path)
 
 
 def test_a_role_can_be_left_without_a_column(tmp_path):

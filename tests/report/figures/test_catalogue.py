@@ -22,6 +22,7 @@ def test_figures_of_predictions_are_drawn_for_each_task(classification_results):
 def test_missing_figures_have_reasons(classification_results):
     missing = missing_figures(classification_results)
     assert set(missing) == {
+        "classes",
         "few-shot-segmentation",
         "segmentation-examples",
         "embedding-map",

@@ -27,7 +27,7 @@ WIDTHS = {1: 16, 2: 24, 4: 32, 8: 48, 16: 64, 32: 96, 64: 96}
 CHANNEL_DROPOUT = 0.2
 
 
-class VesselDecoder(nn.Module):
+class UNetDecoder(nn.Module):
     """Decoder from a pyramid of feature maps to one logit per class and pixel; classes may overlap.
 
     Args:

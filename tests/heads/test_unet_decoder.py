@@ -1,11 +1,11 @@
-"""The vessel decoder accepts any pyramid of feature maps, and its loss equals the definition."""
+"""The segmentation decoder accepts any pyramid of feature maps, and its loss equals the definition."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spread_strides
+from f2vbench.heads.unet_decoder import UNetDecoder, segmentation_loss, spread_strides
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spre
     ],
 )
 def test_the_decoder_accepts_any_pyramid_at_any_size(channels, strides):
-    decoder = VesselDecoder(channels, strides).eval()
+    decoder = UNetDecoder(channels, strides).eval()
     for height, width in ((64, 96), (70, 51)):
         pyramid = [torch.randn(2, c, -(-height // s), -(-width // s)) for c, s in zip(channels, strides, strict=True)]
         assert decoder(pyramid, (height, width)).shape == (2, 1, height, width)
@@ -26,7 +26,7 @@ def test_the_decoder_accepts_any_pyramid_at_any_size(channels, strides):
 
 def test_decoders_of_narrow_and_wide_encoders_have_the_same_size_after_the_projection():
     def parameters(channels: tuple[int, ...]) -> int:
-        decoder = VesselDecoder(channels, (2, 4, 8, 16, 32))
+        decoder = UNetDecoder(channels, (2, 4, 8, 16, 32))
         return sum(p.numel() for name, p in decoder.named_parameters() if not name.startswith("project"))
 
     assert parameters((64, 64, 128, 256, 512)) == parameters((64, 256, 512, 1024, 2048))
