@@ -128,6 +128,10 @@ def test_values_in_one_file_need_no_option(tmp_path):
     assert index[["patient", "eye"]].to_numpy().tolist() == [["P1", "left"], ["P1", "right"]]
     task = open_task("mine", tmp_path / "set")
     np.testing.assert_array_equal(open_photograph(task.index.iloc[0]).annotation.mask(1), masks["cup"])
+    write_card(tmp_path, "fewer", mask_classes=[{"name": "disc", "values": [100]}])
+    with pytest.raises(DataError, match=r"P1_left.png: undeclared values 200 .* `values` of a class") as refused:
+        open_task("fewer", tmp_path / "set")
+    assert all(f"P1_{eye}.png" in str(refused.value) for eye in ("left", "right"))
 
 
 @pytest.mark.parametrize(
