@@ -57,7 +57,7 @@ def run_unit(segmenter: MaskDecoderSegmenter, photographs: list[Photograph]) -> 
     started = time.process_time()
     segmenter.fit(photographs[:1], seed=0)
     fitted = time.process_time()
-    scores = [segmenter.score(photograph).restored() for photograph in photographs[1:]]
+    scores = [segmenter.score(photograph).restored()[0] for photograph in photographs[1:]]
     return fitted - started, time.process_time() - fitted, scores
 
 

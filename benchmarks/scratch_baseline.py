@@ -157,7 +157,7 @@ def our_recipe(batch_size: int) -> Recipe:
         support = ([eye.photograph], [eye.vessels], [eye.field_of_view])
         return train_scratch_unet(*support, steps=steps, batch_size=batch_size, seed=seed)
 
-    return Recipe("ours", train, lambda model, eye: score_scratch_unet(model, eye.photograph, eye.field_of_view))
+    return Recipe("ours", train, lambda model, eye: score_scratch_unet(model, eye.photograph, eye.field_of_view)[0])
 
 
 def steps_that_fit(recipe: Recipe, eye: Eye, seconds: float) -> int:

@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 from f2vbench.stats.bootstrap import bootstrap_interval, paired_bootstrap
 from f2vbench.stats.delong import delong_interval, delong_test, delong_test_over_seeds
 from f2vbench.stats.effect_sizes import cliffs_delta, cohens_d_z
+from f2vbench.stats.gee import gee_difference_test
 from f2vbench.stats.intervals import normal_interval, scaled_student_interval, student_interval
 from f2vbench.stats.permutation import paired_permutation_test, sign_flip_test
 from f2vbench.stats.ranks import friedman_test
@@ -285,6 +286,16 @@ def delong_by_patient(first: np.ndarray, second: np.ndarray, labels: np.ndarray,
     return delong_test(first, second, labels, patients=patients)
 
 
+def accuracy_by_image(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> Comparison:
+    correct = [((scores > 0.5) == labels).astype(float) for scores in (first, second)]
+    return paired_t_test(*correct, variation="test patients")
+
+
+def accuracy_by_patient(first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> Comparison:
+    correct = [((scores > 0.5) == labels).astype(float) for scores in (first, second)]
+    return gee_difference_test(*correct, patients=patients)
+
+
 def permutation_by_patient(
     first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: np.ndarray
 ) -> Comparison:
@@ -344,6 +355,11 @@ STUDIES = (
     Study("DeLong", "20 + 20 patients, skewed scores", comparison_study(delong_by_patient, 40, 0.5, 0.8, noise=skewed)),
     Study("DeLong by image", "50 patients, two eyes each", comparison_study(delong_by_image, 50, 0.5, 0.8, eyes=2)),
     Study("DeLong by patient", "50 patients, two eyes each", comparison_study(delong_by_patient, 50, 0.5, 0.8, eyes=2)),
+    *(
+        Study(name, f"accuracy, {n} patients, two eyes each", comparison_study(test, n, 0.5, 0.8, eyes=2), _SLOW_SHARE)
+        for n in (20, 50)
+        for name, test in (("paired t by image", accuracy_by_image), ("GEE by patient", accuracy_by_patient))
+    ),
     Study("DeLong A ± z·SE", "20 + 20 patients, AUROC 0.9", auroc_study(delong_of_auroc("none"), 40, 0.5, 0.9)),
     Study("DeLong on the logit", "20 + 20 patients, AUROC 0.9", auroc_study(delong_of_auroc("logit"), 40, 0.5, 0.9)),
     Study("DeLong on the logit", "10 + 90 patients, AUROC 0.8", auroc_study(delong_of_auroc("logit"), 100, 0.1, 0.8)),

@@ -12,6 +12,7 @@ from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
 from f2vbench.data.duplicates import count_duplicates
 from f2vbench.data.episodes import Episode
+from f2vbench.loggers.open_loggers import check_loggers, open_loggers
 from f2vbench.results import Results
 from f2vbench.runner.context import Context
 from f2vbench.runner.costs import record_costs
@@ -134,9 +135,11 @@ class Benchmark:
             folder has all units of the folder.
 
         Raises:
-            F2VBenchError: The data, a model or the run folder is unusable, or a worker process died.
+            F2VBenchError: The data, a model or the run folder is unusable, a worker process died, or a run logger can't
+                be used; results are stored then.
         """
         progress = progress or for_this_terminal()
+        check_loggers(self.settings.log)
         plan = self.make_plan(progress)
         plan.folder.open_for_writing()
         if plan.missing:
@@ -149,7 +152,9 @@ class Benchmark:
             progress.note(note)
         results = Results.load(plan.folder.path, progress=progress)
         results.to_csv(plan.folder.path / "results.csv")
-        return results if whole_folder else results.select_units({unit.fingerprint for unit in plan.requested})
+        requested = results.select_units({unit.fingerprint for unit in plan.requested})
+        _log_means(self.settings, requested)
+        return results if whole_folder else requested
 
     def results(self) -> Results:
         """Load the results of all units in the run folder, complete or not.
@@ -181,6 +186,27 @@ class Benchmark:
             progress.note(f"Another process works on {claimed_elsewhere} units; run again later to include them.")
 
 
+def _log_means(settings: RunSettings, results: Results) -> None:
+    """Send the settings and the means over seeds to the run loggers.
+
+    A value is named ``task/protocol/model/metric``; its step is the number of support images, so that few-shot results
+    are a curve. Zero-shot and supervised values have step 0.
+    """
+    if not settings.log:
+        return
+    frame = results.frame[results.frame.value.notna()]
+    means = frame.groupby([frame.shots.fillna(0).astype(int), "task", "protocol", "encoder", "metric"]).value.mean()
+    by_step: dict[int, dict[str, float]] = {}
+    for (step, *names), value in means.items():
+        by_step.setdefault(int(step), {})["/".join(map(str, names))] = float(value)
+    first = min(by_step, default=0)
+    given = settings.model_dump(mode="json", exclude={"log", "dry_run"})
+    for logger in open_loggers(settings.log, settings.folder(), given, first):
+        for step, values in sorted(by_step.items()):
+            logger.log(values, step)
+        logger.close()
+
+
 def _make_context(plan: Plan) -> Context:
     parts = {part.name: part for spec in plan.models.values() for part in spec.parts}
     return Context(plan.settings, plan.tasks, parts | plan.models, plan.folder.path, plan.weights)
@@ -205,7 +231,7 @@ def _planned_units(plan: Plan) -> list[PlannedUnits]:
 
 def _call_record(settings: RunSettings, plan: Plan) -> CallRecord:
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"log"}),
         "models": {name: spec.identity() for name, spec in plan.models.items()},
         "data": {
             name: {

@@ -58,12 +58,13 @@ class Results(RunResults):
 
         return paper_table(self, name)
 
-    def figure(self, name: str, style: str = "nature") -> Figure:
+    def figure(self, name: str, style: str = "nature", *, by: Sequence[str] = ()) -> Figure:
         """Draw a figure of the catalogue.
 
         Args:
             name: Name such as ``few-shot-segmentation``, or the number in the paper such as ``fig3``.
             style: Style of fonts and sizes.
+            by: Columns of the figure ``subgroups``, such as ``["sex", "age"]``.
 
         Returns:
             The figure; where a kind has several figures (one per task), the first. Its ``savefig`` embeds fonts.
@@ -72,12 +73,14 @@ class Results(RunResults):
             SettingsError: The name or style is unknown.
             StoreError: These results have nothing for the figure.
         """
+        from f2vbench.analysis.subgroups import SubgroupRequest
         from f2vbench.report.figures.catalogue import draw_figures, missing_figures
 
-        reasons = missing_figures(self, [name])
+        request = SubgroupRequest(tuple(by)) if by else None
+        reasons = missing_figures(self, [name], request)
         if reasons:
             raise StoreError(f"figure {name} cannot be drawn: {'; '.join(reasons.values())}")
-        return next(draw_figures(self, [name], style)).figure
+        return next(draw_figures(self, [name], style, request=request)).figure
 
     def to_latex(self, path: str | Path, metrics: Sequence[str] | None = None, *, second: bool = False) -> None:
         """Write all tables as a LaTeX document that compiles without other files.

@@ -29,11 +29,12 @@ from f2vbench.store.record_schema import Solution, StoredFile
 if TYPE_CHECKING:
     import torch
 
-FeatureKind = Literal["score", "vessel_score", "video", "pyramid", "embedding"]
+FeatureKind = Literal["score", "vessel_score", "truth", "video", "pyramid", "embedding"]
 """Features that are computed once for each photograph and stored.
 
 ``score``: vessel score map of a training-free filter; ``vessel_score``: what `vessel_score=` reads from the output of a
-generator, for the square crop around the field of view; ``video``: generated angiogram of a photograph that is black
+generator, for the square crop around the field of view; ``truth``: its probability of each class of the simulator's
+truth, for the same; ``video``: generated angiogram of a photograph that is black
 outside the field of view, as in training; ``pyramid``: feature maps of the square crop; ``embedding``: one vector of
 the square crop.
 """
@@ -176,8 +177,12 @@ class TaskAdapter(ABC):
     version: ClassVar[int]
     protocols: ClassVar[tuple[Protocol, ...]]
     main_metrics: ClassVar[tuple[str, ...]]
-    lower_is_better: ClassVar[tuple[str, ...]] = ()
+    lower_is_better: tuple[str, ...] = ()
     slow_on_cpu: ClassVar[bool] = False
+
+    def for_card(self, card: TaskCard) -> TaskAdapter:
+        """Return the adapter for a task of the family; by default the same for all."""
+        return self
 
     def conditions(self, settings: RunSettings) -> list[tuple[Protocol, int | None]]:
         """Return the (protocol, shots) pairs of a run; by default those that the settings request."""
@@ -303,6 +308,15 @@ class TaskAdapter(ABC):
         Args:
             units: Model and protocol of each unit.
             settings: Settings of the run.
+        """
+        return []
+
+    def episode_notes(self, task: TaskData, episodes: Iterable[Episode]) -> list[str]:
+        """Return notes for the plan on what the episodes of a task lack.
+
+        Args:
+            task: The task.
+            episodes: Its episodes.
         """
         return []
 

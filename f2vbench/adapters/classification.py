@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ from f2vbench.adapters.classification_data import (
     load_labels,
 )
 from f2vbench.adapters.own_head import own_head_note, own_head_probabilities
-from f2vbench.adapters.probes import predict_by_logistic_regression, predict_by_neighbours, predict_by_prototype
+from f2vbench.adapters.probes import fit_logistic_regression, predict_by_neighbours, predict_by_prototype
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError
-from f2vbench.heads.wide_mlp import predict_by_wide_mlp
+from f2vbench.heads.wide_mlp import fit_wide_mlp
 from f2vbench.metrics.classification import Kind, Values, evaluate
 from f2vbench.metrics.names import CHANCE
 from f2vbench.metrics.retrieval import chance_average_precision
@@ -38,6 +39,9 @@ from f2vbench.utils.system import has_gpu
 
 _PROBE_PROTOCOLS = ("prototype", "knn", "probe")
 _HEAD_PROTOCOLS = ("few-shot", "supervised")
+
+Classifier = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(n, width) embeddings → (n, classes) probabilities."""
 
 
 class Classification(TaskAdapter):
@@ -93,16 +97,15 @@ class Classification(TaskAdapter):
         return protocol not in _PROBE_PROTOCOLS
 
     def required_images(self, episode: Episode, protocol: Protocol, settings: RunSettings) -> tuple[str, ...]:
-        """Return the support and test images, and the validation images where they may select the epoch of a model."""
-        selects_epoch = protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
-        return (*episode.support, *(episode.val if selects_epoch else ()), *episode.test)
+        """Return the support, validation and test images."""
+        return (*episode.support, *episode.val, *episode.test)
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:
         """Return the number of optimiser steps; where the encoder is trained, of passes of an image through it."""
         support = len(episode.support)
         if _trains_encoder(model, protocol, settings):
-            val = len(self.required_images(episode, protocol, settings)) - support - len(episode.test)
-            return count_passes(support, val, settings.head)
+            selects = _selects_epoch(model, protocol, settings)
+            return count_passes(support, len(episode.val) if selects else 0, settings.head)
         if protocol not in _HEAD_PROTOCOLS or _is_wide_mlp(model, protocol, settings):
             return 0
         return settings.head.epochs * math.ceil(support / settings.head.batch_size)
@@ -185,7 +188,7 @@ class Classification(TaskAdapter):
             load_classification_data(
                 context,
                 episode,
-                self._images_of(context, episode),
+                _selects_epoch(context.model, context.unit.protocol, context.settings),
                 scale=not (
                     context.model.outputs or _is_wide_mlp(context.model, context.unit.protocol, context.settings)
                 ),
@@ -204,13 +207,9 @@ class Classification(TaskAdapter):
     def _fine_tune(self, context: UnitContext, episode: Episode) -> CompletedUnit:
         from f2vbench.adapters.fine_tuning import fine_tune_and_predict
 
-        data = load_labels(context, episode, self._images_of(context, episode))
+        selects = _selects_epoch(context.model, context.unit.protocol, context.settings)
+        data = load_labels(context, episode, selects)
         return _complete(context, episode, data, *fine_tune_and_predict(context, data))
-
-    def _images_of(self, context: UnitContext, episode: Episode) -> tuple[str, ...]:
-        if _is_wide_mlp(context.model, context.unit.protocol, context.settings):
-            return (*episode.support, *episode.test)
-        return self.required_images(episode, context.unit.protocol, context.settings)
 
 
 def _trains_encoder(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
@@ -228,6 +227,13 @@ def _is_wide_mlp(model: ModelSpec, protocol: Protocol, settings: RunSettings) ->
     )
 
 
+def _selects_epoch(model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+    """Return whether the validation images may select the epoch of a unit."""
+    if _is_wide_mlp(model, protocol, settings):
+        return False
+    return protocol == "supervised" or (protocol == "few-shot" and settings.select == "val")
+
+
 def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]) -> list[Prediction]:
     """Predict the test images of units of one protocol from embeddings."""
     protocol, settings = contexts[0].unit.protocol, contexts[0].settings
@@ -243,15 +249,17 @@ def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]
     predictions = dict(zip(trained, of_trained, strict=True))
     for position, (is_wide, unit_data) in enumerate(zip(wide, data, strict=True)):
         if is_wide:
-            (support,), (test,) = unit_data.support.vectors.values(), unit_data.test.vectors.values()
-            probabilities = predict_by_wide_mlp(support, unit_data.support.targets, test, unit_data.multi_label)
-            predictions[position] = Prediction(probabilities)
+            (support,) = unit_data.support.vectors.values()
+            fitted = fit_wide_mlp(support, unit_data.support.targets, unit_data.multi_label)
+            predictions[position] = _apply(fitted, unit_data)
     return [predictions[position] for position in range(len(data))]
 
 
 def _predict_with_own_head(context: UnitContext, data: ClassificationData) -> Prediction:
-    (outputs,) = data.test.vectors.values()
-    return Prediction(own_head_probabilities(outputs, context.model, context.task, data.kind))
+    def predict(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return own_head_probabilities(outputs, context.model, context.task, data.kind)
+
+    return _apply(predict, data)
 
 
 def _predict_with_probes(
@@ -259,16 +267,24 @@ def _predict_with_probes(
 ) -> list[Prediction]:
     predictions = []
     for unit_data in data:
-        (support,), (test,) = unit_data.support.vectors.values(), unit_data.test.vectors.values()
-        targets = unit_data.support.targets
+        (support,) = unit_data.support.vectors.values()
+        targets, multi_label = unit_data.support.targets, unit_data.multi_label
+        predict: Classifier
         if protocol == "prototype":
-            probabilities = predict_by_prototype(support, targets, test, unit_data.multi_label)
+            predict = partial(predict_by_prototype, support, targets, multi_label=multi_label)
         elif protocol == "knn":
-            probabilities = predict_by_neighbours(support, targets, test, settings.neighbours)
+            predict = partial(predict_by_neighbours, support, targets, neighbours=settings.neighbours)
         else:
-            probabilities = predict_by_logistic_regression(support, targets, test, unit_data.multi_label)
-        predictions.append(Prediction(probabilities))
+            predict = fit_logistic_regression(support, targets, multi_label)
+        predictions.append(_apply(predict, unit_data))
     return predictions
+
+
+def _apply(predict: Classifier, data: ClassificationData) -> Prediction:
+    """Predict the test and the validation images with a classifier of one encoder's embeddings."""
+    (test,) = data.test.vectors.values()
+    val = next(iter(data.val.vectors.values()), None)
+    return Prediction(predict(test), None if val is None else predict(val))
 
 
 def _complete(
@@ -293,6 +309,9 @@ def _complete(
         "probabilities": prediction.probabilities,
         "targets": targets.astype(np.uint8),
     }
+    if prediction.validation is not None:
+        arrays["validation_probabilities"] = prediction.validation
+        arrays["validation_targets"] = data.val.targets.astype(np.uint8)
     if prediction.attention is not None:
         arrays["attention"] = prediction.attention
     stored = context.store_predictions(arrays)

@@ -47,8 +47,9 @@ class ClassificationData:
         classes: Class names, in the order of the columns of targets.
         seed: Seed of the episode.
         support: Support images; empty for zero-shot.
-        val: Validation images; empty when no epoch is selected.
+        val: Validation images.
         test: Test images.
+        selects_epoch: Whether the validation images may select the epoch of a head.
     """
 
     kind: Kind
@@ -57,11 +58,17 @@ class ClassificationData:
     support: LabelledImages
     val: LabelledImages
     test: LabelledImages
+    selects_epoch: bool = False
 
     @property
     def multi_label(self) -> bool:
         """Whether an image can have several classes."""
         return self.kind == "multilabel"
+
+    @property
+    def selection(self) -> LabelledImages:
+        """The validation images that select the epoch; empty when no epoch is selected."""
+        return self.val if self.selects_epoch else LabelledImages((), self.val.targets[:0])
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,14 @@ class Prediction:
 
     Attributes:
         probabilities: (n, classes) float32.
+        validation: (validation images, classes) float32, from which operating points are chosen; None without
+            validation images.
         training: How the head was trained; None if it was not.
         attention: (n, encoders) float32 weights of an attention fusion.
     """
 
     probabilities: NDArray[np.float32]
+    validation: NDArray[np.float32] | None = None
     training: Training | None = None
     attention: NDArray[np.float32] | None = None
 
@@ -117,13 +127,13 @@ def count_passes(support: int, val: int, settings: HeadSettings) -> int:
     return settings.epochs * (3 * support + val)
 
 
-def load_labels(context: UnitContext, episode: Episode, required_images: Sequence[str]) -> ClassificationData:
+def load_labels(context: UnitContext, episode: Episode, selects_epoch: bool) -> ClassificationData:
     """Load the images and targets of a unit, without embeddings.
 
     Args:
         context: Context of the unit.
         episode: Its episode.
-        required_images: Images that the unit may read; validation images that are not among them are left out.
+        selects_epoch: Whether the validation images may select the epoch of a head.
     """
     classes = context.task.classes
     label = dict(zip(context.index.image, context.index.label, strict=True))
@@ -132,26 +142,25 @@ def load_labels(context: UnitContext, episode: Episode, required_images: Sequenc
         rows = [[name in label[image].split(SEPARATOR) for name in classes] for image in images]
         return LabelledImages(tuple(images), np.array(rows, bool).reshape(len(images), len(classes)))
 
-    val = [image for image in episode.val if image in set(required_images)]
-    splits = split(episode.support), split(val), split(episode.test)
-    return ClassificationData(label_kind(context.task), classes, episode.seed, *splits)
+    splits = split(episode.support), split(episode.val), split(episode.test)
+    return ClassificationData(label_kind(context.task), classes, episode.seed, *splits, selects_epoch=selects_epoch)
 
 
 def load_classification_data(
-    context: UnitContext, episode: Episode, required_images: Sequence[str], scale: bool = True
+    context: UnitContext, episode: Episode, selects_epoch: bool, scale: bool = True
 ) -> ClassificationData:
     """Load the images, targets and embeddings of a unit.
 
     Args:
         context: Context of the unit.
         episode: Its episode.
-        required_images: As for `load_labels`.
+        selects_epoch: As for `load_labels`.
         scale: Whether each feature is centred and scaled by the support images.
 
     Raises:
         DataError: An embedding contains a value that is not finite.
     """
-    data = load_labels(context, episode, required_images)
+    data = load_labels(context, episode, selects_epoch)
     splits = [data.support, data.val, data.test]
     vectors_by_split: list[Vectors] = [{} for _ in splits]
     for encoder, read in context.embedding_readers().items():

@@ -64,14 +64,17 @@ def fine_tune_and_predict(context: UnitContext, data: ClassificationData) -> tup
     fitted = time.perf_counter()
     logits = fine_tuning.logits(fine_tuning.load_image(image) for image in data.test.images)
     scored = time.perf_counter()
-    steps = count_passes(len(data.support), len(data.val), context.settings.head)
+    val_logits = fine_tuning.logits(fine_tuning.load_image(image) for image in data.val.images)
+    steps = count_passes(len(data.support), len(data.selection), context.settings.head)
     training = Training(selection.epoch, selection.validation, steps, fine_tuning.skipped_blocks)
     seconds = {
         "prepare_seconds": prepared - started,
         "fit_seconds": fitted - prepared,
         "score_seconds": scored - fitted,
     }
-    return Prediction(class_probabilities(logits, data.multi_label).numpy(), training), seconds
+    probabilities = class_probabilities(logits, data.multi_label).numpy()
+    validation = class_probabilities(val_logits, data.multi_label).numpy() if len(data.val) else None
+    return Prediction(probabilities, validation, training), seconds
 
 
 class FineTuning:
@@ -102,7 +105,7 @@ class FineTuning:
             name: tensor.to(self._device).requires_grad_() for name, tensor in initial.items()
         }
         self.support_images = [self.load_image(image) for image in data.support.images]
-        self._val_images = [self.load_image(image) for image in data.val.images]
+        self._val_images = [self.load_image(image) for image in data.selection.images]
         embeddings = self._support_embeddings()
         check_finite(context.model.name, data.support.images, embeddings)
         scaler = FeatureScaler.fit(embeddings)
@@ -111,7 +114,9 @@ class FineTuning:
 
     def load_image(self, image: str) -> np.ndarray:
         """Load the crop that the encoder uses, (h, w, 3) uint8, reduced to at most twice the network's input size."""
-        crop = self.encoder.crop_photograph(self._context.photograph(image).square(0))
+        photograph = self._context.photograph(image)
+        square = photograph.square(0)
+        crop = self.encoder.crop_photograph(square) if photograph.has_round_field else square
         limit = _OVERSAMPLING * max(self.encoder.embed_size)
         return reduced(crop, (min(crop.shape[0], limit), min(crop.shape[1], limit)))
 
@@ -177,7 +182,7 @@ class FineTuning:
     def _validation_score(self) -> ValidationScore:
         if not self._val_images:
             return ValidationScore()
-        targets = torch.from_numpy(self._data.val.targets)
+        targets = torch.from_numpy(self._data.selection.targets)
         return validation_score(self.logits(self._val_images), targets, self._data.multi_label)
 
     @torch.inference_mode()

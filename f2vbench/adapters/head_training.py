@@ -73,8 +73,8 @@ def _head_data(data: ClassificationData) -> HeadData:
     return HeadData(
         _tensors(data.support.vectors),
         torch.from_numpy(data.support.targets),
-        _tensors(data.val.vectors) if len(data.val) else None,
-        torch.from_numpy(data.val.targets) if len(data.val) else None,
+        _tensors(data.selection.vectors) if len(data.selection) else None,
+        torch.from_numpy(data.selection.targets) if len(data.selection) else None,
         seed=torch_seed(data.seed),
         multi_label=data.multi_label,
     )
@@ -94,7 +94,11 @@ def _prediction(
             stacked = {name: tensor[None] for name, tensor in parameters.items()}
             attention = head.attention(stacked, [each[None] for each in features])[0].numpy()
     probabilities = predict_probabilities(head, parameters, features, data.multi_label, context.device)
-    return Prediction(probabilities, training, attention)
+    validation = None
+    if len(data.val):
+        of_val = _tensors(data.val.vectors)
+        validation = predict_probabilities(head, parameters, of_val, data.multi_label, context.device)
+    return Prediction(probabilities, validation, training, attention)
 
 
 def _tensors(vectors: Mapping[str, NDArray[np.float32]]) -> list[torch.Tensor]:

@@ -22,7 +22,7 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.sam2 import Sam2Encoder
 from f2vbench.encoders.sam2_decoder import Sam2Decoder
 from f2vbench.errors import DataError
-from f2vbench.heads.vessel_decoder import segmentation_loss
+from f2vbench.heads.unet_decoder import segmentation_loss
 from f2vbench.utils.step_reports import report_step
 
 
@@ -71,16 +71,16 @@ class MaskDecoderSegmenter(Segmenter):
                 rate = settings.learning_rate * 0.5 ** (batch.epoch // settings.halve_every)
                 optimiser.param_groups[0]["lr"] = rate
             chosen = [support[number] for number in batch.numbers]
-            vessels, inside = (
-                torch.from_numpy(np.stack(arrays)[:, None]).to(self._device)
+            masks, inside = (
+                torch.from_numpy(np.stack(arrays)).to(self._device)
                 for arrays in zip(*(targets[number] for number in batch.numbers), strict=True)
             )
             clicks = [self._click(photograph, rng) for photograph in chosen] if self._oracle_click else None
             logits = self._logits(decoder, chosen, clicks)
             loss = segmentation_loss(
                 logits,
-                vessels,
-                inside,
+                masks,
+                inside[:, None],
                 positive_weight=settings.positive_weight,
                 dice_weight=settings.dice_weight,
             )
@@ -104,7 +104,7 @@ class MaskDecoderSegmenter(Segmenter):
             stream = np.random.default_rng([self._seed, zlib.crc32(photograph.content.encode())])
             clicks = [self._click(photograph, stream)]
         probabilities = torch.sigmoid(self._logits(self._decoder, [photograph], clicks))
-        return ScoreMap(probabilities[0, 0].float().cpu().numpy(), photograph.view)
+        return ScoreMap(probabilities[0].float().cpu().numpy(), photograph.view)
 
     def _logits(
         self, decoder: Sam2Decoder, photographs: Sequence[Photograph], clicks: list[NDArray[np.float32]] | None
@@ -125,7 +125,7 @@ class MaskDecoderSegmenter(Segmenter):
         """Column and row of a random annotated vessel pixel, in pixels of the encoder's input."""
         size = self._settings.image_size
         vessels, inside = photograph.square_targets(size)
-        shares = vessels * inside
+        shares = vessels[0] * inside
         pixels = np.argwhere(shares >= 0.5 * shares.max()) if shares.any() else np.empty((0, 2))
         if not len(pixels):
             raise DataError(

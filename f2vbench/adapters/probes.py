@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,26 +122,54 @@ def predict_by_logistic_regression(
     Returns:
         (n, classes) probabilities.
     """
+    return fit_logistic_regression(support, targets, multi_label)(test)
+
+
+def fit_logistic_regression(
+    support: Floats, targets: Targets, multi_label: bool
+) -> Callable[[Floats], NDArray[np.float32]]:
+    """Fit the classifier of `predict_by_logistic_regression`.
+
+    Args:
+        support: (m, width) scaled embeddings.
+        targets: (m, classes).
+        multi_label: Whether an image can have several classes.
+
+    Returns:
+        Function from (n, width) scaled embeddings to (n, classes) probabilities.
+    """
     from sklearn.linear_model import LogisticRegression
 
     order = np.lexsort(support.T)
     wide, targets = support[order].astype(np.float64), targets[order]
-    probabilities = np.zeros((len(test), targets.shape[1]))
+
+    def fit(truth: NDArray[np.generic]) -> LogisticRegression:
+        return LogisticRegression(max_iter=2000).fit(wide, truth)
+
     if multi_label:
-        for column, members in enumerate(targets.T):
-            if members.any() and not members.all():
-                fitted = LogisticRegression(max_iter=2000).fit(wide, members)
-                probabilities[:, column] = fitted.predict_proba(test.astype(np.float64))[:, 1]
-            else:
-                probabilities[:, column] = members.all()
-        return probabilities.astype(np.float32)
+        of_class = [fit(members) if members.any() and not members.all() else None for members in targets.T]
+
+        def predict_each(images: Floats) -> NDArray[np.float32]:
+            probabilities = np.zeros((len(images), targets.shape[1]))
+            for column, fitted in enumerate(of_class):
+                constant = targets[:, column].all()
+                known = None if fitted is None else fitted.predict_proba(images.astype(np.float64))[:, 1]
+                probabilities[:, column] = constant if known is None else known
+            return probabilities.astype(np.float32)
+
+        return predict_each
     truth = targets.argmax(axis=1)
-    if len(set(truth)) == 1:
-        probabilities[:, truth[0]] = 1
+    fitted = fit(truth) if len(set(truth)) > 1 else None
+
+    def predict_one(images: Floats) -> NDArray[np.float32]:
+        probabilities = np.zeros((len(images), targets.shape[1]))
+        if fitted is None:
+            probabilities[:, truth[0]] = 1
+        else:
+            probabilities[:, fitted.classes_] = fitted.predict_proba(images.astype(np.float64))
         return probabilities.astype(np.float32)
-    fitted = LogisticRegression(max_iter=2000).fit(wide, truth)
-    probabilities[:, fitted.classes_] = fitted.predict_proba(test.astype(np.float64))
-    return probabilities.astype(np.float32)
+
+    return predict_one
 
 
 def predict_by_ridge(support: Floats, values: Floats, test: Floats) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ from functools import cache
 from importlib import import_module
 
 from f2vbench.adapters.base import TaskAdapter
+from f2vbench.data.task_cards import TaskCard
 
 ADAPTERS = {
-    "segmentation": "f2vbench.adapters.segmentation:VesselSegmentation",
+    "segmentation": "f2vbench.adapters.segmentation:Segmentation",
     "classification": "f2vbench.adapters.classification:Classification",
     "regression": "f2vbench.adapters.regression:Regression",
     "survival": "f2vbench.adapters.survival:Survival",
@@ -31,3 +32,12 @@ def adapter_for(family: str) -> TaskAdapter:
     module, _, attribute = ADAPTERS[family].partition(":")
     adapter: TaskAdapter = getattr(import_module(module), attribute)()
     return adapter
+
+
+def adapter_of(card: TaskCard) -> TaskAdapter:
+    """Return the adapter of a task.
+
+    Args:
+        card: The task card.
+    """
+    return adapter_for(card.family).for_card(card)

@@ -1,4 +1,4 @@
-"""Vessel segmenters, and their evaluation: fit on the support images, score and evaluate the test images.
+"""Segmenters: fit on the support images, score the pixels of the test images for each class.
 
 A *segmenter* has the methods `fit` and `score`: for example an encoder with a decoder, or a top-hat filter. If its
 scores are not probabilities, the threshold for Dice is chosen on the support images, never on the test images.
@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,16 +19,17 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import Loader, Photograph
 from f2vbench.data.square_crop import SquareView
-from f2vbench.metrics.averaging import mean_if_complete
-from f2vbench.metrics.segmentation import OVERLAP_METRICS, RANKING_METRICS, PixelPool, best_dice_threshold, evaluate
+from f2vbench.metrics.segmentation import best_dice_threshold
+
+_CHOSEN = "best Dice on the support set"
 
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """Vessel scores of one photograph; higher is more vessel-like.
+    """Scores of the classes of one photograph; higher is more likely of the class.
 
     Attributes:
-        values: (h, w) float32, at the photograph's resolution or, with ``view``, on the square crop.
+        values: (classes, h, w) float32, at the photograph's resolution or, with ``view``, on the square crop.
         view: The square crop of the values; None if they have the photograph's resolution.
     """
 
@@ -35,8 +37,17 @@ class ScoreMap:
     view: SquareView | None = None
 
     def restored(self) -> np.ndarray:
-        """Return the scores at the photograph's resolution, (height, width) float32; 0 outside the square crop."""
-        return self.values if self.view is None else self.view.restore(self.values)
+        """Return the scores at the photograph's resolution, (classes, height, width); 0 outside the square crop."""
+        if self.view is None:
+            return self.values
+        return np.stack([self.view.restore(values) for values in self.values])
+
+
+class ClassThreshold(NamedTuple):
+    """Threshold of the scores of a class, None where there is none, and the rule that chose it."""
+
+    value: float | None
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Segmenter(ABC):
     Attributes:
         probability: Whether scores are probabilities of a trained model; they are stored with a fine scale near 0
             and 1.
-        threshold: Score at which vessel and background are equally likely; None if scores have no such meaning.
+        threshold: Score at which class and background are equally likely; None if scores have no such meaning.
     """
 
     probability: bool
@@ -64,7 +75,7 @@ class Segmenter(ABC):
         """Learn from the support photographs.
 
         Args:
-            support: Photographs with vessel masks.
+            support: Annotated photographs.
             seed: Seed of the training, 64 bits.
         """
 
@@ -96,6 +107,32 @@ class TrainingFreeSegmenter(Segmenter):
         return self._score(photograph)
 
 
+class PerClassSegmenter(Segmenter):
+    """Segmenters of one class each, for models whose network has one mask.
+
+    Args:
+        make: Returns a new segmenter of one class.
+        classes: Number of classes.
+    """
+
+    def __init__(self, make: Callable[[], Segmenter], classes: int):
+        self._segmenters = [make() for _ in range(classes)]
+        self.probability, self.threshold = self._segmenters[0].probability, self._segmenters[0].threshold
+
+    def fit(self, support: Sequence[Photograph], seed: int) -> FitSummary:
+        """Fit the segmenter of each class on its own masks."""
+        fits = [
+            segmenter.fit([photograph.of_class(number) for photograph in support], seed)
+            for number, segmenter in enumerate(self._segmenters)
+        ]
+        return FitSummary(sum(fit.steps for fit in fits), sum(fit.preparation_seconds for fit in fits))
+
+    def score(self, photograph: Photograph) -> ScoreMap:
+        """Score the pixels for each class."""
+        maps = [segmenter.score(photograph) for segmenter in self._segmenters]
+        return ScoreMap(np.concatenate([each.values for each in maps]), maps[0].view)
+
+
 @dataclass(frozen=True)
 class SegmentationPredictions:
     """Predictions of a unit for its test images.
@@ -103,35 +140,18 @@ class SegmentationPredictions:
     Attributes:
         maps: Test photographs with their score maps, computed one by one.
         probability: As for `Segmenter`.
-        threshold: Threshold for the overlap metrics; None if there is none.
-        threshold_rule: How the threshold was chosen, or why there is none.
+        thresholds: Threshold of each class for the overlap metrics.
         timing: Values for the keys of `f2vbench.adapters.base.TIMING`; updated while ``maps`` is consumed.
     """
 
     maps: Iterator[tuple[Photograph, ScoreMap]]
     probability: bool
-    threshold: float | None
-    threshold_rule: str
+    thresholds: list[ClassThreshold]
     timing: dict[str, float]
 
 
-@dataclass(frozen=True)
-class SegmentationMetrics:
-    """Metrics of a test set.
-
-    Attributes:
-        metrics: Name → value or None.
-        reasons: Name → why the value is None.
-        per_image: Image id → metrics of this image.
-    """
-
-    metrics: dict[str, float | None]
-    reasons: dict[str, str]
-    per_image: dict[str, dict[str, float | None]]
-
-
 def fit_and_score(
-    segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSettings
+    segmenter: Segmenter, episode: Episode, load: Loader, settings: RunSettings, classes: int = 1
 ) -> SegmentationPredictions:
     """Fit a segmenter on the support images of an episode, and score the test images.
 
@@ -140,6 +160,7 @@ def fit_and_score(
         episode: Ids of the support and test images.
         load: Image id → photograph.
         settings: Rule of the threshold.
+        classes: Number of classes.
     """
     support = [load(name) for name in episode.support]
     started = time.perf_counter()
@@ -148,9 +169,9 @@ def fit_and_score(
     timing["prepare_seconds"] = fit.preparation_seconds
     timing["fit_seconds"] = time.perf_counter() - started - fit.preparation_seconds
     timing["fit_steps"] = fit.steps
-    threshold, rule = _threshold(segmenter, support, settings)
+    thresholds = _thresholds(segmenter, support, settings, classes)
     maps = _timed_scores(segmenter, (load(name) for name in episode.test), timing)
-    return SegmentationPredictions(maps, segmenter.probability, threshold, rule, timing)
+    return SegmentationPredictions(maps, segmenter.probability, thresholds, timing)
 
 
 def _timed_scores(
@@ -164,60 +185,28 @@ def _timed_scores(
         yield photograph, scores
 
 
-def _threshold(segmenter: Segmenter, support: Sequence[Photograph], settings: RunSettings) -> tuple[float | None, str]:
-    """Return the threshold for the overlap metrics, and the rule that chose it."""
+def _thresholds(
+    segmenter: Segmenter, support: Sequence[Photograph], settings: RunSettings, classes: int
+) -> list[ClassThreshold]:
+    """Return the threshold of each class for the overlap metrics, and the rule that chose it."""
     fixed = settings.threshold == "0.5" or (settings.threshold == "auto" and segmenter.threshold is not None)
     if fixed:
         if segmenter.threshold is None:
-            return None, "none: threshold=0.5 means nothing for scores that are no probabilities"
-        return segmenter.threshold, f"fixed at {segmenter.threshold:g}"
+            why = "none: threshold=0.5 means nothing for scores that are no probabilities"
+            return [ClassThreshold(None, why)] * classes
+        return [ClassThreshold(segmenter.threshold, f"fixed at {segmenter.threshold:g}")] * classes
     if not support:
-        return None, "none: no support set to choose a threshold on"
-    scores, labels = [], []
+        return [ClassThreshold(None, "none: no support set to choose a threshold on")] * classes
+    scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    labels: list[list[np.ndarray]] = [[] for _ in range(classes)]
     for photograph in support:
-        scores.append(segmenter.score(photograph).restored()[photograph.fov])
-        labels.append(photograph.vessels[photograph.fov])
-    best = best_dice_threshold(np.concatenate(scores), np.concatenate(labels))
-    return best, "best Dice on the support set"
-
-
-def evaluate_score_maps(
-    scored: Iterable[tuple[Photograph, ScoreMap]], threshold: float | None, threshold_rule: str
-) -> SegmentationMetrics:
-    """Compute all metrics of a test set.
-
-    A metric without suffix is the mean over photographs, inside the field of view. ``_pooled`` pools the pixels of all
-    photographs; ``_frame`` uses the whole image frame; ``_frame_pooled`` both. Pixels outside the field of view have
-    the lowest score of their map, because models are neither trained nor queried there.
-
-    Args:
-        scored: Photographs with their score maps.
-        threshold: Threshold for the overlap metrics; None if there is none.
-        threshold_rule: Why there is no threshold.
-    """
-    pools = {"": PixelPool(), "_frame": PixelPool()}
-    per_image: dict[str, dict[str, float | None]] = {}
-    for photograph, score_map in scored:
-        restored = score_map.restored()
-        scores = np.where(photograph.fov, restored, restored.min())
-        row: dict[str, float | None] = {}
-        for suffix, pixels in (("", photograph.fov), ("_frame", np.ones_like(photograph.fov))):
-            inside, labels = scores[pixels], photograph.vessels[pixels]
-            row.update({name + suffix: value for name, value in evaluate(inside, labels, threshold).items()})
-            pools[suffix].add(inside, labels, threshold)
-        per_image[photograph.name] = row
-    metrics: dict[str, float | None] = {}
-    for suffix, pool in pools.items():
-        for name in (*RANKING_METRICS, *OVERLAP_METRICS):
-            metrics[name + suffix] = mean_if_complete([row[name + suffix] for row in per_image.values()])
-        metrics.update({f"{name}{suffix}_pooled": value for name, value in pool.metrics(threshold).items()})
-    return SegmentationMetrics(metrics, _reasons(metrics, threshold, threshold_rule), per_image)
-
-
-def _reasons(metrics: dict[str, float | None], threshold: float | None, threshold_rule: str) -> dict[str, str]:
-    reasons = {}
-    for name, value in metrics.items():
-        if value is None:
-            lacks_threshold = threshold is None and name.startswith(OVERLAP_METRICS)
-            reasons[name] = f"threshold {threshold_rule}" if lacks_threshold else "a class is absent from a test image"
-    return reasons
+        counted, restored = photograph.counted, segmenter.score(photograph).restored()
+        for number in range(classes):
+            scores[number].append(restored[number][counted])
+            labels[number].append(photograph.annotation.mask(number)[counted])
+    chosen = []
+    for number in range(classes):
+        best = best_dice_threshold(np.concatenate(scores[number]), np.concatenate(labels[number]))
+        absent = best is None and classes > 1
+        chosen.append(ClassThreshold(best, "none: no support image has the class" if absent else _CHOSEN))
+    return chosen

@@ -56,7 +56,8 @@ class Survival(NumericTask):
             scaler = FeatureScaler.fit(data.support)
             z, z_test = principal_coordinates(scaler.transform(data.support), scaler.transform(data.test))
         else:
-            z, z_test = kernel_coordinates(data.support.astype(np.float64), data.test.astype(np.float64))
+            z, project = kernel_coordinates(data.support.astype(np.float64))
+            z_test = project(data.test.astype(np.float64))
         return predict_survival(z, time, event, read_patients(context, episode.support), z_test, times)
 
     def measure(self, context: UnitContext, episode: Episode, predictions: Floats) -> Measured:

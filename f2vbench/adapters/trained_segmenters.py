@@ -27,8 +27,9 @@ from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.working_resolution import enlarged, reduced, reduced_mask, working_size
 from f2vbench.encoders.generator_decoder import GeneratorDecoder
+from f2vbench.encoders.vessel_scores import VESSEL
 from f2vbench.heads.scratch_unet import ScratchUNet, score_scratch_unet, train_scratch_unet
-from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss
+from f2vbench.heads.unet_decoder import UNetDecoder, segmentation_loss
 from f2vbench.store.features import halved
 from f2vbench.utils.step_reports import report_step
 
@@ -40,12 +41,12 @@ class LabelledImage(NamedTuple):
 
     Attributes:
         image: (h, w, 3) uint8.
-        vessels: (h, w) float32, vessel fraction of each pixel.
-        inside: (h, w) float32, 1 inside the field of view.
+        masks: (classes, h, w) float32, the fraction of each pixel that is of each class.
+        inside: (h, w) float32, 1 for pixels that count.
     """
 
     image: np.ndarray
-    vessels: np.ndarray
+    masks: np.ndarray
     inside: np.ndarray
 
 
@@ -54,8 +55,8 @@ class Batch(NamedTuple):
 
     Attributes:
         pyramid: Feature maps, (n, channels, height, width) each.
-        target: (n, 1, h, w) vessel fraction of each pixel.
-        valid: (n, 1, h, w), 1 inside the field of view.
+        target: (n, classes, h, w), the fraction of each pixel that is of each class.
+        valid: (n, 1, h, w), 1 for pixels that count.
     """
 
     pyramid: list[Tensor]
@@ -64,7 +65,7 @@ class Batch(NamedTuple):
 
 
 class DecoderSegmenter(Segmenter):
-    """A vessel decoder on an encoder; ``encoder.spec.decoder`` says which decoder.
+    """A decoder on an encoder, with an output for each class; ``encoder.spec.decoder`` says which decoder.
 
     Args:
         encoder: An encoder with ``pyramid``, ``channels`` and ``strides``. It does not change: fine-tuning trains a
@@ -73,6 +74,7 @@ class DecoderSegmenter(Segmenter):
         settings: Image size, steps, augmentation and fine-tuning.
         device: Device for the training.
         precision: Arithmetic of the encoder, ``float32`` or ``bf16``; the decoder computes in float32.
+        classes: Names of the classes. A generator that was trained to predict classes of these names starts from them.
     """
 
     probability = True
@@ -85,7 +87,9 @@ class DecoderSegmenter(Segmenter):
         settings: RunSettings,
         device: torch.device,
         precision: str = "float32",
+        classes: Sequence[str] = (VESSEL,),
     ):
+        self._classes = classes
         self._encoder, self._stored_maps = encoder, stored_maps
         self._settings, self._device, self._precision = settings, device, precision
         self._decoder: nn.Module | None = None
@@ -115,7 +119,7 @@ class DecoderSegmenter(Segmenter):
 
     @torch.inference_mode()
     def score(self, photograph: Photograph) -> ScoreMap:
-        """Compute vessel probabilities on the square crop."""
+        """Compute the probability of each class on the square crop."""
         assert self._decoder is not None, "call fit first"
         size = self._settings.image_size
         if self._settings.finetune != "frozen":
@@ -123,7 +127,7 @@ class DecoderSegmenter(Segmenter):
         else:
             pyramid = [torch.from_numpy(m[None]).to(self._device).float() for m in self._stored_maps(photograph)]
         logits = self._decoder(pyramid, (size, size))
-        return ScoreMap(torch.sigmoid(logits)[0, 0].float().cpu().numpy(), photograph.view)
+        return ScoreMap(torch.sigmoid(logits)[0].float().cpu().numpy(), photograph.view)
 
     def pooled_batches(self, support: Sequence[Photograph], rng: np.random.Generator) -> Callable[[], Batch]:
         """Return a function that draws crops of stored feature maps.
@@ -151,8 +155,8 @@ class DecoderSegmenter(Segmenter):
                 ]
                 pyramid.append(torch.from_numpy(np.stack(crops)).to(self._device).float())
             target, valid = (
-                np.stack([_cut(targets[i][mask], *corner, crop) for i, corner in zip(chosen, corners, strict=True)])
-                for mask in (0, 1)
+                np.stack([_cut(targets[i][part], *corner, crop) for i, corner in zip(chosen, corners, strict=True)])
+                for part in (0, 1)
             )
             return self._batch(pyramid, target, valid)
 
@@ -172,10 +176,10 @@ class DecoderSegmenter(Segmenter):
             chosen = rng.integers(len(support), size=settings.batch_size)
             augment = settings.augment == "live"
             views = [_random_view(rng, squares[i], settings.decoder.crop, augment) for i in chosen]
-            images, vessels, inside = (np.stack(arrays) for arrays in zip(*views, strict=True))
+            images, masks, inside = (np.stack(arrays) for arrays in zip(*views, strict=True))
             with nullcontext() if settings.finetune != "frozen" else torch.no_grad():
                 pyramid = self._encode(images)
-            return self._batch(pyramid, vessels, inside)
+            return self._batch(pyramid, masks, inside)
 
         return draw_batch
 
@@ -183,9 +187,9 @@ class DecoderSegmenter(Segmenter):
         """Return an untrained decoder, and its groups of parameters for the optimiser."""
         settings = self._settings.decoder
         if self._encoder.spec.decoder == "unet":
-            unet = VesselDecoder(self._encoder.channels, self._encoder.strides).to(self._device)
+            unet = UNetDecoder(self._encoder.channels, self._encoder.strides, len(self._classes)).to(self._device)
             return unet, [{"params": list(unet.parameters()), "lr": settings.learning_rate}]
-        decoder = GeneratorDecoder(self._encoder).to(self._device)
+        decoder = GeneratorDecoder(self._encoder, self._classes).to(self._device)
         return decoder, [
             {"params": list(decoder.new_parameters()), "lr": settings.learning_rate},
             {"params": list(decoder.pretrained_parameters()), "lr": settings.generator_learning_rate},
@@ -206,11 +210,11 @@ class DecoderSegmenter(Segmenter):
                 with torch.inference_mode():
                     pyramid = self._encode(view.image[None])
                 maps.append([halved(level[0].cpu().numpy()) for level in pyramid])
-                targets.append((view.vessels, view.inside))
+                targets.append((view.masks, view.inside))
         return maps, targets
 
-    def _batch(self, pyramid: list[Tensor], vessels: np.ndarray, inside: np.ndarray) -> Batch:
-        target, valid = (torch.from_numpy(mask[:, None]).to(self._device) for mask in (vessels, inside))
+    def _batch(self, pyramid: list[Tensor], masks: np.ndarray, inside: np.ndarray) -> Batch:
+        target, valid = (torch.from_numpy(each).to(self._device) for each in (masks, inside[:, None]))
         return Batch(pyramid, target, valid)
 
     def _encode(self, images: np.ndarray) -> list[Tensor]:
@@ -242,8 +246,8 @@ class ScratchSegmenter(Segmenter):
         sizes = [(photograph, working_size(photograph.fov)) for photograph in support]
         self._model = train_scratch_unet(
             [reduced(photograph.rgb, size) for photograph, size in sizes],
-            [reduced(photograph.vessels.astype(np.float32), size) for photograph, size in sizes],
-            [reduced_mask(photograph.fov, size) for photograph, size in sizes],
+            [_reduced_masks(photograph, size) for photograph, size in sizes],
+            [reduced_mask(photograph.counted, size) for photograph, size in sizes],
             steps=self._settings.steps,
             batch_size=self._settings.batch_size,
             seed=seed,
@@ -253,11 +257,17 @@ class ScratchSegmenter(Segmenter):
         return FitSummary(self._settings.steps)
 
     def score(self, photograph: Photograph) -> ScoreMap:
-        """Compute vessel probabilities at the photograph's resolution."""
+        """Compute the probability of each class at the photograph's resolution."""
         assert self._model is not None, "call fit first"
         size = working_size(photograph.fov)
-        score = score_scratch_unet(self._model, reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
-        return ScoreMap(enlarged(score, photograph.fov.shape))
+        scores = score_scratch_unet(self._model, reduced(photograph.rgb, size), reduced_mask(photograph.fov, size))
+        return ScoreMap(np.stack([enlarged(score, photograph.fov.shape) for score in scores]))
+
+
+def _reduced_masks(photograph: Photograph, size: tuple[int, int]) -> np.ndarray:
+    """The masks of all classes at a working size, float32 (classes, *size)."""
+    masks = (photograph.annotation.mask(number) for number in range(photograph.annotation.classes))
+    return np.stack([reduced(mask.astype(np.float32), size) for mask in masks])
 
 
 def _train(
@@ -299,24 +309,23 @@ def _cut(array: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
 def _random_view(rng: np.random.Generator, square: LabelledImage, crop: int, augment: bool) -> LabelledImage:
     """Draw a view of ``crop`` × ``crop`` pixels.
 
-    With ``augment``, the view shows 70 to 100 % of the side of the square; it is resized, flipped, and changed in
-    contrast and brightness.
+    With ``augment``, the view shows a part of the square with 70 to 100 % of this side; it is resized, flipped, and
+    changed in contrast and brightness.
     """
-    size = square.image.shape[0]
-    side = round(size * float(rng.uniform(0.7, 1.0))) if augment else crop
+    side = round(crop * float(rng.uniform(0.7, 1.0))) if augment else crop
     top, left = _crop_corner(rng, square.inside, side, 1)
-    arrays = [each[top : top + side, left : left + side] for each in square]
+    image = square.image[top : top + side, left : left + side]
+    masks, inside = (_cut(each, top, left, side) for each in (square.masks, square.inside))
     if not augment:
-        return LabelledImage(*arrays)
-    resized: list[np.ndarray] = [
-        cv2.resize(each, (crop, crop), interpolation=interpolation)
-        for each, interpolation in zip(arrays, (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_NEAREST), strict=True)
-    ]
+        return LabelledImage(image, masks, inside)
+    image = cv2.resize(image, (crop, crop), interpolation=cv2.INTER_LINEAR)
+    masks = np.stack([cv2.resize(mask, (crop, crop), interpolation=cv2.INTER_LINEAR) for mask in masks])
+    inside = cv2.resize(inside, (crop, crop), interpolation=cv2.INTER_NEAREST)
     for axis in (0, 1):
         if rng.random() < 0.5:
-            resized = [np.flip(each, axis) for each in resized]
+            image, inside, masks = np.flip(image, axis), np.flip(inside, axis), np.flip(masks, axis + 1)
     contrast, brightness = rng.uniform(0.8, 1.2), rng.uniform(-0.2, 0.2)
-    pixels = resized[0].astype(np.float32)
+    pixels = image.astype(np.float32)
     jittered = (pixels - pixels.mean()) * contrast + pixels.mean() * (1 + brightness)
     image = np.clip(jittered, 0, 255).astype(np.uint8)
-    return LabelledImage(image, np.ascontiguousarray(resized[1]), np.ascontiguousarray(resized[2]))
+    return LabelledImage(image, np.ascontiguousarray(masks), np.ascontiguousarray(inside))

@@ -244,6 +244,7 @@ _TEST_COLUMNS: dict[str, TestName] = {
     "wilcoxon": "wilcoxon",
     "delong": "delong",
     "permutation": "permutation",
+    "gee": "gee",
     "predictions": "predictions",
     "predictions_unpaired": "predictions-unpaired",
 }

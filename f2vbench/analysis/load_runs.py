@@ -63,7 +63,7 @@ def load_runs(folders: Sequence[str | Path]) -> LoadedRuns:
         if not run.exists():
             raise StoreError(f"{path}: not a run folder; `f2vbench list runs` lists the run folders")
         for record in run.records():
-            missing = _missing_keys(record)
+            missing = missing_keys(record)
             if missing:
                 malformed.append(
                     f"{path}: the record of a unit lacks {', '.join(missing)}; run the unit again in a new folder"
@@ -79,7 +79,7 @@ def load_runs(folders: Sequence[str | Path]) -> LoadedRuns:
         loaded.notes.extend(run.set_aside)
         loaded.costs.extend(run.costs())
     if malformed or conflicts:
-        raise StoreError([*malformed, *_shortened(list(conflicts))])
+        raise StoreError([*malformed, *shorten_conflicts(list(conflicts))])
     if not units:
         empty = f"{', '.join(map(str, folders))}: no completed unit; start or resume the run with `f2vbench run`"
         raise StoreError([empty, *loaded.notes] if loaded.notes else empty)
@@ -89,7 +89,12 @@ def load_runs(folders: Sequence[str | Path]) -> LoadedRuns:
     return loaded
 
 
-def _missing_keys(record: object) -> list[str]:
+def missing_keys(record: object) -> list[str]:
+    """Keys that the record of a unit lacks.
+
+    Args:
+        record: A record as it was read.
+    """
     return [key for key in _REQUIRED_KEYS if not isinstance(record, dict) or key not in record]
 
 
@@ -121,6 +126,11 @@ def _unit_conflicts(
     return [f"{first_path} and {second_path} both contain {name} with different {names}; report them separately"]
 
 
-def _shortened(conflicts: list[str]) -> list[str]:
+def shorten_conflicts(conflicts: list[str]) -> list[str]:
+    """The first conflicts, and how many more there are.
+
+    Args:
+        conflicts: Messages.
+    """
     more = len(conflicts) - _MOST_CONFLICTS
     return conflicts if more <= 0 else [*conflicts[:_MOST_CONFLICTS], f"and {more} more conflicting units"]

@@ -1,9 +1,9 @@
 """Metrics of one unit as functions of its test images, for resampling patients.
 
-A metric is either the mean of a value that the record has for each image (Dice, Recall@1, PSNR), or it is computed from
-the stored class probabilities (AUROC, F1, quadratic kappa), numbers (R²) or survival curves (Uno's C). Fréchet
-distances, metrics of pooled pixels and retrieval between two modalities are neither: records do not store what a
-resample of the images would need.
+A metric is either the mean of a value that the record has for each image (Dice, Recall@1, PSNR), or the mean over
+classes of such means (macro averages of segmentation), or it is computed from the stored class probabilities (AUROC,
+F1, quadratic kappa), numbers (R²) or survival curves (Uno's C). Fréchet distances, metrics of pooled pixels and
+retrieval between two modalities are neither: records do not store what a resample of the images would need.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class MetricInputs:
     Attributes:
         images: n image ids.
         patients: (n,) patient of each image.
-        predictions: (n,) values of the images, which are averaged; or (n,) or (n, k) class probabilities.
+        predictions: (n,) values of the images, which are averaged; (n, 2 k) values of k classes, 0 where an image has
+            none, and whether it has one; or (n,) or (n, k) class probabilities.
         labels: (n,) or (n, k) labels of 0 and 1; None where values are averaged.
         metric: Metric of the predictions and labels; with weights of 1 it equals the stored value of the unit.
     """
@@ -130,7 +131,7 @@ def metric_inputs(record: UnitRecord, metric: str, predictions: Predictions) -> 
         return record["result"]["reasons"].get(metric) or "the unit has no value of this metric"
     if "patients" not in record["result"]["episode"]:
         return NO_PATIENTS
-    by_image = _values_of_images(record, metric)
+    by_image = _values_of_images(record, metric) or _values_of_classes(record, metric)
     if by_image is not None:
         return by_image
     of_classes, of_numbers = prediction_metric(record, metric), _metric_of_numbers(record, metric)
@@ -148,12 +149,28 @@ def metric_inputs(record: UnitRecord, metric: str, predictions: Predictions) -> 
     return _of_classes(record, metric, of_classes, arrays) if of_classes is not None else _missing_inputs(metric)
 
 
-def _values_of_images(record: UnitRecord, metric: str) -> MetricInputs | None:
+def mean_inputs(record: UnitRecord, metric: str) -> MetricInputs | None:
+    """Values of the images whose mean is the value of the unit; of ``accuracy`` whether a prediction is correct.
+
+    Args:
+        record: Record of the unit, with the patient of each test image.
+        metric: Name of the metric.
+
+    Returns:
+        The values; None where the metric is not a mean over images.
+    """
+    inputs = _values_of_images(record, metric)
+    return _values_of_images(record, metric, "correct") if inputs is None and metric == "accuracy" else inputs
+
+
+def _values_of_images(record: UnitRecord, metric: str, name: str = "") -> MetricInputs | None:
     """Values of the images that have the metric, where their mean is the value of the unit.
 
-    Not every image has each metric: a query without relevant images in a variant of retrieval has none.
+    Not every image has each metric: a query without relevant images in a variant of retrieval has none. ``name`` is
+    that of the values, by default the metric's.
     """
-    by_image = {image: values[metric] for image, values in record["result"]["per_image"].items() if metric in values}
+    key = name or metric
+    by_image = {image: values[key] for image, values in record["result"]["per_image"].items() if key in values}
     values = [value for value in by_image.values() if value is not None]
     if not values or len(values) < len(by_image):
         return None
@@ -182,6 +199,24 @@ def _of_numbers(record: UnitRecord, metric: WeightedMetric, arrays: Mapping[str,
             columns = columns[:, :2]
         return MetricInputs(images, patients, columns, arrays["event"].astype(int), metric)
     return MetricInputs(images, patients, np.column_stack([arrays["predicted"], arrays["true"]]), None, metric)
+
+
+def _values_of_classes(record: UnitRecord, metric: str) -> MetricInputs | None:
+    """Values of the images by class, where their macro average is the value of the unit; of segmentation."""
+    names = record["result"].get("mask_classes", [])
+    per_image = record["result"]["per_image"]
+    values = np.array(
+        [[row.get(f"{metric}:{name}", np.nan) for name in names] for row in per_image.values()], np.float64
+    )
+    if not names or np.isnan(values).all(axis=0).any():
+        return None
+    mean, stored = float(np.nanmean(values, axis=0).mean()), metric_value(record, metric)
+    if stored is None or abs(mean - stored) > 1e-9 * max(1.0, abs(mean)):
+        return None
+    images = tuple(per_image)
+    has_class = ~np.isnan(values)
+    sums = np.concatenate([np.where(has_class, values, 0.0), has_class], axis=1)
+    return MetricInputs(images, _patients_of(record, images), sums, None, METRICS["mean_of_ratios"])
 
 
 def _of_classes(

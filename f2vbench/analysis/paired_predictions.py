@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from f2vbench.analysis.metric_inputs import NO_PATIENTS, MetricInputs, Predictions, metric_inputs
+from f2vbench.analysis.metric_inputs import NO_PATIENTS, MetricInputs, Predictions, mean_inputs, metric_inputs
 from f2vbench.stats.weighted_metrics import WeightedMetric
 from f2vbench.store.record_schema import UnitRecord
 
@@ -52,6 +53,42 @@ def pair_cases(
     """
     sides = _paired_inputs(first, second, metric, predictions)
     return sides if isinstance(sides, str) else _stack(*sides)
+
+
+class ImageValues(NamedTuple):
+    """Values of two models, (n,), for the same images, and the patient of each image."""
+
+    first: np.ndarray
+    second: np.ndarray
+    patients: np.ndarray
+
+
+def image_values(first: Sequence[UnitRecord], second: Sequence[UnitRecord], metric: str) -> ImageValues | None:
+    """Value of each test image, the mean over the seeds that test it, where the metric is the mean of such values.
+
+    Args:
+        first: Records of the first model, by seed.
+        second: Records of the second model at the same seeds and with the same test images.
+        metric: Name of the metric; ``accuracy`` is the mean of ``correct``.
+
+    Returns:
+        Values of both models; None where the metric is not a mean over images.
+    """
+    patient_of: dict[str, str] = {}
+    means: list[dict[str, float]] = []
+    for records in (first, second):
+        by_image: dict[str, list[float]] = {}
+        for record in records:
+            inputs = mean_inputs(record, metric)
+            if inputs is None:
+                return None
+            patient_of |= zip(inputs.images, inputs.patients.tolist(), strict=True)
+            for image, value in zip(inputs.images, inputs.predictions.tolist(), strict=True):
+                by_image.setdefault(image, []).append(value)
+        means.append({image: float(np.mean(values)) for image, values in by_image.items()})
+    images = sorted(means[0].keys() & means[1].keys())
+    a, b = (np.array([of_model[image] for image in images]) for of_model in means)
+    return ImageValues(a, b, np.array([patient_of[image] for image in images]))
 
 
 def mean_predictions(

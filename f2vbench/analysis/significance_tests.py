@@ -15,13 +15,14 @@ from f2vbench.analysis.crossed_scores import CrossedScores
 from f2vbench.analysis.crossed_tests import CrossedTests, Pair, Selection
 from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.metric_inputs import NO_PATIENTS, Predictions, metric_value
-from f2vbench.analysis.paired_predictions import PairedCases, mean_predictions, pair_cases
+from f2vbench.analysis.paired_predictions import PairedCases, image_values, mean_predictions, pair_cases
 from f2vbench.analysis.seed_variation import seed_variation
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
     CORRECTED_T,
     DELONG_SEEDS,
+    GEE,
     HEDGES_G,
     HEDGES_G_Z,
     PAIRED_PERMUTATION,
@@ -33,6 +34,7 @@ from f2vbench.stats.citations import (
 )
 from f2vbench.stats.delong import delong_test_over_seeds
 from f2vbench.stats.effect_sizes import hedges_g, hedges_g_z
+from f2vbench.stats.gee import gee_difference_test
 from f2vbench.stats.multiple_testing import run_with_adaptive_replicates
 from f2vbench.stats.permutation import paired_permutation_test
 from f2vbench.stats.procedure import SeedTest
@@ -43,7 +45,7 @@ from f2vbench.stats.weighted_metrics import mean_over_seeds
 from f2vbench.store.record_schema import UnitRecord
 
 TestName = (
-    Literal["crossed", "paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation"]
+    Literal["crossed", "paired", "welch", "corrected", "bootstrap", "wilcoxon", "delong", "permutation", "gee"]
     | Literal["predictions", "predictions-unpaired"]
 )
 
@@ -65,8 +67,8 @@ class PairTests:
         tests: Result of each test: the ``crossed`` test over test patients and seeds; the ``paired`` and ``welch``
             t-tests over seeds, the ``corrected`` resampled t-test for seeds that are overlapping splits, the paired
             ``bootstrap`` over test patients, ``wilcoxon`` signed ranks over seeds, ``delong`` for the AUROC of one
-            class, the paired ``permutation`` test over test patients, and the papers' t-test on ``predictions``, paired
-            by image or unpaired.
+            class, the paired ``permutation`` test over test patients, ``gee`` for accuracy and other means over images,
+            and the papers' t-test on ``predictions``, paired by image or unpaired.
         effect_size: Hedges' g_z of the paired differences, or Hedges' g with Welch's test.
     """
 
@@ -124,6 +126,7 @@ class PairTester:
             "corrected": pair.corrected_t,
             "wilcoxon": pair.wilcoxon,
             "delong": pair.delong,
+            "gee": pair.gee,
             "predictions": partial(pair.prediction_t, paired=True),
             "predictions-unpaired": partial(pair.prediction_t, paired=False),
         }
@@ -276,6 +279,21 @@ class UnitPair:
         first, second = ([side[rows, 1] for rows in seeds] for side in (cases.first, cases.second))
         labels, patients = ([values[rows] for rows in seeds] for values in (cases.labels, cases.patients))
         return delong_test_over_seeds(first, second, labels, patients=patients)
+
+    def gee(self) -> Comparison:
+        """Generalised estimating equations over test patients, where the metric is a mean over images.
+
+        The value of an image is its mean over the seeds that test it.
+        """
+        cases = self.cases
+        if isinstance(cases, str):
+            return self._no_patient_test(GEE, cases)
+        sides = [[side[seed] for seed in self._seeds] for side in (self._first, self._second)]
+        values = image_values(sides[0], sides[1], self._metric)
+        if values is None:
+            reason = "generalised estimating equations apply to means over images, such as accuracy and Dice"
+            return self._no_patient_test(GEE, reason)
+        return gee_difference_test(values.first, values.second, patients=values.patients)
 
     @cached_property
     def _mean_predictions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:

@@ -73,6 +73,7 @@ def list_text(settings: DataSettings) -> str:
             continue
         kind = "multi-label" if card.label_kind == "multilabel" else card.label_kind
         classes = f"{len(card.classes)} {kind}" if card.classes else card.unit or "–"
+        classes = f"{len(card.mask_classes)}" if card.mask_classes else classes
         rows.append([name, card.family, _number(card.images), classes, _location(card, settings)])
     table = layout(["task", "family", "images", "classes", "folder"], rows)
     return f"{table}\nterms and download of a data set: f2vbench data where task=<task>"
@@ -254,6 +255,7 @@ def _card_text(card: TaskCard, settings: DataSettings) -> str:
         ("images", _number(card.images)),
         *([("unit", card.unit)] if card.unit else []),
         *((f"class {entry.name}", _meaning(entry.meaning, entry.expected())) for entry in card.classes),
+        *((f"class {entry.name}", entry.meaning or "–") for entry in card.mask_classes),
         ("folder names", " or ".join(card.folders) or "–"),
         ("folder", _location(card, settings)),
     ]

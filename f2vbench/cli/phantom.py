@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.contact_sheet import write_sheet
+from f2vbench.phantom.export.croissant import write_croissant
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.phantom.export.tables import DEFAULT_PARTS
 from f2vbench.phantom.settings import PhantomSettings
@@ -35,5 +36,7 @@ def simulate(settings: PhantomSettings, progress: Progress) -> Iterator[str]:
         parts = DEFAULT_PARTS if settings.parts == ["all"] else settings.parts
         jobs = cores() if settings.jobs == "auto" else settings.jobs
         write_cohort(settings.out, cohort, parts=parts, jobs=jobs, progress=progress)
+        if settings.croissant:
+            yield f"metadata: {write_croissant(settings.out, cohort)}"
         patients = f"{cohort.patients} patient{'s' * (cohort.patients != 1)}"
         yield f"{len(cohort)} eyes of {patients}; the contents are described in {settings.out / 'README.txt'}"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from f2vbench.adapters.registry import adapter_for
+from f2vbench.analysis.subgroup_labels import check_columns
 from f2vbench.errors import StoreError
 from f2vbench.metrics.names import CARD_METRICS
 from f2vbench.report.settings import ReportSettings
@@ -83,7 +84,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
 
     Raises:
         StoreError: There is no run folder, it has no completed unit, or a file cannot be written.
-        SettingsError: A figure, the style or the reference model is unknown.
+        SettingsError: A figure, the style, the reference model or a column of subgroups is unknown.
     """
     folders = [Path(folder) for folder in settings.run or []]
     if not folders:
@@ -96,6 +97,7 @@ def report(settings: ReportSettings) -> Iterator[str]:
     progress = for_this_terminal()
     results = Results.load(*folders, progress=progress)
     results.check_reference(settings.baseline)
+    check_columns(settings.by or (), results.records)
     check_report_folder(results, settings.out or folders[0])
     metrics = results.metrics if settings.metric == ["all"] else settings.metric
     call = RunFolder(folders[0]).last_call()

@@ -14,9 +14,9 @@ from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import description_path, stored_files
 from f2vbench.pretrained.weights_cards import WeightsCard, weights_card, weights_cards
 from f2vbench.pretrained.weights_files import find_weights, is_available
-from f2vbench.publish.settings import ExportSettings, ListKeys, MakeSettings, NoKeys, PushSettings
+from f2vbench.publish.settings import ExportSettings, ListKeys, MakeSettings, NoKeys, PushSettings, ResultsSettings
 from f2vbench.utils.existing_outputs import check_output_file, check_output_folder
-from f2vbench.utils.text import layout
+from f2vbench.utils.text import layout, plural
 
 USAGE = """\
 usage: f2vbench weights <command> ...
@@ -27,9 +27,10 @@ usage: f2vbench weights <command> ...
   check [<card>]            verify files against their cards, and load those that are models
   make <run folder> name=…  weights with a card from a completed training:  make runs/mini name=my-mini default=yes
   push <run folder or card> repo=owner/name   upload to the Hugging Face Hub; --dry-run writes the files to a folder
+  results <run folder> repo=owner/name model=… dataset=owner/name   upload results of a run to a model's repository
 
-f2vbench weights make --help and push --help list their keys. Cards are also searched for in ./weights and
-$F2VBENCH_PATH."""
+f2vbench weights make --help, push --help and results --help list their keys. Cards are also searched for in ./weights
+and $F2VBENCH_PATH."""
 
 _ABSENT = "not on this machine"
 
@@ -191,6 +192,18 @@ def _push(source: str, settings: PushSettings) -> str:
     return f"{outcome}\nuse it as model={upload.card.family}:{location}"
 
 
+def _results(folder: str, settings: ResultsSettings) -> str:
+    from f2vbench.publish.eval_results import FOLDER, eval_results, push_eval_results
+
+    results = eval_results(folder, settings)
+    summary = f"{plural(results.entries, 'result')} of {results.model}"
+    if settings.dry_run:
+        check_output_folder(settings.out, "out", (FOLDER,))
+        paths = ", ".join(map(str, results.write(settings.out)))
+        return f"{summary} written to {paths}, nothing uploaded (repo={settings.repo})"
+    return f"{summary} uploaded to {push_eval_results(results, settings)}"
+
+
 def _export(folder: str, settings: ExportSettings) -> str:
     if settings.out is not None and settings.out.suffix != ".safetensors":
         raise SettingsError(f"out={settings.out}: must end in .safetensors")
@@ -226,5 +239,6 @@ _COMMANDS: tuple[_Command[Any], ...] = (
     _Command("weights check", "[<card>]", NoKeys, _check),
     _Command("weights make", "<run folder>", MakeSettings, _make),
     _Command("weights push", "<run folder or card>", PushSettings, _push),
+    _Command("weights results", "<run folder>", ResultsSettings, _results),
 )
 _EXPORT = _Command("export", "<run folder>", ExportSettings, _export)

@@ -67,6 +67,14 @@ def _expand_seeds(value: Any) -> list[Any]:
 
 Names = Annotated[list[str], BeforeValidator(lambda value: unique(split_list(value))), Field(min_length=1)]
 """Distinct names: a list, or text with commas."""
+
+
+def _split_paths(value: Any) -> Any:
+    return split_list(value) if isinstance(value, str | list | tuple) else [value]
+
+
+Paths = Annotated[list[Path], BeforeValidator(_split_paths), Field(min_length=1)]
+"""Files or folders: a list, or text with commas."""
 Shots = Annotated[
     list[Annotated[int, Field(ge=0)] | Literal["all"]],
     BeforeValidator(lambda value: unique(expand_integers(value))),

@@ -1,4 +1,4 @@
-"""Settings of what a run trains: vessel decoders, classification heads, the scratch network, fine-tuned encoders."""
+"""Settings of what a run trains: segmentation decoders, classification heads, the scratch network, encoders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HeadRecipe = Literal["mlp", "paper"]
 
 
 class DecoderSettings(Settings):
-    """Training of the vessel decoder on the feature maps of an encoder."""
+    """Training of the segmentation decoder on the feature maps of an encoder."""
 
     network: DecoderName = Field(
         "unet",

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from f2vbench.config.base import Names, Seeds, Settings, Shots, as_integer, flatten, overlay, split_list, unique
 from f2vbench.config.fitting import DecoderSettings, HeadSettings, ScratchSettings, TuneSettings
 from f2vbench.config.mask_decoder import MaskDecoderSettings
+from f2vbench.config.run_loggers import LoggerNames
 
 Protocol = Literal["zero-shot", "prototype", "knn", "few-shot", "supervised", "probe"]
 Variant = Literal["cross-modal", "other-view", "other-eye", "modality-pairs"]
@@ -204,6 +205,9 @@ class RunSettings(Settings):
     decoder: DecoderSettings = Field(DecoderSettings(), description="training of the decoder")
     sam2: MaskDecoderSettings = Field(MaskDecoderSettings(), description="fine-tuning of SAM2's mask decoder")
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch baseline")
+    log: LoggerNames = Field(
+        [], description="run loggers that receive settings and means over seeds: wandb, mlflow, trackio, tensorboard"
+    )
     dry_run: bool = Field(False, description="print the plan and stop")
 
     @model_validator(mode="before")

@@ -16,6 +16,7 @@ from pandas import DataFrame
 
 from f2vbench.config.run import Protocol
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.mask_files import images_with_class
 from f2vbench.data.numeric_labels import label_texts, problems_of_labels
 from f2vbench.data.splits import assign_splits
 from f2vbench.data.task_cards import TaskCard
@@ -25,6 +26,9 @@ from f2vbench.utils.text import plural, shortened
 
 RECALL_CUTOFF = 10
 """Number of retrieved images that count: recall@10."""
+
+_MOST_DRAWS = 100
+"""Random test sets of a segmentation task with rare classes, of which the first with all classes counts."""
 
 Item = TypeVar("Item")
 
@@ -61,8 +65,14 @@ def draw_segmentation_episode(
     ``split: official``, the test split is the test set and support images come from the training split. Few-shot
     uses one image of every patient before a second of any; supervised uses all images; zero-shot uses none.
 
+    With ``mask_classes``, a random test set is drawn again, up to `_MOST_DRAWS` times, until each class of two or more
+    patients is in the test set and outside it; if none is, the draw with the fewest missing classes counts. Few-shot
+    first takes the images that have classes which no image so far has, those with most
+    such classes first, until every class occurs or there are no more shots.
+
     Args:
-        index: One row per image, with at least the columns ``image``, ``patient`` and ``split``.
+        index: One row per image, with at least the columns ``image``, ``patient`` and ``split``; with ``mask_classes``
+            also ``present``.
         card: The task card.
         protocol: Name of the protocol.
         shots: Number of support images in few-shot; part of the seed in the other protocols as well.
@@ -77,9 +87,11 @@ def draw_segmentation_episode(
         pool, test = _official_splits(index, card, needs_support=protocol != "zero-shot")
         patients = _shuffled(sorted(set(pool["patient"])), bits)
     else:
-        patients, test = _random_test_patients(index, card, bits)
+        patients, test = _random_test_with_classes(index, card, bits)
         pool = index
     candidates = _one_of_each_patient_first(pool, patients, bits)
+    if card.mask_classes and protocol == "few-shot":
+        candidates = _every_class_first(candidates, pool)
     support = _select_support(candidates, len(patients), card, protocol, shots)
     return Episode(tuple(support), tuple(sorted(test["image"])), seed)
 
@@ -348,11 +360,42 @@ def _random_test_patients(index: DataFrame, card: TaskCard, bits: np.random.PCG6
     return patients[test_count:], index[index["patient"].isin(patients[:test_count])]
 
 
+def _random_test_with_classes(index: DataFrame, card: TaskCard, bits: np.random.PCG64) -> tuple[list[str], DataFrame]:
+    """As `_random_test_patients`; with ``mask_classes``, a draw with the classes in both parts."""
+    if not card.mask_classes:
+        return _random_test_patients(index, card, bits)
+    having = {each.name: set(index.loc[images_with_class(index, each.name), "patient"]) for each in card.mask_classes}
+    divisible = [patients for patients in having.values() if len(patients) > 1]
+    draws = []
+    for _ in range(_MOST_DRAWS):
+        support, test = _random_test_patients(index, card, bits)
+        parts = set(support), set(test["patient"])
+        lacking = sum(not patients & part for patients in divisible for part in parts)
+        draws.append((lacking, support, test))
+        if not lacking:
+            break
+    _, support, test = min(draws, key=lambda draw: draw[0])
+    return support, test
+
+
 def _one_of_each_patient_first(pool: DataFrame, patients: Sequence[str], bits: np.random.PCG64) -> list[str]:
     """Image ids: a random image of every patient, then a second one of those who have more, and so on."""
     images = {patient: sorted(rows) for patient, rows in pool.groupby("patient")["image"]}
     rounds = zip_longest(*(_shuffled(images[patient], bits) for patient in patients))
     return [image for images_of_round in rounds for image in images_of_round if image is not None]
+
+
+def _every_class_first(candidates: Sequence[str], pool: DataFrame) -> list[str]:
+    """Image ids in an order in which each class occurs as early as possible; otherwise the order of ``candidates``."""
+    present = {
+        image: {*text.split(SEPARATOR)} - {""} for image, text in zip(pool["image"], pool["present"], strict=True)
+    }
+    missing = set[str]().union(*(present[image] for image in candidates))
+    first: list[str] = []
+    while missing:
+        first.append(max(candidates, key=lambda image: len(present[image] & missing)))  # the first of equal ones
+        missing -= present[first[-1]]
+    return first + [image for image in candidates if image not in first]
 
 
 def _select_support(

@@ -6,6 +6,7 @@ import pandas as pd
 
 from f2vbench.config.run import NearCopies
 from f2vbench.data.file_facts import data_fingerprint
+from f2vbench.data.index_rows import added_columns
 from f2vbench.data.near_duplicates import MIN_CORRELATION, NearDuplicate, near_duplicate_pairs
 from f2vbench.data.tables import limit_problems
 from f2vbench.data.task_data import TaskData
@@ -56,6 +57,8 @@ def join_tasks(train: TaskData, test: TaskData, near_copies: NearCopies = "refus
     training = _without_near_copies(name, training, testing, near_copies, notes)
     sides = [_with_prefix(rows, task.card.name) for rows, task in ((training, train), (testing, test))]
     index = pd.concat(sides).sort_values("image", ignore_index=True)
+    added = list(added_columns(index).values())
+    index[added] = index[added].fillna("")
     index.attrs["notes"] = notes
     card = train.card.model_copy(
         update={"name": name, "split": "official", "title": f"{train.card.title} → {test.card.title}"}

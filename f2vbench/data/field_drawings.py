@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pandas import DataFrame
 
-from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.field_of_view import field_of_kind, kind_of_field
 from f2vbench.data.images import read_mask, read_part
 from f2vbench.errors import StoreError
 from f2vbench.utils.files import write_atomically
@@ -19,7 +19,7 @@ _COMPUTED, _GIVEN = (255, 255, 0), (0, 255, 255)
 
 
 def draw_fields(index: DataFrame, folder: Path) -> None:
-    """Write one PNG for each readable colour photograph with the outline of its field of view.
+    """Write one PNG for each readable photograph, colour or ultra-widefield, with the outline of its field of view.
 
     Computed fields are yellow, those of a mask file cyan.
 
@@ -33,10 +33,11 @@ def draw_fields(index: DataFrame, folder: Path) -> None:
     names = {f"{image}.field.png" for image in index["image"]}
     if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - names):
         raise StoreError(f"fields={folder}: contains other files: choose a new or empty folder")
-    for _, row in index[(index["modality"] == "CF") & (index["problem"] == "")].iterrows():
+    for _, row in index[index["modality"].isin(["CF", "UWF"]) & (index["problem"] == "")].iterrows():
         rgb = read_part(Path(row["path"]), str(row.get("part", "")))
         given = str(row["fov_path"])
-        field = read_mask(given, str(row.get("fov_values", ""))) if given else field_of_view(rgb)
+        values = str(row.get("fov_values", ""))
+        field = read_mask(given, values) if given else field_of_kind(rgb, kind_of_field(row))
         write_atomically(folder / f"{row['image']}.field.png", encode_png(_outlined(rgb, field, bool(given))))
 
 

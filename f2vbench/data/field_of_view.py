@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -29,6 +31,41 @@ _MIN_ROUND_AREA = 0.2  # of the image; an optic disc is round, too
 
 _PIXEL = np.ones((3, 3), np.uint8)
 
+WHOLE, REGION = "whole", "region"
+"""Kinds of fields that are not round; "" is the round field of a fundus camera."""
+
+_NAMES = {WHOLE: "whole", REGION: f"region-{FIELD_OF_VIEW_VERSION}"}
+
+
+def kind_of_field(row: Any) -> str:
+    """The kind of field in the column ``field`` of a row of an index (a Series or a named tuple); "" without it."""
+    kind = getattr(row, "field", "")
+    return str(kind) if kind in _NAMES else ""
+
+
+def field_name(kind: str) -> str:
+    """How a kind of field is computed, for the identity of features: computed-2, whole or region-2."""
+    return _NAMES.get(kind, f"computed-{FIELD_OF_VIEW_VERSION}")
+
+
+def field_of_kind(rgb: np.ndarray, kind: str) -> np.ndarray:
+    """The field of an image: a round one, the whole image (OCT), or a region of any shape (ultra-widefield).
+
+    The region is the largest one with the sharpest border in the brightest channel, because the field of
+    ultra-widefield images is an oval or a rounded rectangle, with lids and lashes in it; without a border it is the
+    whole image.
+
+    Args:
+        rgb: uint8 (height, width, 3).
+        kind: "" for the round field of `field_of_view`, `WHOLE` or `REGION`.
+
+    Returns:
+        bool (height, width).
+    """
+    if kind == WHOLE:
+        return np.ones(rgb.shape[:2], bool)
+    return _field(rgb, prefers_round=kind != REGION)
+
 
 def field_of_view(rgb: np.ndarray) -> np.ndarray:
     """Segment the illuminated part of a photograph.
@@ -47,9 +84,12 @@ def field_of_view(rgb: np.ndarray) -> np.ndarray:
     Returns:
         bool (height, width).
     """
+    return _field(rgb, prefers_round=True)
+
+
+def _field(rgb: np.ndarray, prefers_round: bool) -> np.ndarray:
     height, width = rgb.shape[:2]
-    small = small_copy(rgb)
-    best = _sharpest_region(small)
+    best = _sharpest_region(small_copy(rgb), prefers_round)
     if best is None:
         return np.ones((height, width), bool)
     return cv2.resize(best.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
@@ -90,20 +130,25 @@ def angiogram_field(frames: np.ndarray) -> np.ndarray:
     return field_of_view(np.repeat(frames.max(axis=0)[..., None], 3, axis=2))
 
 
-def _sharpest_region(rgb: np.ndarray) -> np.ndarray | None:
-    """The region of the field, uint8 0/1, or None if no region has a border."""
+def _sharpest_region(rgb: np.ndarray, prefers_round: bool) -> np.ndarray | None:
+    """The region of the field, uint8 0/1, or None if no region has a border.
+
+    Args:
+        rgb: uint8 (height, width, 3).
+        prefers_round: Whether a round region of any channel comes before others of the brightest channel.
+    """
     brightness = rgb.max(axis=2)
     best, best_contrast = None, _MIN_CONTRAST
     best_round, best_round_contrast = None, _MIN_CONTRAST
     channels = ((brightness, _THRESHOLDS), (rgb[..., 0], _HIGH_THRESHOLDS), (_unlike_corners(rgb), _HIGH_THRESHOLDS))
-    for number, (channel, thresholds) in enumerate(channels):
+    for number, (channel, thresholds) in enumerate(channels if prefers_round else channels[:1]):
         dark, bright = np.percentile(channel, (1, 90))
         for threshold in thresholds:
             region = _region_above(channel, dark + threshold * (bright - dark))
             contrast = 0.0 if region is None else _border_contrast(channel, region)
             if region is None or contrast <= min(best_contrast, best_round_contrast):
                 continue
-            if contrast > best_round_contrast and _is_round(region):
+            if prefers_round and contrast > best_round_contrast and _is_round(region):
                 best_round, best_round_contrast = region, contrast
             if number == 0 and contrast > best_contrast:
                 best, best_contrast = region, contrast

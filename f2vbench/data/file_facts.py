@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,18 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
+from f2vbench.data.annotation import IGNORE
 from f2vbench.data.field_of_view import field_of_view
-from f2vbench.data.images import content_hash, exif_orientation, mask_colours, read_mask, read_part
+from f2vbench.data.images import (
+    content_hash,
+    exif_orientation,
+    mask_colours,
+    read_class_bits,
+    read_mask,
+    read_part,
+)
+from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.data.mask_declaration import MOST_CLASSES, ClassDeclaration
 from f2vbench.data.mask_values import ARTERY_VEIN_COLOURS
 from f2vbench.data.near_duplicates import APPEARANCE_VERSION, appearance, is_appearance
 from f2vbench.data.plausibility import field_remark, orientation_problem, photograph_measures
@@ -29,7 +40,10 @@ _MASKS = f"masks-{_VERSION}-{APPEARANCE_VERSION}.jsonl"
 _MAX_VESSEL_FRACTION = 0.5
 # Modalities whose photographs show a bright retina; frames of angiograms may be dark. "" is unknown.
 _COLOUR = ("CF", "")
+_BRIGHT = (*_COLOUR, "OCT", "UWF")
 _ROLES = {"photograph": "path", "label": "mask_path", "fov": "fov_path"}
+_CLASS_ROLE = "label:"
+"""Start of the role of the mask file of one class."""
 _FINGERPRINT = ["image", "patient", "split", "sha256", "label_sha256", "fov_sha256"]
 # Columns of task families other than segmentation.
 _FAMILY_FINGERPRINT = ["label", "value", "time", "event", "view", "case", "phase", "seconds"]
@@ -50,6 +64,7 @@ def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFr
     - ``sha256``, ``label_sha256``, ``fov_sha256``: `content_hash` of the decoded pixels, "" without a file;
     - ``height``, ``width``: size of the photograph, 0 if it is unreadable;
     - ``appearance``: see `f2vbench.data.near_duplicates`, "" if the photograph is unreadable or blank;
+    - ``present``: the classes that a segmentation task declares and that have pixels in the image, joined by ";";
     - ``problem``: "", or the problems of the row's files: unreadable, of different sizes, a mask of several values that
       the card does not declare, a vessel mask that is turned against its photograph, or is empty or nearly full inside
       the field of view;
@@ -70,8 +85,9 @@ def add_file_facts(index: DataFrame, progress: Progress | None = None) -> DataFr
     """
     rows = index.to_dict("records")
     parts = [row.get("part", "") for row in rows]
-    declared = [{"label": row.get("mask_values", ""), "fov": row.get("fov_values", "")} for row in rows]
-    facts = list(_read_all([_files(row) for row in rows], parts, declared, progress))
+    files = [_files(row) for row in rows]
+    declared = [_declared(row, roles) for row, roles in zip(rows, files, strict=True)]
+    facts = list(_read_all(files, parts, declared, progress))
     warned = [_remarks(row, found.pop("remarks")) for row, found in zip(rows, facts, strict=True)]
     described = index.assign(
         **{column: [row[column] for row in facts] for column in _as_columns({}, "") if column != "remarks"}
@@ -98,7 +114,19 @@ def data_fingerprint(index: DataFrame) -> str:
 
 
 def _files(row: dict[Any, Any]) -> dict[str, Path]:
-    return {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
+    files = {role: Path(row[column]) for role, column in _ROLES.items() if row[column]}
+    return files | {_CLASS_ROLE + name: Path(path) for name, path in json.loads(row.get("mask_files") or "{}").items()}
+
+
+def _declared(row: dict[Any, Any], roles: Iterable[str]) -> dict[str, str]:
+    """The declared values of the masks of a row, by role."""
+    declared = {"label": row.get("mask_values", ""), "fov": row.get("fov_values", "")}
+    if row.get("mask_classes"):
+        classes = ClassDeclaration.parse(row["mask_classes"])
+        declared["label"] = row["mask_classes"]
+        of_classes = (role.removeprefix(_CLASS_ROLE) for role in roles if role.startswith(_CLASS_ROLE))
+        declared |= {_CLASS_ROLE + name: classes.values_of(name) for name in of_classes}
+    return declared
 
 
 def _read_all(
@@ -116,10 +144,11 @@ def _read_all(
     """
     # Each part of a photograph's file, and each declaration of a mask's values, has its own facts.
     photographs = {part: Memo(f"{part}-{_PHOTOGRAPHS}".lstrip("-")) for part in set(parts)}
-    masks = {text: Memo(_memo_of_masks(text)) for text in {text for values in declared for text in values.values()}}
+    keys = [{role: _memo_of_masks(role, text) for role, text in values.items()} for values in declared]
+    masks = {key: Memo(key) for key in {key for of_row in keys for key in of_row.values()}}
     memos = [
-        {"photograph": photographs[part], **{role: masks[text] for role, text in values.items()}}
-        for part, values in zip(parts, declared, strict=True)
+        {"photograph": photographs[part], **{role: masks[key] for role, key in of_row.items()}}
+        for part, of_row in zip(parts, keys, strict=True)
     ]
     cached = [_cached_facts(files, memo) for files, memo in zip(rows, memos, strict=True)]
     unread = [row for row, facts in enumerate(cached) if facts is None]
@@ -143,8 +172,9 @@ def _read_all(
         shown.end()
 
 
-def _memo_of_masks(declared: str) -> str:
-    return f"{sha256(declared.encode())[:8]}-{_MASKS}" if declared else _MASKS
+def _memo_of_masks(role: str, declared: str) -> str:
+    text = f"{role} {declared}" if role.startswith(_CLASS_ROLE) else declared
+    return f"{sha256(text.encode())[:8]}-{_MASKS}" if text else _MASKS
 
 
 def _inspect_all(*columns: Iterable[Any]) -> Iterator[tuple[Facts, list[str]]]:
@@ -180,6 +210,7 @@ def _is_valid(fact: Any, role: str) -> bool:
         and isinstance(fact.get("orientation"), int)
         and (role != "photograph" or (is_appearance(fact.get("appearance")) and isinstance(fact.get("blank"), bool)))
         and (role != "label" or isinstance(fact.get("colours"), list))
+        and (not role.startswith(_CLASS_ROLE) or isinstance(fact.get("shares"), dict))
     )
 
 
@@ -189,7 +220,7 @@ def _inspect(files: dict[str, Path], part: str, declared: dict[str, str]) -> tup
     problems: list[str] = []
     for role, path in files.items():
         try:
-            pixels[role] = read_part(path, part) if role == "photograph" else _read_mask(path, role, declared)
+            pixels[role] = read_part(path, part) if role == "photograph" else _read_mask(path, role, declared[role])
         except DataError as error:
             problems += error.problems
     facts: Facts = {
@@ -206,6 +237,13 @@ def _inspect(files: dict[str, Path], part: str, declared: dict[str, str]) -> tup
         computed = None if "fov" in files else field_of_view(rgb)
         facts["photograph"] |= {"appearance": appearance(rgb), **photograph_measures(rgb, computed)}
     problems += _size_problems(files, facts)
+    for role in (role for role in pixels if role.startswith(_CLASS_ROLE)):
+        facts[role]["shares"] = {role.removeprefix(_CLASS_ROLE): float(pixels[role].mean())}
+    if _is_of_classes(declared["label"]) and "label" in pixels:
+        bits = pixels.pop("label")
+        names = ClassDeclaration.parse(declared["label"]).names
+        shares = {name: float((bits >> np.uint32(number) & np.uint32(1)).mean()) for number, name in enumerate(names)}
+        facts["label"] |= {"colours": [], "turned": "", "shares": shares}
     if "label" in pixels:
         facts["label"] |= {"colours": _colours(files["label"], declared["label"]), "turned": ""}
     if not problems:
@@ -218,8 +256,18 @@ def _inspect(files: dict[str, Path], part: str, declared: dict[str, str]) -> tup
     return facts, problems
 
 
-def _read_mask(path: Path, role: str, declared: dict[str, str]) -> np.ndarray:
-    return read_mask(path, declared[role], "mask_values" if role == "label" else "fov_values")
+def _read_mask(path: Path, role: str, declared: str) -> np.ndarray:
+    if role == "label" and _is_of_classes(declared):
+        bits, ignored = read_class_bits(path, ClassDeclaration.parse(declared))
+        packed: np.ndarray = bits.astype(np.uint32) | ignored.astype(np.uint32) << np.uint32(MOST_CLASSES)
+        return packed
+    key = {"label": "mask_values", "fov": "fov_values"}.get(role, "values")
+    return read_mask(path, declared, key)
+
+
+def _is_of_classes(declared: str) -> bool:
+    """Whether the declared values of a label are a `ClassDeclaration`."""
+    return declared.startswith("{")
 
 
 def _colours(path: Path, declared: str) -> list[str]:
@@ -232,7 +280,7 @@ def _remarks(row: dict[Any, Any], facts: Facts) -> str:
     """What should be checked about the files of a row, "" for nothing."""
     photograph, label = facts.get("photograph", {}), facts.get("label", {})
     found = []
-    if row["modality"] in _COLOUR and photograph.get("blank"):
+    if row["modality"] in _BRIGHT and photograph.get("blank"):
         found.append(f"{row['path']}: the photograph is black or of one colour")
     elif row["modality"] in _COLOUR and photograph.get("field"):
         remark = field_remark(*photograph["field"])
@@ -244,6 +292,11 @@ def _remarks(row: dict[Any, Any], facts: Facts) -> str:
         )
     if label.get("turned"):
         found.append(f"{row['mask_path']}: {label['turned']}")
+    found += [
+        f"{row['image']}: the class {name} covers {share:.0%} of the picture: check that its values are not inverted"
+        for name, share in _shares(facts).items()
+        if share > _MAX_VESSEL_FRACTION
+    ]
     return "; ".join(found)
 
 
@@ -285,11 +338,23 @@ def _implausible_masks(files: dict[str, Path], pixels: dict[str, np.ndarray]) ->
     return []
 
 
+def _shares(facts: Facts) -> dict[str, float]:
+    """Share of the picture by class, of the classes that a segmentation task declares."""
+    return {name: share for fact in facts.values() for name, share in fact.get("shares", {}).items() if name != IGNORE}
+
+
+def _label_sha256(facts: Facts) -> str:
+    """Content of the label; where each class has a file, of all of them."""
+    of_classes = sorted([role, fact["sha256"]] for role, fact in facts.items() if role.startswith(_CLASS_ROLE))
+    return sha256(canonical_json(of_classes)) if of_classes else str(facts.get("label", {}).get("sha256", ""))
+
+
 def _as_columns(facts: Facts, problem: str) -> dict[str, Any]:
     photograph = facts.get("photograph", {})
     return {
         "sha256": photograph.get("sha256", ""),
-        "label_sha256": facts.get("label", {}).get("sha256", ""),
+        "label_sha256": _label_sha256(facts),
+        "present": SEPARATOR.join(name for name, share in _shares(facts).items() if share > 0),
         "fov_sha256": facts.get("fov", {}).get("sha256", ""),
         "height": photograph.get("height", 0),
         "width": photograph.get("width", 0),

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from f2vbench.data.dicom import DICOM_SUFFIXES
 from f2vbench.errors import DataError
 from f2vbench.utils.text import is_utf8
 
 _COMMON = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".bmp", ".webp")
-_SUFFIXES = (*_COMMON, ".jp2", ".j2k", ".ppm.gz", ".pgm.gz", ".bmp.gz")
+_SUFFIXES = (*_COMMON, ".jp2", ".j2k", ".ppm.gz", ".pgm.gz", ".bmp.gz", *DICOM_SUFFIXES)
 # Files that belong beside images; all others in a folder of images are reported as passed over.
 _TEXTS = (".csv", ".tsv", ".xls", ".xlsx", ".ods", ".txt", ".md", ".rst", ".pdf", ".doc", ".docx", ".html", ".json")
 _CODE = (".jsonl", ".yaml", ".yml", ".xml", ".ini", ".log", ".py", ".ipynb", ".m", ".r", ".sh", ".db", ".dvc", ".lock")
@@ -28,7 +29,7 @@ _passed_over: ContextVar[dict[Path, list[str]] | None] = ContextVar("_passed_ove
 def passed_over_files() -> Iterator[dict[Path, list[str]]]:
     """Within it, collect what `images_in` leaves out: by folder, the kind of each entry that is no readable image.
 
-    A kind is a suffix in lower case (``.dcm``), "no suffix", or "folders" and "special files" that have the name of an
+    A kind is a suffix in lower case (``.svg``), "no suffix", or "folders" and "special files" that have the name of an
     image.
     """
     found: dict[Path, list[str]] = {}

@@ -1,7 +1,7 @@
 """Read image files as arrays: photographs and masks.
 
 Supported formats are PNG, JPEG, JPEG 2000, TIFF, GIF, WebP, PPM/PGM and BMP; PPM, PGM and BMP may be gzipped
-(``im0001.ppm.gz``).
+(``im0001.ppm.gz``). DICOM files need the extra ``dicom`` (`f2vbench.data.dicom`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from f2vbench.data.mask_values import colours_of, foreground
+from f2vbench.data.dicom import decode_dicom, is_dicom
+from f2vbench.data.mask_declaration import ClassDeclaration
+from f2vbench.data.mask_values import class_bits, colours_of, foreground
 from f2vbench.errors import DataError
 
 Photo: TypeAlias = "np.ndarray | Image.Image | str | Path"
@@ -116,6 +118,29 @@ def read_mask(path: str | Path, declared: str = "", key: str = "mask_values") ->
         ) from None
 
 
+def read_class_bits(path: str | Path, declared: ClassDeclaration) -> tuple[np.ndarray, np.ndarray]:
+    """Read a mask whose values are several classes.
+
+    Args:
+        path: The image file.
+        declared: What each value means.
+
+    Returns:
+        Classes as bits, and the pixels that do not count, as `f2vbench.data.mask_values.class_bits`.
+
+    Raises:
+        DataError: As in `read_rgb`, or the file has values that are not declared.
+    """
+    pixels = _decode(Path(path))
+    try:
+        return class_bits(pixels, declared)
+    except DataError as error:
+        raise DataError(
+            f"{path}: {error}: add each of them, in the task card, to `values` of a class, to `background_values` "
+            f"(now [{declared.background}]) or to `ignore_values`"
+        ) from None
+
+
 def mask_colours(path: str | Path) -> list[str]:
     """The colours of the foreground of a mask that `read_mask` reads, as ``#rrggbb``; empty for grey masks.
 
@@ -207,6 +232,8 @@ def _decode(path: Path) -> np.ndarray:
             raise DataError(f"{path}: the file is empty (0 bytes): copy or download it again")
         if content.startswith(_POINTERS):
             raise DataError(f"{path}: a pointer to a file that is not here: fetch it (git lfs pull, git annex get)")
+        if is_dicom(path, content):
+            return decode_dicom(path, content, MAX_PIXELS)
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(_too_large(path, f"{image.width} × {image.height} pixels"))

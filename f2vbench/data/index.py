@@ -7,17 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pandas import DataFrame, Series
 
+from f2vbench.data.field_of_view import REGION, WHOLE
 from f2vbench.data.folder_scan import passed_over_files
-from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS
+from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
+from f2vbench.data.layouts.table_options import CLASSES, FAMILY, LABEL_KIND
 from f2vbench.data.mask_declaration import declaration
+from f2vbench.data.mask_files import name_mask_files
 from f2vbench.data.numeric_labels import read_numbers
 from f2vbench.data.patient_spelling import with_patient_spelling
 from f2vbench.data.simulated_data import simulated_folder
+from f2vbench.data.tables import TABLE_SUFFIXES
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError, SettingsError
 from f2vbench.utils.text import plural, shortened
@@ -28,7 +33,11 @@ _ALTERNATIVES = {
     "regression": "simulated eyes, task=phantom-age",
     "survival": "simulated eyes, task=phantom-survival",
 }
+_TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
+"""Layouts that are a table, and its suffixes."""
+
 _LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
+_MODALITIES = {"oct": ("OCT", WHOLE), "ultra-widefield": ("UWF", REGION)}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
 
@@ -69,14 +78,20 @@ def build_index(card: TaskCard, folder: Path) -> DataFrame:
     - ``image``: unique id, usable as a file name;
     - ``path``, ``mask_path``, ``fov_path``: absolute, "" if there is no such file;
     - ``patient``; ``eye``: "left", "right" or "";
-    - ``modality``: "CF", "FFA", "ICG", "RF" or "AF";
+    - ``modality``: "CF", "FFA", "ICG", "RF" or "AF"; "OCT" or "UWF" (ultra-widefield) where the card says so, and
+      then ``field``, the kind of field of view (`f2vbench.data.field_of_view.field_of_kind`);
     - ``mask_values``, ``fov_values``: the values of masks that the card declares, see `f2vbench.data.mask_declaration`;
     - ``split``: "train", "val", "test" or "".
 
-    Classification adds ``label``, the name of a class on the card; multi-label images join classes with ";". Regression
-    adds ``value``, and survival ``time`` and ``event``, see `f2vbench.data.numeric_labels.read_numbers`. Retrieval
-    adds ``view`` and ``part``. Generation adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and
-    of its angiogram frames (FFA) have the same case.
+    Segmentation adds ``mask_files`` (a JSON object of class and file, where each class has a file) and ``mask_classes``
+    (a `f2vbench.data.mask_declaration.ClassDeclaration`), both "" without them. Classification adds ``label``, the name
+    of a class on the card; multi-label images join classes with ";". Regression adds ``value``, and survival ``time``
+    and ``event``, see `f2vbench.data.numeric_labels.read_numbers`. Retrieval adds ``view`` and ``part``. Generation
+    adds ``case``, ``phase`` and ``seconds``; the rows of a photograph (CF) and of its angiogram frames (FFA) have the
+    same case.
+
+    Further columns of the data set's table have the prefix ``column:`` (``column:age``); they do not enter the
+    fingerprint of the data.
 
     Args:
         card: The task card.
@@ -121,16 +136,24 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         raise DataError(f"{folder}: folder not found")
     try:
         with passed_over_files() as passed_over:
-            raw = LAYOUTS[card.layout](folder, card.options)
+            raw = LAYOUTS[card.layout](folder, _options(card))
     except SettingsError as error:
         raise SettingsError([f"task card {card.name}: {problem}" for problem in error.problems]) from None
     # The simulator names its files by patient: nothing is assumed.
     assumed = [] if card.phantom is not None else raw.attrs.get("warnings", [])
     passed = _summarize_passed_over(folder, passed_over)
     missing = raw.attrs.get("missing", [])
-    index = raw[COLUMNS + FAMILY_COLUMNS[card.family]].sort_values("image", ignore_index=True)
+    columns = [*COLUMNS, *FAMILY_COLUMNS[card.family], *added_columns(raw).values()]
+    index = raw[columns].sort_values("image", ignore_index=True)
+    if card.modality != "colour":
+        index["modality"], index["field"] = _MODALITIES[card.modality]
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
+    unused: list[str] = []
+    if card.family == "segmentation":
+        declared = card.class_declaration
+        index["mask_classes"] = declared.text() if declared else ""
+        index["mask_files"], unused = name_mask_files(index["mask_files"], card.mask_classes)
     notes = [*raw.attrs.get("notes", []), *_count_fields(index, card)]
     if missing and card.absent == "leave-out":
         notes.append(f"{_summarize_missing(missing)}; left out")
@@ -144,14 +167,20 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         notes.append(f"left out, no label: {shortened(unlabelled)}")
         index = index[~bare].reset_index(drop=True)
     index, spelling = with_patient_spelling(index, card.normalises_patients)
-    warnings = [*assumed, *passed, *([] if card.normalises_patients else spelling)]
+    warnings = [
+        *assumed,
+        *passed,
+        *([] if card.phantom is not None else unused),
+        *([] if card.normalises_patients else spelling),
+    ]
     notes = [*warnings, *notes, *(spelling if card.normalises_patients else [])]
     if card.images is not None and len(index) != card.images:
         labelled = "labelled image" if card.family in _LABEL_COLUMNS else "image"
         notes.append(f"{plural(len(index), labelled)} found; the complete data set has {card.images:,}")
     extra = raw.attrs.get("extra", [])
     if extra:
-        notes.append(f"image files without a label, not used: {shortened([Path(file).name for file in extra])}")
+        names = shortened([Path(file).name for file in extra])
+        notes.append(f"{plural(len(extra), 'image file')} without a label, not used: {names}")
     index.attrs.update(raw.attrs, notes=notes, warnings=warnings, unlabelled=unlabelled)
     return index, problems
 
@@ -159,7 +188,9 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
 def without_label(index: DataFrame, card: TaskCard) -> Series:
     """Whether each image lacks the label that the task's family needs, bool; retrieval and generation need none."""
     column = _LABEL_COLUMNS.get(card.family)
-    return index["image"] == "" if column is None else index[column] == ""
+    if column is None or card.unlabelled == "negative":
+        return index["image"] == ""
+    return (index[column] == "") & (index.get("mask_files", "") == "")
 
 
 def _missing_images(index: DataFrame, card: TaskCard) -> list[str]:
@@ -235,9 +266,16 @@ def _describe_classes(classes: list[LabelClass]) -> str:
     return ", ".join(described[:_MAX_CLASSES]) + (" …" if len(described) > _MAX_CLASSES else "")
 
 
+def _options(card: TaskCard) -> dict[str, Any]:
+    """The options of the layout; tables are read by the classes of the card."""
+    if card.layout not in ("table", "outcome_table"):
+        return card.options
+    return card.options | {CLASSES: card.classes, LABEL_KIND: card.label_kind, FAMILY: card.family}
+
+
 def _is_data(path: Path, card: TaskCard) -> bool:
     """Whether the path is a folder or, for a layout that is a table, the table itself."""
-    return path.is_dir() or (card.layout == "angiogram_table" and path.suffix.lower() == ".csv" and path.is_file())
+    return path.is_dir() or (path.suffix.lower() in _TABLES.get(card.layout, ()) and path.is_file())
 
 
 def _find_named_folder(root: Path, names: list[str]) -> Path | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from pandas import DataFrame
@@ -15,7 +16,7 @@ COLUMNS = ["image", "path", "mask_path", "fov_path", "patient", "eye", "modality
 """Columns of the index in all task families; all values are strings."""
 
 FAMILY_COLUMNS: dict[str, list[str]] = {
-    "segmentation": [],
+    "segmentation": ["mask_files"],
     "classification": ["label"],
     "regression": ["value"],
     "survival": ["time", "event"],
@@ -23,6 +24,9 @@ FAMILY_COLUMNS: dict[str, list[str]] = {
     "generation": ["case", "phase", "seconds"],
 }
 """Additional columns by task family; all values are strings."""
+
+ADDED = "column:"
+"""Prefix of the index columns that hold `Row.columns`, such as ``column:age``."""
 
 UNKNOWN_PATIENTS = "patients are unknown: every photograph counts as its own patient"
 """Note of data sets that do not publish which photographs belong to the same patient."""
@@ -35,7 +39,7 @@ class Row:
     Attributes:
         image: Unique id, usable as a file name (see `safe_id`).
         path: The image file.
-        mask_path: The segmentation mask, or None.
+        mask_path: The segmentation mask, or the file whose values are the classes, or None.
         fov_path: The mask of the field of view, or None.
         patient: Id of the patient.
         eye: "left", "right", or "" if unknown.
@@ -50,6 +54,9 @@ class Row:
         phase: "arterial", "venous" or "late" (angiogram frames).
         seconds: Time after injection (angiogram frames).
         part: Part of the file that is the image, see `f2vbench.data.images.read_part`; "" is the whole file.
+        columns: Further columns of the data set's table, as text; "" is a missing value. ``age`` (years), ``sex``,
+            ``site`` and ``camera`` have these names in all layouts. They describe subgroups and are no labels.
+        mask_files: Where each class of a segmentation has a file: class, as the data set writes it → its file.
     """
 
     image: str
@@ -69,6 +76,8 @@ class Row:
     phase: str = ""
     seconds: str = ""
     part: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    mask_files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def index_from_rows(
@@ -91,13 +100,23 @@ def index_from_rows(
         variant: "owner" for the owner's folder structure, "retfound" for RETFound's.
 
     Returns:
-        A DataFrame of strings with one column per field of `Row`. The other arguments are in ``attrs`` by name.
+        A DataFrame of strings with one column per field of `Row`, and one for each of `Row.columns` (`ADDED`). The
+        other arguments are in ``attrs`` by name.
     """
-    frame = DataFrame([_as_strings(row) for row in rows], columns=[field.name for field in fields(Row)])
+    images = list(rows)
+    added = dict.fromkeys(ADDED + name for row in images for name in row.columns)
+    names = [entry.name for entry in fields(Row) if entry.name != "columns"]
+    frame = DataFrame([_as_strings(row) for row in images], columns=[*names, *added])
+    frame[list(added)] = frame[list(added)].fillna("")
     frame.attrs.update(
         notes=list(notes), warnings=list(warnings), missing=list(missing), extra=list(extra), variant=variant
     )
     return frame
+
+
+def added_columns(index: DataFrame) -> dict[str, str]:
+    """The index columns that hold `Row.columns`, by name: ``{"age": "column:age"}``."""
+    return {str(column)[len(ADDED) :]: str(column) for column in index.columns if str(column).startswith(ADDED)}
 
 
 def safe_id(stem: str) -> str:
@@ -124,6 +143,9 @@ def unused_masks(labels: Mapping[str, Path], fov_masks: Mapping[str, Path], rows
 
 def _as_strings(row: Row) -> dict[str, str]:
     values = asdict(row)
+    values |= {ADDED + name: value for name, value in values.pop("columns").items()}
     for key in ("path", "mask_path", "fov_path"):
         values[key] = str(values[key].absolute()) if values[key] is not None else ""
+    files = {name: str(path.absolute()) for name, path in row.mask_files.items()}
+    values["mask_files"] = json.dumps(files) if files else ""
     return values

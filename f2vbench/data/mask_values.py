@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from f2vbench.data.mask_declaration import ClassDeclaration
 from f2vbench.errors import DataError
 
 ARTERY_VEIN_COLOURS = {"#ff0000": "red", "#0000ff": "blue", "#00ff00": "green", "#ffffff": "white"}
@@ -58,6 +59,49 @@ def foreground(pixels: np.ndarray, declared: str = "") -> np.ndarray:
     if len(values) <= 2 and len(colours) > 1 and not set(colours) <= ARTERY_VEIN_COLOURS.keys():
         raise DataError(f"it has {len(colours)} colours: {', '.join(colours[:_LISTED])}")
     return found
+
+
+def class_bits(pixels: np.ndarray, declared: ClassDeclaration) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of each pixel of a mask with several values.
+
+    Args:
+        pixels: (height, width) or (height, width, 3), not negative.
+        declared: What each value means.
+
+    Returns:
+        - uint8 or uint32 (height, width); bit i is class i of the declaration.
+        - bool (height, width), the pixels that do not count.
+
+    Raises:
+        DataError: A value is not declared; the message lists such values and does not name the file.
+    """
+    brightest = pixels.max(axis=2) if pixels.ndim == 3 else pixels
+    bits = np.zeros(brightest.shape, np.uint8 if len(declared.classes) <= 8 else np.uint32)
+    known = np.zeros(brightest.shape, bool)
+    for number, (_, values) in enumerate(declared.classes):
+        found = _declared_foreground(pixels, brightest, values.split(",")) if values else known & False
+        bits |= found.astype(bits.dtype) << bits.dtype.type(number)
+        known |= found
+    ignored = _declared_foreground(pixels, brightest, declared.ignore.split(",")) if declared.ignore else known & False
+    known |= ignored
+    if declared.background:
+        known |= _declared_foreground(pixels, brightest, declared.background.split(","))
+    if not known.all():
+        raise DataError(f"undeclared {_undeclared(pixels, brightest, ~known)}")
+    return bits, ignored
+
+
+def _undeclared(pixels: np.ndarray, brightest: np.ndarray, unknown: np.ndarray) -> str:
+    """The undeclared values with their shares of the pixels; colours where a file has them."""
+    inside = pixels[unknown]
+    if pixels.ndim == 3 and pixels.dtype == np.uint8 and (inside != inside[:, :1]).any():
+        colours = colours_of(pixels, unknown)
+        more = f" and {len(colours) - _LISTED} others" if len(colours) > _LISTED else ""
+        return f"colours {', '.join(colours[:_LISTED])}{more} ({_share(unknown.mean())} of the pixels)"
+    values, counts = np.unique(brightest[unknown], return_counts=True)
+    shown = sorted(np.argsort(-counts, kind="stable")[:_LISTED])
+    listed = ", ".join(f"{values[at]:g} ({_share(counts[at] / brightest.size)} of the pixels)" for at in shown)
+    return f"values {listed}" + (f" and {len(values) - _LISTED} others" if len(values) > _LISTED else "")
 
 
 def colours_of(pixels: np.ndarray, mask: np.ndarray) -> list[str]:

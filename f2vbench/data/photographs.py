@@ -1,9 +1,9 @@
-"""One image at its own resolution: pixels, field of view, vessel mask, and the square crop for encoders."""
+"""One image at its own resolution: pixels, field of view, annotation, and the square crop for encoders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION, field_of_view
+from f2vbench.data.annotation import Annotation, AnnotationFiles
+from f2vbench.data.field_of_view import field_name, field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.errors import DataError
@@ -27,21 +28,44 @@ class Photograph:
         rgb: uint8 (height, width, 3).
         fov: bool (height, width), the field of view.
         content: Hashes of the pixels and of the field of view, which together determine the features.
-        label: The vessel mask, bool (height, width), or the file from which `vessels` reads it.
-        label_values: Values of the file that are vessel, see `f2vbench.data.mask_declaration.declaration`; "" for none.
+        label: The annotation, or what `annotation` is read from: a bool (height, width) mask of one class, its file, or
+            the files of several classes.
+        label_values: Values of the file that are foreground, see `f2vbench.data.mask_declaration.declaration`; "" for
+            none.
+        has_round_field: Whether encoders that crop photographs to their round field may do so.
     """
 
     name: str
     rgb: np.ndarray
     fov: np.ndarray
     content: str
-    label: np.ndarray | Path
+    label: np.ndarray | Path | Annotation | AnnotationFiles
     label_values: str = ""
+    has_round_field: bool = True
 
     @cached_property
+    def annotation(self) -> Annotation:
+        """The masks of the classes; read on first access."""
+        if isinstance(self.label, AnnotationFiles):
+            return self.label.read()
+        if isinstance(self.label, Annotation):
+            return self.label
+        mask = read_mask(self.label, self.label_values) if isinstance(self.label, Path) else self.label
+        return Annotation.of_mask(mask)
+
+    @property
     def vessels(self) -> np.ndarray:
-        """The annotated vessel mask, bool (height, width); read on first access."""
-        return read_mask(self.label, self.label_values) if isinstance(self.label, Path) else self.label
+        """The annotated mask of a task with one class, bool (height, width)."""
+        return self.annotation.mask(0)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """The field of view, less the pixels that the annotation excludes, bool (height, width)."""
+        return self.annotation.counted(self.fov)
+
+    def of_class(self, number: int) -> Photograph:
+        """The photograph with the annotation of one of its classes alone."""
+        return replace(self, label=self.annotation.of_class(number))
 
     @cached_property
     def view(self) -> SquareView:
@@ -59,13 +83,15 @@ class Photograph:
         return photograph
 
     def square_targets(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Targets of a segmentation model, both float32 (size, size) in [0, 1].
+        """Targets of a segmentation model, float32 in [0, 1].
 
         Returns:
-            The vessel fraction of each pixel, and the mask of the field of view.
+            - (classes, size, size), the fraction of each pixel that is of each class.
+            - (size, size), 1 for pixels that count.
         """
-        inside = self.view.crop(self.fov, size)
-        return self.view.crop(self.vessels.astype(np.float32), size), inside.astype(np.float32)
+        masks = (self.annotation.mask(number) for number in range(self.annotation.classes))
+        targets = np.stack([self.view.crop(mask.astype(np.float32), size) for mask in masks])
+        return targets, self.view.crop(self.counted, size).astype(np.float32)
 
     def entry(self, size: int) -> str:
         """Key in the feature store at one size of the square crop; depends on the content, never on the file name."""
@@ -81,8 +107,10 @@ def open_photograph(row: pd.Series) -> Photograph:
     rgb = read_part(Path(row.path), row.get("part", ""))
     if content_hash(rgb) != row.sha256:
         raise DataError(f"{row.path}: the file changed during the run: run again")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
-    return Photograph(str(row.image), rgb, fov, _content(row), Path(row.mask_path), row.get("mask_values", ""))
+    kind = kind_of_field(row)
+    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_kind(rgb, kind)
+    label = AnnotationFiles.of_row(row) if row.get("mask_classes") else Path(row.mask_path)
+    return Photograph(str(row.image), rgb, fov, _content(row), label, row.get("mask_values", ""), not kind)
 
 
 def entry_name(row: Any, size: int) -> str:
@@ -91,7 +119,7 @@ def entry_name(row: Any, size: int) -> str:
 
 
 def _content(row: Any) -> str:
-    return f"{row.sha256} {row.fov_sha256 or f'computed-{FIELD_OF_VIEW_VERSION}'}"
+    return f"{row.sha256} {row.fov_sha256 or field_name(kind_of_field(row))}"
 
 
 def _entry(content: str, size: int) -> str:

@@ -94,8 +94,8 @@ class Survey:
     @property
     def classes(self) -> list[str]:
         """Class names in the order of the card; without classes on the card, those in the data (of numbers, ranges)."""
-        if self.card.classes:
-            return [label_class.name for label_class in self.card.classes]
+        if self.card.classes or self.card.mask_classes:
+            return [each.name for each in (self.card.classes or self.card.mask_classes)]
         return sorted(_classes_in(strata(self.index)))
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -108,6 +108,8 @@ class Survey:
         if self.card.family in DIVIDED:
             labels = strata(self.index)
             in_class = {name: _has_class(labels, name) for name in self.classes}
+        if self.card.mask_classes:
+            in_class = {name: _has_class(self.index["present"], name) for name in self.classes}
         in_class["all classes"] = in_split["all"]
         return {
             name: {split: int(np.count_nonzero(rows & selected)) for split, selected in in_split.items()}

@@ -1,4 +1,4 @@
-"""Tables with labels, patients or splits, read as text: CSV and Excel files."""
+"""Tables with labels, patients or splits, read as text: CSV, Excel and Parquet files, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from pathlib import Path
 import pandas as pd
 from pandas import DataFrame
 
+from f2vbench.data.typed_tables import read_json_rows, read_parquet_rows
 from f2vbench.errors import DataError
 from f2vbench.utils.text import shortened
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")
+"""Suffixes of the files that `read_table` reads."""
 
 _MAX_BYTES = 200_000_000
 """Size of the largest table that is read (of Excel files unpacked); label tables have a few MB."""
 
+_TYPED = {".parquet": read_parquet_rows, ".jsonl": read_json_rows}
 _SEPARATORS = (",", ";", "\t", "|")
 _SAVE = "save it as comma-separated UTF-8 text"
 _MIDNIGHT = " 00:00:00"
@@ -41,7 +46,7 @@ class Cells:
 
 
 def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
-    """Read a table with one row of headings, from a CSV file or the first sheet of an Excel file.
+    """Read a table, from a CSV or Parquet file, the first sheet of an Excel file, or lines of JSON.
 
     Returns:
         Stripped strings, "" for empty cells; column names are in lower case.
@@ -49,7 +54,7 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
     Raises:
         DataError: The file is unreadable, a heading occurs twice, or a required column (lower case) is missing.
     """
-    if path.suffix.lower() != ".xlsx":
+    if path.suffix.lower() not in (".xlsx", *_TYPED):
         return read_csv(path, required)
     cells = read_cells(path)
     head, *body = cells.rows or [[]]
@@ -63,6 +68,8 @@ def read_table(path: Path, required: Iterable[str] = ()) -> DataFrame:
 
 def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
     """Read a CSV file. The separator is the comma, semicolon, tab or bar that occurs most often in the headings.
+
+    In a file named ``.tsv`` it is the tab.
 
     Every row has as many fields as the headings; additional empty fields at the end are ignored.
 
@@ -94,15 +101,17 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> DataFrame:
 
 
 def read_cells(path: Path) -> Cells:
-    """Read all cells of a CSV file, or of the first sheet of an Excel file (.xlsx).
+    """Read all cells of a CSV or Parquet file, of lines of JSON, or of the first sheet of an Excel file (.xlsx).
 
     Numbers become text in their shortest form ("2", "0.5"), dates in ISO format ("2020-01-31"), error values "".
 
     Raises:
-        DataError: The file is damaged or too large, or openpyxl is not installed.
+        DataError: The file is damaged or too large, or openpyxl or pyarrow is not installed.
     """
     if path.suffix.lower() == ".xlsx":
         source, rows = _excel_rows(path)
+    elif path.suffix.lower() in _TYPED:
+        source, rows = str(path), _TYPED[path.suffix.lower()](path, _MAX_BYTES)
     else:
         source, rows = str(path), [row for _, row in _csv_rows(path)]
     rows = [[cell.strip() for cell in row] for row in rows]
@@ -168,7 +177,8 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         raise DataError(f"{path}: contains zero bytes, as UTF-16 text and damaged files do: {_SAVE}")
     marked = re.match(r"sep=([,;\t|])\r?\n", text)  # Excel's own mark of the separator
     text = text[marked.end() :] if marked else text
-    separator = marked[1] if marked else _separator(text.lstrip("\r\n "))
+    tabs = "\t" if path.suffix.lower() == ".tsv" else None
+    separator = marked[1] if marked else tabs or _separator(text.lstrip("\r\n "))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:
@@ -208,14 +218,15 @@ def _ragged_rows(path: Path, head: list[str], body: list[tuple[int, list[str]]])
 
 
 def _excel_rows(path: Path) -> tuple[str, list[list[str]]]:
-    """Source and rows of the first sheet."""
+    """Source and rows of the first sheet that a user sees: charts and hidden sheets are no tables."""
     source = str(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
                 raise ValueError(f"larger than {_MAX_BYTES // 1_000_000} MB when unpacked")
         with pd.ExcelFile(path, engine="openpyxl") as workbook:
-            sheet = str(workbook.sheet_names[0])
+            visible = [sheet.title for sheet in workbook.book.worksheets if sheet.sheet_state == "visible"]
+            sheet = str(visible[0] if visible else workbook.sheet_names[0])
             source = f"{path}, sheet '{sheet}'"
             frame = pd.read_excel(workbook, sheet_name=sheet, header=None, dtype=str, na_filter=False)
     except ImportError:

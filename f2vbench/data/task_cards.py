@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from f2vbench.data.label_classes import (
+    NUMERIC_KINDS,
     LabelClass,
     LabelKind,
     problems_of_classes,
@@ -26,7 +27,7 @@ from f2vbench.data.label_classes import (
     problems_of_numbers,
 )
 from f2vbench.data.layouts import LAYOUTS
-from f2vbench.data.mask_declaration import declaration
+from f2vbench.data.mask_declaration import ClassDeclaration, MaskClass, declaration, problems_of_mask_classes
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
 from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.yaml_text import load_yaml
@@ -37,7 +38,13 @@ NORMALISE = "normalise"
 # Keys that influence results; the others are information for users.
 _HASHED = ("name", "family", "layout", "options", "split", "test_fraction")
 # Hashed only if set, so that cards without these keys, which are newer, keep their hash.
-_HASHED_IF_SET = ("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test", "horizon")
+_HASHED_IF_SET = (
+    *("label_kind", "classes", "absent", "copies", "mask_values", "fov_values", "official_test", "horizon"),
+    *("modality", "mask_classes", "background_values", "ignore_values"),
+)
+
+Modality = Literal["colour", "oct", "ultra-widefield"]
+_FAMILIES_OF_ANY_MODALITY = ("classification", *NUMERIC_KINDS)
 
 
 class PhantomData(BaseModel):
@@ -75,9 +82,16 @@ class TaskCard(BaseModel):
     split: Literal["random", "official", "auto"] = Field(
         "random", description="how test images are chosen; auto: official if the folder has one, else random"
     )
+    modality: Modality = Field(
+        "colour",
+        description="colour: photographs with a round field of view; oct: the whole image is the field; "
+        "ultra-widefield: a field of any shape. Other than colour: classification, regression and survival",
+    )
     test_fraction: float = Field(0.5, gt=0, lt=1, description="fraction of patients in a random test set")
-    unlabelled: Literal["refuse", "leave-out"] = Field(
-        "refuse", description="images without a label: refuse the data set, or leave them out"
+    unlabelled: Literal["refuse", "leave-out", "negative"] = Field(
+        "refuse",
+        description="images without a label: refuse the data set, or leave them out; with mask_classes also negative: "
+        "an image without any mask file has none of the classes",
     )
     absent: Literal["refuse", "leave-out"] = Field("refuse", description="images that are listed but missing")
     copies: Literal["refuse", "join"] = Field(
@@ -87,6 +101,15 @@ class TaskCard(BaseModel):
         default_factory=list,
         description="segmentation: values of the masks that are vessel, such as [1, 2, 3], ['#ff0000'] or ['>127'], if "
         "the files have more than two",
+    )
+    mask_classes: list[MaskClass] = Field(
+        default_factory=list,
+        description="segmentation of several classes: each with its values in one mask file, or with a mask file each",
+    )
+    background_values: list[int | str] = Field([0], description="mask_classes: values of a mask file that are no class")
+    ignore_values: list[int | str] = Field(
+        default_factory=list,
+        description="mask_classes: values of a mask file whose pixels count neither in training nor in evaluation",
     )
     fov_values: list[int | str] = Field(
         default_factory=list, description="values of field-of-view masks that are inside, if they have more than two"
@@ -150,18 +173,62 @@ class TaskCard(BaseModel):
         """Names of the data sets that the images are from: the name of the task, and ``datasets``."""
         return (self.name, *self.datasets)
 
+    @property
+    def class_declaration(self) -> ClassDeclaration | None:
+        """What the values of the masks mean; None for cards without ``mask_classes``."""
+        if not self.mask_classes:
+            return None
+        classes = tuple((each.name, declaration(each.values)) for each in self.mask_classes)
+        return ClassDeclaration(classes, declaration(self.background_values), declaration(self.ignore_values))
+
+    @model_validator(mode="after")
+    def _mask_classes_fit(self) -> TaskCard:
+        problems = problems_of_mask_classes(
+            self.mask_classes, declaration(self.background_values), declaration(self.ignore_values)
+        )
+        given = {
+            "mask_classes": bool(self.mask_classes),
+            "background_values": self.background_values != [0],
+            "ignore_values": bool(self.ignore_values),
+        }
+        keys = [key for key, is_given in given.items() if is_given]
+        if keys and self.family != "segmentation":
+            problems.append(f"{keys[0]} is a key of the family segmentation; this card has the family {self.family}")
+        elif keys and not self.mask_classes:
+            problems.append(f"{keys[0]}: needs mask_classes")
+        if self.mask_classes and self.mask_values:
+            problems.append("mask_values and mask_classes: set one of them; a class has its values in `values`")
+        if self.unlabelled == "negative" and not self.mask_classes:
+            problems.append("unlabelled: negative needs mask_classes; use refuse or leave-out")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
     @model_validator(mode="after")
     def _classes_fit_their_kind(self) -> TaskCard:
         problems = [
             *problems_of_classes(self.classes, self.label_kind, self.family),
             *problems_of_numbers(self.unit, self.horizon, self.family),
+            *self._problems_of_modality(),
             *problems_of_main_metric(self.main_metric, self.family, self.label_kind),
         ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
-    @field_validator("mask_values", "fov_values")
+    def _problems_of_modality(self) -> list[str]:
+        if self.modality == "colour":
+            return []
+        if self.phantom is not None:
+            return [f"modality: {self.modality}: simulated photographs are colour: remove the key"]
+        if self.family not in _FAMILIES_OF_ANY_MODALITY:
+            return [
+                f"modality: {self.modality} is for {', '.join(_FAMILIES_OF_ANY_MODALITY)}; in segmentation, masks in "
+                "fov/ give the field, and other families read the modality of each image from the data"
+            ]
+        return []
+
+    @field_validator("mask_values", "fov_values", "background_values", "ignore_values")
     @classmethod
     def _are_values_of_a_mask(cls, values: list[int | str]) -> list[int | str]:
         declaration(values)
@@ -223,6 +290,8 @@ def card_hash(card: TaskCard) -> str:
     if_set = card.model_dump(mode="json", include=set(_HASHED_IF_SET), exclude_defaults=True)
     if "classes" in if_set:
         if_set["classes"] = [[label_class.name, *label_class.read] for label_class in card.classes]
+    if "mask_classes" in if_set:
+        if_set["mask_classes"] = [[each.name, *each.read, declaration(each.values)] for each in card.mask_classes]
     if card.normalises_patients:
         if_set["patients"] = card.patients
     return sha256(canonical_json(hashed | if_set))

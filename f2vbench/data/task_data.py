@@ -12,6 +12,7 @@ from f2vbench.data.duplicates import merge_duplicate_patients
 from f2vbench.data.episodes import DRAWS, Episode
 from f2vbench.data.file_facts import add_file_facts, data_fingerprint
 from f2vbench.data.index import build_index, find_folder
+from f2vbench.data.mask_files import class_notes
 from f2vbench.data.simulated_data import ensure_simulated
 from f2vbench.data.splits import SPLIT_WORDS, apply_split_word, assign_splits, read_split, resolve_split
 from f2vbench.data.task_cards import TaskCard, load_card
@@ -76,6 +77,8 @@ class TaskData:
         """Class names in the order of the card; without classes on the card, the labels in the data, sorted."""
         if self.card.classes:
             return [label_class.name for label_class in self.card.classes]
+        if self.card.mask_classes:
+            return [mask_class.name for mask_class in self.card.mask_classes]
         labels = self.index.get("label", pd.Series(dtype=str))
         return sorted(set(labels) - {""})
 
@@ -121,6 +124,8 @@ def open_task(
         index, card = _apply_split_file(index, card, Path(split))
     check(index, card)
     _note_warnings(index)
+    if card.mask_classes:
+        index.attrs["notes"] = [*index.attrs.get("notes", []), *class_notes(index, card)]
     return TaskData(card, folder, index, data_fingerprint(index))
 
 

@@ -50,15 +50,17 @@ def _unlabelled_images(index: DataFrame, card: TaskCard) -> list[str]:
 
 def _absent_classes(index: DataFrame, card: TaskCard) -> list[str]:
     """Classes of the card without an image: means over classes are not comparable. Numbers that are all equal."""
-    if not card.classes:
+    classes = [each.name for each in (card.classes or card.mask_classes)]
+    if not classes:
         return problems_of_labels(index)
-    found = {name for label in index["label"].unique() for name in label.split(SEPARATOR)}
-    absent = [label_class.name for label_class in card.classes if label_class.name not in found]
+    labels = index["label" if card.classes else "present"].unique()
+    found = {name for label in labels for name in label.split(SEPARATOR)}
+    absent = [name for name in classes if name not in found]
     if not absent:
         return []
     return [
-        f"no image of the class {shortened(absent)}: the data has {len(card.classes) - len(absent)} of the "
-        f"{len(card.classes)} classes of the task: add images, or write a task card with these classes only"
+        f"no image of the class {shortened(absent)}: the data has {len(classes) - len(absent)} of the "
+        f"{len(classes)} classes of the task: add images, or write a task card with these classes only"
     ]
 
 

@@ -121,11 +121,13 @@ class Encoder(nn.Module, ABC):
         return image
 
     @torch.inference_mode()
-    def embed(self, images: Sequence[Photo]) -> NDArray[np.float32]:
+    def embed(self, images: Sequence[Photo], crops: Sequence[bool] | None = None) -> NDArray[np.float32]:
         """One embedding for each photograph.
 
         Args:
             images: uint8 (h, w, 3) RGB arrays, Pillow images or paths, sizes may differ.
+            crops: Whether `crop_photograph` is applied to each image; None for all. Images without a round field of
+                view, such as OCT, are not cropped.
 
         Returns:
             float32 (n, width).
@@ -138,7 +140,8 @@ class Encoder(nn.Module, ABC):
         rows = [np.zeros((0, self.width), np.float32)]
         batch = _EMBED_BATCH.get(device.type, 1)
         for start in range(0, len(arrays), batch):
-            cropped = [self.crop_photograph(image) for image in arrays[start : start + batch]]
+            group = range(start, min(start + batch, len(arrays)))
+            cropped = [self.crop_photograph(arrays[i]) if crops is None or crops[i] else arrays[i] for i in group]
             prepared = torch.cat([self.prepare(_to_tensor(image, device)) for image in cropped])
             rows.append(self.pooled(prepared).float().cpu().numpy())
         return np.concatenate(rows)
@@ -168,7 +171,7 @@ class Encoder(nn.Module, ABC):
                 then its mirror image.
 
         Returns:
-            (n, h, w); higher is more vessel-like.
+            (n, h, w); higher is more vessel-like. For the reading ``truth`` (n, classes, h, w) probabilities.
 
         Raises:
             SettingsError: The model has no such score.

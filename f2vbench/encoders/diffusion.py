@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from f2vbench.encoders.model_family import FRAMES
 from f2vbench.encoders.registry import FAMILIES
-from f2vbench.encoders.samplers import DEFAULT_SAMPLER, Sampler, parse_sampler
+from f2vbench.encoders.samplers import DEFAULT_SAMPLER, Prediction, Sampler, parse_sampler
 from f2vbench.encoders.spec import INIT_SEED, ModelSpec
 from f2vbench.encoders.video_network import VideoNetwork, read_network_metadata
 from f2vbench.errors import SettingsError, WeightsError
@@ -27,6 +27,7 @@ _NORM_GROUPS = 8
 _HEAD_CHANNELS = 8
 _TEXT_CHANNELS = 8  # of the token that takes the place of a text in UNet3DConditionModel
 _UNTRAINED_SIDE = 128  # px, that of `preset=mini`
+_PREDICTION_TYPES = {"noise": "epsilon", "frames": "sample"}  # the names of diffusers
 _LOWEST_LOG_SNR = -5.1  # from which DPM-Solver++ starts; the first steps of a cosine schedule are below it
 
 
@@ -40,12 +41,15 @@ class DiffusionShape:
         channels: Channels of the levels, finest first; each level has half the side of the one before.
         layers: Residual blocks of a level.
         noise_steps: Steps in which a video becomes noise.
+        prediction: What the network predicts: `noise`, as in Med-DDPM, or the `frames` without noise, which a small
+            network learns in fewer steps, because it need not pass the noise of twelve frames from input to output.
     """
 
     network: str = "2d"
     channels: tuple[int, ...] = (24, 48, 64, 96, 128)
     layers: int = 1
     noise_steps: int = 250
+    prediction: Prediction = "frames"
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> DiffusionShape:
@@ -63,14 +67,17 @@ class DiffusionShape:
             tuple(map(int, values["channels"])),
             int(values["layers"]),
             int(values["noise_steps"]),
+            values["prediction"],
         )
         if shape.network not in ("2d", "3d"):
             raise ValueError(f"network={shape.network}")
+        if shape.prediction not in _PREDICTION_TYPES:
+            raise ValueError(f"prediction={shape.prediction}")
         return shape
 
 
 class DenoisingNetwork(nn.Module):
-    """Predicts the noise in a video from the noisy video and the photograph.
+    """Predicts the noise in a video, or its frames without noise, from the noisy video and the photograph.
 
     Args:
         shape: Of the network.
@@ -90,7 +97,7 @@ class DenoisingNetwork(nn.Module):
                 layer.p = 0.0
 
     def forward(self, noisy: Tensor, photograph: Tensor, steps: Tensor) -> Tensor:
-        """Predict the noise.
+        """Predict the noise or the frames.
 
         Args:
             noisy: (n, 12, h, w), a video with noise.
@@ -139,11 +146,11 @@ def noise_schedule(noise_steps: int) -> Any:
 
 @torch.no_grad()
 def sample_videos(
-    predict_noise: Callable[[Tensor, Tensor, Tensor], Tensor],
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
     photograph: Tensor,
     seeds: Sequence[int],
     sampler: Sampler,
-    noise_steps: int,
+    shape: DiffusionShape,
 ) -> Tensor:
     """Make videos from noise.
 
@@ -151,16 +158,16 @@ def sample_videos(
     batch nor on the device.
 
     Args:
-        predict_noise: `DenoisingNetwork.forward`.
+        predict: `DenoisingNetwork.forward`.
         photograph: (n, 3, h, w) in [−1, 1].
         seeds: A seed of each photograph.
         sampler: Kind and number of steps.
-        noise_steps: Noise steps of the training.
+        shape: Of the network.
 
     Returns:
         float32 (n, 12, h, w) in [−1, 1].
     """
-    scheduler = _sampling_scheduler(sampler, noise_steps)
+    scheduler = _sampling_scheduler(sampler, shape)
     streams = [torch.Generator().manual_seed(seed) for seed in seeds]
     size = (FRAMES, *photograph.shape[2:])
     video = torch.stack([torch.randn(size, generator=stream) for stream in streams]).to(photograph.device)
@@ -168,8 +175,8 @@ def sample_videos(
     if sampler.kind == "ddpm":
         options["generator"] = streams
     for step in scheduler.timesteps:
-        noise = predict_noise(video, photograph, step.to(photograph.device).expand(len(video)))
-        video = scheduler.step(noise.float(), step, video, return_dict=False, **options)[0]
+        predicted = predict(video, photograph, step.to(photograph.device).expand(len(video)))
+        video = scheduler.step(predicted.float(), step, video, return_dict=False, **options)[0]
     return video.clamp(-1, 1)
 
 
@@ -202,7 +209,7 @@ class DiffusionGenerator(VideoNetwork):
 
     def sample(self, photographs: Tensor, seeds: Sequence[int]) -> Tensor:
         """Videos of photographs; see `VideoNetwork.sample`."""
-        return sample_videos(self.network, photographs, seeds, self.sampler, self.network.shape.noise_steps)
+        return sample_videos(self.network, photographs, seeds, self.sampler, self.network.shape)
 
     def describe(self) -> dict[str, Any]:
         """As `Encoder.describe`, with the sampler and its number of steps."""
@@ -251,13 +258,17 @@ def _unet(shape: DiffusionShape) -> nn.Module:
     return cast(nn.Module, network)
 
 
-def _sampling_scheduler(sampler: Sampler, noise_steps: int) -> Any:
+def _sampling_scheduler(sampler: Sampler, shape: DiffusionShape) -> Any:
     """The scheduler of diffusers, with its steps set.
 
     The steps of DDIM are `trailing`: the first is the last noise step of the training, where a video is noise alone.
     """
     library = _diffusers()
-    schedule = {"num_train_timesteps": noise_steps, "beta_schedule": "squaredcos_cap_v2"}
+    schedule = {
+        "num_train_timesteps": shape.noise_steps,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": _PREDICTION_TYPES[shape.prediction],
+    }
     if sampler.kind == "ddim":
         scheduler = library.DDIMScheduler(**schedule, timestep_spacing="trailing")
     elif sampler.kind == "dpm-solver":

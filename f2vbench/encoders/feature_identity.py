@@ -15,7 +15,7 @@ def declared_features(spec: ModelSpec, what: str, settings: RunSettings) -> dict
 
     Args:
         spec: The model.
-        what: Kind of features: `embedding`, `pyramid`, `video`, `vessel_score` or `score`.
+        what: Kind of features: `embedding`, `pyramid`, `video`, `vessel_score`, `truth` or `score`.
         settings: Settings of the run.
 
     Returns:
@@ -42,6 +42,8 @@ def declared(identity: dict[str, Any], is_network: bool, what: str, settings: Ru
         has_truth_layer = identity.get("has_truth_layer", False)
         features["reading"] = vessel_score_of(identity["family"], has_truth_layer, settings.vessel_score).reading
         features["views"] = settings.score_views
+    elif what == "truth":
+        features |= {"reading": "truth", "views": settings.score_views}
     features |= {"precision": settings.precision, "device": settings.device}
     if what == "embedding":
         return features | {"stored": "float32", "field_of_view": FIELD_OF_VIEW_VERSION}

@@ -1,4 +1,4 @@
-"""The second half of a pix2pixHD generator as a vessel decoder: its trained layers with a new output layer."""
+"""The second half of a pix2pixHD generator as a segmentation decoder: its trained layers with a new output layer."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2vbench.encoders.global_generator import SkipState
-from f2vbench.encoders.model_family import VESSEL_CLASSES
 from f2vbench.encoders.pix2pixhd import OUTPUT_LAYERS, Pix2PixHDEncoder
+from f2vbench.encoders.vessel_scores import VESSEL, truth_positions
 from f2vbench.errors import SettingsError
 
 _OUTPUT_SIDE = 7  # px, of the kernel of the output layer
 
 
 class GeneratorDecoder(nn.Module):
-    """Decoder from the feature maps of a generator to one vessel logit per pixel.
+    """Decoder from the feature maps of a generator to one logit per class and pixel.
 
     It continues where the encoder ends: the remaining residual blocks and the upsampling layers, with the generator's
     skips, are copies of the generator's; a 7 × 7 convolution of their last map replaces the output layer. Of the maps
     of a whole generator (`cut=whole`) it receives those of the first half; the generated frames are further inputs of
     the new output layer.
 
-    A generator that was trained to predict arteries and veins keeps that layer: before training, the new output layer
-    is zero and the logit is that of either vessel, log(exp(artery) + exp(vein)).
+    A generator that was trained to predict the simulator's truth keeps that layer for classes that it predicts: before
+    training, their new output layer is zero and the logit is that of the generator; of the class ``vessel`` that of
+    either vessel, log(exp(artery) + exp(vein)).
 
     Args:
         encoder: Its maps are decoded. It does not change.
+        classes: Names of the classes.
 
     Raises:
         SettingsError: The generator's skips start at maps that are finer than the photograph, which an encoder leaves
             out.
     """
 
-    def __init__(self, encoder: Pix2PixHDEncoder):
+    def __init__(self, encoder: Pix2PixHDEncoder, classes: Sequence[str] = (VESSEL,)):
         super().__init__()
         self._shape, self._enlarge, self._first_layer = encoder.shape, encoder.enlarge, len(encoder.model)
         if self._shape.skips != "none" and self._enlarge > 1:
@@ -47,32 +49,36 @@ class GeneratorDecoder(nn.Module):
             )
         self._frames = encoder.output_maps if encoder.is_whole else 0
         self.layers = cast(nn.Sequential, copy.deepcopy(encoder.second_part())[:-OUTPUT_LAYERS]).requires_grad_(True)
-        self.vessels = _vessel_layer(encoder)
-        output = nn.Conv2d(self._shape.ngf + self._frames, 1, _OUTPUT_SIDE)
-        if self.vessels is not None:
-            nn.init.zeros_(output.weight)
-            nn.init.zeros_(cast(nn.Parameter, output.bias))
+        self._groups = _groups(encoder, classes)
+        positions = [position for group in self._groups for position in group]
+        self.truth = _truth_layer(encoder, positions) if positions else None
+        output = nn.Conv2d(self._shape.ngf + self._frames, len(classes), _OUTPUT_SIDE)
+        if self.truth is not None:
+            known = [number for number, group in enumerate(self._groups) if group]
+            with torch.no_grad():
+                output.weight[known] = 0
+                cast(nn.Parameter, output.bias)[known] = 0
         self.head = nn.Sequential(nn.ReflectionPad2d(_OUTPUT_SIDE // 2), output)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the generator's layers."""
         yield from self.layers.parameters()
-        if self.vessels is not None:
-            yield from self.vessels.parameters()
+        if self.truth is not None:
+            yield from self.truth.parameters()
 
     def new_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the output layer."""
         return self.head.parameters()
 
     def forward(self, pyramid: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Compute vessel logits.
+        """Compute logits.
 
         Args:
             pyramid: Maps of the encoder, finest first.
             size: Height and width of the output.
 
         Returns:
-            (n, 1, *size).
+            (n, classes, *size).
         """
         skips, x = SkipState(self._shape), pyramid[-1]
         for end, width, features in zip(self._shape.down_ends, self._shape.widths, pyramid[:-1], strict=False):
@@ -84,24 +90,42 @@ class GeneratorDecoder(nn.Module):
         x = x[..., : size[0], : size[1]]
         inputs = torch.cat([x, pyramid[0][:, -self._frames :]], 1) if self._frames else x
         logits = cast(Tensor, self.head(inputs))
-        return logits if self.vessels is None else logits + self.vessels(x).logsumexp(1, keepdim=True)
+        return logits if self.truth is None else logits + self._truth_logits(x)
+
+    def _truth_logits(self, x: Tensor) -> Tensor:
+        """The logits of the generator, (n, classes, h, w); 0 for classes that it does not predict."""
+        predicted = cast(nn.Module, self.truth)(x)
+        logits, start = [], 0
+        for group in self._groups:
+            own = predicted[:, start : start + len(group)]
+            logits.append(own.logsumexp(1, keepdim=True) if group else torch.zeros_like(predicted[:, :1]))
+            start += len(group)
+        return torch.cat(logits, 1)
 
 
-def _vessel_layer(encoder: Pix2PixHDEncoder) -> nn.Module | None:
-    """The logits of artery and vein from the last feature map of the first window; None for frames alone."""
+def _groups(encoder: Pix2PixHDEncoder, classes: Sequence[str]) -> list[tuple[int, ...]]:
+    """For each class the positions of the classes that the generator predicts of it; empty for frames alone."""
+    if encoder.truth_weight is not None:
+        predicted = len(encoder.truth_weight)
+    else:
+        predicted = encoder.shape.outputs if encoder.spec.predicts_vessels else 0
+    groups = (truth_positions(name) for name in classes)
+    return [group if all(position < predicted for position in group) else () for group in groups]
+
+
+def _truth_layer(encoder: Pix2PixHDEncoder, positions: list[int]) -> nn.Module:
+    """The logits of classes of the truth from the last feature map of the first window."""
     if encoder.truth_weight is not None and encoder.truth_bias is not None:
-        weight, bias = encoder.truth_weight[VESSEL_CLASSES].float(), encoder.truth_bias[VESSEL_CLASSES].float()
+        weight, bias = encoder.truth_weight[positions].float(), encoder.truth_bias[positions].float()
         if encoder.time is not None:  # its scales and offsets of the channels join the linear layer
             scale, offset = encoder.time[0].float()
             bias = bias + weight[..., 0, 0] @ offset
             weight = weight * scale.exp()[:, None, None]
         return _convolution(weight, bias)
-    if encoder.spec.predicts_vessels:
-        output = cast(nn.Conv2d, encoder.second_part()[-2])
-        # The tanh maps a value z to 2 σ(2 z) − 1, so 2 z is the logit of the probability (output + 1) / 2.
-        weight, bias = (2 * part[VESSEL_CLASSES].float() for part in (output.weight, cast(Tensor, output.bias)))
-        return nn.Sequential(nn.ReflectionPad2d(_OUTPUT_SIDE // 2), _convolution(weight, bias))
-    return None
+    output = cast(nn.Conv2d, encoder.second_part()[-2])
+    # The tanh maps a value z to 2 σ(2 z) − 1, so 2 z is the logit of the probability (output + 1) / 2.
+    weight, bias = (2 * part[positions].float() for part in (output.weight, cast(Tensor, output.bias)))
+    return nn.Sequential(nn.ReflectionPad2d(_OUTPUT_SIDE // 2), _convolution(weight, bias))
 
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:

@@ -174,14 +174,14 @@ class Pix2PixHDEncoder(Encoder):
             views: As for `Encoder.vessel_score`.
 
         Returns:
-            (n, h, w); in [0, 1], or [−1, 1] for a difference.
+            (n, h, w); in [0, 1], or [−1, 1] for a difference. For ``truth`` (n, classes, h, w) in [0, 1].
 
         Raises:
             SettingsError: This generator has no such score.
             WeightsError: As `generate`.
         """
         self._check(x)
-        readings: tuple[Reading, ...] = ("probability",) if self._predicts_vessels else ()
+        readings: tuple[Reading, ...] = ("probability", "truth") if self._predicts_vessels else ()
         if self._family.frames:
             readings += ("venous", "venous-late", "maximum") if self._family.frames > 1 else ("frame",)
         if reading not in readings:
@@ -191,7 +191,9 @@ class Pix2PixHDEncoder(Encoder):
     def _vessel_score(self, photograph: Tensor, reading: Reading) -> Tensor:
         """The vessel score of photographs in [−1, 1], without their shading where the generator was trained so."""
         if reading == "probability":
-            return self._vessel_probabilities(photograph)
+            return self._truth_probabilities(photograph, VESSEL_CLASSES).amax(1)
+        if reading == "truth":
+            return self._truth_probabilities(photograph, slice(None))
         first, end = frames_of(reading)
         frames = (self._outputs(photograph, first, end) + 1) / 2
         return read_frames(frames, reading, first) if self._family.frames > 1 else frames[:, 0]
@@ -200,16 +202,16 @@ class Pix2PixHDEncoder(Encoder):
     def _predicts_vessels(self) -> bool:
         return self._family.predicts_truth or self.truth_weight is not None
 
-    def _vessel_probabilities(self, photograph: Tensor) -> Tensor:
-        """The larger probability of artery and vein, (n, h, w), at the size of the photograph."""
+    def _truth_probabilities(self, photograph: Tensor, classes: slice) -> Tensor:
+        """Probabilities of classes of the simulator's truth, (n, classes, h, w), at the size of the photograph."""
         weight, bias = self.truth_weight, self.truth_bias
         if weight is None or bias is None:
             probabilities = (self._outputs(photograph, 0, 1) + 1) / 2
         else:
             features = self._last_features(window_input(self._padded(photograph), shape=self.shape))
-            logits = truth_logits(features.float(), weight[VESSEL_CLASSES].float(), bias[VESSEL_CLASSES].float())
-            probabilities = self._reduce(logits.sigmoid(), *photograph.shape[2:])
-        return probabilities[:, VESSEL_CLASSES].amax(1)
+            logits = truth_logits(features.float(), weight[classes].float(), bias[classes].float())
+            return self._reduce(logits.sigmoid(), *photograph.shape[2:])
+        return probabilities[:, classes]
 
     def second_part(self) -> nn.Sequential:
         """`model[cut:]`, or the second half for the whole generator; loaded at the first call."""

@@ -9,9 +9,13 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from f2vbench.errors import SettingsError, WeightsError
 from f2vbench.pretrained.checkpoints import read_metadata
+
+Prediction = Literal["noise", "frames"]
+"""What the network of a diffusion model predicts."""
 
 DEFAULT_SAMPLER = "ddim-50"
 """Sampler of weights that name none."""

@@ -25,13 +25,18 @@ from numpy.typing import NDArray
 from f2vbench.config.run import VesselScoreName
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import SettingsError
+from f2vbench.phantom.truth_classes import TRUTH_CLASSES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Reading = Literal["venous", "venous-late", "maximum", "frame", "probability"]
+Reading = Literal["venous", "venous-late", "maximum", "frame", "probability", "truth"]
 """What is computed from the output of a generator: the mean venous frame, its difference to the mean late frame, the
-maximum of all frames, its only frame, or the larger probability of artery and vein."""
+maximum of all frames, its only frame, the larger probability of artery and vein, or the probability of every class of
+the simulator's truth."""
+
+VESSEL = "vessel"
+"""The class of tasks without ``mask_classes``: arteries and veins together."""
 
 NO_TRUTH_LAYER = "its weights predict no vessels, only frames; use vessel_score=auto or a score of frames"
 """Why a generator has no probability of vessels."""
@@ -56,6 +61,7 @@ _TEXT: dict[Reading, str] = {
     "maximum": "the brightest frame of the generated angiogram at each pixel",
     "frame": "the generated frame",
     "probability": "the larger probability of artery and vein, which it learned from the truth of simulated eyes",
+    "truth": "the probability of each class, which it learned from the truth of simulated eyes",
 }
 
 
@@ -117,6 +123,19 @@ def vessel_score_of(family: str, has_truth_layer: bool, name: VesselScoreName) -
     return VesselScore(reading, is_contrast)
 
 
+def truth_positions(name: str) -> tuple[int, ...]:
+    """Positions of the classes of the simulator's truth that are a class of a task; empty for other classes.
+
+    >>> truth_positions("vessel"), truth_positions("disc"), truth_positions("cup")
+    ((0, 1), (2,), ())
+
+    Args:
+        name: Name of the class on the task card.
+    """
+    names = ("artery", "vein") if name == VESSEL else (name,)
+    return tuple(TRUTH_CLASSES.index(each) for each in names if each in TRUTH_CLASSES)
+
+
 def frames_of(reading: Reading) -> tuple[int, int]:
     """First frame that a score of a video needs, from 0, and the frame after the last one."""
     return {"venous": (4, 8), "venous-late": (4, 12)}.get(reading, (0, 12))
@@ -126,18 +145,18 @@ def mean_of_views(score: Callable[[Tensor], Tensor], x: Tensor, views: int) -> T
     """The mean score of a photograph rotated by multiples of 90° and of its mirror image, each turned back.
 
     Args:
-        score: (n, c, h, w) → (n, h, w).
+        score: (n, c, h, w) → (n, h, w) or (n, classes, h, w).
         x: (n, c, h, w).
         views: 1 to 8; the first four are not mirrored.
 
     Returns:
-        (n, h, w).
+        The mean, as one result of ``score``.
     """
     total: Tensor | None = None
     for view in range(views):
         seen = x.flip(3) if view >= 4 else x
-        found = score(seen.rot90(view, (2, 3)).contiguous()).rot90(-view, (1, 2))
-        found = found.flip(2) if view >= 4 else found
+        found = score(seen.rot90(view, (2, 3)).contiguous()).rot90(-view, (-2, -1))
+        found = found.flip(-1) if view >= 4 else found
         total = found if total is None else total + found
     if total is None:
         raise ValueError(f"views={views}: must be 1 or more")

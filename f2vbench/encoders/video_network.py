@@ -79,7 +79,7 @@ class VideoNetwork(Encoder):
     @torch.no_grad()
     def vessel_score(self, x: Tensor, reading: Reading, views: int = 1) -> Tensor:
         """Vessel score of each pixel, from the generated frames; see `Encoder.vessel_score`."""
-        if reading in ("frame", "probability"):
+        if reading in ("frame", "probability", "truth"):
             raise SettingsError(f"{self.spec.name}: has no vessel score '{reading}'")
         return mean_of_views(lambda view: read_frames(self.generate(view), reading), x, views)
 

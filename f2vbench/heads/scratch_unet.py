@@ -1,4 +1,4 @@
-"""The baseline ``scratch``: a small U-Net that learns vessel segmentation from the support photographs only.
+"""The baseline ``scratch``: a small U-Net that learns segmentation from the support photographs only.
 
 There is no pre-training and no hand-crafted filter. The input is the photograph after shading correction; the network
 is trained on 1 to 16 photographs with vessel masks, in about a minute on one CPU core. A pre-trained encoder should do
@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f2vbench.data.shading_correction import normalise
+from f2vbench.heads.unet_decoder import soft_dice
 
 CROP = 128
 WIDTHS = (32, 48, 64)
@@ -50,23 +51,24 @@ class ScratchUNet(nn.Module):
 
     Args:
         widths: Number of channels at 1/2, 1/4, 1/8, … of the resolution.
+        classes: Number of classes, which may overlap.
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS):
+    def __init__(self, widths: Sequence[int] = WIDTHS, classes: int = 1):
         super().__init__()
         self.down = nn.ModuleList(_Block(a, b) for a, b in zip((12, *widths[:-1]), widths, strict=True))
         pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
         self.up = nn.ModuleList(_Block(deep + shallow, shallow) for deep, shallow in pairs)
-        self.head = nn.Conv2d(widths[0], 4, 1)
+        self.head = nn.Conv2d(widths[0], 4 * classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute vessel logits.
+        """Compute logits.
 
         Args:
             images: (n, 3, h, w), shading-corrected; h and w are multiples of `STRIDE`.
 
         Returns:
-            (n, 1, h, w).
+            (n, classes, h, w).
         """
         x = F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)  # fastest on a CPU
         skips: list[Tensor] = []
@@ -80,8 +82,8 @@ class ScratchUNet(nn.Module):
 
 def train_scratch_unet(
     photographs: Sequence[np.ndarray],
-    vessels: Sequence[np.ndarray],
-    fields_of_view: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    counted: Sequence[np.ndarray],
     *,
     steps: int,
     batch_size: int,
@@ -96,8 +98,8 @@ def train_scratch_unet(
 
     Args:
         photographs: (h, w, 3) uint8 RGB each, with a field of view of up to about 700 px in diameter; sizes can differ.
-        vessels: Vessel masks, (h, w) each, bool, or float32 with the vessel fraction of each pixel.
-        fields_of_view: (h, w) bool each; pixels outside do not contribute to the loss.
+        masks: (h, w) or (classes, h, w) each, bool, or float32 with the fraction of each pixel that is of a class.
+        counted: (h, w) bool each, the field of view, less pixels that do not contribute to the loss.
         steps: Number of optimiser steps.
         batch_size: Number of crops per step.
         seed: Seed of the weights and the crops.
@@ -110,9 +112,9 @@ def train_scratch_unet(
     Raises:
         ValueError: There are no photographs, numbers or sizes of the arrays differ, or a field of view is empty.
     """
-    samples = _samples(photographs, vessels, fields_of_view)
+    samples = _samples(photographs, masks, counted)
     rng = np.random.default_rng(seed)
-    model = _initialised(seed).to(device)
+    model = _initialised(seed, samples[0].planes.shape[2] - 4).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     model.train()
     for step in range(steps):
@@ -130,7 +132,7 @@ def train_scratch_unet(
 
 @torch.no_grad()
 def score_scratch_unet(model: nn.Module, photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
-    """Compute the vessel probability of each pixel, as the mean over the four flips of the photograph.
+    """Compute the probability of each class at each pixel, as the mean over the four flips of the photograph.
 
     Args:
         model: A network from `train_scratch_unet`.
@@ -138,17 +140,17 @@ def score_scratch_unet(model: nn.Module, photograph: np.ndarray, field_of_view: 
         field_of_view: (h, w) bool.
 
     Returns:
-        (h, w) float32 in [0, 1]; 0 outside the field of view.
+        (classes, h, w) float32 in [0, 1]; 0 outside the field of view.
     """
     height, width = field_of_view.shape
     image = normalise(photograph, field_of_view)
     padding = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
     device = next(model.parameters()).device
     x = torch.from_numpy(np.pad(image, padding)).permute(2, 0, 1)[None].to(device)
-    total = torch.zeros_like(x[:, :1])
-    for axes in ([], [2], [3], [2, 3]):
+    total = torch.sigmoid(model(x))
+    for axes in ([2], [3], [2, 3]):
         total += torch.sigmoid(model(x.flip(axes))).flip(axes)
-    scores = (total / 4)[0, 0, :height, :width].cpu().numpy()
+    scores = (total / 4)[0, :, :height, :width].cpu().numpy()
     return np.where(field_of_view, scores, np.float32(0))
 
 
@@ -157,7 +159,7 @@ class _Sample:
     """One support photograph.
 
     Attributes:
-        planes: (h, w, 5) float32: three shading-corrected channels, vessels, field of view.
+        planes: (h, w, 4 + classes) float32: three shading-corrected channels, the masks, and the pixels that count.
         inside: (n, 2) row and column of each pixel inside the field of view.
     """
 
@@ -166,29 +168,30 @@ class _Sample:
 
 
 def _samples(
-    photographs: Sequence[np.ndarray], vessels: Sequence[np.ndarray], fields_of_view: Sequence[np.ndarray]
+    photographs: Sequence[np.ndarray], masks: Sequence[np.ndarray], counted: Sequence[np.ndarray]
 ) -> list[_Sample]:
     """Correct the shading of the support photographs; raise ValueError for arrays that do not match."""
-    if not len(photographs) == len(vessels) == len(fields_of_view) > 0:
-        counts = f"{len(photographs)} photographs, {len(vessels)} vessel masks, {len(fields_of_view)} fields of view"
+    if not len(photographs) == len(masks) == len(counted) > 0:
+        counts = f"{len(photographs)} photographs, {len(masks)} masks, {len(counted)} fields of view"
         raise ValueError(f"{counts}: at least one photograph is needed, and one mask of each kind per photograph")
     samples = []
-    for index, (photograph, vessel, fov) in enumerate(zip(photographs, vessels, fields_of_view, strict=True)):
-        if not photograph.shape[:2] == vessel.shape == fov.shape:
-            shapes = f"{photograph.shape[:2]}, its vessel mask {vessel.shape}, its field of view {fov.shape}"
+    for index, (photograph, mask, fov) in enumerate(zip(photographs, masks, counted, strict=True)):
+        if not photograph.shape[:2] == mask.shape[-2:] == fov.shape:
+            shapes = f"{photograph.shape[:2]}, its mask {mask.shape[-2:]}, its field of view {fov.shape}"
             raise ValueError(f"support photograph {index} has the size {shapes}: resize them to one size")
         if not fov.any():
             raise ValueError(f"support photograph {index} has an empty field of view")
-        masks = np.stack([vessel, fov], axis=-1).astype(np.float32)
-        planes = np.concatenate([normalise(photograph, fov), masks], axis=-1)
+        of_classes = mask.reshape(-1, *fov.shape)
+        last = np.stack([*of_classes, fov], axis=-1).astype(np.float32)
+        planes = np.concatenate([normalise(photograph, fov), last], axis=-1)
         samples.append(_Sample(planes, np.argwhere(fov)))
     return samples
 
 
-def _initialised(seed: int) -> ScratchUNet:
+def _initialised(seed: int, classes: int) -> ScratchUNet:
     """Return a network with He-normal weights, drawn from a separate generator."""
     with torch.random.fork_rng(devices=[]):  # layer constructors draw from the global generator
-        model = ScratchUNet()
+        model = ScratchUNet(classes=classes)
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -207,22 +210,20 @@ def _learning_rate_factor(progress: float) -> float:
 
 def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Compute cross-entropy plus half the soft Dice loss, which moves the best threshold towards 0.5."""
-    entropy = F.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="sum") / weights.sum()
-    probabilities = torch.sigmoid(logits) * weights
-    overlap = (probabilities * targets).sum()
-    dice = (2 * overlap + 1) / (probabilities.sum() + (targets * weights).sum() + 1)
-    return entropy + 0.5 * (1 - dice)
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="sum")
+    dice = soft_dice(torch.sigmoid(logits) * weights, targets, weights)
+    return entropy / (weights.sum() * logits.shape[1]) + 0.5 * (1 - dice)
 
 
 def _batch(samples: Sequence[_Sample], batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw random crops: images (n, 3, CROP, CROP), vessels and loss weights (n, 1, CROP, CROP)."""
+    """Draw random crops: images (n, 3, CROP, CROP), masks (n, classes, …) and loss weights (n, 1, …)."""
     crops = np.stack([_crop(samples[int(rng.integers(len(samples)))], rng) for _ in range(batch_size)])
     planes = torch.from_numpy(crops).permute(0, 3, 1, 2)
-    return planes[:, :3], planes[:, 3:4], planes[:, 4:]
+    return planes[:, :3], planes[:, 3:-1], planes[:, -1:]
 
 
 def _crop(sample: _Sample, rng: np.random.Generator) -> np.ndarray:
-    """Draw one augmented crop, (CROP, CROP, 5) float32, centred on a pixel inside the field of view."""
+    """Draw one augmented crop, (CROP, CROP, 4 + classes) float32, centred on a pixel inside the field of view."""
     row, column = sample.inside[rng.integers(len(sample.inside))]
     angle = rng.uniform(0, 2 * math.pi)
     scale = math.exp(rng.uniform(-0.25, 0.25))
@@ -235,5 +236,5 @@ def _crop(sample: _Sample, rng: np.random.Generator) -> np.ndarray:
         sample.planes, matrix, (CROP, CROP), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
     gain = math.exp(rng.uniform(-0.3, 0.3)) * np.exp(rng.uniform(-0.15, 0.15, 3))
-    crop[..., :3] = (crop[..., :3] * gain + rng.uniform(-0.3, 0.3, 3)) * crop[..., 4:]
+    crop[..., :3] = (crop[..., :3] * gain + rng.uniform(-0.3, 0.3, 3)) * crop[..., -1:]
     return crop

@@ -6,6 +6,8 @@ of ReLU units with random weights (Cho and Saul, NeurIPS 2009).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
@@ -32,24 +34,23 @@ def support_order(support: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.lexsort(support.T[:_MAX_KEYS])
 
 
-def kernel_coordinates(support: Floats, test: Floats) -> tuple[Floats, Floats]:
+def kernel_coordinates(support: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
     """Return coordinates whose inner products are the centred kernel.
 
     Args:
         support: (m, width) embeddings of the support images, not scaled.
-        test: (n, width) embeddings of the test images.
 
     Returns:
-        (m, rank) and (n, rank). The columns of the first are orthogonal to each other and to the constant, in the order
-        of increasing variance, and the mean of its squared rows is 1. Without any variance between the support images,
-        the rank is 0.
+        (m, rank) coordinates of the support images: the columns are orthogonal to each other and to the constant, in
+        the order of increasing variance, and the mean of the squared rows is 1; without any variance between the
+        support images, the rank is 0. And the function from other (n, width) embeddings to their (n, rank) coordinates.
     """
     centre = support.mean(axis=0)
-    support, test = support - centre, test - centre
+    support = support - centre
     variance = np.mean(np.sum(support**2, axis=1))
     if not variance > 0:
-        return np.zeros((len(support), 0)), np.zeros((len(test), 0))
-    support, test = support / np.sqrt(variance), test / np.sqrt(variance)
+        return np.zeros((len(support), 0)), lambda images: np.zeros((len(images), 0))
+    support = support / np.sqrt(variance)
     landmarks = support
     if len(support) > _MAX_LANDMARKS:
         landmarks = support[np.linspace(0, len(support) - 1, _MAX_LANDMARKS).round().astype(int)]
@@ -65,12 +66,22 @@ def kernel_coordinates(support: Floats, test: Floats) -> tuple[Floats, Floats]:
     triangle = np.linalg.cholesky(
         of_landmarks + _JITTER * np.trace(of_landmarks) / len(landmarks) * np.eye(len(landmarks))
     )
-    z, z_test = (solve_triangular(triangle, kernel(images).T, lower=True).T for images in (support, test))
+
+    def solve(images: Floats) -> Floats:
+        solution: Floats = solve_triangular(triangle, kernel(images).T, lower=True).T
+        return solution
+
+    z = solve(support)
     mean = z.mean(axis=0)
-    z, z_test = z - mean, z_test - mean
+    z = z - mean
     values, axes = np.linalg.eigh(z.T @ z / len(z))
     axes = axes[:, values > _NEGLIGIBLE * values[-1]] / np.sqrt(values.sum())
-    return z @ axes, z_test @ axes
+
+    def project(images: Floats) -> Floats:
+        coordinates: Floats = (solve((images - centre) / np.sqrt(variance)) - mean) @ axes
+        return coordinates
+
+    return z @ axes, project
 
 
 def _arc_cosine_kernel(a: Floats, b: Floats) -> Floats:

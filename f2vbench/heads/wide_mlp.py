@@ -14,6 +14,7 @@ of its class says nothing when it is left out; with one image a class, the prior
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,33 +63,61 @@ def predict_by_wide_mlp(
         >>> predict_by_wide_mlp(support, targets, np.array([[0.1, 0.9], [0.9, 0.2]]), multi_label=False).argmax(axis=1)
         array([0, 1])
     """
+    return fit_wide_mlp(support, targets, multi_label)(test)
+
+
+def fit_wide_mlp(
+    support: NDArray[np.floating], targets: NDArray[np.bool_], multi_label: bool
+) -> Callable[[NDArray[np.floating]], NDArray[np.float32]]:
+    """Train on the support images.
+
+    Args:
+        support: (m, width) embeddings of the support images, not scaled.
+        targets: (m, classes).
+        multi_label: Whether an image can have several classes (sigmoid) or exactly one (softmax).
+
+    Returns:
+        Function from (n, width) embeddings, not scaled, to (n, classes) probabilities, as `predict_by_wide_mlp`.
+    """
     frequencies = targets.mean(axis=0)
-    probabilities = np.tile(frequencies, (len(test), 1))
     varies = targets.any(axis=0) & ~targets.all(axis=0)
     order = support_order(support)
-    z, z_test = kernel_coordinates(support[order].astype(np.float64), test.astype(np.float64))
-    if z.shape[1] and varies.any():
-        fitted = _fit(z, targets[order][:, varies], z_test)
-        probabilities[:, varies] = _mean_probabilities(fitted, multi_label)
-    return probabilities.astype(np.float32)
+    z, project = kernel_coordinates(support[order].astype(np.float64))
+    fitted = _fit(z, targets[order][:, varies]) if z.shape[1] and varies.any() else None
+
+    def predict(images: NDArray[np.floating]) -> NDArray[np.float32]:
+        probabilities = np.tile(frequencies, (len(images), 1))
+        if fitted is not None:
+            scores = fitted.scores(project(images.astype(np.float64)))
+            probabilities[:, varies] = _mean_probabilities(fitted, scores, multi_label)
+        return probabilities.astype(np.float32)
+
+    return predict
 
 
 @dataclass(frozen=True)
-class _Scores:
-    """Scores of each penalty of the grid, divided by the shrinkage of the penalty.
+class _Fit:
+    """Regressions of each penalty of the grid; scores are divided by the shrinkage of the penalty.
 
     Attributes:
-        left_out: (penalties, m, classes), of each support image, without it.
-        test: (penalties, n, classes).
+        left_out: (penalties, m, classes) scores of each support image, without it.
+        weights: (rank, classes) weights of each penalty.
+        shrinkage: (penalties, 1, 1).
         targets: (m, classes) bool.
     """
 
     left_out: Floats
-    test: Floats
+    weights: list[Floats]
+    shrinkage: Floats
     targets: NDArray[np.bool_]
 
+    def scores(self, z: Floats) -> Floats:
+        """Scores of (n, rank) coordinates, (penalties, n, classes)."""
+        scores: Floats = np.stack([z @ of_penalty for of_penalty in self.weights]) / self.shrinkage
+        return scores
 
-def _fit(z: Floats, targets: NDArray[np.bool_], z_test: Floats) -> _Scores:
+
+def _fit(z: Floats, targets: NDArray[np.bool_]) -> _Fit:
     """Solve the regression for every penalty, and for every image that is left out."""
     values = np.sum(z**2, axis=0)
     u = z / np.sqrt(values)
@@ -101,25 +130,24 @@ def _fit(z: Floats, targets: NDArray[np.bool_], z_test: Floats) -> _Scores:
     fitted = frequencies + np.stack([u @ (of_penalty[:, None] * uy) for of_penalty in kept])
     left_out = (fitted - leverage * y) / (1 - leverage) - frequencies
     weights = [(np.sqrt(values) / (values + penalty))[:, None] * uy for penalty in _PENALTIES]
-    test = np.stack([z_test @ of_penalty for of_penalty in weights])
-    return _Scores(left_out / shrinkage, test / shrinkage, targets)
+    return _Fit(left_out / shrinkage, weights, shrinkage, targets)
 
 
-def _mean_probabilities(scores: _Scores, multi_label: bool) -> Floats:
-    """Average the probabilities of the test images over the grid of penalties and steepnesses, (n, classes)."""
-    frequencies = scores.targets.mean(axis=0)
+def _mean_probabilities(fitted: _Fit, scores: Floats, multi_label: bool) -> Floats:
+    """Average probabilities over the grid of penalties and steepnesses: (penalties, n, classes) → (n, classes)."""
+    frequencies = fitted.targets.mean(axis=0)
     prior_logits = np.log(frequencies) - (np.log(1 - frequencies) if multi_label else 0.0)
-    usable = _says_something(scores.targets, multi_label)
-    log_weights = _log_prior(scores)
-    for row, of_penalty in enumerate(scores.left_out):
+    usable = _says_something(fitted.targets, multi_label)
+    log_weights = _log_prior(fitted)
+    for row, of_penalty in enumerate(fitted.left_out):
         logits = prior_logits + _STEEPNESSES[:, None, None] * of_penalty
-        log_weights[row] += np.where(usable, _log_likelihood(logits, scores.targets, multi_label), 0).sum(axis=(1, 2))
+        log_weights[row] += np.where(usable, _log_likelihood(logits, fitted.targets, multi_label), 0).sum(axis=(1, 2))
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     weights[weights < _MIN_WEIGHT] = 0
-    probabilities = np.zeros(scores.test.shape[1:])
+    probabilities = np.zeros(scores.shape[1:])
     for row, column in np.argwhere(weights):
-        logits = prior_logits + _STEEPNESSES[column] * scores.test[row]
+        logits = prior_logits + _STEEPNESSES[column] * scores[row]
         probabilities += weights[row, column] * np.exp(_log_probabilities(logits, multi_label))
     mean: Floats = probabilities / weights.sum()
     return mean
@@ -132,11 +160,11 @@ def _says_something(targets: NDArray[np.bool_], multi_label: bool) -> NDArray[np
     return with_class | without_class if multi_label else with_class
 
 
-def _log_prior(scores: _Scores) -> Floats:
+def _log_prior(fitted: _Fit) -> Floats:
     """Return the logarithm of the prior, (penalties, steepnesses)."""
-    deviation = scores.left_out[_REFERENCE][~scores.targets].std()
+    deviation = fitted.left_out[_REFERENCE][~fitted.targets].std()
     centre = _STEEPNESS_OF_A_PAIR
-    if len(scores.targets) > 2 and deviation > 0:
+    if len(fitted.targets) > 2 and deviation > 0:
         centre = float(np.clip(_STEEPNESS_FACTOR / np.sqrt(deviation), _STEEPNESSES[0], _STEEPNESSES[-1]))
     of_penalty = (np.log10(_PENALTIES) / _PENALTY_DEVIATION) ** 2
     of_steepness = (np.log2(_STEEPNESSES / centre) / _STEEPNESS_DEVIATION) ** 2

@@ -43,7 +43,7 @@ def predict_numbers(
     """
     order = support_order(support)
     y = np.asarray(values, np.float64)[order]
-    z, z_test = kernel_coordinates(support[order].astype(np.float64), test.astype(np.float64))
+    z, project = kernel_coordinates(support[order].astype(np.float64))
     mean = y.mean()
     centred = y - mean
     if not z.shape[1] or not centred.any():
@@ -56,7 +56,7 @@ def predict_numbers(
     residuals = (centred - (kept * projections) @ u.T) / np.maximum(1 - leverage, _NEGLIGIBLE)
     weights = _weights(np.mean(residuals**2, axis=1), len(y))
     coefficients = np.sqrt(squares) / (squares + _PENALTIES[:, None]) * projections
-    predictions: Floats = mean + z_test @ (weights @ coefficients)
+    predictions: Floats = mean + project(test.astype(np.float64)) @ (weights @ coefficients)
     return predictions
 
 

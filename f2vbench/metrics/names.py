@@ -22,6 +22,9 @@ STAND_IN_METRIC = f"frechet_{STAND_IN.replace('-', '_')}"
 LOWER_IS_BETTER = ("lpips", "fvd", STAND_IN_METRIC)
 """Video metrics that are distances. Of PSNR and SSIM higher is better."""
 
+LOWER_IS_BETTER_OF_MASKS = ("hd95",)
+"""Metrics of masks that are distances."""
+
 CARD_METRICS = {
     "classification": (
         "auroc",
@@ -39,7 +42,7 @@ CARD_METRICS = {
 """Metrics that a task card of each family may choose as its main metric."""
 
 _UNIT_INTERVAL = re.compile(
-    r"(auroc|average_precision|accuracy|balanced_accuracy|f1|calibration_error|dice|sensitivity|specificity|map"
+    r"(auroc|average_precision|accuracy|balanced_accuracy|f1|calibration_error|dice|iou|nsd|sensitivity|specificity|map"
     r"|uno_c|harrell_c|auroc_at_horizon|mean_recall|recall@\d+|precision@\d+)([_:].*)?"
 )
 _RANGES: dict[str, tuple[float | None, float | None]] = {
@@ -52,6 +55,7 @@ _RANGES: dict[str, tuple[float | None, float | None]] = {
     "pearson": (-1.0, 1.0),
     "concordance_correlation": (-1.0, 1.0),
     "integrated_brier": (0.0, None),
+    "hd95": (0.0, None),
     "ssim": (-1.0, 1.0),
     "lpips": (0.0, None),
     "fvd": (0.0, None),

@@ -146,6 +146,18 @@ class Confusion:
             "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
         }
 
+    def iou(self) -> float | None:
+        """Intersection over union (Jaccard index).
+
+        Returns:
+            In [0, 1]; None where no pixel is positive or predicted positive.
+
+        Example:
+            >>> Confusion(3, 1, 1, 5).iou()
+            0.6
+        """
+        return _ratio(self.true_positive, self.true_positive + self.false_positive + self.false_negative)
+
 
 def evaluate(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> dict[str, float | None]:
     """Compute all metrics of one photograph, or of any set of pixels.

@@ -38,6 +38,9 @@ class PhantomSettings(Settings):
         description="what to write: vessels, dr, glaucoma, disease, systemic, retrieval, video, survival; all: the "
         "first seven",
     )
+    croissant: bool = Field(
+        False, description="write croissant.json, metadata of the files, tables and columns in the Croissant format"
+    )
     jobs: int | Literal["auto"] = Field(
         "auto", description="worker processes; auto: one per core; the bytes do not depend on it"
     )
@@ -47,6 +50,8 @@ class PhantomSettings(Settings):
     def _check_together(self) -> PhantomSettings:
         if self.out is None and self.sheet is None:
             raise ValueError("no output: set out=folder, sheet=file.png, or both")
+        if self.croissant and self.out is None:
+            raise ValueError("croissant=yes describes the data set in out=; set out=folder")
         if self.sheet is not None and self.sheet.suffix.lower() != ".png":
             raise ValueError(f"sheet={self.sheet}: the contact sheet is a PNG file; use for example sheet=eyes.png")
         if self.jobs != "auto" and self.jobs < 1:

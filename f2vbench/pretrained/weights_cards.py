@@ -113,6 +113,11 @@ class WeightsCard(BaseModel):
         """Folder of the card's file; for a card that was not read from a file, the folder of the package's cards."""
         return self._folder or package_folder()
 
+    @property
+    def on_simulated_eyes(self) -> bool:
+        """Whether the weights were trained on simulated eyes."""
+        return "simulated eyes" in self.training_data
+
     @model_validator(mode="after")
     def _check_default(self) -> WeightsCard:
         if self.default_of is not None and self.family != self.default_of:

@@ -40,7 +40,7 @@ def model_card(card: WeightsCard, repo: str) -> str:
 def _metadata(card: WeightsCard) -> str:
     known = card.licence.lower() in _LICENCES
     licence = {"license": card.licence.lower()} if known else {"license": "other", "license_name": _slug(card.licence)}
-    simulated = _is_simulated(card)
+    simulated = card.on_simulated_eyes
     return yaml.safe_dump(
         {
             **licence,
@@ -113,12 +113,8 @@ def _quality(card: WeightsCard) -> str:
 
 
 def _limits(card: WeightsCard) -> str:
-    simulated = f"\n{_SIMULATED}" if _is_simulated(card) else ""
+    simulated = f"\n{_SIMULATED}" if card.on_simulated_eyes else ""
     return f"## Limits\n\n{_LIMITS}{simulated}\n"
-
-
-def _is_simulated(card: WeightsCard) -> bool:
-    return "simulated eyes" in card.training_data
 
 
 def _duration(seconds: float) -> str:

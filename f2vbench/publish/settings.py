@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from f2vbench.config.base import ListFormat, Settings
+from f2vbench.config.base import ListFormat, Names, Settings
 
 
 class NoKeys(Settings):
@@ -52,6 +52,29 @@ class MakeSettings(Settings):
         None, min_length=1, description="training data; required unless it is simulated eyes"
     )
     replace: bool = Field(False, description="overwrite other weights with this name")
+
+
+class ResultsSettings(Settings):
+    """Keys of `f2vbench weights results <run folder>`."""
+
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name of the model repository on the Hub")
+    model: str = Field(min_length=1, description="name of the model in the run")
+    dataset: str = Field(
+        pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name of the data set on the Hub that the results belong to"
+    )
+    task: Names | None = Field(None, description="task of the run, where it has several")
+    metric: str | None = Field(None, min_length=1, description="metric (default: the main metric of the task)")
+    task_id: str | None = Field(
+        None,
+        min_length=1,
+        description="identifier of the task in the data set; {condition} stands for <task>-<protocol>-<shots>, which "
+        "is the default",
+    )
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{7,40}$", description="commit of the data set")
+    source: str | None = Field(None, pattern=r"^https://", description="address of the report")
+    replace: bool = Field(False, description="replace earlier results of the same task in the repository")
+    dry_run: bool = Field(False, description="write the files that would be uploaded, without using the network")
+    out: Path = Field(Path("eval-results-upload"), description="dry run: the folder to write")
 
 
 class PushSettings(Settings):

@@ -105,13 +105,9 @@ def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
         WeightsError: No login, no write access, or no network; the repository contains other files, or an earlier
             version of the weights while `replace` is not set.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    if get_token() is None:
-        raise WeightsError(
-            f"repo={settings.repo}: not logged in to the Hub; run `hf auth login` with a token that has write access, "
-            "or set HF_TOKEN (--dry-run needs neither)"
-        )
+    require_login(settings.repo)
     api = HfApi(library_name="f2vbench")
     with hub_errors(f"repo={settings.repo}", settings.repo):
         existing = _repository(api, settings.repo)
@@ -131,6 +127,24 @@ def push(upload: Upload, settings: PushSettings) -> tuple[str, list[str]]:
             parent_commit=parent,
         )
     return f"{SCHEME}{settings.repo}@{commit.oid}", list(missing)
+
+
+def require_login(repo: str) -> None:
+    """Check that a token for the Hub is stored.
+
+    Args:
+        repo: The repository, for the message.
+
+    Raises:
+        WeightsError: There is no token.
+    """
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise WeightsError(
+            f"repo={repo}: not logged in to the Hub; run `hf auth login` with a token that has write access, "
+            "or set HF_TOKEN (--dry-run needs neither)"
+        )
 
 
 def _repository(api: HfApi, repo: str) -> ModelInfo | None:

@@ -13,14 +13,17 @@ from f2vbench.analysis.frames import Condition
 from f2vbench.errors import StoreError, did_you_mean
 from f2vbench.report.tables.assessment import stored_assessment_tables
 from f2vbench.report.tables.attention import attention_table
+from f2vbench.report.tables.clinical import ClinicalSettings, clinical_tables
 from f2vbench.report.tables.comparisons import comparison_tables
 from f2vbench.report.tables.cost import cost_table
+from f2vbench.report.tables.mask_classes import class_table
 from f2vbench.report.tables.paper_tables import PAPER_TABLES, make_paper_table, tasks_of_table
 from f2vbench.report.tables.provenance import provenance_tables
 from f2vbench.report.tables.ranks import RanksAcrossTasks, rank_across_tasks
 from f2vbench.report.tables.results import condition_tables
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.table import Table
+from f2vbench.report.text.clinical_methods import clinical_methods
 from f2vbench.report.text.limitations import comparison_limitations, further_notes, limitations
 from f2vbench.report.text.methods import methods_text, task_title
 from f2vbench.report.text.summary import ConditionSummary, comparison_sentence, overview, summarize_conditions
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from f2vbench.report.run_results import RunResults
 
 _DEFAULT_PROCEDURE = Procedure()
+_NO_CLINICAL_TABLES = ClinicalSettings()
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class ReportContent:
         comparison_sentences: One sentence or more per comparison.
         ranks: Ranks of the models across tasks.
         attention: Weights of the soft-attention fusions, where there are any.
+        classes: Results by class of segmentation tasks with several classes, where there are any.
         retrieval: Tables of retrieval tasks.
         assessment: Tables of the human assessments within the run folders.
+        clinical: Tables of operating points, calibration, subgroups and equivalence, as far as they are requested.
         paper_tables: The papers' tables that these results have values for, by name.
         cost: Encoding and training costs, where there are results with labels.
         methods: Paragraphs of the methods section.
@@ -73,8 +79,10 @@ class ReportContent:
     comparison_sentences: list[str]
     ranks: RanksAcrossTasks
     attention: Table | None
+    classes: Table | None
     retrieval: list[Table]
     assessment: list[Table]
+    clinical: list[Table]
     paper_tables: dict[str, Table]
     cost: Table | None
     methods: list[str]
@@ -98,9 +106,9 @@ class ReportContent:
     @property
     def tables(self) -> list[Table]:
         """All tables of results."""
-        optional = [table for table in (self.ranks.table, self.attention) if table is not None]
+        optional = [table for table in (self.ranks.table, self.classes, self.attention) if table is not None]
         cost = [self.cost] if self.cost else []
-        more = [*self.retrieval, *self.assessment, *self.paper_tables.values(), *cost]
+        more = [*self.retrieval, *self.assessment, *self.clinical, *self.paper_tables.values(), *cost]
         return [*self.conditions, *self.comparisons, *optional, *more]
 
 
@@ -109,6 +117,7 @@ def report_content(
     metrics: Sequence[str] | None = None,
     reference: str | None = None,
     procedure: Procedure = _DEFAULT_PROCEDURE,
+    clinical: ClinicalSettings = _NO_CLINICAL_TABLES,
 ) -> ReportContent:
     """Compute the content of a report.
 
@@ -118,6 +127,7 @@ def report_content(
         reference: Reference model, compared with the best other model at each condition in addition to the comparisons
             that are always made.
         procedure: t-test over seeds and adjustment of p-values.
+        clinical: Which clinical tables to make.
 
     Returns:
         All sentences, tables and data frames of the report.
@@ -144,15 +154,20 @@ def report_content(
         comparison_sentences=sentences,
         ranks=rank_across_tasks(results, names),
         attention=attention_table(results.attention, names) if len(results.attention) else None,
+        classes=class_table(results.frame, results.records, names),
         retrieval=retrieval_tables(results, reference, names),
         assessment=stored_assessment_tables(results.assessments),
+        clinical=clinical_tables(results, clinical, names, comparisons, metrics),
         paper_tables={
             name: table
             for name in PAPER_TABLES
             if (table := _paper_table(results, name, comparisons, procedure)) is not None
         },
         cost=cost_table(results.cost, names, results.lower_is_better),
-        methods=methods_text(results.records, results.calls, results.families, procedure),
+        methods=[
+            *methods_text(results.records, results.calls, results.families, procedure),
+            *clinical_methods(clinical),
+        ],
         provenance=provenance_tables(results.records, results.sources, results.calls),
         summary=summary,
         comparison=_comparison_frame(comparisons, sentences),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from f2vbench.analysis.comparisons import (
 )
 from f2vbench.analysis.cost_frame import cost_frame
 from f2vbench.analysis.crossed_scores import CrossedScores
+from f2vbench.analysis.diagnosis import as_operating_point, diagnosis_frame
 from f2vbench.analysis.frames import (
     CONDITION,
     Condition,
@@ -37,8 +38,10 @@ from f2vbench.analysis.load_runs import load_runs
 from f2vbench.analysis.mean_intervals import MeanIntervals
 from f2vbench.analysis.retrieval import RetrievalStatistics
 from f2vbench.analysis.significance_tests import PairTester
+from f2vbench.analysis.subgroups import SubgroupRequest, Subgroups, as_request, compute_subgroups
 from f2vbench.errors import SettingsError, StoreError, did_you_mean
 from f2vbench.metrics.names import CHANCE
+from f2vbench.metrics.operating_points import OperatingPoint
 from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, Procedure, SeedTest
 from f2vbench.stats.result_classes import Estimate
@@ -100,6 +103,8 @@ class RunResults:
         self.families = {record["unit"]["task"]: record.get("family", "segmentation") for record in records}
         self.lower_is_better = frozenset(name for record in records for name in record.get("lower_is_better", ()))
         self._notes = list(notes)
+        self._diagnosis: dict[OperatingPoint, pd.DataFrame] = {}
+        self._subgroups: dict[Hashable, Subgroups] = {}
         self.warnings = [*notes, *completeness_notes(self.frame, self.calls)]
         self.chance_levels = chance_notes(self.frame)
 
@@ -271,7 +276,8 @@ class RunResults:
             images. Further tests are ``p_corrected`` (Nadeau and Bengio, for seeds that are overlapping splits),
             ``p_patients`` (bootstrap over test patients, with the heads as trained, and its interval ``low_patients``,
             ``high_patients``), ``p_paired``, ``p_welch``, ``p_wilcoxon`` (at least ``wilcoxon_smallest_p``),
-            ``p_delong`` (AUROC of one class) and ``p_permutation`` (paired permutation by patient).
+            ``p_delong`` (AUROC of one class), ``p_permutation`` (paired permutation by patient) and ``p_gee``
+            (generalised estimating equations, for means over images).
             ``p_predictions`` is the t-test on predictions of the foundation-model paper's Figure 4, paired by image,
             which is no test of the metric (``p_predictions_unpaired``: unpaired). ``effect`` is the effect size that
             ``effect_is`` names. Columns that end in ``_adjusted`` are adjusted over the returned rows. Columns that
@@ -287,6 +293,52 @@ class RunResults:
             raise StoreError(_unknown_model(encoder, known))
         comparisons = self.comparisons(metrics, select_against_best(encoder), procedure)
         return sort_rows(comparisons_frame(comparisons), [*CONDITION, "metric"])
+
+    def diagnosis(self, operating_point: str | OperatingPoint = "youden") -> pd.DataFrame:
+        """Metrics of each class as a diagnostic test, at thresholds that are chosen on the validation images.
+
+        Args:
+            operating_point: ``youden``, ``sensitivity:0.9``, ``specificity:0.95``, or any other target.
+
+        Returns:
+            Data frame with one row per model, condition, class and metric, see
+            `f2vbench.analysis.diagnosis.diagnosis_frame`; empty without classification units.
+
+        Raises:
+            SettingsError: The operating point cannot be read.
+            StoreError: A file of predictions is missing or damaged.
+        """
+        point = as_operating_point(operating_point)
+        if point not in self._diagnosis:
+            self._diagnosis[point] = diagnosis_frame(self.records, self.predictions, point)
+        return self._diagnosis[point]
+
+    def subgroups(self, by: str | Sequence[str] | SubgroupRequest, metrics: Metrics = None) -> Subgroups:
+        """Results of subgroups of the test images, and the gap between the best and the worst.
+
+        Args:
+            by: Columns of the data set's table, such as ``sex`` and ``age``; or a `SubgroupRequest`, which has the
+                bands of age and the operating point for sensitivity and specificity of binary tasks.
+            metrics: Names of metrics, or names by task; by default the main metric of each task.
+
+        Returns:
+            Data frames ``groups`` and ``gaps``, see `f2vbench.analysis.subgroups.Subgroups`.
+
+        Raises:
+            SettingsError: No unit has a column, or its values cannot be divided into subgroups.
+            StoreError: A metric is not in these results.
+        """
+        request = as_request(by)
+        if metrics is None:
+            metrics = {task: names[:1] for task, names in self.main_metrics.items()}
+        selected = self._select(metrics)
+        by_task = {str(task): tuple(dict.fromkeys(rows.metric)) for task, rows in selected.groupby("task", sort=False)}
+        key = request, *by_task.items()
+        if key not in self._subgroups:
+            self._subgroups[key] = compute_subgroups(
+                self.crossed_scores, self.records, self.predictions, by_task, request
+            )
+        return self._subgroups[key]
 
     def check_reference(self, encoder: str | None) -> None:
         """Refuse a reference model without results; None is allowed.

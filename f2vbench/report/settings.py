@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from f2vbench.config.base import Names, Settings
+from f2vbench.analysis.subgroup_labels import AGE_BANDS
+from f2vbench.analysis.subgroups import SubgroupRequest
+from f2vbench.config.base import Names, Settings, split_list
 from f2vbench.errors import did_you_mean
+from f2vbench.metrics.operating_points import OperatingPoint
+from f2vbench.report.tables.clinical import ClinicalSettings
 from f2vbench.stats.intervals import MeanInterval
 from f2vbench.stats.procedure import Adjustment, SeedTest
 
@@ -46,7 +52,45 @@ class ReportSettings(Settings):
         "(Student's t, within the range of the metric), or papers (mean ± 1.96 standard errors, which covers 88 % at "
         "five seeds)",
     )
+    operating_point: str | None = Field(
+        None,
+        description="tables of operating points and of calibration, with thresholds chosen on the validation images: "
+        "youden, sensitivity:0.9 or specificity:0.95 (any target between 0 and 1)",
+    )
+    checklists: bool = Field(
+        False,
+        description="write checklist.md and checklist.csv: items of CLAIM 2024 and TRIPOD+AI with what the records "
+        "say, and what only the author can answer",
+    )
+    by: Names | None = Field(
+        None,
+        description="columns of the data set's table by which results are divided into subgroups, such as "
+        "sex,age,site,eye,camera; with operating_point= also sensitivity and specificity of binary tasks",
+    )
+    age_bands: Annotated[list[float], BeforeValidator(split_list)] = Field(
+        list(AGE_BANDS), description="edges of the bands of age in years; an edge belongs to the band above it"
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="table of equivalence and non-inferiority of the compared models: the largest difference that does "
+        "not matter, in units of the metric, such as 0.02",
+    )
     out: Path | None = Field(None, description="folder to write to (default: the first run folder)")
+
+    @field_validator("operating_point")
+    @classmethod
+    def _check_operating_point(cls, text: str | None) -> str | None:
+        return None if text is None else str(OperatingPoint.parse(text))
+
+    @field_validator("age_bands")
+    @classmethod
+    def _check_age_bands(cls, edges: list[float]) -> list[float]:
+        rises = all(low < high for low, high in pairwise(edges))
+        if not edges or not rises or edges[0] <= 0:
+            given = ",".join(f"{edge:g}" for edge in edges)
+            raise ValueError(f"age_bands={given}: rising ages above 0 are needed, as in age_bands=40,60")
+        return edges
 
     @field_validator("format")
     @classmethod
@@ -57,3 +101,9 @@ class ReportSettings(Settings):
             hint = did_you_mean(unknown[0], known)
             raise ValueError(f"format={','.join(unknown)}: unknown format; available: {', '.join(known)}{hint}")
         return formats
+
+    def clinical(self) -> ClinicalSettings:
+        """Which clinical tables the report has."""
+        point = None if self.operating_point is None else OperatingPoint.parse(self.operating_point)
+        subgroups = SubgroupRequest(tuple(self.by), tuple(self.age_bands), point) if self.by else None
+        return ClinicalSettings(point, subgroups, self.margin)

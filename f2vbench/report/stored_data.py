@@ -58,8 +58,13 @@ class StoredData:
             raise NotStored("its units store no predictions")
         return self._folder(record).get_predictions(entry["sha256"])
 
-    def score_map(self, record: UnitRecord, image: str) -> NDArray[np.float32]:
+    def score_map(self, record: UnitRecord, image: str, class_name: str = "") -> NDArray[np.float32]:
         """Load a unit's score map of one image, (height, width) at the resolution of the photograph.
+
+        Args:
+            record: Record of the unit.
+            image: Id of the image.
+            class_name: The class, for tasks with ``mask_classes``.
 
         Raises:
             NotStored: The unit stores no map of this image, or its run folder is unknown.
@@ -69,6 +74,9 @@ class StoredData:
         if entry is None:
             raise NotStored(f"no score map of {image} is stored")
         values = decode(self._folder(record).get_map(entry["sha256"]), entry)
+        if "planes" in entry:
+            maps = values.reshape(entry["planes"], -1, values.shape[1])
+            values = maps[record["result"]["mask_classes"].index(class_name)]
         return SquareView(**entry["view"]).restore(values) if entry["view"] else values
 
     def task_data(self, task: str) -> TaskData:

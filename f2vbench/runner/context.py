@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from f2vbench.adapters.base import TaskAdapter
-from f2vbench.adapters.registry import adapter_for
+from f2vbench.adapters.registry import adapter_of
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.task_data import TaskData
@@ -33,7 +33,7 @@ class Context:
 
     def adapter(self, task: str) -> TaskAdapter:
         """Adapter that runs the units of a task."""
-        return adapter_for(self.tasks[task].card.family)
+        return adapter_of(self.tasks[task].card)
 
     def uses_torch(self, unit: Unit) -> bool:
         """Whether the model of a unit or its training needs torch."""

@@ -27,8 +27,8 @@ from f2vbench.store.features import FeatureSet, halved
 # even in the last bit, on the other photographs of a batch.
 _BATCH = {"cpu": 1, "cuda": 8}
 
-_Prepared = list[tuple[str, NDArray[np.uint8] | None]]
-"""Entry name and square of photographs; no square where the features are stored."""
+_Prepared = list[tuple[str, NDArray[np.uint8] | None, bool]]
+"""Entry name and square of photographs, and whether they have a round field; no square where features are stored."""
 
 
 def encode_squares(
@@ -38,24 +38,28 @@ def encode_squares(
     device: torch.device,
     precision: str,
     score: ScoreReading | None = None,
+    crops: Sequence[bool] | None = None,
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Encode squares of photographs.
 
     Args:
         encoder: The encoder, on the device.
-        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``video`` or ``vessel_score`` for
-            squares of one size.
+        kind: ``embedding``, one vector for a square of any size; or ``pyramid``, ``video``, ``vessel_score`` or
+            ``truth`` for squares of one size.
         squares: n squares, (side, side, 3) uint8.
         device: Device to compute on.
         precision: ``float32`` or ``bf16``.
-        score: How a ``vessel_score`` is computed.
+        score: How a ``vessel_score`` or ``truth`` is computed.
+        crops: For ``embedding``, whether the encoder may crop each square to the field of view; None for all.
 
     Returns:
         For each square its float32 arrays by name: ``embedding``, ``level0``, ``level1``, …, ``frames0`` or ``score``.
     """
     if kind == "embedding":
+        # Encoders of plug-ins may have no argument for squares without a round field.
+        uncropped = {} if crops is None or all(crops) else {"crops": crops}
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return [{kind: vector} for vector in encoder.embed(list(squares))]
+            return [{kind: vector} for vector in encoder.embed(list(squares), **uncropped)]
     stacked = np.stack(list(squares))
     images = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))).to(device).float() / 255
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -99,14 +103,15 @@ def extract(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         writes: list[Future[int]] = []
         for batch in _prepare_ahead(reader, photographs, kind, features, size, _BATCH[device.type]):
-            missing = [(entry, square) for entry, square in batch if square is not None]
+            missing = [(entry, square, crop) for entry, square, crop in batch if square is not None]
             if missing:
                 started = time.perf_counter()
-                squares = [square for _, square in missing]
-                encoded = encode_squares(encoder, kind, squares, device, precision, score_reading(features.identity))
+                squares, crops = [square for _, square, _ in missing], [crop for *_, crop in missing]
+                score = score_reading(features.identity)
+                encoded = encode_squares(encoder, kind, squares, device, precision, score, crops)
                 counts.seconds += time.perf_counter() - started
                 counts.images += len(missing)
-                for (entry, _), arrays in zip(missing, encoded, strict=True):
+                for (entry, *_), arrays in zip(missing, encoded, strict=True):
                     writes.append(writer.submit(_store, features, entry, arrays))
             while len(writes) > 2 * _BATCH[device.type]:
                 counts.bytes += writes.pop(0).result()
@@ -133,7 +138,8 @@ def feature_reader(
         arrays = features.get(entry)
         if arrays is None:
             square = input_square(photograph, kind, size)
-            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision, score)[0])
+            crops = [photograph.has_round_field]
+            _store(features, entry, encode_squares(encoder, kind, square[None], device, precision, score, crops)[0])
             arrays = features.get(entry)
         if arrays is None:
             raise RuntimeError(f"features of {photograph.name} could not be read back from {features.folder}")
@@ -202,7 +208,8 @@ def _prepare_ahead(
         for opener in openers:
             photograph = opener()
             entry = photograph.entry(size)
-            prepared.append((entry, None if features.has(entry) else input_square(photograph, kind, size)))
+            square = None if features.has(entry) else input_square(photograph, kind, size)
+            prepared.append((entry, square, photograph.has_round_field))
         return prepared
 
     source = iter(photographs)

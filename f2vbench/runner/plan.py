@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f2vbench.adapters.own_head import own_head_problems
-from f2vbench.adapters.registry import ADAPTERS, adapter_for
+from f2vbench.adapters.registry import ADAPTERS, adapter_of
 from f2vbench.adapters.unit import Unit
 from f2vbench.analysis.frames import PRETRAINED_MARK
 from f2vbench.config.run import RunSettings
@@ -105,9 +105,13 @@ def _notes(
 ) -> list[str]:
     used = {name for unit in units for name in unit.identity["settings"]}
     notes = [f"preset={settings.preset} differs from the paper: {change}" for change in settings.preset_changes(used)]
-    for family in dict.fromkeys(task.card.family for task in tasks.values()):
-        of_family = [unit for unit in units if tasks[unit.task].card.family == family]
-        notes += adapter_for(family).notes([(models[unit.encoder], unit.protocol) for unit in of_family], settings)
+    for name, task in tasks.items():
+        of_task = [unit for unit in units if unit.task == name]
+        pairs_of_task = [(models[unit.encoder], unit.protocol) for unit in of_task]
+        notes += [note for note in adapter_of(task.card).notes(pairs_of_task, settings) if note not in notes]
+        drawn = dict.fromkeys((unit.protocol, unit.shots, unit.seed) for unit in of_task)
+        episodes = [task.episode(*condition) for condition in drawn]
+        notes += [f"{name}: {note}" for note in adapter_of(task.card).episode_notes(task, episodes)]
     pairs = dict.fromkeys((unit.encoder, unit.task) for unit in units)
     notes += [
         f"{encoder} was trained on images of {', '.join(seen)}, the data of {task}; its results there are marked "
@@ -176,7 +180,7 @@ def _expand_grid(
     units: list[Unit] = []
     left_out: list[str] = []
     for task in tasks.values():
-        adapter = adapter_for(task.card.family)
+        adapter = adapter_of(task.card)
         conditions = adapter.conditions(settings)
         if not conditions:
             left_out.append(f"{task.card.name}: {adapter.name} supports only protocol={','.join(adapter.protocols)}")
@@ -200,7 +204,7 @@ def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[
     """Raise a DataError that lists why the data of tasks is unusable for models."""
     problems: dict[str, None] = {}
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
-        found = adapter_for(tasks[task].card.family).data_problems(models[model], tasks[task].index)
+        found = adapter_of(tasks[task].card).data_problems(models[model], tasks[task].index)
         found = [*found, *own_head_problems(models[model], tasks[task])]
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from f2vbench.adapters.registry import adapter_for
+from f2vbench.adapters.registry import adapter_of
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.task_cards import card_hash
@@ -17,7 +17,7 @@ from f2vbench.store.runs import RunFolder
 
 def unit_identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protocol: Protocol) -> Identity:
     """Everything that decides the result of a unit except its protocol, shots and seed."""
-    adapter = adapter_for(task.card.family)
+    adapter = adapter_of(task.card)
     return {
         "kind": spec.kind,
         "model": spec.identity(),

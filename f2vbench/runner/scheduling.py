@@ -50,7 +50,7 @@ def make_work_items(units: Iterable[Unit], context: Context) -> list[Item]:
     encoding: list[Item] = []
     for work in encoding_work(ordered, context):
         # An angiogram takes as long as a dozen photographs.
-        encoding += work.split(1 if work.feature in ("vessel_score", "video") else _IMAGES_PER_ITEM)
+        encoding += work.split(1 if work.feature in ("vessel_score", "truth", "video") else _IMAGES_PER_ITEM)
     return encoding + [RunUnits(group) for group in _group_units(ordered, context)]
 
 

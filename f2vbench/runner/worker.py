@@ -9,6 +9,7 @@ from functools import partial
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
+from f2vbench.data.index_rows import added_columns
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.encoding import encode_group
@@ -82,7 +83,10 @@ class Worker:
             yield completed.timing
 
     def _episode_record(self, task: str, episode: Episode) -> EpisodeRecord:
-        """An episode with the patient of each test image; statistical tests resample patients."""
+        """An episode with the patient of each test image, and what is known of it beside its label.
+
+        Statistical tests resample patients; subgroups are formed from the columns.
+        """
         index = self._context.tasks[task].index
         patient_of = dict(zip(index.image, index.patient, strict=True))
         record: EpisodeRecord = {
@@ -94,6 +98,11 @@ class Worker:
         }
         if episode.val:
             record["val"] = list(episode.val)
+        columns = {"eye": "eye", **added_columns(index)}
+        tested = index.set_index("image").loc[list(episode.test), list(columns.values())]
+        known = {name: tested[column].tolist() for name, column in columns.items() if (tested[column] != "").any()}
+        if known:
+            record["columns"] = known
         return record
 
     def _unit_context(self, unit: Unit, settings: RunSettings, folder: RunFolder | None) -> WorkerUnitContext:

@@ -137,7 +137,7 @@ class Resources:
         baseline = self.encoder(model)
         if kind == "score":
             return {kind: baseline.score(photograph.rgb, photograph.fov)}
-        return {kind: baseline.embed([photograph.square(0)])[0]}
+        return {kind: baseline.embed([photograph.square(0)], [photograph.has_round_field])[0]}
 
     @property
     def device(self) -> torch.device:

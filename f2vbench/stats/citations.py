@@ -61,6 +61,12 @@ MAX_T = Method(
     "Westfall & Young, Resampling-Based Multiple Testing, 1993; Hothorn, Bretz & Westfall, Biometrical Journal "
     "50:346–363, 2008",
 )
+GEE = Method(
+    "generalised estimating equations, clustered by patient",
+    "Liang & Zeger, Biometrika 73:13–22, 1986; small samples: Mancl & DeRouen, Biometrics 57:126–134, 2001",
+)
+TOST = Method("two one-sided tests", "Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15:657–680, 1987")
+NON_INFERIORITY = Method("one-sided test of non-inferiority", "Piaggio et al. (CONSORT), JAMA 308:2594–2604, 2012")
 COHEN_D_Z = Method("Cohen's d_z", "Cohen, Statistical Power Analysis, 1988; interval by the noncentral t")
 HEDGES_G = Method("Hedges' g", "Hedges, Journal of Educational Statistics 6:107–128, 1981")
 HEDGES_G_Z = Method(

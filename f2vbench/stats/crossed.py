@@ -23,24 +23,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtri
 
 from f2vbench.stats.citations import CROSSED
-from f2vbench.stats.degrees_of_freedom import crossed_degrees_of_freedom
+from f2vbench.stats.crossed_variance import crossed_variance, jackknife_deviations
 from f2vbench.stats.intervals import UNBOUNDED, Bounds, scaled_ends
 from f2vbench.stats.jackknife import JackknifeScores
 from f2vbench.stats.power import required_patients_and_seeds
 from f2vbench.stats.resampling import batch_ranges
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation, VariationLike, as_variation
-from f2vbench.stats.validation import max_abs, significance_level
+from f2vbench.stats.validation import significance_level
 from f2vbench.utils.text import plural
 
 _DRAWS = 10_000  # standard error of an adjusted p of 0.05: 0.002
-_LEAST_PATIENTS = 5
 _FEW_PATIENTS = 10  # of a class
 _ROUNDING = 1e-12
 
@@ -101,7 +99,7 @@ def crossed_interval(
         >>> f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
         '0.72 [0.43, 0.90]'
     """
-    variance = _variance(scores, split_ratio)
+    variance = crossed_variance(scores, split_ratio)
     mean = float(scores.values.mean())
     defined = math.isfinite(mean)
     seeds = len(scores.values)
@@ -162,7 +160,7 @@ def crossed_test(
         (0.0833, 0.0067)
     """
     scores = first.minus(second)
-    variance = _variance(scores, split_ratio)
+    variance = crossed_variance(scores, split_ratio)
     difference = float(scores.values.mean())
     comparison = Comparison(
         method=CROSSED,
@@ -194,6 +192,8 @@ def crossed_test(
         low=max(difference - margin, -largest),
         high=min(difference + margin, largest),
         required=required,
+        se=variance.se,
+        df=variance.df,
     )
 
 
@@ -229,7 +229,7 @@ def max_t_adjusted(
         [False, True]
     """
     contrasts = [models[first].minus(models[second]) for first, second in pairs]
-    variances = [_variance(contrast, split_ratio) for contrast in contrasts]
+    variances = [crossed_variance(contrast, split_ratio) for contrast in contrasts]
     adjusted: list[float | None] = [None] * len(pairs)
     tested = [index for index, variance in enumerate(variances) if not variance.reason]
     if not tested:
@@ -246,78 +246,13 @@ def max_t_adjusted(
     return adjusted
 
 
-class _Variance(NamedTuple):
-    """Variance of a mean over seeds.
-
-    Attributes:
-        between_seeds: s², over seeds.
-        of_patients: C, the covariance of two seeds by their common patients, at least 0.
-        within_seeds: Variance of the value of one seed by its patients; at least `of_patients`.
-        seed_share: 1/S + r/2.
-        seeds: Number of seeds S.
-        reason: Why there is no variance, or an empty string.
-    """
-
-    between_seeds: float
-    of_patients: float
-    within_seeds: float
-    seed_share: float
-    seeds: int
-    reason: str = ""
-
-    @property
-    def se(self) -> float:
-        return math.sqrt(self.between_seeds * self.seed_share + self.of_patients)
-
-    @property
-    def df(self) -> float:
-        return crossed_degrees_of_freedom(self.between_seeds * self.seed_share, self.of_patients, self.seeds)
-
-    def quantile(self, probability: float) -> float:
-        return float(stdtrit(self.df, probability) if math.isfinite(self.df) else ndtri(probability))
-
-    def p(self, difference: float) -> float:
-        statistic = -abs(difference) / self.se
-        return float(2 * (stdtr(self.df, statistic) if math.isfinite(self.df) else ndtr(statistic)))
-
-
-def _variance(scores: JackknifeScores, split_ratio: float) -> _Variance:
-    seeds = len(scores.values)
-    none = _Variance(0.0, 0.0, 0.0, 0.0, seeds)
-    if not np.isfinite(scores.values).all():
-        return none._replace(reason="the metric is undefined at a seed (a class is absent, or a sum is zero)")
-    if scores.patients < _LEAST_PATIENTS:
-        count = plural(scores.patients, "test patient")
-        return none._replace(reason=f"{count}: at least {_LEAST_PATIENTS} are needed to estimate how patients vary")
-    if not np.isfinite(scores.without).all():
-        return none._replace(reason="the metric is undefined without one of the patients: a class has a single patient")
-    deviations = _deviations(scores)
-    within = float((deviations**2).sum()) / seeds
-    across = float((deviations.sum(axis=1) ** 2).sum())
-    between, of_patients = 0.0, within
-    if seeds > 1:
-        between = float(scores.values.var(ddof=1))
-        of_patients = max(0.0, (across - seeds * within) / (seeds * (seeds - 1)))
-    scale = max(max_abs(scores.values, scores.without), 1e-3)
-    variance = _Variance(between, of_patients, within, 1 / seeds + split_ratio / 2, seeds)
-    if variance.se <= _ROUNDING * scale:
-        return none._replace(reason="all values are equal for all patients and seeds, so there is no variance")
-    return variance
-
-
-def _deviations(scores: JackknifeScores) -> NDArray[np.float64]:
-    """(groups, seeds) deviations whose sums of products are the jackknife's covariances."""
-    groups = len(scores.without)
-    return np.asarray((scores.without - scores.without.mean(axis=0)) * math.sqrt((groups - 1) / groups))
-
-
 def _correlation_factor(
     models: Sequence[JackknifeScores], pairs: Sequence[tuple[int, int]], split_ratio: float
 ) -> NDArray[np.float64]:
     """(pairs, rank) factor F of the correlations F·Fᵀ of the pairs' differences; its rows have length 1."""
     used = sorted({index for pair in pairs for index in pair})
     seeds = len(models[used[0]].values)
-    deviations = np.stack([_deviations(models[index]) for index in used]).reshape(len(used), -1)
+    deviations = np.stack([jackknife_deviations(models[index]) for index in used]).reshape(len(used), -1)
     within = deviations @ deviations.T
     covariance = within
     if seeds > 1:

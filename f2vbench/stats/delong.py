@@ -79,19 +79,69 @@ def delong_interval(
     components = compute_auroc_components([s], y, codes, count)
     if components.aurocs is None:
         return replace(result, reason=components.reason)
-    auroc = float(components.aurocs[0])
-    result = replace(result, value=auroc)
+    result = replace(result, value=float(components.aurocs[0]))
     se = components.standard_error(1.0)
+    return replace(result, reason=components.reason) if se is None else _auroc_interval(result, se, transform, alpha)
+
+
+def delong_interval_over_seeds(
+    scores: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    *,
+    patients: Sequence[ArrayLike],
+    confidence: float = 0.95,
+) -> Estimate:
+    """Mean AUROC over seeds with DeLong's interval, each seed with its own test cases.
+
+    As in `delong_test_over_seeds`, placement values are summed by patient over all seeds. The interval is that of the
+    logit and covers other patients for the trained heads, not other seeds. With one seed it equals `delong_interval`.
+
+    Args:
+        scores: Scores of each seed's (n,) cases.
+        labels: bool, or 0 and 1, an (n,) array for each seed.
+        patients: Patient of each case, an (n,) array for each seed; a name means the same patient at all seeds.
+        confidence: Confidence level of the interval.
+
+    Returns:
+        Mean AUROC, standard error and interval.
+
+    Raises:
+        ValueError: Numbers of seeds or lengths do not match, a score is not finite, or labels are not binary.
+
+    Example:
+        >>> labels, patients = [0, 0, 1, 1, 1, 0], list("abcdef")
+        >>> seeds = [[0.1, 0.4, 0.35, 0.8, 0.7, 0.3], [0.2, 0.6, 0.1, 0.5, 0.7, 0.4]]
+        >>> interval = delong_interval_over_seeds(seeds, [labels] * 2, patients=[patients] * 2)
+        >>> round(interval.value, 4), round(interval.se, 4)
+        (0.7222, 0.2291)
+    """
+    alpha = significance_level(confidence)
+    names = [np.asarray(seed_patients) for seed_patients in patients]
+    codes, count = encode_patients(np.concatenate(names), sum(map(len, names)))
+    ends = np.cumsum([len(seed_patients) for seed_patients in names])
+    parts, positives, negatives = [], 0, 0
+    for s, y, seed_codes in zip(scores, labels, np.split(codes, ends[:-1]), strict=True):
+        truth = as_binary_labels(y, seed_codes.size)
+        parts.append(compute_auroc_components([as_finite_vector(s, "scores")], truth, seed_codes, count))
+        positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
+    result = Estimate(
+        method=DELONG_SEEDS,
+        variation=_VARIATION,
+        n=count,
+        unit="patients",
+        value=None,
+        confidence=confidence,
+        note=f"{positives:,} positive and {negatives:,} negative images at {len(parts)} seeds",
+    )
+    aurocs = [part.aurocs for part in parts if part.aurocs is not None]
+    missing = next((part.reason for part in parts if part.reason), "")
+    if len(aurocs) < len(parts):
+        return replace(result, reason=f"at one of the seeds, {missing}")
+    result = replace(result, value=float(np.mean(aurocs)))
+    se = standard_error_of_sum(parts, (1 / len(parts),))
     if se is None:
-        return replace(result, reason=components.reason)
-    if se <= _ROUNDING:
-        reason = f"all cases have the same placement value (AUROC {auroc:g}), so DeLong's variance is zero: no interval"
-        return replace(result, reason=reason)
-    z = float(ndtri(1 - alpha / 2))
-    if transform == "none":
-        return replace(result, se=se, low=auroc - z * se, high=auroc + z * se)
-    margin = z * se / (auroc * (1 - auroc))
-    return replace(result, se=se, low=float(expit(logit(auroc) - margin)), high=float(expit(logit(auroc) + margin)))
+        return replace(result, reason=f"at one of the seeds, {missing}")
+    return _auroc_interval(result, se, "logit", alpha)
 
 
 def delong_test(
@@ -281,6 +331,20 @@ def delong_test_unpaired(
     if errors[0] is None or errors[1] is None:
         return replace(result, reason=one.reason or other.reason)
     return _z_test(result, math.hypot(errors[0], errors[1]), alpha, "DeLong's variance is zero in both sets")
+
+
+def _auroc_interval(result: Estimate, se: float, transform: Literal["logit", "none"], alpha: float) -> Estimate:
+    """Add the standard error and the interval of an AUROC."""
+    assert result.value is not None
+    auroc = result.value
+    if se <= _ROUNDING:
+        reason = f"all cases have the same placement value (AUROC {auroc:g}), so DeLong's variance is zero: no interval"
+        return replace(result, reason=reason)
+    z = float(ndtri(1 - alpha / 2))
+    if transform == "none":
+        return replace(result, se=se, low=auroc - z * se, high=auroc + z * se)
+    margin = z * se / (auroc * (1 - auroc))
+    return replace(result, se=se, low=float(expit(logit(auroc) - margin)), high=float(expit(logit(auroc) + margin)))
 
 
 def _z_test(result: Comparison, se: float, alpha: float, degenerate: str) -> Comparison:

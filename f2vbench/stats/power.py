@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from f2vbench.stats.degrees_of_freedom import crossed_degrees_of_freedom
 from f2vbench.stats.noncentral_t import t_test_power
@@ -150,28 +151,114 @@ def required_patients_and_seeds(
     """
     if difference == 0:
         return RequiredSampleSize(None, power, alpha, _NO_DIFFERENCE)
-    # The variance between seeds contains what each head owes to its own errors on the patients, which more average out.
-    own_patients = min(between_seeds, max(0.0, within_seeds - of_patients)) if seeds > 1 else 0.0
 
     def suffices(patient_factor: float, seed_count: int) -> bool:
-        of_seeds = between_seeds - own_patients + own_patients * patient_factor
-        of_seeds *= 1 / seed_count + split_ratio / 2
-        variance = of_seeds + of_patients * patient_factor
-        if variance == 0:
+        se, df = scaled_crossed_error(
+            patient_factor,
+            seed_count,
+            between_seeds=between_seeds,
+            of_patients=of_patients,
+            within_seeds=within_seeds,
+            split_ratio=split_ratio,
+            estimated_from=seeds,
+        )
+        if se == 0:
             return True
-        df = crossed_degrees_of_freedom(of_seeds, of_patients * patient_factor, seed_count)
-        shift = abs(difference) / math.sqrt(variance)
+        shift = abs(difference) / se
         return shift >= _normal_shift(alpha, power) and (
             df > _NORMAL_ABOVE or t_test_power(min(shift, _LARGEST_SHIFT), df, alpha) >= power
         )
 
     if suffices(0.0, seeds):
-        return RequiredSampleSize(_first_true(lambda n: suffices(patients / n, seeds), 2), power, alpha)
+        return RequiredSampleSize(first_true(lambda n: suffices(patients / n, seeds), 2), power, alpha)
     none = f"no number of patients would detect the observed difference with {plural(seeds, 'seed')}"
     if seeds < 2 or not suffices(1.0, _MANY_SEEDS):
         return RequiredSampleSize(None, power, alpha, f"{none}; more seeds and patients might")
-    more = _first_true(lambda n: suffices(1.0, n), seeds)
+    more = first_true(lambda n: suffices(1.0, n), seeds)
     return RequiredSampleSize(None, power, alpha, f"{none}; about {more:,} seeds would")
+
+
+def scaled_crossed_error(
+    patient_factor: float,
+    seed_count: int,
+    *,
+    between_seeds: float,
+    of_patients: float,
+    within_seeds: float,
+    split_ratio: float = 0.0,
+    estimated_from: int,
+) -> tuple[float, float]:
+    """Standard error and degrees of freedom of `crossed.crossed_test` with other numbers of patients and seeds.
+
+    Args:
+        patient_factor: Present ÷ planned number of patients; 0 for infinitely many.
+        seed_count: Planned number of seeds.
+        between_seeds: Variance over seeds.
+        of_patients: Covariance of two seeds by their common test patients; inverse to the number of patients.
+        within_seeds: Variance of the value of one seed by its test patients.
+        split_ratio: Test ÷ training patients of random splits, else 0.
+        estimated_from: Number of seeds from which the variances were estimated.
+
+    Returns:
+        Standard error, and degrees of freedom (infinite where seeds do not vary).
+
+    Example:
+        >>> se, df = scaled_crossed_error(
+        ...     0.5, 5, between_seeds=4e-4, of_patients=2e-4, within_seeds=3e-4, estimated_from=5
+        ... )
+        >>> round(se, 4), round(df, 1)
+        (0.013, 10.1)
+    """
+    # The variance between seeds contains what each head owes to its own errors on the patients, which more average out.
+    own_patients = min(between_seeds, max(0.0, within_seeds - of_patients)) if estimated_from > 1 else 0.0
+    of_seeds = between_seeds - own_patients + own_patients * patient_factor
+    of_seeds *= 1 / seed_count + split_ratio / 2
+    variance = of_seeds + of_patients * patient_factor
+    if variance == 0:
+        return 0.0, math.inf
+    return math.sqrt(variance), crossed_degrees_of_freedom(of_seeds, of_patients * patient_factor, seed_count)
+
+
+def difference_power(difference: float, se: float, df: float = math.inf, alpha: float = 0.05) -> float:
+    """Power of a two-sided test that compares a difference with its standard error.
+
+    Args:
+        difference: True difference.
+        se: Standard error of the estimated difference.
+        df: Degrees of freedom of Student's t; infinite for the normal distribution.
+        alpha: Significance level.
+
+    Returns:
+        Probability of a significant result.
+
+    Example:
+        >>> round(difference_power(0.05, se=0.02), 4), round(difference_power(0.05, se=0.02, df=10), 4)
+        (0.7054, 0.6165)
+    """
+    shift = min(abs(difference) / se, _LARGEST_SHIFT)
+    if df > _NORMAL_ABOVE:
+        critical = float(ndtri(1 - alpha / 2))
+        return float(ndtr(shift - critical) + ndtr(-shift - critical))
+    return t_test_power(shift, df, alpha)
+
+
+def detectable_difference(se: float, df: float = math.inf, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest true difference that a two-sided test detects with a given power.
+
+    Args:
+        se: Standard error of the estimated difference.
+        df: Degrees of freedom of Student's t; infinite for the normal distribution.
+        alpha: Significance level.
+        power: Probability of a significant result.
+
+    Returns:
+        The difference, above 0.
+
+    Example:
+        >>> round(detectable_difference(0.02), 4), round(detectable_difference(0.02, df=10), 4)
+        (0.056, 0.0622)
+    """
+    return float(brentq(lambda shift: difference_power(shift, 1.0, df, alpha) - power, 0.0, _LARGEST_SHIFT)) * se
 
 
 def scale_sample_size(required: RequiredSampleSize, factor: float = 1.0, minimum: int = 2) -> RequiredSampleSize:
@@ -211,12 +298,17 @@ def _smallest_n(
         effective_n, df = design(n)
         return t_test_power(abs(effect) * math.sqrt(effective_n), df, alpha) >= power
 
-    n = _first_true(normal_test_suffices, 2)
-    return RequiredSampleSize(n if design(n)[1] > _NORMAL_ABOVE else _first_true(t_test_suffices, n), power, alpha)
+    n = first_true(normal_test_suffices, 2)
+    return RequiredSampleSize(n if design(n)[1] > _NORMAL_ABOVE else first_true(t_test_suffices, n), power, alpha)
 
 
-def _first_true(condition: Callable[[int], bool], start: int) -> int:
-    """Smallest n ≥ 2 that fulfils a condition which all larger n fulfil too; the search begins at ``start``."""
+def first_true(condition: Callable[[int], bool], start: int) -> int:
+    """Smallest n ≥ 2 that fulfils a condition which all larger n fulfil too; the search begins at ``start``.
+
+    Example:
+        >>> first_true(lambda n: n * n > 200, 2)
+        15
+    """
     step, low, high = 1, 1, start
     while not condition(high):
         low, high, step = high, high + step, 2 * step

@@ -15,6 +15,7 @@ from f2vbench.stats.citations import FRIEDMAN, NEMENYI, WILCOXON_HOLM, Method
 from f2vbench.stats.multiple_testing import adjust
 from f2vbench.stats.result_classes import Verdict
 from f2vbench.stats.signed_rank import wilcoxon_test
+from f2vbench.stats.tie_groups import indistinct_groups
 from f2vbench.stats.validation import as_paired_vectors, significance_level
 from f2vbench.utils.text import p_value
 
@@ -280,7 +281,7 @@ def nemenyi_test(scores: ArrayLike, models: Sequence[str], alpha: float = 0.05) 
         p=p,
         alpha=alpha,
         critical_difference=critical_difference(k, n, alpha),
-        groups=_indistinct_groups(names, ranks, p, alpha),
+        groups=indistinct_groups(names, ranks, p, alpha),
     )
 
 
@@ -320,7 +321,7 @@ def wilcoxon_holm_test(scores: ArrayLike, models: Sequence[str], alpha: float = 
         p=p,
         alpha=alpha,
         critical_difference=None,
-        groups=_indistinct_groups(names, ranks, p, alpha),
+        groups=indistinct_groups(names, ranks, p, alpha),
         reasons=tuple(
             (names[i], names[j], comparison.reason)
             for (i, j), comparison in zip(pairs, comparisons, strict=True)
@@ -331,22 +332,6 @@ def wilcoxon_holm_test(scores: ArrayLike, models: Sequence[str], alpha: float = 
 
 def _rank_standard_error(models: int, tasks: int) -> float:
     return math.sqrt(models * (models + 1) / (6 * tasks))
-
-
-def _indistinct_groups(
-    models: Sequence[str], ranks: np.ndarray, p: np.ndarray, alpha: float
-) -> tuple[tuple[str, ...], ...]:
-    """Maximal runs of at least two models, in order of rank, of which no pair differs significantly (or has a test)."""
-    order = np.argsort(ranks, kind="stable")
-    indistinct = ~(p[np.ix_(order, order)] < alpha)
-    runs: list[tuple[int, int]] = []
-    for start in range(len(order)):
-        end = start + 1
-        while end < len(order) and indistinct[start : end + 1, start : end + 1].all():
-            end += 1
-        if end - start > 1 and (not runs or end > runs[-1][1]):
-            runs.append((start, end))
-    return tuple(tuple(models[i] for i in order[start:end]) for start, end in runs)
 
 
 def _check_scores(scores: ArrayLike) -> NDArray[np.float64]:

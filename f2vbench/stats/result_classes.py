@@ -161,6 +161,8 @@ class Comparison:
         reason: Why a number is None.
         note: Details, such as the number of positive images.
         seeds: Number of seeds of a test over patients and seeds at once; None for other tests.
+        se: Standard error of ``difference``, of tests that compare its ratio to it with a t or normal distribution.
+        df: Degrees of freedom of that distribution; infinite for the normal distribution.
     """
 
     method: Method
@@ -180,6 +182,8 @@ class Comparison:
     reason: str = ""
     note: str = ""
     seeds: int | None = None
+    se: float | None = None
+    df: float | None = None
 
     @property
     def sample(self) -> str:

@@ -63,6 +63,8 @@ def paired_t_test(
         low=float(interval.low),
         high=float(interval.high),
         required=required_pairs(float((a - b).mean() / (a - b).std(ddof=1))),
+        se=float((a - b).std(ddof=1)) / math.sqrt(n),
+        df=float(n - 1),
     )
 
 
@@ -123,6 +125,8 @@ def welch_t_test(
         low=float(interval.low),
         high=float(interval.high),
         required=required_per_group(float(a.mean() - b.mean()) / pooled_sd),
+        se=math.sqrt(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size),
+        df=float(test.df),
     )
 
 

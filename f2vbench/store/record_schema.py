@@ -49,7 +49,8 @@ class EpisodeRecord(TypedDict):
     """Image ids of one draw.
 
     ``patients`` has the patient of each test image, ``patients_in_all`` the number of patients in the task, and ``val``
-    the validation images.
+    the validation images. ``columns`` has the value of each test image in the further columns of the data set's table
+    (``age``, ``sex``, ``site``, ``camera``, …) and in ``eye``, as text, "" where it is missing.
     """
 
     support: list[str]
@@ -58,6 +59,7 @@ class EpisodeRecord(TypedDict):
     patients: NotRequired[list[str]]
     patients_in_all: NotRequired[int]
     val: NotRequired[list[str]]
+    columns: NotRequired[dict[str, list[str]]]
 
 
 class StoredFile(TypedDict):
@@ -71,7 +73,8 @@ class MapEntry(StoredFile):
     """A stored picture of one test image.
 
     Segmentation: a score map, with the arguments that `f2vbench.store.score_maps.decode` needs and the square of the
-    photograph that it shows (None: the whole photograph). Generation: a strip of frames, with the name of its case.
+    photograph that it shows (None: the whole photograph); with ``planes``, that many maps, one class below the other.
+    Generation: a strip of frames, with the name of its case.
     """
 
     scale: NotRequired[str]
@@ -79,6 +82,7 @@ class MapEntry(StoredFile):
     high: NotRequired[float]
     steps: NotRequired[int]
     view: NotRequired[dict[str, int] | None]
+    planes: NotRequired[int]
     case: NotRequired[str]
 
 
@@ -103,6 +107,9 @@ class Solution(TypedDict):
     predictions: NotRequired[StoredFile]
     # Segmentation
     threshold: NotRequired[Threshold]
+    thresholds: NotRequired[dict[str, Threshold]]
+    mask_classes: NotRequired[list[str]]
+    test_by_class: NotRequired[dict[str, int]]
     # Classification
     classes: NotRequired[list[str]]
     label_kind: NotRequired[str]

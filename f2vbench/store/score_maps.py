@@ -31,7 +31,8 @@ def encode(scores: NDArray[np.floating[Any]], *, probability: bool) -> tuple[byt
     """Encode a score map as a PNG file.
 
     Args:
-        scores: Score map, (height, width) float32; in [0, 1] for probabilities.
+        scores: Score map, (height, width) float32; in [0, 1] for probabilities. Of several classes, their maps are
+            joined below each other.
         probability: Whether the scores are probabilities.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The training method of ``model=med-ddpm``: the network learns to predict the noise that was added to a video."""
+"""The training method of ``model=med-ddpm``: the network learns to remove the noise that was added to a video."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class DiffusionMethod:
 
     def __init__(self, settings: TrainSettings, device: torch.device, bf16: bool):
         values = settings.diffusion
-        self._shape = DiffusionShape(values.network, tuple(values.channels), values.layers, values.noise_steps)
+        self._shape = DiffusionShape(
+            values.network, tuple(values.channels), values.layers, values.noise_steps, values.prediction
+        )
         network = denoising_network(self._shape, settings.seed)
         if settings.checkpointing:
             network.unet.enable_gradient_checkpointing()  # type: ignore[operator]  # of diffusers' ModelMixin
@@ -69,32 +71,32 @@ class DiffusionMethod:
             place: Not used.
 
         Returns:
-            The loss ``noise``, the mean absolute error of the predicted noise, and ``contrast``, the standard deviation
-            of the prediction.
+            The loss ``noise`` or ``frames``, the mean absolute error of what the network predicts, and ``contrast``,
+            the standard deviation of the prediction.
         """
         noise, steps = self._draw_noise(batch, epoch)
         batch = batch.to(self._device)
         noisy = self._schedule.add_noise(batch.frames, noise, steps)
         with bf16_autocast(self._device, self._bf16):
             predicted = self._forward(noisy, batch.photograph, steps)
-        loss = (predicted.float() - noise).abs().mean()
+        target = noise if self._shape.prediction == "noise" else batch.frames
+        loss = (predicted.float() - target).abs().mean()
         self.networks.minimise(loss)
         values = torch.stack([loss.detach(), predicted.detach().float().std()])
         average([values])
-        return dict(zip(("noise", "contrast"), values.tolist(), strict=True))
+        return dict(zip((self._shape.prediction, "contrast"), values.tolist(), strict=True))
 
     @torch.no_grad()
     def validate(self, batch: VideoBatch) -> Iterator[GeneratedVideo]:
         """Generate the video of each photograph of a batch."""
         batch = batch.to(self._device)
 
-        def predict_noise(noisy: Tensor, photograph: Tensor, steps: Tensor) -> Tensor:
+        def predict(noisy: Tensor, photograph: Tensor, steps: Tensor) -> Tensor:
             with bf16_autocast(self._device, self._bf16):
                 predicted: Tensor = self.networks.best(noisy, photograph, steps)
             return predicted
 
-        noise_steps = self._shape.noise_steps
-        fake = sample_videos(predict_noise, batch.photograph, batch.indices, self._sampler, noise_steps)
+        fake = sample_videos(predict, batch.photograph, batch.indices, self._sampler, self._shape)
         yield from compare_videos(batch, fake, batch.frames)
 
     def _draw_noise(self, batch: VideoBatch, epoch: int) -> tuple[Tensor, Tensor]:

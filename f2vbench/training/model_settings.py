@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from f2vbench.config.base import Settings
-from f2vbench.encoders.samplers import DEFAULT_SAMPLER, SAMPLER_PATTERN
+from f2vbench.encoders.samplers import DEFAULT_SAMPLER, SAMPLER_PATTERN, Prediction
 
 VIDEO_MODELS = frozenset({"seg2vid", "med-ddpm"})
 """Models that make the twelve frames at once, from whole squares of one size."""
@@ -81,6 +81,11 @@ class DiffusionSettings(Settings):
     )
     layers: int = Field(2, ge=1, description="model=med-ddpm: residual blocks of a level (mini: 1)")
     noise_steps: int = Field(250, ge=2, description="model=med-ddpm: steps in which a video becomes noise")
+    prediction: Prediction = Field(
+        "noise",
+        description="model=med-ddpm: what the network predicts: noise, as Med-DDPM, or the frames without noise, "
+        "which needs fewer steps of training (mini)",
+    )
     sampler: str = Field(
         DEFAULT_SAMPLER,
         pattern=f"^({SAMPLER_PATTERN})$",

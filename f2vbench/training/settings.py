@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from f2vbench.config.base import Settings, as_integer, flatten, overlay
+from f2vbench.config.run_loggers import LoggerNames
 from f2vbench.encoders.model_family import FRAMES, Skips, TimeInput
 from f2vbench.encoders.samplers import parse_sampler
 from f2vbench.errors import SettingsError
@@ -219,6 +220,7 @@ class TrainSettings(Settings):
     save_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints within an epoch")
     validate_videos: int = Field(32, ge=1, description="largest number of validation videos after an epoch")
     validate_every: int = Field(1, ge=1, description="epochs between validations; the last epoch always has one")
+    log: LoggerNames = Field([], description="run loggers beside log.jsonl: wandb, mlflow, trackio, tensorboard")
     samples: int = Field(4, ge=0, description="validation videos that are drawn after an epoch")
     export_half: bool = Field(False, description="export the generator in half precision")
 
@@ -389,7 +391,7 @@ class TrainSettings(Settings):
 
     def used(self) -> dict[str, Any]:
         """The settings that the model uses, nested, for JSON and YAML."""
-        return self.model_dump(mode="json", exclude=set(unused_keys(self.model)))
+        return self.model_dump(mode="json", exclude={*unused_keys(self.model), "log"})
 
     def identity(self) -> dict[str, Any]:
         """The settings that affect the trained weights, by dotted key; a training resumes only with equal ones."""

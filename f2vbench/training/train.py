@@ -11,6 +11,7 @@ from f2vbench.config.base import flatten
 from f2vbench.encoders.model_family import FRAMES
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.errors import SettingsError, StoreError
+from f2vbench.loggers.open_loggers import LOCAL_FOLDERS, check_loggers
 from f2vbench.training.checkpoints import CHECKPOINT
 from f2vbench.training.data.angiogram_dataset import LateCrop
 from f2vbench.training.data.augmentation import AUGMENTATIONS
@@ -18,7 +19,7 @@ from f2vbench.training.data.dataset import PHANTOM, DatasetSplits, open_dataset
 from f2vbench.training.data.options import ImageOptions, SamplingOptions, SimulationOptions, SplitShares
 from f2vbench.training.distributed import local_device, process_group, rank, world_size
 from f2vbench.training.export import EXPORT, SETTINGS
-from f2vbench.training.log import EVENTS, LOG
+from f2vbench.training.log import LOG
 from f2vbench.training.loss_settings import TRUTH_LOSSES
 from f2vbench.training.settings import TrainSettings
 from f2vbench.training.trainer import Trainer
@@ -39,13 +40,14 @@ def train(settings: TrainSettings, progress: Progress | None = None) -> Path:
 
     Raises:
         SettingsError: The GPU does not exist, the processes can't share a batch equally, or a package that the model
-            needs is not installed.
+            needs, or a run logger, is not installed.
         DataError: Data is missing or unusable.
         StoreError: The run folder holds another training, or can't be written.
         WeightsError: The initial weights or those of the perceptual loss are missing or unusable.
         TrainingError: The training diverged or collapsed.
     """
     started = time.monotonic()
+    check_loggers(settings.log)
     FAMILIES[settings.model].check_libraries(f"model={settings.model}")
     device = local_device(torch_device(settings.device))
     if device.type == "cuda":
@@ -91,8 +93,8 @@ def _check_folder(folder: Path) -> None:
     Raises:
         StoreError: The folder can't hold this training.
     """
-    names = (SETTINGS, LOG, EVENTS, CHECKPOINT, "samples", EXPORT, Path(EXPORT).with_suffix(".json").name)
-    check_output_folder(folder, "out", names, [CHECKPOINT])
+    names = (SETTINGS, LOG, CHECKPOINT, "samples", EXPORT, Path(EXPORT).with_suffix(".json").name)
+    check_output_folder(folder, "out", (*names, *LOCAL_FOLDERS), [CHECKPOINT])
     if (folder / EXPORT).exists() and not (folder / CHECKPOINT).exists():
         raise StoreError(
             f"out={folder}: has the exported weights of a training ({EXPORT}) without its {CHECKPOINT}, and this "

@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from f2vbench.encoders.global_generator import TRUTH_LAYER, WINDOW, GlobalGenerator, global_generator, initialise
 from f2vbench.encoders.model_family import GeneratorShape
+from f2vbench.phantom.truth_classes import TRUTH_CLASSES
 from f2vbench.pretrained.checkpoints import read_state_dict
 from f2vbench.pretrained.state_dicts import match_state_dict
 from f2vbench.training.checkpoints import Checkpoint
-from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.discriminator import MultiScaleDiscriminator, initialise_normal
 from f2vbench.training.distributed import average_gradients
 from f2vbench.training.patch_nce import ProjectionHeads, nce_channels

@@ -194,7 +194,7 @@ class Trainer:
             remove_stale_parts(self.folder)
             settings_text = yaml.safe_dump(self.settings.used(), sort_keys=False)
             write_atomically(self.folder / SETTINGS, settings_text.encode())
-            self._log = TrainingLog(self.folder, self.position.videos)
+            self._log = TrainingLog(self.folder, self.position.videos, self.settings.log, self.settings.used())
         wait_for_all()
 
     def learning_rate(self) -> float:

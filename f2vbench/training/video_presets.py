@@ -54,6 +54,7 @@ DIFFUSION_PRESETS: dict[str, dict[str, Any]] = {
             "channels": [64, 128, 256, 256],
             "layers": 2,
             "noise_steps": 250,
+            "prediction": "noise",
             "sampler": "ddim-50",
         },
     },
@@ -64,8 +65,14 @@ DIFFUSION_PRESETS["mini"] = overlay(
         **_MINI,
         "learning_rate": 5e-4,
         "batch_size": 8,
-        "diffusion": {"network": "2d", "channels": [24, 48, 64, 96, 128], "layers": 1, "sampler": "ddim-25"},
+        "diffusion": {
+            "network": "2d",
+            "channels": [24, 48, 64, 96, 128],
+            "layers": 1,
+            "prediction": "frames",
+            "sampler": "ddim-25",
+        },
     },
 )
 """Presets of `model=med-ddpm`. `f2v`: the 3-D network, for a GPU. `mini`: the 2-D network, 3 M parameters; it has few
-steps and therefore a higher learning rate than the 1e-5 of Med-DDPM."""
+steps and therefore predicts frames instead of noise, and has a higher learning rate than the 1e-5 of Med-DDPM."""

@@ -15,7 +15,7 @@ from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.loading import build
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.errors import DataError
-from f2vbench.heads.vessel_decoder import segmentation_loss
+from f2vbench.heads.unet_decoder import segmentation_loss
 from f2vbench.runner.extraction import encode_squares
 from tests.helpers.eyes import eye
 from tests.helpers.sam2_files import SIDE, write_hub_folder
@@ -54,7 +54,7 @@ def reader(encoder, dtype=np.float16):
 
 
 def auroc(segmenter: MaskDecoderSegmenter, photo: Photograph) -> float:
-    scores = segmenter.score(photo).restored()
+    scores = segmenter.score(photo).restored()[0]
     return roc_auc_score(photo.vessels[photo.fov], scores[photo.fov])
 
 
@@ -65,7 +65,7 @@ def test_the_decoder_learns_vessels_and_the_encoder_does_not_change(encoder):
     segmenter = MaskDecoderSegmenter(encoder, reader(encoder), values, CPU)
     segmenter.fit(support, seed=1)
     scores = segmenter.score(support[0])
-    assert scores.values.shape == (SIZE, SIZE)
+    assert scores.values.shape == (1, SIZE, SIZE)
     assert 0 <= scores.values.min() < scores.values.max() <= 1
     assert auroc(segmenter, support[0]) > 0.8
     assert encoder.state_sha256() == before
@@ -118,7 +118,8 @@ def test_only_layers_after_the_stored_maps_are_trained(encoder):
 def test_the_gradient_of_one_photograph_is_that_of_the_same_photograph_twice(encoder):
     """Some layers of PyTorch have a wrong backward pass on CPUs for a batch of one."""
     maps = [torch.from_numpy(level)[None] for level in reader(encoder, np.float32)(photograph(1))]
-    target, valid = (torch.from_numpy(mask)[None, None] for mask in photograph(1).square_targets(SIZE))
+    masks, inside = photograph(1).square_targets(SIZE)
+    target, valid = torch.from_numpy(masks)[None], torch.from_numpy(inside)[None, None]
     gradients = []
     for copies in (1, 2):
         decoder = Sam2Decoder(encoder).train()
@@ -157,7 +158,7 @@ def test_a_click_is_on_a_vessel_of_each_photograph_and_changes_its_scores(encode
             segmenter.fit([photograph(1)], seed=1)
             scores[oracle] = [segmenter.score(photograph(2)).values for _ in range(2)]
     assert clicks[:5] == [None] * 5
-    vessels = {1: photograph(1).square_targets(SIZE)[0], 2: photograph(2).square_targets(SIZE)[0]}
+    vessels = {number: photograph(number).square_targets(SIZE)[0][0] for number in (1, 2)}
     for number, click in zip((1, 1, 1, 2, 2), clicks[5:], strict=True):
         column, row = ((click[0].numpy() + 0.5) / (SIDE / SIZE) - 0.5).round().astype(int)
         assert vessels[number][row, column] > 0

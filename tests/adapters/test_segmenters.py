@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from f2vbench.adapters.segmenters import (
-    ScoreMap,
-    TrainingFreeSegmenter,
-    evaluate_score_maps,
-    fit_and_score,
-)
+from f2vbench.adapters.segmentation_metrics import evaluate_score_maps
+from f2vbench.adapters.segmenters import ScoreMap, TrainingFreeSegmenter, fit_and_score
 from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
@@ -31,7 +27,7 @@ def load(name: str) -> Photograph:
 
 
 def darkness(photo: Photograph) -> ScoreMap:
-    return ScoreMap(255 - photo.rgb[..., 1].astype(np.float32))
+    return ScoreMap(255 - photo.rgb[None, ..., 1].astype(np.float32))
 
 
 def settings(**values) -> RunSettings:
@@ -41,7 +37,7 @@ def settings(**values) -> RunSettings:
 def test_metrics_equal_those_of_a_plain_loop_over_the_photographs():
     photos = [photograph(number) for number in range(3)]
     metrics = evaluate_score_maps(((each, darkness(each)) for each in photos), 150.0, "").metrics
-    scores = [np.where(each.fov, s, s.min()) for each in photos for s in [darkness(each).values]]
+    scores = [np.where(each.fov, s, s.min()) for each in photos for s in darkness(each).values]
     inside = [(s[each.fov], each.vessels[each.fov]) for s, each in zip(scores, photos, strict=True)]
     frame = [(s.ravel(), each.vessels.ravel()) for s, each in zip(scores, photos, strict=True)]
     for suffix, pairs in (("", inside), ("_frame", frame)):
@@ -71,26 +67,26 @@ def test_the_threshold_is_chosen_on_the_support_images_only():
 
     predictions = fit_and_score(TrainingFreeSegmenter(score, threshold=None), EPISODE, load, settings())
     assert scored == ["eye1", "eye2"]  # no test photograph yet
-    pixels = [(darkness(load(n)).values[load(n).fov], load(n).vessels[load(n).fov]) for n in EPISODE.support]
+    pixels = [(darkness(load(n)).values[0][load(n).fov], load(n).vessels[load(n).fov]) for n in EPISODE.support]
     scores, labels = (np.concatenate(each) for each in zip(*pixels, strict=True))
     best = max(np.unique(scores), key=lambda threshold: f1_score(labels, scores >= threshold))
-    assert predictions.threshold == best
-    assert predictions.threshold_rule == "best Dice on the support set"
+    assert predictions.thresholds == [(best, "best Dice on the support set")]
 
 
 def test_without_support_images_scores_that_are_no_probabilities_have_no_dice():
     segmenter = TrainingFreeSegmenter(darkness, threshold=None)
     predictions = fit_and_score(segmenter, Episode((), ("3",), 0), load, settings())
-    evaluation = evaluate_score_maps(predictions.maps, predictions.threshold, predictions.threshold_rule)
+    evaluation = evaluate_score_maps(predictions.maps, *predictions.thresholds[0])
     assert evaluation.metrics["dice"] is None
     assert "no support set" in evaluation.reasons["dice"]
     assert evaluation.metrics["auroc"] is not None
     fixed = fit_and_score(segmenter, EPISODE, load, settings(threshold="0.5"))
-    assert fixed.threshold is None
-    assert "no probabilities" in fixed.threshold_rule
+    assert fixed.thresholds[0].value is None
+    assert "no probabilities" in fixed.thresholds[0].rule
 
 
 def test_the_threshold_of_probabilities_is_one_half_unless_the_settings_say_support():
-    segmenter = TrainingFreeSegmenter(lambda photo: ScoreMap(photo.vessels.astype(np.float32) * 0.3), threshold=0.5)
-    assert fit_and_score(segmenter, EPISODE, load, settings()).threshold == 0.5
-    assert fit_and_score(segmenter, EPISODE, load, settings(threshold="support")).threshold == pytest.approx(0.3)
+    segmenter = TrainingFreeSegmenter(lambda photo: ScoreMap(photo.vessels[None] * np.float32(0.3)), threshold=0.5)
+    assert fit_and_score(segmenter, EPISODE, load, settings()).thresholds[0].value == 0.5
+    chosen = fit_and_score(segmenter, EPISODE, load, settings(threshold="support"))
+    assert chosen.thresholds[0].value == pytest.approx(0.3)

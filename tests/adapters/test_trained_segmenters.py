@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from f2vbench.adapters.registry import adapter_for
-from f2vbench.adapters.trained_segmenters import DecoderSegmenter, ScratchSegmenter
+from f2vbench.adapters.trained_segmenters import DecoderSegmenter, LabelledImage, ScratchSegmenter, _random_view
 from f2vbench.config.parsing import build as build_settings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
@@ -65,7 +65,7 @@ def test_crops_of_stored_maps_show_the_same_region_as_their_targets(encoder, sto
             (top, left)
             for top in range(0, SIZE - 31, 32)
             for left in range(0, SIZE - 31, 32)
-            if np.array_equal(vessels[top : top + 32, left : left + 32], target[row, 0].numpy())
+            if np.array_equal(vessels[0, top : top + 32, left : left + 32], target[row, 0].numpy())
             and np.array_equal(inside[top : top + 32, left : left + 32], valid[row, 0].numpy())
         ]
         assert len(corners) == 1
@@ -93,7 +93,7 @@ def test_a_decoder_learns_vessels_from_two_photographs(encoder, stored_maps, val
     segmenter = DecoderSegmenter(encoder, stored_maps, settings(**(base | values)), CPU)
     assert segmenter.fit([photograph(1), photograph(2)], seed=3).steps == 40
     test_photo = photograph(9)
-    scores = segmenter.score(test_photo).restored()
+    scores = segmenter.score(test_photo).restored()[0]
     assert scores.shape == test_photo.fov.shape
     assert 0 <= scores.min() <= scores.max() <= 1
     assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.85
@@ -106,6 +106,18 @@ def live_scores(encoder, stored_maps, seed: int, precision: str = "float32") -> 
     segmenter = DecoderSegmenter(encoder, stored_maps, few_steps, CPU, precision)
     segmenter.fit([photograph(1)], seed=seed)
     return segmenter.score(photograph(2)).values
+
+
+@pytest.mark.parametrize(("crop", "augment"), [(32, True), (SIZE, True), (32, False)])
+def test_augmented_crops_show_70_to_100_percent_of_their_side(crop, augment):
+    ramp = np.tile(np.arange(SIZE, dtype=np.uint8), (SIZE, 1))
+    square = LabelledImage(np.stack([ramp] * 3, -1), ramp[None] / np.float32(SIZE), np.ones((SIZE, SIZE), np.float32))
+    pitches = set()
+    for seed in range(30):
+        view = _random_view(np.random.default_rng(seed), square, crop, augment)
+        assert view.image.shape == (crop, crop, 3)
+        pitches.add(abs(float(view.masks[0, 5, 20] - view.masks[0, 5, 10])) * SIZE / 10)
+    assert (min(pitches), max(pitches)) == pytest.approx((0.72, 1.0) if augment else (1.0, 1.0), abs=0.03)
 
 
 def test_training_is_reproducible_to_the_last_bit(encoder, stored_maps):
@@ -128,7 +140,7 @@ def test_half_precision_of_the_encoder_changes_scores_only_a_little(encoder, sto
 def test_the_scratch_segmenter_scores_at_the_resolution_of_the_photograph():
     segmenter = ScratchSegmenter(settings(image_size=512, scratch={"steps": 2, "batch_size": 2}), CPU)
     assert segmenter.fit([photograph(1)], seed=0).steps == 2
-    assert segmenter.score(photograph(2)).restored().shape == (96, 96)
+    assert segmenter.score(photograph(2)).restored().shape == (1, 96, 96)
 
 
 GENERATORS = {
@@ -187,6 +199,23 @@ def test_a_generator_that_predicts_vessels_is_a_vessel_decoder_before_its_traini
     assert {id(p) for p in (*pretrained, *new)} == {id(p) for p in decoder.parameters()}
 
 
+def test_a_generator_starts_from_the_classes_that_it_predicts(tmp_path, monkeypatch):
+    monkeypatch.setitem(GENERATORS, "predicts", ("fundus2fa", GeneratorShape(3, 1, 8, 2, 2, classes=3), {}))
+    encoder, _ = load_generator(tmp_path, "predicts", None, random=True)
+    x = torch.rand(1, 3, SIZE, SIZE)
+    decoder = GeneratorDecoder(encoder, ("disc", "cup", "artery", "vessel")).eval()
+    with torch.no_grad():
+        logits = decoder(encoder.pyramid(x), (SIZE, SIZE))
+        truth = encoder.vessel_score(x, "truth")
+        vessels = GeneratorDecoder(encoder).eval()(encoder.pyramid(x), (SIZE, SIZE))
+    assert truth.shape == (1, 3, SIZE, SIZE)
+    torch.testing.assert_close(logits[:, [0, 2]].sigmoid(), truth[:, [2, 0]], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(logits[:, 3:], vessels)
+    assert logits[:, 1].std() > 0  # the cup has a new output layer
+    turned = encoder.vessel_score(x.rot90(1, (2, 3)), "truth", views=8)
+    torch.testing.assert_close(turned.rot90(-1, (2, 3)), encoder.vessel_score(x, "truth", views=8))
+
+
 def read_maps(generator):
     """Feature maps as the feature store returns them, in full precision."""
 
@@ -202,7 +231,7 @@ def test_a_generator_decoder_continues_the_generator(tmp_path, name, cut):
     """With the generator's own output layer it computes the generator's output before the tanh."""
     encoder, network = load_generator(tmp_path, name, cut)
     decoder = GeneratorDecoder(encoder).eval()
-    decoder.vessels = None
+    decoder.truth = None
     assert not {id(p) for p in decoder.parameters()} & {id(p) for p in encoder.second_part().parameters()}
     x = torch.rand(1, 3, SIZE, SIZE)
     factor = encoder.enlarge
@@ -240,7 +269,7 @@ def test_the_second_half_of_a_generator_learns_vessels_from_two_photographs(tmp_
     segmenter = DecoderSegmenter(encoder, read_maps(encoder), settings(**(base | values)), CPU)
     assert segmenter.fit([photograph(1), photograph(2)], seed=3).steps == 100
     test_photo = photograph(9)
-    scores = segmenter.score(test_photo).restored()
+    scores = segmenter.score(test_photo).restored()[0]
     assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.7
     assert encoder.state_sha256() == before, "the encoder has changed"
     assert all(torch.equal(encoder.second_part().state_dict()[key], tensor) for key, tensor in second.items())
@@ -274,6 +303,9 @@ def test_fine_tuning_for_vessels_is_fine_tuning_in_segmentation_and_frozen_in_cl
     model = parse_model("timm:resnet18:untrained")
     full, vessels, frozen = (settings(finetune=value) for value in ("full", "vessels", "frozen"))
     segmentation, classification = adapter_for("segmentation"), adapter_for("classification")
+    crops = [settings(augment="live", decoder={"crop": side}) for side in (32, SIZE)]
+    versions = [segmentation.recorded_settings(model, "few-shot", each).get("crop_version") for each in crops]
+    assert versions == [2, None]
     for adapter, same, other in ((segmentation, full, frozen), (classification, frozen, full)):
         recorded = adapter.recorded_settings(model, "few-shot", vessels)
         assert recorded == adapter.recorded_settings(model, "few-shot", same)

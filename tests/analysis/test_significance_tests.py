@@ -13,6 +13,7 @@ from f2vbench.analysis.paired_predictions import PairedCases
 from f2vbench.analysis.significance_tests import permute_cases
 from f2vbench.stats.bootstrap import paired_bootstrap
 from f2vbench.stats.delong import delong_test_over_seeds
+from f2vbench.stats.gee import gee_difference_test
 from f2vbench.stats.weighted_metrics import METRICS, make_metric, mean_over_classes, mean_over_seeds
 from f2vbench.store.runs import RunFolder
 from tests.helpers.stored_runs import grid, unit_record, write_run
@@ -51,6 +52,11 @@ def test_further_tests_are_scipys_and_the_effect_size_is_hedges():
     assert tests["wilcoxon"].smallest_p == 0.0625
     assert comparison.effect_size.value == pytest.approx(difference.mean() / difference.std() * np.sqrt(2 / np.pi))
     assert "mean over images" in tests["delong"].reason
+    per_image = {name: results.per_image.query("encoder == @name and metric == 'auroc'") for name in ("a", "b")}
+    of_images = [frame.groupby("image").value.mean() for frame in per_image.values()]
+    expected = gee_difference_test(*of_images, patients=of_images[0].index)  # each image is of another patient
+    assert tests["gee"].p == pytest.approx(expected.p)
+    assert tests["gee"].difference == pytest.approx(expected.difference)
     assert tests["predictions"].reason == "the papers test predictions in classification only"
     assert compare_pair(results, "dice").tests["delong"].reason == "DeLong's test applies to AUROC only"
 

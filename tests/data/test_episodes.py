@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from f2vbench.data.episodes import Episode, draw_segmentation_episode, unit_seed
+from f2vbench.data.mask_declaration import MaskClass
 from f2vbench.data.task_cards import TaskCard, load_card
 from f2vbench.errors import DataError
 
@@ -144,3 +145,18 @@ def test_too_few_images_are_refused_with_the_numbers():
         draw(table({"only": ["a", "b", "c"]}), shots=1)
     with pytest.raises(ValueError, match="shots=0"):
         draw(SINGLES, shots=0)
+
+
+def test_support_images_contain_every_class_where_possible():
+    images = SINGLES.assign(present="common")
+    images.loc[[3, 8], "present"], images.loc[25, "present"] = "common;rare", "other"
+    mask_classes = [MaskClass(name=name) for name in ("common", "rare", "other")]
+    for seed in range(8):
+        drawn = draw(images, shots=3, seed=seed, mask_classes=mask_classes)
+        pool = set(images["image"]) - set(drawn.test)
+        found = {name for image in drawn.support for name in images.set_index("image").present[image].split(";")}
+        available = {name for image in pool for name in images.set_index("image").present[image].split(";")}
+        assert found == available
+        assert len({"i03", "i08"} & set(drawn.test)) == 1  # a class of two patients is in both parts
+    common = images.assign(present="common")
+    assert draw(common, shots=3, mask_classes=mask_classes) == draw(common, shots=3)

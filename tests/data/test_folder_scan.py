@@ -27,18 +27,18 @@ def test_further_formats_are_read(tmp_path, suffix):
 
 def test_what_is_no_image_is_counted_by_suffix(tmp_path):
     write_folder(tmp_path)
-    for name in ("a.dcm", "b.dcm", "c.svg", "IM0001", "notes.txt", "README", ".hidden.heic"):
+    for name in ("a.heic", "b.heic", "c.svg", "IM0001", "notes.txt", "README", ".hidden.heic"):
         (tmp_path / "images" / name).write_bytes(b"x")
     (tmp_path / "images" / "folder.png").mkdir()
     os.mkfifo(tmp_path / "images" / "pipe.png")
     with passed_over_files() as found:
         assert list(images_in(tmp_path / "images")) == ["a", "b", "c", "d"]
-    assert sorted(found[tmp_path / "images"]) == [".dcm", ".dcm", ".svg", "folders", "no suffix", "special files"]
+    assert sorted(found[tmp_path / "images"]) == [".heic", ".heic", ".svg", "folders", "no suffix", "special files"]
     (warning,) = (
         finding for finding in survey(load_card("folder"), tmp_path).findings if "passed over" in finding.detail
     )
     assert warning.severity == "warning"
-    assert "2 .dcm" in warning.detail
+    assert "2 .heic" in warning.detail
 
 
 @pytest.mark.parametrize("target", ["../cache/a.png", "b.png"])

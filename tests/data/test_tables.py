@@ -39,6 +39,18 @@ def test_only_the_first_sheet_is_read(tmp_path):
     assert read_table(path)["id"].tolist() == ["1"]
 
 
+def test_hidden_sheets_are_not_read(tmp_path):
+    path = write_sheet(tmp_path / "a.xlsx", [["ID"], ["old"]], title="old")
+    workbook = load_workbook(path)
+    sheet = workbook.create_sheet("eyes")
+    sheet.append(["ID"])
+    sheet.append(["new"])
+    workbook["old"].sheet_state = "hidden"
+    workbook.active = 1
+    workbook.save(path)
+    assert read_table(path)["id"].tolist() == ["new"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_headings_are_lower_case_without_spaces(tmp_path, kind):
     rows = [["ID", " Left-Fundus "], ["0", " 0_left.jpg"], ["1", ""]]
@@ -165,3 +177,58 @@ def test_damaged_csv_files_are_refused_by_line(tmp_path, content, message):
 def test_separators_quotation_marks_and_line_ends_of_other_programs_are_read(tmp_path, text):
     (tmp_path / "a.csv").write_bytes(text.encode())
     assert read_csv(tmp_path / "a.csv").to_dict("list") == {"image": ["a,b"], "patient": ["1"]}
+
+
+def test_parquet_values_keep_their_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet files")
+    from pyarrow import parquet
+
+    day, moment = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 10, 5)
+    columns = {
+        " Image": ["007", None], "grade": [2.0, None], "part": [0.25, 1e-7], "ill": [True, False], "day": [day, None],
+        "moment": [moment, None], "none": [None, None], "site": pyarrow.array(["a", "b"]).dictionary_encode(),
+        "__index_level_0__": [5, 6],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").to_dict("list") == {
+        "image": ["007", ""], "grade": ["2", ""], "part": ["0.25", "1e-07"], "ill": ["1", "0"],
+        "day": ["2020-01-31", ""], "moment": ["2020-01-31 10:05:00", ""], "none": ["", ""], "site": ["a", "b"],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table({"image": [{"bytes": b"x", "path": None}], "label": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: column 'image' has values of the type struct<"):
+        read_table(tmp_path / "b.parquet")
+    twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1])], names=["label", "Label"])
+    parquet.write_table(twice.rename_columns(["label", "label"]), tmp_path / "d.parquet")
+    with pytest.raises(DataError, match="several columns have the heading label"):
+        read_table(tmp_path / "d.parquet")
+    (tmp_path / "c.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"c\.parquet: unreadable as Parquet"):
+        read_table(tmp_path / "c.parquet")
+
+
+def test_without_pyarrow_the_message_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r'a\.parquet: pyarrow.*pip install "f2vbench\[parquet\]"'):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_the_separator_of_a_tsv_file_is_the_tab(tmp_path):
+    path = write_table(tmp_path / "a.tsv", [["name, as filed", "kind, as graded"], ["a, b", "1"]], "\t")
+    assert read_table(path)["kind, as graded"].tolist() == ["1"]
+
+
+def test_lines_of_json_that_are_no_rows_are_refused_by_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"file_name": "a.png", "label": 1.0, "ill": true, "note": null}\n\n{"label": "x"}\n', encoding="utf-8"
+    )
+    assert read_table(path).to_dict("list") == {
+        "file_name": ["a.png", ""], "label": ["1", "x"], "ill": ["1", ""], "note": ["", ""],
+    }  # fmt: skip
+    path.write_text('[1]\n{"boxes": [1, 2]}\n{"label":\n', encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read_table(path)
+    first, second, third = error.value.problems
+    assert "line 1: not an object" in first
+    assert "line 2: the value of 'boxes' is not text or a number" in second
+    assert "line 3: not valid JSON" in third

@@ -23,20 +23,30 @@ PUBLISHED = {
     "les_av": 22,
     "odir-eyes": 7000,
     "rite": 40,
+    "rite-av": 40,
+    "idrid-lesions": 81,
+    "refuge": 1200,
     "stare": 20,
 }
 CLASSIFIED = {
     "aptos2019": 3662,
+    "brset": 16266,
+    "deepdrid-uwf": None,
+    "eyepacs": 35126,
     "glaucoma_fundus": 1544,
     "hrf-disease": 45,
     "idrid": 516,
     "jsiec": 1000,
     "messidor2": 1744,
+    "octid": 572,
     "odir": None,
     "odir-dr": None,
     "odir-grade": None,
     "papila": 488,
     "retina": 601,
+    "rfmid": 3200,
+    "rfmid-risk": 3200,
+    "table": None,
     "ukb-dementia": None,
     "ukb-infarction": None,
     "ukb-parkinson": None,
@@ -45,6 +55,9 @@ CLASSIFIED = {
 SIMULATED = {
     "phantom-age": 400,
     "phantom-cup": 200,
+    "phantom-av": 40,
+    "phantom-disc": 40,
+    "phantom-lesions": 40,
     "phantom-disease": 420,
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
@@ -133,7 +146,8 @@ def test_a_package_adds_cards_with_an_entry_point(tmp_path, monkeypatch):
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list():
     with pytest.raises(
-        SettingsError, match=r"unknown task 'chase_db'; did you mean 'chase_db1'\?.*drive, folder, glaucoma_fundus, hrf"
+        SettingsError,
+        match=r"unknown task 'chase_db'; did you mean 'chase_db1'\?.*drive, eyepacs, folder, glaucoma_fundus",
     ):
         load_card("chase_db")
 

@@ -34,19 +34,34 @@ def weights(tmp_path_factory):
     return write_diffusion(tmp_path_factory.mktemp("weights") / "small.safetensors")
 
 
-def exact_noise(clean: torch.Tensor, kept: torch.Tensor):
-    """The noise in videos whose content without noise is known."""
-    return lambda noisy, photograph, steps: (noisy - kept[steps[0]].sqrt() * clean) / (1 - kept[steps[0]]).sqrt()
+def exact_prediction(clean: torch.Tensor, kept: torch.Tensor, prediction: str):
+    """Noise or frames of videos whose content without noise is known."""
+
+    def predict(noisy, photograph, steps):
+        share = kept[steps[0]]
+        noise = (noisy - share.sqrt() * clean) / (1 - share).sqrt()
+        return noise if prediction == "noise" else clean
+
+    return predict
+
+
+def shape_of(noise_steps: int, prediction: str = "noise"):
+    """A network shape with these noise steps."""
+    from f2vbench.encoders.diffusion import DiffusionShape
+
+    return DiffusionShape(noise_steps=noise_steps, prediction=prediction)
 
 
 @needs_diffusers
+@pytest.mark.parametrize("prediction", ["noise", "frames"])
 @pytest.mark.parametrize("name", ["ddpm", "ddim-25", "ddim-10", "dpm-solver-20", "dpm-solver-7"])
-def test_every_sampler_finds_the_video_whose_noise_is_known(name):
+def test_every_sampler_finds_the_video_whose_noise_is_known(name, prediction):
     from f2vbench.encoders.diffusion import noise_schedule, sample_videos
 
     clean = torch.rand(2, 12, 8, 8, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
     kept = noise_schedule(250).alphas_cumprod
-    found = sample_videos(exact_noise(clean, kept), torch.zeros(2, 3, 8, 8), [1, 2], parse_sampler(name, 250), 250)
+    predict, sampler = exact_prediction(clean, kept, prediction), parse_sampler(name, 250)
+    found = sample_videos(predict, torch.zeros(2, 3, 8, 8), [1, 2], sampler, shape_of(250, prediction))
     torch.testing.assert_close(found, clean, atol=0.02, rtol=0)
 
 
@@ -61,7 +76,7 @@ def test_ddim_equals_a_slow_loop_of_equation_12():
         visited.append(int(steps[0]))
         return 0.3 * noisy + 0.1 * steps[0] / 20
 
-    found = sample_videos(predict, torch.zeros(1, 3, 4, 4), [7], parse_sampler("ddim-5", 20), 20)
+    found = sample_videos(predict, torch.zeros(1, 3, 4, 4), [7], parse_sampler("ddim-5", 20), shape_of(20))
     assert visited == [19, 15, 11, 7, 3]
     video = torch.randn((12, 4, 4), generator=torch.Generator().manual_seed(7)).double().numpy()
     for step, before in zip(visited, [15, 11, 7, 3, -1], strict=True):
@@ -160,7 +175,11 @@ def test_files_of_other_networks_and_damaged_shapes_are_refused(weights, tmp_pat
         build_encoder(parse_model(f"med-ddpm:{other}"))
     wider["diffusion"] = json.dumps({"noise_steps": 20, "network": "2d", "layers": 1})
     save_file(read_state_dict(weights), other, {"seen": json.dumps(wider)})
-    with pytest.raises(WeightsError, match="channels missing"):
+    with pytest.raises(WeightsError, match="channels, prediction missing"):
+        build_encoder(parse_model(f"med-ddpm:{other}"))
+    wider["diffusion"] = json.dumps({**DIFFUSION_SHAPE, "prediction": "video"})
+    save_file(read_state_dict(weights), other, {"seen": json.dumps(wider)})
+    with pytest.raises(WeightsError, match="prediction=video"):
         build_encoder(parse_model(f"med-ddpm:{other}"))
 
 

@@ -87,21 +87,21 @@ def test_global_generators_do_not_change():
 
 def test_finds_the_vessels_of_a_new_photograph(trained):
     photograph, vessels, field_of_view = synthetic_eye(2)
-    scores = score_scratch_unet(trained, photograph, field_of_view)
+    scores = score_scratch_unet(trained, photograph, field_of_view)[0]
     assert roc_auc_score(vessels[field_of_view], scores[field_of_view]) > 0.95
 
 
 def test_brightness_and_colour_have_little_effect(trained):
     photograph, vessels, field_of_view = synthetic_eye(2)
     other = np.clip(photograph * np.array([0.7, 1.1, 1.3]) + 10 * field_of_view[..., None], 0, 255).astype(np.uint8)
-    scores = score_scratch_unet(trained, other, field_of_view)
+    scores = score_scratch_unet(trained, other, field_of_view)[0]
     assert roc_auc_score(vessels[field_of_view], scores[field_of_view]) > 0.94
 
 
 def test_the_rim_of_the_field_of_view_has_low_scores(trained):
     _, _, field_of_view = synthetic_eye(3)
     blank = np.where(field_of_view[..., None], np.uint8([168, 96, 48]), np.uint8(0))
-    scores = score_scratch_unet(trained, blank, field_of_view)
+    scores = score_scratch_unet(trained, blank, field_of_view)[0]
     rim = field_of_view & ~cv2.erode(field_of_view.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
     assert scores[rim].max() < 0.5
 
@@ -111,7 +111,7 @@ def test_scores_are_probabilities_at_the_resolution_of_the_photograph(trained, s
     photograph = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     field_of_view = np.ones(shape, bool)
     field_of_view[:3] = False
-    scores = score_scratch_unet(trained, photograph, field_of_view)
+    scores = score_scratch_unet(trained, photograph, field_of_view)[0]
     assert scores.shape == shape
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
@@ -135,9 +135,19 @@ def test_photographs_can_have_different_sizes():
 
 def test_masks_that_do_not_match_are_errors():
     photograph, vessels, field_of_view = synthetic_eye(1)
-    with pytest.raises(ValueError, match="1 photographs, 0 vessel masks"):
+    with pytest.raises(ValueError, match="1 photographs, 0 masks"):
         train_scratch_unet([photograph], [], [field_of_view], steps=1, batch_size=1, seed=0)
     with pytest.raises(ValueError, match="support photograph 0 has the size"):
         train_scratch_unet([photograph], [vessels[1:]], [field_of_view], steps=1, batch_size=1, seed=0)
     with pytest.raises(ValueError, match="empty field of view"):
         train_scratch_unet([photograph], [vessels], [np.zeros_like(field_of_view)], steps=1, batch_size=1, seed=0)
+
+
+def test_each_class_has_an_output():
+    photograph, vessels, field_of_view = synthetic_eye(1)
+    masks = np.stack([vessels, ~vessels])
+    model = train_scratch_unet([photograph], [masks], [field_of_view], steps=25, batch_size=4, seed=0)
+    scores = score_scratch_unet(model, photograph, field_of_view)
+    assert scores.shape == masks.shape
+    for score, mask in zip(scores, masks, strict=True):
+        assert roc_auc_score(mask[field_of_view], score[field_of_view]) > 0.75

@@ -41,9 +41,8 @@ def write_patients(folder: Path, patients: int, shift: float, seed: int) -> Path
             path = folder / "photos" / f"p{patient}_{eye}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray((np.clip(pixels, 20, 255) * fov[..., None]).astype(np.uint8)).save(path)
-            rows.append(
-                {"image": f"photos/{path.name}", "patient": f"p{patient}", "ill": ill, "eye": eye, "split": split}
-            )
+            row = {"image": f"photos/{path.name}", "patient": f"p{patient}", "ill": ill, "eye": eye, "split": split}
+            rows.append({**row, "age": 40 + patient})
     pd.DataFrame(rows).to_csv(folder / "eyes.csv", index=False)
     return folder
 

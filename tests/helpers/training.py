@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from f2vbench.config.base import overlay
 from f2vbench.config.parsing import build
+from f2vbench.phantom.truth_classes import TRUTH_CLASSES
 from f2vbench.training.data.angiogram_dataset import Sample
-from f2vbench.training.data.truth_maps import TRUTH_CLASSES
 from f2vbench.training.distributed import process_group
 from f2vbench.training.log import LOG
 from f2vbench.training.settings import TrainSettings

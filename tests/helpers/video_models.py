@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from f2vbench.encoders.flow_vae import FlowShape, flow_autoencoder
 
 FLOW_SHAPE = {"width": 8, "latent": 6}
-DIFFUSION_SHAPE = {"network": "2d", "channels": [8, 16], "layers": 1, "noise_steps": 20}
+DIFFUSION_SHAPE = {"network": "2d", "channels": [8, 16], "layers": 1, "noise_steps": 20, "prediction": "frames"}
 
 
 def write_diffusion(path: Path, side: int = 32, sampler: str = "ddim-5") -> Path:

@@ -21,7 +21,7 @@ class ParsedPage(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br", "link"):
+        if tag not in ("meta", "img", "br", "input", "link"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

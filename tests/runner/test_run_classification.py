@@ -65,6 +65,13 @@ def test_every_protocol_runs_from_the_command_line_to_the_table(eyes, tmp_path, 
         stored = RunFolder(out).get_predictions(result["predictions"]["sha256"])
         truth = [label[image] for image in result["episode"]["test"]]
         assert stored["targets"].argmax(axis=1).tolist() == truth
+        val = [label[image] for image in result["episode"]["val"]]
+        assert stored["validation_targets"].argmax(axis=1).tolist() == val
+        assert stored["validation_probabilities"].shape == (len(val), 2)
+        assert result["episode"]["columns"] == {
+            "eye": [image.rpartition("_")[2] for image in result["episode"]["test"]],
+            "age": [str(40 + int(patient[1:])) for patient in result["episode"]["patients"]],
+        }
         scores = stored["probabilities"][:, 1].astype(np.float64)
         assert result["metrics"]["auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
         assert result["metrics"]["average_precision"] == pytest.approx(

@@ -75,10 +75,9 @@ def tuning_of(arguments: dict) -> tuple[FineTuning, Worker]:
     (unit,) = (unit for unit in plan.units if unit.seed == 0)
     episode = plan.tasks["tiny"].episode(unit.protocol, unit.shots, unit.seed)
     context = worker._unit_context(unit, plan.settings, folder=None)
-    read = Classification().required_images(episode, unit.protocol, plan.settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FineTuning(context, load_labels(context, episode, read)), worker
+        return FineTuning(context, load_labels(context, episode, selects_epoch=unit.protocol == "supervised")), worker
 
 
 def test_fine_tuning_learns_and_does_not_change_the_loaded_encoder(arguments):

@@ -66,8 +66,9 @@ def test_the_schedule_is_the_squared_cosine_of_nichol_and_dhariwal():
     np.testing.assert_allclose(found, np.cumprod(1 - np.array(betas)), rtol=1e-4, atol=1e-7)
 
 
-def test_the_loss_is_the_mean_absolute_error_of_the_noise_of_each_video(tmp_path):
-    settings = diffusion_settings(tmp_path, seed=3)
+@pytest.mark.parametrize("prediction", ["noise", "frames"])
+def test_the_loss_is_the_mean_absolute_error_of_the_prediction_for_each_video(tmp_path, prediction):
+    settings = diffusion_settings(tmp_path, seed=3, diffusion={"prediction": prediction})
     batch = batch_of(0, 2)
     network = denoising_network(DiffusionShape("2d", (8, 16), 1, 10), seed=3)
     kept = torch.cumprod(1 - noise_schedule(10).betas.double(), 0)
@@ -79,10 +80,11 @@ def test_the_loss_is_the_mean_absolute_error_of_the_noise_of_each_video(tmp_path
         noisy = kept[step].sqrt() * batch.frames[position] + (1 - kept[step]).sqrt() * noise
         with torch.no_grad():
             predicted = network(noisy[None].float(), batch.photograph[[position]], torch.tensor([step]))[0]
-        errors.append((predicted - noise).abs().mean().item())
+        target = noise if prediction == "noise" else batch.frames[position]
+        errors.append((predicted - target).abs().mean().item())
     losses = DiffusionMethod(settings, CPU, bf16=False).train_step(batch, 1, 0, 0.0)
-    assert losses["noise"] == pytest.approx(np.mean(errors), rel=1e-4)
-    assert set(losses) == {"noise", "contrast"}
+    assert losses[prediction] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert set(losses) == {prediction, "contrast"}
 
 
 @pytest.mark.parametrize("network", ["2d", "3d"])
@@ -115,7 +117,7 @@ def test_the_gradient_is_that_of_finite_differences_in_float64(network):
 def test_steps_on_one_batch_lower_its_loss(tmp_path, network):
     settings = diffusion_settings(tmp_path, learning_rate=5e-3, diffusion={"network": network})
     method, batch = DiffusionMethod(settings, CPU, bf16=False), corner(batch_of(0), 16)
-    found = [method.train_step(batch, 0, 0, 0.0)["noise"] for _ in range(15)]
+    found = [method.train_step(batch, 0, 0, 0.0)["frames"] for _ in range(15)]
     assert found[-1] < 0.8 * found[0]
 
 
@@ -151,6 +153,7 @@ def test_a_training_writes_the_usual_files(trained):
         "channels": [8, 16],
         "layers": 1,
         "noise_steps": 10,
+        "prediction": "frames",
         "image_size": SIDE,
         "sampler": "ddim-5",
     }
@@ -159,7 +162,7 @@ def test_a_training_writes_the_usual_files(trained):
     assert not {"loss", "mae", "ngf", "crop", "windows"} & set(card["settings"])
     assert Image.open(folder / "samples" / "epoch-002.png").size == (13 * SIDE, 2 * SIDE)
     assert Image.open(folder / "samples" / "epoch-002.gif").n_frames == 12
-    assert set(logged_batches(folder)[0]) == {"epoch", "videos", "rate", "noise", "contrast"}
+    assert set(logged_batches(folder)[0]) == {"epoch", "videos", "rate", "frames", "contrast"}
 
 
 def test_the_exported_network_generates_what_the_trained_one_does(trained):
@@ -172,7 +175,7 @@ def test_the_exported_network_generates_what_the_trained_one_does(trained):
     sample = encoder.sample
     encoder.sample = lambda photographs, drawn: seeds.extend(drawn) or sample(photographs, drawn)
     found = encoder.generate(photograph)
-    expected = sample_videos(best.eval(), 2 * photograph - 1, seeds, Sampler("ddim", 5), 10)
+    expected = sample_videos(best.eval(), 2 * photograph - 1, seeds, Sampler("ddim", 5), best.shape)
     torch.testing.assert_close(found, (expected + 1) / 2)
 
 
@@ -214,7 +217,7 @@ def test_validation_scores_vessels_of_simulated_eyes_and_repeats(tmp_path):
 
 def test_mini_has_less_than_10_megabytes_in_half_precision():
     values = build(TrainSettings, {"model": "med-ddpm", "preset": "mini"}).diffusion
-    shape = DiffusionShape(values.network, tuple(values.channels), values.layers, values.noise_steps)
+    shape = DiffusionShape(values.network, tuple(values.channels), values.layers, values.noise_steps, values.prediction)
     assert shape == DiffusionShape()  # the shape of med-ddpm:untrained
     assert 2 * sum(parameter.numel() for parameter in denoising_network(shape).parameters()) < 8e6
 

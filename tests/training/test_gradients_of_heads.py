@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from f2vbench.encoders.mae import TransformerShape
 from f2vbench.heads.mlp import Mlp
 from f2vbench.heads.scratch_unet import ScratchUNet
-from f2vbench.heads.vessel_decoder import VesselDecoder
+from f2vbench.heads.unet_decoder import UNetDecoder
 from f2vbench.training.masked_autoencoder import MaskedAutoencoder
 from f2vbench.training.patch_nce import ProjectionHeads
 
@@ -52,9 +52,9 @@ def test_the_scratch_unet(order):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("strides", [(1, 2, 4, 8, 16), (16, 16, 16, 16)])
-def test_the_vessel_decoder(order, strides):
+def test_the_unet_decoder(order, strides):
     torch.manual_seed(0)
-    network = VesselDecoder([4] * len(strides), strides).double().train()
+    network = UNetDecoder([4] * len(strides), strides).double().train()
     maps = [_random(1, 4, 64 // stride, 64 // stride, order=order) for stride in strides]
     assert _differ(network, lambda batch: network([m.repeat(batch, 1, 1, 1) for m in maps], (64, 64))) < 1e-9
 

@@ -159,3 +159,12 @@ def test_the_command_of_a_training_gives_the_same_settings():
     command = training_command(settings)
     assert command == "f2vbench train model=mae preset=mini seed=4 mae.mask=0.5"
     assert parse(TrainSettings, command.split()[2:]) == settings
+
+
+def test_run_loggers_are_no_part_of_a_training():
+    plain, logged = build(TrainSettings, {}), build(TrainSettings, {"log": "wandb,mlflow"})
+    assert logged.log == ["wandb", "mlflow"]
+    assert plain.identity() == logged.identity()
+    assert plain.used() == logged.used()
+    with pytest.raises(SettingsError, match="log"):
+        build(TrainSettings, {"log": "comet"})

@@ -15,8 +15,8 @@ from f2vbench.config.parsing import build
 from f2vbench.encoders.global_generator import roll_out
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.errors import DataError
+from f2vbench.loggers.tensorboard_backend import EVENTS
 from f2vbench.training.export import EXPORT
-from f2vbench.training.log import EVENTS
 from f2vbench.training.settings import TrainSettings
 from tests.helpers.training import SIDE, logged_batches, logged_losses, run_training, video_data, video_settings
 

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from f2vbench.encoders.global_generator import global_generator
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.errors import DataError
-from f2vbench.training.data.truth_maps import TRUTH_CLASSES
+from f2vbench.phantom.truth_classes import TRUTH_CLASSES
 from f2vbench.training.data.video_loader import VideoLoader
 from f2vbench.training.export import EXPORT
 from f2vbench.training.losses import truth_loss

@@ -42,6 +42,7 @@ LAYOUTS: dict[str, Layout] = {
         "idrid",
         "image_bank",
         "les_av",
+        "masks",
         "messidor2",
         "odir",
         "odir_eyes",
@@ -51,6 +52,7 @@ LAYOUTS: dict[str, Layout] = {
         "retrieval_table",
         "rite",
         "stare",
+        "table",
         "uk_biobank",
     )
 }

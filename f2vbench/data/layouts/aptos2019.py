@@ -1,6 +1,7 @@
 """APTOS-2019: grades of diabetic retinopathy from 0 to 4.
 
     train.csv (id_code, diagnosis)  train_images/000c1434d8d7.png …      (Kaggle; its test images have no grades)
+    train_1.csv, valid.csv, test.csv  train_images/…  val_images/…  test_images/…  (a divided copy on Kaggle)
     APTOS_train.txt, APTOS_crossval.txt ("APTOS/nodr/002c21358ce6.png 0")  APTOS/nodr/…  (a domain-shift benchmark)
     train/anodr/…  val/anodr/…  test/anodr/…                             (RETFound)
 
@@ -16,11 +17,11 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_file, folders_in, image_folder, subfolder
+from f2vbench.data.folder_scan import find_file, folders_in, image_folder, images_in, subfolder
 from f2vbench.data.index_rows import UNKNOWN_PATIENTS, Row, index_from_rows, safe_id
+from f2vbench.data.layouts import table as table_layout
 from f2vbench.data.layouts.label_tables import (
     LabelledImage,
-    all_images,
     match_images,
     read_label_table,
     read_owner_or_retfound,
@@ -32,6 +33,8 @@ from f2vbench.errors import DataError
 
 _LISTS = ("APTOS_train.txt", "APTOS_crossval.txt")
 _EXPECTED = "train.csv with train_images/, or APTOS_train.txt with APTOS/nodr/ and so on"
+_DIVIDED_TABLES = {"train": "train_1.csv", "val": "valid.csv", "test": "test.csv"}
+_DIVIDED_IMAGES = {"train": "train_images", "val": "val_images", "test": "test_images"}
 _LISTS_NOTE = "APTOS_train.txt and APTOS_crossval.txt have no test split: their division is not used"
 
 
@@ -42,24 +45,28 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
 
 
 def _is_root(folder: Path) -> bool:
-    return find_file(folder, "train.csv") is not None or any(find_file(folder, name) for name in _LISTS)
+    names = ("train.csv", _DIVIDED_TABLES["train"], *_LISTS)
+    return any(find_file(folder, name) is not None for name in names)
 
 
 def _read_owner(root: Path) -> DataFrame:
+    if find_file(root, _DIVIDED_TABLES["train"]) is not None:
+        columns = {"image": "id_code", "label": "diagnosis"}
+        return table_layout.read(root, {"table": _DIVIDED_TABLES, "images": _DIVIDED_IMAGES, **columns})
     table = find_file(root, "train.csv")
     if table is not None:
         place = image_folder(root, "train_images", "train")
         labelled = read_label_table(table, ("id_code",), ("diagnosis",))
-        return _index(labelled, all_images([place]), str(place or root / "train_images"), root)
+        return _index(labelled, list(images_in(place).values()), str(place or root / "train_images"), root)
     lists = [file for name in _LISTS if (file := find_file(root, name)) is not None]
     place = subfolder(root, "APTOS") or subfolder(subfolder(root, "images"), "APTOS")
-    images = all_images(folders_in(place)) if place is not None else {}
+    images = [path for inner in (folders_in(place) if place else ()) for path in images_in(inner).values()]
     labelled = [image for file in lists for image in _read_list(file)]
     return _index(labelled, images, str(place or root / "APTOS"), root, [_LISTS_NOTE])
 
 
 def _index(
-    labelled: list[LabelledImage], images: dict[str, Path], place: str, root: Path, notes: Sequence[str] = ()
+    labelled: list[LabelledImage], images: list[Path], place: str, root: Path, notes: Sequence[str] = ()
 ) -> DataFrame:
     matched = match_images(labelled, images, place)
     patients = find_patients(root, [path for _, path in matched.pairs], unknown=UNKNOWN_PATIENTS)
@@ -67,7 +74,8 @@ def _index(
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
         patient, eye = patients.of.get(path, (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+        columns = patients.columns.get(path, {})
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label, columns=columns))
     notes = [*patients.notes, *notes]
     return index_from_rows(rows, notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_root, images_in, split_suffix
+from f2vbench.data.folder_scan import find_root, split_suffix
 from f2vbench.data.layouts.retfound_folders import EXPECTED, has_split_folders, read_split_folders
 from f2vbench.data.patient_names import PatientAndEye, patient_and_eye
 from f2vbench.data.tables import limit_problems, read_csv
 from f2vbench.errors import DataError
+from f2vbench.utils.text import shortened
 
 
 def read_owner_or_retfound(
@@ -50,6 +53,7 @@ class LabelledImage:
         label: Label in the table.
         patient: Id of the patient, or "" if unknown.
         eye: "left", "right", or "" if unknown.
+        columns: What is known of the patient, such as age and sex; see `f2vbench.data.index_rows.Row`.
     """
 
     where: str
@@ -57,6 +61,7 @@ class LabelledImage:
     label: str
     patient: str = ""
     eye: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,59 +99,96 @@ def read_label_table(table: Path, name_columns: Sequence[str], label_columns: Se
     ]
 
 
-def match_images(labelled: Iterable[LabelledImage], images: Mapping[str, Path], place: str) -> MatchedImages:
-    """Match the images of a table with files, by name without suffix and ignoring case.
+class ImageFiles:
+    """Image files that are found by the names in a table: with or without folders and suffix, ignoring case.
 
-    Suffixes are ignored because some tables write .png for .JPG files.
+    Suffixes decide only between several files of a name, because some tables write .png for .JPG files. Folders decide
+    between files of one name in several folders: those of the table end in those of the file, or the reverse, so that a
+    table may contain the paths of another computer. The folders of a file whose name occurs once are ignored.
+
+    Args:
+        files: The files.
+    """
+
+    def __init__(self, files: Iterable[Path]):
+        self._by_stem: dict[str, list[Path]] = defaultdict(list)
+        paths = list(files)
+        self._root = os.path.commonpath([path.parent for path in paths]) if paths else ""
+        for path in paths:
+            self._by_stem[stem_of(path.name)].append(path)
+
+    def find(self, name: str) -> list[Path]:
+        """All files that a name can stand for: none, one, or several."""
+        found = self._by_stem.get(stem_of(name), [])
+        if len(found) < 2:
+            return found
+        wanted = _parts(name)[:-1]
+        if wanted:
+            found = [path for path in found if self._ends_alike(path, wanted)]
+        same_suffix = [path for path in found if path.name.lower() == _parts(name)[-1]]
+        return same_suffix if len(same_suffix) == 1 else found
+
+    def _ends_alike(self, path: Path, wanted: list[str]) -> bool:
+        """Whether the folders in a table end in those of a file below the common folder, or the reverse."""
+        folders = _parts(path.parent.relative_to(self._root).as_posix())
+        shared = min(len(folders), len(wanted))
+        all_folders = _parts(path.parent.as_posix())
+        return (shared > 0 and folders[-shared:] == wanted[-shared:]) or all_folders[-len(wanted) :] == wanted
+
+
+def match_images(labelled: Iterable[LabelledImage], files: Iterable[Path], place: str) -> MatchedImages:
+    """Match the images of a table with files, see `ImageFiles`.
 
     Args:
         labelled: Images of the table.
-        images: Files by stem, see `f2vbench.data.folder_scan.images_in`.
+        files: The image files.
         place: The folder of the files, for messages.
 
     Raises:
-        DataError: Images are listed twice; all are named.
+        DataError: Images are listed twice, or a name is that of several files; all are named.
     """
-    files = {stem.lower(): path for stem, path in images.items()}
+    paths = list(files)
+    images = ImageFiles(paths)
     first: dict[str, LabelledImage] = {}
     pairs: list[tuple[LabelledImage, Path]] = []
     missing: list[str] = []
     problems: list[str] = []
     for image in labelled:
-        stem = stem_of(image.name)
-        if stem in first:
+        found = images.find(image.name)
+        key = str(found[0]) if found else "/".join(_parts(split_suffix(image.name)[0]))
+        if len(found) > 1:
             problems.append(
-                f"{image.where}: image '{image.name}' is listed before, in {first[stem].where}: remove one row"
+                f"{image.where}: image '{image.name}' is the name of {len(found)} files "
+                f"({shortened([str(path) for path in found])}): write its folder, too, or remove all but one"
             )
-            continue
-        first[stem] = image
-        if stem in files:
-            pairs.append((image, files[stem]))
+        elif key in first:
+            problems.append(_listed_twice(image, first[key]))
+        elif found:
+            pairs.append((image, found[0]))
         else:
             missing.append(f"{image.where}: image '{image.name}' not found in {place}")
+        first.setdefault(key, image)
     if problems:
         raise DataError(limit_problems(problems))
-    return MatchedImages(pairs, missing, sorted(str(path) for stem, path in files.items() if stem not in first))
+    used = {path for _, path in pairs}
+    return MatchedImages(pairs, missing, sorted(str(path) for path in paths if path not in used))
+
+
+def _listed_twice(image: LabelledImage, earlier: LabelledImage) -> str:
+    problem = f"{image.where}: image '{image.name}' is listed before, in {earlier.where}"
+    if image.label == earlier.label:
+        return f"{problem}: remove one row"
+    return f"{problem}, with the label '{earlier.label}' and here '{image.label}': keep the row that is right"
+
+
+def _parts(name: str) -> list[str]:
+    """Folders and file name of a path in a table, in lower case."""
+    return [part for part in name.lower().replace("\\", "/").split("/") if part not in ("", ".")]
 
 
 def stem_of(name: str) -> str:
     """An image name of a table without folder and image suffix, in lower case."""
     return split_suffix(PurePosixPath(name.replace("\\", "/")).name)[0].lower()
-
-
-def all_images(folders: Iterable[Path | None]) -> dict[str, Path]:
-    """Image files of several folders by stem.
-
-    Raises:
-        DataError: Two folders contain the same name.
-    """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for stem, path in images_in(folder).items():
-            if stem in found:
-                raise DataError(f"{path} and {found[stem]} have the same name: remove one of them")
-            found[stem] = path
-    return found
 
 
 def _first_column(frame: DataFrame, columns: Sequence[str], table: Path) -> str:

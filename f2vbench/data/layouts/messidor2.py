@@ -50,7 +50,7 @@ def _read_owner(root: Path) -> DataFrame:
     table = next(file for name in _GRADES if (file := find_file(root, name)) is not None)
     place = image_folder(root, "IMAGES", "images") or _only_image_folder(root)
     labelled = read_label_table(table, ("image_id", "id_code", "image"), ("adjudicated_dr_grade", "diagnosis"))
-    matched = match_images(labelled, images_in(place), str(place))
+    matched = match_images(labelled, images_in(place).values(), str(place))
     pairs_of_eyes = _read_pairs(root)
     paths = [path for _, path in matched.pairs]
     patients = find_patients(root, paths, unknown="" if pairs_of_eyes else _UNPAIRED)
@@ -58,7 +58,8 @@ def _read_owner(root: Path) -> DataFrame:
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
         patient, eye = pairs_of_eyes.get(stem_of(path.name)) or patients.of.get(path, (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+        columns = patients.columns.get(path, {})
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label, columns=columns))
     return index_from_rows(
         rows, patients.notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra
     )

@@ -5,7 +5,8 @@
 
 The eight published labels belong to a patient. Labels of an eye are read from its keywords, which are separated by
 full-width commas, so that a healthy eye beside a diseased one counts as healthy. Some headings end in spaces. The
-copies have one row per image, the challenge has one row per patient. RETFound's folders are read as well.
+copies have one row per image, the challenge has one row per patient. Age and sex are kept for subgroups. RETFound's
+folders are read as well.
 """
 
 from __future__ import annotations
@@ -137,9 +138,10 @@ def _read_owner(root: Path, kind: str) -> DataFrame:
     table = table_in(root) or root
     place = image_folder(root, *IMAGES)
     images = images_in(place)
-    matched = match_images(_labelled_eyes(table, kind, images), images, str(place or root / IMAGES[0]))
+    matched = match_images(_labelled_eyes(table, kind, images), images.values(), str(place or root / IMAGES[0]))
     rows = [
-        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
+        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label, columns=eye.columns)
+        for eye, path in matched.pairs
     ]
     return index_from_rows(rows, missing=matched.missing, extra=matched.extra)
 
@@ -159,6 +161,7 @@ def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[L
         only_row = row_per_image and rows_per_patient[row["id"]] == 1
         existing = [eye for eye in ("left", "right") if stem_of(row[f"{eye}-fundus"]) in images]
         where = f"{table}, row {position + 2}"
+        columns = {name: row[f"patient {name}"] for name in ("age", "sex") if f"patient {name}" in row}
         for eye in ("left", "right"):
             name, keywords = row[f"{eye}-fundus"], row[f"{eye}-diagnostic keywords"]
             of_other_eye = row.get("filename") not in (None, "", name) or (
@@ -166,7 +169,7 @@ def _labelled_eyes(table: Path, kind: str, images: Mapping[str, Path]) -> list[L
             )
             if not name or of_other_eye:
                 continue
-            labelled = LabelledImage(where, name, _label(keywords, kind), row["id"], eye)
+            labelled = LabelledImage(where, name, _label(keywords, kind), row["id"], eye, columns)
             first = found.setdefault((row["id"], name), labelled)
             if first.label != labelled.label:
                 problems.append(f"{where}: the keywords of image '{name}' differ from those in {first.where}")

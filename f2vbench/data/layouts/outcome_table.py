@@ -4,7 +4,9 @@
     if known, eye (left or right, OS or OD, L or R) and split (train, val or test)
 
 With the option ``value``, the label is a number of any column (regression); with ``time`` and ``event``, a time and
-whether the event was observed then (survival). Images with an empty label have none.
+whether the event was observed then (survival). Images with an empty label have none. Further columns, such as age and
+sex, are kept for subgroups. It is the layout ``table`` (`f2vbench.data.layouts.table`) with these headings, in a folder
+that may have other images.
 """
 
 from __future__ import annotations
@@ -14,14 +16,12 @@ from typing import Any
 
 from pandas import DataFrame
 
-from f2vbench.data.folder_scan import find_root
-from f2vbench.data.index_rows import Row, index_from_rows, safe_id
+from f2vbench.data.layouts import table
 from f2vbench.data.layouts.options import read_options
-from f2vbench.data.patient_names import read_eye
-from f2vbench.data.tables import find_listed_image, limit_problems, read_csv
-from f2vbench.errors import DataError, SettingsError
+from f2vbench.data.layouts.table_options import CLASSES, FAMILY, LABEL_KIND
+from f2vbench.errors import SettingsError
 
-_SPLITS = ("", "train", "val", "test")
+_OF_CARD = (CLASSES, LABEL_KIND, FAMILY)
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
@@ -33,28 +33,11 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             (default stroke); ``value``: the column with the number to predict; ``time`` and ``event``: the columns with
             the time and with 0 or 1.
     """
-    name, columns = _read_columns(options)
-    table_file = find_root(folder, lambda place: (place / name).is_file(), f"the table {name}") / name
-    table = read_csv(table_file, ("image", "patient", *columns.values()))
-    rows: list[Row] = []
-    problems: list[str] = []
-    for position, row in enumerate(table.to_dict("records")):
-        where = f"{table_file}, row {position + 2}"
-        path = find_listed_image(table_file, position, row["image"], problems)
-        labels = {field: row[column] for field, column in columns.items()}
-        if labels.get("label", "") not in ("0", "1", ""):
-            problems.append(f"{where}: {columns['label']} '{labels['label']}' must be 0, 1 or empty")
-        if not row["patient"]:
-            problems.append(f"{where}: image '{row['image']}' has no patient")
-        if row.get("split", "") not in _SPLITS:
-            problems.append(f"{where}: split '{row['split']}' must be train, val, test or empty")
-        if path is not None:
-            image = safe_id(Path(row["image"]).with_suffix("").as_posix())
-            eye, split = read_eye(row, where, problems), row.get("split", "")
-            rows.append(Row(image, path, patient=row["patient"], eye=eye, split=split, **labels))
-    if problems:
-        raise DataError(limit_problems(problems))
-    return index_from_rows(rows)
+    of_card = {key: options[key] for key in _OF_CARD if key in options}
+    name, columns = _read_columns({key: value for key, value in options.items() if key not in _OF_CARD})
+    index = table.read(folder, {**of_card, "table": name, "image": "image", "patient": "patient", **columns})
+    index.attrs |= {"notes": [], "extra": []}
+    return index
 
 
 def _read_columns(options: dict[str, Any]) -> tuple[str, dict[str, str]]:

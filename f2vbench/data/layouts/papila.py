@@ -29,6 +29,8 @@ _SIDES = ("od", "os")
 _NAME = re.compile(rf".*?(RET\d+){SEPARATORS}*({EYE_WORDS})(?![A-Za-z]).*", re.IGNORECASE)
 _PATIENT = re.compile(r"#?\s*(\d+)")
 _HEADING_ROWS = 4
+_GROUPS = {"age": "age", "gender": "sex"}
+"""Headings of columns that describe subgroups, and their names in the index."""
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
@@ -54,9 +56,10 @@ def _read_owner(root: Path) -> DataFrame:
         if file is None:
             raise DataError(f"{root}: ClinicalData/patient_data_{side}.xlsx not found: download PAPILA again")
         labelled += _labelled_eyes(file, side)
-    matched = match_images(labelled, images_in(place), str(place))
+    matched = match_images(labelled, images_in(place).values(), str(place))
     rows = [
-        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label) for eye, path in matched.pairs
+        Row(safe_id(path.stem), path, patient=eye.patient, eye=eye.eye, label=eye.label, columns=eye.columns)
+        for eye, path in matched.pairs
     ]
     return index_from_rows(rows, missing=matched.missing, extra=matched.extra)
 
@@ -70,15 +73,17 @@ def _labelled_eyes(file: Path, side: str) -> list[LabelledImage]:
     """The eyes of a table; the heading Diagnosis is in one of the first rows, patients are in the first column."""
     cells = read_cells(file)
     headings = [[cell.lower() for cell in row] for row in cells.rows[:_HEADING_ROWS]]
-    column = next((row.index("diagnosis") for row in headings if "diagnosis" in row), None)
-    if column is None:
+    places = {name: row.index(name) for row in headings for name in ("diagnosis", *_GROUPS) if name in row}
+    if "diagnosis" not in places:
         raise DataError(f"{cells.source}: no column Diagnosis in the first rows: download PAPILA again")
     found = []
     for number, row in enumerate(cells.rows, start=1):
         patient = _PATIENT.fullmatch(row[0])
         if patient:
             name = f"RET{int(patient[1]):03}{side.upper()}"
-            found.append(LabelledImage(f"{file}, patient {row[0]}", name, row[column], name[:-2], eye_of(side) or ""))
+            columns = {_GROUPS[heading]: row[at] for heading, at in places.items() if heading in _GROUPS}
+            where, eye = f"{file}, patient {row[0]}", eye_of(side) or ""
+            found.append(LabelledImage(where, name, row[places["diagnosis"]], name[:-2], eye, columns))
         elif number > _HEADING_ROWS:
             raise DataError(f"{cells.source}, row {number}: '{row[0]}' is not a patient (expected #002)")
     return found

@@ -5,8 +5,9 @@
                                    av/21_training.png       red artery, blue vein, green both, white uncertain
 
 Without ``vessel``, the ``av`` file is the label: each of its colours, white included, is vessel, which gives the same
-mask. The masks of the field of view are DRIVE's and not part of RITE's download; they are read from
-``drive_fov/{training,test}`` or, as in DRIVE itself, from ``{training,test}/mask`` beside the above.
+mask. With the option ``labels: av`` it is the label in any case, for a card that says what each colour is. The masks of
+the field of view are DRIVE's and not part of RITE's download; they are read from ``drive_fov/{training,test}`` or, as
+in DRIVE itself, from ``{training,test}/mask`` beside the above.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ _SPLITS = {"training": "train", "test": "test"}
 
 
 def read(folder: Path, options: dict[str, Any]) -> DataFrame:
-    """The raw index of RITE; patients are the photographs' numbers in DRIVE."""
-    read_options(options, {})
+    """The raw index of RITE; patients are the photographs' numbers in DRIVE.
+
+    Args:
+        folder: The data set, or a folder around it.
+        options: ``labels``: vessel (default) or av.
+    """
+    labels = read_options(options, {"labels": ("vessel", "av")})["labels"]
     root = find_root(folder, _is_root, _EXPECTED, depth=2)
     rows: list[Row] = []
     notes: list[str] = []
@@ -37,11 +43,11 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
         if place is None or not _has_labels(place):
             notes.append(f"RITE's {name} images are not in {root}")
             continue
-        split_rows, split_warnings = _read_split(root, place, split)
+        split_rows, split_warnings = _read_split(root, place, split, labels)
         rows += split_rows
         warnings += split_warnings
     from_colours = [row.image for row in rows if row.mask_path and row.mask_path.parent.name.lower() == "av"]
-    if from_colours:
+    if from_colours and labels == "vessel":
         notes.append(f"vessel masks read from artery/vein colours (no vessel file): {shortened(from_colours)}")
     return index_from_rows(rows, notes, warnings=warnings)
 
@@ -54,9 +60,10 @@ def _has_labels(folder: Path) -> bool:
     return subfolder(folder, "images") is not None and subfolder(folder, "vessel", "av") is not None
 
 
-def _read_split(root: Path, folder: Path, split: str) -> tuple[list[Row], list[str]]:
+def _read_split(root: Path, folder: Path, split: str, labels: str) -> tuple[list[Row], list[str]]:
     """The images of a split, and warnings about masks without a photograph."""
-    vessels, colours = images_in(subfolder(folder, "vessel")), images_in(subfolder(folder, "av"))
+    colours = images_in(subfolder(folder, "av"))
+    vessels = images_in(subfolder(folder, "vessel")) if labels == "vessel" else {}
     fov_masks = _fov_files(root, folder.name)
     rows = [
         Row(

@@ -5,7 +5,8 @@
 
 One photograph per participant: the first one of the first visit that has one. Controls are drawn so that every
 five-year age band has as many controls as cases (as many cases as controls where controls are fewer). The draw depends
-on participant and outcome only. Participants without a photograph or without an outcome are left out.
+on participant and outcome only. Participants without a photograph or without an outcome are left out. All other columns
+of the table, such as age and sex, are kept for subgroups.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _BAND_YEARS = 5
 class _Participant(NamedTuple):
     label: str
     age: float
+    columns: dict[str, str]
 
 
 class _Photograph(NamedTuple):
@@ -69,6 +71,7 @@ def read(folder: Path, options: dict[str, Any]) -> DataFrame:
             patient=eid,
             eye="right",
             label=participants[eid].label,
+            columns=participants[eid].columns,
         )
         for eid in kept
     ]
@@ -101,7 +104,8 @@ def _read_participants(table: Path, outcome: str, needs_age: bool) -> dict[str, 
         elif label and needs_age and age is None:
             problems.append(f"{where}: age '{row['age']}' must be in years; without ages set options `balance: none`")
         elif label:
-            found[eid] = _Participant(label, age or 0.0)
+            columns = {str(name): cell for name, cell in row.items() if name not in ("eid", outcome)}
+            found[eid] = _Participant(label, age or 0.0, columns)
     if problems:
         raise DataError(limit_problems(problems))
     return found

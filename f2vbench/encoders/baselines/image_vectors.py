@@ -42,11 +42,12 @@ class VectorBaseline:
         self.name = name
         self._vector = _VECTORS[name]
 
-    def embed(self, images: Sequence[Photo]) -> Vector:
+    def embed(self, images: Sequence[Photo], crops: Sequence[bool] | None = None) -> Vector:
         """One embedding for each photograph, like `f2vbench.encoders.base.Encoder.embed`.
 
         Args:
             images: uint8 (h, w, 3) RGB arrays, Pillow images or paths, sizes may differ.
+            crops: Whether the field of view of each image is looked for; None for all.
 
         Returns:
             float32 (n, width).
@@ -57,7 +58,8 @@ class VectorBaseline:
         arrays = rgb_images(images)
         if not arrays:
             raise DataError("a baseline needs at least one photograph to embed")
-        return np.stack([self._vector(array) for array in arrays])
+        kept = crops if crops is not None else [True] * len(arrays)
+        return np.stack([self._vector(array, has_field) for array, has_field in zip(arrays, kept, strict=True)])
 
 
 def load_vector_baseline(spec: ModelSpec) -> VectorBaseline:
@@ -65,11 +67,12 @@ def load_vector_baseline(spec: ModelSpec) -> VectorBaseline:
     return VectorBaseline(spec.family)
 
 
-def thumbnail(image: Image) -> Vector:
+def thumbnail(image: Image, has_field: bool = True) -> Vector:
     """RGB pixels of a 32 × 32 copy of a photograph (area averages where it shrinks).
 
     Args:
         image: uint8 (h, w, 3) RGB.
+        has_field: Not used.
 
     Returns:
         (3072,) in [0, 1].
@@ -79,7 +82,7 @@ def thumbnail(image: Image) -> Vector:
     return pixels
 
 
-def colour_and_texture(image: Image) -> Vector:
+def colour_and_texture(image: Image, has_field: bool = True) -> Vector:
     """Colour histograms and simple texture inside the field of view, on a square of 256 px.
 
     54 numbers on colour: for L*, a* and b* (CIELAB, D65) the shares of 16 bins each (L* 0 to 100, a* −20 to 60, b* −20
@@ -90,14 +93,16 @@ def colour_and_texture(image: Image) -> Vector:
 
     Args:
         image: uint8 (h, w, 3) RGB.
+        has_field: Whether it has a round field of view; if not, the whole image counts.
 
     Returns:
         (93,).
     """
     from skimage.color import rgb2lab
 
-    square = SquareView.around(field_of_view(image)).crop(image, _SIDE)
-    fov = field_of_view(square)
+    whole = np.ones(image.shape[:2], bool)
+    square = SquareView.around(field_of_view(image) if has_field else whole).crop(image, _SIDE)
+    fov = field_of_view(square) if has_field else np.ones((_SIDE, _SIDE), bool)
     lab = rgb2lab(square)[fov]
     parts = [_histogram(lab[:, channel], *limits) for channel, limits in enumerate(_LAB_RANGES)]
     parts += [lab.mean(0) / 100, lab.std(0) / 100]
@@ -127,4 +132,4 @@ def _texture(green: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.flo
     return np.concatenate([shares, np.quantile(np.hypot(rows, columns)[inside], _QUANTILES)])
 
 
-_VECTORS: dict[str, Callable[[Image], Vector]] = {"thumbnail": thumbnail, "colour": colour_and_texture}
+_VECTORS: dict[str, Callable[[Image, bool], Vector]] = {"thumbnail": thumbnail, "colour": colour_and_texture}

@@ -9,6 +9,7 @@ import pandas as pd
 from f2vbench.analysis.task_scores import MAIN_METRICS
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, interval_whiskers
+from f2vbench.report.figures.mask_classes import class_metric, classes_of
 from f2vbench.report.figures.panels import (
     create_sheet,
     describe_encoders,
@@ -22,9 +23,11 @@ from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
 from f2vbench.report.text.wording import METRIC_NAMES, shots_text
+from f2vbench.store.record_schema import UnitRecord
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
 _FEW_SHOT = ("zero-shot", "few-shot")
+_CLASS_METRICS = ("auroc", "dice", "nsd")
 
 
 def explain_missing_few_shot_segmentation(source: Source) -> str | None:
@@ -45,8 +48,34 @@ def draw_few_shot_segmentation(source: Source, style: Style) -> Iterator[DrawnFi
                 groups.append(BarGroup(f"{shots:g}", rows, chance, published))
             panels.append(BarPanel("", metric, groups))
         name = "few-shot-segmentation" if len(tasks) == 1 else f"few-shot-segmentation-{task}"
-        title = f"Few-shot vessel segmentation, {source.title(task)}"
+        what = "vessel segmentation" if classes_of(_records_of(source, task)) == [""] else "segmentation"
+        title = f"Few-shot {what}, {source.title(task)}"
         yield _draw_figure(source, style, name, title, panels, "support images", columns=1)
+
+
+def explain_missing_classes(source: Source) -> str | None:
+    """Explain why `draw_classes` has nothing to draw; None if it has."""
+    return None if _tasks_with_classes(source) else "no segmentation task with several classes"
+
+
+def draw_classes(source: Source, style: Style) -> Iterator[DrawnFigure]:
+    """Draw AUROC, Dice and normalised surface distance by class, a figure a task at its last condition."""
+    tasks = _tasks_with_classes(source)
+    for task, classes in tasks.items():
+        condition = [each for each in source.conditions("segmentation") if each.task == task][-1]
+        panels = []
+        for metric in _CLASS_METRICS:
+            groups = []
+            for name in classes:
+                rows = source.values(task, class_metric(metric, name), (condition.protocol,))
+                rows = rows[rows.shots.isna()] if condition.shots is None else rows[rows.shots == condition.shots]
+                groups.append(BarGroup(name.replace("_", " "), rows, 0.5 if metric == "auroc" else None))
+            panels.append(BarPanel("", metric, [group for group in groups if len(group.rows)]))
+        name = "classes" if len(tasks) == 1 else f"classes-{task}"
+        title = f"Segmentation by class, {source.condition_title(condition)}"
+        drawn = [panel for panel in panels if panel.groups]
+        if drawn:
+            yield _draw_figure(source, style, name, title, drawn, "", columns=1)
 
 
 def explain_missing_zero_shot(source: Source) -> str | None:
@@ -69,6 +98,16 @@ def draw_supervised(source: Source, style: Style) -> Iterator[DrawnFigure]:
     """Draw supervised results, one panel a metric (figure 6 of the paper)."""
     panels = _panels(source, ("supervised",))
     yield _draw_figure(source, style, "supervised", "Supervised results", panels, "", _columns(style, panels))
+
+
+def _tasks_with_classes(source: Source) -> dict[str, list[str]]:
+    """Classes of each segmentation task with several."""
+    found = {task: classes_of(_records_of(source, task)) for task in source.tasks("segmentation")}
+    return {task: classes for task, classes in found.items() if classes != [""]}
+
+
+def _records_of(source: Source, task: str) -> Iterator[UnitRecord]:
+    return (record for record in source.records if record["unit"]["task"] == task)
 
 
 def _segmentation_tasks(source: Source) -> list[str]:

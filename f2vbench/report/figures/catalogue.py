@@ -18,6 +18,7 @@ from f2vbench.report.figures import (
     cost,
     critical_difference,
     curves,
+    decision_curves,
     embedding_map,
     kaplan_meier,
     learning_curves,
@@ -26,6 +27,7 @@ from f2vbench.report.figures import (
     retrieval,
     retrieval_examples,
     segmentation_examples,
+    subgroups,
     worst_cases,
 )
 from f2vbench.report.figures.figure import DrawnFigure
@@ -35,6 +37,7 @@ from f2vbench.stats.intervals import MeanInterval
 from f2vbench.utils.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from f2vbench.analysis.subgroups import SubgroupRequest
     from f2vbench.report.run_results import RunResults
 
 
@@ -60,7 +63,7 @@ class FigureKind:
 _KINDS = (
     FigureKind(
         "segmentation-examples",
-        "photograph, vessel mask, score map and errors of the best, median and worst image",
+        "photograph, mask, score map and errors of the best, median and worst image",
         segmentation_examples.explain_missing_segmentation_examples,
         segmentation_examples.draw_segmentation_examples,
     ),
@@ -90,11 +93,12 @@ _KINDS = (
     ),
     FigureKind(
         "few-shot-segmentation",
-        "vessel segmentation over the number of support images",
+        "segmentation over the number of support images",
         bars.explain_missing_few_shot_segmentation,
         bars.draw_few_shot_segmentation,
         "fig3",
     ),
+    FigureKind("classes", "segmentation by class", bars.explain_missing_classes, bars.draw_classes),
     FigureKind("zero-shot", "results without training", bars.explain_missing_zero_shot, bars.draw_zero_shot, "fig4"),
     FigureKind(
         "few-shot", "few-shot results, every seed a point", boxes.explain_missing_few_shot, boxes.draw_few_shot, "fig5"
@@ -136,7 +140,19 @@ _KINDS = (
     FigureKind(
         "calibration", "reliability diagrams", predictions.explain_missing_predictions, reliability.draw_calibration
     ),
+    FigureKind(
+        "decision-curves",
+        "net benefit over the threshold probability",
+        predictions.explain_missing_predictions,
+        decision_curves.draw_decision_curves,
+    ),
     FigureKind("confusion", "confusion matrices", confusion.explain_missing_confusion, confusion.draw_confusion),
+    FigureKind(
+        "subgroups",
+        "results of subgroups of patients, with intervals",
+        subgroups.explain_missing_subgroups,
+        subgroups.draw_subgroups,
+    ),
     FigureKind(
         "predicted-true",
         "regression: predicted and true numbers",
@@ -216,6 +232,7 @@ def draw_figures(
     *,
     skipped: dict[str, str] | None = None,
     progress: Progress | None = None,
+    request: SubgroupRequest | None = None,
 ) -> Iterator[DrawnFigure]:
     """Draw figures one after another; those without data are left out (`missing_figures` says why).
 
@@ -227,6 +244,7 @@ def draw_figures(
         skipped: Receives the name of each figure whose stored score maps or predictions are missing or damaged, and
             why; the other figures are drawn. Without it, such a file is an error.
         progress: Receives a step for each name.
+        request: Subgroups of the figure ``subgroups``.
 
     Yields:
         Figures, in the order of the names; a name gives several where a task has a figure of its own.
@@ -236,7 +254,7 @@ def draw_figures(
         StoreError: Stored predictions are missing or damaged, and ``skipped`` is None.
     """
     reporter = progress or Silent()
-    source, selected = Source(results, interval), figure_names(list(FIGURES) if names is None else names)
+    source, selected = Source(results, interval, request), figure_names(list(FIGURES) if names is None else names)
     chosen_style = style_named(style)
     if selected:
         reporter.begin("drawing figures", len(selected))
@@ -254,12 +272,15 @@ def draw_figures(
     reporter.end()
 
 
-def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> dict[str, str]:
+def missing_figures(
+    results: RunResults, names: Sequence[str] | None = None, request: SubgroupRequest | None = None
+) -> dict[str, str]:
     """Find the figures that cannot be drawn.
 
     Args:
         results: RunResults of one or several run folders.
         names: Names of `FIGURES`, or aliases; by default all.
+        request: Subgroups of the figure ``subgroups``.
 
     Returns:
         Name of the figure → reason.
@@ -267,7 +288,7 @@ def missing_figures(results: RunResults, names: Sequence[str] | None = None) -> 
     Raises:
         SettingsError: A figure is unknown.
     """
-    source = Source(results)
+    source = Source(results, subgroups=request)
     selected = figure_names(list(FIGURES) if names is None else names)
     reasons = {name: FIGURES[name].explain_missing(source) for name in selected}
     return {name: reason for name, reason in reasons.items() if reason is not None}

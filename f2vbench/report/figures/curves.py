@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from f2vbench.analysis.frames import Condition
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
+from f2vbench.report.figures.mask_classes import class_suffix, classes_of
 from f2vbench.report.figures.panels import (
     CHANCE_LINE,
     create_sheet,
@@ -139,17 +140,18 @@ def _draw_figures(source: Source, style: Style, kind: _CurveKind) -> Iterator[Dr
     by_task = conditions_with_predictions(source) | conditions_with_score_maps(source)
     for task, conditions in by_task.items():
         name = kind.name if len(by_task) == 1 else f"{kind.name}-{task}"
-        yield _draw_figure(source, style, name, conditions, kind)
+        for class_name in classes_of(record for record in source.records if record["unit"]["task"] == task):
+            yield _draw_figure(source, style, name + class_suffix(class_name), conditions, kind, class_name)
 
 
 def _draw_figure(
-    source: Source, style: Style, name: str, conditions: Sequence[Condition], kind: _CurveKind
+    source: Source, style: Style, name: str, conditions: Sequence[Condition], kind: _CurveKind, class_name: str
 ) -> DrawnFigure:
     from matplotlib import rc_context
 
     task = conditions[0].task
     of_pixels = source.families[task] == "segmentation"
-    load_scores = partial(load_pixel_scores if of_pixels else _load_class_scores, source)
+    load_scores = partial(load_pixel_scores, source, class_name) if of_pixels else partial(_load_class_scores, source)
     drawn: set[str] = set()
     seeds: list[int] = []
     labels = [source.condition_label(condition) for condition in conditions]
@@ -172,7 +174,7 @@ def _draw_figure(
         letter_panels(axes, labels)
         encoders = source.select_encoders(drawn)
         encoder_legend(figure, style, encoders, kind="line", chance=True)
-    title = f"{kind.title}, {source.title(task)}"
+    title = f"{kind.title}, {source.title(task)}{class_suffix(class_name, ', ')}"
     caption = join_sentences(
         f"{title}; {describe_count(min(seeds, default=0), max(seeds, default=0))}.",
         _OF_PIXELS if of_pixels else _OF_CLASSES,

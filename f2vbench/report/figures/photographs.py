@@ -1,4 +1,4 @@
-"""Photographs, vessel masks, score maps and segmentation errors as square pictures."""
+"""Photographs, masks, score maps and segmentation errors as square pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.data.field_of_view import field_of_view
+from f2vbench.data.annotation import read_row_annotation
+from f2vbench.data.field_of_view import field_of_kind, kind_of_field
 from f2vbench.data.images import content_hash, read_mask, read_part
 from f2vbench.data.square_crop import SquareView
 from f2vbench.report.figures.source import Source
@@ -25,24 +26,26 @@ if TYPE_CHECKING:
 SIDE = 480
 """Side of a picture in pixels: 40 mm at 300 dots an inch."""
 ERROR_COLOURS = {"true positive": INK, "false negative": "#D55E00", "false positive": "#56B4E9"}
-"""Colours of vessel pixels in `Photograph.draw_errors`."""
-ERRORS_CAPTION = "true positives (black), false negatives (orange) and false positives (blue) of the vessel mask"
+"""Colours of pixels in `Photograph.draw_errors`."""
+ERRORS_CAPTION = "true positives (black), false negatives (orange) and false positives (blue) of the mask"
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph with its field of view and, where the task has them, its vessels.
+    """A photograph with its field of view and, where the task has them, the mask of one class.
 
     Attributes:
         rgb: (height, width, 3) uint8.
         fov: Field of view, (height, width) bool.
-        vessels: Vessel mask, (height, width) bool, or None.
+        mask: Mask of the class, (height, width) bool, or None.
+        ignored: Pixels that do not count, (height, width) bool, or None.
     """
 
     rgb: Picture
     fov: NDArray[np.bool_]
-    vessels: NDArray[np.bool_] | None
+    mask: NDArray[np.bool_] | None
+    ignored: NDArray[np.bool_] | None = None
 
     @property
     def view(self) -> SquareView:
@@ -71,24 +74,24 @@ class Photograph:
 
         Args:
             scores: (height, width) score map.
-            threshold: Threshold from which a pixel is vessel.
+            threshold: Threshold from which a pixel is of the class.
 
         Returns:
             (`SIDE`, `SIDE`, 3) picture.
 
         Raises:
-            NotStored: There is no vessel mask or no threshold.
+            NotStored: There is no mask or no threshold.
         """
-        if self.vessels is None:
-            raise NotStored("the photograph has no vessel mask")
+        if self.mask is None:
+            raise NotStored("the photograph has no mask")
         if threshold is None:
             raise NotStored("the support images allow no threshold")
-        predicted = scores >= threshold
+        predicted = scores >= threshold if self.ignored is None else (scores >= threshold) & ~self.ignored
         picture = np.full((*predicted.shape, 3), 255.0)
         for mask, kind in (
-            (predicted & self.vessels, "true positive"),
-            (~predicted & self.vessels, "false negative"),
-            (predicted & ~self.vessels, "false positive"),
+            (predicted & self.mask, "true positive"),
+            (~predicted & self.mask, "false negative"),
+            (predicted & ~self.mask, "false positive"),
         ):
             picture[mask] = _rgb(ERROR_COLOURS[kind])
         return self._on_white(picture)
@@ -104,13 +107,14 @@ class Photograph:
         return np.asarray(cv2.drawContours(square, contours, -1, (170, 170, 170), 1), np.uint8)
 
 
-def load_photograph(source: Source, task: str, image: str) -> Photograph:
+def load_photograph(source: Source, task: str, image: str, class_name: str = "") -> Photograph:
     """Load an image of a task from the folder that the run read it from.
 
     Args:
         source: RunResults that have the task.
         task: Name of the task.
         image: Id of the image.
+        class_name: The class of the mask, for tasks with several; of others "".
 
     Returns:
         The photograph.
@@ -118,7 +122,8 @@ def load_photograph(source: Source, task: str, image: str) -> Photograph:
     Raises:
         NotStored: The image is missing or has changed since the run.
     """
-    index = source.stored.task_data(task).index
+    data = source.stored.task_data(task)
+    index = data.index
     rows = index[index.image == image]
     if rows.empty:
         raise NotStored(f"{task} no longer has an image {image}")
@@ -126,9 +131,16 @@ def load_photograph(source: Source, task: str, image: str) -> Photograph:
     rgb = read_part(Path(row.path), str(row.get("part", "")))
     if content_hash(rgb) != row.sha256:
         raise NotStored(f"{row.path} has changed since the run")
-    fov = read_mask(Path(row.fov_path), row.get("fov_values", "")) if row.fov_path else field_of_view(rgb)
-    mask = str(row.get("mask_path", ""))
-    return Photograph(rgb, fov, read_mask(Path(mask), row.get("mask_values", "")) if mask else None)
+    fov = (
+        read_mask(Path(row.fov_path), row.get("fov_values", ""))
+        if row.fov_path
+        else field_of_kind(rgb, kind_of_field(row))
+    )
+    if not row.get("mask_path") and not row.get("mask_classes"):
+        return Photograph(rgb, fov, None)
+    annotation = read_row_annotation(row)
+    number = data.classes.index(class_name) if class_name else 0
+    return Photograph(rgb, fov, annotation.mask(number), annotation.ignored)
 
 
 def create_picture_grid(

@@ -27,11 +27,11 @@ from f2vbench.report.figures.predictions import (
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import GRID, INK, Style
 from f2vbench.stats.calibration_bins import CALIBRATION_BINS, calibration_bins
+from f2vbench.stats.proportions import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_Z = 1.96
 _EVENTS = {"binary": "the positive class", "multilabel": "each class"}
 """Kind of labels → event whose probability is shown; by default the predicted class."""
 
@@ -93,26 +93,6 @@ def event_probabilities(predictions: Predictions) -> tuple[NDArray[np.float64], 
         return predictions.probabilities.ravel(), predictions.targets.ravel()
     rows, classes = np.arange(len(predictions.targets)), predictions.probabilities.argmax(axis=1)
     return predictions.probabilities[rows, classes], predictions.targets[rows, classes]
-
-
-def wilson_interval(
-    proportions: NDArray[np.float64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute Wilson's 95 % confidence interval of proportions.
-
-    Reference: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
-
-    Args:
-        proportions: (k,) proportions.
-        counts: (k,) numbers of observations.
-
-    Returns:
-        (k,) lower and (k,) upper ends.
-    """
-    scale = 1 + _Z**2 / counts
-    centre = (proportions + _Z**2 / (2 * counts)) / scale
-    half = _Z / scale * np.sqrt(proportions * (1 - proportions) / counts + _Z**2 / (4 * counts**2))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def _draw_figure(source: Source, style: Style, name: str, condition: Condition) -> DrawnFigure:

@@ -1,4 +1,4 @@
-"""Segmentation examples: photograph, vessel mask, score map and errors of the best, median and worst image."""
+"""Segmentation examples: photograph, mask, score map and errors of the best, median and worst image."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from f2vbench.report.figures.example_selection import (
     select_best_median_worst,
 )
 from f2vbench.report.figures.figure import DrawnFigure
+from f2vbench.report.figures.mask_classes import class_metric, class_suffix, class_threshold, classes_of
 from f2vbench.report.figures.panels import break_name, join_sentences
 from f2vbench.report.figures.photographs import ERROR_COLOURS, create_picture_grid, load_photograph, show_picture
 from f2vbench.report.figures.source import Source
@@ -26,7 +27,7 @@ from f2vbench.store.record_schema import UnitRecord
 _METRICS = ("dice", "auroc")
 """Metrics of one image by which images are selected; the first that has values is used."""
 _FIXED_COLUMNS = 3
-"""Columns before those of errors: photograph, vessel mask and score map."""
+"""Columns before those of errors: photograph, mask and score map."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Examples:
 
     Attributes:
         condition: The condition.
+        class_name: The class, "" for tasks with one.
         records: Encoder → its record of the first seed.
         metric: Metric by which images are selected.
         selected_by: Encoder by whose values images are selected.
@@ -42,6 +44,7 @@ class _Examples:
     """
 
     condition: Condition
+    class_name: str
     records: Mapping[str, UnitRecord]
     metric: str
     selected_by: str
@@ -54,9 +57,12 @@ def explain_missing_segmentation_examples(source: Source) -> str | None:
 
 
 def draw_segmentation_examples(source: Source, style: Style) -> Iterator[DrawnFigure]:
-    """Draw a figure a task, at its fewest shots and first seed (figure 3b of the paper, with errors)."""
+    """Draw a figure a task and class, at its fewest shots and first seed (figure 3b of the paper, with errors)."""
     for name, condition in named_examples(source, _conditions(source), "segmentation-examples"):
-        yield _draw_figure(source, style, name, condition)
+        of_condition = source.records_at(condition).values()
+        for class_name in classes_of(record for records in of_condition for record in records):
+            if any(_image_values(records[0], class_metric(_METRICS[1], class_name)) for records in of_condition):
+                yield _draw_figure(source, style, name + class_suffix(class_name), condition, class_name)
 
 
 def _conditions(source: Source) -> list[Condition]:
@@ -69,12 +75,13 @@ def _conditions(source: Source) -> list[Condition]:
     return list(by_task.values())
 
 
-def _draw_figure(source: Source, style: Style, name: str, condition: Condition) -> DrawnFigure:
+def _draw_figure(source: Source, style: Style, name: str, condition: Condition, class_name: str) -> DrawnFigure:
     from matplotlib import rc_context
     from matplotlib.lines import Line2D
 
     width = style.width / (style.text / 7)
-    examples = _select_examples(source, condition, errors=max(4, min(6, int(width // 29))) - _FIXED_COLUMNS)
+    errors = max(4, min(6, int(width // 29))) - _FIXED_COLUMNS
+    examples = _select_examples(source, condition, class_name, errors)
     values = _image_values(examples.records[examples.selected_by], examples.metric)
     selected = select_best_median_worst(values)
     columns, text = _FIXED_COLUMNS + len(examples.encoders), style.text / 72
@@ -87,25 +94,29 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
             axes[i, 0].set_ylabel(rank, fontweight="bold", labelpad=0.4 * style.text)
         handles = [Line2D([], [], marker="s", linestyle="none", color=colour) for colour in ERROR_COLOURS.values()]
         figure.legend(handles, list(ERROR_COLOURS), loc="outside lower center", ncols=len(handles))
-    title = f"Segmentation examples, {source.condition_title(condition)}"
-    rules = {examples.records[encoder]["result"]["threshold"]["rule"] for encoder in examples.encoders}
+    title = f"Segmentation examples, {source.condition_title(condition)}{class_suffix(class_name, ', ')}"
+    rules = {class_threshold(examples.records[encoder], class_name)["rule"] for encoder in examples.encoders}
     caption = join_sentences(
         f"{title}, seed {examples.records[examples.selected_by]['unit']['seed']}.",
-        f"A fixed rule selects the images: the best, the median and the worst {METRIC_NAMES[examples.metric]} of "
-        f"{examples.selected_by} among {len(values)} test images.",
-        f"Score map: dark is vessel. Errors at the threshold of the tables ({'; '.join(sorted(rules))}).",
+        f"A fixed rule selects the images: the best, the median and the worst {_metric_text(examples)} of "
+        f"{examples.selected_by} among {len(values)} test images{' with the class' if class_name else ''}.",
+        f"Score map: dark is {class_name or 'vessel'}.",
+        f"Errors at the threshold of the tables ({'; '.join(sorted(rules))}).",
     )
     return DrawnFigure(name, title, caption, figure)
 
 
-def _select_examples(source: Source, condition: Condition, errors: int) -> _Examples:
+def _select_examples(source: Source, condition: Condition, class_name: str, errors: int) -> _Examples:
     """Select the metric, and up to ``errors`` encoders: the best one, the best baseline, then the best others."""
     records = {
         name: records[0] for name, records in source.records_at(condition).items() if records[0]["result"].get("maps")
     }
-    metric = next(name for name in _METRICS if any(_image_values(record, name) for record in records.values()))
+    metrics = [class_metric(metric, class_name) for metric in _METRICS]
+    metric = next(name for name in metrics if any(_image_values(record, name) for record in records.values()))
     best = select_best_encoder(source, condition.task, metric, list(records))
-    with_threshold = [name for name, record in records.items() if record["result"]["threshold"]["value"] is not None]
+    with_threshold = [
+        name for name, record in records.items() if class_threshold(record, class_name)["value"] is not None
+    ]
     baselines = [name for name in with_threshold if source.encoders[name].baseline and name != best]
     encoders = [best]
     if baselines:
@@ -114,7 +125,7 @@ def _select_examples(source: Source, condition: Condition, errors: int) -> _Exam
     while others:
         encoders.append(select_best_encoder(source, condition.task, metric, others))
         others.remove(encoders[-1])
-    return _Examples(condition, records, metric, best, encoders[:errors])
+    return _Examples(condition, class_name, records, metric, best, encoders[:errors])
 
 
 def _image_values(record: UnitRecord, metric: str) -> dict[str, float]:
@@ -124,12 +135,16 @@ def _image_values(record: UnitRecord, metric: str) -> dict[str, float]:
     return {image: value for image, value in values.items() if value is not None}
 
 
+def _metric_text(examples: _Examples) -> str:
+    return METRIC_NAMES[examples.metric.partition(":")[0]]
+
+
 def _column_titles(source: Source, examples: _Examples, columns: int, style: Style) -> list[str]:
     room = int(style.inches * 72 / columns / (0.62 * style.text))
     labels = [source.encoders[name].label for name in examples.encoders]
     return [
         "photograph",
-        "vessel mask",
+        examples.class_name or "vessel mask",
         f"score map\n{break_name(examples.selected_by, room)}",
         *(f"errors\n{break_name(label, room)}" for label in labels),
     ]
@@ -139,14 +154,15 @@ def _draw_row(
     source: Source, style: Style, examples: _Examples, image: str, axes: NDArray[np.object_], titles: list[str]
 ) -> None:
     """Draw the pictures of one image from left to right, with titles above them."""
-    photograph = load_photograph(source, examples.condition.task, image)
-    scores = {name: source.stored.score_map(examples.records[name], image) for name in examples.encoders}
+    class_name = examples.class_name
+    photograph = load_photograph(source, examples.condition.task, image, class_name)
+    scores = {name: source.stored.score_map(examples.records[name], image, class_name) for name in examples.encoders}
     show_picture(axes[0], photograph.crop(), style, above=titles[0])
-    if photograph.vessels is not None:
-        show_picture(axes[1], photograph.draw_mask(photograph.vessels), style, above=titles[1])
+    if photograph.mask is not None:
+        show_picture(axes[1], photograph.draw_mask(photograph.mask), style, above=titles[1])
     show_picture(axes[2], photograph.draw_scores(scores[examples.selected_by]), style, above=titles[2])
     for axis, name, title in zip(axes[_FIXED_COLUMNS:], examples.encoders, titles[_FIXED_COLUMNS:], strict=True):
         record = examples.records[name]
-        errors = photograph.draw_errors(scores[name], record["result"]["threshold"]["value"])
-        below = f"{METRIC_NAMES[examples.metric]} {_image_values(record, examples.metric)[image]:.3f}"
+        errors = photograph.draw_errors(scores[name], class_threshold(record, class_name)["value"])
+        below = f"{_metric_text(examples)} {_image_values(record, examples.metric)[image]:.3f}"
         show_picture(axis, errors, style, below=below, above=title)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from f2vbench.analysis.assessment import Assessment
     from f2vbench.analysis.retrieval import RetrievalStatistics
+    from f2vbench.analysis.subgroups import SubgroupRequest
     from f2vbench.report.run_results import RunResults
     from f2vbench.report.stored_data import StoredData
 
@@ -35,6 +36,7 @@ class Source:
     Args:
         results: RunResults of one or several run folders.
         interval: Kind of interval of means over seeds.
+        subgroups: Subgroups to draw; None for no figure of subgroups.
 
     Attributes:
         frame: `Results.frame`.
@@ -42,11 +44,15 @@ class Source:
         lower_is_better: Names of the metrics for which a lower value is better.
         records: Records of the units.
         interval: Kind of interval of means over seeds.
+        subgroup_request: Subgroups to draw.
     """
 
-    def __init__(self, results: RunResults, interval: MeanInterval = "crossed"):
+    def __init__(
+        self, results: RunResults, interval: MeanInterval = "crossed", subgroups: SubgroupRequest | None = None
+    ):
         self._results = results
         self.interval = interval
+        self.subgroup_request = subgroups
         self.frame = results.frame
         self.families = results.families
         self.lower_is_better = results.lower_is_better
@@ -77,6 +83,11 @@ class Source:
     def retrieval(self) -> RetrievalStatistics:
         """`Results.retrieval`."""
         return self._results.retrieval
+
+    @cached_property
+    def subgroups(self) -> pd.DataFrame | None:
+        """Results of the requested subgroups, the frame ``groups`` of `Results.subgroups`; None without a request."""
+        return None if self.subgroup_request is None else self._results.subgroups(self.subgroup_request).groups
 
     def select_encoders(self, names: Iterable[str]) -> list[EncoderStyle]:
         """Styles of the named encoders, in the order of legends."""

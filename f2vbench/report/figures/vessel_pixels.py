@@ -1,4 +1,4 @@
-"""Scores and vessel labels of pixels, for the curves of segmentation tasks."""
+"""Scores and labels of pixels, for the curves of segmentation tasks."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ STEP = 8
 """Every 8th pixel in the field of view is read: curves look the same, and are drawn sooner."""
 
 
-def load_pixel_scores(source: Source, record: UnitRecord) -> list[LabelledScores]:
-    """Load scores and vessel labels of each test image that has vessels.
+def load_pixel_scores(source: Source, class_name: str, record: UnitRecord) -> list[LabelledScores]:
+    """Load scores and labels of each test image that has the class.
 
     Values are cached by ``source``, because ROC and precision-recall curves need the same.
 
     Args:
         source: RunResults that have the record.
+        class_name: The class, "" for tasks with one.
         record: Record of a segmentation unit.
 
     Returns:
         One item an image.
 
     Raises:
-        NotStored: A photograph, its vessel mask or its score map is missing.
+        NotStored: A photograph, its mask or its score map is missing.
     """
     task = record["unit"]["task"]
     images = []
     for image in record["result"]["maps"]:
-        load = partial(_load_image, source, task, record, image)
-        images.append(source.cached(("scores", record["fingerprint"], image), load))
+        load = partial(_load_image, source, task, record, image, class_name)
+        images.append(source.cached(("scores", record["fingerprint"], image, class_name), load))
     return [scores for scores in images if scores.has_both_classes]
 
 
@@ -57,15 +58,17 @@ def conditions_with_score_maps(source: Source) -> dict[str, list[Condition]]:
     return {task: conditions for task, conditions in by_task.items() if has_photographs(source, task)}
 
 
-def _load_image(source: Source, task: str, record: UnitRecord, image: str) -> LabelledScores:
-    pixels, labels = source.cached(("pixels", task, image), partial(_load_labels, source, task, image))
-    return LabelledScores(source.stored.score_map(record, image).ravel()[pixels], labels)
+def _load_image(source: Source, task: str, record: UnitRecord, image: str, class_name: str) -> LabelledScores:
+    load = partial(_load_labels, source, task, image, class_name)
+    pixels, labels = source.cached(("pixels", task, image, class_name), load)
+    return LabelledScores(source.stored.score_map(record, image, class_name).ravel()[pixels], labels)
 
 
-def _load_labels(source: Source, task: str, image: str) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Indices of the pixels of an image that are read, and whether each is vessel."""
-    photograph = load_photograph(source, task, image)
-    if photograph.vessels is None:
-        raise NotStored(f"{image} of {task} has no vessel mask")
-    pixels = np.flatnonzero(photograph.fov)[::STEP]
-    return pixels, photograph.vessels.ravel()[pixels]
+def _load_labels(source: Source, task: str, image: str, class_name: str) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Indices of the pixels of an image that are read, and whether each is of the class."""
+    photograph = load_photograph(source, task, image, class_name)
+    if photograph.mask is None:
+        raise NotStored(f"{image} of {task} has no mask")
+    counted = photograph.fov if photograph.ignored is None else photograph.fov & ~photograph.ignored
+    pixels = np.flatnonzero(counted)[::STEP]
+    return pixels, photograph.mask.ravel()[pixels]

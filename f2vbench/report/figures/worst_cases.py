@@ -19,6 +19,7 @@ from f2vbench.report.figures.example_selection import (
     select_best_encoder,
 )
 from f2vbench.report.figures.figure import DrawnFigure
+from f2vbench.report.figures.mask_classes import class_metric, class_threshold, classes_of
 from f2vbench.report.figures.panels import create_sheet, join_sentences
 from f2vbench.report.figures.photographs import ERRORS_CAPTION, Photograph, Picture, load_photograph, show_picture
 from f2vbench.report.figures.predictions import load_predictions
@@ -71,18 +72,24 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
     metric, means = _image_means(records, _METRICS[family])
     images = means.sort_values(kind="stable").index[:_CASES].tolist()
     columns = style.columns(len(images), least=28)
-    height = style.width / columns * 7 / style.text * (2 if family == "segmentation" else 1) + 8
+    has_classes = classes_of(records) != [""]
+    pictures, text = (2 if family == "segmentation" else 1), (12 if has_classes else 8)
+    height = style.width / columns * 7 / style.text * pictures + text
     room = int(0.95 * style.inches * 72 / columns / (0.58 * style.text))
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(images), columns=columns, height=height)
         for axis, image in zip(axes, images, strict=True):
-            photograph = load_photograph(source, condition.task, image)
             tested = [record for record in records if image in record["result"]["per_image"]]
             seeds = plural(len(tested), "seed")
-            if photograph.vessels is not None and tested[0]["result"].get("maps"):
-                worst = min(tested, key=lambda record: _image_value(record, image, metric))
-                picture = _draw_errors(source, worst, image, photograph)
+            worst = min(tested, key=lambda record: _image_value(record, image, metric))
+            class_name = _worst_class(worst, image, metric)
+            photograph = load_photograph(source, condition.task, image, class_name)
+            if photograph.mask is not None and tested[0]["result"].get("maps"):
+                picture = _draw_errors(source, worst, image, photograph, class_name)
                 lines = [image, f"{_NAMES[metric]} {_value_text(means[image])} ({seeds})"]
+                if class_name:
+                    of_class = _image_value(worst, image, class_metric(metric, class_name))
+                    lines.append(f"{class_name} {_value_text(of_class)}")
             else:
                 picture = photograph.crop()
                 label = f"{_SHORT_NAMES[metric]} {_value_text(means[image])} ({seeds})"
@@ -94,6 +101,7 @@ def _draw_figure(source: Source, style: Style, name: str, condition: Condition) 
         f"{title}: the {len(images)} of {len(means)} test images with the lowest {_NAMES[metric]} (mean over the seeds "
         "that test on the image). Below each picture: image id and this mean.",
         f"Lower row: {ERRORS_CAPTION}, at the seed with the lowest value." if family == "segmentation" else "",
+        "Errors and values below them are those of the class with the lowest value." if has_classes else "",
     )
     return DrawnFigure(name, title, caption, figure)
 
@@ -123,12 +131,18 @@ def _image_value(record: UnitRecord, image: str, metric: str) -> float:
     return math.inf if value is None else value
 
 
-def _draw_errors(source: Source, record: UnitRecord, image: str, photograph: Photograph) -> Picture:
+def _worst_class(record: UnitRecord, image: str, metric: str) -> str:
+    """The class of an image with the lowest value; "" for tasks with one class."""
+    classes = classes_of([record])
+    return min(classes, key=lambda name: _image_value(record, image, class_metric(metric, name)))
+
+
+def _draw_errors(source: Source, record: UnitRecord, image: str, photograph: Photograph, class_name: str) -> Picture:
     """The photograph and, below it, its errors."""
-    picture, threshold = photograph.crop(), record["result"]["threshold"]["value"]
-    if threshold is None or photograph.vessels is None:
+    picture, threshold = photograph.crop(), class_threshold(record, class_name)["value"]
+    if threshold is None or photograph.mask is None:
         return picture
-    errors = photograph.draw_errors(source.stored.score_map(record, image), threshold)
+    errors = photograph.draw_errors(source.stored.score_map(record, image, class_name), threshold)
     return np.concatenate([picture, errors])
 
 

@@ -30,6 +30,7 @@ _FURTHER_TESTS: dict[TestName, tuple[str, str]] = {
     "bootstrap": ("bootstrap", "test patients"),
     "delong": ("DeLong", "test patients"),
     "permutation": ("permutation", "test patients"),
+    "gee": ("GEE", "test patients"),
     "predictions": ("t on predictions", "test images, as in Figure 4 of the paper"),
 }
 """Column title of each test, and what it is over."""
@@ -150,7 +151,15 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         )
         cells = [_p_cell(each.tests[name]) for name in _FURTHER_TESTS]
         rows.append([*_pair_cells(each, names, baselines), size, *cells])
-    optional: tuple[TestName, ...] = ("corrected", "wilcoxon", "bootstrap", "delong", "permutation", "predictions")
+    optional: tuple[TestName, ...] = (
+        "corrected",
+        "wilcoxon",
+        "bootstrap",
+        "delong",
+        "permutation",
+        "gee",
+        "predictions",
+    )
     missing = _missing_notes(each.tests[name] for each in comparisons for name in optional)
     missing += [f"{NONE} {each.effect_size.reason}" for each in comparisons if each.effect_size.reason]
     return Table(
@@ -160,10 +169,12 @@ def _further_tests(comparisons: Sequence[ModelComparison], names: TaskNames, bas
         "t-test and Wilcoxon's signed-rank test assume independent seeds; the corrected t-test (Nadeau and Bengio) "
         "accounts for overlapping splits. The bootstrap, DeLong's test (AUROC of one class) and the paired permutation "
         "test (exchange of the two models by patient) compare means over seeds and generalize to new patients, with "
-        "the heads as trained; a patient who is tested at several seeds counts once. The t-test on predictions is that "
-        "of Figure 4 of the foundation-model paper: it compares the mean predicted probabilities of the images, not "
-        "the metric, and is small for models of equal quality that differ in confidence. The p-values of each test are "
-        "adjusted over all rows, but not for the choice of the models. The verdicts do not depend on these tests.",
+        "the heads as trained; a patient who is tested at several seeds counts once. So do generalised estimating "
+        "equations (GEE: accuracy, Dice and other means over images; exchangeable correlation of a patient's images). "
+        "The t-test on predictions is that of Figure 4 of the foundation-model paper: it compares the mean predicted "
+        "probabilities of the images, not the metric, and is small for models of equal quality that differ in "
+        "confidence. The p-values of each test are adjusted over all rows, but not for the choice of the models. The "
+        "verdicts do not depend on these tests.",
         columns,
         rows,
         [*_pretrained_notes(comparisons, names), *_wilcoxon_notes(comparisons), *dict.fromkeys(missing)],

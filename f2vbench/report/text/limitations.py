@@ -27,7 +27,7 @@ def limitations(results: RunResults) -> list[str]:
     for task in results.families:
         record = task_record(task, results.calls)
         texts += [f"{task}: {note}" for note in (record["notes"] if record else [])]
-        texts += [f"{task}: {text}" for text in _duplicate_texts(_duplicate_counts(task, results.calls))]
+        texts += [f"{task}: {text}" for text in duplicate_texts(duplicate_counts(task, results.calls))]
     return texts
 
 
@@ -51,18 +51,26 @@ def further_notes(results: RunResults) -> list[str]:
     texts = list(results.chance_levels)
     texts += [f"left out: {reason}" for call in results.calls for reason in call.get("left_out", [])]
     for task in results.families:
-        counts = _duplicate_counts(task, results.calls)
+        counts = duplicate_counts(task, results.calls)
         if not counts:
             texts.append(
                 f"{task}: the runs did not check the images for duplicates; use `f2vbench data check task={task}`"
             )
-        elif not _duplicate_texts(counts):
+        elif not duplicate_texts(counts):
             texts.append(f"{task}: no exact duplicates and no near-duplicates among the images")
     return list(dict.fromkeys([*texts, *results.retrieval.unavailable.values()]))
 
 
-def _duplicate_counts(task: str, calls: Sequence[CallRecord]) -> dict[str, int]:
-    """Counts of duplicates of a task; the largest of those across support and test images, which depend on the call."""
+def duplicate_counts(task: str, calls: Sequence[CallRecord]) -> dict[str, int]:
+    """Counts of duplicates of a task; the largest of those across support and test images, which depend on the call.
+
+    Args:
+        task: Name of the task.
+        calls: Call records.
+
+    Returns:
+        Counts of `TaskRecord`; empty where no call checked for duplicates.
+    """
     recorded = [
         call["data"][task]["doubles"]
         for call in calls
@@ -74,7 +82,12 @@ def _duplicate_counts(task: str, calls: Sequence[CallRecord]) -> dict[str, int]:
     return recorded[0] | largest
 
 
-def _duplicate_texts(counts: Mapping[str, int]) -> list[str]:
+def duplicate_texts(counts: Mapping[str, int]) -> list[str]:
+    """What the checks for duplicate images found, as clauses; empty where they found none.
+
+    Args:
+        counts: Counts of `TaskRecord`.
+    """
     texts = []
     if counts.get("pictures"):
         labels = f", {counts['labels']:,} of them with different labels" if counts["labels"] else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from f2vbench.data.task_data import SPLIT_FILE_NOTE
 from f2vbench.encoders.registry import IMAGENET_BASELINE
-from f2vbench.report.text.segmentation_methods import segmentation_sentences
+from f2vbench.report.text.segmentation_methods import class_sentences, segmentation_sentences
 from f2vbench.report.text.wording import NONE, join_names
 from f2vbench.stats.citations import (
     BOOTSTRAP_PERCENTILE,
@@ -125,8 +125,8 @@ def methods_text(
         One paragraph per task, and one each on protocols, statistics and software.
     """
     paragraphs = [_data_text(task, records, calls) for task in families]
-    protocols = [*_protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
-    return [*paragraphs, " ".join(protocols), _statistics_text(records, procedure), _software_paragraph(records)]
+    protocols = [*protocol_sentences(records, families), *_model_sentences(records), *_settings(calls, families)]
+    return [*paragraphs, " ".join(protocols), statistics_text(records, procedure), _software_paragraph(records)]
 
 
 def task_record(task: str, calls: Iterable[CallRecord]) -> TaskRecord | None:
@@ -167,7 +167,7 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     sentences = [
         f"{card['title']}: {counts} ({_one_line(card['source'])}).",
         f"Labels: {_one_line(card['labels'])}.",
-        f"{_split_text(record)} ({size} test images, {seeds}).",
+        f"{split_text(record)} ({size} test images, {seeds}).",
         *([f"Patients: {_one_line(card['patients'])}."] if card.get("patients") else []),
         "No patient was in both the training set and the test set, and for each seed all encoders used the same "
         "support and test images.",
@@ -176,15 +176,25 @@ def _data_text(task: str, records: Sequence[UnitRecord], calls: Sequence[CallRec
     return " ".join(sentences)
 
 
-def _split_text(record: TaskRecord) -> str:
-    """Origin of the test set, as a clause; a split file counts as the official split of a card."""
+def split_text(record: TaskRecord) -> str:
+    """Origin of the test set, as a clause; a split file counts as the official split of a card.
+
+    Args:
+        record: Data of a task in a call.
+    """
     card = record["card"]
     if any(note.startswith(SPLIT_FILE_NOTE) for note in record.get("notes", [])):
         return "The test set was that of a split file"
     return _SPLITS[card["split"]].format(share=card["test_fraction"])
 
 
-def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str]) -> list[str]:
+    """Describe what was trained, and how, for each task family and protocol.
+
+    Args:
+        records: Unit records.
+        families: Task family of each task.
+    """
     used: dict[tuple[str, str], set[bool]] = {}
     with_own_head = sorted(
         {record["unit"]["encoder"] for record in records if record["identity"].get("model", {}).get("own_head")}
@@ -215,6 +225,7 @@ def _protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, st
             sentences += segmentation_sentences(
                 protocol, [record for record in own if record["unit"]["protocol"] == protocol]
             )
+            sentences += [each for each in class_sentences(own) if each not in sentences]
         if family == "classification" and protocol in tuned:
             sentences.append(_fine_tuning_text(protocol, tuned[protocol]).format(epoch=epoch))
         elif (family, protocol) in _PROTOCOLS and wide_mlp != {True}:
@@ -267,7 +278,13 @@ def _settings(calls: Sequence[CallRecord], families: Mapping[str, str]) -> list[
     return [f"Settings: preset {settings['preset']}, {size}{encoders}."]
 
 
-def _statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+def statistics_text(records: Sequence[UnitRecord], procedure: Procedure) -> str:
+    """Describe the intervals and tests.
+
+    Args:
+        records: Unit records.
+        procedure: t-test over seeds and adjustment of p-values.
+    """
     seeds = len({record["unit"]["seed"] for record in records})
     over = "shared seeds" if procedure.test == "paired" else "all seeds of each model"
     return " ".join(

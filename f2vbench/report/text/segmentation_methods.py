@@ -1,4 +1,4 @@
-"""Sentences of a methods section on vessel segmentation: what a score map is, and what was trained for it."""
+"""Sentences of a methods section on segmentation: what a score map is, and what was trained for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from f2vbench.encoders.registry import FAMILIES
-from f2vbench.encoders.vessel_scores import vessel_score_of
+from f2vbench.encoders.vessel_scores import VesselScore, vessel_score_of
 from f2vbench.store.record_schema import UnitRecord
 
 _TRAINED_ON = {
@@ -21,6 +21,11 @@ _DECODERS = {
     "mask-decoder-click": "SAM2's own mask decoder was fine-tuned with a click on a vessel of the annotation as its "
     "prompt, in testing too",
 }
+_CLASSES = (
+    "Metrics of {tasks} are means over classes ({classes}). AUROC, average precision, Dice, IoU, HD95 and normalised "
+    "surface distance of a class are means over the test images in which it occurs, without pixels that the annotation "
+    "excludes; pooled metrics count all test images."
+)
 _LOSS = " (cross-entropy and soft Dice loss inside the field of view)"
 
 
@@ -34,6 +39,20 @@ def segmentation_sentences(protocol: str, records: Sequence[UnitRecord]) -> list
     return _zero_shot(records) if protocol == "zero-shot" else _trained(protocol, records)
 
 
+def class_sentences(records: Sequence[UnitRecord]) -> list[str]:
+    """Define the metrics of tasks with several classes, one sentence or more for each set of classes.
+
+    Args:
+        records: Unit records.
+    """
+    tasks: dict[str, set[str]] = {}
+    for record in records:
+        names = record["result"].get("mask_classes")
+        if names:
+            tasks.setdefault(", ".join(names), set()).add(record["unit"]["task"])
+    return [_CLASSES.format(tasks=", ".join(sorted(own)), classes=names) for names, own in tasks.items()]
+
+
 def _zero_shot(records: Sequence[UnitRecord]) -> list[str]:
     """What the score of a pixel was, by model."""
     by_text: dict[str, set[str]] = {}
@@ -44,7 +63,10 @@ def _zero_shot(records: Sequence[UnitRecord]) -> list[str]:
         if family is None or not (family.frames or family.predicts_truth):
             continue
         name = settings.get("vessel_score", "brightness")
-        score = vessel_score_of(family.name, model.get("has_truth_layer", False), name)
+        if record.get("result", {}).get("mask_classes"):
+            score = VesselScore("truth", False)
+        else:
+            score = vessel_score_of(family.name, model.get("has_truth_layer", False), name)
         by_text.setdefault(score.text, set()).add(record["unit"]["encoder"])
         has_views |= settings.get("score_views", 1) > 1
     scores = [f"{text} ({', '.join(sorted(names))})" for text, names in by_text.items()]

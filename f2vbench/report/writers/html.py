@@ -64,8 +64,8 @@ def page(
     Returns:
         HTML.
     """
-    style, script = _asset("page.css"), _asset("page.js")
-    return _template().render(
+    style, script = page_asset(__package__, "page.css"), page_asset(__package__, "page.js")
+    return page_template("report/writers", "page.html.j2").render(
         content=content,
         figures=list(figures),
         missing_figures=dict(missing_figures or {}),
@@ -105,17 +105,29 @@ def _webp(png: bytes) -> bytes:
 
 
 @cache
-def _template() -> Template:
+def page_template(folder: str, name: str) -> Template:
+    """Load the template of a page; what it inserts is escaped.
+
+    Args:
+        folder: Folder in the package.
+        name: File name.
+    """
     environment = Environment(
-        loader=PackageLoader("f2vbench", "report/writers"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("f2vbench", folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"anchor": _anchor, "sort_value": _sort_value, "is_code": _is_hash}
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 @cache
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def page_asset(package: str, name: str) -> str:
+    """Read a style sheet or script of a page.
+
+    Args:
+        package: Import path of its folder.
+        name: File name.
+    """
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def policy_hash(text: str) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import pandas as pd
 
+from f2vbench.analysis.subgroup_labels import check_columns
 from f2vbench.errors import SettingsError, StoreError
+from f2vbench.report.checklists.checklist import checklist_frame, checklist_markdown, fill_checklists
 from f2vbench.report.content import ReportContent, report_content
 from f2vbench.report.figures.catalogue import draw_figures, figure_names, missing_figures
 from f2vbench.report.figures.figure import DrawnFigure, Format, save_figure
@@ -32,12 +34,14 @@ _NO_PYARROW = "format=parquet: the package pyarrow is not installed; run `pip in
 
 
 _PAGE = "report.html"
-_TABLES = ("results", "summary", "comparison", "cost", "attention")
+_TABLES = ("results", "summary", "comparison", "cost", "attention", "diagnosis", "subgroups", "gaps")
 _NAMES = (
     _PAGE,
     "report.md",
     "tables.tex",
     "figures",
+    "checklist.md",
+    "checklist.csv",
     *(f"{name}.{kind}" for name in _TABLES for kind in ("csv", "parquet")),
 )
 
@@ -71,7 +75,8 @@ def write_report(
         The files of each format, once they are written.
 
     Raises:
-        SettingsError: A figure or the style is unknown, or pyarrow is missing for parquet; nothing is written.
+        SettingsError: A figure, the style or a column of subgroups is unknown, or pyarrow is missing for parquet;
+            nothing is written.
         StoreError: A file cannot be written.
     """
     formats = settings.format
@@ -79,23 +84,38 @@ def write_report(
         raise SettingsError(_NO_PYARROW)
     check_report_folder(results, out)
     results.check_reference(settings.baseline)
+    check_columns(settings.by or (), results.records)
     style_named(settings.style)
     figure_names([name for name in settings.figures if name not in ("all", "none")])
     procedure = Procedure(settings.test, settings.adjust, settings.interval)
-    content = report_content(results, metrics, reference, procedure)
+    clinical = settings.clinical()
+    content = report_content(results, metrics, reference, procedure, clinical)
     frames = {"results": results.frame, "summary": content.summary, "comparison": content.comparison}
     frames["cost"] = results.cost
     if len(results.attention):
         frames["attention"] = results.attention
+    if clinical.operating_point is not None:
+        frames["diagnosis"] = results.diagnosis(clinical.operating_point)
+    if clinical.subgroups is not None:
+        subgroups = results.subgroups(clinical.subgroups, metrics)
+        frames |= {"subgroups": subgroups.groups, "gaps": subgroups.gaps}
     for kind, write in (("csv", write_csv), ("parquet", _write_parquet)):
         if kind in formats:
             yield _written(out, [write(frame, out / f"{name}.{kind}") for name, frame in frames.items()])
     if "latex" in formats:
         yield _written(out, [_write(out / "tables.tex", document(content.tables, second=settings.second))])
+    if settings.checklists:
+        answers = fill_checklists(results, procedure)
+        text = checklist_markdown(answers, content.title)
+        path = write_csv(checklist_frame(answers), out / "checklist.csv")
+        yield _written(out, [_write(out / "checklist.md", text), path])
     names = None if settings.figures == ["all"] else [] if settings.figures == ["none"] else settings.figures
     reporter = progress or Silent()
     skipped: dict[str, str] = {}
-    drawn = draw_figures(results, names, settings.style, settings.interval, skipped=skipped, progress=reporter)
+    request = clinical.subgroups
+    drawn = draw_figures(
+        results, names, settings.style, settings.interval, skipped=skipped, progress=reporter, request=request
+    )
     figures = list(drawn) if {"html", "md", *get_args(Format)} & set(formats) else []
     for name, reason in skipped.items():
         reporter.note(f"figure {name} is left out: {reason}")
@@ -106,7 +126,8 @@ def write_report(
         links = [_figure_link(figure, kinds) for figure in figures if set(kinds) & set(_MARKDOWN_FORMATS)]
         yield _written(out, [_write(out / "report.md", as_markdown(content, links, skipped, second=settings.second))])
     if "html" in formats:
-        text = page(content, [page_figure(figure) for figure in figures], missing_figures(results, names), skipped)
+        missing = missing_figures(results, names, request)
+        text = page(content, [page_figure(figure) for figure in figures], missing, skipped)
         yield _written(out, [_write(out / _PAGE, text)])
 
 
@@ -133,7 +154,8 @@ def _is_own(file: Path) -> bool:
     if file.suffix != ".csv":
         return has_mark(file) or file.suffix == ".parquet"
     with file.open("rb") as lines:
-        return b"task,protocol,shots" in lines.readline()
+        headings = lines.readline()
+    return b"task,protocol,shots" in headings or headings.startswith(b"guideline,item,section")
 
 
 def as_markdown(

@@ -8,11 +8,8 @@ import numpy as np
 
 from f2vbench.phantom.anatomy.camera import Camera
 from f2vbench.phantom.imaging.ground_truth import GroundTruth
-from f2vbench.phantom.lesions.base import KINDS
+from f2vbench.phantom.truth_classes import TRUTH_CLASSES
 from f2vbench.training.data.affine_masks import covers_half, seen_region
-
-TRUTH_CLASSES = ("artery", "vein", "disc", "fovea", *KINDS)
-"""The classes of a truth map in the order of its bits: vessels by type, landmarks, then every kind of lesion."""
 
 VESSELS = slice(0, 2)
 LESIONS = slice(4, len(TRUTH_CLASSES))

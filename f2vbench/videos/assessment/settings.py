@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from f2vbench.analysis.rating_scale import CRITERIA, DEFAULT_CRITERIA
-from f2vbench.config.base import Names, Settings, split_list
+from f2vbench.config.base import Names, Paths, Settings
 from f2vbench.errors import did_you_mean
 
 View = Literal["side-by-side", "one-at-a-time"]
@@ -80,16 +80,12 @@ class PrepareSettings(Settings):
         return self
 
 
-def _paths(value: object) -> object:
-    return split_list(value) if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-
-
 class RatingSettings(Settings):
     """Keys of `f2vbench assess score`."""
 
     positional_key: ClassVar[str | None] = "ratings"
 
-    ratings: Annotated[list[Path], BeforeValidator(_paths), Field(min_length=1)] = Field(
+    ratings: Paths = Field(
         description="CSV files that the raters exported, or folders of them; `ratings=` may be left out"
     )
     key: Path = Field(description="key file of the assessment, assessment-key.json")

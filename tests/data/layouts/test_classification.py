@@ -15,6 +15,7 @@ from f2vbench.data.task_cards import TaskCard, all_cards, load_card
 from f2vbench.errors import DataError, SettingsError
 from tests.helpers.small_sets import touch, write_sheet, write_split_folders, write_table
 
+DR_TASKS = ("aptos2019", "brset", "eyepacs", "idrid", "messidor2")
 DR = ["no_dr", "mild", "moderate", "severe", "proliferative"]
 RETFOUND_FOLDERS = {
     "aptos2019": ["anodr", "bmilddr", "cmoderatedr", "dseveredr", "eproliferativedr"],
@@ -177,6 +178,7 @@ def test_papila(tmp_path, kind):
         assert (od.label, os.label) == (names[right], names[left])
         assert (od.eye, os.eye) == ("right", "left")
         assert od.patient == os.patient == f"RET{number:03}"
+        assert (od["column:age"], os["column:sex"]) == (str(60 + number), "0")
 
 
 def test_papila_in_retfound_folders_keeps_its_patients(tmp_path):
@@ -230,6 +232,8 @@ def test_odir_labels_of_an_eye_agree_with_an_independent_derivation(photographs)
     names = dict(zip("NDGCAHMO", [entry.name for entry in load_card("odir").classes], strict=True))
     index = build_index(card("odir"), photographs / "odir").set_index("image")
     assert sorted(index.index) == sorted(rows)
+    assert set(index["column:sex"]) == {"Female", "Male"}
+    assert index["column:age"].astype(int).between(1, 95).all()
     for image, row in rows.items():
         if image != "1250_right":  # "myopic maculopathy": other in that file, myopia in the published labels
             assert set(index.loc[image, "label"].split(";")) == {names[letter] for letter in row["labels8"].split(";")}
@@ -299,6 +303,7 @@ def test_uk_biobank_uses_one_photograph_per_participant_balanced_by_age(tmp_path
     assert index.index.is_unique
     assert index.loc["1000000", "image"] == "1000000_1_0"
     assert set(index["eye"]) == {"right"}
+    assert index["column:age"].to_dict() == {eid: str(ages[eid]) for eid in index.index}
     assert not {"2000001", "2000002", "3000000"} & set(index.index)
     other = build_index(card("ukb-stroke", options={"balance": "none", "visit": 1}), tmp_path)
     assert list(other["image"]) == ["1000000_1_0"]
@@ -365,10 +370,10 @@ def test_cards_with_contradicting_classes_are_refused(tmp_path, monkeypatch):
 def test_every_classification_card_has_classes_meanings_and_patients():
     for name, task in all_cards().items():
         assert isinstance(task, TaskCard), name
-        if task.family == "classification":
+        if task.family == "classification" and name != "table":  # the classes are those of the user's table
             assert len(task.classes) >= 2, name
             assert task.patients, name
             assert all(entry.meaning for entry in task.classes)
     assert [entry.name for entry in load_card("aptos2019").classes] == DR
-    schemes = {tuple(entry.name for entry in load_card(name).classes) for name in ("aptos2019", "idrid", "messidor2")}
+    schemes = {tuple(entry.name for entry in load_card(name).classes) for name in DR_TASKS}
     assert len(schemes) == 1

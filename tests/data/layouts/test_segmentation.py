@@ -36,6 +36,7 @@ CARDS = {
     "odir_eyes": "odir-eyes",
     "angiogram_table": "phantom-video",
     "class_folders": "jsiec",
+    "masks": "refuge",
     "outcome_table": "phantom-systemic",
     "retfound_folders": "phantom-dr",
     "retrieval_table": "phantom-retrieval",
@@ -59,8 +60,10 @@ def test_the_index_has_the_promised_columns(tmp_path):
         "eye",
         "modality",
         "split",
+        "mask_files",
         "mask_values",
         "fov_values",
+        "mask_classes",
     ]
     assert list(index["image"]) == ["a", "b", "c", "d"]
     assert all(Path(path).is_absolute() for path in index["path"])

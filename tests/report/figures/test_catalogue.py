@@ -14,7 +14,7 @@ from tests.helpers.made_runs import SimulatedEncoder, classification_run
 
 
 def test_figures_of_predictions_are_drawn_for_each_task(classification_results):
-    kinds = ("roc", "pr", "calibration", "confusion")
+    kinds = ("roc", "pr", "calibration", "decision-curves", "confusion")
     names = [drawn.name for drawn in draw_figures(classification_results, kinds, "lncs")]
     assert names == [f"{kind}-{task}" for kind in kinds for task in ("papila", "ukb-stroke")]
 
@@ -22,6 +22,7 @@ def test_figures_of_predictions_are_drawn_for_each_task(classification_results):
 def test_missing_figures_have_reasons(classification_results):
     missing = missing_figures(classification_results)
     assert set(missing) == {
+        "classes",
         "few-shot-segmentation",
         "segmentation-examples",
         "embedding-map",
@@ -35,7 +36,9 @@ def test_missing_figures_have_reasons(classification_results):
         "bland-altman",
         "kaplan-meier",
         "assessment",
+        "subgroups",
     }
+    assert missing["subgroups"] == "no subgroups are requested: name columns of the data set's table, as in by=sex,age"
     assert missing["retrieval"] == missing["modality-pairs"] == missing["retrieval-examples"] == "no retrieval units"
     assert "are not available" in missing["embedding-map"]
     assert not list(draw_figures(classification_results, ["few-shot-segmentation"]))

@@ -8,7 +8,6 @@ from sklearn import metrics
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
-from statsmodels.stats.proportion import proportion_confint
 from threadpoolctl import threadpool_limits
 
 from f2vbench.report.figures.confusion import count_confusions
@@ -23,7 +22,7 @@ from f2vbench.report.figures.projections import (
     tsne_perplexity,
 )
 from f2vbench.report.figures.published_results import load_published, published_at
-from f2vbench.report.figures.reliability import bin_probabilities, event_probabilities, wilson_interval
+from f2vbench.report.figures.reliability import bin_probabilities, event_probabilities
 
 
 def simulate_scores(seed: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -66,14 +65,6 @@ def test_reliability_bins_equal_those_of_a_slow_loop():
         if inside.any():
             expected.append((probabilities[inside].mean(), events[inside].mean(), inside.sum()))
     assert list(zip(*bins, strict=True)) == [pytest.approx(row) for row in expected]
-
-
-def test_wilson_interval_equals_that_of_statsmodels():
-    counts = np.array([1, 7, 40, 40])
-    proportions = np.array([1.0, 3 / 7, 0.0, 0.25])
-    expected = proportion_confint(proportions * counts, counts, method="wilson")
-    for ends, expected_ends in zip(wilson_interval(proportions, counts), expected, strict=True):
-        assert ends == pytest.approx(expected_ends, abs=1e-4)  # 1.96 instead of 1.959964
 
 
 def test_calibrated_events_depend_on_the_kind_of_labels():

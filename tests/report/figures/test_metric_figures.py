@@ -9,8 +9,12 @@ import pytest
 from matplotlib.colors import to_hex
 
 from f2vbench import Results
+from f2vbench.analysis.frames import Condition
 from f2vbench.analysis.task_scores import compute_task_scores
+from f2vbench.metrics.operating_points import net_benefit
+from f2vbench.report.figures.catalogue import draw_figures
 from f2vbench.report.figures.encoder_style import encoder_styles
+from f2vbench.report.figures.source import Source
 from f2vbench.report.text.wording import shots_text
 from tests.helpers.drawn_figures import draw_one, legend_handles, point_values
 from tests.helpers.made_runs import ENCODERS, classification_run
@@ -84,3 +88,21 @@ def test_attention_bars_are_means_with_every_seed_a_point_in_the_colours_of_the_
     colour = encoder_styles(Results(records).frame)["colour"].colour
     assert to_hex(handles["colour (baseline)"].get_edgecolor()) == colour.lower()
     assert "n = 3 seeds" in drawn.caption
+
+
+def test_decision_curves_are_mean_net_benefits_beside_treating_all_and_none(classification_results):
+    source = Source(classification_results)
+    drawn = {each.name: each for each in draw_figures(classification_results, ["decision-curves"])}
+    (axis,) = drawn["decision-curves-ukb-stroke"].figure.axes
+    everyone, none, *models = axis.get_lines()
+    t = np.array(everyone.get_xdata())
+    assert everyone.get_ydata() == pytest.approx(0.5 - 0.5 * t / (1 - t), abs=1e-12)  # half of the images are positive
+    assert set(none.get_ydata()) == {0}
+    names = [style.name for style in source.encoders.values()]
+    condition = Condition("ukb-stroke", "supervised", None)
+    for name, line in zip(names, models, strict=True):
+        arrays = [classification_results.predictions(record) for record in source.records_at(condition)[name]]
+        curves = [net_benefit(each["probabilities"][:, 1], each["targets"][:, 1], t) for each in arrays]
+        assert line.get_ydata() == pytest.approx(np.mean(curves, axis=0), abs=1e-12)
+    panels = drawn["decision-curves-papila"].figure.axes
+    assert [axis.get_title(loc="left") for axis in panels] == ["a  non-glaucoma", "b  suspected", "c  glaucoma"]

@@ -77,7 +77,7 @@ def test_the_mean_area_under_pixel_curves_is_the_auroc_of_the_record(segmentatio
     source = Source(segmentation_results)
     for records in source.records_at(Condition("folder", "few-shot", 1)).values():
         for record in records:
-            areas = [np.trapezoid(compute_roc_curve(*pair), GRID) for pair in load_pixel_scores(source, record)]
+            areas = [np.trapezoid(compute_roc_curve(*pair), GRID) for pair in load_pixel_scores(source, "", record)]
             assert np.mean(areas) == pytest.approx(record["result"]["metrics"]["auroc"], abs=0.02)
 
 
@@ -107,7 +107,7 @@ def test_photographs_that_changed_or_are_missing_are_not_shown(segmentation_run,
     results = load()
     assert not missing_figures(results, WITH_PHOTOGRAPHS)
     source = Source(results)
-    assert load_photograph(source, "folder", "eye00").vessels is not None
+    assert load_photograph(source, "folder", "eye00").mask is not None
     path = data / "images" / "eye00.png"
     pixels = np.array(Image.open(path))
     pixels[40:44, 40:44] ^= 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from f2vbench.report.text.segmentation_methods import segmentation_sentences
+from f2vbench.report.text.segmentation_methods import class_sentences, segmentation_sentences
 
 
 def record(encoder: str, model: dict, settings: dict, floor: bool = False) -> dict:
@@ -53,3 +53,12 @@ def test_the_decoders_of_all_models_are_named():
     _, tuned = segmentation_sentences("supervised", [record("fa", LAYER, {"finetune": "full"})])
     assert tuned == "The encoder was trained with the decoder (fa)."
     assert segmentation_sentences("few-shot", records[-1:]) == []
+
+
+def test_metrics_of_several_classes_are_defined():
+    own = record("fa", LAYER, {"score_views": 1}) | {"result": {"mask_classes": ["disc", "cup"]}}
+    own["unit"]["task"] = "phantom-disc"
+    (text,) = class_sentences([own, record("fa", LAYER, {}) | {"result": {}}])
+    assert text.startswith("Metrics of phantom-disc are means over classes (disc, cup).")
+    (scores,) = segmentation_sentences("zero-shot", [own])
+    assert "the score of a pixel was the probability of each class" in scores

@@ -1,4 +1,4 @@
-"""Vessel decoder: a small U-Net decoder for the feature maps of any encoder.
+"""Segmentation decoder: a small U-Net decoder for the feature maps of any encoder.
 
 A 1 × 1 convolution first projects each map to a width that depends on its stride only, so that encoders of 64 and of
 2,048 channels get decoders of nearly the same size. Maps that share a stride, as all maps of a plain ViT do, are
@@ -27,18 +27,19 @@ WIDTHS = {1: 16, 2: 24, 4: 32, 8: 48, 16: 64, 32: 96, 64: 96}
 CHANNEL_DROPOUT = 0.2
 
 
-class VesselDecoder(nn.Module):
-    """Decoder from a pyramid of feature maps to one vessel logit per pixel.
+class UNetDecoder(nn.Module):
+    """Decoder from a pyramid of feature maps to one logit per class and pixel; classes may overlap.
 
     Args:
         channels: Number of channels of each map.
         strides: Stride of each map, ascending, powers of two up to 64; repeats are allowed.
+        classes: Number of classes.
 
     Raises:
         ValueError: As for `spread_strides`.
     """
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int]):
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], classes: int = 1):
         super().__init__()
         self.targets = spread_strides(strides)
         self.levels = [stride for stride in WIDTHS if stride <= max(self.targets)]
@@ -53,17 +54,17 @@ class VesselDecoder(nn.Module):
         # smp's U-Net ignores the first entry (a map of the input's size); a level without a map has 0 channels.
         widths = [WIDTHS[stride] if stride in self.targets else 0 for stride in self.levels]
         self.unet = UnetDecoder([0, *widths], [WIDTHS[s] for s in self.levels[-2::-1]], n_blocks=len(self.levels) - 1)
-        self.head = nn.Conv2d(WIDTHS[1], 1, 3, padding=1)
+        self.head = nn.Conv2d(WIDTHS[1], classes, 3, padding=1)
 
     def forward(self, pyramid: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Compute vessel logits.
+        """Compute logits.
 
         Args:
             pyramid: Maps of (n, channelsᵢ, ⌈height/strideᵢ⌉, ⌈width/strideᵢ⌉).
             size: Height and width of the output.
 
         Returns:
-            (n, 1, *size).
+            (n, classes, *size).
         """
         by_stride: dict[int, Tensor] = {}
         for project, stride, features in zip(self.project, self.targets, pyramid, strict=True):
@@ -103,13 +104,13 @@ def spread_strides(strides: Sequence[int]) -> list[int]:
 def segmentation_loss(
     logits: Tensor, target: Tensor, valid: Tensor, positive_weight: float = 1.0, dice_weight: float = 1.0
 ) -> Tensor:
-    """Compute the sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016) inside the field of view.
+    """Compute the sum of cross-entropy and soft Dice loss (Milletari et al., 3DV 2016), mean over classes.
 
     Args:
-        logits: (n, 1, h, w).
-        target: (n, 1, h, w), the vessel fraction of each pixel, in [0, 1].
-        valid: (n, 1, h, w), 1 inside the field of view, 0 outside.
-        positive_weight: Weight of vessels in the cross-entropy.
+        logits: (n, classes, h, w).
+        target: (n, classes, h, w), the fraction of each pixel that is of each class, in [0, 1].
+        valid: (n, 1, h, w), 1 for pixels that count, 0 for all others.
+        positive_weight: Weight of positive pixels in the cross-entropy.
         dice_weight: Weight of the Dice loss.
 
     Returns:
@@ -119,10 +120,27 @@ def segmentation_loss(
     entropy = functional.binary_cross_entropy_with_logits(
         logits, target, weight=valid, reduction="sum", pos_weight=weight
     )
-    probabilities = torch.sigmoid(logits) * valid
-    overlap = (probabilities * target).sum()
-    dice = (2 * overlap + 1) / (probabilities.sum() + (target * valid).sum() + 1)
-    return entropy / valid.sum().clamp(min=1) + dice_weight * (1 - dice)
+    dice = soft_dice(torch.sigmoid(logits) * valid, target, valid)
+    return entropy / (valid.sum().clamp(min=1) * logits.shape[1]) + dice_weight * (1 - dice)
+
+
+def soft_dice(probabilities: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean over classes of the Dice coefficient of probabilities, smoothed by one pixel.
+
+    Args:
+        probabilities: (n, classes, h, w), 0 for pixels that do not count.
+        target: (n, classes, h, w).
+        valid: (n, 1, h, w).
+
+    Returns:
+        A scalar.
+    """
+    counted = target * valid
+    of_classes = [
+        (2 * (p * t).sum() + 1) / (p.sum() + c.sum() + 1)
+        for p, t, c in zip(probabilities.unbind(1), target.unbind(1), counted.unbind(1), strict=True)
+    ]
+    return torch.stack(of_classes).mean()
 
 
 def _size_at(size: tuple[int, int], stride: int) -> tuple[int, int]:

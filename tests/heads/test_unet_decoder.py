@@ -1,11 +1,11 @@
-"""The vessel decoder accepts any pyramid of feature maps, and its loss equals the definition."""
+"""The segmentation decoder accepts any pyramid of feature maps, and its loss equals the definition."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spread_strides
+from f2vbench.heads.unet_decoder import UNetDecoder, segmentation_loss, spread_strides
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from f2vbench.heads.vessel_decoder import VesselDecoder, segmentation_loss, spre
     ],
 )
 def test_the_decoder_accepts_any_pyramid_at_any_size(channels, strides):
-    decoder = VesselDecoder(channels, strides).eval()
+    decoder = UNetDecoder(channels, strides).eval()
     for height, width in ((64, 96), (70, 51)):
         pyramid = [torch.randn(2, c, -(-height // s), -(-width // s)) for c, s in zip(channels, strides, strict=True)]
         assert decoder(pyramid, (height, width)).shape == (2, 1, height, width)
@@ -26,7 +26,7 @@ def test_the_decoder_accepts_any_pyramid_at_any_size(channels, strides):
 
 def test_decoders_of_narrow_and_wide_encoders_have_the_same_size_after_the_projection():
     def parameters(channels: tuple[int, ...]) -> int:
-        decoder = VesselDecoder(channels, (2, 4, 8, 16, 32))
+        decoder = UNetDecoder(channels, (2, 4, 8, 16, 32))
         return sum(p.numel() for name, p in decoder.named_parameters() if not name.startswith("project"))
 
     assert parameters((64, 64, 128, 256, 512)) == parameters((64, 256, 512, 1024, 2048))
@@ -48,3 +48,14 @@ def test_the_loss_is_cross_entropy_plus_dice_inside_the_field_of_view():
     p, q = torch.sigmoid(torch.tensor(2.0)), torch.sigmoid(torch.tensor(-1.0))
     expected = (-torch.log(p) - torch.log(1 - q)) / 2 + 1 - (2 * p + 1) / (p + q + 1 + 1)
     assert segmentation_loss(logits, target, valid).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_loss_of_several_classes_is_the_mean_of_their_losses():
+    stream = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 8, 8, generator=stream)
+    target = (torch.rand(2, 3, 8, 8, generator=stream) > 0.6).float()
+    valid = (torch.rand(2, 1, 8, 8, generator=stream) > 0.3).float()
+    losses = [segmentation_loss(logits[:, [c]], target[:, [c]], valid) for c in range(3)]
+    torch.testing.assert_close(segmentation_loss(logits, target, valid), torch.stack(losses).mean())
+    hidden = torch.where(valid > 0, logits, 50.0)
+    torch.testing.assert_close(segmentation_loss(hidden, target, valid), segmentation_loss(logits, target, valid))
