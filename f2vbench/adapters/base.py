@@ -188,9 +188,22 @@ class TaskAdapter(ABC):
         """Return the (protocol, shots) pairs of a run; by default those that the settings request."""
         return [(protocol, shots) for protocol, shots in settings.grid() if protocol in self.protocols]
 
+    def left_out_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
+        """Return why a model does not run under a protocol with these settings, or None if it does.
+
+        A model with its own head runs in zero-shot classification alone.
+        """
+        if model.outputs and (self.name != "classification" or protocol != "zero-shot"):
+            return "it is scored as it is, with its own head: add shots=0 (protocol=zero-shot) in classification"
+        return self.unsupported_reason(model, protocol, settings)
+
     @abstractmethod
     def unsupported_reason(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> str | None:
         """Return why a model cannot run under a protocol with these settings, or None if it can."""
+
+    def main_metrics_of(self, card: TaskCard) -> tuple[str, ...]:
+        """Return the `main_metrics` of a task; the one that its card chooses comes first."""
+        return tuple(dict.fromkeys((card.main_metric, *self.main_metrics) if card.main_metric else self.main_metrics))
 
     @abstractmethod
     def feature_kind(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> FeatureKind | None:

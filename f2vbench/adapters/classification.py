@@ -24,6 +24,7 @@ from f2vbench.adapters.classification_data import (
     load_classification_data,
     load_labels,
 )
+from f2vbench.adapters.own_head import own_head_note, own_head_probabilities
 from f2vbench.adapters.probes import fit_logistic_regression, predict_by_neighbours, predict_by_prototype
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
@@ -126,7 +127,6 @@ class Classification(TaskAdapter):
     def notes(self, units: Iterable[tuple[ModelSpec, Protocol]], settings: RunSettings) -> list[str]:
         """Explain fine-tuning, zero-shot heads and the selection of the epoch, where they occur."""
         pairs = list(units)
-        protocols = {protocol for _, protocol in pairs}
         notes = []
         if any(_trains_encoder(model, protocol, settings) for model, protocol in pairs):
             notes.append(
@@ -136,7 +136,9 @@ class Classification(TaskAdapter):
             )
             if settings.device in ("auto", "cpu") and not has_gpu():
                 notes.append("No GPU: the training of encoders can take days; `f2vbench plan` estimates the time.")
-        if "zero-shot" in protocols:
+        own_heads = {model.name: model for model, _ in pairs if model.outputs}
+        notes += [own_head_note(model) for model in own_heads.values()]
+        if any(protocol == "zero-shot" and not model.outputs for model, protocol in pairs):
             notes.append(
                 "Zero-shot classification uses an untrained head with random weights, as in the paper: its expected "
                 "performance is chance. prototype and knn classify embeddings without training a network."
@@ -187,7 +189,9 @@ class Classification(TaskAdapter):
                 context,
                 episode,
                 _selects_epoch(context.model, context.unit.protocol, context.settings),
-                scale=not _is_wide_mlp(context.model, context.unit.protocol, context.settings),
+                scale=not (
+                    context.model.outputs or _is_wide_mlp(context.model, context.unit.protocol, context.settings)
+                ),
             )
             for context, episode in zip(contexts, episodes, strict=True)
         ]
@@ -233,6 +237,8 @@ def _selects_epoch(model: ModelSpec, protocol: Protocol, settings: RunSettings) 
 def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]) -> list[Prediction]:
     """Predict the test images of units of one protocol from embeddings."""
     protocol, settings = contexts[0].unit.protocol, contexts[0].settings
+    if contexts[0].model.outputs:
+        return [_predict_with_own_head(context, unit_data) for context, unit_data in zip(contexts, data, strict=True)]
     if protocol in _PROBE_PROTOCOLS:
         return _predict_with_probes(protocol, settings, data)
     from f2vbench.adapters.head_training import predict_with_heads
@@ -247,6 +253,13 @@ def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]
             fitted = fit_wide_mlp(support, unit_data.support.targets, unit_data.multi_label)
             predictions[position] = _apply(fitted, unit_data)
     return [predictions[position] for position in range(len(data))]
+
+
+def _predict_with_own_head(context: UnitContext, data: ClassificationData) -> Prediction:
+    def predict(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return own_head_probabilities(outputs, context.model, context.task, data.kind)
+
+    return _apply(predict, data)
 
 
 def _predict_with_probes(

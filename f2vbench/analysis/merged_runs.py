@@ -13,7 +13,7 @@ from f2vbench.store.record_schema import CallRecord, UnitRecord
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.text import plural
 
-_TOLERANCE = 1e-6  # of values that sums in another order may change in their last digits
+_TOLERANCE = 1e-4  # absolute and relative; other processors and libraries may change the last digits
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ def _conflicts(first: UnitRecord, first_path: Path, second: UnitRecord, second_p
     ours, theirs = first["result"]["metrics"], second["result"]["metrics"]
     for metric in sorted(ours.keys() | theirs.keys()):
         one, other = ours.get(metric), theirs.get(metric)
-        if one == other or (one is not None and other is not None and math.isclose(one, other, abs_tol=_TOLERANCE)):
+        if one == other or (
+            one is not None and other is not None and math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+        ):
             continue
         name = " · ".join(str(value) for value in second["unit"].values() if value is not None)
         return [

@@ -10,6 +10,8 @@ from f2vbench.analysis.frames import CONDITION
 
 MAIN_METRICS = {"segmentation": ("auroc", "dice"), "classification": ("auroc", "average_precision")}
 """Metrics that figures and ranks show for a task family, the main one first."""
+NUMERIC_METRICS = {"regression": ("mae", "spearman"), "survival": ("uno_c", "integrated_brier")}
+"""As `MAIN_METRICS`, of families whose metrics are not compared with those of other tasks."""
 _WITH_LABELS = ("few-shot", "supervised", "probe")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from f2vbench.adapters.registry import adapter_for
 from f2vbench.analysis.subgroup_labels import check_columns
 from f2vbench.errors import StoreError
+from f2vbench.metrics.names import CARD_METRICS
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.terminal import attention_text, results_text, table_text
@@ -58,7 +59,7 @@ def tables(
     Returns:
         Text and data frames.
     """
-    by_task = {task: metrics or adapter_for(family).main_metrics for task, family in results.families.items()}
+    by_task = {task: metrics or _main_metrics(results, task) for task in results.families}
     summary = results.summary(metrics or by_task, interval=procedure.interval)
     chosen = _choose_reference(summary, reference)
     comparison = results.compare(chosen, metrics or by_task, test=procedure.test, adjust=procedure.adjust)
@@ -108,6 +109,14 @@ def report(settings: ReportSettings) -> Iterator[str]:
     yield ""
     for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference, progress):
         yield f"written: {written.text}"
+
+
+def _main_metrics(results: Results, task: str) -> tuple[str, ...]:
+    """Main metrics of the family of a task; the one that the card chose when the task was run comes first."""
+    of_family = adapter_for(results.families[task]).main_metrics
+    chosen = results.main_metrics[task][0]
+    known = chosen in CARD_METRICS.get(results.families[task], ())
+    return tuple(dict.fromkeys((chosen, *of_family))) if known else of_family
 
 
 def _choose_reference(summary: pd.DataFrame, reference: str | None) -> str:

@@ -68,7 +68,9 @@ def decode_dicom(path: Path, content: bytes, max_pixels: int) -> np.ndarray:
     try:
         pixels: np.ndarray = pixel_array(header, raw=_decodes_to_rgb(header))
         if interpretation == "PALETTE COLOR":
-            return np.asarray(apply_color_lut(pixels, header))
+            colours = np.asarray(apply_color_lut(pixels, header))
+            # Some exports store entries of 8 bits in words of 16, where the brightest is 255.
+            return colours.astype(np.uint8) if colours.max() <= 255 else colours
     except Exception as error:  # decoders raise many kinds of exceptions on damaged files
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: unreadable DICOM pixels ({reason}): export the photograph again") from error
@@ -132,6 +134,8 @@ def _unsupported(header: Dataset, max_pixels: int) -> str:
     interpretation = str(header.PhotometricInterpretation)
     if frames != 1:
         return f"has {frames} frames; a photograph has one: export the frame that you need"
+    if header.get("PixelRepresentation"):
+        return "has signed samples; ophthalmic photographs have unsigned ones: export it again"
     if bits != 8:
         return f"has {bits} bits a sample; ophthalmic photographs of 8 bits are read: export it with 8 bits"
     if interpretation not in (*_GREY, *_COLOUR):

@@ -179,7 +179,8 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
         notes.append(f"{plural(len(index), labelled)} found; the complete data set has {card.images:,}")
     extra = raw.attrs.get("extra", [])
     if extra:
-        notes.append(f"image files without a label, not used: {shortened([Path(file).name for file in extra])}")
+        names = shortened([Path(file).name for file in extra])
+        notes.append(f"{plural(len(extra), 'image file')} without a label, not used: {names}")
     index.attrs.update(raw.attrs, notes=notes, warnings=warnings, unlabelled=unlabelled)
     return index, problems
 

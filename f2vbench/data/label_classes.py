@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from f2vbench.errors import did_you_mean
+from f2vbench.metrics.names import CARD_METRICS
 
 LabelKind = Literal["nominal", "ordinal", "binary", "multilabel", "regression", "survival"]
 """Kind of the labels of a task: classes, a number, or a time with an event."""
@@ -84,6 +85,20 @@ def problems_of_numbers(unit: str, horizon: float | None, family: str) -> list[s
     if horizon is not None and family != "survival":
         problems.append(f"horizon is a key of the family survival; this card's family is {family}")
     return problems
+
+
+def problems_of_main_metric(metric: str, family: str, kind: LabelKind | None) -> list[str]:
+    """Problems of a card's key ``main_metric``, one sentence each."""
+    known = CARD_METRICS.get(family, ())
+    if not metric:
+        return []
+    if not known:
+        return [f"main_metric is a key of the families {', '.join(CARD_METRICS)}; this card's family is {family}"]
+    if metric not in known:
+        return [f"main_metric: '{metric}' must be one of {', '.join(known)}{did_you_mean(metric, known)}"]
+    if metric == "quadratic_kappa" and kind != "ordinal":
+        return ["main_metric: quadratic_kappa needs grades: set label_kind: ordinal"]
+    return []
 
 
 class Spellings:

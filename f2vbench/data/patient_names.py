@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from f2vbench.errors import DataError
 from f2vbench.utils.text import plural, shortened
 
 TABLE = "patients.csv"
-"""Name of the optional table: columns image (file name, or path below the table's folder) and patient, perhaps eye."""
+"""Name of the optional table: columns image (file name, or path below the table's folder) and patient, perhaps eye.
+
+All other columns, such as age and sex, are kept for subgroups.
+"""
 
 PatientAndEye = Callable[[str], "tuple[str, str] | None"]
 """Patient and eye from a file name without suffix; None if the name does not contain them."""
@@ -85,11 +88,13 @@ class Patients:
         of: Patient and eye ("left", "right" or "") by file; files that are not listed have no known patient.
         warnings: What was assumed, for the user; empty if a table names all patients.
         notes: What is known of a published data set without patients.
+        columns: Further columns of the table by file, see `f2vbench.data.index_rows.Row`.
     """
 
     of: Mapping[Path, tuple[str, str]]
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
+    columns: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
 
 def find_patients(
@@ -110,7 +115,10 @@ def find_patients(
     paths = list(files)
     table = find_file(root, TABLE)
     if table is not None:
-        return Patients(_read_table(table, root, paths))
+        rows = _read_table(table, root, paths)
+        own = ("image", "patient", "eye")
+        columns = {path: {name: cell for name, cell in row.items() if name not in own} for path, row in rows.items()}
+        return Patients({path: (row["patient"], row["eye"]) for path, row in rows.items()}, columns=columns)
     dicom = _in_dicom_files(paths)
     others = [path for path in paths if path not in dicom]
     named = {path: found for path in others if (found := from_name(split_suffix(path.name)[0])) is not None}
@@ -142,13 +150,14 @@ def _assumption(paths: list[Path], named: Mapping[Path, tuple[str, str]]) -> str
     )
 
 
-def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, tuple[str, str]]:
+def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, dict[str, str]]:
+    """The row of each file, with "left", "right" or "" in the column eye."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         relative = path.relative_to(root).as_posix()
         for name in {path.name, split_suffix(path.name)[0], relative, split_suffix(relative)[0]}:
             by_name[name].append(path)
-    found: dict[Path, tuple[str, str]] = {}
+    found: dict[Path, dict[str, str]] = {}
     problems: list[str] = []
     for position, row in enumerate(read_csv(table, ("image", "patient")).to_dict("records")):
         where = f"{table}, row {position + 2}"
@@ -161,7 +170,7 @@ def _read_table(table: Path, root: Path, paths: list[Path]) -> dict[Path, tuple[
         elif not row["patient"]:
             problems.append(f"{where}: image '{row['image']}' has no patient")
         else:
-            found[files[0]] = (row["patient"], read_eye(row, where, problems))
+            found[files[0]] = {str(name): cell for name, cell in row.items()} | {"eye": read_eye(row, where, problems)}
     missing = [path.relative_to(root).as_posix() for path in paths if path not in found]
     if missing and not problems:
         problems.append(f"{table}: images without a row: {shortened(missing)}")

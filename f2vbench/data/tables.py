@@ -218,14 +218,15 @@ def _ragged_rows(path: Path, head: list[str], body: list[tuple[int, list[str]]])
 
 
 def _excel_rows(path: Path) -> tuple[str, list[list[str]]]:
-    """Source and rows of the first sheet."""
+    """Source and rows of the first sheet that a user sees: charts and hidden sheets are no tables."""
     source = str(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
                 raise ValueError(f"larger than {_MAX_BYTES // 1_000_000} MB when unpacked")
         with pd.ExcelFile(path, engine="openpyxl") as workbook:
-            sheet = str(workbook.sheet_names[0])
+            visible = [sheet.title for sheet in workbook.book.worksheets if sheet.sheet_state == "visible"]
+            sheet = str(visible[0] if visible else workbook.sheet_names[0])
             source = f"{path}, sheet '{sheet}'"
             frame = pd.read_excel(workbook, sheet_name=sheet, header=None, dtype=str, na_filter=False)
     except ImportError:

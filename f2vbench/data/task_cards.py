@@ -18,7 +18,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from f2vbench.data.label_classes import NUMERIC_KINDS, LabelClass, LabelKind, problems_of_classes, problems_of_numbers
+from f2vbench.data.label_classes import (
+    NUMERIC_KINDS,
+    LabelClass,
+    LabelKind,
+    problems_of_classes,
+    problems_of_main_metric,
+    problems_of_numbers,
+)
 from f2vbench.data.layouts import LAYOUTS
 from f2vbench.data.mask_declaration import ClassDeclaration, MaskClass, declaration, problems_of_mask_classes
 from f2vbench.errors import F2VBenchError, SettingsError, did_you_mean
@@ -122,6 +129,9 @@ class TaskCard(BaseModel):
         None, gt=0, allow_inf_nan=False, description="survival: time, in the unit, at which the risk is evaluated"
     )
     classes: list[LabelClass] = Field(default_factory=list, description="classes in order, with their meanings")
+    main_metric: str = Field(
+        "", description="metric that tables show first, such as quadratic_kappa; default: that of the family"
+    )
     parts: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="expected number of images by split, for the structures owner and retfound"
     )
@@ -200,6 +210,7 @@ class TaskCard(BaseModel):
             *problems_of_classes(self.classes, self.label_kind, self.family),
             *problems_of_numbers(self.unit, self.horizon, self.family),
             *self._problems_of_modality(),
+            *problems_of_main_metric(self.main_metric, self.family, self.label_kind),
         ]
         if problems:
             raise ValueError("; ".join(problems))

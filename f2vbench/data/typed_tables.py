@@ -34,10 +34,11 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
         DataError: pyarrow is not installed, the file is damaged or too large, or a column has other values than text,
             numbers, dates, true and false.
     """
-    needs_pyarrow(path)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(_NO_PYARROW.format(path=path)) from None
     try:
         with pq.ParquetFile(path) as file:
             groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
@@ -47,17 +48,17 @@ def read_parquet_rows(path: Path, max_bytes: int) -> list[list[str]]:
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: unreadable as Parquet ({reason}): download it again, or save it as CSV") from error
-    kept = [name for name in table.column_names if not name.startswith("__index_level_")]
+    kept = [field for field in enumerate(table.schema) if not field[1].name.startswith("__index_level_")]
     problems = [
-        f"{path}: column '{name}' has values of the type {table.schema.field(name).type}, not text or numbers: leave "
-        "the column out of the table, and name image files in it"
-        for name in kept
-        if not _is_plain(table.schema.field(name).type)
+        f"{path}: column '{field.name}' has values of the type {field.type}, not text or numbers: leave the column "
+        "out of the table, and name image files in it"
+        for _, field in kept
+        if not _is_plain(field.type)
     ]
     if problems:
         raise DataError(problems)
-    columns = [[cell_text(value) for value in table.column(name).to_pylist()] for name in kept]
-    return [[name.strip() for name in kept], *map(list, zip(*columns, strict=True))]
+    columns = [[cell_text(value) for value in table.column(position).to_pylist()] for position, _ in kept]
+    return [[field.name.strip() for _, field in kept], *map(list, zip(*columns, strict=True))]
 
 
 def read_json_rows(path: Path, max_bytes: int) -> list[list[str]]:
@@ -111,18 +112,6 @@ def _is_plain(kind: pyarrow.DataType) -> bool:
         types.is_decimal, types.is_boolean, types.is_date, types.is_timestamp, types.is_null,
     )  # fmt: skip
     return any(accepts(kind) for accepts in accepted)
-
-
-def needs_pyarrow(path: Path) -> None:
-    """Check that pyarrow is installed.
-
-    Raises:
-        DataError: It is not.
-    """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise DataError(_NO_PYARROW.format(path=path)) from None
 
 
 def cell_text(value: Any) -> str:

@@ -94,6 +94,10 @@ def build_encoder(spec: ModelSpec) -> Encoder:
 def _load(spec: ModelSpec) -> Any:
     """Import the loader of the model's family and call it."""
     family = find_family(spec.family)
+    if spec.outputs:
+        from f2vbench.encoders.own_head import load_own_head
+
+        return load_own_head(spec)
     if family.loader is None:
         raise SettingsError(f"{spec.name} is trained on a task's support images: run it in a task, it can't be loaded")
     try:

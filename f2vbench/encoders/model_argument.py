@@ -23,6 +23,7 @@ from f2vbench.encoders.model_options import (
     with_sampler,
     with_token_pooling,
 )
+from f2vbench.encoders.own_head_argument import OWN_HEAD, with_own_head
 from f2vbench.encoders.registry import FAMILIES, known_families
 from f2vbench.encoders.sam2_configuration import shape_of
 from f2vbench.encoders.spec import FUSION, ModelSpec
@@ -54,7 +55,8 @@ def parse_model(
     (`decoder`), which come before the values of these arguments; its name ends in those that are not the default. That
     of RETFound may end in `@official` (the default) or `@mean`; see `f2vbench.encoders.retfound`. That of a diffusion
     model may end in a sampler, such as `@ddim-25`. That of a SAM2 may end in `@oracle-click`, which prompts its mask
-    decoder with a click on the annotation.
+    decoder with a click on the annotation. A RETFound or timm model whose file is a fine-tuned
+    classifier may end in `@own-head`; see `f2vbench.encoders.own_head_argument`.
 
     Args:
         argument: A value of `model=`.
@@ -73,6 +75,8 @@ def parse_model(
     options = GeneratorOptions(cut, pooling, decoder)
     if argument.endswith(ORACLE_CLICK):
         return with_click(parse_model(argument.removesuffix(ORACLE_CLICK), weights, cut, pooling, decoder))
+    if argument.endswith(OWN_HEAD):
+        return with_own_head(parse_model(argument.removesuffix(OWN_HEAD), weights, cut, pooling, decoder))
     if _is_fusion(argument):
         return _parse_fusion(argument, weights, options)
     plain, chosen = split_options(argument)
@@ -300,7 +304,7 @@ def _parse_fusion(argument: str, weights: WeightsArgument, options: GeneratorOpt
     parts = tuple(parse_model(part, weights, options.cut, options.pooling, options.decoder) for part in arguments)
     names = [part.name for part in parts]
     for part in parts:
-        if part.kind not in ("features", "vector"):
+        if part.kind not in ("features", "vector") or part.outputs:
             raise SettingsError(f"model={argument}: '{part.name}' has no embedding that can be joined with others")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

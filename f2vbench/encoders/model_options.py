@@ -10,6 +10,7 @@ from f2vbench.config.fitting import DecoderName
 from f2vbench.config.run import Cut, Pooling
 from f2vbench.encoders.generator_weights import read_generator_shape
 from f2vbench.encoders.model_family import EmbeddingPooling, ModelFamily
+from f2vbench.encoders.own_head_argument import OWN_HEAD
 from f2vbench.encoders.registry import FAMILIES, known_families
 from f2vbench.encoders.samplers import DEFAULT_SAMPLER, is_sampler, parse_sampler, read_diffusion_notes
 from f2vbench.encoders.spec import ModelSpec
@@ -69,6 +70,7 @@ def split_options(argument: str) -> tuple[str, list[str]]:
             "ddim-<steps>",
             "dpm-solver-<steps>",
             ORACLE_CLICK.removeprefix("@"),
+            OWN_HEAD.removeprefix("@"),
         ]
         raise SettingsError(f"model={argument}: no @{name}{did_you_mean(name, known)}; there are @{', @'.join(known)}")
     return argument, chosen

@@ -7,6 +7,7 @@ this module imports neither torch nor timm.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import metadata
 
 from f2vbench.encoders.model_family import FRAMES, GeneratorShape, ModelFamily
@@ -34,6 +35,10 @@ _VIDEOS = "f2vbench.encoders.baselines.angiograms:load_videos"
 _GENERATOR = "f2vbench.encoders.pix2pixhd:Pix2PixHDEncoder"
 _SAM2 = "f2vbench.encoders.sam2:load_sam2"
 _EMBEDDING_TASKS = ("classification", "regression", "survival", "retrieval")
+
+_vessel_filter = partial(
+    ModelFamily, kind="score", loader=_FILTERS, default_weights="none", baseline_for=("segmentation",)
+)
 
 # The order is that of listings and of legends. Colours are those of Okabe and Ito, and of Tol, which colour-blind
 # readers can distinguish.
@@ -239,40 +244,10 @@ _BUILT_IN = (
         loader=_VIDEOS,
         default_weights="precomputed",
     ),
-    ModelFamily(
-        "tophat",
-        "baseline: black top-hat of the green channel, no learning",
-        kind="score",
-        loader=_FILTERS,
-        default_weights="none",
-        baseline_for=("segmentation",),
-    ),
-    ModelFamily(
-        "frangi",
-        "baseline: Frangi vesselness, no learning",
-        kind="score",
-        loader=_FILTERS,
-        default_weights="none",
-        libraries=("scikit-image",),
-        baseline_for=("segmentation",),
-    ),
-    ModelFamily(
-        "sato",
-        "baseline: Sato tubeness, no learning",
-        kind="score",
-        loader=_FILTERS,
-        default_weights="none",
-        libraries=("scikit-image",),
-        baseline_for=("segmentation",),
-    ),
-    ModelFamily(
-        "green",
-        "baseline: darkness of the green channel, no learning",
-        kind="score",
-        loader=_FILTERS,
-        default_weights="none",
-        baseline_for=("segmentation",),
-    ),
+    _vessel_filter("tophat", "baseline: black top-hat of the green channel, no learning"),
+    _vessel_filter("frangi", "baseline: Frangi vesselness, no learning", libraries=("scikit-image",)),
+    _vessel_filter("sato", "baseline: Sato tubeness, no learning", libraries=("scikit-image",)),
+    _vessel_filter("green", "baseline: darkness of the green channel, no learning"),
     ModelFamily(
         "scratch",
         "baseline: a small U-Net trained on the support images alone",

@@ -128,10 +128,10 @@ def load_retfound(spec: ModelSpec, **size: Any) -> TimmEncoder:
         layout = GREEN_LAYOUT if spec.family == _GREEN else MAE_LAYOUT
         with initial_seed():
             return _encoder(spec, _network(layout, size), layout)
-    state = _with_timm_names(read_state_dict(path), path)
+    state = with_timm_names(read_state_dict(path), path)
     layout = _layout(spec, state)
     with torch.device("meta"):
-        model = _network(layout, {**size, **_mlp_options(state)})
+        model = _network(layout, {**size, **mlp_options(state)})
     del state  # and with it the mapped file
     load_in_parts(model, path, partial(translate_transformer, path=path, model=model, layout=layout), layout.ignore)
     return _encoder(spec, model, layout)
@@ -169,6 +169,15 @@ def _layout(spec: ModelSpec, state: Mapping[str, Tensor]) -> Layout:
         return GREEN_LAYOUT
     if spec.weights_file is None:
         return DINOV2_LAYOUT if spec.architecture.startswith("dinov2") else MAE_LAYOUT
+    return find_layout(state)
+
+
+def find_layout(state: Mapping[str, Tensor]) -> Layout:
+    """The layout of a RETFound file that its tensor names show.
+
+    Args:
+        state: Tensors of the file under timm's names.
+    """
     return DINOV2_LAYOUT if "blocks.0.ls1.gamma" in state else MAE_LAYOUT
 
 
@@ -184,7 +193,7 @@ def translate_transformer(state: dict[str, Tensor], path: Path, model: Any, layo
     Raises:
         WeightsError: The file contains several such networks.
     """
-    named = _with_timm_names(state, path)
+    named = with_timm_names(state, path)
     if "pos_embed" in named:
         named["pos_embed"] = resize_positions(
             named["pos_embed"], model.patch_embed.grid_size, int(layout.class_position)
@@ -192,11 +201,18 @@ def translate_transformer(state: dict[str, Tensor], path: Path, model: Any, layo
     return named
 
 
-def _with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Tensors of a file under timm's names.
 
     Of a whole training only the teacher is used. `backbone.` is removed, the blocks of DINOv2's block chunks get their
     plain numbers, and the `w12` and `w3` of a SwiGLU become timm's `fc1` and `fc2`.
+
+    Args:
+        state: Tensors of the file by name.
+        path: The file, for messages.
+
+    Raises:
+        WeightsError: The file contains two tensors of one name.
     """
     if any(key.startswith(_TEACHER) for key in state):
         state = {key.removeprefix(_TEACHER): tensor for key, tensor in state.items() if key.startswith(_TEACHER)}
@@ -213,8 +229,12 @@ def _with_timm_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tenso
     return named
 
 
-def _mlp_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Options of timm for the MLP in a file: none for a plain MLP, a SwiGLU where the first layer is twice as wide."""
+def mlp_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Options of timm for the MLP in a file: none for a plain MLP, a SwiGLU where the first layer is twice as wide.
+
+    Args:
+        state: Tensors of the file under timm's names.
+    """
     first, last = state.get("blocks.0.mlp.fc1.weight"), state.get("blocks.0.mlp.fc2.weight")
     if first is None or last is None or first.ndim != 2 or last.ndim != 2 or len(first) != 2 * last.shape[1]:
         return {}

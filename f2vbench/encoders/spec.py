@@ -61,6 +61,8 @@ class ModelSpec:
         parts: The models of a fusion.
         pretrained_on: Data sets whose images the weights were trained on, as their weights card lists them; empty for
             weights without a card.
+        outputs: Of a model that is scored with its own head (`@own-head`), the names of the head's outputs in order,
+            "" where they have none; empty for other models.
     """
 
     name: str
@@ -79,6 +81,7 @@ class ModelSpec:
     folder: str | None = None
     parts: tuple[ModelSpec, ...] = ()
     pretrained_on: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -168,6 +171,8 @@ class ModelSpec:
             identity["sampler"] = self.sampler
         if self.side is not None:
             identity["side"] = self.side
+        if self.outputs:
+            identity["own_head"] = list(self.outputs)
         file = self.weights_file
         if file is not None:
             identity["weights_sha256"] = file_sha256(file)

@@ -50,12 +50,12 @@ def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
         WeightsError: The weights can't be downloaded, or the file is damaged or of another model.
     """
     name = spec.architecture
-    _check_name(name, needs_tag=spec.weights == "hub")
+    check_name(name, needs_tag=spec.weights == "hub")
     with initial_seed():
         try:
             if spec.weights == "hub" and not _is_cached(name):
                 check_hub()
-            model, flexible = _create(name, pretrained=spec.weights == "hub", **options)
+            model, flexible = create(name, pretrained=spec.weights == "hub", **options)
         except Exception as error:
             if spec.weights != "hub":
                 raise
@@ -63,13 +63,18 @@ def load_timm(spec: ModelSpec, **options: Any) -> TimmEncoder:
     if spec.weights_file is not None:
         path = spec.weights_file
         state = without_prefix(read_state_dict(path), model.state_dict(), path)
-        match_state_dict(model, _resized(state, model, path), path, ignore=_classifier_keys(model))
+        match_state_dict(model, resized_positions(state, model, path), path, ignore=_classifier_keys(model))
     fixed = bool(model.pretrained_cfg.get("fixed_input_size")) and not flexible
-    return TimmEncoder(spec, model, _preprocessing(spec, model.pretrained_cfg), fixed)
+    return TimmEncoder(spec, model, preprocessing_of(spec, model.pretrained_cfg), fixed)
 
 
-def _resized(state: dict[str, Tensor], model: Any, path: Path) -> dict[str, Tensor]:
+def resized_positions(state: dict[str, Tensor], model: Any, path: Path) -> dict[str, Tensor]:
     """Tensors of a file with timm's position embeddings on the model's grid, as timm itself resizes them.
+
+    Args:
+        state: Tensors of the file by name.
+        model: The network.
+        path: The file, for messages.
 
     Warns:
         WeightsNote: Tensors were resized.
@@ -100,18 +105,32 @@ def _is_cached(name: str) -> bool:
     return any(isinstance(try_to_load_from_cache(config.hf_hub_id, file), str) for file in files)
 
 
-def _create(name: str, **options: Any) -> tuple[Any, bool]:
-    """The model, and whether it accepts photographs of any size because its architecture has that option."""
+def create(name: str, classes: int = 0, **options: Any) -> tuple[Any, bool]:
+    """The model, and whether it accepts photographs of any size because its architecture has that option.
+
+    Args:
+        name: timm's name of the model.
+        classes: Number of outputs of its head; 0 for an encoder without head.
+        options: Keyword arguments of timm's `create_model`.
+    """
     try:
-        return timm.create_model(name, num_classes=0, dynamic_img_size=True, **options), True
+        return timm.create_model(name, num_classes=classes, dynamic_img_size=True, **options), True
     except TypeError as error:
         if "dynamic_img_size" not in str(error):
             raise
-    return timm.create_model(name, num_classes=0, **options), False
+    return timm.create_model(name, num_classes=classes, **options), False
 
 
-def _preprocessing(spec: ModelSpec, config: Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing in timm's configuration of a model."""
+def preprocessing_of(spec: ModelSpec, config: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing in timm's configuration of a model.
+
+    Args:
+        spec: The model.
+        config: Its configuration in timm.
+
+    Raises:
+        SettingsError: The model does not accept RGB photographs.
+    """
     channels, height, width = config["input_size"]
     if channels != 3:
         raise SettingsError(f"model={spec.name}: its input has {channels} channels, photographs have 3")
@@ -119,8 +138,17 @@ def _preprocessing(spec: ModelSpec, config: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing((height, width), tuple(config["mean"]), tuple(config["std"]), interpolation)
 
 
-def _check_name(name: str, needs_tag: bool) -> None:
-    """Check that timm has the model and, where its weights are needed, weights for it."""
+def check_name(name: str, needs_tag: bool) -> None:
+    """Check that timm has the model and, where its weights are needed, weights for it.
+
+    Args:
+        name: timm's name of the model.
+        needs_tag: Whether its weights are needed.
+
+    Raises:
+        SettingsError: timm has no such model or tag.
+        WeightsError: timm has no weights for it.
+    """
     if not timm.is_model(name):
         similar = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f"; similar names: {', '.join(similar)}" if similar else "; timm.list_models() lists all"

@@ -25,6 +25,22 @@ LOWER_IS_BETTER = ("lpips", "fvd", STAND_IN_METRIC)
 LOWER_IS_BETTER_OF_MASKS = ("hd95",)
 """Metrics of masks that are distances."""
 
+CARD_METRICS = {
+    "classification": (
+        "auroc",
+        "average_precision",
+        "accuracy",
+        "balanced_accuracy",
+        "f1",
+        "quadratic_kappa",
+        "brier",
+        "calibration_error",
+    ),
+    "regression": ("mae", "rmse", "r2", "spearman", "pearson", "concordance_correlation"),
+    "survival": ("uno_c", "harrell_c", "auroc_at_horizon", "integrated_brier"),
+}
+"""Metrics that a task card of each family may choose as its main metric."""
+
 _UNIT_INTERVAL = re.compile(
     r"(auroc|average_precision|accuracy|balanced_accuracy|f1|calibration_error|dice|iou|nsd|sensitivity|specificity|map"
     r"|uno_c|harrell_c|auroc_at_horizon|mean_recall|recall@\d+|precision@\d+)([_:].*)?"

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from f2vbench.adapters.own_head import own_head_problems
 from f2vbench.adapters.registry import ADAPTERS, adapter_of
 from f2vbench.adapters.unit import Unit
 from f2vbench.analysis.frames import PRETRAINED_MARK
@@ -187,7 +188,7 @@ def _expand_grid(
             for spec in models.values():
                 if _is_for_other_family(settings, spec, adapter.name):
                     continue
-                reason = adapter.unsupported_reason(spec, protocol, settings)
+                reason = adapter.left_out_reason(spec, protocol, settings)
                 if reason:
                     left_out.append(f"{spec.name} · {protocol}: {reason}")
                     continue
@@ -204,6 +205,7 @@ def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[
     problems: dict[str, None] = {}
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
         found = adapter_of(tasks[task].card).data_problems(models[model], tasks[task].index)
+        found = [*found, *own_head_problems(models[model], tasks[task])]
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:
         raise DataError(list(problems))

@@ -137,7 +137,7 @@ class Worker:
         record: UnitRecord = {
             "unit": unit.coordinates(),
             "family": card.family,
-            "main_metrics": list(adapter.main_metrics),
+            "main_metrics": list(adapter.main_metrics_of(card)),
             "lower_is_better": list(adapter.lower_is_better),
             "fingerprint": unit.fingerprint,
             "identity": unit.identity,

@@ -46,8 +46,9 @@ def rank_ranges(
 
     A model's best rank is one more than the number of models that are significantly better, and its worst rank the
     number of models without those that are significantly worse. If the p-values control the probability of any false
-    positive among all pairs, the ranges contain the true ranks of all models at once with probability 1 − alpha
-    (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 2024, section 3).
+    positive among all pairs, and of a significant difference of the wrong sign, the ranges contain the true ranks of
+    all models at once with probability 1 − alpha (Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91,
+    2024).
 
     Args:
         values: (k,) values of the models.

@@ -131,13 +131,13 @@ def test_small_groups_warn_and_missing_values_are_counted_but_not_compared():
 def test_best_of_four_equal_groups_differs_from_the_worst_in_five_percent_of_studies():
     """Without the adjustment for the choice of the pair it would be about 20 %."""
     selected, raw = 0, 0
-    for seed in range(150):
+    for seed in range(80):
         draw = np.random.default_rng(seed)
         record = record_of(draw.normal(0.7, 0.1, 100), {"site": list("abcd") * 25})
         gap = Results([record]).subgroups("site", ["auroc"]).gaps.iloc[0]
         selected, raw = selected + (gap.p_selected < 0.05), raw + (gap.p < 0.05)
-    assert raw > 18
-    assert selected <= 16, "a rate of 5 % gives 7.5 ± 2.7"
+    assert raw >= 8
+    assert selected <= 10, "a rate of 5 % gives 4 ± 1.9"
 
 
 def test_lower_is_better_turns_best_and_worst():

@@ -93,9 +93,8 @@ def test_uncompressed_pixels_in_every_photometric_interpretation(tmp_path):
     assert largest_difference(write_dicom(path, "YBR_FULL_422", pairs.tobytes()), expected) <= 2
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_palettes_become_colours(tmp_path, bits):
-    factor, kind = (1, "u1") if bits == 8 else (257, "<u2")
+@pytest.mark.parametrize(("bits", "factor", "kind"), [(8, 1, "u1"), (16, 257, "<u2"), (8, 1, "<u2"), (16, 1, "<u2")])
+def test_palettes_become_colours(tmp_path, bits, factor, kind):
     table = np.random.default_rng(1).integers(0, 256, (256, 3))
     names = ("Red", "Green", "Blue")
     palette = {f"{name}PaletteColorLookupTableDescriptor": [256, 0, bits] for name in names}
@@ -145,6 +144,7 @@ def test_a_compression_without_a_decoder_names_the_packages(tmp_path):
     [
         ({"NumberOfFrames": 2, "data": RGB.tobytes() * 2}, "has 2 frames; a photograph has one"),
         ({"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "data": RGB.tobytes() * 2}, "has 16 bits a sample"),
+        ({"PixelRepresentation": 1}, "has signed samples"),
         ({"interpretation": "HSV"}, "photometric interpretation 'HSV' is not one of MONOCHROME1"),
         ({"Rows": 10_000, "Columns": 9_000}, "9000 × 10000 pixels exceeds the limit of 80,000,000 pixels"),
         ({"data": RGB.tobytes()[:-100]}, "unreadable DICOM pixels"),

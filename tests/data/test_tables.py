@@ -39,6 +39,18 @@ def test_only_the_first_sheet_is_read(tmp_path):
     assert read_table(path)["id"].tolist() == ["1"]
 
 
+def test_hidden_sheets_are_not_read(tmp_path):
+    path = write_sheet(tmp_path / "a.xlsx", [["ID"], ["old"]], title="old")
+    workbook = load_workbook(path)
+    sheet = workbook.create_sheet("eyes")
+    sheet.append(["ID"])
+    sheet.append(["new"])
+    workbook["old"].sheet_state = "hidden"
+    workbook.active = 1
+    workbook.save(path)
+    assert read_table(path)["id"].tolist() == ["new"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_headings_are_lower_case_without_spaces(tmp_path, kind):
     rows = [["ID", " Left-Fundus "], ["0", " 0_left.jpg"], ["1", ""]]
@@ -185,6 +197,10 @@ def test_parquet_values_keep_their_text(tmp_path):
     parquet.write_table(pyarrow.table({"image": [{"bytes": b"x", "path": None}], "label": [1]}), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: column 'image' has values of the type struct<"):
         read_table(tmp_path / "b.parquet")
+    twice = pyarrow.table([pyarrow.array(["a"]), pyarrow.array([1])], names=["label", "Label"])
+    parquet.write_table(twice.rename_columns(["label", "label"]), tmp_path / "d.parquet")
+    with pytest.raises(DataError, match="several columns have the heading label"):
+        read_table(tmp_path / "d.parquet")
     (tmp_path / "c.parquet").write_text("no parquet")
     with pytest.raises(DataError, match=r"c\.parquet: unreadable as Parquet"):
         read_table(tmp_path / "c.parquet")

@@ -61,6 +61,7 @@ SIMULATED = {
     "phantom-disease": 420,
     "phantom-dr": 400,
     "phantom-glaucoma": 200,
+    "phantom-grade": 400,
     "phantom-retrieval": 600,
     "phantom-survival": 400,
     "phantom-systemic": 240,

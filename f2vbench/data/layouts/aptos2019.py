@@ -74,7 +74,8 @@ def _index(
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
         patient, eye = patients.of.get(path, (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+        columns = patients.columns.get(path, {})
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label, columns=columns))
     notes = [*patients.notes, *notes]
     return index_from_rows(rows, notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra)
 

@@ -41,5 +41,6 @@ def _read_owner(root: Path) -> DataFrame:
         for stem, path in files.items():
             image = safe_id(f"{place.name}_{stem}")
             patient, eye = patients.of.get(path, (image, ""))
-            rows.append(Row(image, path, patient=patient, eye=eye, label=place.name))
+            columns = patients.columns.get(path, {})
+            rows.append(Row(image, path, patient=patient, eye=eye, label=place.name, columns=columns))
     return index_from_rows(rows, patients.notes, warnings=patients.warnings)

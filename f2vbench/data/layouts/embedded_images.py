@@ -10,6 +10,7 @@ The split is the word train, val, validation, dev or test in the path of a file;
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 
 from f2vbench.data.folder_scan import inner_folders, split_suffix
 from f2vbench.data.index_rows import safe_id
-from f2vbench.data.typed_tables import cell_text, needs_pyarrow
+from f2vbench.data.typed_tables import cell_text
 from f2vbench.errors import DataError
 from f2vbench.utils.files import cache_folder, canonical_json, sha256
 
@@ -33,11 +34,9 @@ _FORMATS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"RIFF": ".webp", b"II": ".
 
 
 def files_with_images(folder: Path) -> list[Path]:
-    """The Parquet files of a folder, or the file itself, that contain images; sorted.
-
-    Raises:
-        DataError: There are Parquet files, and pyarrow is not installed.
-    """
+    """The Parquet files of a folder, or the file itself, that contain images; sorted. Without pyarrow none is found."""
+    if importlib.util.find_spec("pyarrow") is None:
+        return []
     places = [folder] if folder.is_file() else []
     if folder.is_dir():
         places = [file for place in (folder, *inner_folders(folder)) for file in sorted(place.glob("*.parquet"))]
@@ -160,7 +159,6 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
 
 def _image_column(file: Path) -> str | None:
     """The column with the bytes of images: a structure with the field ``bytes``, or binary values."""
-    needs_pyarrow(file)
     import pyarrow as pa
     from pyarrow import parquet, types
 

@@ -76,6 +76,7 @@ def _read_owner(root: Path, columns: tuple[str, ...]) -> DataFrame:
     for split, label, path in found:
         image = safe_id(f"{split}_{path.stem}")
         patient, eye = patients.of.get(path, (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, split=split, label=label))
+        kept = patients.columns.get(path, {})
+        rows.append(Row(image, path, patient=patient, eye=eye, split=split, label=label, columns=kept))
     notes = [*patients.notes, *notes]
     return index_from_rows(rows, notes, warnings=patients.warnings, missing=missing, extra=extra)

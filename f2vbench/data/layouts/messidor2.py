@@ -58,7 +58,8 @@ def _read_owner(root: Path) -> DataFrame:
     for labelled_image, path in matched.pairs:
         image = safe_id(path.stem)
         patient, eye = pairs_of_eyes.get(stem_of(path.name)) or patients.of.get(path, (image, ""))
-        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label))
+        columns = patients.columns.get(path, {})
+        rows.append(Row(image, path, patient=patient, eye=eye, label=labelled_image.label, columns=columns))
     return index_from_rows(
         rows, patients.notes, warnings=patients.warnings, missing=matched.missing, extra=matched.extra
     )

@@ -82,5 +82,5 @@ def read_split_folders(
 def _row(split: str, label: str, path: Path, patients: Patients, people: Mapping[str, Mapping[str, str]]) -> Row:
     image = safe_id(f"{split}_{label}_{split_suffix(path.name)[0]}")
     patient, eye = patients.of.get(path, (image, ""))
-    columns = people.get(patient, {})
+    columns = {**people.get(patient, {}), **patients.columns.get(path, {})}
     return Row(image, path, patient=patient, eye=eye, split=split, label=label, columns=columns)

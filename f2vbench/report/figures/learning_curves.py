@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from f2vbench.analysis.task_scores import MAIN_METRICS
+from f2vbench.analysis.task_scores import MAIN_METRICS, NUMERIC_METRICS
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import (
@@ -82,9 +82,9 @@ def draw_learning_curves(source: Source, style: Style) -> Iterator[DrawnFigure]:
 def _panels(source: Source) -> list[_Panel]:
     """Tasks and metrics with values at two ticks or more."""
     panels = []
-    for family, metrics in MAIN_METRICS.items():
+    for family, metrics in (MAIN_METRICS | NUMERIC_METRICS).items():
         for task in source.tasks(family):
-            for metric in metrics:
+            for metric in dict.fromkeys((source.main_metric(task), *metrics)):
                 rows = source.values(task, metric, _PROTOCOLS)
                 if len(_ticks(rows)) > 1:
                     panels.append(_Panel(task, metric, rows, source.chance(task, metric, _PROTOCOLS)))

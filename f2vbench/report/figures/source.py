@@ -105,6 +105,10 @@ class Source:
         except F2VBenchError:
             return task
 
+    def main_metric(self, task: str) -> str:
+        """Main metric of a task: that of its card, or that of its family."""
+        return self._results.main_metrics[task][0]
+
     def condition_label(self, condition: Condition) -> str:
         """Protocol and number of shots of a condition, such as ``few-shot, 2 shots``."""
         shots = shots_text(condition.shots, self.families[condition.task])

@@ -34,6 +34,7 @@ _COX = (
     "Cox proportional-hazards model with a ridge penalty (scikit-survival) was fitted to kernel coordinates, those of "
     "a perceptron of infinite width, of frozen embeddings of the"
 )
+_OWN_HEAD = "{models} classified with the head of an earlier fine-tuning, without any training on these data sets."
 _COX_PENALTY = "64 coordinates of the largest variance, penalty by cross-validated partial likelihood"
 _PROTOCOLS = {
     ("classification", "zero-shot"): "In zero-shot classification, a head with random weights made the predictions, as "
@@ -195,7 +196,12 @@ def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str
         families: Task family of each task.
     """
     used: dict[tuple[str, str], set[bool]] = {}
+    with_own_head = sorted(
+        {record["unit"]["encoder"] for record in records if record["identity"]["model"].get("own_head")}
+    )
     for record in records:
+        if record["unit"]["encoder"] in with_own_head:
+            continue
         family_and_protocol = families[record["unit"]["task"]], record["unit"]["protocol"]
         used.setdefault(family_and_protocol, set()).add(_has_wide_mlp(record))
     tuned = {
@@ -212,7 +218,7 @@ def protocol_sentences(records: Sequence[UnitRecord], families: Mapping[str, str
         and not _has_wide_mlp(record)
     }
     epoch = " or ".join(_EPOCH.get(selection, selection) for selection in sorted(selections, reverse=True))
-    sentences = []
+    sentences = [_OWN_HEAD.format(models=join_names(with_own_head))] if with_own_head else []
     for (family, protocol), wide_mlp in used.items():
         if family == "segmentation":
             own = [record for record in records if families[record["unit"]["task"]] == family]

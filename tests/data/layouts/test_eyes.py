@@ -102,6 +102,14 @@ def test_a_table_names_the_patients_of_a_label_table(tmp_path):
     index = LAYOUTS["aptos2019"](tmp_path, {})
     assert list(zip(index["patient"], index["eye"], strict=True)) == [("x", "left"), ("x", "right")]
     assert index.attrs["notes"] == index.attrs["warnings"] == []
+    write_table(tmp_path / "patients.csv", [["image", "patient", "Age"], ["a", "x", "63"], ["b", "y", ""]])
+    assert LAYOUTS["aptos2019"](tmp_path, {})["column:age"].tolist() == ["63", ""]
+    for name, place in (("class_folders", "x"), ("retfound_folders", "train/x")):
+        root = tmp_path / name
+        touch(root / place / "a.png")
+        touch(root / place.replace("x", "y") / "b.png")
+        write_table(root / "patients.csv", [["image", "patient", "sex"], ["a", "x", "f"], ["b", "y", "m"]])
+        assert LAYOUTS[name](root, {})["column:sex"].tolist() == ["f", "m"]
     write_table(tmp_path / "patients.csv", [["image", "patient"], ["a", "x"], ["b", ""]])
     with pytest.raises(DataError, match="image 'b' has no patient"):
         LAYOUTS["aptos2019"](tmp_path, {})
