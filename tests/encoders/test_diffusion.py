@@ -147,7 +147,6 @@ def test_the_sampler_is_part_of_name_and_identity(weights):
         ("med-ddpm:{}@ddim-5@ddpm", SettingsError, "both set the sampler"),
         ("med-ddpm:{}@mean", SettingsError, "med-ddpm has no mean, only pix2pixHD generators have"),
         ("med-ddpm:{}@ddim", SettingsError, "no @ddim.*ddim-<steps>"),
-        ("med-ddpm", WeightsError, "f2vbench train model=med-ddpm"),
         ("tophat@ddim-5", SettingsError, "tophat.*no"),
         ("fundus2video:untrained@ddim-5", SettingsError, "fundus2video has no ddim-5, only diffusion models have"),
         ("fundus2video:{}", WeightsError, "no pix2pixHD generator"),

@@ -103,8 +103,8 @@ def only_in_the_test_part(table):
 @pytest.mark.parametrize(
     ("change", "task", "message"),
     [
-        (unknown, "tiny", r"row 2.*'7'"),
-        (missing, "tiny", "column ill not found"),
+        (unknown, "tiny", r"label '7' of 1 image \(.*p0_left\.png\) is not a class of tiny"),
+        (missing, "tiny", "column 'ill' .* not found"),
         (twice, "tiny", "p1_right"),
         (absent, "tiny", r"photos/nobody\.png"),
         (only_in_the_test_part, "tiny", "no training image of the class ill"),

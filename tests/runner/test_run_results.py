@@ -135,6 +135,6 @@ def test_a_decoder_that_diverges_is_an_error_that_names_the_unit_and_the_setting
     settings = SETTINGS | {"model": "timm:test_resnet:untrained", "baselines": "none", "seeds": 1, "shots": 1}
     settings["decoder"] = dict(settings.get("decoder", {})) | {"learning_rate": 1e30}
     with pytest.raises(
-        SettingsError, match=r"seed 0: vessel scores of eye.* smaller decoder\.learning_rate than 1e\+30"
+        SettingsError, match=r"seed 0: scores of eye.* smaller decoder\.learning_rate than 1e\+30"
     ):
         Benchmark(data=str(eyes), out=tmp_path / "run", **settings).run()
