@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from f2vbench.config.run import Protocol
 from f2vbench.data.label_classes import SEPARATOR
 from f2vbench.data.mask_files import images_with_class
 from f2vbench.data.numeric_labels import label_texts, problems_of_labels
+from f2vbench.data.quantile_draw import draw_by_quantile
 from f2vbench.data.splits import assign_splits
 from f2vbench.data.task_cards import TaskCard
 from f2vbench.errors import DataError
@@ -211,41 +213,12 @@ def draw_numeric_episode(
     if problems:
         raise DataError(problems)
     bits = np.random.PCG64(seed)
-    support = _shuffled(list(training.index), bits) if shots is None else _few_by_quantile(training, card, shots, bits)
+    support = (
+        _shuffled(list(training.index), bits)
+        if shots is None
+        else draw_by_quantile(training, card.name, shots, partial(_shuffled, bits=bits))
+    )
     return Episode(tuple(support), tuple(test.index), seed, tuple(val.index))
-
-
-def _few_by_quantile(training: DataFrame, card: TaskCard, shots: int, bits: np.random.PCG64) -> list[str]:
-    """One image of each of ``shots`` groups of the sorted training images."""
-    if shots < 1:
-        raise ValueError(f"few-shot with shots={shots}: a positive number is needed")
-    if shots > len(training):
-        raise DataError(
-            f"{card.name}: shots={shots}, but the training split has {plural(len(training), 'image')}: use "
-            f"shots={len(training)} or fewer"
-        )
-    if "value" in training:
-        groups = _equal_groups(training, "value", shots)
-    else:
-        events, censored = training[training["event"] == "1"], training[training["event"] == "0"]
-        with_event = min(max(round(shots * len(events) / len(training)), 1, shots - len(censored)), len(events))
-        groups = _equal_groups(events, "time", with_event) + _equal_groups(censored, "time", shots - with_event)
-    patients = training["patient"]
-    chosen: list[str] = []
-    seen: set[str] = set()
-    for group in groups:
-        candidates = _shuffled(group, bits)
-        image = next((name for name in candidates if patients[name] not in seen), candidates[0])
-        chosen.append(image)
-        seen.add(patients[image])
-    return _shuffled(chosen, bits)
-
-
-def _equal_groups(images: DataFrame, column: str, count: int) -> list[list[str]]:
-    """The ids of images, sorted by a number and then by id, in groups whose sizes differ by at most one."""
-    numbers = images[column].astype(float)
-    ordered = sorted(images.index, key=lambda image: (numbers[image], image))
-    return [ordered[len(ordered) * i // count : len(ordered) * (i + 1) // count] for i in range(count)]
 
 
 def draw_gallery(index: DataFrame, card: TaskCard, protocol: Protocol, shots: int | None, seed_index: int) -> Episode:
