@@ -134,7 +134,5 @@ def test_results_that_a_call_asked_for_and_that_are_missing_are_counted(complete
 def test_a_decoder_that_diverges_is_an_error_that_names_the_unit_and_the_setting(eyes, tmp_path):
     settings = SETTINGS | {"model": "timm:test_resnet:untrained", "baselines": "none", "seeds": 1, "shots": 1}
     settings["decoder"] = dict(settings.get("decoder", {})) | {"learning_rate": 1e30}
-    with pytest.raises(
-        SettingsError, match=r"seed 0: scores of eye.* smaller decoder\.learning_rate than 1e\+30"
-    ):
+    with pytest.raises(SettingsError, match=r"seed 0: scores of eye.* smaller decoder\.learning_rate than 1e\+30"):
         Benchmark(data=str(eyes), out=tmp_path / "run", **settings).run()
