@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from f2vbench.cli.verb_kinds import TextVerb, Verb, VerbWithActions, VerbWithVerbs
 
 if TYPE_CHECKING:
+    from f2vbench.app.settings import AppSettings
     from f2vbench.benchmark import Benchmark
     from f2vbench.cli.settings import DoctorSettings, ListSettings, PowerSettings
     from f2vbench.config.run import RunSettings
@@ -88,6 +89,16 @@ def _search(settings: SearchSettings) -> int:
     from f2vbench.utils.progress import for_this_terminal
 
     print(search(settings, for_this_terminal()).text)
+    return 0
+
+
+def _app(settings: AppSettings) -> int:
+    from f2vbench.app.page import check_gradio, serve
+    from f2vbench.utils.progress import for_this_terminal
+
+    check_gradio()
+    print(f"http://127.0.0.1:{settings.port} shows the page once the model is loaded; Ctrl-C ends it", flush=True)
+    serve(settings, for_this_terminal())
     return 0
 
 
@@ -213,6 +224,11 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "images most similar to a query image:  f2vbench search eye.jpg index=photos model=timm:resnet18",
         "f2vbench.search.settings:SearchSettings",
         _search,
+    ),
+    "app": Verb(
+        "try a generator on one photograph, on a local page:  f2vbench app index=photos",
+        "f2vbench.app.settings:AppSettings",
+        _app,
     ),
     "train": Verb(
         "train an angiogram generator or a masked autoencoder:  f2vbench train preset=mini data=phantom",

@@ -89,8 +89,8 @@ def search(settings: SearchSettings, progress: Progress) -> SearchResult:
     if not searched:
         raise DataError(f"index={image_set.folder}: has no other image than the query")
     k = min(settings.k, searched)
-    argument, spec = _choose_model(settings, image_set)
-    context = _encoding_context(settings, image_set, spec, argument)
+    argument, spec = choose_model(settings, image_set)
+    context = encoding_context(settings, image_set, spec, argument)
     resources = Resources(context)
     vectors = load_or_build_vectors(image_set, argument, context, resources, settings.rebuild, progress)
     photograph = open_photograph(pd.Series(query._asdict()))
@@ -109,7 +109,7 @@ def search(settings: SearchSettings, progress: Progress) -> SearchResult:
     return SearchResult(settings.image, ordered, spec.name, searched, sheet, notes)
 
 
-def _choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, ModelSpec]:
+def choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, ModelSpec]:
     """Return the encoder of the settings, of the index, or the first of the run, with its model argument."""
     stored = StoredIndex.of_folder(image_set.folder)
     if settings.model is not None:
@@ -136,7 +136,7 @@ def _choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, M
     return argument, spec
 
 
-def _encoding_context(settings: SearchSettings, image_set: ImageSet, spec: ModelSpec, argument: str) -> Context:
+def encoding_context(settings: SearchSettings, image_set: ImageSet, spec: ModelSpec, argument: str) -> Context:
     """Return the context of a run that encodes the images."""
     run = RunSettings(
         task=[TASK], model=[argument], device=settings.device, precision=settings.precision, jobs=settings.jobs
