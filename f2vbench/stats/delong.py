@@ -7,7 +7,7 @@ this is DeLong's formula exactly. The variances are computed in `f2vbench.stats.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr, ndtri
 
 from f2vbench.stats.citations import DELONG, DELONG_CLUSTERED, DELONG_SEEDS, Method
-from f2vbench.stats.delong_variance import compute_auroc_components, standard_error_of_sum
+from f2vbench.stats.delong_variance import AurocComponents, compute_auroc_components, standard_error_of_sum
 from f2vbench.stats.power import required_cases
 from f2vbench.stats.result_classes import Comparison, Estimate, Variation
 from f2vbench.stats.validation import (
@@ -116,14 +116,8 @@ def delong_interval_over_seeds(
         (0.7222, 0.2291)
     """
     alpha = significance_level(confidence)
-    names = [np.asarray(seed_patients) for seed_patients in patients]
-    codes, count = encode_patients(np.concatenate(names), sum(map(len, names)))
-    ends = np.cumsum([len(seed_patients) for seed_patients in names])
-    parts, positives, negatives = [], 0, 0
-    for s, y, seed_codes in zip(scores, labels, np.split(codes, ends[:-1]), strict=True):
-        truth = as_binary_labels(y, seed_codes.size)
-        parts.append(compute_auroc_components([as_finite_vector(s, "scores")], truth, seed_codes, count))
-        positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
+    vectors = ([as_finite_vector(of_seed, "scores")] for of_seed in scores)
+    parts, count, note = _components_of_seeds(vectors, labels, patients)
     result = Estimate(
         method=DELONG_SEEDS,
         variation=_VARIATION,
@@ -131,7 +125,7 @@ def delong_interval_over_seeds(
         unit="patients",
         value=None,
         confidence=confidence,
-        note=f"{positives:,} positive and {negatives:,} negative images at {len(parts)} seeds",
+        note=note,
     )
     aurocs = [part.aurocs for part in parts if part.aurocs is not None]
     missing = next((part.reason for part in parts if part.reason), "")
@@ -142,6 +136,21 @@ def delong_interval_over_seeds(
     if se is None:
         return replace(result, reason=f"at one of the seeds, {missing}")
     return _auroc_interval(result, se, "logit", alpha)
+
+
+def _components_of_seeds(
+    scores: Iterable[Sequence[np.ndarray]], labels: Sequence[ArrayLike], patients: Sequence[ArrayLike]
+) -> tuple[list[AurocComponents], int, str]:
+    """Components of the AUROCs of each seed, number of patients at all seeds, and the number of images as a note."""
+    names = [np.asarray(of_seed) for of_seed in patients]
+    codes, count = encode_patients(np.concatenate(names), sum(map(len, names)))
+    ends = np.cumsum([len(of_seed) for of_seed in names])
+    parts, positives, negatives = [], 0, 0
+    for vectors, y, seed_codes in zip(scores, labels, np.split(codes, ends[:-1]), strict=True):
+        truth = as_binary_labels(y, seed_codes.size)
+        parts.append(compute_auroc_components(vectors, truth, seed_codes, count))
+        positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
+    return parts, count, f"{positives:,} positive and {negatives:,} negative images at {len(parts)} seeds"
 
 
 def delong_test(
@@ -235,14 +244,8 @@ def delong_test_over_seeds(
         (0.3333, 0.0833, 6)
     """
     alpha = significance_level(confidence)
-    names = [np.asarray(seed_patients) for seed_patients in patients]
-    codes, count = encode_patients(np.concatenate(names), sum(map(len, names)))
-    ends = np.cumsum([len(seed_patients) for seed_patients in names])
-    parts, positives, negatives = [], 0, 0
-    for a, b, y, seed_codes in zip(first, second, labels, np.split(codes, ends[:-1]), strict=True):
-        scores, truth = as_paired_vectors(a, b), as_binary_labels(y, seed_codes.size)
-        parts.append(compute_auroc_components(scores, truth, seed_codes, count))
-        positives, negatives = positives + int(truth.sum()), negatives + int((~truth).sum())
+    vectors = (as_paired_vectors(a, b) for a, b in zip(first, second, strict=True))
+    parts, count, note = _components_of_seeds(vectors, labels, patients)
     result = Comparison(
         method=DELONG_SEEDS,
         variation=_VARIATION,
@@ -250,7 +253,7 @@ def delong_test_over_seeds(
         unit="patients",
         difference=None,
         confidence=confidence,
-        note=f"{positives:,} positive and {negatives:,} negative images at {len(parts)} seeds",
+        note=note,
     )
     differences = []
     for part in parts:
