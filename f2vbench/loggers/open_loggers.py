@@ -55,7 +55,7 @@ class Backend(Protocol):
 
 
 class RunLogger:
-    """A run logger whose errors name the setting that asked for it.
+    """A run logger whose errors name the value of ``log=`` that selects it.
 
     Args:
         name: Name of the logger.

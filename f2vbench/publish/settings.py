@@ -67,8 +67,8 @@ class ResultsSettings(Settings):
     task_id: str | None = Field(
         None,
         min_length=1,
-        description="identifier of the task in the data set; {condition} stands for <task>-<protocol>-<shots>, which "
-        "is the default",
+        description="identifier of the task in the data set; {condition} is replaced by <task>-<protocol>-<shots>, the "
+        "default",
     )
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{7,40}$", description="commit of the data set")
     source: str | None = Field(None, pattern=r"^https://", description="address of the report")
