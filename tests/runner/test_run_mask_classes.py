@@ -10,21 +10,14 @@ from f2vbench.analysis.metric_inputs import metric_inputs
 from f2vbench.report.content import report_content
 from f2vbench.report.figures.catalogue import draw_figures
 from tests.helpers.mask_sets import SIDE, write_card, write_class_folders
+from tests.helpers.segmentation_runs import SETTINGS
 
 CLASSES = ["disc", "cup", "spot"]
-SMALL = {
+SMALL = SETTINGS | {
     "task": "mine",
     "model": ["timm:test_resnet:untrained", "fundus2fa-mini"],
-    "baselines": ["tophat", "scratch"],
     "shots": [0, 2],
     "seeds": 1,
-    "image_size": 64,
-    "augment": "none",
-    "steps": 2,
-    "batch_size": 2,
-    "decoder": {"crop": 32},
-    "scratch": {"steps": 1, "batch_size": 2},
-    "jobs": 1,
 }
 
 
