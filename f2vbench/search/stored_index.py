@@ -120,8 +120,15 @@ def load_or_build_vectors(
     return vectors
 
 
-def _encode(image_set: ImageSet, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
-    """Compute the normalised embeddings of all images that are not in the feature store, and read them all."""
+def encode_images(image_set: ImageSet, name: str, context: Context, progress: Progress) -> None:
+    """Compute the embeddings of all images that are not in the feature store.
+
+    Args:
+        image_set: The images.
+        name: Name of the model.
+        context: Context with the images as the task `TASK`.
+        progress: Receives the progress.
+    """
     images = list(image_set.images.image)
     starts = range(0, len(images), _IMAGES_PER_ITEM)
     items: list[Item] = [
@@ -135,6 +142,12 @@ def _encode(image_set: ImageSet, name: str, context: Context, resources: Resourc
             progress.advance(item.labels[0])
     finally:
         progress.end()
+
+
+def _encode(image_set: ImageSet, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
+    """Compute the normalised embeddings of all images that are not in the feature store, and read them all."""
+    encode_images(image_set, name, context, progress)
+    images = list(image_set.images.image)
     vectors = StoredEmbeddings(context, name, TASK, resources)(images)
     try:
         return normalise(vectors)
