@@ -35,6 +35,7 @@ CLASSIFIED = {
     "eyepacs": 35126,
     "glaucoma_fundus": 1544,
     "hrf-disease": 45,
+    "hugging-face": None,
     "idrid": 516,
     "jsiec": 1000,
     "messidor2": 1744,
