@@ -16,6 +16,7 @@ PUBLISHED = {
     "angiogram": None,
     "angioreport": None,
     "chase_db1": 28,
+    "drishti-gs": 101,
     "drive": 40,
     "folder": None,
     "hrf": 45,
