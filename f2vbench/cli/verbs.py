@@ -41,6 +41,9 @@ def _run(settings: RunSettings) -> int:
     progress = for_this_terminal()
     plan = benchmark.make_plan(progress)
     print(plan_header(plan), flush=True)
+    if settings.engine == "slurm" and not settings.slurm.wait:
+        print(benchmark.submit(progress).text)
+        return 0
     if plan.missing:
         print(remaining_text(plan, benchmark.estimate(progress, _REHEARSAL_SECONDS)))
         print(flush=True)

@@ -29,12 +29,13 @@ class Worker:
 
     Args:
         context: Tasks, models and settings of the run.
+        folder: Folder that receives records and predictions; by default the run folder.
     """
 
-    def __init__(self, context: Context):
+    def __init__(self, context: Context, folder: RunFolder | None = None):
         self._context = context
         self._settings = context.settings
-        self._folder = RunFolder(context.folder)
+        self._folder = folder or RunFolder(context.folder)
         self._resources = Resources(context)
         self._embeddings: dict[tuple[str, str], StoredEmbeddings] = {}
 

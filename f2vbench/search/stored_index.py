@@ -19,7 +19,7 @@ from f2vbench.errors import StoreError
 from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
-from f2vbench.runner.executor import execute
+from f2vbench.runner.engines.local import LocalEngine
 from f2vbench.runner.scheduling import worker_count
 from f2vbench.runner.work_items import Extract, Item
 from f2vbench.runner.worker_cache import Resources
@@ -136,7 +136,7 @@ def encode_images(image_set: ImageSet, name: str, context: Context, progress: Pr
     ]
     progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {_IMAGES_PER_ITEM}", len(items))
     try:
-        for item, outcome in execute(context, items, worker_count(context.settings)):
+        for item, outcome in LocalEngine(worker_count(context.settings)).execute(context, items):
             for note in outcome.notes:
                 progress.note(note)
             progress.advance(item.labels[0])

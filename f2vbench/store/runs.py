@@ -8,6 +8,7 @@ costs/<model>.<features>.json     cost of encoding: parameters, multiply-adds, s
 calls/<time>-<process>.json       settings and provenance of every call
 claims/                           locks of the units in work; the system releases them when a process dies
 set-aside/                        damaged files, for inspection
+slurm/                            submissions and logs of the tasks of engine=slurm
 results.csv                       the tidy table, rewritten at the end of each call
 """
 
@@ -199,12 +200,47 @@ class RunFolder:
 
     def files_are_whole(self, record: UnitRecord) -> bool:
         """Whether every score map and array file of a record exists in its full size."""
+        return all(_size(path) == size for path, size in self._prediction_files(record))
+
+    def take_unit(self, name: str) -> dict[str, bytes] | None:
+        """Read the files of a completed unit, to store them in another run folder.
+
+        Args:
+            name: Name of the unit.
+
+        Returns:
+            Content by path relative to the folder, the record last; None without an undamaged record.
+        """
+        record = self.read(name)
+        if record is None:
+            return None
+        paths = [*(path for path, _ in self._prediction_files(record)), self._unit_path(name)]
+        return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in paths}
+
+    def put_unit(self, files: Mapping[str, bytes]) -> None:
+        """Store the files of a unit of another run folder; its record appears last, in one step.
+
+        Args:
+            files: Files of `take_unit`.
+
+        Raises:
+            StoreError: The disk is full or the folder is not writable; the record is not stored then.
+        """
+        *predictions, record = files
+        for name in predictions:
+            path = self.path / name
+            if _size(path) != len(files[name]) or path.read_bytes() != files[name]:
+                write_atomically(path, files[name])
+        write_atomically(self.path / record, files[record], durable=True)
+
+    def _prediction_files(self, record: UnitRecord) -> list[tuple[Path, int]]:
+        """Score maps and array file of a record, with their sizes in bytes."""
         result = record["result"]
         files = [(self._map_path(entry["sha256"]), entry["bytes"]) for entry in result.get("maps", {}).values()]
         if "predictions" in result:
             predictions = result["predictions"]
             files.append((self._predictions_path(predictions["sha256"]), predictions["bytes"]))
-        return all(_size(path) == size for path, size in files)
+        return files
 
     def discard(self, name: str, reason: str) -> None:
         """Set a record aside, so that its unit counts as missing."""
