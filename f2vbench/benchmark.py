@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,14 +16,18 @@ from f2vbench.loggers.open_loggers import check_loggers, open_loggers
 from f2vbench.results import Results
 from f2vbench.runner.context import Context
 from f2vbench.runner.costs import record_costs
+from f2vbench.runner.engines.base import Engine
+from f2vbench.runner.engines.open_engine import check_installed, open_engine
 from f2vbench.runner.estimate import Estimate, estimate_cost, store_item_rates
-from f2vbench.runner.executor import execute
 from f2vbench.runner.plan import Plan, make_plan
-from f2vbench.runner.scheduling import make_work_items, worker_count
+from f2vbench.runner.scheduling import make_work_items
 from f2vbench.runner.work_items import Phase, PhaseProgress
 from f2vbench.store.record_schema import CallRecord, PlannedUnits
 from f2vbench.utils.progress import Progress, Silent, for_this_terminal
 from f2vbench.utils.system import machine, software
+
+if TYPE_CHECKING:
+    from f2vbench.runner.engines.slurm import ArrayJob
 
 
 class Benchmark:
@@ -123,7 +127,8 @@ class Benchmark:
     def run(self, progress: Progress | None = None, *, whole_folder: bool = False) -> Results:
         """Run the missing units, and load the results.
 
-        The run can be interrupted or killed at any time. The next call continues after the last completed unit.
+        The run can be interrupted or killed at any time. The next call continues after the last completed unit. With
+        ``engine=slurm`` it waits for the tasks of the array job, and runs what they left out on this machine.
 
         Args:
             progress: Receives the progress; by default a bar on a terminal, and lines elsewhere.
@@ -140,12 +145,15 @@ class Benchmark:
         """
         progress = progress or for_this_terminal()
         check_loggers(self.settings.log)
+        if self.settings.engine == "slurm":
+            self.submit(progress).wait()
+        engine = open_engine(self.settings, progress.note)
         plan = self.make_plan(progress)
         plan.folder.open_for_writing()
         if plan.missing:
             plan.folder.log_call(_call_record(self.settings, plan))
             try:
-                self._run_missing(plan, progress)
+                self._run_missing(plan, engine, progress)
             finally:
                 progress.end()
         for note in plan.folder.set_aside:
@@ -156,6 +164,25 @@ class Benchmark:
         _log_means(self.settings, requested)
         return results if whole_folder else requested
 
+    def submit(self, progress: Progress | None = None) -> ArrayJob:
+        """Submit the missing units as an array job of Slurm; ``engine=slurm``.
+
+        Args:
+            progress: Receives messages while simulated data is generated.
+
+        Returns:
+            The submitted job: ``print(job.text)``, ``job.wait()``.
+
+        Raises:
+            F2VBenchError: The data, a model or the run folder is unusable, or Slurm refuses the job.
+        """
+        check_installed("submitit", "engine=slurm")
+        from f2vbench.runner.engines.slurm import submit
+
+        plan = self.make_plan(progress)
+        plan.folder.open_for_writing()
+        return submit(self.settings, len(plan.missing))
+
     def results(self) -> Results:
         """Load the results of all units in the run folder, complete or not.
 
@@ -164,7 +191,7 @@ class Benchmark:
         """
         return Results.load(self.settings.folder())
 
-    def _run_missing(self, plan: Plan, progress: Progress) -> None:
+    def _run_missing(self, plan: Plan, engine: Engine, progress: Progress) -> None:
         context = _make_context(plan)
         items = make_work_items(plan.missing, context)
         phases = PhaseProgress(items, progress)
@@ -172,7 +199,7 @@ class Benchmark:
         if not to_encode:
             record_costs(plan, context)
         claimed_elsewhere = 0
-        for item, outcome in execute(context, items, worker_count(self.settings), phases.step):
+        for item, outcome in engine.execute(context, items, phases.step):
             for note in outcome.notes:
                 progress.note(note)
             store_item_rates(context, item, outcome)

@@ -7,8 +7,18 @@ from textwrap import fill
 from f2vbench.adapters.registry import adapter_for
 from f2vbench.runner.estimate import Estimate
 from f2vbench.runner.plan import Plan
+from f2vbench.runner.work_items import Extract
+from f2vbench.runner.worker_times import time_on_workers
 from f2vbench.utils.system import has_gpu
 from f2vbench.utils.text import duration, layout, plural
+
+_WORKER_COUNTS = (1, 4, 16, 64)
+_PARTS = {
+    "encoding": "encoding",
+    "reading": "reading and preparing images and features",
+    "training": "training of heads",
+    "testing": "predictions and metrics",
+}
 
 
 def plan_header(plan: Plan) -> str:
@@ -75,7 +85,32 @@ def plan_table(plan: Plan, estimate: Estimate | None) -> str:
         )
     header = ["model", "weights", "units", "done", "missing", "features stored", "time of one worker", "estimated from"]
     total = f"\n{len(plan.units)} units: {len(plan.units) - len(plan.missing)} done, {len(plan.missing)} missing"
-    return layout(header, rows) + "\n" + total + (f"; about {_cost_text(estimate)}" if estimate else "")
+    if estimate:
+        total += f"; about {_cost_text(estimate)}\n\n{worker_times_text(estimate)}"
+    return layout(header, rows) + "\n" + total
+
+
+def worker_times_text(estimate: Estimate) -> str:
+    """Expected time on 1, 4, 16 and 64 workers, the longest work item, and the share of each part of the work.
+
+    Args:
+        estimate: The estimate.
+    """
+    times = ", ".join(f"{count}: {duration(time_on_workers(estimate.items, count))}" for count in _WORKER_COUNTS)
+    longest = max(estimate.items, key=lambda each: each.seconds)
+    item = longest.item
+    size = plural(len(item.images), "image") if isinstance(item, Extract) else plural(len(item.units), "unit")
+    shares = {
+        _PARTS[part]: seconds / estimate.parts.seconds if estimate.parts.seconds else 0.0
+        for part, seconds in vars(estimate.parts).items()
+    }
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    lines = [
+        f"expected time on n workers as fast as this machine's, n: time = {times}",
+        f"no less than the longest work item, {duration(longest.seconds)}: {item.labels[0]} ({size})",
+        f"work: {parts}; most of it is {max(shares, key=lambda name: shares[name])}",
+    ]
+    return "\n".join(fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
 def _cost_text(estimate: Estimate) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from f2vbench.config.run import RunSettings
     from f2vbench.data.settings import DataSettings
     from f2vbench.phantom.settings import PhantomSettings
+    from f2vbench.predict.settings import PredictSettings
     from f2vbench.report.leaderboard.settings import LeaderboardSettings
     from f2vbench.report.settings import ReportSettings
     from f2vbench.search.settings import SearchSettings
@@ -41,6 +42,9 @@ def _run(settings: RunSettings) -> int:
     progress = for_this_terminal()
     plan = benchmark.make_plan(progress)
     print(plan_header(plan), flush=True)
+    if settings.engine == "slurm" and not settings.slurm.wait:
+        print(benchmark.submit(progress).text)
+        return 0
     if plan.missing:
         print(remaining_text(plan, benchmark.estimate(progress, _REHEARSAL_SECONDS)))
         print(flush=True)
@@ -90,6 +94,14 @@ def _search(settings: SearchSettings) -> int:
     from f2vbench.utils.progress import for_this_terminal
 
     print(search(settings, for_this_terminal()).text)
+    return 0
+
+
+def _predict(settings: PredictSettings) -> int:
+    from f2vbench.predict.predict import predict
+    from f2vbench.utils.progress import for_this_terminal
+
+    print(predict(settings, for_this_terminal()).text(settings.out))
     return 0
 
 
@@ -225,6 +237,11 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "images most similar to a query image:  f2vbench search eye.jpg index=photos model=timm:resnet18",
         "f2vbench.search.settings:SearchSettings",
         _search,
+    ),
+    "predict": Verb(
+        "predictions of stored heads with their uncertainty:  f2vbench predict runs/dr/heads/<condition> images=folder",
+        "f2vbench.predict.settings:PredictSettings",
+        _predict,
     ),
     "app": Verb(
         "try a generator on one photograph, on a local page:  f2vbench app index=photos",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from f2vbench.config.base import Names, Seeds, Settings, Shots, as_integer, flatten, overlay, split_list, unique
+from f2vbench.config.engines import EngineName, RaySettings, SlurmSettings, check_engine
 from f2vbench.config.fitting import DecoderSettings, HeadSettings, ScratchSettings, TuneSettings
 from f2vbench.config.mask_decoder import MaskDecoderSettings
 from f2vbench.config.run_loggers import LoggerNames
@@ -77,7 +78,9 @@ class RunSettings(Settings):
     task: Names = Field(description="names of task cards; `f2vbench list tasks` lists them")
     train: str | None = Field(None, description="external validation: the task for training, instead of task=")
     test: Names | None = Field(
-        None, description="external validation: the tasks for testing; their cards have the same classes"
+        None,
+        description="external validation: the tasks for testing; their cards have the same classes (of numbers: the "
+        "same unit and horizon)",
     )
     model: Names = Field(
         ["fundus2video", "fundus2fa"],
@@ -132,6 +135,13 @@ class RunSettings(Settings):
         1, ge=1, description="threads per worker; results are bit-identical only for the same number of threads"
     )
     shard: str | None = Field(None, description="i/n: run every n-th unit starting with the i-th, for array jobs")
+    engine: EngineName = Field(
+        "local",
+        description="what executes the run: local, worker processes on this machine; ray, workers of a Ray cluster; "
+        "slurm, an array job of shards. Results do not depend on it",
+    )
+    ray: RaySettings = Field(RaySettings(), description="workers of engine=ray")
+    slurm: SlurmSettings = Field(SlurmSettings(), description="array job of engine=slurm")
     preset: Literal["paper", "frozen", "quick"] = Field(
         "frozen",
         description="paper: encoders fine-tuned for vessels, classification head, image size, epochs and augmentation "
@@ -208,6 +218,11 @@ class RunSettings(Settings):
     log: LoggerNames = Field(
         [], description="run loggers that receive settings and means over seeds: wandb, mlflow, trackio, tensorboard"
     )
+    keep_heads: bool = Field(
+        False,
+        description="store the trained heads of few-shot and supervised classification, regression and survival on "
+        "frozen encoders in the run folder, for f2vbench predict; units that are done without are run again",
+    )
     dry_run: bool = Field(False, description="print the plan and stop")
 
     @model_validator(mode="before")
@@ -245,6 +260,7 @@ class RunSettings(Settings):
             raise ValueError(f"jobs={self.jobs}: must be at least 1, or auto")
         if self.shard is not None:
             self.shard_position()
+        check_engine(self.engine, self.jobs, self.device, self.shard, ray=self.ray, slurm=self.slurm)
         if self.finetune != "frozen" and self.augment == "pool":
             raise ValueError(
                 f"augment=pool: finetune={self.finetune} changes the encoder at every step; use live or none"

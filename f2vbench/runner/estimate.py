@@ -14,11 +14,13 @@ from f2vbench.data.episodes import Episode
 from f2vbench.data.photographs import entry_names
 from f2vbench.encoders.feature_identity import declared_features, entry_size
 from f2vbench.runner.context import Context
-from f2vbench.runner.executor import thread_limit
+from f2vbench.runner.engines.base import thread_limit
 from f2vbench.runner.plan import Plan
-from f2vbench.runner.scheduling import encoding_work, worker_count
+from f2vbench.runner.scheduling import encoding_work, make_work_items, worker_count
 from f2vbench.runner.work_items import Extract, Item, Outcome
 from f2vbench.runner.worker import Worker
+from f2vbench.runner.worker_times import ItemTime, WorkParts
+from f2vbench.store.extraction_log import read_work
 from f2vbench.store.features import FeatureSet
 from f2vbench.store.timings import Rates, kind_of_work, read_rates, store_rates
 from f2vbench.utils.system import machine
@@ -53,11 +55,15 @@ class Estimate:
         models: Cost by model.
         workers: Number of workers.
         unknown: Number of missing units whose cost is not included, because the time for rehearsals was over.
+        items: Expected time of each work item, in the order of the run.
+        parts: Seconds of one worker in each part of the work.
     """
 
     models: dict[str, ModelCost] = field(default_factory=dict)
     workers: int = 1
     unknown: int = 0
+    items: list[ItemTime] = field(default_factory=list)
+    parts: WorkParts = field(default_factory=WorkParts)
 
     @property
     def seconds(self) -> float:
@@ -86,8 +92,10 @@ def estimate_cost(
     """
     started = time.monotonic()
     rates = read_rates()
-    estimate = Estimate(workers=worker_count(plan.settings))
+    estimate = Estimate(workers=_expected_workers(plan.settings))
     worker = Worker(context)
+    unit_seconds: dict[str, float] = {}
+    image_seconds: dict[tuple[str, str, str], float] = {}
     with thread_limit(context, any(context.uses_torch(unit) for unit in plan.missing)):
         encoding = encoding_work(plan.missing, context)
         for unit in plan.missing:
@@ -102,8 +110,14 @@ def estimate_cost(
                 cost.source = "rehearsal"
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             of_unit = rates[key]
-            fit_seconds = of_unit["fit_step"] * _steps(unit, context, episode)
-            cost.seconds += of_unit["prepare"] + fit_seconds + of_unit["test_image"] * len(episode.test)
+            parts = WorkParts(
+                reading=of_unit["prepare"],
+                training=of_unit["fit_step"] * _steps(unit, context, episode),
+                testing=of_unit["test_image"] * len(episode.test),
+            )
+            estimate.parts.add(parts)
+            unit_seconds[unit.name] = parts.seconds
+            cost.seconds += parts.seconds
             cost.disk_bytes += of_unit["map_bytes"] * len(episode.test)
         for work in encoding:
             cost = estimate.models.setdefault(work.model, ModelCost())  # a part of a fusion has no units of its own
@@ -111,8 +125,17 @@ def estimate_cost(
             of_image = rates.get(key, {"image": 0.0, "image_bytes": 0.0})
             stored = _count_stored(context, work, report)
             cost.images, cost.stored = cost.images + len(work.images), cost.stored + stored
-            cost.seconds += of_image["image"] * (len(work.images) - stored)
+            seconds = of_image["image"] * (len(work.images) - stored)
+            estimate.parts.add(_encoding_parts(context, work, seconds))
+            image_seconds[work.model, work.task, work.feature] = seconds / len(work.images)
+            cost.seconds += seconds
             cost.disk_bytes += of_image["image_bytes"] * (len(work.images) - stored)
+    for item in make_work_items(plan.missing, context):
+        if isinstance(item, Extract):
+            seconds = image_seconds[item.model, item.task, item.feature] * len(item.images)
+        else:
+            seconds = sum(unit_seconds.get(unit.name, 0.0) for unit in item.units)
+        estimate.items.append(ItemTime(item, seconds))
     return estimate
 
 
@@ -141,6 +164,12 @@ def extraction_work(context: Context, model: str, feature: str) -> dict[str, Any
     return {"extract": declared, **_hardware(context.settings)}
 
 
+def _expected_workers(settings: RunSettings) -> int:
+    """Number of workers of the engine; for Ray without ``ray.workers`` that of this machine."""
+    of_engine = {"ray": settings.ray.workers, "slurm": settings.slurm.tasks}.get(settings.engine)
+    return of_engine or worker_count(settings)
+
+
 def _hardware(settings: RunSettings) -> dict[str, Any]:
     return {"device": settings.device, "threads": settings.threads, "processor": machine()["processor"]}
 
@@ -167,6 +196,15 @@ def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Contex
     worker.rehearse(unit, steps=1)  # the first step of a network also prepares its kernels
     store_rates(unit_work(unit, settings), _unit_rates(worker.rehearse(unit, steps=_REHEARSED_STEPS)))
     return read_rates()
+
+
+def _encoding_parts(context: Context, work: Extract, seconds: float) -> WorkParts:
+    """Divide the time of encoding as in earlier work: time in the encoder, and waiting for files and preparation."""
+    features = FeatureSet.planned(declared_features(context.models[work.model], work.feature, context.settings))
+    groups = [] if features is None else read_work(features.folder)
+    total = sum(group["seconds"] for group in groups)
+    share = min(1.0, sum(group["encode_seconds"] for group in groups) / total) if total else 1.0
+    return WorkParts(encoding=share * seconds, reading=(1 - share) * seconds)
 
 
 def _steps(unit: Unit, context: Context, episode: Episode) -> int:

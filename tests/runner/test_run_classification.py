@@ -17,7 +17,7 @@ from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.heads.wide_mlp import predict_by_wide_mlp
 from f2vbench.runner import scheduling
 from f2vbench.runner.context import Context
-from f2vbench.runner.executor import execute
+from f2vbench.runner.engines.local import LocalEngine
 from f2vbench.runner.scheduling import make_work_items
 from f2vbench.runner.work_items import RunUnits
 from f2vbench.store.runs import RunFolder
@@ -207,7 +207,7 @@ def test_a_stack_has_all_seeds_of_several_encoders(eyes, tmp_path, monkeypatch):
     )
     with plan.folder.claim(group.units[1].name) as of_attention:
         assert of_attention
-        ((_, outcome),) = execute(context, [group], jobs=1)
+        ((_, outcome),) = LocalEngine(1).execute(context, [group])
     assert outcome.claimed_elsewhere == 1
     assert len(comparable_records(tmp_path / "run")) == 9
 

@@ -125,6 +125,15 @@ def test_score_maps_are_shared_by_content_and_damage_is_detected(run):
         run.get_map(name)
 
 
+def test_predictions_of_any_memory_order_are_stored_as_they_are(run):
+    """safetensors 0.8 stores what follows in memory, see findings/safetensors_transposed_arrays.sh."""
+    table = np.arange(24.0).reshape(2, 4, 3)
+    arrays = {"transposed": table.transpose(2, 0, 1), "columns": table[..., ::2], "reversed": table[::-1]}
+    stored = run.get_predictions(run.put_predictions(arrays)["sha256"])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(stored[name], array)
+
+
 def test_predictions_are_read_back_and_damage_is_detected(run):
     arrays = {"found": np.array([[3, -1]], np.int32), "similarity": np.array([[0.5, np.nan]], np.float32)}
     entry = run.put_predictions(arrays)
