@@ -16,6 +16,10 @@ Targets = NDArray[np.bool_]
 _PRIOR_IMAGES = 10
 # Temperature of the softmax over cosine similarities, as in the k-NN evaluation of DINO (Caron et al., ICCV 2021).
 _TEMPERATURE = 0.07
+# Pairs of a test and a support image whose similarities are in memory at once; 2 GiB in float64. More are compared in
+# chunks.
+_MOST_PAIRS = 1 << 28
+_TEST_ROWS, _SUPPORT_ROWS = 1024, 8192
 # Smallest singular value that is kept, relative to the largest.
 _NEGLIGIBLE = 1e-6
 
@@ -97,11 +101,48 @@ def predict_by_neighbours(
     Returns:
         (n, classes) probabilities, or (n, numbers).
     """
-    similarity = _cosine_similarity(test, support)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
-    weights = _softmax(np.take_along_axis(similarity, nearest, axis=1) / _TEMPERATURE)
+    if len(test) * len(support) > _MOST_PAIRS:
+        similarity, nearest = nearest_in_chunks(test, support, neighbours)
+    else:
+        every = _cosine_similarity(test, support)
+        nearest = np.argsort(-every, axis=1, kind="stable")[:, :neighbours]
+        similarity = np.take_along_axis(every, nearest, axis=1)
+    weights = _softmax(similarity / _TEMPERATURE)
     votes: NDArray[np.float32] = np.einsum("nk,nkc->nc", weights, targets[nearest]).astype(np.float32)
     return votes
+
+
+def nearest_in_chunks(test: Floats, support: Floats, neighbours: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find the nearest support images by cosine similarity, in memory that does not depend on the number of images.
+
+    Args:
+        test: (n, width) embeddings.
+        support: (m, width) embeddings.
+        neighbours: Number of neighbours.
+
+    Returns:
+        (n, k) similarities and (n, k) rows of ``support`` with k the smaller of ``neighbours`` and m, the nearest
+        first; of equal similarities the first row comes first.
+    """
+    k = min(neighbours, len(support))
+    similarity, nearest = np.empty((len(test), k)), np.empty((len(test), k), np.int64)
+    for start in range(0, len(test), _TEST_ROWS):
+        rows = _normalise(test[start : start + _TEST_ROWS])
+        best, places = np.full((len(rows), k), -np.inf), np.full((len(rows), k), len(support))
+        for first in range(0, len(support), _SUPPORT_ROWS):
+            values = rows @ _normalise(support[first : first + _SUPPORT_ROWS]).T
+            within = np.partition(values, -k, axis=1)[:, -k] if k <= values.shape[1] else np.full(len(rows), -np.inf)
+            row, column = np.nonzero(values >= np.maximum(within, best[:, -1])[:, None])
+            of_row = np.concatenate([np.repeat(np.arange(len(rows)), k), row])
+            candidates = np.concatenate([best.ravel(), values[row, column]])
+            place = np.concatenate([places.ravel(), first + column])
+            order = np.lexsort((place, -candidates, of_row))
+            counts = np.bincount(of_row, minlength=len(rows))
+            starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            kept = order[(starts[:, None] + np.arange(k)).ravel()]
+            best, places = candidates[kept].reshape(-1, k), place[kept].reshape(-1, k)
+        similarity[start : start + len(rows)], nearest[start : start + len(rows)] = best, places
+    return similarity, nearest
 
 
 def predict_by_logistic_regression(
