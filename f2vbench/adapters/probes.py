@@ -20,6 +20,8 @@ _TEMPERATURE = 0.07
 # chunks.
 _MOST_PAIRS = 1 << 28
 _TEST_ROWS, _SUPPORT_ROWS = 1024, 8192
+# Values of which a copy in float64 is made, 1 GiB; and rows that are copied at once.
+_MOST_VALUES, _CHUNK_ROWS = 1 << 27, 1 << 16
 # Smallest singular value that is kept, relative to the largest.
 _NEGLIGIBLE = 1e-6
 
@@ -42,15 +44,17 @@ class FeatureScaler:
 
         Variances are shrunk towards their mean, which has the weight of ten images.
         """
-        wide = vectors.astype(np.float64)
-        variance = wide.var(axis=0)
-        shrunk = (len(wide) * variance + _PRIOR_IMAGES * variance.mean()) / (len(wide) + _PRIOR_IMAGES)
+        mean, variance = _mean_and_variance(vectors)
+        shrunk = (len(vectors) * variance + _PRIOR_IMAGES * variance.mean()) / (len(vectors) + _PRIOR_IMAGES)
         deviation = np.sqrt(shrunk)
-        return cls(wide.mean(axis=0), np.where(deviation > 0, deviation, 1))
+        return cls(mean, np.where(deviation > 0, deviation, 1))
 
     def transform(self, vectors: Floats) -> NDArray[np.float32]:
         """Centre and scale (n, width) vectors."""
-        return ((vectors - self.mean) / self.deviation).astype(np.float32)
+        scaled = np.empty(vectors.shape, np.float32)
+        for chunk in _chunks(len(vectors)):
+            scaled[chunk] = (vectors[chunk] - self.mean) / self.deviation
+        return scaled
 
 
 def scale_to_unit_rms(vectors: Floats) -> NDArray[np.float32]:
@@ -254,6 +258,20 @@ def principal_coordinates(support: Floats, test: Floats) -> tuple[NDArray[np.flo
     kept = axes[sizes > _NEGLIGIBLE * max(float(sizes[0]), np.finfo(float).tiny)][::-1].T
     norm = np.sqrt((sizes**2).sum() / len(wide)) or 1.0
     return (wide - mean) @ kept / norm, (test.astype(np.float64) - mean) @ kept / norm
+
+
+def _mean_and_variance(vectors: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of each column in float64; of many vectors without a copy of all in float64."""
+    if vectors.size <= _MOST_VALUES:
+        wide = vectors.astype(np.float64)
+        return wide.mean(axis=0), wide.var(axis=0)
+    mean = sum(vectors[chunk].sum(axis=0, dtype=np.float64) for chunk in _chunks(len(vectors))) / len(vectors)
+    squares = sum(((vectors[chunk] - mean) ** 2).sum(axis=0) for chunk in _chunks(len(vectors)))
+    return mean, squares / len(vectors)
+
+
+def _chunks(rows: int) -> list[slice]:
+    return [slice(start, start + _CHUNK_ROWS) for start in range(0, rows, _CHUNK_ROWS)]
 
 
 def _mean(vectors: Floats) -> Floats:

@@ -73,6 +73,17 @@ def test_neighbours_in_chunks_are_those_of_a_stable_sort(monkeypatch, neighbours
     np.testing.assert_allclose(predict_by_neighbours(SUPPORT, TARGETS, TEST, 3), whole, rtol=1e-6)
 
 
+def test_many_vectors_are_scaled_in_chunks(monkeypatch):
+    whole = FeatureScaler.fit(SUPPORT)
+    expected = whole.transform(TEST)
+    monkeypatch.setattr(probes, "_MOST_VALUES", 0)
+    monkeypatch.setattr(probes, "_CHUNK_ROWS", 4)
+    np.testing.assert_array_equal(whole.transform(TEST), expected)
+    chunked = FeatureScaler.fit(SUPPORT)
+    np.testing.assert_allclose(chunked.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(chunked.deviation, whole.deviation, rtol=1e-12)
+
+
 def test_logistic_regression_is_that_of_scikit_learn_and_gives_absent_classes_zero():
     found = predict_by_logistic_regression(SUPPORT, TARGETS, TEST, multi_label=False)
     reference = LogisticRegression(max_iter=5000).fit(SUPPORT, TRUTH).predict_proba(TEST)
