@@ -155,7 +155,7 @@ def compare_stores(folder: Path, images: int) -> None:
             times.append(time.process_time() - started)
         print(f"{name}: ratio {times[0] / times[1]:.1f}", flush=True)
     used = {
-        each: sum(path.stat().st_blocks * 512 for path in (folder / each).rglob("*") if not path.name.startswith("."))
+        each: sum(path.stat().st_blocks * 512 for path in (folder / each).rglob("*.*") if "retired" not in path.parts)
         for each in ("files", "shards")
     }
     count = sum(1 for _ in shards.folder.glob("*.safetensors"))
