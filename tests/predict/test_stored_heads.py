@@ -101,6 +101,17 @@ def test_keeping_heads_changes_no_result_and_runs_only_units_without_a_head(run,
     assert [unit.seed for unit in _benchmark(eyes, out, keep_heads=True).make_plan().missing] == [1, 2]
 
 
+def test_a_unit_takes_its_head_into_another_run_folder(run, tmp_path):
+    source, target = RunFolder(run / "run"), RunFolder(tmp_path / "run")
+    target.open_for_writing()
+    for path in sorted((source.path / "units").glob("thumbnail*.json")):
+        target.put_unit(source.take_unit(path.stem))
+    moved = load_head(_condition(tmp_path, "thumbnail"))
+    assert [head.facts for head in moved.heads] == [
+        head.facts for head in load_head(_condition(run, "thumbnail")).heads
+    ]
+
+
 def test_the_command_writes_a_table_and_lists_unreadable_photographs(run, eyes, tmp_path, capsys):
     photos = tmp_path / "photos" / "inner"
     photos.mkdir(parents=True)
@@ -258,8 +269,8 @@ def test_the_page_shows_predictions_with_their_uncertainty(run, eyes, monkeypatc
         expected = load_head(_condition(run, encoder)).predict(eyes / "photos" / "p1_left.png", device="cpu")
         np.testing.assert_allclose(shown.prediction.mean[0, 1], expected["probability:ill"][0], atol=1e-6)
     page = markup._prediction(ShownPrediction("<b>", shown.output_text, shown.prediction))
-    assert f"{shown.prediction.mean[0, 1]:.2f}</td>" in page
-    assert f"{shown.prediction.spread[0, 1]:.2g}</td>" in page
+    assert f"{shown.prediction.mean[0, 1]:.3f}</td>" in page
+    assert f"{shown.prediction.spread[0, 1]:.3f}</td>" in page
     assert f"Predictive entropy {shown.prediction.entropy[0]:.2f} bits" in page
     assert "Not for clinical use." in page
     assert "<b>" not in page
