@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from f2vbench.cli.cache_verbs import CACHE
 from f2vbench.cli.verb_kinds import TextVerb, Verb, VerbWithActions, VerbWithVerbs
 
 if TYPE_CHECKING:
@@ -289,6 +290,7 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "[key=value ...]",
         _data,
     ),
+    "cache": CACHE,
     "export": TextVerb(
         "export the network of the newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes",
         "f2vbench.cli.weights:export",

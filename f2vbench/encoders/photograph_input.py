@@ -60,8 +60,18 @@ class _RecentPictures:
             while self._bytes > self._limit:
                 self._bytes -= self._pictures.popitem(last=False)[1].nbytes
 
+    def clear(self) -> None:
+        with self._lock:
+            self._pictures.clear()
+            self._bytes = 0
+
 
 _recent = _RecentPictures(_CACHE_BYTES)
+
+
+def forget_photographs() -> None:
+    """Drop the corrected photographs that are kept in memory."""
+    _recent.clear()
 
 
 def _corrected(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from f2vbench.config.run import RunSettings
 from f2vbench.data.external_validation import external_task_name, join_tasks
-from f2vbench.data.photographs import Photograph, entry_name
+from f2vbench.data.photographs import Photograph, entry_name, entry_names
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.encoders.feature_identity import declared, entry_size
@@ -108,10 +108,9 @@ class StoredData:
         """
         index = self.task_data(task).index
         for features, size in self._feature_sets(encoder, _EMBEDDING):
-            entries = {str(row.image): features.get(entry_name(row, size)) for row in index.itertuples()}
-            vectors = {image: arrays[_EMBEDDING] for image, arrays in entries.items() if arrays is not None}
-            if vectors:
-                return list(vectors), np.stack(list(vectors.values()))
+            vectors, stored = features.get_many(entry_names(index, size), _EMBEDDING)
+            if stored.any():
+                return index["image"][stored].astype(str).tolist(), vectors[stored]
         return None
 
     def has_video(self, encoder: str, row: pd.Series) -> bool:

@@ -21,6 +21,7 @@ from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.weights_argument import why_not_installed
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
+from f2vbench.runner.exchange import import_problems
 from f2vbench.runner.open_tasks import open_tasks, read_cards
 from f2vbench.runner.resume import find_done_units, lacks_head, unit_identity
 from f2vbench.store.runs import RunFolder
@@ -220,6 +221,7 @@ def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
         found = adapter_of(tasks[task].card).data_problems(models[model], tasks[task].index)
         found = [*found, *own_head_problems(models[model], tasks[task])]
+        found = [*found, *import_problems(models[model], tasks[task])]
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:
         raise DataError(list(problems))

@@ -58,7 +58,8 @@ class Worker:
         return adapter.run_unit(self._unit_context(unit, settings, folder=None), episode).timing
 
     def _extract(self, item: Extract) -> Outcome:
-        openers = [partial(self._resources.photograph, item.task, name) for name in item.images]
+        missing = self._resources.missing_images(item.model, item.task, item.feature, item.images)
+        openers = [partial(self._resources.photograph, item.task, name) for name in missing]
         return Outcome(timing=encode_group(self._resources, item.model, item.feature, openers))
 
     def _run_units(self, units: Sequence[Unit]) -> Outcome:
