@@ -20,14 +20,12 @@ from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.engines.local import LocalEngine
-from f2vbench.runner.scheduling import worker_count
+from f2vbench.runner.scheduling import item_size, worker_count
 from f2vbench.runner.work_items import Extract, Item
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.image_set import TASK, ImageSet
 from f2vbench.utils.files import cache_folder, sealed, sha256, unseal, write_atomically
 from f2vbench.utils.progress import Progress
-
-_IMAGES_PER_ITEM = 8
 
 
 @dataclass(frozen=True)
@@ -130,11 +128,9 @@ def encode_images(image_set: ImageSet, name: str, context: Context, progress: Pr
         progress: Receives the progress.
     """
     images = list(image_set.images.image)
-    starts = range(0, len(images), _IMAGES_PER_ITEM)
-    items: list[Item] = [
-        Extract(name, TASK, "embedding", tuple(images[start : start + _IMAGES_PER_ITEM])) for start in starts
-    ]
-    progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {_IMAGES_PER_ITEM}", len(items))
+    size = item_size(len(images))
+    items: list[Item] = list(Extract(name, TASK, "embedding", tuple(images)).split(size))
+    progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {size}", len(items))
     try:
         for item, outcome in LocalEngine(worker_count(context.settings)).execute(context, items):
             for note in outcome.notes:

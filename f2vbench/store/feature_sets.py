@@ -182,6 +182,6 @@ def _stored_set(folder: Path) -> StoredSet:
         identity = json.loads((folder / KEY_FILE).read_bytes())
     except (OSError, ValueError):
         identity = {}
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     used = (folder / KEY_FILE).stat().st_mtime
     return StoredSet(folder, identity if isinstance(identity, dict) else {}, entries + old, files + old, size, used)

@@ -57,16 +57,21 @@ Layout: TypeAlias = tuple[_Declared, ...]
 
 
 class Row(NamedTuple):
-    """An entry: its name, its checksum and its arrays."""
+    """An entry.
+
+    Attributes:
+        name: Its name.
+        digest: Its checksum.
+        layout: Names, dtypes and shapes of its arrays.
+        size: Bytes of a shard that it takes.
+        arrays: Its arrays, C-contiguous.
+    """
 
     name: bytes
     digest: bytes
+    layout: Layout
+    size: int
     arrays: Arrays
-
-    @property
-    def size(self) -> int:
-        """Bytes of a shard that it takes."""
-        return 2 * NAME_BYTES + sum(array.nbytes for array in self.arrays.values())
 
 
 class ShardError(ValueError):
@@ -88,15 +93,25 @@ def make_row(name: bytes, arrays: Arrays) -> Row:
     if not arrays:
         raise ValueError("an entry has at least one array")
     contiguous = {key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}
-    return Row(name, row_digest(name, contiguous), contiguous)
+    layout = layout_of(contiguous)
+    return Row(name, _digest(name, repr(layout).encode(), contiguous), layout, _size(layout), contiguous)
 
 
 def row_digest(name: bytes, arrays: Arrays) -> bytes:
     """SHA-256 of the name of an entry and of its C-contiguous arrays."""
-    digest = hashlib.sha256(name + repr(layout_of(arrays)).encode())
-    for key in sorted(arrays):
-        digest.update(_bytes(arrays[key]))
+    return _digest(name, repr(layout_of(arrays)).encode(), {key: arrays[key] for key in sorted(arrays)})
+
+
+def _digest(name: bytes, layout: bytes, arrays: Arrays) -> bytes:
+    """`row_digest` of arrays in the order of their names."""
+    digest = hashlib.sha256(name + layout)
+    for array in arrays.values():
+        digest.update(_bytes(array))
     return digest.digest()
+
+
+def _size(layout: Layout) -> int:
+    return 2 * NAME_BYTES + sum(math.prod(shape) * np.dtype(_DTYPES[code]).itemsize for _, code, shape in layout)
 
 
 def layout_of(arrays: Arrays) -> Layout:
@@ -123,7 +138,7 @@ def write_shard(folder: Path, rows: Sequence[Row], *, durable: bool = False) -> 
     """
     groups: dict[Layout, list[Row]] = {}
     for row in rows:
-        groups.setdefault(layout_of(row.arrays), []).append(row)
+        groups.setdefault(row.layout, []).append(row)
     path = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
     write_atomically(path, _chunks(groups), durable=durable)
     return path
@@ -172,6 +187,20 @@ class _Tensor(NamedTuple):
     start: int
 
 
+class _Group(NamedTuple):
+    """Entries with the same arrays: the first row and the row after the last, and the tensors by array name.
+
+    ``text`` is the layout as it is hashed, ``size`` the bytes of an entry.
+    """
+
+    first: int
+    last: int
+    tensors: dict[str, str]
+    layout: Layout
+    text: bytes
+    size: int
+
+
 class Shard:
     """A shard that is open for reading.
 
@@ -197,11 +226,11 @@ class Shard:
             if entries is None or digests is None or not _is_index(entries) or entries.shape != digests.shape:
                 raise ShardError("it has no index")
             self._entries, self._digests_place = entries, digests
-        self._groups: list[tuple[int, int, dict[str, str]]] = []
+        self._groups: list[_Group] = []
         self._read_groups()
 
     def _read_groups(self) -> None:
-        """Set the first and last row of each group of entries, and its tensors by array name."""
+        """Set the groups of entries with the same arrays."""
         names: dict[int, dict[str, str]] = {}
         for name in self._tensors:
             group, _, key = name.partition("/")
@@ -213,7 +242,12 @@ class Shard:
             counts = {self._tensors[name].shape[:1] for name in arrays.values()}
             if len(counts) != 1 or counts == {()}:
                 raise ShardError("its arrays differ in length")
-            self._groups.append((first, first := first + counts.pop()[0], arrays))
+            tensors = dict(sorted(arrays.items()))
+            found = {key: self._tensors[name] for key, name in tensors.items()}
+            layout = tuple((key, _CODES[tensor.dtype], tensor.shape[1:]) for key, tensor in found.items())
+            last = first + counts.pop()[0]
+            self._groups.append(_Group(first, last, tensors, layout, repr(layout).encode(), _size(layout)))
+            first = last
         if first != len(self):
             raise ShardError("its index and its arrays differ in length")
 
@@ -228,15 +262,13 @@ class Shard:
 
     def row(self, number: int) -> Row | None:
         """Copy an entry and verify its checksum; None if it is damaged."""
-        for first, last, tensors in self._groups:
-            if first <= number < last:
-                arrays = {key: np.array(self._arrays[name][number - first]) for key, name in sorted(tensors.items())}
-                return self._verified(number, arrays)
+        for group in self._groups:
+            if group.first <= number < group.last:
+                name, digest = self._names_of_rows[number].tobytes(), self._digests[number].tobytes()
+                arrays = {key: np.array(self._arrays[of][number - group.first]) for key, of in group.tensors.items()}
+                is_whole = _digest(name, group.text, arrays) == digest
+                return Row(name, digest, group.layout, group.size, arrays) if is_whole else None
         raise IndexError(number)
-
-    def _verified(self, number: int, arrays: Arrays) -> Row | None:
-        name, digest = self._names_of_rows[number].tobytes(), self._digests[number].tobytes()
-        return Row(name, digest, arrays) if row_digest(name, arrays) == digest else None
 
     def read_array(self, key: str, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Copy one array of several entries that have the same arrays, and verify their checksums.
@@ -252,7 +284,7 @@ class Shard:
             ShardError: The entries differ in the dtype or shape of the array, or lack it.
         """
         parts: list[tuple[NDArray[np.bool_], NDArray[Any], NDArray[np.bool_]]] = []
-        for first, last, tensors in self._groups:
+        for first, last, tensors, *_ in self._groups:
             inside = (numbers >= first) & (numbers < last)
             if not inside.any():
                 continue
@@ -287,16 +319,31 @@ class Shard:
         return np.asarray((digests == expected).all(axis=1))
 
     def rows(self) -> Iterator[tuple[bytes, Row | None]]:
-        """Name and row of every entry; None for a damaged one."""
-        for number in range(len(self)):
-            yield self._names_of_rows[number].tobytes(), self.row(number)
+        """Name and row of every entry, whose arrays are in the mapped file; None for a damaged one."""
+        names, digests = self._names_of_rows.tobytes(), self._digests.tobytes()
+        for group in self._groups:
+            count = group.last - group.first
+            arrays = {key: self._arrays[of] for key, of in group.tensors.items()}
+            rows_of_bytes = [
+                array.reshape(count, math.prod(array.shape[1:])).view(np.uint8) for array in arrays.values()
+            ]
+            for number in range(count):
+                place = slice(NAME_BYTES * (group.first + number), NAME_BYTES * (group.first + number + 1))
+                name, digest = names[place], hashlib.sha256(names[place] + group.text)
+                for values in rows_of_bytes:
+                    digest.update(values[number].data)
+                if digest.digest() == digests[place]:
+                    found = {key: array[number, ...] for key, array in arrays.items()}
+                    yield name, Row(name, digests[place], group.layout, group.size, found)
+                else:
+                    yield name, None
 
-    @property
+    @cached_property
     def _names_of_rows(self) -> NDArray[np.uint8]:
         """(n, 32) names; those of `names` lose zeros at their end where they are taken out."""
         return self._mapped(self._entries)
 
-    @property
+    @cached_property
     def _digests(self) -> NDArray[np.uint8]:
         return self._mapped(self._digests_place)
 

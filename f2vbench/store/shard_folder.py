@@ -1,9 +1,9 @@
 """The shards of one feature set: found, opened, and merged while other processes read and write.
 
 A writer adds shards of its own and changes none, so that writers need no lock. Shards of a few entries are merged, by
-the process that gets the lock, into shards of 4,096 entries or 256 MiB. A replaced shard is renamed to ``.*.retired``
-and deleted ten minutes later: processes and nodes that have it mapped can read on, and look for new shards every
-minute.
+the process that gets the lock, into shards of 4,096 entries or 256 MiB. A replaced shard is moved to the folder
+``retired`` and deleted ten minutes later: processes and nodes that have it mapped can read on, and look for new shards
+every minute.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ BYTES_PER_SHARD = 256 << 20
 _FULL_ROWS, _FULL_BYTES = ROWS_PER_SHARD // 2, BYTES_PER_SHARD // 8
 """Shards of this size are not merged."""
 _MERGED_AT_ONCE = 16
-_RETIRED_SECONDS = 600.0
+_RETIRED_SECONDS, _CLEANING_SECONDS = 600.0, 60.0
 _RECHECK_SECONDS = 60.0
-_CLOCK_SECONDS = 2.0
-"""A folder that changed less than this time before it was listed may have changed since within the same clock tick."""
+_CLOCK_SECONDS, _RELIST_SECONDS = 2.0, 0.2
+"""A folder that changed less than the first time before it was listed may have changed since in the same tick of the
+file system's clock. Until then it is listed again, at most once in the second time."""
 _LOCK, _LOCK_SECONDS = ".merge.lock", 60.0
-_RETIRED, _DAMAGED = ".retired", ".damaged"
+_RETIRED, _DAMAGED = "retired", ".damaged"
 WRITER_LOCK = ".writer-*.lock"
 """Lock files of the processes that write to a set."""
 
@@ -56,8 +57,8 @@ class ShardFolder:
         self._shards: dict[int, Shard] = {}
         self._numbers: dict[str, int] = {}
         self._count = 0
-        self._listed_change: int | None = None
-        self._checked = -math.inf
+        self._listed_change, self._is_settled, self._listed = -1, False, -math.inf
+        self._checked = self._cleaned = -math.inf
         self._unreadable: set[str] = set()
         remove_stale_parts(path)
 
@@ -136,15 +137,14 @@ class ShardFolder:
 
     def refresh(self) -> None:
         """Find the shards that are in the folder now."""
-        self._checked = time.monotonic()
+        self._checked = self._listed = time.monotonic()
         started = time.time_ns()
         try:
             changed = self.path.stat().st_mtime_ns
             present = {name for name in os.listdir(self.path) if name.endswith(SUFFIX) and not name.startswith(".")}  # noqa: PTH208
         except OSError:
             present, changed = set(), -1
-        settled = started - changed > _CLOCK_SECONDS * 1e9
-        self._listed_change = changed if settled else None
+        self._listed_change, self._is_settled = changed, started - changed > _CLOCK_SECONDS * 1e9
         self._forget(self._numbers.keys() - present)
         self._open(sorted(present - self._numbers.keys() - self._unreadable))
 
@@ -155,7 +155,8 @@ class ShardFolder:
             changed = self.path.stat().st_mtime_ns
         except OSError:
             return False
-        if changed == self._listed_change:
+        is_recent = self._is_settled or self._checked - self._listed < _RELIST_SECONDS
+        if changed == self._listed_change and is_recent:
             return False
         self.refresh()
         return True
@@ -198,6 +199,7 @@ class ShardFolder:
 
         Damaged entries are noted, and their shards are kept as ``*.damaged``.
         """
+        (self.path / _RETIRED).mkdir(exist_ok=True)
         written: list[Path] = []
         waiting: list[Row] = []
         size = 0
@@ -232,7 +234,10 @@ class ShardFolder:
 
     def _remove_retired(self) -> None:
         """Delete what no process needs any more: shards that were replaced, and locks of writers that ended."""
-        for path in self.path.glob(f".*{_RETIRED}"):
+        if time.monotonic() - self._cleaned < _CLEANING_SECONDS:
+            return
+        self._cleaned = time.monotonic()
+        for path in (self.path / _RETIRED).glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _RETIRED_SECONDS:
                     path.unlink()
@@ -279,4 +284,4 @@ def living_writers(folder: Path) -> int:
 def _retire(path: Path) -> None:
     with contextlib.suppress(OSError):  # another process did it first
         os.utime(path)
-        path.replace(path.with_name(f".{path.name}{_RETIRED}"))
+        path.replace(path.parent / _RETIRED / path.name)
