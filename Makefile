@@ -1,4 +1,4 @@
-.PHONY: demo test coverage lint docs notebooks
+.PHONY: demo test coverage lint docs notebooks constraints
 
 PYTHON ?= python
 DEMO = .venv/bin/f2vbench
@@ -34,3 +34,9 @@ docs:
 
 notebooks:
 	$(PYTHON) -m pytest -n 2 --nbmake --nbmake-timeout=300 --no-header -p no:doctest examples
+
+# The versions that pip chooses today for all extras, without the local part of versions such as 2.13.0+cpu.
+constraints:
+	python3 -m venv --clear .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check ".[all,dev]"
+	.venv-constraints/bin/python -m pip freeze --exclude f2vbench | sed 's/+[a-z0-9.]*$$//' > containers/constraints.txt

@@ -24,6 +24,7 @@ from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.batched_training import HeadData, learning_rate_at, train_heads
 from f2vbench.heads.mlp import Mlp
 from f2vbench.metrics.classification import auroc_by_class
+from f2vbench.utils.processes import keep_freed_memory
 
 CPU = torch.device("cpu")
 
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=50)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a run does
     settings = HeadSettings(epochs=arguments.epochs, warmup_epochs=min(10, arguments.epochs - 1))
     head = Mlp(arguments.width, settings.widths, arguments.classes, settings.dropout)
     train_heads(head, [head_data(0, arguments.width, arguments.classes, 1)], settings, CPU)  # warm-up

@@ -57,15 +57,19 @@ def level_moments(x: torch.Tensor) -> Level:
 @torch.inference_mode()
 def moments(encoder: Pix2PixHDEncoder, rows: DataFrame) -> list[Level]:
     """Moments of all maps, finest first, for the photographs of a task."""
-    images = []
-    for _, row in rows.iterrows():
+    found: list[Level] = []
+    for number, (_, row) in enumerate(rows.iterrows()):
         square = torch.from_numpy(open_photograph(row).square(0).copy()).permute(2, 0, 1)[None]
         with bf16_autocast(CPU, arithmetic("auto", CPU) == "bf16"):
-            images.append([level_moments(level) for level in encoder.levels(encoder.prepare(square))])
-    return [
-        {key: np.stack([image[depth][key] for image in images]) for key in images[0][depth]}
-        for depth in range(len(images[0]))
-    ]
+            levels = [level_moments(level) for level in encoder.levels(encoder.prepare(square))]
+        # Into arrays of their final size: small arrays that stay between large ones that go fragment the memory.
+        found = found or [
+            {key: np.empty((len(rows), values.size), np.float32) for key, values in each.items()} for each in levels
+        ]
+        for arrays, level in zip(found, levels, strict=True):
+            for key, values in level.items():
+                arrays[key][number] = values
+    return found
 
 
 def forms(levels: list[Level]) -> dict[str, Floats]:

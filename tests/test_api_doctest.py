@@ -1,4 +1,4 @@
-"""An interactive session with the public names, `Benchmark`, `Results`, `load_encoder` and `load_task`."""
+"""An interactive session with the public names, `Benchmark`, `Results`, `load_encoder`, `load_head` and `load_task`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from f2vbench.utils.progress import Silent
 from tests.helpers.patients import write_cards, write_patients
 
 SESSION = """
->>> from f2vbench import Benchmark, Results, load_encoder, load_task
+>>> from f2vbench import Benchmark, Results, load_encoder, load_head, load_task
 
 A task card describes a data set and its labels.
 
@@ -41,6 +41,16 @@ Results are data frames: a row for each unit and metric, and their summary over 
 (6, True)
 >>> Results.load(folder).summary(["auroc"])[["encoder", "n"]].sort_values("encoder").values.tolist()
 [['colour', 3], ['thumbnail', 3]]
+
+Stored heads predict other photographs, with the spread over seeds and the predictive entropy.
+
+>>> kept = Benchmark(task="tiny", model="thumbnail", baselines="none", protocol="few-shot", shots=2, seeds=3, data=data,
+...                  out=folder, jobs=1, keep_heads=True).run(progress)
+>>> heads = load_head(f"{folder}/heads/thumbnail.tiny.few-shot-2")
+>>> list(heads.predict(f"{data}/photos"))
+['image', 'prediction', 'probability:well', 'probability:ill', 'sd:well', 'sd:ill', 'entropy']
+>>> heads.predict_embeddings(embeddings).mean.shape
+(2, 2)
 
 Comparisons name the test and its adjustment.
 

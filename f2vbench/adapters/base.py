@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
@@ -141,6 +142,10 @@ class UnitContext(ABC):
         Returns:
             The entry for ``result["predictions"]``; 0 bytes when nothing is stored, as in a timing trial.
         """
+
+    @abstractmethod
+    def store_head(self, head: TrainedHead) -> None:
+        """Store the head of the unit in the run folder, where the run keeps heads."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +283,10 @@ class TaskAdapter(ABC):
 
     def uses_torch(self, protocol: Protocol) -> bool:
         """Return whether the adapter computes with torch even for a model that does not."""
+        return False
+
+    def trains_head(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+        """Return whether units pass a head to `UnitContext.store_head`."""
         return False
 
     def fit_steps(self, model: ModelSpec, protocol: Protocol, settings: RunSettings, episode: Episode) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from f2vbench.adapters.classification_data import (
 )
 from f2vbench.adapters.own_head import own_head_note, own_head_probabilities
 from f2vbench.adapters.probes import fit_logistic_regression, predict_by_neighbours, predict_by_prototype
+from f2vbench.adapters.stored_head import Arrays, TrainedHead
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
@@ -91,6 +93,10 @@ class Classification(TaskAdapter):
     def runs_jointly(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
         """Return True for heads on frozen embeddings, which are trained as one stack."""
         return protocol in _HEAD_PROTOCOLS and not _trains_encoder(model, protocol, settings)
+
+    def trains_head(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+        """Return True for heads on the frozen embeddings of one encoder."""
+        return protocol in _HEAD_PROTOCOLS and model.kind != "fusion" and not _trains_encoder(model, protocol, settings)
 
     def uses_torch(self, protocol: Protocol) -> bool:
         """Return True for protocols with a head."""
@@ -251,7 +257,9 @@ def _predict(contexts: Sequence[UnitContext], data: Sequence[ClassificationData]
         if is_wide:
             (support,) = unit_data.support.vectors.values()
             fitted = fit_wide_mlp(support, unit_data.support.targets, unit_data.multi_label)
-            predictions[position] = _apply(fitted, unit_data)
+            arrays: Arrays = {"support": support, "targets": unit_data.support.targets.astype(np.uint8)}
+            head = TrainedHead("kernel-classifier", arrays, tuple(unit_data.classes), unit_data.multi_label)
+            predictions[position] = replace(_apply(fitted, unit_data), head=head)
     return [predictions[position] for position in range(len(data))]
 
 
@@ -315,6 +323,8 @@ def _complete(
     if prediction.attention is not None:
         arrays["attention"] = prediction.attention
     stored = context.store_predictions(arrays)
+    if prediction.head is not None:
+        context.store_head(prediction.head)
     result: Solution = {
         "classes": data.classes,
         "label_kind": data.kind,

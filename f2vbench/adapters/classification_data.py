@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext, check_finite
 from f2vbench.adapters.probes import FeatureScaler, scale_to_unit_rms
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.config.fitting import HeadSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.data.label_classes import SEPARATOR
@@ -50,6 +51,7 @@ class ClassificationData:
         val: Validation images.
         test: Test images.
         selects_epoch: Whether the validation images may select the epoch of a head.
+        scalers: What scaled the embeddings of each encoder, where the support images did.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class ClassificationData:
     val: LabelledImages
     test: LabelledImages
     selects_epoch: bool = False
+    scalers: dict[str, FeatureScaler] = field(default_factory=dict)
 
     @property
     def multi_label(self) -> bool:
@@ -98,12 +101,14 @@ class Prediction:
             validation images.
         training: How the head was trained; None if it was not.
         attention: (n, encoders) float32 weights of an attention fusion.
+        head: What predicted, where it can be stored.
     """
 
     probabilities: NDArray[np.float32]
     validation: NDArray[np.float32] | None = None
     training: Training | None = None
     attention: NDArray[np.float32] | None = None
+    head: TrainedHead | None = None
 
 
 def label_kind(task: TaskData) -> Kind:
@@ -163,13 +168,16 @@ def load_classification_data(
     data = load_labels(context, episode, selects_epoch)
     splits = [data.support, data.val, data.test]
     vectors_by_split: list[Vectors] = [{} for _ in splits]
+    scalers = {}
     for encoder, read in context.embedding_readers().items():
         embeddings = [read(split.images) if len(split) else None for split in splits]
         support = embeddings[0]
-        transform = scale_to_unit_rms if support is None else FeatureScaler.fit(support).transform
+        if support is not None and scale:
+            scalers[encoder] = FeatureScaler.fit(support)
+        transform = scalers[encoder].transform if encoder in scalers else scale_to_unit_rms
         for split, vectors, of_split in zip(splits, vectors_by_split, embeddings, strict=True):
             if of_split is not None:
                 check_finite(encoder, split.images, of_split)
                 vectors[encoder] = transform(of_split) if scale else of_split
     with_vectors = [replace(split, vectors=vectors) for split, vectors in zip(splits, vectors_by_split, strict=True)]
-    return replace(data, support=with_vectors[0], val=with_vectors[1], test=with_vectors[2])
+    return replace(data, support=with_vectors[0], val=with_vectors[1], test=with_vectors[2], scalers=scalers)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext
 from f2vbench.adapters.classification_data import ClassificationData, Prediction, Training
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.heads.base import Head, Parameters
 from f2vbench.heads.batched_training import HeadData, predict_probabilities, train_heads
 from f2vbench.heads.fusion import Fusion
@@ -98,7 +99,17 @@ def _prediction(
     if len(data.val):
         of_val = _tensors(data.val.vectors)
         validation = predict_probabilities(head, parameters, of_val, data.multi_label, context.device)
-    return Prediction(probabilities, validation, training, attention)
+    return Prediction(probabilities, validation, training, attention, _stored_head(head, data, parameters))
+
+
+def _stored_head(head: Head, data: ClassificationData, parameters: Parameters) -> TrainedHead | None:
+    """A trained head for storage; None for a fusion and for a head without support images."""
+    if not isinstance(head, Mlp) or not data.scalers:
+        return None
+    (scaler,) = data.scalers.values()
+    arrays = {"mean": scaler.mean, "deviation": scaler.deviation}
+    arrays |= {name: tensor.cpu().numpy() for name, tensor in parameters.items()}
+    return TrainedHead("perceptron", arrays, tuple(data.classes), data.multi_label)
 
 
 def _tensors(vectors: Mapping[str, NDArray[np.float32]]) -> list[torch.Tensor]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from f2vbench.adapters.base import TIMING, CompletedUnit, FeatureKind, TaskAdapter, UnitContext, check_finite
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
@@ -99,6 +100,8 @@ class NumericTask(TaskAdapter):
         predicted = time.perf_counter()
         measured = self.measure(context, episode, predictions)
         stored = context.store_predictions(measured.arrays)
+        if data.support is not None and self.trains_head(context.model, context.unit.protocol, context.settings):
+            context.store_head(self.head(context, episode, data.support))
         card = context.task.card
         result: Solution = {
             "images": list(episode.test),
@@ -119,6 +122,20 @@ class NumericTask(TaskAdapter):
             "map_bytes": stored["bytes"],
         }
         return CompletedUnit(result, timing)
+
+    def trains_head(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> bool:
+        """Return True for few-shot and supervised units of models that look at images."""
+        return protocol in _HEAD_PROTOCOLS and model.kind != "constant"
+
+    @abstractmethod
+    def head(self, context: UnitContext, episode: Episode, support: NDArray[np.float32]) -> TrainedHead:
+        """Return the head of a few-shot or supervised unit for storage.
+
+        Args:
+            context: Context of the unit.
+            episode: Its episode.
+            support: (m, width) embeddings of the support images.
+        """
 
     @abstractmethod
     def predict(self, context: UnitContext, episode: Episode, data: SupportAndTest) -> Floats:

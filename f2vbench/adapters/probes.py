@@ -16,6 +16,12 @@ Targets = NDArray[np.bool_]
 _PRIOR_IMAGES = 10
 # Temperature of the softmax over cosine similarities, as in the k-NN evaluation of DINO (Caron et al., ICCV 2021).
 _TEMPERATURE = 0.07
+# Pairs of a test and a support image whose similarities are in memory at once; 2 GiB in float64. More are compared in
+# chunks.
+_MOST_PAIRS = 1 << 28
+_TEST_ROWS, _SUPPORT_ROWS = 1024, 8192
+# Values of which a copy in float64 is made, 1 GiB; and rows that are copied at once.
+_MOST_VALUES, _CHUNK_ROWS = 1 << 27, 1 << 16
 # Smallest singular value that is kept, relative to the largest.
 _NEGLIGIBLE = 1e-6
 
@@ -38,15 +44,17 @@ class FeatureScaler:
 
         Variances are shrunk towards their mean, which has the weight of ten images.
         """
-        wide = vectors.astype(np.float64)
-        variance = wide.var(axis=0)
-        shrunk = (len(wide) * variance + _PRIOR_IMAGES * variance.mean()) / (len(wide) + _PRIOR_IMAGES)
+        mean, variance = _mean_and_variance(vectors)
+        shrunk = (len(vectors) * variance + _PRIOR_IMAGES * variance.mean()) / (len(vectors) + _PRIOR_IMAGES)
         deviation = np.sqrt(shrunk)
-        return cls(wide.mean(axis=0), np.where(deviation > 0, deviation, 1))
+        return cls(mean, np.where(deviation > 0, deviation, 1))
 
     def transform(self, vectors: Floats) -> NDArray[np.float32]:
         """Centre and scale (n, width) vectors."""
-        return ((vectors - self.mean) / self.deviation).astype(np.float32)
+        scaled = np.empty(vectors.shape, np.float32)
+        for chunk in _chunks(len(vectors)):
+            scaled[chunk] = (vectors[chunk] - self.mean) / self.deviation
+        return scaled
 
 
 def scale_to_unit_rms(vectors: Floats) -> NDArray[np.float32]:
@@ -97,11 +105,48 @@ def predict_by_neighbours(
     Returns:
         (n, classes) probabilities, or (n, numbers).
     """
-    similarity = _cosine_similarity(test, support)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
-    weights = _softmax(np.take_along_axis(similarity, nearest, axis=1) / _TEMPERATURE)
+    if len(test) * len(support) > _MOST_PAIRS:
+        similarity, nearest = nearest_in_chunks(test, support, neighbours)
+    else:
+        every = _cosine_similarity(test, support)
+        nearest = np.argsort(-every, axis=1, kind="stable")[:, :neighbours]
+        similarity = np.take_along_axis(every, nearest, axis=1)
+    weights = _softmax(similarity / _TEMPERATURE)
     votes: NDArray[np.float32] = np.einsum("nk,nkc->nc", weights, targets[nearest]).astype(np.float32)
     return votes
+
+
+def nearest_in_chunks(test: Floats, support: Floats, neighbours: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find the nearest support images by cosine similarity, in memory that does not depend on the number of images.
+
+    Args:
+        test: (n, width) embeddings.
+        support: (m, width) embeddings.
+        neighbours: Number of neighbours.
+
+    Returns:
+        (n, k) similarities and (n, k) rows of ``support`` with k the smaller of ``neighbours`` and m, the nearest
+        first; of equal similarities the first row comes first.
+    """
+    k = min(neighbours, len(support))
+    similarity, nearest = np.empty((len(test), k)), np.empty((len(test), k), np.int64)
+    for start in range(0, len(test), _TEST_ROWS):
+        rows = _normalise(test[start : start + _TEST_ROWS])
+        best, places = np.full((len(rows), k), -np.inf), np.full((len(rows), k), len(support))
+        for first in range(0, len(support), _SUPPORT_ROWS):
+            values = rows @ _normalise(support[first : first + _SUPPORT_ROWS]).T
+            within = np.partition(values, -k, axis=1)[:, -k] if k <= values.shape[1] else np.full(len(rows), -np.inf)
+            row, column = np.nonzero(values >= np.maximum(within, best[:, -1])[:, None])
+            of_row = np.concatenate([np.repeat(np.arange(len(rows)), k), row])
+            candidates = np.concatenate([best.ravel(), values[row, column]])
+            place = np.concatenate([places.ravel(), first + column])
+            order = np.lexsort((place, -candidates, of_row))
+            counts = np.bincount(of_row, minlength=len(rows))
+            starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            kept = order[(starts[:, None] + np.arange(k)).ravel()]
+            best, places = candidates[kept].reshape(-1, k), place[kept].reshape(-1, k)
+        similarity[start : start + len(rows)], nearest[start : start + len(rows)] = best, places
+    return similarity, nearest
 
 
 def predict_by_logistic_regression(
@@ -213,6 +258,20 @@ def principal_coordinates(support: Floats, test: Floats) -> tuple[NDArray[np.flo
     kept = axes[sizes > _NEGLIGIBLE * max(float(sizes[0]), np.finfo(float).tiny)][::-1].T
     norm = np.sqrt((sizes**2).sum() / len(wide)) or 1.0
     return (wide - mean) @ kept / norm, (test.astype(np.float64) - mean) @ kept / norm
+
+
+def _mean_and_variance(vectors: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of each column in float64; of many vectors without a copy of all in float64."""
+    if vectors.size <= _MOST_VALUES:
+        wide = vectors.astype(np.float64)
+        return wide.mean(axis=0), wide.var(axis=0)
+    mean = sum(vectors[chunk].sum(axis=0, dtype=np.float64) for chunk in _chunks(len(vectors))) / len(vectors)
+    squares = sum(((vectors[chunk] - mean) ** 2).sum(axis=0) for chunk in _chunks(len(vectors)))
+    return mean, squares / len(vectors)
+
+
+def _chunks(rows: int) -> list[slice]:
+    return [slice(start, start + _CHUNK_ROWS) for start in range(0, rows, _CHUNK_ROWS)]
 
 
 def _mean(vectors: Floats) -> Floats:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext
 from f2vbench.adapters.numeric_task import Floats, Measured, NumericTask, SupportAndTest, read_column
 from f2vbench.adapters.probes import FeatureScaler, predict_by_neighbours, predict_by_ridge
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.data.episodes import Episode
 from f2vbench.heads.wide_mlp_regression import predict_numbers
 from f2vbench.metrics.names import CHANCE
@@ -35,6 +37,11 @@ class Regression(NumericTask):
             neighbours = predict_by_neighbours(support, values[:, None], test, context.settings.neighbours)
             return neighbours[:, 0].astype(np.float64)
         return predict_by_ridge(support, values, test)
+
+    def head(self, context: UnitContext, episode: Episode, support: NDArray[np.float32]) -> TrainedHead:
+        """Return the kernel ridge regression for storage."""
+        values = read_column(context, "value", episode.support)
+        return TrainedHead("kernel-regression", {"support": support, "values": values}, ("value",))
 
     def measure(self, context: UnitContext, episode: Episode, predictions: Floats) -> Measured:
         """Compute the metrics, and the errors of the mean of the support images as their chance level."""

@@ -7,6 +7,7 @@ coordinates of the kernel of `f2vbench.heads.wide_kernel`, the probe on those of
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f2vbench.adapters.base import UnitContext
 from f2vbench.adapters.numeric_task import (
@@ -18,6 +19,7 @@ from f2vbench.adapters.numeric_task import (
     read_patients,
 )
 from f2vbench.adapters.probes import FeatureScaler, principal_coordinates
+from f2vbench.adapters.stored_head import Arrays, TrainedHead
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.episodes import Episode
 from f2vbench.encoders.spec import ModelSpec
@@ -59,6 +61,16 @@ class Survival(NumericTask):
             z, project = kernel_coordinates(data.support.astype(np.float64))
             z_test = project(data.test.astype(np.float64))
         return predict_survival(z, time, event, read_patients(context, episode.support), z_test, times)
+
+    def head(self, context: UnitContext, episode: Episode, support: NDArray[np.float32]) -> TrainedHead:
+        """Return the Cox model for storage; patients are numbered."""
+        arrays: Arrays = {
+            "support": support,
+            "time": read_column(context, "time", episode.support),
+            "event": read_column(context, "event", episode.support).astype(np.uint8),
+            "patient": np.unique(read_patients(context, episode.support), return_inverse=True)[1].astype(np.int64),
+        }
+        return TrainedHead("cox", arrays, ("risk",))
 
     def measure(self, context: UnitContext, episode: Episode, predictions: Floats) -> Measured:
         """Compute the metrics, and those of the Kaplan–Meier curve of the support images as chance levels."""

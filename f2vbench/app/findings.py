@@ -1,4 +1,4 @@
-"""What the page shows of a photograph: its angiogram, its vessel score, and the nearest images of an index."""
+"""What the page shows of a photograph: angiogram, vessel score, predictions of heads, nearest images of an index."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from f2vbench.app.nearest import NearestImages, NearImage
+from f2vbench.app.predictions import ShownPrediction, StoredPredictions
 from f2vbench.app.settings import AppSettings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
@@ -55,6 +56,7 @@ class Findings:
         overlay: uint8 (h, w, 3), the photograph with its vessel score.
         score_text: What the score is.
         nearest: Nearest images of the index; None without an index.
+        predictions: Predictions of the stored heads.
     """
 
     name: str
@@ -62,20 +64,21 @@ class Findings:
     overlay: np.ndarray
     score_text: str
     nearest: list[NearImage] | None
+    predictions: tuple[ShownPrediction, ...] = ()
 
 
 class Analysis:
     """A generator, and an index if there is one, ready for photographs.
 
     Args:
-        settings: Model, index and device.
+        settings: Model, index, heads and device.
         progress: Receives the progress of reading the index.
 
     Raises:
-        SettingsError: The model generates no angiogram, or the folder has no index.
+        SettingsError: The model generates no angiogram, the folder has no index, or heads are for other images.
         WeightsError: The weights are missing or damaged.
         DataError: The folder of the index does not exist.
-        StoreError: The encoder has changed since the index was built.
+        StoreError: The encoder has changed since the index was built, or heads or their encoder are missing or differ.
     """
 
     def __init__(self, settings: AppSettings, progress: Progress):
@@ -86,6 +89,7 @@ class Analysis:
         index = settings.index
         self.nearest = None if index is None else NearestImages(index, settings.k, settings.device, progress)
         """The index; None without one."""
+        self._heads = [StoredPredictions(path, settings.device) for path in settings.heads or ()]
         self.model = model_facts(spec)
         """What the page says about the generator."""
         self._device = torch_device(settings.device)
@@ -104,7 +108,8 @@ class Analysis:
         score = self.vessel_score(photograph)
         overlay = draw_score(photograph, score, self._score)
         nearest = self.nearest.of(photograph) if self.nearest else None
-        return Findings(photograph.name, angiogram.frames, overlay, self._score.text, nearest)
+        predictions = tuple(heads.of(photograph) for heads in self._heads)
+        return Findings(photograph.name, angiogram.frames, overlay, self._score.text, nearest, predictions)
 
     def vessel_score(self, photograph: Photograph) -> np.ndarray:
         """The zero-shot vessel score of `f2vbench run`, with the same preparation.

@@ -10,13 +10,15 @@ import numpy as np
 
 from f2vbench.app.findings import Findings, ModelFacts
 from f2vbench.app.nearest import NearestImages
+from f2vbench.app.predictions import ShownPrediction
 from f2vbench.data.video_files import encode_gif
+from f2vbench.predict.head_ensemble import NOT_CLINICAL
 from f2vbench.utils.png import encode_png
 
 FRAMES_PER_SECOND = 3
 """Speed of the player, as the default of `f2vbench generate`."""
 
-_WARNING = "Not for clinical use."
+_WARNING = NOT_CLINICAL
 
 
 def asset(name: str) -> str:
@@ -59,7 +61,7 @@ def findings_html(findings: Findings, model: ModelFacts, index: NearestImages | 
         model: The generator, named below the angiogram.
         index: The index of the nearest images; None without one.
     """
-    sections = [_player(findings, model), _overlay(findings)]
+    sections = [_player(findings, model), _overlay(findings), *map(_prediction, findings.predictions)]
     if index is not None and findings.nearest is not None:
         sections.append(_nearest(findings, index))
     return f'<div class="f2v-results">{"".join(sections)}</div>'
@@ -93,6 +95,39 @@ def _overlay(findings: Findings) -> str:
         f'<section><h3>Vessel score</h3><img src="{_uri(findings.overlay)}" alt="photograph with its vessel score">'
         f"<p>Zero-shot, as in f2vbench run: {escape(findings.score_text)}. Brighter blue is a higher score. "
         f"{_WARNING}</p></section>"
+    )
+
+
+def _prediction(shown: ShownPrediction) -> str:
+    """A row for each output: its mean over the heads as number and bar, and its standard deviation."""
+    prediction, is_class = shown.prediction, shown.prediction.facts.family == "classification"
+    entropy = prediction.entropy
+    heads = ["class" if is_class else "", "probability" if is_class else "predicted"]
+    heads += ["SD over heads"] * (prediction.spread is not None)
+    heads += ["entropy (bits)"] * (entropy is not None and entropy.ndim == 2)
+    digits = ".3g" if prediction.facts.family == "regression" else ".3f"
+    rows = []
+    for column, name in enumerate(prediction.facts.outputs):
+        mean = float(prediction.mean[0, column])
+        bar = f'<meter min="0" max="1" value="{mean:.4f}"></meter> ' if prediction.facts.family != "regression" else ""
+        cells = [f"{bar}{mean:{digits}}"]
+        if prediction.spread is not None:
+            cells.append(f"{prediction.spread[0, column]:{digits}}")
+        if entropy is not None and entropy.ndim == 2:
+            cells.append(f"{entropy[0, column]:.2f}")
+        rows.append(f"<tr><th>{escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    uncertainty = ""
+    if entropy is not None and entropy.ndim == 1:
+        uncertainty = (
+            f"Predictive entropy {entropy[0]:.2f} bits; {np.log2(len(prediction.facts.outputs)):.2f} is complete "
+            "uncertainty. "
+        )
+    if prediction.spread is None:
+        uncertainty += "One head: the spread over heads is not known. "
+    return (
+        f'<section class="f2v-wide f2v-prediction"><h3>Prediction of stored heads</h3><p>{escape(shown.title)}</p>'
+        f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        f"</table><p>Outputs: {escape(shown.output_text)}. {uncertainty}<strong>{_WARNING}</strong></p></section>"
     )
 
 

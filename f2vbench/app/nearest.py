@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from f2vbench.app.predictions import embed
 from f2vbench.data.photographs import Photograph, open_photograph
 from f2vbench.errors import SettingsError
 from f2vbench.metrics.exact_neighbours import find_nearest, normalise
@@ -74,21 +75,10 @@ class NearestImages:
         k = min(self._k, int((~is_query).sum()))
         if not k:
             return []
-        vector = normalise(self._embedding(photograph)[None])
+        vector = normalise(embed(self._resources, self.encoder, photograph)[None])
         content = np.where(is_query, 0, 1 + np.arange(len(is_query)))  # images with the query's number are excluded
         found, similarity = find_nearest(vector, self._vectors, k, np.zeros(1, np.int64), content)
         return [
             NearImage(Path(row.path).name, 1 - float(value), open_photograph(row).square(_THUMBNAIL))
             for (_, row), value in zip(self._images.images.iloc[found[0]].iterrows(), similarity[0], strict=True)
         ]
-
-    def _embedding(self, photograph: Photograph) -> np.ndarray:
-        """Embedding of a photograph, past the feature store."""
-        resources = self._resources
-        if not resources.context.models[self.encoder].is_network:
-            return resources.compute_baseline(self.encoder, "embedding", photograph)["embedding"]
-        from f2vbench.runner.extraction import encode_squares, input_square
-
-        square = input_square(photograph, "embedding", resources.entry_size(self.encoder, "embedding"))
-        encoder, device = resources.encoder(self.encoder), resources.device
-        return encode_squares(encoder, "embedding", [square], device, resources.precision)[0]["embedding"]

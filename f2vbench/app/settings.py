@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from f2vbench.config.base import Settings
+from f2vbench.config.base import Paths, Settings
 
 
 class AppSettings(Settings):
@@ -21,6 +21,11 @@ class AppSettings(Settings):
     index: Path | None = Field(
         None,
         description="folder of images, or run, with an index of f2vbench search: the page shows the nearest images",
+    )
+    heads: Paths | None = Field(
+        None,
+        description="folders of stored heads, runs/<run>/heads/<condition>, of f2vbench run keep_heads=yes: the page "
+        "shows their predictions",
     )
     k: int = Field(5, ge=1, le=20, description="number of nearest images")
     size: int = Field(512, ge=64, le=2048, description="side of the square around the field of view, pixels")

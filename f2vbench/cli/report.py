@@ -15,6 +15,7 @@ from f2vbench.metrics.names import CARD_METRICS
 from f2vbench.report.settings import ReportSettings
 from f2vbench.report.tables.retrieval import retrieval_tables
 from f2vbench.report.tables.terminal import attention_text, results_text, table_text
+from f2vbench.report.tables.terminal_clinical import operating_point_text, subgroups_text
 from f2vbench.report.text.wording import TaskNames
 from f2vbench.report.writers.write_report import check_report_folder, write_report
 from f2vbench.results import Results
@@ -106,9 +107,23 @@ def report(settings: ReportSettings) -> Iterator[str]:
         results, metrics, settings.baseline or first_model, Procedure(settings.test, settings.adjust, settings.interval)
     )
     yield f"{', '.join(map(str, folders))}: {results.frame.unit.nunique()} units\n\n{shown.text}"
+    yield from _clinical_texts(results, settings, metrics)
     yield ""
     for written in write_report(results, settings.out or folders[0], settings, metrics, shown.reference, progress):
         yield f"written: {written.text}"
+
+
+def _clinical_texts(results: Results, settings: ReportSettings, metrics: Sequence[str] | None) -> Iterator[str]:
+    """Operating points and subgroups, where they are requested."""
+    clinical = settings.clinical()
+    texts = []
+    if clinical.operating_point is not None:
+        point = clinical.operating_point
+        texts.append(operating_point_text(results.diagnosis(point), point, results.families))
+    if clinical.subgroups is not None:
+        texts.append(subgroups_text(results.subgroups(clinical.subgroups, metrics), results.families))
+    for text in filter(None, texts):
+        yield f"\n{text}"
 
 
 def _main_metrics(results: Results, task: str) -> tuple[str, ...]:

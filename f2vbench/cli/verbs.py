@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from f2vbench.cli.cache_verbs import CACHE
 from f2vbench.cli.verb_kinds import TextVerb, Verb, VerbWithActions, VerbWithVerbs
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from f2vbench.config.run import RunSettings
     from f2vbench.data.settings import DataSettings
     from f2vbench.phantom.settings import PhantomSettings
+    from f2vbench.predict.settings import PredictSettings
     from f2vbench.report.leaderboard.settings import LeaderboardSettings
     from f2vbench.report.settings import ReportSettings
     from f2vbench.search.settings import SearchSettings
@@ -92,6 +94,14 @@ def _search(settings: SearchSettings) -> int:
     from f2vbench.utils.progress import for_this_terminal
 
     print(search(settings, for_this_terminal()).text)
+    return 0
+
+
+def _predict(settings: PredictSettings) -> int:
+    from f2vbench.predict.predict import predict
+    from f2vbench.utils.progress import for_this_terminal
+
+    print(predict(settings, for_this_terminal()).text(settings.out))
     return 0
 
 
@@ -228,6 +238,11 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "f2vbench.search.settings:SearchSettings",
         _search,
     ),
+    "predict": Verb(
+        "predictions of stored heads with their uncertainty:  f2vbench predict runs/dr/heads/<condition> images=folder",
+        "f2vbench.predict.settings:PredictSettings",
+        _predict,
+    ),
     "app": Verb(
         "try a generator on one photograph, on a local page:  f2vbench app index=photos",
         "f2vbench.app.settings:AppSettings",
@@ -275,6 +290,7 @@ VERBS: dict[str, Verb | VerbWithActions | VerbWithVerbs | TextVerb] = {
         "[key=value ...]",
         _data,
     ),
+    "cache": CACHE,
     "export": TextVerb(
         "export the network of the newest checkpoint:  f2vbench export runs/fundus2video-mini half=yes",
         "f2vbench.cli.weights:export",

@@ -78,7 +78,9 @@ class RunSettings(Settings):
     task: Names = Field(description="names of task cards; `f2vbench list tasks` lists them")
     train: str | None = Field(None, description="external validation: the task for training, instead of task=")
     test: Names | None = Field(
-        None, description="external validation: the tasks for testing; their cards have the same classes"
+        None,
+        description="external validation: the tasks for testing; their cards have the same classes (of numbers: the "
+        "same unit and horizon)",
     )
     model: Names = Field(
         ["fundus2video", "fundus2fa"],
@@ -215,6 +217,11 @@ class RunSettings(Settings):
     scratch: ScratchSettings = Field(ScratchSettings(), description="training of the scratch baseline")
     log: LoggerNames = Field(
         [], description="run loggers that receive settings and means over seeds: wandb, mlflow, trackio, tensorboard"
+    )
+    keep_heads: bool = Field(
+        False,
+        description="store the trained heads of few-shot and supervised classification, regression and survival on "
+        "frozen encoders in the run folder, for f2vbench predict; units that are done without are run again",
     )
     dry_run: bool = Field(False, description="print the plan and stop")
 

@@ -1,4 +1,4 @@
-"""External validation: train on one data set and test on another one with the same classes."""
+"""External validation: train on one data set and test on another one with the same labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from f2vbench.data.file_facts import data_fingerprint
 from f2vbench.data.index_rows import added_columns
 from f2vbench.data.near_duplicates import MIN_CORRELATION, NearDuplicate, near_duplicate_pairs
 from f2vbench.data.tables import limit_problems
+from f2vbench.data.task_cards import TaskCard, card_hash
 from f2vbench.data.task_data import TaskData
 from f2vbench.errors import DataError, SettingsError
+from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.text import plural
+
+_FAMILIES = {
+    "classification": "classes",
+    "segmentation": "classes",
+    "regression": "units",
+    "survival": "horizons",
+}
+"""Families with external validation, and what two tasks have to have in common."""
 
 
 def external_task_name(train: str, test: str) -> str:
@@ -34,10 +44,11 @@ def join_tasks(train: TaskData, test: TaskData, near_copies: NearCopies = "refus
             training images out, or allow them. The last two are noted.
 
     Raises:
-        SettingsError: The tasks are not classification tasks with the same classes in the same order.
+        SettingsError: The tasks are not of one family with the same labels: classes in the same order (classification,
+            segmentation), the same unit (regression), and the same horizon (survival).
         DataError: Training images are near-duplicates of test images, or no training image is left.
     """
-    _check_same_classes(train, test)
+    _check_same_labels(train, test)
     name = external_task_name(train.card.name, test.card.name)
     training = train.index
     if train.card.split == "official":
@@ -63,7 +74,10 @@ def join_tasks(train: TaskData, test: TaskData, near_copies: NearCopies = "refus
     card = train.card.model_copy(
         update={"name": name, "split": "official", "title": f"{train.card.title} → {test.card.title}"}
     )
-    return TaskData(card, train.folder, index, data_fingerprint(index), drawn_as=train.card.name)
+    fingerprint = data_fingerprint(index)
+    if card.family == "segmentation":  # the test card says what the values of its masks mean
+        fingerprint = sha256(canonical_json([fingerprint, card_hash(test.card)]))
+    return TaskData(card, train.folder, index, fingerprint, drawn_as=train.card.name)
 
 
 def _without_near_copies(
@@ -109,18 +123,38 @@ def _with_prefix(rows: pd.DataFrame, task: str) -> pd.DataFrame:
     return rows.assign(image=task + "_" + rows["image"], patient=task + "_" + rows["patient"])
 
 
-def _check_same_classes(train: TaskData, test: TaskData) -> None:
-    schemes = []
+def _check_same_labels(train: TaskData, test: TaskData) -> None:
+    """Raise a SettingsError unless two tasks predict the same."""
+    names = f"train={train.card.name} test={test.card.name}"
     for task in (train, test):
-        if task.card.family != "classification" or not task.card.classes:
+        if task.card.family not in _FAMILIES:
+            raise SettingsError(
+                f"train=, test=: {task.card.name} is a {task.card.family} task: external validation is for "
+                f"{', '.join(_FAMILIES)}"
+            )
+        if task.card.family == "classification" and not task.card.classes:
             raise SettingsError(
                 f"train=, test=: the card of {task.card.name} has no classes: external validation needs classification "
                 "tasks with `classes` and `label_kind`"
             )
-        schemes.append((task.card.label_kind, task.classes))
-    if schemes[0] != schemes[1]:
-        both = " and ".join(f"{kind} {', '.join(names)}" for kind, names in schemes)
+    families = [task.card.family for task in (train, test)]
+    if families[0] != families[1]:
+        raise SettingsError(f"{names}: the families differ ({' and '.join(families)}): choose tasks of one family")
+    predicted = [_predicted(task.card) for task in (train, test)]
+    if predicted[0] != predicted[1]:
+        what = _FAMILIES[families[0]]
         raise SettingsError(
-            f"train={train.card.name} test={test.card.name}: the classes differ ({both}): choose tasks with the same "
-            "classes in the same order"
+            f"{names}: the {what} differ ({' and '.join(predicted)}): choose tasks with the same {what}"
+            + (" in the same order" if what == "classes" else "")
         )
+
+
+def _predicted(card: TaskCard) -> str:
+    """What a task predicts, in words."""
+    if card.family == "regression":
+        return card.unit or "no unit"
+    if card.family == "survival":
+        return f"{card.horizon:g} {card.unit or 'without unit'}"
+    if card.family == "segmentation":
+        return ", ".join(each.name for each in card.mask_classes) or "one class without a name"
+    return f"{card.label_kind} {', '.join(each.name for each in card.classes)}"

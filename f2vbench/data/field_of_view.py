@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -137,22 +139,47 @@ def _sharpest_region(rgb: np.ndarray, prefers_round: bool) -> np.ndarray | None:
         rgb: uint8 (height, width, 3).
         prefers_round: Whether a round region of any channel comes before others of the brightest channel.
     """
-    brightness = rgb.max(axis=2)
-    best, best_contrast = None, _MIN_CONTRAST
-    best_round, best_round_contrast = None, _MIN_CONTRAST
-    channels = ((brightness, _THRESHOLDS), (rgb[..., 0], _HIGH_THRESHOLDS), (_unlike_corners(rgb), _HIGH_THRESHOLDS))
-    for number, (channel, thresholds) in enumerate(channels if prefers_round else channels[:1]):
-        dark, bright = np.percentile(channel, (1, 90))
-        for threshold in thresholds:
-            region = _region_above(channel, dark + threshold * (bright - dark))
-            contrast = 0.0 if region is None else _border_contrast(channel, region)
-            if region is None or contrast <= min(best_contrast, best_round_contrast):
-                continue
-            if prefers_round and contrast > best_round_contrast and _is_round(region):
-                best_round, best_round_contrast = region, contrast
-            if number == 0 and contrast > best_contrast:
-                best, best_contrast = region, contrast
-    return best if best_round is None else best_round
+    brightness = _largest_channel(rgb)
+    candidates = _regions_with_border(brightness, _THRESHOLDS)
+    if not prefers_round:
+        return candidates[0][1] if candidates else None
+    others = [(np.ascontiguousarray(rgb[..., 0]), _HIGH_THRESHOLDS), (_unlike_corners(rgb), _HIGH_THRESHOLDS)]
+    of_any_channel = candidates + [each for channel in others for each in _regions_with_border(*channel)]
+    for _, region in sorted(of_any_channel, key=_negative_contrast):
+        if _is_round(region):
+            return region
+    return candidates[0][1] if candidates else None
+
+
+def _regions_with_border(channel: np.ndarray, thresholds: Sequence[float]) -> list[tuple[float, np.ndarray]]:
+    """Border contrast and region of each threshold whose region has a border, the sharpest first.
+
+    Args:
+        channel: uint8 (height, width).
+        thresholds: Between the darkest and the bright part of the channel.
+    """
+    radius = max(1, round(0.02 * max(channel.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    # Of grey levels once instead of each mask: a morphological opening commutes with a threshold.
+    opened = cv2.morphologyEx(channel, cv2.MORPH_OPEN, disc)
+    dark, bright = grey_level_percentiles(_histogram(channel), (1, 90))
+    found = []
+    for threshold in thresholds:
+        region = _region_above(opened, dark + threshold * (bright - dark))
+        contrast = 0.0 if region is None else _border_contrast(channel, region)
+        if region is not None and contrast > _MIN_CONTRAST:
+            found.append((contrast, region))
+    return sorted(found, key=_negative_contrast)
+
+
+def _negative_contrast(candidate: tuple[float, np.ndarray]) -> float:
+    return -candidate[0]
+
+
+def _largest_channel(rgb: np.ndarray) -> np.ndarray:
+    """The largest value of each pixel, uint8 (height, width)."""
+    red, green, blue = cv2.split(rgb)
+    return cv2.max(cv2.max(red, green), blue)
 
 
 def _unlike_corners(rgb: np.ndarray) -> np.ndarray:
@@ -164,12 +191,12 @@ def _unlike_corners(rgb: np.ndarray) -> np.ndarray:
         for columns in (slice(None, side), slice(-side, None))
     ]
     colour = np.median(np.concatenate(corners), axis=0)
-    difference: np.ndarray = np.abs(rgb.astype(np.float32) - colour.astype(np.float32)).max(axis=2)
-    return difference.astype(np.uint8)
+    difference = np.abs(np.arange(256)[:, None] - colour).astype(np.uint8)  # of each value and channel
+    return _largest_channel(cv2.LUT(rgb, difference[None]))
 
 
 def _is_round(region: np.ndarray) -> bool:
-    return bool(region.mean() >= _MIN_ROUND_AREA) and _share_on_circle(region) >= _MIN_ROUND
+    return cv2.countNonZero(region) / region.size >= _MIN_ROUND_AREA and _share_on_circle(region) >= _MIN_ROUND
 
 
 def _share_on_circle(region: np.ndarray) -> float:
@@ -206,12 +233,14 @@ def _circles(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> tuple[
     return first + np.stack([x, y], axis=1), np.where(np.isfinite(radii), radii, np.inf)
 
 
-def _region_above(brightness: np.ndarray, threshold: float) -> np.ndarray | None:
-    """The largest region brighter than the threshold, holes filled, as uint8 0/1; None if no pixel is brighter."""
-    radius = max(1, round(0.02 * max(brightness.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    opened = cv2.morphologyEx((brightness > threshold).astype(np.uint8), cv2.MORPH_OPEN, disc)
-    contours, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+def _region_above(opened: np.ndarray, threshold: float) -> np.ndarray | None:
+    """The largest region brighter than the threshold, holes filled, as uint8 0/1; None if no pixel is brighter.
+
+    Args:
+        opened: uint8 (height, width), after an opening that removes thin frames and text.
+        threshold: Grey level.
+    """
+    contours, _ = cv2.findContours((opened > threshold).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
     largest = max(contours, key=cv2.contourArea)
@@ -225,9 +254,39 @@ def _border_contrast(brightness: np.ndarray, region: np.ndarray) -> float:
     where the image edge cuts the region off are excluded. 0 without an outer side.
     """
     inner, outer = cv2.erode(region, _PIXEL), cv2.dilate(region, _PIXEL)
-    inside = brightness[(inner > cv2.erode(inner, _PIXEL, iterations=2))]
-    outside = brightness[(outer < cv2.dilate(outer, _PIXEL, iterations=2))]
-    if not inside.size or not outside.size:
+    inside = _histogram(brightness, inner - cv2.erode(inner, _PIXEL, iterations=2))
+    outside = _histogram(brightness, cv2.dilate(outer, _PIXEL, iterations=2) - outer)
+    if not inside.any() or not outside.any():
         return 0.0
+    (low,), (high,) = grey_level_percentiles(inside, (10,)), grey_level_percentiles(outside, (90,))
     # The 4 grey levels prevent sensor noise in a black surround from counting as contrast.
-    return float((np.percentile(inside, 10) + 4) / (np.percentile(outside, 90) + 4))
+    return (low + 4) / (high + 4)
+
+
+def _histogram(channel: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Number of pixels of each grey level, float32 (256,), where the mask is not 0."""
+    return cv2.calcHist([channel], [0], mask, [256], [0, 256]).ravel()
+
+
+def grey_level_percentiles(histogram: np.ndarray, percentages: Sequence[float]) -> list[float]:
+    """Percentiles of grey levels, equal to those of `numpy.percentile`, from their histogram.
+
+    Args:
+        histogram: (256,), the number of pixels of each level; at least one is not 0.
+        percentages: From 0 to 100.
+
+    Examples:
+        >>> histogram = np.zeros(256)
+        >>> histogram[[10, 20, 30, 40]] = 1
+        >>> grey_level_percentiles(histogram, (50, 90))
+        [25.0, 37.0]
+    """
+    ends = np.cumsum(histogram.astype(np.int64))
+    found = []
+    for percentage in percentages:
+        position = float((ends[-1] - 1) * (percentage / 100))
+        share = position - int(position)
+        low, high = (float(level) for level in np.searchsorted(ends, (int(position), math.ceil(position)), "right"))
+        # In the two forms of NumPy's interpolation, for the same bits.
+        found.append(high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share)
+    return found

@@ -13,9 +13,11 @@ from pandas import DataFrame, Series
 
 from f2vbench.data.field_of_view import REGION, WHOLE
 from f2vbench.data.folder_scan import passed_over_files
+from f2vbench.data.hugging_face import fetch_dataset
 from f2vbench.data.index_rows import COLUMNS, FAMILY_COLUMNS, added_columns
 from f2vbench.data.label_classes import SEPARATOR, LabelClass, Spellings
 from f2vbench.data.layouts import LAYOUTS
+from f2vbench.data.layouts.hugging_face import wanted_dataset
 from f2vbench.data.layouts.table_options import CLASSES, FAMILY, LABEL_KIND
 from f2vbench.data.mask_declaration import declaration
 from f2vbench.data.mask_files import name_mask_files
@@ -37,7 +39,8 @@ _TABLES = {"angiogram_table": (".csv",), "table": TABLE_SUFFIXES}
 """Layouts that are a table, and its suffixes."""
 
 _LABEL_COLUMNS = {"segmentation": "mask_path", "classification": "label", "regression": "value", "survival": "time"}
-_MODALITIES = {"oct": ("OCT", WHOLE), "ultra-widefield": ("UWF", REGION)}
+MODALITIES = {"oct": ("OCT", WHOLE), "ultra-widefield": ("UWF", REGION)}
+"""Columns ``modality`` and ``field`` of the index of a task that is not of colour photographs."""
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _MAX_CLASSES = 8
 
@@ -47,8 +50,8 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
 
     Args:
         card: The task card.
-        data: The folder. By default, the folder names of the card are searched in ``F2VBENCH_DATA``, and simulated data
-            in the cache.
+        data: The folder. By default, the folder names of the card are searched in ``F2VBENCH_DATA``, simulated data
+            in the cache, and data sets of the Hugging Face Hub there.
 
     Returns:
         The absolute path.
@@ -65,6 +68,8 @@ def find_folder(card: TaskCard, data: str | Path | None = None) -> Path:
         return simulated_folder(card)
     root = os.environ.get("F2VBENCH_DATA")
     found = _find_named_folder(Path(root).expanduser(), card.folders) if root else None
+    if found is None and card.layout == "hugging_face" and card.options.get("dataset"):
+        return fetch_dataset(wanted_dataset(card.options))
     if found is None:
         raise DataError(_how_to_get(card, root))
     return found
@@ -146,7 +151,7 @@ def survey_index(card: TaskCard, folder: Path) -> tuple[DataFrame, list[str]]:
     columns = [*COLUMNS, *FAMILY_COLUMNS[card.family], *added_columns(raw).values()]
     index = raw[columns].sort_values("image", ignore_index=True)
     if card.modality != "colour":
-        index["modality"], index["field"] = _MODALITIES[card.modality]
+        index["modality"], index["field"] = MODALITIES[card.modality]
     index["mask_values"], index["fov_values"] = declaration(card.mask_values), declaration(card.fov_values)
     problems = _invalid_ids(index)
     unused: list[str] = []
@@ -268,7 +273,7 @@ def _describe_classes(classes: list[LabelClass]) -> str:
 
 def _options(card: TaskCard) -> dict[str, Any]:
     """The options of the layout; tables are read by the classes of the card."""
-    if card.layout not in ("table", "outcome_table"):
+    if card.layout not in ("table", "outcome_table", "hugging_face"):
         return card.options
     return card.options | {CLASSES: card.classes, LABEL_KIND: card.label_kind, FAMILY: card.family}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,6 +116,21 @@ def open_photograph(row: pd.Series) -> Photograph:
 def entry_name(row: Any, size: int) -> str:
     """`Photograph.entry` of a row of a task's index (a Series or a named tuple), without reading the file."""
     return _entry(_content(row), size)
+
+
+def entry_names(rows: pd.DataFrame, size: int) -> list[str]:
+    """`entry_name` of rows of a task's index."""
+    fields = rows["field"] if "field" in rows else [""] * len(rows)
+    columns = zip(rows["sha256"], rows["fov_sha256"], fields, strict=True)
+    return [entry_name(_Content(sha256, fov, field), size) for sha256, fov, field in columns]
+
+
+class _Content(NamedTuple):
+    """The columns of an index that an entry depends on."""
+
+    sha256: str
+    fov_sha256: str
+    field: str
 
 
 def _content(row: Any) -> str:

@@ -20,6 +20,7 @@ SHADING_VERSION = 3
 _RIM = 0.006  # relative to the FOV diameter: brightness falls off over some pixels there, which resembles a vessel
 _GREY_LEVELS = 255 / 8  # per standard deviation: ± 4 fill the range
 _MIN_CONTRAST = 0.005  # prevents amplification of noise
+_INTENSITIES = np.arange(256, dtype=np.float32) / 255
 _SMALL_SIGMA = 4.0  # px: a Gaussian of this sigma is smooth enough to be interpolated
 
 
@@ -38,12 +39,18 @@ def normalise(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
     """
     rows = np.flatnonzero(field_of_view.any(axis=1))
     diameter = float(rows[-1] - rows[0] + 1) if len(rows) else 1.0
-    inside = field_of_view.astype(np.float32)[..., None]
-    image = photograph.astype(np.float32) / 255
-    detail = (image - _masked_mean(image, inside, BACKGROUND_SIGMA * diameter)) * inside
-    contrast = np.sqrt(_masked_mean(detail**2, inside, CONTRAST_SIGMA * diameter))
-    corrected: np.ndarray = np.clip(detail / (contrast + _MIN_CONTRAST), -6, 6).astype(np.float32)
-    return corrected
+    inside = field_of_view.astype(np.float32)
+    channels = cv2.merge([inside] * 3)
+    image = cv2.LUT(photograph, _INTENSITIES)
+    detail: np.ndarray = image - _masked_mean(image * channels, inside, BACKGROUND_SIGMA * diameter)
+    detail *= channels
+    # Squares are 0 outside already.
+    contrast = _masked_mean(detail**2, inside, CONTRAST_SIGMA * diameter)
+    np.sqrt(contrast, out=contrast)
+    contrast += _MIN_CONTRAST
+    detail /= contrast
+    np.clip(detail, -6, 6, out=detail)
+    return detail
 
 
 def normalised_picture(photograph: np.ndarray, field_of_view: np.ndarray) -> np.ndarray:
@@ -59,7 +66,11 @@ def normalised_picture(photograph: np.ndarray, field_of_view: np.ndarray) -> np.
         uint8 (height, width, 3): 128 for a uniform background and outside, 0 and 255 for -4 and 4 in `normalise`.
     """
     corrected = normalise(photograph, _without_rim(field_of_view))
-    return np.rint(np.clip(corrected * _GREY_LEVELS + 128, 0, 255)).astype(np.uint8)
+    corrected *= _GREY_LEVELS
+    corrected += 128
+    np.clip(corrected, 0, 255, out=corrected)
+    np.rint(corrected, out=corrected)
+    return corrected.astype(np.uint8)
 
 
 def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
@@ -70,7 +81,7 @@ def _without_rim(field_of_view: np.ndarray) -> np.ndarray:
 
 
 def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of (h, w, c) over the pixels where ``inside`` (h, w, 1) is 1.
+    """Gaussian mean of (h, w, c), which is 0 outside, over the pixels where ``inside`` (h, w) is 1.
 
     It is computed on area averages, on which the Gaussian has a sigma of about `_SMALL_SIGMA`, and interpolated. This
     takes a tenth of the time or less, and means differ by less than one grey level of 255.
@@ -86,8 +97,8 @@ def _masked_mean(image: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndar
             small_sigma,
             borderType=cv2.BORDER_CONSTANT,
         )
-        for values in (image * inside, inside)
+        for values in (image, inside)
     )
-    mean = total / np.maximum(weight.reshape(*weight.shape[:2], 1), 1e-3)
+    mean = total / np.maximum(weight, 1e-3)[..., None]
     enlarged: np.ndarray = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
     return enlarged

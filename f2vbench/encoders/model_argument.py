@@ -8,7 +8,9 @@ from pathlib import Path
 
 from f2vbench.config.fitting import DecoderName
 from f2vbench.config.run import Cut, Pooling
-from f2vbench.encoders.model_family import UNTRAINED, DefaultWeights, ModelFamily
+from f2vbench.encoders.imported_embeddings import FAMILY as IMPORTED
+from f2vbench.encoders.imported_embeddings import imported_model
+from f2vbench.encoders.model_family import PRECOMPUTED, UNTRAINED, DefaultWeights, ModelFamily
 from f2vbench.encoders.model_options import (
     DECODERS,
     ORACLE_CLICK,
@@ -133,7 +135,7 @@ def _parse_as(family: ModelFamily, argument: _Argument) -> ModelSpec:
         "hub": _parse_timm,
         "package": _parse_package,
         "installed": _parse_installed,
-        "precomputed": _parse_frames,
+        PRECOMPUTED: _parse_precomputed,
         "untrained": _parse_baseline,
         "none": _parse_baseline,
     }
@@ -167,8 +169,10 @@ def _parse_installed(family: ModelFamily, argument: _Argument) -> ModelSpec:
     return _with_card(_spec(family, family.name, family.architecture, str(find_weights(card))), card, family.name)
 
 
-def _parse_frames(family: ModelFamily, argument: _Argument) -> ModelSpec:
-    """`frames:<folder>`."""
+def _parse_precomputed(family: ModelFamily, argument: _Argument) -> ModelSpec:
+    """`frames:<folder>` or `embeddings:<name>`."""
+    if family.name == IMPORTED:
+        return imported_model(argument.rest)
     path = Path(argument.rest).expanduser().absolute()
     if not argument.rest or not path.is_dir():
         raise SettingsError(

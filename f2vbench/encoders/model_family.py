@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
-from typing import Literal
+from typing import Final, Literal
 
 from f2vbench.errors import SettingsError
 
 UNTRAINED = "untrained"
+
+PRECOMPUTED: Final = "precomputed"
 
 FRAMES = 12
 """Frames of the videos that Fundus2Video is trained for."""
@@ -163,7 +165,8 @@ class ModelFamily:
         default_weights: `card` (the weights card with `default_of: <name>`), `released` (files of other owners, one
             weights card for each variant), `hub` (timm's own), `package` (those of the package that adds the family),
             `installed` (the file of the weights card with the family's name, in an installed Python package),
-            `precomputed` (frames in a folder), `untrained` or `none` (a baseline without weights).
+            `precomputed` (frames in a folder, or imported embeddings), `untrained` or `none` (a baseline without
+            weights).
         how_to_get_weights: Sentences that end the message about missing weights, for families whose `default_weights`
             are `card`. Weights cards have the instructions for released weights.
         trainable: Whether `f2vbench train` trains it.

@@ -15,6 +15,7 @@ from torch import Tensor
 EXPONENT = 3.0
 """Exponent of the generalised mean; 1 is the mean, infinity the maximum."""
 
+_BLOCK = 1 << 18  # values
 _SMALLEST = 1e-6  # the root has no finite slope at 0
 
 
@@ -30,7 +31,7 @@ def pool_levels(maps: Sequence[Tensor]) -> Tensor:
     Returns:
         (n, sum of channels + channels[-1]) float32.
     """
-    last = maps[-1].float()
+    last = maps[-1]
     return torch.cat([generalised_mean(each) for each in (*maps[:-1], last, -last)], 1)
 
 
@@ -44,5 +45,11 @@ def generalised_mean(x: Tensor, exponent: float = EXPONENT) -> Tensor:
     Returns:
         (n, c) float32.
     """
-    positive = x.float().clamp(min=_SMALLEST)
-    return positive.pow(exponent).mean((2, 3)).pow(1 / exponent)
+    if x.requires_grad or x.device.type != "cpu" or not x.is_contiguous():
+        return x.float().clamp(min=_SMALLEST).pow(exponent).mean((2, 3)).pow(1 / exponent)
+    # A few channels at a time, which stay in the cache of the processor; their sums are the same to the bit.
+    means = [
+        block.to(torch.float32, copy=True).clamp_(min=_SMALLEST).pow_(exponent).mean((2, 3))
+        for block in torch.split(x, max(1, _BLOCK // x[0, 0].numel()), 1)
+    ]
+    return torch.cat(means, 1).pow(1 / exponent)

@@ -244,6 +244,13 @@ _BUILT_IN = (
         loader=_VIDEOS,
         default_weights="precomputed",
     ),
+    ModelFamily(
+        "embeddings",
+        "embeddings of any framework, imported with `f2vbench cache import`, as embeddings:<name>",
+        kind="vector",
+        loader="f2vbench.encoders.imported_embeddings:load_imported",
+        default_weights="precomputed",
+    ),
     _vessel_filter("tophat", "baseline: black top-hat of the green channel, no learning"),
     _vessel_filter("frangi", "baseline: Frangi vesselness, no learning", libraries=("scikit-image",)),
     _vessel_filter("sato", "baseline: Sato tubeness, no learning", libraries=("scikit-image",)),

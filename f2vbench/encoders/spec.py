@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from f2vbench.encoders.model_family import UNTRAINED, EmbeddingPooling, Kind, SegmentationDecoder
+from f2vbench.encoders.model_family import PRECOMPUTED, UNTRAINED, EmbeddingPooling, Kind, SegmentationDecoder
 from f2vbench.encoders.registry import FAMILIES, find_family
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.shards import whole_path
@@ -25,7 +25,7 @@ INIT_SEED = 0
 FUSION = "fusion"
 """`family`, `kind` and `weights` of a model that joins the embeddings of several."""
 
-_WITHOUT_FILE = (UNTRAINED, "none", "hub", "released", "package", "precomputed", FUSION)
+_WITHOUT_FILE = (UNTRAINED, "none", "hub", "released", "package", PRECOMPUTED, FUSION)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ModelSpec:
         is_baseline: Whether tables and figures list it as a baseline.
         weights: `untrained`, `none` (a baseline without weights), `hub` (timm's own), `released` (a file of other
             owners that a weights card describes), `package` (those of the package that adds the family),
-            `precomputed` (frames in a folder), or the absolute path of a file.
+            `precomputed` (frames in a folder, or imported embeddings), or the absolute path of a file.
         cut: Index of the layer at which a pix2pixHD generator's encoder ends; None for other models.
         pooling: How its embeddings are pooled, of a pix2pixHD generator or RETFound. None for other models.
         decoder: Decoder that vessel segmentation trains on its feature maps: `unet` for a new one, `generator` for the
@@ -58,6 +58,7 @@ class ModelSpec:
         source: Location on the Hugging Face Hub that the weights come from, as `hf://owner/name@<commit>`; None for
             other files.
         folder: Absolute path of precomputed frames; None for other models.
+        content: SHA-256 of the file that imported embeddings come from; None for other models.
         parts: The models of a fusion.
         pretrained_on: Data sets whose images the weights were trained on, as their weights card lists them; empty for
             weights without a card.
@@ -79,6 +80,7 @@ class ModelSpec:
     side: int | None = None
     source: str | None = None
     folder: str | None = None
+    content: str | None = None
     parts: tuple[ModelSpec, ...] = ()
     pretrained_on: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -186,6 +188,8 @@ class ModelSpec:
             from f2vbench.data.video_folders import folder_sha256
 
             identity["frames_sha256"] = folder_sha256(Path(self.folder))
+        if self.content is not None:
+            identity["embeddings_sha256"] = self.content
         if family.package is not None:
             identity |= {"entry_point": family.loader, "package": family.package}
         return identity

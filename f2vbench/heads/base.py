@@ -16,13 +16,19 @@ class Head(ABC):
     """A head that does not store its parameters, so that many heads of one shape can be computed as one batch.
 
     Parameters, dropout masks and features may be padded with zeros (`f2vbench.heads.stacked_layers`).
+
+    Attributes:
+        hidden_widths: Widths of the hidden layers, which have dropout.
+        dropout: Fraction of each hidden layer that a training step drops.
     """
+
+    hidden_widths: Sequence[int]
+    dropout: float
 
     @abstractmethod
     def initial_parameters(self, generator: Generator) -> Parameters:
         """Draw the parameters of one head before training."""
 
-    @abstractmethod
     def dropout_masks(self, generator: Generator, rows: int) -> list[Tensor]:
         """Draw the factors of one head's hidden layers for one batch.
 
@@ -33,6 +39,7 @@ class Head(ABC):
         Returns:
             (rows, width) for each hidden layer.
         """
+        return [dropout_mask(generator, rows, width, self.dropout) for width in self.hidden_widths]
 
     @abstractmethod
     def logits(
@@ -48,6 +55,11 @@ class Head(ABC):
         Returns:
             (stack, n, classes).
         """
+
+
+def dropout_mask(generator: Generator, rows: int, width: int, dropout: float) -> Tensor:
+    """Draw a (rows, width) dropout mask: 0 with probability ``dropout``, else 1 / (1 − dropout)."""
+    return (torch.rand((rows, width), generator=generator) >= dropout) / (1 - dropout)
 
 
 def smooth_targets(targets: Tensor, smoothing: float, multi_label: bool) -> Tensor:

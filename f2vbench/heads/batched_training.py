@@ -23,7 +23,13 @@ from torch import Generator, Tensor
 from f2vbench.config.fitting import HeadSettings
 from f2vbench.heads.base import Head, Parameters, class_probabilities, cross_entropy_by_row, smooth_targets
 from f2vbench.heads.epoch_selection import EpochSelection, ValidationScore, ValidationStack
-from f2vbench.heads.stacked_layers import CACHE_LINE, pad_features, pad_mask, pad_parameter, stack_padded
+from f2vbench.heads.stacked_layers import (
+    CACHE_LINE,
+    pad_features,
+    pad_parameter,
+    stack_padded,
+    stacked_dropout_masks,
+)
 from f2vbench.utils.step_reports import report_step
 
 _ROW_MULTIPLE = 8
@@ -205,8 +211,12 @@ class _HeadStack:
     def _train_epoch(self, epoch: int) -> None:
         orders = [torch.randperm(size, generator=g) for size, g in zip(self._sizes, self._generators, strict=True)]
         order = stack_padded(orders, self._batches * self._rows).to(self._device)
+        masks = stacked_dropout_masks(
+            self._generators, self._lengths, self._rows, self._head.hidden_widths, self._head.dropout
+        )
         for batch, rows in enumerate(torch.split(order, self._rows, 1)):
-            self._step(rows, batch, learning_rate_at(self._settings, epoch + batch / self._batches))
+            learning_rate = learning_rate_at(self._settings, epoch + batch / self._batches)
+            self._step(rows, batch, [each.to(self._device) for each in masks[batch]], learning_rate)
 
     def _parameters_of(self, position: int) -> Parameters:
         """Return a copy of one head's parameters, on the CPU."""
@@ -215,14 +225,9 @@ class _HeadStack:
     def _unpadded(self, parameters: Parameters) -> Parameters:
         return {name: tensor[: self._shapes[name][0], : self._shapes[name][1]] for name, tensor in parameters.items()}
 
-    def _step(self, rows: Tensor, batch: int, learning_rate: float) -> None:
+    def _step(self, rows: Tensor, batch: int, masks: Sequence[Tensor], learning_rate: float) -> None:
         """Take one step with every head, on the rows (stack, batch size) of its own data."""
         heads = torch.arange(len(rows), device=self._device)[:, None]
-        masks_by_head = [
-            [pad_mask(mask, self._rows) for mask in self._head.dropout_masks(generator, length)]
-            for length, generator in zip(self._lengths[batch], self._generators, strict=True)
-        ]
-        masks = [torch.stack(of_layer).to(self._device) for of_layer in zip(*masks_by_head, strict=True)]
         logits = self._head.logits(self._parameters, [each[heads, rows] for each in self._features], masks)
         losses = cross_entropy_by_row(logits, self._targets[heads, rows], self._multi_label)
         gradients = torch.autograd.grad((losses * self._weights[batch]).sum(), list(self._parameters.values()))

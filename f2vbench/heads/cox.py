@@ -69,7 +69,7 @@ def predict_survival(
     penalty = _select_penalty(z, time, event, patients)
     model = _fit(z, time, event, penalty)
     inside = np.minimum(times, time.max())
-    return np.array([curve(inside) for curve in model.predict_survival_function(z_test)])
+    return np.array([np.atleast_1d(curve(inside)) for curve in model.predict_survival_function(z_test)])
 
 
 def predict_marginal(time: Floats, event: NDArray[np.bool_], count: int, times: Floats) -> Floats:

@@ -38,6 +38,7 @@ class Fusion(Head):
     ):
         self.inputs, self.method, self.width = list(inputs), method, width
         self.mlp = Mlp(width * len(inputs) if method == "concat" else width, widths, outputs, dropout)
+        self.hidden_widths, self.dropout = self.mlp.hidden_widths, dropout
 
     def initial_parameters(self, generator: Generator) -> Parameters:
         """Draw the projections, the attention layers and the MLP uniformly in ± 1/√inputs."""
@@ -48,10 +49,6 @@ class Fusion(Head):
             parameters |= initial_linear("attend.hidden", self.width, self.width, generator)
             parameters |= initial_linear("attend.score", self.width, 1, generator)
         return parameters | self.mlp.initial_parameters(generator)
-
-    def dropout_masks(self, generator: Generator, rows: int) -> list[Tensor]:
-        """Draw a dropout mask for each hidden layer of the MLP."""
-        return self.mlp.dropout_masks(generator, rows)
 
     def logits(
         self, parameters: Mapping[str, Tensor], features: Sequence[Tensor], masks: Sequence[Tensor] = ()

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from f2vbench.heads.base import Head, Parameters
-from f2vbench.heads.stacked_layers import dropout_mask, initial_linear, linear
+from f2vbench.heads.stacked_layers import initial_linear, linear
 
 
 class Mlp(Head):
@@ -23,7 +23,7 @@ class Mlp(Head):
 
     def __init__(self, inputs: int, widths: Sequence[int], outputs: int, dropout: float):
         self.sizes = [inputs, *widths, outputs]
-        self.dropout = dropout
+        self.hidden_widths, self.dropout = list(widths), dropout
 
     def initial_parameters(self, generator: Generator) -> Parameters:
         """Draw weights and biases uniformly in ± 1/√inputs, as `torch.nn.Linear` does."""
@@ -31,10 +31,6 @@ class Mlp(Head):
         for depth, (inputs, outputs) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
             parameters |= initial_linear(f"layer{depth}", inputs, outputs, generator)
         return parameters
-
-    def dropout_masks(self, generator: Generator, rows: int) -> list[Tensor]:
-        """Draw a dropout mask for each hidden layer."""
-        return [dropout_mask(generator, rows, width, self.dropout) for width in self.sizes[1:-1]]
 
     def logits(
         self, parameters: Mapping[str, Tensor], features: Sequence[Tensor], masks: Sequence[Tensor] = ()

@@ -53,9 +53,34 @@ def initial_linear(name: str, inputs: int, outputs: int, generator: Generator) -
     return {f"{name}.weight": draw(inputs), f"{name}.bias": draw(1)}
 
 
-def dropout_mask(generator: Generator, rows: int, width: int, dropout: float) -> Tensor:
-    """Draw a (rows, width) dropout mask: 0 with probability ``dropout``, else 1 / (1 − dropout)."""
-    return (torch.rand((rows, width), generator=generator) >= dropout) / (1 - dropout)
+def stacked_dropout_masks(
+    generators: Sequence[Generator], lengths: Sequence[Sequence[int]], rows: int, widths: Sequence[int], dropout: float
+) -> list[list[Tensor]]:
+    """Draw the dropout masks of all heads of a stack for an epoch.
+
+    Each head receives the numbers that `f2vbench.heads.base.Head.dropout_masks` would draw for one batch after another,
+    but its stream is called once.
+
+    Args:
+        generators: Random stream of each head.
+        lengths: For each batch, the number of images of each head.
+        rows: Number of rows of a batch, padding included.
+        widths: Widths of the hidden layers.
+        dropout: Fraction that is dropped.
+
+    Returns:
+        For each batch and hidden layer (stack, rows, width) factors, with zeros in padded rows and columns; widths are
+        padded to whole cache lines.
+    """
+    padded = [width + -width % CACHE_LINE for width in widths]
+    drawn = [[torch.full((len(generators), rows, width), -1.0) for width in padded] for _ in lengths]
+    for head, generator in enumerate(generators):
+        sizes = [of_batch[head] * width for of_batch in lengths for width in widths]
+        parts = iter(torch.rand(sum(sizes), generator=generator).split(sizes))
+        for of_batch, layers in zip(lengths, drawn, strict=True):
+            for layer, width in zip(layers, widths, strict=True):
+                layer[head, : of_batch[head], :width] = next(parts).view(-1, width)
+    return [[(layer >= dropout) / (1 - dropout) for layer in layers] for layers in drawn]
 
 
 def stack_padded(tensors: Sequence[Tensor], rows: int) -> Tensor:
@@ -66,11 +91,6 @@ def stack_padded(tensors: Sequence[Tensor], rows: int) -> Tensor:
 def pad_features(features: Tensor) -> Tensor:
     """Pad (n, width) with zero columns to whole cache lines."""
     return functional.pad(features, (0, -features.shape[1] % CACHE_LINE))
-
-
-def pad_mask(mask: Tensor, rows: int) -> Tensor:
-    """Pad a dropout mask (n, width) with zero columns to whole cache lines, and with zero rows to ``rows``."""
-    return functional.pad(mask, (0, -mask.shape[1] % CACHE_LINE, 0, rows - mask.shape[0]))
 
 
 def pad_parameter(name: str, parameter: Tensor) -> Tensor:

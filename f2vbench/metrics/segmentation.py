@@ -25,10 +25,13 @@ class Tally:
     Attributes:
         positives: (scores,) number of positive pixels at each score.
         negatives: (scores,) number of negative pixels at each score.
+        bins: (scores,) position of each score among the bins of a pool, highest score first, which have no pixels
+            elsewhere; None outside a pool. Sums are then rounded as sums over all bins.
     """
 
     positives: np.ndarray
     negatives: np.ndarray
+    bins: np.ndarray | None = None
 
     def auroc(self) -> float | None:
         """Area under the ROC curve; ties count half.
@@ -44,7 +47,7 @@ class Tally:
         if not positives or not negatives:
             return None
         below = negatives - np.cumsum(self.negatives)
-        wins = np.dot(self.positives.astype(np.float64), below + 0.5 * self.negatives)
+        wins = self._dot(self.positives.astype(np.float64), below + 0.5 * self.negatives)
         return float(wins / (positives * negatives))
 
     def average_precision(self) -> float | None:
@@ -63,7 +66,18 @@ class Tally:
         true_positives = np.cumsum(self.positives)
         predicted = true_positives + np.cumsum(self.negatives)
         occupied = predicted > 0
-        return float(np.dot(self.positives[occupied] / positives, true_positives[occupied] / predicted[occupied]))
+        recall_steps, precision = self.positives[occupied] / positives, true_positives[occupied] / predicted[occupied]
+        return float(self._dot(recall_steps, precision, from_first_bin=True))
+
+    def _dot(self, first: np.ndarray, second: np.ndarray, from_first_bin: bool = False) -> np.float64:
+        """Inner product, over all bins of a pool or over those from the first bin that has pixels."""
+        if self.bins is not None:
+            start = self.bins[0] if from_first_bin else 0
+            padded = np.zeros((2, _BINS - start))
+            padded[:, self.bins - start] = first, second
+            first, second = padded
+        product: np.float64 = np.dot(first, second)
+        return product
 
 
 def tally(scores: np.ndarray, labels: np.ndarray) -> Tally:
@@ -211,8 +225,10 @@ class PixelPool:
             Confusion(true_positive=1, false_positive=0, false_negative=0, true_negative=1)
         """
         bins = _score_bins(scores)
-        self.positives += np.bincount(bins[labels], minlength=_BINS)
-        self.negatives += np.bincount(bins[~labels], minlength=_BINS)
+        for counts, of_class in ((self.positives, bins[labels]), (self.negatives, bins[~labels])):
+            if of_class.size:
+                lowest, highest = of_class.min(), of_class.max()
+                counts[lowest : highest + 1] += np.bincount(of_class - lowest)
         if threshold is not None:
             self.confusion = self.confusion + Confusion.from_predictions(scores >= threshold, labels)
 
@@ -233,7 +249,8 @@ class PixelPool:
             >>> values["auroc"], values["dice"]
             (1.0, 0.8)
         """
-        counts = Tally(self.positives[::-1], self.negatives[::-1])
+        occupied = np.flatnonzero(self.positives | self.negatives)[::-1]
+        counts = Tally(self.positives[occupied], self.negatives[occupied], _BINS - 1 - occupied)
         ranking = {"auroc": counts.auroc(), "average_precision": counts.average_precision()}
         overlap = dict.fromkeys(OVERLAP_METRICS) if threshold is None else self.confusion.overlap_metrics()
         return {**ranking, **overlap}

@@ -18,9 +18,12 @@ from f2vbench.pretrained.weights_cards import WeightsCard, cards_in
 from f2vbench.pretrained.weights_files import download_instructions, find_weights, is_available
 
 SCHEME = "hf://"
+
+TIMEOUT = 6.0
+"""Seconds until a Hub that does not answer counts as unreachable."""
+
 _ADDRESS = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s@]+))?(?:/(?P<file>[^\s@]+))?")
 _NETWORK_LIBRARIES = ("httpx", "httpx2", "requests")
-_SECONDS = 6.0
 _DENIED = {
     401: "your token is not valid; log in again with `hf auth login`",
     403: "your token has no right to this; choose an owner that you may write to, or log in (`hf auth login`) with a "
@@ -148,7 +151,7 @@ def hub_problem() -> Exception | None:
     if constants.HF_HUB_OFFLINE:
         return None
     try:
-        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+        get_session().head(constants.ENDPOINT, timeout=TIMEOUT)
     except Exception as error:  # of the libraries of `_NETWORK_LIBRARIES`
         return error
     return None

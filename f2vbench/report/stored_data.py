@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from f2vbench.config.run import RunSettings
-from f2vbench.data.photographs import Photograph, entry_name
+from f2vbench.data.external_validation import external_task_name, join_tasks
+from f2vbench.data.photographs import Photograph, entry_name, entry_names
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.task_data import TaskData, open_task
 from f2vbench.encoders.feature_identity import declared, entry_size
@@ -107,10 +108,9 @@ class StoredData:
         """
         index = self.task_data(task).index
         for features, size in self._feature_sets(encoder, _EMBEDDING):
-            entries = {str(row.image): features.get(entry_name(row, size)) for row in index.itertuples()}
-            vectors = {image: arrays[_EMBEDDING] for image, arrays in entries.items() if arrays is not None}
-            if vectors:
-                return list(vectors), np.stack(list(vectors.values()))
+            vectors, stored = features.get_many(entry_names(index, size), _EMBEDDING)
+            if stored.any():
+                return index["image"][stored].astype(str).tolist(), vectors[stored]
         return None
 
     def has_video(self, encoder: str, row: pd.Series) -> bool:
@@ -160,11 +160,11 @@ class StoredData:
 
     def _open_task(self, task: str) -> TaskData:
         fingerprints = {record["identity"]["data"] for record in self._records if record["unit"]["task"] == task}
-        folders = dict.fromkeys(call["data"][task]["folder"] for call in self._calls if task in call.get("data", {}))
+        calls = [call for call in self._calls if task in call.get("data", {})]
         reason = "the run folder does not record their folder"
-        for folder in folders:
+        for folder, call in {call["data"][task]["folder"]: call for call in reversed(calls)}.items():
             try:
-                data = open_task(task, folder, Silent())
+                data = _open_as_in(call, task, folder)
             except F2VBenchError as error:
                 reason = str(error)
                 continue
@@ -183,3 +183,18 @@ class StoredData:
     def _folders(self) -> dict[int, Path]:
         """Run folder by the identity of the record object."""
         return {id(record): folder for record, folder in zip(self._records, self._sources, strict=False)}
+
+
+def _open_as_in(call: CallRecord, task: str, folder: str) -> TaskData:
+    """Open a task of a call: in external validation, the data sets for training and testing."""
+    settings = call["settings"]
+    train = settings.get("train")
+    test = next((name for name in settings.get("test") or [] if external_task_name(str(train), name) == task), None)
+    if train is None or test is None:
+        return open_task(task, folder, Silent())
+    data, split = ({} if value is None else value for value in (settings.get("data"), settings.get("split")))
+    sides = [
+        open_task(name, place, Silent(), split.get(name) if isinstance(split, dict) else split)
+        for name, place in ((train, folder), (test, data.get(test) if isinstance(data, dict) else None))
+    ]
+    return join_tasks(sides[0], sides[1], settings.get("near_copies", "refuse"))

@@ -34,6 +34,8 @@ def encode_group(
     Returns:
         ``extract_seconds``, ``extracted`` (number of photographs) and ``bytes`` of their features.
     """
+    if not openers:
+        return {"extract_seconds": 0.0, "extracted": 0, "bytes": 0}
     features, size = resources.feature_set(model, kind), resources.entry_size(model, kind)
     device = None
     if resources.context.models[model].is_network:
@@ -46,7 +48,7 @@ def encode_group(
             network_size = measure_network_size(encoder, kind, square, device, precision, score)
             write_network_size(features.folder, network_size)
     started, processor = time.perf_counter(), time.process_time()
-    with peak_memory(device) as peak:
+    with peak_memory(device) as peak, features.writing():
         if device is None:
             done = _encode_with_baseline(resources, model, kind, openers)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
 from f2vbench.data.episodes import Episode
-from f2vbench.data.photographs import entry_name
+from f2vbench.data.photographs import entry_names
 from f2vbench.encoders.feature_identity import declared_features, entry_size
 from f2vbench.runner.context import Context
 from f2vbench.runner.engines.base import thread_limit
@@ -123,7 +123,7 @@ def estimate_cost(
             cost = estimate.models.setdefault(work.model, ModelCost())  # a part of a fusion has no units of its own
             key = kind_of_work(extraction_work(context, work.model, work.feature))
             of_image = rates.get(key, {"image": 0.0, "image_bytes": 0.0})
-            stored = _count_stored(context, work)
+            stored = _count_stored(context, work, report)
             cost.images, cost.stored = cost.images + len(work.images), cost.stored + stored
             seconds = of_image["image"] * (len(work.images) - stored)
             estimate.parts.add(_encoding_parts(context, work, seconds))
@@ -212,12 +212,15 @@ def _steps(unit: Unit, context: Context, episode: Episode) -> int:
     return adapter.fit_steps(context.models[unit.encoder], unit.protocol, context.settings, episode)
 
 
-def _count_stored(context: Context, work: Extract) -> int:
-    """Number of images of a work item whose features are stored."""
+def _count_stored(context: Context, work: Extract, report: Callable[[str], None]) -> int:
+    """Number of images of a work item whose features are stored; messages of the feature set are reported."""
     model = context.models[work.model]
     features = FeatureSet.planned(declared_features(model, work.feature, context.settings))
     if features is None:
         return 0
-    index = context.tasks[work.task].index.set_index("image", drop=False)
+    while features.set_aside:
+        report(features.set_aside.pop(0))
+    index = context.tasks[work.task].index
     size = entry_size(work.feature, context.settings, model.side)
-    return sum(features.has(entry_name(index.loc[name], size)) for name in work.images)
+    read = index[index["image"].isin(set(work.images))]
+    return int(features.has_many(entry_names(read, size)).sum())

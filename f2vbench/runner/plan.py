@@ -21,8 +21,9 @@ from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.weights_argument import why_not_installed
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
+from f2vbench.runner.exchange import import_problems
 from f2vbench.runner.open_tasks import open_tasks, read_cards
-from f2vbench.runner.resume import find_done_units, unit_identity
+from f2vbench.runner.resume import find_done_units, lacks_head, unit_identity
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.files import canonical_json, sha256
 from f2vbench.utils.progress import Progress
@@ -93,11 +94,18 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     folder = RunFolder(settings.folder())
     folder.check_no_other_files()
     done, weights = find_done_units(folder, units)
+    done -= {unit.name for unit in units if unit.name in done and _lacks_head(folder, unit, settings, tasks, models)}
     shard, requested = settings.shard_position(), units
     if shard is not None:
         units = units[shard[0] - 1 :: shard[1]]
     notes = not_installed + _notes(settings, tasks, models, units)
     return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, requested, weights)
+
+
+def _lacks_head(
+    folder: RunFolder, unit: Unit, settings: RunSettings, tasks: dict[str, TaskData], models: dict[str, ModelSpec]
+) -> bool:
+    return lacks_head(folder, unit, adapter_of(tasks[unit.task].card), models[unit.encoder], settings)
 
 
 def _notes(
@@ -112,6 +120,13 @@ def _notes(
         drawn = dict.fromkeys((unit.protocol, unit.shots, unit.seed) for unit in of_task)
         episodes = [task.episode(*condition) for condition in drawn]
         notes += [f"{name}: {note}" for note in adapter_of(task.card).episode_notes(task, episodes)]
+    if settings.keep_heads:
+        with_head = [
+            unit
+            for unit in units
+            if adapter_of(tasks[unit.task].card).trains_head(models[unit.encoder], unit.protocol, settings)
+        ]
+        notes.append(f"keep_heads=yes: {len(with_head)} of {len(units)} units train a head, which is stored.")
     pairs = dict.fromkeys((unit.encoder, unit.task) for unit in units)
     notes += [
         f"{encoder} was trained on images of {', '.join(seen)}, the data of {task}; its results there are marked "
@@ -206,6 +221,7 @@ def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
         found = adapter_of(tasks[task].card).data_problems(models[model], tasks[task].index)
         found = [*found, *own_head_problems(models[model], tasks[task])]
+        found = [*found, *import_problems(models[model], tasks[task])]
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:
         raise DataError(list(problems))

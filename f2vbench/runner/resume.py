@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from f2vbench.adapters.base import TaskAdapter
 from f2vbench.adapters.registry import adapter_of
+from f2vbench.adapters.stored_head import read_facts
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.task_cards import card_hash
@@ -26,6 +28,24 @@ def unit_identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protoc
         "settings": adapter.recorded_settings(spec, protocol, settings) | adapter.metric_networks(),
         "adapter": adapter.version,
     }
+
+
+def lacks_head(folder: RunFolder, unit: Unit, adapter: TaskAdapter, spec: ModelSpec, settings: RunSettings) -> bool:
+    """Whether a completed unit has to run again, because its head is to be kept and is not stored.
+
+    Args:
+        folder: The run folder.
+        unit: The unit.
+        adapter: Adapter of its task.
+        spec: Its model.
+        settings: Settings of the run.
+    """
+    if not settings.keep_heads or not adapter.trains_head(spec, unit.protocol, settings):
+        return False
+    try:
+        return read_facts(folder.head_path(unit.coordinates())).fingerprint != unit.fingerprint
+    except StoreError:
+        return True
 
 
 def find_done_units(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str, str]]:

@@ -11,7 +11,7 @@ from f2vbench.runner.context import Context
 from f2vbench.runner.work_items import Extract, Item, RunUnits
 from f2vbench.utils.system import cores, has_gpu, memory_bytes
 
-_IMAGES_PER_ITEM = 8
+_IMAGES_PER_ITEM, _MOST_IMAGES_PER_ITEM, _ITEMS = 8, 512, 1000
 _UNITS_PER_STACK, _IMAGES_PER_STACK = 20, 20_000
 _BYTES_PER_WORKER = 3 << 30
 _KINDS = ("features", "generator", "fusion", "scratch", "score", "vector", "video", "constant")
@@ -50,8 +50,16 @@ def make_work_items(units: Iterable[Unit], context: Context) -> list[Item]:
     encoding: list[Item] = []
     for work in encoding_work(ordered, context):
         # An angiogram takes as long as a dozen photographs.
-        encoding += work.split(1 if work.feature in ("vessel_score", "truth", "video") else _IMAGES_PER_ITEM)
+        encoding += work.split(1 if work.feature in ("vessel_score", "truth", "video") else item_size(len(work.images)))
     return encoding + [RunUnits(group) for group in _group_units(ordered, context)]
+
+
+def item_size(images: int) -> int:
+    """Number of images of a work item: 8, or as many as make a thousand items, at most 512.
+
+    A killed process loses one item; each item costs a few milliseconds and a file in the feature store.
+    """
+    return min(max(_IMAGES_PER_ITEM, images // _ITEMS), _MOST_IMAGES_PER_ITEM)
 
 
 def encoding_work(units: Iterable[Unit], context: Context) -> list[Extract]:

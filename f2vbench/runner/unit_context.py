@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from numpy.typing import NDArray
 
 from f2vbench.adapters.base import EmbeddingReader, FeatureKind, FeatureReader, UnitContext
+from f2vbench.adapters.stored_head import HeadFacts, TrainedHead, head_block
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import RunSettings
+from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION
 from f2vbench.data.photographs import Photograph
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.spec import ModelSpec
@@ -90,3 +94,33 @@ class WorkerUnitContext(UnitContext):
     def store_predictions(self, arrays: Mapping[str, NDArray[Any]]) -> StoredFile:
         """Store arrays in the run folder."""
         return _NOT_STORED.copy() if self._folder is None else self._folder.put_predictions(arrays)
+
+    def store_head(self, head: TrainedHead) -> None:
+        """Store the head of the unit in the run folder, with the facts about its encoder."""
+        if self._folder is None or not self.settings.keep_heads:
+            return
+        model, card = self.model, self.task.card
+        facts = HeadFacts(
+            method=head.method,
+            outputs=head.outputs,
+            multi_label=head.multi_label,
+            width=len(head.arrays["mean"]) if "mean" in head.arrays else head.arrays["support"].shape[1],
+            family=cast(Literal["classification", "regression", "survival"], card.family),
+            unit_of_numbers=card.unit,
+            modality=card.modality,
+            horizon=card.horizon,
+            task=self.unit.task,
+            protocol=self.unit.protocol,
+            shots=self.unit.shots,
+            seed=self.unit.seed,
+            fingerprint=self.unit.fingerprint,
+            encoder=self.unit.encoder,
+            spec=asdict(model),
+            identity=model.identity(),
+            weights=model.weights_label,
+            weights_sha256=self._resources.weights.get(self.unit.encoder),
+            precision="bf16" if model.is_network and self.precision == "bf16" else "float32",
+            field_of_view=FIELD_OF_VIEW_VERSION,
+            software=metadata.version("f2vbench"),
+        )
+        self._folder.put_head(self.unit.coordinates(), head_block(head, facts))

@@ -16,7 +16,7 @@ from f2vbench.utils.progress import Progress
 class Phase(Enum):
     """Phases of a run, in their order; the value is the title of the progress display."""
 
-    ENCODE = "encoding photographs in groups of up to 8"
+    ENCODE = "encoding photographs in groups"
     RUN_UNITS = "units"
 
 

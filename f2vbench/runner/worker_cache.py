@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from f2vbench.data.photographs import Photograph, open_photograph
+from f2vbench.data.photographs import Photograph, entry_names, open_photograph
 from f2vbench.encoders.feature_identity import declared_features, entry_size
 from f2vbench.encoders.loading import build
 from f2vbench.errors import StoreError
@@ -36,6 +36,8 @@ class Resources:
         self.settings = context.settings
         self.weights: dict[str, str] = {}
         self._photographs: dict[tuple[str, str], Photograph] = {}
+        self._photograph_bytes = 0
+        self._row_numbers: dict[str, dict[str, int]] = {}
         self._loaded: tuple[str, Any] | None = None
         self._features: dict[tuple[str, str], FeatureSet] = {}
 
@@ -73,11 +75,43 @@ class Resources:
             image: Id of the image.
         """
         if (task, image) not in self._photographs:
-            while sum(photograph.rgb.nbytes for photograph in self._photographs.values()) > _PHOTOGRAPH_BYTES:
-                self._photographs.pop(next(iter(self._photographs)))
-            index = self.context.tasks[task].index
-            self._photographs[task, image] = open_photograph(index[index.image == image].iloc[0])
+            while self._photograph_bytes > _PHOTOGRAPH_BYTES:
+                self._photograph_bytes -= self._photographs.pop(next(iter(self._photographs))).rgb.nbytes
+            (row,) = self.row_numbers(task, [image])
+            photograph = open_photograph(self.context.tasks[task].index.iloc[row])
+            self._photographs[task, image] = photograph
+            self._photograph_bytes += photograph.rgb.nbytes
         return self._photographs[task, image]
+
+    def row_numbers(self, task: str, images: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of images in the index of their task, (n,).
+
+        Args:
+            task: Name of the task.
+            images: Ids of n images.
+
+        Raises:
+            KeyError: The task has no such image.
+        """
+        if task not in self._row_numbers:
+            names = self.context.tasks[task].index["image"]
+            self._row_numbers[task] = {str(name): number for number, name in enumerate(names)}
+        numbers = self._row_numbers[task]
+        return np.fromiter((numbers[image] for image in images), np.int64, len(images))
+
+    def missing_images(self, model: str, task: str, kind: str, images: Sequence[str]) -> list[str]:
+        """Images whose features are not stored.
+
+        Args:
+            model: Name of the model.
+            task: Name of the task.
+            kind: Kind of features.
+            images: Ids of images.
+        """
+        index = self.context.tasks[task].index
+        entries = entry_names(index.iloc[self.row_numbers(task, images)], self.entry_size(model, kind))
+        stored = self.feature_set(model, kind).has_many(entries)
+        return [image for image, is_stored in zip(images, stored, strict=True) if not is_stored]
 
     def feature_set(self, model: str, kind: str) -> FeatureSet:
         """Feature set of a model; a network is loaded first, because its tensors are part of the key.

@@ -90,7 +90,7 @@ def open_image_set(folder: Path, progress: Progress) -> ImageSet:
     if (folder / _TABLE).is_file():
         return _readable_images(retrieval_table.read(folder, {}), folder, progress)
     note = f"patients and modalities are unknown; to add them, write {folder / _TABLE} (image, patient, modality)"
-    return _readable_images(index_from_rows(_rows(folder)), folder, progress, note)
+    return _readable_images(index_from_rows(image_rows(folder)), folder, progress, note)
 
 
 def image_row(path: Path) -> Any:
@@ -122,8 +122,12 @@ def _images_of_run(run: RunFolder, progress: Progress) -> ImageSet:
     return ImageSet(run.path, images, models=models, weights=weights, cut=cut, pooling=pooling)
 
 
-def _rows(folder: Path) -> Iterator[Row]:
-    """Yield all images below a folder; ids that are not unique get the hash of the path as a suffix."""
+def image_rows(folder: Path) -> Iterator[Row]:
+    """Yield all images below a folder; ids that are not unique get the hash of the path as a suffix.
+
+    Args:
+        folder: The folder.
+    """
     ids: set[str] = set()
     for subfolder in (folder, *inner_folders(folder)):
         for path in images_in(subfolder).values():
@@ -138,7 +142,7 @@ def _readable_images(index: DataFrame, folder: Path, progress: Progress, *notes:
     """Return the readable images without exact duplicates, with notes on the others."""
     if index.empty:
         raise DataError(f"index={folder}: there is no image in this folder")
-    with_facts = _add_file_facts(_index_columns(index), folder.name, progress)
+    with_facts = read_file_facts(index, folder.name, progress)
     unreadable = with_facts[with_facts.problem != ""]
     images = with_facts[with_facts.problem == ""].drop_duplicates("sha256").reset_index(drop=True)
     duplicates = len(with_facts) - len(unreadable) - len(images)
@@ -154,8 +158,15 @@ def _readable_images(index: DataFrame, folder: Path, progress: Progress, *notes:
     return ImageSet(folder, images, tuple(all_notes))
 
 
-def _add_file_facts(index: DataFrame, name: str, progress: Progress) -> DataFrame:
-    """Add the columns of `add_file_facts`, with progress messages."""
+def read_file_facts(index: DataFrame, name: str, progress: Progress) -> DataFrame:
+    """Read images and add the columns of `add_file_facts`, with progress messages.
+
+    Args:
+        index: One row for each image, with the columns of a retrieval index.
+        name: Name of the images in messages.
+        progress: Receives the messages.
+    """
+    index = _index_columns(index)
     starts = range(0, len(index), _BATCH)
     progress.begin(f"reading {name}", len(starts))
     batches = []

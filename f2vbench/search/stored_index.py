@@ -20,14 +20,12 @@ from f2vbench.metrics.exact_neighbours import normalise
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.engines.local import LocalEngine
-from f2vbench.runner.scheduling import worker_count
+from f2vbench.runner.scheduling import item_size, worker_count
 from f2vbench.runner.work_items import Extract, Item
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.search.image_set import TASK, ImageSet
 from f2vbench.utils.files import cache_folder, sealed, sha256, unseal, write_atomically
 from f2vbench.utils.progress import Progress
-
-_IMAGES_PER_ITEM = 8
 
 
 @dataclass(frozen=True)
@@ -120,14 +118,19 @@ def load_or_build_vectors(
     return vectors
 
 
-def _encode(image_set: ImageSet, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
-    """Compute the normalised embeddings of all images that are not in the feature store, and read them all."""
+def encode_images(image_set: ImageSet, name: str, context: Context, progress: Progress) -> None:
+    """Compute the embeddings of all images that are not in the feature store.
+
+    Args:
+        image_set: The images.
+        name: Name of the model.
+        context: Context with the images as the task `TASK`.
+        progress: Receives the progress.
+    """
     images = list(image_set.images.image)
-    starts = range(0, len(images), _IMAGES_PER_ITEM)
-    items: list[Item] = [
-        Extract(name, TASK, "embedding", tuple(images[start : start + _IMAGES_PER_ITEM])) for start in starts
-    ]
-    progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {_IMAGES_PER_ITEM}", len(items))
+    size = item_size(len(images))
+    items: list[Item] = list(Extract(name, TASK, "embedding", tuple(images)).split(size))
+    progress.begin(f"encoding {image_set.folder.name} with {name}, groups of up to {size}", len(items))
     try:
         for item, outcome in LocalEngine(worker_count(context.settings)).execute(context, items):
             for note in outcome.notes:
@@ -135,6 +138,12 @@ def _encode(image_set: ImageSet, name: str, context: Context, resources: Resourc
             progress.advance(item.labels[0])
     finally:
         progress.end()
+
+
+def _encode(image_set: ImageSet, name: str, context: Context, resources: Resources, progress: Progress) -> np.ndarray:
+    """Compute the normalised embeddings of all images that are not in the feature store, and read them all."""
+    encode_images(image_set, name, context, progress)
+    images = list(image_set.images.image)
     vectors = StoredEmbeddings(context, name, TASK, resources)(images)
     try:
         return normalise(vectors)

@@ -3,6 +3,7 @@
 units/<unit>.<fingerprint>.json   record of a completed unit, with a checksum; see `f2vbench.store.record_schema`
 maps/<ab>/<sha256>.png            score maps, named by their content and therefore shared between units
 predictions/<ab>/<sha256>.safetensors  arrays of task families without score maps, such as probabilities
+heads/<condition>/seed-<n>.safetensors trained heads of runs with `keep_heads`; see `f2vbench.adapters.stored_head`
 costs/<model>.<features>.json     cost of encoding: parameters, multiply-adds, speed, memory, disk
 calls/<time>-<process>.json       settings and provenance of every call
 claims/                           locks of the units in work; the system releases them when a process dies
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from f2vbench.errors import StoreError
-from f2vbench.store.record_schema import SCHEMA_VERSION, CallRecord, CostRecord, StoredFile, UnitRecord
+from f2vbench.store.record_schema import SCHEMA_VERSION, CallRecord, CostRecord, StoredFile, UnitCoordinates, UnitRecord
 from f2vbench.utils.existing_outputs import check_output_folder
 from f2vbench.utils.files import remove_stale_parts, sealed, sha256, unseal, write_atomically
 
@@ -70,6 +71,8 @@ class RunFolder:
                 f"out={self.path}: can't create the run folder ({error.strerror or error}); choose another with out="
             ) from error
         for folder in (self.path / "units", *(self.path / "maps").iterdir(), *(self.path / "predictions").iterdir()):
+            remove_stale_parts(folder)
+        for folder in (self.path / "heads").glob("*/"):
             remove_stale_parts(folder)
         if not os.access(self.path / "units", os.W_OK):
             raise StoreError(f"out={self.path}: no permission to write; choose another folder with out=")
@@ -181,6 +184,20 @@ class RunFolder:
         """
         return load(self._read_content(self._predictions_path(name), name, "predictions"))
 
+    def put_head(self, unit: UnitCoordinates, block: bytes) -> None:
+        """Store the head of a unit; see `head_path`."""
+        write_atomically(self.head_path(unit), block)
+
+    def head_path(self, unit: UnitCoordinates) -> Path:
+        """File of the head of a unit, in a folder with those of its other seeds.
+
+        Args:
+            unit: Encoder, task, protocol, shots and seed.
+        """
+        shots = f"-{unit['shots']}" if unit["shots"] else ""
+        condition = f"{unit['encoder']}.{unit['task']}.{unit['protocol']}{shots}"
+        return self.path / "heads" / _safe_name(condition) / f"seed-{unit['seed']}.safetensors"
+
     def files_are_whole(self, record: UnitRecord) -> bool:
         """Whether every score map and array file of a record exists in its full size."""
         return all(_size(path) == size for path, size in self._prediction_files(record))
@@ -192,12 +209,15 @@ class RunFolder:
             name: Name of the unit.
 
         Returns:
-            Content by path relative to the folder, the record last; None without an undamaged record.
+            Content of its predictions and its head by path relative to the folder, the record last; None without an
+            undamaged record.
         """
         record = self.read(name)
         if record is None:
             return None
-        paths = [*(path for path, _ in self._prediction_files(record)), self._unit_path(name)]
+        head = self.head_path(record["unit"])
+        heads = [head] if head.is_file() else []
+        paths = [*(path for path, _ in self._prediction_files(record)), *heads, self._unit_path(name)]
         return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in paths}
 
     def put_unit(self, files: Mapping[str, bytes]) -> None:

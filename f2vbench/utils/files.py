@@ -30,12 +30,12 @@ def cache_folder() -> Path:
     return Path(folder).expanduser() if folder else Path.home() / ".cache" / "f2vbench"
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview], *, durable: bool = False) -> None:
     """Write a file completely or not at all; missing folders are created.
 
     Args:
         path: The file.
-        content: Its content.
+        content: Its content, as a whole or piece by piece.
         durable: Wait until the content is on the disk.
 
     Raises:
@@ -48,6 +48,9 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> No
     except OSError as error:
         _unlink([part])
         raise _not_writable(path, error) from error
+    except BaseException:
+        _unlink([part])
+        raise
 
 
 def write_together(files: Mapping[Path, bytes], *, removed: Iterable[Path] = ()) -> None:
@@ -80,10 +83,10 @@ def _part(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
 
 
-def _write_part(part: Path, content: bytes, durable: bool) -> None:
+def _write_part(part: Path, content: bytes | Iterable[bytes | memoryview], durable: bool) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("wb") as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         if durable:
             file.flush()
             os.fsync(file.fileno())

@@ -7,8 +7,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from f2vbench.adapters import probes
 from f2vbench.adapters.probes import (
     FeatureScaler,
+    nearest_in_chunks,
     predict_by_logistic_regression,
     predict_by_neighbours,
     predict_by_prototype,
@@ -50,6 +52,36 @@ def test_neighbours_vote_as_in_scikit_learn():
     found = predict_by_neighbours(SUPPORT, TARGETS, TEST, 5)
     np.testing.assert_allclose(found, reference.predict_proba(TEST), rtol=1e-5, atol=1e-7)
     assert predict_by_neighbours(SUPPORT[:2], TARGETS[:2], TEST, 5).shape == (9, 3)
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 40, 99])
+def test_neighbours_in_chunks_are_those_of_a_stable_sort(monkeypatch, neighbours):
+    monkeypatch.setattr(probes, "_TEST_ROWS", 4)
+    monkeypatch.setattr(probes, "_SUPPORT_ROWS", 7)
+    draw = np.random.default_rng(3)
+    for support, test in (  # many ties, whose similarities are exact; and none
+        (draw.choice([-1.0, 1.0], (60, 4)), draw.choice([-1.0, 1.0], (10, 4))),
+        (draw.normal(size=(60, 8)), draw.normal(size=(10, 8))),
+    ):
+        expected = np.array([[cosine(a, b) for b in support] for a in test])
+        order = np.argsort(-expected, axis=1, kind="stable")[:, :neighbours]
+        similarity, nearest = nearest_in_chunks(test, support, neighbours)
+        np.testing.assert_array_equal(nearest, order)
+        np.testing.assert_allclose(similarity, np.take_along_axis(expected, order, axis=1), atol=1e-12)
+    whole = predict_by_neighbours(SUPPORT, TARGETS, TEST, 3)
+    monkeypatch.setattr(probes, "_MOST_PAIRS", 0)
+    np.testing.assert_allclose(predict_by_neighbours(SUPPORT, TARGETS, TEST, 3), whole, rtol=1e-6)
+
+
+def test_many_vectors_are_scaled_in_chunks(monkeypatch):
+    whole = FeatureScaler.fit(SUPPORT)
+    expected = whole.transform(TEST)
+    monkeypatch.setattr(probes, "_MOST_VALUES", 0)
+    monkeypatch.setattr(probes, "_CHUNK_ROWS", 4)
+    np.testing.assert_array_equal(whole.transform(TEST), expected)
+    chunked = FeatureScaler.fit(SUPPORT)
+    np.testing.assert_allclose(chunked.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(chunked.deviation, whole.deviation, rtol=1e-12)
 
 
 def test_logistic_regression_is_that_of_scikit_learn_and_gives_absent_classes_zero():

@@ -12,6 +12,7 @@ import pytest
 
 from f2vbench.adapters.base import CompletedUnit
 from f2vbench.adapters.registry import adapter_for
+from f2vbench.adapters.stored_head import TrainedHead
 from f2vbench.analysis.metric_inputs import metric_inputs
 from f2vbench.analysis.paired_predictions import pair_cases
 from f2vbench.config.run import RunSettings
@@ -63,6 +64,9 @@ class Context:
 
     def embedding_reader(self) -> Any:
         return lambda images: np.array([self.vectors[image] for image in images])
+
+    def store_head(self, head: TrainedHead) -> None:
+        self.head = head
 
     def store_predictions(self, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         self.arrays = arrays

@@ -123,7 +123,7 @@ def test_doctor_and_list_name_present_and_missing_items(capsys, tmp_path, monkey
     assert main(["list", "models"]) == 0
     output = capsys.readouterr().out
     assert output.startswith(
-        "13 encoders, 3 generators without features, 7 weights cards and 13 baselines; default weights on"
+        "14 encoders, 3 generators without features, 7 weights cards and 13 baselines; default weights on"
     )
     assert max(map(len, output.splitlines())) <= 140
     assert main(["list", "models", "format=json"]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from f2vbench.data.file_facts import add_file_facts
 from f2vbench.data.images import read_class_bits, read_mask
 from f2vbench.data.index import build_index
 from f2vbench.data.mask_declaration import ClassDeclaration
@@ -188,3 +189,24 @@ def test_rite_has_arteries_veins_and_crossings(photographs):
     assert row.mask_path != row.mask_path.replace("/av/", "/vessel/")
     np.testing.assert_array_equal((bits > 0) | ignored, vessels)
     assert 0 < (bits == 3).sum() < 0.1 * vessels.sum()
+
+
+@pytest.mark.parametrize(("inner", "kind"), [("Drishti-GS1_files/", ""), ("", "GLAUCOMA/")])
+def test_soft_maps_of_drishti_gs_count_where_three_experts_agree(tmp_path, inner, kind):
+    levels = np.array([[0, 64, 128, 191, 255]], np.uint8)
+    for split, truth, name in (("Training", "GT", "drishtiGS_002"), ("Test", "Test_GT", "drishtiGS_001")):
+        root = tmp_path / inner / split
+        save(root / "Images" / kind / f"{name}.png", np.full((20, 20, 3), 120, np.uint8))
+        for class_name, map_ in (("ODsegSoftmap", levels), ("cupsegSoftmap", np.minimum(levels, 191))):
+            square = np.repeat(np.repeat(map_, 4, 1), 20, 0)
+            save(root / truth / name / "SoftMap" / f"{name}_{class_name}.png", square)
+    index = build_index(load_card("drishti-gs"), tmp_path)
+    assert index[["image", "split"]].to_numpy().tolist() == [
+        ["test_drishtiGS_001", "test"],
+        ["train_drishtiGS_002", "train"],
+    ]
+    task = add_file_facts(index)
+    assert set(task["problem"]) == {""}
+    annotation = open_photograph(task.iloc[0]).annotation
+    for number in (0, 1):
+        assert annotation.mask(number)[0].tolist() == [False] * 12 + [True] * 8

@@ -22,6 +22,14 @@ def test_a_generalised_mean_is_scipys_power_mean_of_the_positive_part():
         np.testing.assert_allclose(generalised_mean(x, exponent), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 3, 600, 500), (2, 9, 40, 30), (1, 2, 1, 1)])
+def test_channels_that_are_pooled_block_by_block_have_the_bits_of_the_formula(shape, dtype):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    formula = x.float().clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)
+    assert torch.equal(generalised_mean(x), formula)
+
+
 def test_a_small_lesion_changes_a_generalised_mean_more_than_a_mean():
     background = torch.full((1, 1, 64, 64), 0.5)
     lesion = background.clone()

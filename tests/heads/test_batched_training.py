@@ -62,7 +62,8 @@ def train_plainly(head: Mlp, data: HeadData, settings: HeadSettings) -> tuple[nn
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(settings, epoch + step / steps)
-            logits = forward(x[rows], head.dropout_masks(generator, len(rows)))
+            draws = [torch.rand((len(rows), width), generator=generator) for width in settings.widths]
+            logits = forward(x[rows], [(draw >= settings.dropout) / (1 - settings.dropout) for draw in draws])
             if data.multi_label:
                 target = data.targets[rows] * (1 - settings.label_smoothing) + settings.label_smoothing / 2
             else:

@@ -131,6 +131,14 @@ def test_calibration_error_equals_a_plain_loop():
     assert (values["calibration_error"], values["brier"], values["auroc"]) == (0, 0, 1)
 
 
+def test_quadratic_kappa_measures_distances_of_grades_where_one_is_absent():
+    """scikit-learn measures them in the list of grades that occur, see findings/kappa_of_absent_grades.sh."""
+    truth, graded = np.array([0, 1, 2, 4, 4, 0, 2, 1, 0, 4]), np.array([0, 2, 2, 4, 2, 0, 4, 1, 1, 2])
+    by_chance = np.subtract.outer(truth, graded) ** 2
+    expected = 1 - ((truth - graded) ** 2).mean() / by_chance.mean()
+    assert quadratic_kappa(graded, truth, 5) == pytest.approx(expected)
+
+
 def test_metrics_of_an_absent_class_are_none_with_a_reason():
     p, _, names = draw_predictions(3, 12, 3, ties=False)
     truth = np.arange(12) % 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from f2vbench.metrics.segmentation import Confusion, PixelPool, best_dice_threshold, evaluate, tally
+from f2vbench.metrics.segmentation import Confusion, PixelPool, Tally, best_dice_threshold, evaluate, tally
 
 
 @pytest.fixture(params=["continuous", "ties", "negative"])
@@ -67,6 +67,20 @@ def test_pooled_metrics_equal_those_of_all_pixels_together():
     expected = evaluate(np.concatenate(scores), np.concatenate(labels), 0.5)
     for name, value in pool.metrics(0.5).items():
         assert value == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_the_sums_of_a_pool_are_rounded_as_those_over_all_bins():
+    """A pool adds up occupied bins only; without a pixel in the others the results have the same bits."""
+    draw = np.random.default_rng(5)
+    for low, high in ((0, 1), (-1, 1), (0.5, 0.6)):
+        pool = PixelPool()
+        for size in (1, 50, 3000):
+            scores = draw.uniform(low, high, size).astype(np.float32)
+            pool.add(scores, draw.random(size) < 0.3, threshold=None)
+        every_bin = Tally(pool.positives[::-1], pool.negatives[::-1])
+        values = pool.metrics(threshold=None)
+        assert values["auroc"] == every_bin.auroc()
+        assert values["average_precision"] == every_bin.average_precision()
 
 
 def test_binning_changes_a_pooled_auroc_by_less_than_one_in_a_hundred_thousand():

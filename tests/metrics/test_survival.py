@@ -64,6 +64,14 @@ def test_harrells_c_counts_pairs(seed: int) -> None:
     assert evaluate(survival, time, event, HORIZON)[0]["harrell_c"] == pytest.approx(expected, abs=1e-12)
 
 
+def test_small_risks_are_no_ties() -> None:
+    """scikit-survival counts differences below 1e-8 as ties, see findings/concordance_depends_on_scale.sh."""
+    survival, time, event = case(2)
+    values, rare = (evaluate(each, time, event, HORIZON)[0] for each in (survival, 1 - (1 - survival) * 1e-9))
+    for name in ("uno_c", "harrell_c", "auroc_at_horizon"):
+        assert rare[name] == pytest.approx(values[name], abs=1e-12)
+
+
 @pytest.mark.parametrize("name", survival_metrics(HORIZON))
 def test_a_weighted_metric_is_the_metric_of_the_repeated_cases(name: str) -> None:
     survival, time, event = case(5)

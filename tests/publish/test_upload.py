@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
-import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,44 +16,15 @@ import pytest
 import yaml
 
 from f2vbench.cli.main import main
-from f2vbench.errors import WeightsError
+from f2vbench.encoders.model_argument import parse_model
+from f2vbench.errors import F2VBenchError, WeightsError
 from f2vbench.pretrained.checkpoints import file_sha256
 from f2vbench.pretrained.hub import fetch
 from f2vbench.pretrained.weights_cards import parse_weights_card, weights_card
 from f2vbench.publish.readme import model_card
+from tests.helpers.commands import fork_server
 from tests.helpers.completed_training import make_card, write_training
 from tests.helpers.hub_stand_in import TOKEN, Hub, stand_in
-
-CALL = """
-import contextlib, io, json, os, sys
-
-from f2vbench.cli.main import main
-from f2vbench.encoders.model_argument import parse_model
-from f2vbench.errors import F2VBenchError
-
-
-def run(kind, *arguments):
-    if kind == "token":
-        os.environ["HF_TOKEN"] = arguments[0]
-        return 0
-    if kind == "f2vbench":
-        return main(list(arguments))
-    try:
-        spec = parse_model(*arguments)
-        print(json.dumps([spec.name, spec.weights_label, spec.identity()["weights_sha256"]]))
-    except F2VBenchError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-results = []
-for call in json.loads(sys.argv[1]):
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = run(*call)
-    results.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(results))
-"""
 
 
 @dataclass(frozen=True)
@@ -98,12 +71,43 @@ def call(folder: Path, hub: Hub, *calls: tuple[str, ...], **variables: str) -> l
         "NO_PROXY": "127.0.0.1",
         "F2VBENCH_PATH": str(folder),
     }
-    command = [sys.executable, "-c", CALL, json.dumps(calls)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment, **variables}, cwd=folder
-    )
-    assert done.returncode == 0, done.stderr
-    return [Result(*result) for result in json.loads(done.stdout)]
+    output = folder / "results.json"
+    output.unlink(missing_ok=True)
+    arguments = (calls, {**os.environ, **environment, **variables}, folder, output)
+    process = fork_server().Process(target=_make_calls, args=arguments)
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0, "the process ended without results; its traceback is above"
+    return [Result(*result) for result in json.loads(output.read_text())]
+
+
+def _make_calls(calls: Sequence[tuple[str, ...]], environment: Mapping[str, str], folder: Path, output: Path) -> None:
+    """Make the calls in this process and write exit code, standard output and error of each."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]  # the fork server has imported it without these variables
+    os.environ.update(environment)
+    os.chdir(folder)
+    results = []
+    for each in calls:
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = _make_call(*each)
+        results.append((code, out.getvalue(), err.getvalue()))
+    output.write_text(json.dumps(results))
+
+
+def _make_call(kind: str, *arguments: str) -> int:
+    if kind == "token":
+        os.environ["HF_TOKEN"] = arguments[0]
+        return 0
+    if kind == "f2vbench":
+        return main(list(arguments))
+    try:
+        spec = parse_model(*arguments)
+        print(json.dumps([spec.name, spec.weights_label, spec.identity()["weights_sha256"]]))
+    except F2VBenchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def test_uploaded_weights_are_downloaded_unchanged_and_cached_for_offline_use(user_folder, card, hub):

@@ -142,7 +142,7 @@ def test_costs_are_medians_on_this_machine_and_sums_over_the_parts_of_a_fusion(t
         ("thumbnail", None, [work(10, 0.1)]),
     ):
         features = FeatureSet(declared_features(specs[name], "embedding", settings), {})
-        features.put("a", {"embedding": np.zeros(len(name), np.float32)})
+        features.put("a" * 64, {"embedding": np.zeros(len(name), np.float32)})
         if count:
             write_network_size(features.folder, count)
         for line in lines:
@@ -162,7 +162,7 @@ def test_costs_are_medians_on_this_machine_and_sums_over_the_parts_of_a_fusion(t
     assert (both["parameters"], both["macs"], both["seconds_per_image"]) == (11, 107, 1.5)
     assert both["process_bytes"] == 80_000_000
     assert both["bytes_per_image"] == costs[SMALL]["bytes_per_image"] + costs[MAPS]["bytes_per_image"]
-    files = list((tmp_path / "cache" / "features").rglob("a.features"))
+    files = list((tmp_path / "cache" / "features").rglob("*.safetensors"))
     assert both["bytes_per_image"] in {x.stat().st_size + y.stat().st_size for x in files for y in files}
     assert costs["thumbnail"]["macs"] is None
     assert costs["thumbnail"]["reasons"] == {"parameters": "no network", "macs": "no network"}

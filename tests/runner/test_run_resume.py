@@ -150,7 +150,7 @@ def test_a_damaged_file_is_set_aside_and_computed_again(eyes, expected, complete
 
 
 def test_damaged_features_are_computed_again(eyes, expected, completed, tmp_path):
-    for path in (tmp_path / "cache" / "features").rglob("*.features"):
+    for path in (tmp_path / "cache" / "features").rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:-9])
     progress = Notes()
     Benchmark(data=str(eyes), out=tmp_path / "again", **SETTINGS).run(progress)

@@ -31,6 +31,7 @@ from f2vbench.utils.progress import Silent
 from tests.helpers.commands import use_fork_server
 from tests.helpers.eyes import write_eyes
 from tests.helpers.run_folders import check_records, comparable_records
+from tests.helpers.stored_features import stored_entries
 
 MODEL = "timm:test_resnet:untrained"
 CARD = (
@@ -129,7 +130,7 @@ def test_workers_resumption_and_damage_do_not_change_results(cohort, tmp_path, m
         name for name, records in expected.items() if records["result"]["predictions"]["sha256"] == damaged_file.stem
     }
     damaged_file.write_bytes(damaged_file.read_bytes()[:-5])
-    features = sorted((tmp_path / "cache" / "features").rglob("*.features"))
+    features = sorted((tmp_path / "cache" / "features").rglob("*.safetensors"))
     features[0].write_bytes(features[0].read_bytes()[:-3])
     benchmark = Benchmark(data=str(cohort), out=first, **TINY)
     assert benchmark.plan().missing.sum() == len(damaged | {deleted.name})
@@ -177,15 +178,15 @@ def test_variants_and_principal_components_agree_with_scikit_learn(cohort, tmp_p
 
 def test_embeddings_are_shared_between_tasks_and_readers_can_be_pickled(cohort, tmp_path):
     Benchmark(data=str(cohort), out=tmp_path / "one", **TINY).run(Silent())
-    stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
+    stored = stored_entries()
     benchmark = Benchmark(data=str(cohort), out=tmp_path / "two", **{**TINY, "task": "again"})
     found = benchmark.estimate()
     assert found is not None
     plan = benchmark.make_plan()
     benchmark.run(Silent())
     wanted = {image for unit in plan.units for image in plan.tasks["again"].episode("zero-shot", 0, unit.seed).test}
-    now = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
-    assert {path: when for path, when in now.items() if path in stored} == stored
+    now = stored_entries()
+    assert {entry: place for entry, place in now.items() if entry in stored} == stored
     assert len(now) <= 2 * 36
     context = Context(plan.settings, plan.tasks, plan.models, plan.folder.path)
     names = sorted(wanted)[::-1]

@@ -25,6 +25,7 @@ from f2vbench.search.search import other_patients_label, search
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import index_folder
 from f2vbench.utils.progress import Silent
+from tests.helpers.stored_features import stored_entries
 
 OTHER_MODEL = "timm:test_resnet:untrained"
 
@@ -66,12 +67,6 @@ def run_search(tmp_path, monkeypatch):
     return run
 
 
-@pytest.fixture
-def feature_files(tmp_path):
-    """Function that returns the files of the feature store with their times of modification."""
-    return lambda: {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.features")}
-
-
 def embed(path: Path) -> np.ndarray:
     """Compute a normalised embedding without the code of the search."""
     rgb = np.array(Image.open(path).convert("RGB"))
@@ -101,7 +96,7 @@ def test_the_command_finds_what_a_plain_loop_finds_and_writes_a_contact_sheet(li
 
 
 def test_an_index_is_built_once_and_updated_for_new_and_damaged_files(
-    library, query, tmp_path, monkeypatch, run_search, feature_files
+    library, query, tmp_path, monkeypatch, run_search
 ):
     folder = tmp_path / "folder"
     shutil.copytree(library / "images", folder)
@@ -119,11 +114,11 @@ def test_an_index_is_built_once_and_updated_for_new_and_damaged_files(
     pd.testing.assert_frame_equal(again.table, first.table)
     assert again.model == "thumbnail"
     new_image.rename(folder / "new.png")
-    before = feature_files()
+    before = stored_entries()
     assert run_search(image=query, index=folder).searched == len(images) + 1
-    after = feature_files()
+    after = stored_entries()
     assert len(builds) == 1
-    assert {path: after[path] for path in before} == before, "an image is encoded again"
+    assert {entry: after[entry] for entry in before} == before, "an image is encoded again"
     assert len(after) == len(before) + 1
     (index_folder(folder) / "vectors.npy").write_bytes(b"damaged")
     pd.testing.assert_frame_equal(
@@ -131,7 +126,7 @@ def test_an_index_is_built_once_and_updated_for_new_and_damaged_files(
     )
 
 
-def test_an_interrupted_build_continues(library, query, tmp_path, monkeypatch, run_search, feature_files):
+def test_an_interrupted_build_continues(library, query, tmp_path, monkeypatch, run_search):
     execute = stored_index.execute
 
     def interrupted(*arguments):
@@ -145,10 +140,11 @@ def test_an_interrupted_build_continues(library, query, tmp_path, monkeypatch, r
         with pytest.raises(KeyboardInterrupt):
             run_search(image=query, index=library)
     assert not (index_folder(library) / "index.json").exists()
-    before = feature_files()
+    before = stored_entries()
     assert 0 < len(before) < len(pd.read_csv(library / "retrieval.csv"))
     found = run_search(image=query, index=library)
-    assert {path: path.stat().st_mtime_ns for path in before} == before, "an image is encoded again"
+    after = stored_entries()
+    assert {entry: after[entry] for entry in before} == before, "an image is encoded again"
     copy = tmp_path / "copy"
     shutil.copytree(library, copy)
     uninterrupted = run_search(image=query, index=copy)

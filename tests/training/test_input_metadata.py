@@ -12,6 +12,7 @@ import torch
 from f2vbench.config.parsing import build
 from f2vbench.data.field_of_view import field_of_view
 from f2vbench.data.shading_correction import normalised_picture
+from f2vbench.encoders import photograph_input
 from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.model_family import GeneratorShape
@@ -63,6 +64,24 @@ def test_an_encoder_corrects_the_shading_for_a_generator_of_corrected_photograph
     for found, other in zip(corrected.pyramid(to_tensor(picture)), plain.pyramid(expected), strict=True):
         torch.testing.assert_close(found, other)
     assert corrected.state_sha256() != plain.state_sha256()
+
+
+def test_models_that_receive_the_same_photograph_share_its_correction(monkeypatch):
+    """Corrected photographs are kept up to a number of bytes; which ones were kept changes no result."""
+    corrections = []
+
+    def corrected(picture, field):
+        corrections.append(picture.sum())
+        return normalised_picture(picture, field)
+
+    monkeypatch.setattr(photograph_input, "normalised_picture", corrected)
+    monkeypatch.setattr(photograph_input, "_recent", photograph_input._RecentPictures(2 * 3 * 40 * 48))
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 40, 48, 3)).astype(np.uint8)
+    expected = [normalised_picture(picture, field_of_view(picture)) for picture in pictures]
+    for turn, (number, computed) in enumerate([(0, 1), (0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4)]):
+        found = photograph_input.scaled_photographs(to_tensor(pictures[number]), without_shading=True)
+        assert torch.equal(found, 255 * to_tensor(expected[number]) / 127.5 - 1)
+        assert len(corrections) == computed, f"turn {turn}"
 
 
 def test_the_generator_receives_nearly_the_photograph_of_the_training_where_the_field_of_view_is_detected(tmp_path):

@@ -39,6 +39,7 @@ LAYOUTS: dict[str, Layout] = {
         "drive",
         "folder",
         "hrf",
+        "hugging_face",
         "idrid",
         "image_bank",
         "les_av",

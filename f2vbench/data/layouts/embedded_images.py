@@ -73,7 +73,7 @@ def unpack(files: list[Path], root: Path) -> tuple[Path, dict[str, str]]:
         try:
             for split in tables:
                 _write_split(written / (split or _ALL), [file for file in files if splits[file] == split])
-            _move(written, target)
+            move_complete(written, target)
         finally:
             shutil.rmtree(written, ignore_errors=True)
     except OSError as error:
@@ -83,8 +83,13 @@ def unpack(files: list[Path], root: Path) -> tuple[Path, dict[str, str]]:
     return target, tables
 
 
-def _move(written: Path, target: Path) -> None:
-    """Rename the complete folder; another process may have done so first."""
+def move_complete(written: Path, target: Path) -> None:
+    """Rename an unpacked folder that is complete; another process may have done so first.
+
+    Args:
+        written: The folder.
+        target: Its name in the cache.
+    """
     try:
         written.rename(target)
     except OSError:
@@ -100,8 +105,9 @@ def _write_split(folder: Path, files: list[Path]) -> None:
     for file in files:
         image = _image_column(file) or ""
         for number, row in enumerate(_rows(file)):
-            name = f"{len(rows):06}/{_write_image(folder / f'{len(rows):06}', row[image], f'{file}, row {number}')}"
-            rows.append({**row, image: name})
+            content, path = _bytes_of(row[image], f"{file}, row {number}")
+            name = write_image(folder / f"{len(rows):06}", content, path)
+            rows.append({**row, image: f"{len(rows):06}/{name}"})
             headings += [heading for heading in row if heading not in headings]
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as table:
         writer = csv.DictWriter(table, headings, restval="")
@@ -109,8 +115,8 @@ def _write_split(folder: Path, files: list[Path]) -> None:
         writer.writerows(rows)
 
 
-def _write_image(folder: Path, image: Any, where: str) -> str:
-    """Write the bytes of an image; returns its file name."""
+def _bytes_of(image: Any, where: str) -> tuple[bytes, str]:
+    """Content of an image and the path that it is stored under."""
     content = image.get("bytes") if isinstance(image, Mapping) else image
     path = str(image.get("path") or "") if isinstance(image, Mapping) else ""
     if not isinstance(content, bytes) or not content:
@@ -119,6 +125,20 @@ def _write_image(folder: Path, image: Any, where: str) -> str:
             f"{where}: the file has no bytes of the image{stored}: store the data set with its images (push_to_hub or "
             "save_to_disk of a data set of bytes), or use the folder of images"
         )
+    return content, path
+
+
+def write_image(folder: Path, content: bytes, path: str) -> str:
+    """Write an image into a new folder, under its own name.
+
+    Args:
+        folder: The folder.
+        content: Content of the file.
+        path: Path or name that it is stored under; "" for none.
+
+    Returns:
+        The name of the file.
+    """
     stem, suffix = split_suffix(path.replace("\\", "/").rpartition("/")[2])
     suffix = suffix or next((known for start, known in _FORMATS.items() if content.startswith(start)), ".img")
     name = (safe_id(stem) or "image") + suffix

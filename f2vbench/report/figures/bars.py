@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from f2vbench.analysis.task_scores import MAIN_METRICS
+from f2vbench.analysis.task_scores import LOWER_IS_BETTER, MAIN_METRICS, NUMERIC_METRICS
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.grouped_bars import BarGroup, BarPanel, draw_grouped_bars, group_slots, interval_whiskers
 from f2vbench.report.figures.mask_classes import class_metric, classes_of
@@ -22,11 +22,12 @@ from f2vbench.report.figures.published_results import published_at, published_no
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import Style
 from f2vbench.report.text.intervals import INTERVAL_TEXTS, interval_notes
-from f2vbench.report.text.wording import METRIC_NAMES, shots_text
+from f2vbench.report.text.wording import METRIC_NAMES, metric_name, shots_text
 from f2vbench.store.record_schema import UnitRecord
 
 _TRAINING_FREE = ("zero-shot", "prototype", "knn")
 _FEW_SHOT = ("zero-shot", "few-shot")
+_FROM_CHANCE = ("auroc", "uno_c")  # bars start at 0.5
 _CLASS_METRICS = ("auroc", "dice", "nsd")
 
 
@@ -80,7 +81,7 @@ def draw_classes(source: Source, style: Style) -> Iterator[DrawnFigure]:
 
 def explain_missing_zero_shot(source: Source) -> str | None:
     """Explain why `draw_zero_shot` has nothing to draw; None if it has."""
-    return None if _panels(source, _TRAINING_FREE) else "no zero-shot, prototype or knn units of a task with AUROC"
+    return None if _panels(source, _TRAINING_FREE) else "no zero-shot, prototype or knn units of a task with labels"
 
 
 def draw_zero_shot(source: Source, style: Style) -> Iterator[DrawnFigure]:
@@ -91,7 +92,7 @@ def draw_zero_shot(source: Source, style: Style) -> Iterator[DrawnFigure]:
 
 def explain_missing_supervised(source: Source) -> str | None:
     """Explain why `draw_supervised` has nothing to draw; None if it has."""
-    return None if _panels(source, ("supervised",)) else "no supervised units of a task with AUROC"
+    return None if _panels(source, ("supervised",)) else "no supervised units of a task with labels"
 
 
 def draw_supervised(source: Source, style: Style) -> Iterator[DrawnFigure]:
@@ -115,28 +116,34 @@ def _segmentation_tasks(source: Source) -> list[str]:
 
 
 def _panels(source: Source, protocols: Sequence[str]) -> list[BarPanel]:
-    """One panel a protocol, family and metric, with the tasks side by side."""
+    """One panel a protocol, family and metric, with the tasks side by side; of numbers, one a task, in its unit."""
     panels = []
     for protocol in protocols:
+        prefix = f"{protocol}, " if len(protocols) > 1 else ""
         for family, metrics in MAIN_METRICS.items():
             for metric in metrics:
-                groups = _task_groups(source, family, metric, protocol)
+                groups = _task_groups(source, source.tasks(family), metric, protocol)
                 if groups:
-                    prefix = f"{protocol}, " if len(protocols) > 1 else ""
                     panels.append(BarPanel(f"{family.capitalize()}, {prefix}{METRIC_NAMES[metric]}", metric, groups))
+        for family, metrics in NUMERIC_METRICS.items():
+            for task in source.tasks(family):
+                for metric in metrics:
+                    groups = _task_groups(source, [task], metric, protocol)
+                    if groups:
+                        panels.append(BarPanel(f"{source.title(task)}, {prefix}{METRIC_NAMES[metric]}", metric, groups))
     return panels
 
 
-def _task_groups(source: Source, family: str, metric: str, protocol: str) -> list[BarGroup]:
-    """One group of bars for each task and number of shots of a family that has values of the metric."""
+def _task_groups(source: Source, tasks: Sequence[str], metric: str, protocol: str) -> list[BarGroup]:
+    """One group of bars for each task and number of shots that has values of the metric."""
     groups = []
-    for task in source.tasks(family):
+    for task in tasks:
         rows = source.values(task, metric, (protocol,))
         by_shots = list(rows.groupby("shots", dropna=False))
         for shots, own in by_shots:
             chance = source.chance(task, metric, (protocol,))
             published = published_at(task, metric, protocol, 0 if protocol == "zero-shot" else None)
-            shots_label = shots_text(shots, family) if len(by_shots) > 1 else ""
+            shots_label = shots_text(shots, source.families[task]) if len(by_shots) > 1 else ""
             label = ", ".join(part for part in (source.title(task), shots_label) if part)
             groups.append(BarGroup(label, own, chance, published))
     return groups
@@ -164,9 +171,10 @@ def _draw_figure(
     with rc_context(style.settings()):
         figure, axes = create_sheet(style, len(panels), columns=columns, height=48)
         for axis, panel, of_group in zip(axes, panels, summaries, strict=True):
-            base = 0.5 if panel.metric == "auroc" else 0.0
+            base = 0.5 if panel.metric in _FROM_CHANCE else 0.0
             draw_grouped_bars(axis, panel.groups, slots, encoders, style, base, interval_whiskers(of_group))
-            axis.set(xlabel=xlabel, ylabel=METRIC_NAMES[panel.metric])
+            better = "lower" if panel.metric in LOWER_IS_BETTER else "higher"
+            axis.set(xlabel=xlabel, ylabel=metric_name(panel.metric, better))
         figure.align_ylabels(axes)
         letter_panels(axes, [panel.title for panel in panels])
         chance = any(group.chance for group in groups)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
+from f2vbench.analysis.task_scores import LOWER_IS_BETTER, RANKED_METRICS, compute_task_scores
 from f2vbench.report.figures.encoder_style import EncoderStyle
 from f2vbench.report.figures.figure import DrawnFigure
 from f2vbench.report.figures.panels import describe_encoders, join_sentences
 from f2vbench.report.figures.source import Source
 from f2vbench.report.figures.style import INK, Style
-from f2vbench.report.text.wording import METRIC_NAMES, as_sentence
+from f2vbench.report.text.wording import as_sentence, metric_name
 from f2vbench.stats.ranks import PostHocResult, friedman_test, nemenyi_test
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def draw_critical_difference(source: Source, style: Style) -> Iterator[DrawnFigu
         axis.set(xlim=(0, style.width), ylim=(height * 25.4, 0))  # in mm, downwards
         axis.axis("off")
         _Diagram.create(axis, pairs, encoders, style).draw(pairs)
-    metrics = dict.fromkeys(METRIC_NAMES[MAIN_METRICS[source.families[task]][0]] for task in table.index)
+    ranked = dict.fromkeys(RANKED_METRICS[source.families[task]] for task in table.index)
+    metrics = [metric_name(name, "lower" if name in LOWER_IS_BETTER else "higher") for name in ranked]
     caption = join_sentences(
         f"Average ranks over {len(table)} tasks ({', '.join(table.index)}) by {', '.join(metrics)}, "
         "mean over seeds and shots; 1 is best.",

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2vbench.analysis.frames import PRETRAINED_MARK
-from f2vbench.analysis.task_scores import MAIN_METRICS, compute_task_scores
+from f2vbench.analysis.task_scores import LOWER_IS_BETTER, RANKED_METRICS, compute_task_scores
 from f2vbench.report.figures.encoder_style import EncoderStyle, encoder_styles
 from f2vbench.report.tables.table import Cell, Column, Table, text_columns
-from f2vbench.report.text.wording import METRIC_NAMES, NONE, TaskNames, as_sentence
+from f2vbench.report.text.wording import NONE, TaskNames, as_sentence, metric_name
 from f2vbench.stats.ranks import (
     FriedmanResult,
     PostHocResult,
@@ -61,15 +61,16 @@ def rank_across_tasks(results: RunResults, names: TaskNames) -> RanksAcrossTasks
         return RanksAcrossTasks(
             None,
             f"No comparison across tasks: average ranks require {_LEAST_MODELS} or more models with labelled training "
-            f"on the same {_LEAST_TASKS} or more tasks of segmentation or classification, and Friedman's test requires "
-            f"3 models; these results have {len(models)} models on {len(tasks)} tasks. Conditions of the same task "
-            "share its photographs and do not count as tasks.",
+            f"on the same {_LEAST_TASKS} or more tasks of segmentation, classification, regression or survival, and "
+            f"Friedman's test requires 3 models; these results have {len(models)} models on {len(tasks)} tasks. "
+            "Conditions of the same task share its photographs and do not count as tasks.",
         )
     values = scores.to_numpy(float)
     gaps, pairs = nemenyi_test(values, models), wilcoxon_holm_test(values, models)
     order = np.argsort(gaps.average_ranks, kind="stable")
     first = int(order[0])
-    metrics = ", ".join(dict.fromkeys(METRIC_NAMES[MAIN_METRICS[results.families[task]][0]] for task in tasks))
+    ranked = dict.fromkeys(RANKED_METRICS[results.families[task]] for task in tasks)
+    metrics = ", ".join(metric_name(name, "lower" if name in LOWER_IS_BETTER else "higher") for name in ranked)
     columns = [
         *text_columns("model"),
         Column("average rank"),

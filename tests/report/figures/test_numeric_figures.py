@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from f2vbench import Results
+from f2vbench.analysis.task_scores import compute_task_scores
 from f2vbench.metrics import regression, survival
 from f2vbench.report.figures.catalogue import missing_figures
+from f2vbench.report.tables.ranks import rank_across_tasks
+from f2vbench.report.text.wording import TaskNames
 from f2vbench.stats.bland_altman import bland_altman
 from f2vbench.stats.kaplan_meier import kaplan_meier
 from f2vbench.store.runs import RunFolder
@@ -88,3 +91,24 @@ def test_learning_curves_show_these_families_and_others_have_nothing_to_draw(res
     assert missing_figures(results, ["confusion"]) == {
         "confusion": "no classification units, whose predictions it needs"
     }
+
+
+def test_supervised_bars_have_a_panel_for_each_task_and_metric_in_its_unit(results: Results) -> None:
+    axes = draw_one(results, "supervised").figure.axes
+    assert [axis.get_ylabel() for axis in axes] == ["MAE ↓", "Spearman ρ", "Uno's C", "integrated Brier score ↓"]
+    rows = results.frame[results.frame.shots.isna() & (results.frame.protocol == "supervised")]
+    for axis, metric in zip(axes, ("mae", "spearman", "uno_c", "integrated_brier"), strict=True):
+        ends = sorted(bar.get_y() + bar.get_height() for bar in axis.patches)
+        assert ends == pytest.approx(sorted(rows[rows.metric == metric].value))
+
+
+def test_ranks_across_tasks_take_the_lower_error_for_the_better_one(results: Results) -> None:
+    names = TaskNames({task: task for task in results.families}, results.families)
+    table = rank_across_tasks(results, names).table
+    assert table is not None
+    ranks = [(row[0].text, row[1].value) for row in table.rows]
+    assert ranks == [("good", 1.25), ("poor", 1.75)], "equal C: both models have the same order of risks"
+    assert "by MAE ↓, Uno's C, mean over seeds" in table.caption
+    scores = compute_task_scores(results.frame, results.families, ["good", "poor"])
+    errors = results.frame.query("metric == 'mae'").groupby("encoder").value.mean()
+    assert scores.loc["ages"].tolist() == pytest.approx((-errors[["good", "poor"]]).tolist())
