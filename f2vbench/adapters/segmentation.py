@@ -152,11 +152,14 @@ class Segmentation(TaskAdapter):
     def recorded_settings(self, model: ModelSpec, protocol: Protocol, settings: RunSettings) -> dict[str, Any]:
         """Return the values of the `fingerprint_settings`; for vessels ``finetune=vessels`` is ``full``.
 
+        The sampling of crops is named where it is not uniform, so that units of earlier versions remain valid.
         Augmented crops that are smaller than the image have the key ``crop_version``; version 1 reduced the image.
         """
         recorded = super().recorded_settings(model, protocol, settings)
         if recorded.get("finetune") == "vessels":
             recorded["finetune"] = "full"
+        if recorded.get("decoder", {}).get("sampling") == "uniform":
+            del recorded["decoder"]["sampling"]
         if recorded.get("augment") == "live" and settings.decoder.crop < settings.image_size:
             recorded["crop_version"] = _CROP_VERSION
         return recorded

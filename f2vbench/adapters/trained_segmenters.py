@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from f2vbench.adapters.base import FeatureReader
+from f2vbench.adapters.crop_sampling import BalancedSampler, UniformSampler, crop_corner
 from f2vbench.adapters.segmenters import FitSummary, ScoreMap, Segmenter
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
@@ -142,10 +143,12 @@ class DecoderSegmenter(Segmenter):
         grid = max(strides)
         crop = max(grid, self._settings.decoder.crop // grid * grid)
         maps, targets = self._pool(support, rng)
+        sampler = self._sampler([masks for masks, _ in targets], [inside for _, inside in targets])
 
         def draw_batch() -> Batch:
-            chosen = rng.integers(len(maps), size=self._settings.batch_size)
-            corners = [_crop_corner(rng, targets[i][1], crop, grid) for i in chosen]
+            places = sampler.draw(rng, self._settings.batch_size)
+            chosen = [place.image for place in places]
+            corners = [crop_corner(rng, targets[i][1], crop, grid, pixel) for i, pixel in places]
             pyramid = []
             for level, stride in enumerate(strides):
                 side = crop // stride
@@ -171,17 +174,23 @@ class DecoderSegmenter(Segmenter):
         """
         size, settings = self._settings.image_size, self._settings
         squares = [LabelledImage(photograph.square(size), *photograph.square_targets(size)) for photograph in support]
+        sampler = self._sampler([square.masks for square in squares], [square.inside for square in squares])
 
         def draw_batch() -> Batch:
-            chosen = rng.integers(len(support), size=settings.batch_size)
+            places = sampler.draw(rng, settings.batch_size)
             augment = settings.augment == "live"
-            views = [_random_view(rng, squares[i], settings.decoder.crop, augment) for i in chosen]
+            views = [_random_view(rng, squares[i], settings.decoder.crop, augment, pixel) for i, pixel in places]
             images, masks, inside = (np.stack(arrays) for arrays in zip(*views, strict=True))
             with nullcontext() if settings.finetune != "frozen" else torch.no_grad():
                 pyramid = self._encode(images)
             return self._batch(pyramid, masks, inside)
 
         return draw_batch
+
+    def _sampler(self, masks: Sequence[np.ndarray], inside: Sequence[np.ndarray]) -> UniformSampler | BalancedSampler:
+        """Return what draws support images and places of crops."""
+        balanced = self._settings.decoder.sampling == "balanced"
+        return BalancedSampler(masks, inside) if balanced else UniformSampler(len(masks))
 
     def _new_decoder(self) -> tuple[nn.Module, list[dict[str, Any]]]:
         """Return an untrained decoder, and its groups of parameters for the optimiser."""
@@ -292,28 +301,21 @@ def _train(
         report_step(step + 1, steps)
 
 
-def _crop_corner(rng: np.random.Generator, inside: np.ndarray, crop: int, grid: int) -> tuple[int, int]:
-    """Draw the top left corner of a crop, on a grid, with its centre in the field of view if that is possible."""
-    rows, columns = ((side - crop) // grid + 1 for side in inside.shape)
-    centres = inside[crop // 2 :: grid, crop // 2 :: grid][:rows, :columns]
-    allowed = np.flatnonzero(centres)
-    position = int(allowed[rng.integers(len(allowed))]) if len(allowed) else int(rng.integers(rows * columns))
-    return position // columns * grid, position % columns * grid
-
-
 def _cut(array: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
     """Return a square of the last two axes."""
     return array[..., top : top + side, left : left + side]
 
 
-def _random_view(rng: np.random.Generator, square: LabelledImage, crop: int, augment: bool) -> LabelledImage:
-    """Draw a view of ``crop`` × ``crop`` pixels.
+def _random_view(
+    rng: np.random.Generator, square: LabelledImage, crop: int, augment: bool, pixel: tuple[int, int] | None = None
+) -> LabelledImage:
+    """Draw a view of ``crop`` × ``crop`` pixels, which contains a pixel of the square where one is given.
 
     With ``augment``, the view shows a part of the square with 70 to 100 % of this side; it is resized, flipped, and
     changed in contrast and brightness.
     """
     side = round(crop * float(rng.uniform(0.7, 1.0))) if augment else crop
-    top, left = _crop_corner(rng, square.inside, side, 1)
+    top, left = crop_corner(rng, square.inside, side, 1, pixel)
     image = square.image[top : top + side, left : left + side]
     masks, inside = (_cut(each, top, left, side) for each in (square.masks, square.inside))
     if not augment:

@@ -105,13 +105,14 @@ def _prediction(shown: ShownPrediction) -> str:
     heads = ["class" if is_class else "", "probability" if is_class else "predicted"]
     heads += ["SD over heads"] * (prediction.spread is not None)
     heads += ["entropy (bits)"] * (entropy is not None and entropy.ndim == 2)
+    digits = ".3g" if prediction.facts.family == "regression" else ".3f"
     rows = []
     for column, name in enumerate(prediction.facts.outputs):
         mean = float(prediction.mean[0, column])
         bar = f'<meter min="0" max="1" value="{mean:.4f}"></meter> ' if prediction.facts.family != "regression" else ""
-        cells = [f"{bar}{mean:.3g}" if not bar else f"{bar}{mean:.2f}"]
+        cells = [f"{bar}{mean:{digits}}"]
         if prediction.spread is not None:
-            cells.append(f"{prediction.spread[0, column]:.2g}")
+            cells.append(f"{prediction.spread[0, column]:{digits}}")
         if entropy is not None and entropy.ndim == 2:
             cells.append(f"{entropy[0, column]:.2f}")
         rows.append(f"<tr><th>{escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")

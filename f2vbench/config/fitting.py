@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from f2vbench.config.base import Settings, expand_integers
 
 DecoderName = Literal["unet", "generator"]
+SamplingName = Literal["uniform", "balanced"]
 HeadRecipe = Literal["mlp", "paper"]
 
 
@@ -23,6 +24,11 @@ class DecoderSettings(Settings):
     )
     crop: int = Field(512, ge=32, description="side of a training crop, in pixels of the resized image")
     views: int = Field(4, ge=1, description="crops per support image and epoch")
+    sampling: SamplingName = Field(
+        "uniform",
+        description="uniform: crops anywhere in the field of view; balanced: half of the crops contain a pixel of a "
+        "class, of all classes in equal shares, for lesions that are rare or small",
+    )
     pool: int = Field(
         8,
         ge=1,

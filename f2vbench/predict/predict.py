@@ -141,7 +141,10 @@ def _read(images: Path, modality: str, progress: Progress) -> ImageSet:
     bad = index.problem[index.problem != ""].tolist()
     more = f"; and {len(bad) - _MAX_LISTED} more" if len(bad) > _MAX_LISTED else ""
     notes = [f"{plural(len(bad), 'image')} left out: {'; '.join(bad[:_MAX_LISTED])}{more}"] if bad else []
-    notes += list(dict.fromkeys(index.warning[(index.problem == "") & (index.warning != "")]))[:_MAX_LISTED]
+    doubtful = index.warning[(index.problem == "") & (index.warning != "")].tolist()
+    if doubtful:
+        more = f", and {len(doubtful) - 1} more" if len(doubtful) > 1 else ""
+        notes.append(f"check {plural(len(doubtful), 'image')}: {doubtful[0]}{more}")
     if len(bad) == len(index):
         raise DataError([f"images={images}: no image is readable", *notes])
     return ImageSet(folder, index[index.problem == ""].reset_index(drop=True), tuple(notes))

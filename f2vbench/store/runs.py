@@ -209,12 +209,15 @@ class RunFolder:
             name: Name of the unit.
 
         Returns:
-            Content by path relative to the folder, the record last; None without an undamaged record.
+            Content of its predictions and its head by path relative to the folder, the record last; None without an
+            undamaged record.
         """
         record = self.read(name)
         if record is None:
             return None
-        paths = [*(path for path, _ in self._prediction_files(record)), self._unit_path(name)]
+        head = self.head_path(record["unit"])
+        heads = [head] if head.is_file() else []
+        paths = [*(path for path, _ in self._prediction_files(record)), *heads, self._unit_path(name)]
         return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in paths}
 
     def put_unit(self, files: Mapping[str, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,23 @@ def test_a_decoder_learns_vessels_from_two_photographs(encoder, stored_maps, val
     assert 0 <= scores.min() <= scores.max() <= 1
     assert roc_auc_score(test_photo.vessels[test_photo.fov], scores[test_photo.fov]) > 0.85
     assert encoder.state_sha256() == before, "the encoder has changed"
+
+
+@pytest.mark.parametrize("augment", ["none", "live"])
+def test_balanced_crops_contain_a_spot_that_uniform_crops_seldom_show(encoder, stored_maps, augment):
+    rgb, _, fov = eye(1, SIZE)
+    spot = np.zeros(fov.shape, bool)
+    spot[44:46, 30:32] = True
+    photo = Photograph("spot", rgb, fov, "content", spot)
+    shares = {}
+    for sampling in ("uniform", "balanced"):
+        chosen = settings(augment=augment, batch_size=8, decoder={"crop": 32, "sampling": sampling})
+        segmenter = DecoderSegmenter(encoder, stored_maps, chosen, CPU)
+        draw = segmenter.live_batches if augment == "live" else segmenter.pooled_batches
+        draw_batch = draw([photo, replace(photo, name="healthy", label=np.zeros_like(spot))], np.random.default_rng(0))
+        targets = torch.cat([draw_batch().target for _ in range(12)])
+        shares[sampling] = float((targets.flatten(1).amax(1) > 0).float().mean())
+    assert shares["balanced"] > 0.5 > shares["uniform"]
 
 
 def live_scores(encoder, stored_maps, seed: int, precision: str = "float32") -> np.ndarray:

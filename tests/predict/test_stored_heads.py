@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from f2vbench.app.predictions import ShownPrediction, StoredPredictions
 from f2vbench.app.uploads import as_photograph
 from f2vbench.cli.main import main
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.metrics.survival import time_grid
 from f2vbench.predict.encoder import find_encoder
@@ -99,6 +101,17 @@ def test_keeping_heads_changes_no_result_and_runs_only_units_without_a_head(run,
     other = _condition(tmp_path, "thumbnail") / "seed-2.safetensors"
     shutil.copy(_condition(run, "thumbnail", "paper") / "seed-2.safetensors", other)
     assert [unit.seed for unit in _benchmark(eyes, out, keep_heads=True).make_plan().missing] == [1, 2]
+
+
+def test_a_unit_takes_its_head_into_another_run_folder(run, tmp_path):
+    source, target = RunFolder(run / "run"), RunFolder(tmp_path / "run")
+    target.open_for_writing()
+    for path in sorted((source.path / "units").glob("thumbnail*.json")):
+        target.put_unit(source.take_unit(path.stem))
+    moved = load_head(_condition(tmp_path, "thumbnail"))
+    assert [head.facts for head in moved.heads] == [
+        head.facts for head in load_head(_condition(run, "thumbnail")).heads
+    ]
 
 
 def test_the_command_writes_a_table_and_lists_unreadable_photographs(run, eyes, tmp_path, capsys):
@@ -258,8 +271,8 @@ def test_the_page_shows_predictions_with_their_uncertainty(run, eyes, monkeypatc
         expected = load_head(_condition(run, encoder)).predict(eyes / "photos" / "p1_left.png", device="cpu")
         np.testing.assert_allclose(shown.prediction.mean[0, 1], expected["probability:ill"][0], atol=1e-6)
     page = markup._prediction(ShownPrediction("<b>", shown.output_text, shown.prediction))
-    assert f"{shown.prediction.mean[0, 1]:.2f}</td>" in page
-    assert f"{shown.prediction.spread[0, 1]:.2g}</td>" in page
+    assert f"{shown.prediction.mean[0, 1]:.3f}</td>" in page
+    assert f"{shown.prediction.spread[0, 1]:.3f}</td>" in page
     assert f"Predictive entropy {shown.prediction.entropy[0]:.2f} bits" in page
     assert "Not for clinical use." in page
     assert "<b>" not in page
@@ -268,6 +281,12 @@ def test_the_page_shows_predictions_with_their_uncertainty(run, eyes, monkeypatc
     oct_heads = HeadEnsemble((StoredHead(first.path, facts, first.arrays),))
     monkeypatch.setattr("f2vbench.app.predictions.load_head", lambda _: oct_heads)
     with pytest.raises(SettingsError, match="modality oct"):
+        StoredPredictions(Path("x"), "cpu")
+    imported = ModelSpec("embeddings:mine", "embeddings", "mine", "vector", False, "precomputed", content="0" * 64)
+    spec = {"spec": asdict(imported), "identity": imported.identity(), "modality": "colour"}
+    of_imported = HeadEnsemble((StoredHead(first.path, facts.model_copy(update=spec), first.arrays),))
+    monkeypatch.setattr("f2vbench.app.predictions.load_head", lambda _: of_imported)
+    with pytest.raises(SettingsError, match="imported embeddings"):
         StoredPredictions(Path("x"), "cpu")
 
 

@@ -85,6 +85,7 @@ def _trained(protocol: str, records: Sequence[UnitRecord]) -> list[str]:
     """Which decoder was trained, by model, and whether the encoder was trained too."""
     by_decoder: dict[str, set[str]] = {}
     tuned: set[str] = set()
+    is_balanced = False
     for record in records:
         settings, model = _identity(record)
         if record["floor"]:
@@ -93,6 +94,7 @@ def _trained(protocol: str, records: Sequence[UnitRecord]) -> list[str]:
         by_decoder.setdefault(decoder, set()).add(record["unit"]["encoder"])
         if settings.get("finetune") == "full":
             tuned.add(record["unit"]["encoder"])
+        is_balanced |= settings.get("decoder", {}).get("sampling") == "balanced"
     parts = [
         _DECODERS[decoder] + (f" ({', '.join(sorted(names))})" if len(by_decoder) > 1 else "")
         for decoder, names in by_decoder.items()
@@ -100,6 +102,8 @@ def _trained(protocol: str, records: Sequence[UnitRecord]) -> list[str]:
     if not parts:
         return []
     sentences = [_TRAINED_ON[protocol].format(what="; ".join(parts)) + _LOSS + "."]
+    if is_balanced:
+        sentences.append("Half of the training crops contained a pixel of a class, of all classes in equal shares.")
     if tuned:
         sentences.append(f"The encoder was trained with the decoder ({', '.join(sorted(tuned))}).")
     return sentences

@@ -71,6 +71,7 @@ def connection(address: str | None) -> Iterator[str]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports use to its authors by default
+        os.environ.setdefault("RAY_worker_niceness", "0")  # by default other processes of the machine go first
         options |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
     else:
         _check_address(address)

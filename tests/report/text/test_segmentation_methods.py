@@ -53,6 +53,8 @@ def test_the_decoders_of_all_models_are_named():
     _, tuned = segmentation_sentences("supervised", [record("fa", LAYER, {"finetune": "full"})])
     assert tuned == "The encoder was trained with the decoder (fa)."
     assert segmentation_sentences("few-shot", records[-1:]) == []
+    _, sampled = segmentation_sentences("few-shot", [record("fa", LAYER, {"decoder": {"sampling": "balanced"}})])
+    assert sampled == "Half of the training crops contained a pixel of a class, of all classes in equal shares."
 
 
 def test_metrics_of_several_classes_are_defined():
