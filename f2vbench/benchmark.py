@@ -23,7 +23,7 @@ from f2vbench.runner.plan import Plan, make_plan
 from f2vbench.runner.scheduling import make_work_items
 from f2vbench.runner.work_items import Phase, PhaseProgress
 from f2vbench.store.record_schema import CallRecord, PlannedUnits
-from f2vbench.utils.progress import Progress, Silent, for_this_terminal
+from f2vbench.utils.progress import Lines, Progress, Silent, for_this_terminal
 from f2vbench.utils.system import machine, software
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Benchmark:
 
         plan = self.make_plan(progress)
         plan.folder.open_for_writing()
-        return submit(self.settings, len(plan.missing))
+        return submit(self.settings, len(plan.missing), _run_shard)
 
     def results(self) -> Results:
         """Load the results of all units in the run folder, complete or not.
@@ -211,6 +211,11 @@ class Benchmark:
             phases.advance(item)
         if claimed_elsewhere:
             progress.note(f"Another process works on {claimed_elsewhere} units; run again later to include them.")
+
+
+def _run_shard(settings: RunSettings) -> None:
+    """Run the missing units of one task of an array job."""
+    Benchmark(settings).run(Lines())
 
 
 def _log_means(settings: RunSettings, results: Results) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,20 @@ class Shard:
 
     Args:
         settings: Settings of the shard.
+        run: Runs the missing units of settings; can be pickled.
     """
 
-    def __init__(self, settings: RunSettings):
+    def __init__(self, settings: RunSettings, run: Callable[[RunSettings], None]):
         self.settings = settings
+        self._run = run
 
     def __call__(self) -> None:
         """Run the missing units of the shard."""
-        from f2vbench.benchmark import Benchmark
-        from f2vbench.utils.progress import Lines
-
-        Benchmark(self.settings).run(Lines())
+        self._run(self.settings)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Submission that continues this shard; submitit calls it when the task reaches its limit of time."""
-        return submitit.helpers.DelayedSubmission(Shard(self.settings))
+        return submitit.helpers.DelayedSubmission(Shard(self.settings, self._run))
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,13 @@ class ArrayJob:
             raise F2VBenchError([*failed, "completed units are stored: the same command submits what is missing"])
 
 
-def submit(settings: RunSettings, missing: int) -> ArrayJob:
+def submit(settings: RunSettings, missing: int, run: Callable[[RunSettings], None]) -> ArrayJob:
     """Submit the missing units of a run as an array job.
 
     Args:
         settings: Settings of the run; the run folder exists.
         missing: Number of missing units; no more tasks than this are submitted.
+        run: Runs the missing units of a shard, given its settings.
 
     Raises:
         SettingsError: Slurm is not usable on this machine, or refuses the job.
@@ -98,7 +98,7 @@ def submit(settings: RunSettings, missing: int) -> ArrayJob:
     count = min(options.tasks, missing)
     if not count:
         return ArrayJob([], folder, logs)
-    shards = [Shard(shard_settings(settings, number, count)) for number in range(1, count + 1)]
+    shards = [Shard(shard_settings(settings, number, count), run) for number in range(1, count + 1)]
     try:
         executor = submitit.AutoExecutor(folder=logs, cluster=options.cluster)
         executor.update_parameters(**_parameters(options))
