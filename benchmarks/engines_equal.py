@@ -68,6 +68,7 @@ def main() -> int:
     """Run both sides and compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=MODELS)
+    parser.add_argument("--baselines", default="all")
     parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--shots", default="0,1,4,all")
     parser.add_argument("--seeds", default="2")
@@ -85,6 +86,7 @@ def main() -> int:
         grid = {
             "task": tasks,
             "model": arguments.models,
+            "baselines": arguments.baselines,
             "shots": arguments.shots,
             "seeds": arguments.seeds,
             **SETTINGS,

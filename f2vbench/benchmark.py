@@ -214,7 +214,7 @@ class Benchmark:
 
 
 def _run_shard(settings: RunSettings) -> None:
-    """Run one shard in a task of an array job."""
+    """Run the missing units of one task of an array job."""
     Benchmark(settings).run(Lines())
 
 

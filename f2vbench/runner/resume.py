@@ -13,6 +13,7 @@ from f2vbench.data.task_cards import card_hash
 from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import StoreError
+from f2vbench.runner.context import Context
 from f2vbench.store.record_schema import Identity
 from f2vbench.store.runs import RunFolder
 
@@ -46,6 +47,18 @@ def lacks_head(folder: RunFolder, unit: Unit, adapter: TaskAdapter, spec: ModelS
         return read_facts(folder.head_path(unit.coordinates())).fingerprint != unit.fingerprint
     except StoreError:
         return True
+
+
+def is_complete(folder: RunFolder, unit: Unit, context: Context) -> bool:
+    """Whether the record of a unit is stored, and its head where that is to be kept.
+
+    Args:
+        folder: The run folder.
+        unit: The unit.
+        context: Tasks, models and settings of the run.
+    """
+    adapter, model = context.adapter(unit.task), context.models[unit.encoder]
+    return folder.has(unit.name) and not lacks_head(folder, unit, adapter, model, context.settings)
 
 
 def find_done_units(folder: RunFolder, units: Iterable[Unit]) -> tuple[set[str], dict[str, str]]:

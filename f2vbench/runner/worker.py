@@ -13,7 +13,7 @@ from f2vbench.data.index_rows import added_columns
 from f2vbench.runner.context import Context
 from f2vbench.runner.embeddings import StoredEmbeddings
 from f2vbench.runner.encoding import encode_group
-from f2vbench.runner.resume import lacks_head
+from f2vbench.runner.resume import is_complete
 from f2vbench.runner.unit_context import WorkerUnitContext
 from f2vbench.runner.work_items import Extract, Item, Outcome
 from f2vbench.runner.worker_cache import Resources
@@ -67,15 +67,11 @@ class Worker:
         with ExitStack() as claims:
             claimed = [unit for unit in units if claims.enter_context(self._folder.claim(unit.name))]
             # Another process may have completed a unit in the meantime.
-            missing = [unit for unit in claimed if not self._is_complete(unit)]
+            missing = [unit for unit in claimed if not is_complete(self._folder, unit, self._context)]
             timings = list(self._run_and_record(missing)) if missing else []
         names = timings[0] if timings else {}
         mean = {name: sum(timing[name] for timing in timings) / len(timings) for name in names}
         return Outcome(len(units) - len(claimed), mean)
-
-    def _is_complete(self, unit: Unit) -> bool:
-        adapter, model = self._context.adapter(unit.task), self._context.models[unit.encoder]
-        return self._folder.has(unit.name) and not lacks_head(self._folder, unit, adapter, model, self._settings)
 
     def _run_and_record(self, units: Sequence[Unit]) -> Iterator[dict[str, float]]:
         """Run units together and store each record as soon as it is complete; yields their timing."""

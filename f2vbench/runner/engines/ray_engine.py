@@ -29,6 +29,7 @@ from f2vbench.runner.engines.ray_cluster import (
     worker_environment,
 )
 from f2vbench.runner.engines.ray_worker import RayWorker, Reply, WorkerPlace
+from f2vbench.runner.resume import is_complete
 from f2vbench.runner.work_items import Item, Outcome, RunUnits
 from f2vbench.store.runs import RunFolder
 from f2vbench.utils.files import write_atomically
@@ -60,7 +61,6 @@ class RayEngine(Engine):
         self, context: Context, items: Sequence[Item], on_step: OnStep | None = None
     ) -> Iterator[tuple[Item, Outcome]]:
         """Execute work items; see `Engine.execute`."""
-        folder = RunFolder(context.folder)
         token = uuid.uuid4().hex
         probe = (context.folder / "claims" / f"ray-{token}.probe").absolute()
         with connection(self._settings.ray.address) as cluster:
@@ -74,7 +74,7 @@ class RayEngine(Engine):
                 if not workers.gpus:
                     context = replace(context, settings=context.settings.model_copy(update={"device": "cpu"}))
                 start = (ray.put(context), str(probe), token)
-                dispatch = _Dispatch(items, folder, workers, start, context.settings.threads, on_step, self._note)
+                dispatch = _Dispatch(items, context, workers, start, on_step, self._note)
                 yield from dispatch.run()
             finally:
                 probe.unlink(missing_ok=True)
@@ -104,10 +104,9 @@ class _Dispatch:
 
     Args:
         items: Work items.
-        folder: The run folder.
+        context: Tasks, models and settings of the run.
         workers: Number and size of the workers.
         start: Arguments of `RayWorker.start`.
-        threads: Number of threads of a worker.
         on_step: Receives an item in work and its completed fraction.
         note: Receives messages for the user.
     """
@@ -115,17 +114,17 @@ class _Dispatch:
     def __init__(
         self,
         items: Sequence[Item],
-        folder: RunFolder,
+        context: Context,
         workers: Workers,
         start: tuple[Any, str, str],
-        threads: int,
         on_step: OnStep | None,
         note: Callable[[str], None],
     ):
-        self._items, self._folder, self._workers, self._start = items, folder, workers, start
+        self._items, self._context, self._workers, self._start = items, context, workers, start
+        self._folder = RunFolder(context.folder)
         self._on_step, self._note = on_step, note
         self._queue = ItemQueue(items)
-        self._actor_arguments = (worker_environment(threads), str(Path.cwd()))
+        self._actor_arguments = (worker_environment(context.settings.threads), str(Path.cwd()))
         self._slots: list[_Slot] = []
         self._calls: dict[Any, tuple[_Slot, Callable[[_Slot, Any], Outcome | None]]] = {}
         self._failed_starts = 0
@@ -196,7 +195,7 @@ class _Dispatch:
             return item
         claimed = [unit for unit in item.units if slot.claims.enter_context(self._folder.claim(unit.name))]
         slot.ignored = len(item.units) - len(claimed)
-        return RunUnits(tuple(unit for unit in claimed if not self._folder.has(unit.name)))
+        return RunUnits(tuple(unit for unit in claimed if not is_complete(self._folder, unit, self._context)))
 
     def _receive_reply(self, slot: _Slot, reply: Reply) -> Outcome | None:
         number, place = slot.item, slot.place

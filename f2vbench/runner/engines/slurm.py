@@ -23,7 +23,7 @@ class Shard:
 
     Args:
         settings: Settings of the shard.
-        run: Runs the missing units of settings; importable by its name.
+        run: Runs the missing units of settings; can be pickled.
     """
 
     def __init__(self, settings: RunSettings, run: Callable[[RunSettings], None]):
@@ -88,7 +88,7 @@ def submit(settings: RunSettings, missing: int, run: Callable[[RunSettings], Non
     Args:
         settings: Settings of the run; the run folder exists.
         missing: Number of missing units; no more tasks than this are submitted.
-        run: Runs the missing units of settings; importable by its name.
+        run: Runs the missing units of a shard, given its settings.
 
     Raises:
         SettingsError: Slurm is not usable on this machine, or refuses the job.
