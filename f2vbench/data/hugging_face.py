@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from f2vbench.data.folder_scan import images_in, inner_folders, layout_error
 from f2vbench.data.layouts.embedded_images import move_complete, write_image
 from f2vbench.data.typed_tables import cell_text
 from f2vbench.errors import DataError, WeightsError
@@ -33,6 +34,8 @@ _VERSION = 1  # of the unpacked form; increase it when it changes, so that data 
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
 _ALL = "all"
 _SEPARATOR = "|"
+_ROWS = (".parquet", ".arrow", ".csv", ".json", ".jsonl", ".tar", ".zip")
+_EXPECTED = "Parquet or Arrow files, images with metadata.csv or metadata.jsonl, or a folder of images for each class"
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,12 @@ def unpack_copy(folder: Path, wanted: HubDataset) -> Path:
         The unpacked folder.
 
     Raises:
-        DataError: The library is missing, or the copy is no data set with images.
+        DataError: The library is missing, or the folder is no data set with images.
     """
     if (folder / SOURCE).is_file():
         return folder
+    if not _may_be_copy(folder):
+        raise layout_error(folder, _EXPECTED)
     check_datasets()
     states = [
         (file.relative_to(folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
@@ -122,6 +127,12 @@ def fetch_dataset(wanted: HubDataset) -> Path:
     target = _unpack_once(key, wanted.name, wanted, commit, lambda cache: _load_from_hub(wanted, commit, cache))
     write_atomically(request, canonical_json({"folder": target.name}))
     return target
+
+
+def _may_be_copy(folder: Path) -> bool:
+    """Whether a folder has a table, a file of rows, or images in folders."""
+    has_rows = any(file.suffix.lower() in _ROWS and file.is_file() for file in folder.rglob("*"))
+    return has_rows or any(images_in(place) for place in inner_folders(folder))
 
 
 def source_note(folder: Path) -> str:

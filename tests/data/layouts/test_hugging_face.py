@@ -108,9 +108,10 @@ def test_a_folder_of_images_with_a_folder_for_each_class(tmp_path):
         "severe": 2,
     }
     assert set(index["split"]) == {""}
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "train.parquet").write_bytes(b"no rows")
     with pytest.raises(DataError, match="no data set in the format of Hugging Face"):
-        build_index(card(), tmp_path / "empty")
+        build_index(card(), tmp_path / "broken")
 
 
 def test_what_a_copy_lacks_is_named(data, tmp_path):
@@ -184,6 +185,7 @@ def test_a_data_set_that_was_never_downloaded_needs_a_network(hub, tmp_path, dat
 
 
 def test_without_the_library_the_message_has_the_line_that_installs_it(tmp_path, monkeypatch):
+    (tmp_path / "train.parquet").touch()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(DataError, match=r'pip install "f2vbench\[datasets\]"'):
         build_index(load_card("hugging-face"), tmp_path)

@@ -36,6 +36,7 @@ CARDS = {
     "odir_eyes": "odir-eyes",
     "angiogram_table": "phantom-video",
     "class_folders": "jsiec",
+    "hugging_face": "hugging-face",
     "masks": "refuge",
     "outcome_table": "phantom-systemic",
     "retfound_folders": "phantom-dr",
