@@ -100,8 +100,8 @@ def main() -> int:
             print(
                 f"{precision}, {arguments.side} px: read {1000 * read:.1f} ms, prepare {1000 * prepared:.1f} ms, "
                 f"forward {1000 * forward:.1f} ms; {WORKERS} workers prepare {WORKERS / path:.0f} images/s, bare "
-                f"forward {1 / forward:.0f} images/s, ratio {ratios[-1]:.2f}; on one core {forward / (forward + path):.2f}, "
-                f"from memory {forward / (forward + prepared):.2f}",
+                f"forward {1 / forward:.0f} images/s, ratio {ratios[-1]:.2f}; on one core "
+                f"{forward / (forward + path):.2f}, from memory {forward / (forward + prepared):.2f}",
                 flush=True,
             )
     median = statistics.median(ratios)

@@ -10,7 +10,7 @@ are medians of the processor time of this process, files in the cache of the ope
     safetensors the same file with `safetensors.safe_open`
     arrow       Arrow IPC file, memory-mapped, columns of fixed-size binary
     parquet     Parquet without compression
-    files       one file an entry, as f2vbench 0.2 stored them
+    files       one file an entry, as f2vbench 0.1.0 stored them
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _TEMPERATURE = 0.07
 # Pairs of a test and a support image whose similarities are in memory at once; 2 GiB in float64. More are compared in
 # chunks.
 _MOST_PAIRS = 1 << 28
-_TEST_ROWS, _SUPPORT_ROWS = 1024, 8192
+_TEST_ROWS, _SUPPORT_ROWS = 256, 8192
 # Values of which a copy in float64 is made, 1 GiB; and rows that are copied at once.
 _MOST_VALUES, _CHUNK_ROWS = 1 << 27, 1 << 16
 # Smallest singular value that is kept, relative to the largest.

@@ -9,6 +9,7 @@ import numpy as np
 
 from f2vbench.adapters.base import check_finite
 from f2vbench.data.photographs import Photograph
+from f2vbench.encoders.imported_embeddings import FAMILY as IMPORTED
 from f2vbench.errors import SettingsError
 from f2vbench.predict.encoder import find_encoder, open_encoder
 from f2vbench.predict.head_ensemble import HeadEnsemble, Predictions, load_head
@@ -39,7 +40,7 @@ class StoredPredictions:
 
     Raises:
         StoreError: The heads or their encoder are missing or differ.
-        SettingsError: The heads are not for colour photographs.
+        SettingsError: The heads are not for colour photographs, or read imported embeddings.
         WeightsError: The weights of the encoder are damaged.
     """
 
@@ -52,6 +53,11 @@ class StoredPredictions:
                 "photographs; use f2vbench predict"
             )
         spec = find_encoder(facts)
+        if spec.family == IMPORTED:
+            raise SettingsError(
+                f"heads={path}: trained on imported embeddings ({spec.name}), which no other photograph has; use "
+                "f2vbench.load_head and predict_embeddings"
+            )
         self._encoder = spec.name
         self._resources = open_encoder(facts, spec, None, device, 1)
 

@@ -77,7 +77,7 @@ CACHE = VerbWithVerbs(
             _cache_verify,
         ),
         "pack": Verb(
-            "merge small files, and pack features of f2vbench 0.2:  f2vbench cache pack",
+            "merge small files, and pack features of f2vbench 0.1.0:  f2vbench cache pack",
             "f2vbench.cli.cache_settings:CacheSettings",
             _cache_pack,
         ),

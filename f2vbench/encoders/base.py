@@ -230,7 +230,7 @@ def resize_uint8(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     Returns:
         (n, 3, *size) float32 in [0, 1].
     """
-    return resize(images.float() / 255, size, mode).clamp(0, 1)
+    return resize(images.float().div_(255), size, mode).clamp(0, 1)
 
 
 def resize(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:

@@ -76,7 +76,7 @@ def stacked_dropout_masks(
     drawn = [[torch.full((len(generators), rows, width), -1.0) for width in padded] for _ in lengths]
     for head, generator in enumerate(generators):
         sizes = [of_batch[head] * width for of_batch in lengths for width in widths]
-        parts = iter(torch.rand(sum(sizes), generator=generator).split(sizes))
+        parts = iter(torch.split(torch.rand(sum(sizes), generator=generator), sizes))
         for of_batch, layers in zip(lengths, drawn, strict=True):
             for layer, width in zip(layers, widths, strict=True):
                 layer[head, : of_batch[head], :width] = next(parts).view(-1, width)

@@ -155,9 +155,10 @@ def _encode(image_set: ImageSet, name: str, context: Context, resources: Resourc
 
 
 def _write(vectors: np.ndarray, folder: Path) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, vectors)
-    write_atomically(index_folder(folder) / "vectors.npy", buffer.getvalue())
+    header = io.BytesIO()  # as `np.save` writes it, without a copy of the vectors
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(vectors))
+    content = np.ascontiguousarray(vectors).reshape(-1).view(np.uint8).data
+    write_atomically(index_folder(folder) / "vectors.npy", [header.getvalue(), content])
 
 
 def _digest(vectors: np.ndarray) -> str:

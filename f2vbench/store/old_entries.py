@@ -1,4 +1,4 @@
-"""Entries of feature sets that f2vbench 0.2 and earlier stored, one file each: packed into shards.
+"""Entries of feature sets that f2vbench 0.1.0 stored, one file each: packed into shards.
 
 A file ``<entry>.features`` has the 32 bytes of a SHA-256, and the safetensors block that it was computed from.
 """
@@ -38,7 +38,7 @@ def pack_old_entries(shards: ShardFolder) -> None:
     with locked(shards.path / _LOCK, timeout=_LOCK_SECONDS) as is_locked:
         if not is_locked:
             raise StoreError(
-                f"{shards.path}: its features have one file each, as f2vbench 0.2 stored them, and the folder is not "
+                f"{shards.path}: its features have one file each, as f2vbench 0.1.0 stored them, and the folder is not "
                 "writable, or another process has been packing them for an hour; make it writable, or set "
                 "F2VBENCH_CACHE to another folder"
             )

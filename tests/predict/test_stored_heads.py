@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from f2vbench.app.predictions import ShownPrediction, StoredPredictions
 from f2vbench.app.uploads import as_photograph
 from f2vbench.cli.main import main
 from f2vbench.data.label_classes import SEPARATOR
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError, StoreError
 from f2vbench.metrics.survival import time_grid
 from f2vbench.predict.encoder import find_encoder
@@ -279,6 +281,12 @@ def test_the_page_shows_predictions_with_their_uncertainty(run, eyes, monkeypatc
     oct_heads = HeadEnsemble((StoredHead(first.path, facts, first.arrays),))
     monkeypatch.setattr("f2vbench.app.predictions.load_head", lambda _: oct_heads)
     with pytest.raises(SettingsError, match="modality oct"):
+        StoredPredictions(Path("x"), "cpu")
+    imported = ModelSpec("embeddings:mine", "embeddings", "mine", "vector", False, "precomputed", content="0" * 64)
+    spec = {"spec": asdict(imported), "identity": imported.identity(), "modality": "colour"}
+    of_imported = HeadEnsemble((StoredHead(first.path, facts.model_copy(update=spec), first.arrays),))
+    monkeypatch.setattr("f2vbench.app.predictions.load_head", lambda _: of_imported)
+    with pytest.raises(SettingsError, match="imported embeddings"):
         StoredPredictions(Path("x"), "cpu")
 
 

@@ -20,7 +20,7 @@ from f2vbench.phantom.cohort import Cohort
 from f2vbench.phantom.export.folders import write_cohort
 from f2vbench.report.figures.contact_sheet import draw_contact_sheet
 from f2vbench.report.figures.retrieved_images import RetrievedImage
-from f2vbench.search import stored_index
+from f2vbench.runner.engines.local import LocalEngine
 from f2vbench.search.search import other_patients_label, search
 from f2vbench.search.settings import SearchSettings
 from f2vbench.search.stored_index import index_folder
@@ -107,8 +107,8 @@ def test_an_index_is_built_once_and_updated_for_new_and_damaged_files(
     assert any("retrieval.csv" in note for note in first.notes)
 
     builds = []
-    execute = stored_index.execute
-    monkeypatch.setattr(stored_index, "execute", lambda *arguments: builds.append(1) or execute(*arguments))
+    execute = LocalEngine.execute
+    monkeypatch.setattr(LocalEngine, "execute", lambda *arguments: builds.append(1) or execute(*arguments))
     again = run_search(image=query, index=folder, model=None)  # the index stores its model
     assert not builds
     pd.testing.assert_frame_equal(again.table, first.table)
@@ -127,7 +127,7 @@ def test_an_index_is_built_once_and_updated_for_new_and_damaged_files(
 
 
 def test_an_interrupted_build_continues(library, query, tmp_path, monkeypatch, run_search):
-    execute = stored_index.execute
+    execute = LocalEngine.execute
 
     def interrupted(*arguments):
         for number, done in enumerate(execute(*arguments)):
@@ -136,7 +136,7 @@ def test_an_interrupted_build_continues(library, query, tmp_path, monkeypatch, r
             yield done
 
     with monkeypatch.context() as patched:
-        patched.setattr(stored_index, "execute", interrupted)
+        patched.setattr(LocalEngine, "execute", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_search(image=query, index=library)
     assert not (index_folder(library) / "index.json").exists()

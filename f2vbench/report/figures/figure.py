@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Format = Literal["pdf", "svg", "png"]
+_NO_LAYOUT = {"figure.autolayout": False, "figure.constrained_layout.use": False}
 # No dates or versions, so that equal figures are equal files.
 _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": "f2vbench"},
@@ -60,11 +61,12 @@ class DrawnFigure:
 
         buffer = io.BytesIO()
         letters = {"svg.fonttype": "path"} if outlines else {}
-        with rc_context(self.style.settings() | letters):  # matplotlib reads fonts and hatches when it writes a file
+        with rc_context(self.style.settings() | letters | _NO_LAYOUT):  # matplotlib reads fonts when it writes
             layout = self.figure.get_layout_engine()
             if layout is not None:  # compute the layout once, not for each format
                 layout.execute(self.figure)
-                self.figure.set_layout_engine("none")
+                # With an engine of any kind, "none" included, matplotlib draws a figure twice for each file.
+                self.figure.set_layout_engine(None)
             self.figure.canvas.print_figure(buffer, format=format, dpi=dpi, metadata=_METADATA[format])
         return buffer.getvalue()
 

@@ -100,10 +100,7 @@ class Source:
 
     def title(self, task: str) -> str:
         """Title of a task on its card, or its name if its card is not installed."""
-        try:
-            return load_card(task).title
-        except F2VBenchError:
-            return task
+        return self.cached(("title", task), lambda: _title(task))
 
     def main_metric(self, task: str) -> str:
         """Main metric of a task: that of its card, or that of its family."""
@@ -146,6 +143,9 @@ class Source:
 
     def conditions(self, *families: str) -> list[Condition]:
         """Conditions of all tasks of some families, sorted by task, protocol and shots."""
+        return list(self.cached(("conditions", families), lambda: self._conditions(families)))
+
+    def _conditions(self, families: Sequence[str]) -> list[Condition]:
         rows = self.frame[self.frame.task.isin(self.tasks(*families))][CONDITION].drop_duplicates()
         conditions = [Condition.from_values(row.task, row.protocol, row.shots) for row in rows.itertuples()]
         return sorted(
@@ -155,18 +155,27 @@ class Source:
 
     def records_at(self, condition: Condition) -> dict[str, list[UnitRecord]]:
         """Records of a condition: encoder (in the order of legends) → its records, sorted by seed."""
-        by_encoder: dict[str, list[UnitRecord]] = {name: [] for name in self.encoders}
-        for record in self.records:
-            if Condition.from_record(record) == condition:
-                by_encoder[record["unit"]["encoder"]].append(record)
-        return {
-            name: sorted(records, key=lambda record: record["unit"]["seed"])
-            for name, records in by_encoder.items()
-            if records
-        }
+        by_encoder = self._records.get(condition, {})
+        return {name: list(by_encoder[name]) for name in self.encoders if name in by_encoder}
+
+    @cached_property
+    def _records(self) -> dict[Condition, dict[str, list[UnitRecord]]]:
+        """Condition → encoder → its records, sorted by seed."""
+        found: dict[Condition, dict[str, list[UnitRecord]]] = {}
+        for record in sorted(self.records, key=lambda record: record["unit"]["seed"]):
+            by_encoder = found.setdefault(Condition.from_record(record), {})
+            by_encoder.setdefault(record["unit"]["encoder"], []).append(record)
+        return found
 
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the value of ``key``; compute it on the first request, because several figures need it."""
         if key not in self._cache:
             self._cache[key] = compute()
         return cast("T", self._cache[key])
+
+
+def _title(task: str) -> str:
+    try:
+        return load_card(task).title
+    except F2VBenchError:
+        return task

@@ -46,6 +46,14 @@ def test_equal_figures_are_equal_files(classification_results, tmp_path):
         assert png.width == pytest.approx(183 / 25.4 * 100, abs=2)
 
 
+def test_a_figure_is_drawn_once_for_each_file(classification_results, tmp_path, monkeypatch):
+    """With a layout engine of any kind matplotlib draws a figure a second time, to lay it out."""
+    drawn, draw, calls = draw_one(classification_results, "supervised"), Figure.draw, []
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: calls.append(figure) or draw(figure, renderer))
+    save_figure(drawn, tmp_path, dpi=100)
+    assert len(calls) == 3
+
+
 def test_an_unknown_format_is_an_error(classification_results, tmp_path):
     with pytest.raises(SettingsError, match="jpeg"):
         save_figure(draw_one(classification_results, "critical-difference"), tmp_path, ["jpeg"])
