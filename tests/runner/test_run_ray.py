@@ -121,6 +121,7 @@ def test_the_nodes_are_checked_before_work_starts(cluster, eyes, tmp_path):
             ray_cluster.check_nodes(context, nodes, workers, str(probe), "token")
 
 
+@pytest.mark.slow
 def test_results_equal_those_of_one_process_after_an_interruption_and_the_loss_of_a_node_and_a_worker(
     cluster, second_node, eyes, expected, tmp_path, places
 ):
