@@ -1,8 +1,8 @@
-"""Speed of the report and of the tests behind it, on made-up numbers, against the times that are promised.
+"""Speed of the report and of the tests behind it, on made-up numbers, against the times that are aimed at.
 
     python -m benchmarks.report_speed [--units 2000] [--figures all]
 
-Report over 2,000 units below 60 s, with page, tables in every format and figures; DeLong's test of two models at
+Report over 2,000 units below 20 s, with page, tables in every format and figures; DeLong's test of two models at
 n = 100,000 below 1 s; 2,000 clustered bootstrap replicates of a difference of AUROCs at n = 1,000 below 2 s. Times are
 processor seconds, so that other work on the machine does not count; the report's are those of the command, imports
 included.
@@ -86,13 +86,13 @@ def main() -> int:
     words = parser.parse_args()
     units, report = report_seconds(words.units, words.figures)
     rows = [
-        (f"report over {units:,} units", report, 60.0),
+        (f"report over {units:,} units", report, 20.0),
         ("DeLong's test, n = 100,000", delong_seconds(), 1.0),
         ("2,000 clustered bootstrap replicates of a difference of AUROCs, n = 1,000", bootstrap_seconds(), 2.0),
     ]
-    for what, seconds, promised in rows:
-        print(f"{seconds:7.2f} s of {promised:4.0f} s  {'' if seconds < promised else 'TOO SLOW  '}{what}")
-    return int(any(seconds >= promised for _, seconds, promised in rows))
+    for what, seconds, aim in rows:
+        print(f"{seconds:7.2f} s of {aim:4.0f} s  {'' if seconds < aim else 'not met  '}{what}")
+    return int(any(seconds >= aim for _, seconds, aim in rows))
 
 
 if __name__ == "__main__":
