@@ -60,7 +60,7 @@ def verify_sets(settings: CacheSettings, progress: Progress) -> tuple[str, bool]
         findings += verify(each)
         progress.advance(f"{each.model}, {each.kind}")
     progress.end()
-    counts = f"{plural(sum(each.entries for each in sets), 'entry').replace('entrys', 'entries')} of "
+    counts = f"{plural(sum(each.entries for each in sets), 'photograph')} in "
     counts += plural(len(sets), "feature set")
     summary = f"{counts}: {plural(len(findings), 'problem')}" if findings else f"{counts}: all undamaged"
     return "\n".join([*findings, summary]), not findings

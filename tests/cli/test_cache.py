@@ -52,7 +52,7 @@ def test_sets_are_listed_with_model_kind_size_and_last_use(capsys):
 
 def test_damaged_entries_are_named(capsys):
     features = make_set("resnet18", 8)
-    assert "8 entries of 1 feature set: all undamaged" in cache(capsys, "verify")
+    assert "8 photographs in 1 feature set: all undamaged" in cache(capsys, "verify")
     first, second = shards_of(features)
     content = bytearray(first.read_bytes())
     content[-3] ^= 1
