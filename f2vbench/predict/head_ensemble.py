@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,12 +134,19 @@ class HeadEnsemble:
         spread = outputs.std(axis=0, ddof=1) if len(outputs) > 1 else None
         return Predictions(self.facts, len(outputs), outputs.mean(axis=0), spread)
 
-    def predict(self, images: str | Path, device: str = "auto", progress: Progress | None = None) -> DataFrame:
+    def predict(
+        self,
+        images: str | Path,
+        device: str = "auto",
+        jobs: int | Literal["auto"] = "auto",
+        progress: Progress | None = None,
+    ) -> DataFrame:
         """Predict the photographs of a folder; not for clinical use.
 
         Args:
             images: Folder, searched in all its folders, or one photograph.
             device: Device of the encoder.
+            jobs: Number of worker processes that encode photographs.
             progress: Receives the progress of reading and encoding.
 
         Returns:
@@ -152,7 +160,7 @@ class HeadEnsemble:
         """
         from f2vbench.predict.predict import predict_images
 
-        return predict_images(self, Path(images), device=device, progress=progress or Silent()).table
+        return predict_images(self, Path(images), device=device, jobs=jobs, progress=progress or Silent()).table
 
 
 def load_head(path: str | Path | Sequence[str | Path]) -> HeadEnsemble:

@@ -67,7 +67,7 @@ def _condition(run: Path, encoder: str, kind: str = "run") -> Path:
 @pytest.mark.parametrize("kind", ["run", "paper"])
 def test_heads_repeat_the_predictions_of_their_run(run, eyes, encoder, kind):
     heads = load_head(_condition(run, encoder, kind))
-    table = heads.predict(eyes / "photos", device="cpu").set_index("image")
+    table = heads.predict(eyes / "photos", device="cpu", jobs=1).set_index("image")
     folder = RunFolder(run / kind)
     outputs = {}
     for record in folder.records():
