@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 
 from f2vbench.data.task_cards import Modality
 from f2vbench.errors import StoreError
-from f2vbench.utils.files import sha256
+from f2vbench.utils.files import canonical_json, sha256
 
 Method = Literal["kernel-classifier", "perceptron", "kernel-regression", "cox"]
 """Of the modules `f2vbench.heads.wide_mlp`, `mlp`, `wide_mlp_regression` and `cox`."""
@@ -87,7 +87,7 @@ class HeadFacts(BaseModel):
         precision: Arithmetic of the encoder.
         field_of_view: Version of the field-of-view code.
         software: Version of f2vbench.
-        arrays_sha256: SHA-256 of the arrays.
+        sha256: SHA-256 of the arrays and of all other facts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -114,7 +114,7 @@ class HeadFacts(BaseModel):
     precision: Literal["float32", "bf16"]
     field_of_view: int
     software: str
-    arrays_sha256: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,12 +169,12 @@ def head_block(head: TrainedHead, facts: HeadFacts) -> bytes:
 
     Args:
         head: The head.
-        facts: Facts about it; `arrays_sha256` is filled in.
+        facts: Facts about it; `sha256` is filled in.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in head.arrays.items()}
     if "support" in arrays:
         arrays["support_outputs"] = _fit(facts, arrays)(arrays["support"])
-    facts = facts.model_copy(update={"arrays_sha256": _digest(arrays)})
+    facts = facts.model_copy(update={"sha256": _digest(facts, arrays)})
     return save(arrays, {_ENTRY: facts.model_dump_json()})
 
 
@@ -192,7 +192,7 @@ def read_head(path: Path) -> StoredHead:
         arrays = load(path.read_bytes())
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise StoreError(f"{path}: unreadable ({error}); run the task again with keep_heads=yes") from None
-    if _digest(arrays) != facts.arrays_sha256:
+    if _digest(facts, arrays) != facts.sha256:
         raise StoreError(f"{path}: damaged: its checksum does not match; run the task again with keep_heads=yes")
     absent = [name for name in _REQUIRED[facts.method] if name not in arrays]
     if absent:
@@ -275,8 +275,9 @@ def _predict_with_perceptron(
     return predict_probabilities(head, parameters, features, facts.multi_label, torch.device("cpu")).astype(np.float64)
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    parts = [
+def _digest(facts: HeadFacts, arrays: Mapping[str, NDArray[Any]]) -> str:
+    parts = [canonical_json(facts.model_dump(mode="json", exclude={"sha256"}))]
+    parts += [
         f"{name} {array.dtype.str} {array.shape}".encode() + b"\0" + np.ascontiguousarray(array).tobytes()
         for name, array in sorted(arrays.items())
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from f2vbench.cli.cache_settings import ExportSettings, ImportSettings
 from f2vbench.config.parsing import build
 from f2vbench.config.run import RunSettings
@@ -38,7 +40,8 @@ def import_file(settings: ImportSettings, progress: Progress) -> str:
         lines.append(
             f"{plural(done.duplicates, 'image')} with the same pixels as another image: the vector of the first counts"
         )
-    lines.append(f"run it: f2vbench run task={','.join(tasks)} model=embeddings:{found.name}")
+    words = [f"task={','.join(tasks)}", f"model=embeddings:{found.name}", *_data_words(settings.data)]
+    lines.append(f"run it: f2vbench run {' '.join(words)}")
     return "\n".join(lines)
 
 
@@ -66,6 +69,13 @@ def export_file(settings: ExportSettings, progress: Progress) -> str:
     write_embeddings(settings.out, embeddings)
     text = f"written: {settings.out}, {plural(len(embeddings.ids), 'embedding')} of {found[0].model}"
     return text + (f"\nnot stored: {plural(len(missing), 'image')} ({shortened(missing)})" if missing else "")
+
+
+def _data_words(data: str | dict[str, str] | None) -> list[str]:
+    """The key `data` as words of a command."""
+    if isinstance(data, dict):
+        return [shlex.quote(f"data.{name}={folder}") for name, folder in data.items()]
+    return [] if data is None else [shlex.quote(f"data={data}")]
 
 
 def _tasks(names: list[str], data: str | dict[str, str] | None, progress: Progress) -> dict[str, TaskData]:

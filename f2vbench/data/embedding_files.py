@@ -59,6 +59,8 @@ def read_embeddings(path: Path, id_column: str | None = None) -> Embeddings:
         raise DataError(f"{path}: {plural(len(ids), 'id')}, but {plural(len(vectors), 'vector')}")
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(vectors, np.float32)
+    if not single.shape[1]:
+        raise DataError(f"{path}: its vectors have no numbers, shape {single.shape}; store (n, width) numbers")
     problems = []
     bad = [ids[row] for row in np.flatnonzero(~np.isfinite(single).all(axis=1)).tolist()]
     if bad:

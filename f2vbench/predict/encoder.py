@@ -69,9 +69,13 @@ def open_encoder(facts: HeadFacts, spec: ModelSpec, task: TaskData | None, devic
         WeightsError: The weights are missing or damaged.
     """
     names = [] if task is None else [task.card.name]
-    settings = RunSettings(
-        task=names or ["none"], model=[spec.name], device=device, precision=facts.precision, jobs=jobs
-    )
+    settings = RunSettings(task=names or ["none"], model=[spec.name], device=device, jobs=jobs)
+    if spec.is_network:
+        from f2vbench.utils.device import arithmetic, torch_device
+
+        # Where precision=auto gives this arithmetic anyway, features that a run has stored are read.
+        if arithmetic("auto", torch_device(device)) != facts.precision:
+            settings = settings.model_copy(update={"precision": facts.precision})
     tasks = {} if task is None else {task.card.name: task}
     resources = Resources(Context(settings, tasks, {spec.name: spec}, cache_folder() / "predict"))
     if spec.is_network:

@@ -182,7 +182,7 @@ def load_head(path: str | Path | Sequence[str | Path]) -> HeadEnsemble:
             different.append("weights of the encoder")
         if different:
             raise StoreError(
-                f"{head.path}: its {', '.join(different)} differ from those of {heads[0].path}, and their mean has no "
+                f"{head.path}: it differs from {heads[0].path} in {', '.join(different)}, and their mean has no "
                 "meaning; load the heads of one condition"
             )
     seeds = [head.facts.seed for head in heads]

@@ -135,7 +135,7 @@ def import_problems(model: ModelSpec, task: TaskData) -> list[str]:
             problems.append(
                 f"{part.name}: {len(missing):,} of {plural(len(task.index), 'image')} have no imported vector "
                 f"({shortened(missing)}); import them with `f2vbench cache import <file> name={part.architecture} "
-                f"task={task.card.name}`"
+                f"task={task.card.name}{'' if task.card.phantom else f' data={task.folder}'}`"
             )
     return problems
 

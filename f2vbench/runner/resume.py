@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from f2vbench.adapters.base import TaskAdapter
 from f2vbench.adapters.registry import adapter_of
-from f2vbench.adapters.stored_head import read_facts
+from f2vbench.adapters.stored_head import read_head
 from f2vbench.adapters.unit import Unit
 from f2vbench.config.run import Protocol, RunSettings
 from f2vbench.data.task_cards import card_hash
@@ -32,7 +32,7 @@ def unit_identity(settings: RunSettings, task: TaskData, spec: ModelSpec, protoc
 
 
 def lacks_head(folder: RunFolder, unit: Unit, adapter: TaskAdapter, spec: ModelSpec, settings: RunSettings) -> bool:
-    """Whether a completed unit has to run again, because its head is to be kept and is not stored.
+    """Whether a completed unit has to run again, because its head is to be kept and is not stored, or damaged.
 
     Args:
         folder: The run folder.
@@ -44,7 +44,7 @@ def lacks_head(folder: RunFolder, unit: Unit, adapter: TaskAdapter, spec: ModelS
     if not settings.keep_heads or not adapter.trains_head(spec, unit.protocol, settings):
         return False
     try:
-        return read_facts(folder.head_path(unit.coordinates())).fingerprint != unit.fingerprint
+        return read_head(folder.head_path(unit.coordinates())).facts.fingerprint != unit.fingerprint
     except StoreError:
         return True
 

@@ -100,7 +100,9 @@ def test_keeping_heads_changes_no_result_and_runs_only_units_without_a_head(run,
     (_condition(tmp_path, "thumbnail") / "seed-1.safetensors").unlink()
     other = _condition(tmp_path, "thumbnail") / "seed-2.safetensors"
     shutil.copy(_condition(run, "thumbnail", "paper") / "seed-2.safetensors", other)
-    assert [unit.seed for unit in _benchmark(eyes, out, keep_heads=True).make_plan().missing] == [1, 2]
+    first = _condition(tmp_path, "thumbnail") / "seed-0.safetensors"
+    first.write_bytes(first.read_bytes()[:-1] + b"?")
+    assert [unit.seed for unit in _benchmark(eyes, out, keep_heads=True).make_plan().missing] == [0, 1, 2]
 
 
 def test_a_unit_takes_its_head_into_another_run_folder(run, tmp_path):
@@ -162,7 +164,7 @@ def test_heads_of_other_weights_are_refused(run, eyes, tmp_path):
 def test_files_that_are_no_heads_of_one_condition_are_refused(run, tmp_path):
     with pytest.raises(StoreError, match="several conditions"):
         load_head(run / "run")
-    with pytest.raises(StoreError, match="encoder, weights of the encoder differ"):
+    with pytest.raises(StoreError, match="in encoder, weights of the encoder, and"):
         load_head([_condition(run, name) / "seed-0.safetensors" for name in ("thumbnail", MODEL)])
     with pytest.raises(StoreError, match="method"):
         load_head([_condition(run, MODEL, kind) / "seed-0.safetensors" for kind in ("run", "paper")])
@@ -178,6 +180,11 @@ def test_files_that_are_no_heads_of_one_condition_are_refused(run, tmp_path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     copy.write_bytes(content)
+    with pytest.raises(StoreError, match="checksum"):
+        load_head(copy)
+    with_swapped_classes = file.read_bytes().replace(rb"[\"well\",\"ill\"]", rb"[\"ill\",\"well\"]")
+    assert with_swapped_classes != file.read_bytes()
+    copy.write_bytes(with_swapped_classes)
     with pytest.raises(StoreError, match="checksum"):
         load_head(copy)
     copy.write_bytes(file.read_bytes()[:-10])

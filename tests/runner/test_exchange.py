@@ -80,7 +80,7 @@ def test_imported_embeddings_are_a_model_of_classification_and_retrieval(images,
     assert main(command(images, "import", str(file), "name=mine", "task=tiny")) == 0
     text = capsys.readouterr().out
     assert "24 vectors of width 6 imported as model=embeddings:mine" in text
-    assert "f2vbench run task=tiny model=embeddings:mine" in text
+    assert f"f2vbench run task=tiny model=embeddings:mine data={images}" in text
     assert len(stored_entries()) == 24
     arguments = {"model": "embeddings:mine", "baselines": ["none"], "seeds": 2, "jobs": 1, "data": str(images)}
     results = Benchmark(task="tiny", shots=[2], protocol="knn", out=tmp_path / "run", **arguments).run(Silent())
@@ -165,6 +165,7 @@ def test_bad_rows_are_named(tmp_path, names, change, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
+        ({"ids": np.array(["a"]), "x": np.zeros((1, 0))}, "its vectors have no numbers"),
         ({"x": np.ones((2, 3))}, r"one array of ids.*its arrays are x \(2, 3\)"),
         ({"ids": np.array(["a"]), "x": np.ones((1, 3)), "y": np.ones((1, 3))}, "its arrays are"),
         ({"ids": np.array(["a"], object), "x": np.ones((1, 3))}, "save ids as text"),
