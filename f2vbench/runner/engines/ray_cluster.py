@@ -22,6 +22,7 @@ from f2vbench.config.run import RunSettings
 from f2vbench.errors import DataError, F2VBenchError, SettingsError
 from f2vbench.runner.context import Context
 from f2vbench.utils.system import cores
+from f2vbench.utils.text import plural
 
 BYTES_PER_WORKER = 3 << 30
 """Memory that a worker is expected to need, as in the local engine."""
@@ -136,8 +137,9 @@ def plan_workers(settings: RunSettings, nodes: Sequence[Node]) -> Workers:
         )
     if asked.workers is not None and asked.workers > fitting:
         raise SettingsError(
-            f"ray.workers={asked.workers}: the cluster has room for {fitting} workers of {cpus} cores and {gpus:g} "
-            f"GPUs; it has {has}. Ask for fewer, or for less of a GPU (ray.gpus=0.5)"
+            f"ray.workers={asked.workers}: the cluster has room for {plural(fitting, 'worker')} of "
+            f"{plural(cpus, 'core')} and {gpus:g} GPUs; it has {has}. Ask for fewer"
+            + (", or for less of a GPU (ray.gpus=0.5)" if gpus else "")
         )
     if asked.workers is not None:
         return Workers(asked.workers, cpus, gpus)
