@@ -199,7 +199,7 @@ def test_a_node_has_one_worker_for_each_3_gib_and_at_least_one(cluster):
     [
         ({"ray": {"workers": 17}}, r"ray\.workers=17: the cluster has room for 16 workers.*node-a: 16 cores, 1 GPUs"),
         ({"ray": {"gpus": 2}}, r"ray\.gpus=2: no node of the cluster is large enough.*node-a: 16 cores, 1 GPUs"),
-        ({"ray": {"gpus": 0.5, "workers": 3}}, r"room for 2 workers of 1 cores and 0\.5 GPUs"),
+        ({"ray": {"gpus": 0.5, "workers": 3}}, r"room for 2 workers of 1 core and 0\.5 GPUs"),
         ({"ray": {"cpus": 32}}, r"ray\.cpus=32 .*no node"),
         ({"ray": {"gpus": 1.5}}, r"ray\.gpus=1\.5: must be a whole number or at most 1"),
         ({"ray": {"gpus": 0}, "device": "cuda"}, r"device=cuda: workers have no GPU"),
