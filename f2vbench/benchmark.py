@@ -197,7 +197,7 @@ class Benchmark:
         phases = PhaseProgress(items, progress)
         to_encode = sum(item.phase is Phase.ENCODE for item in items)
         if not to_encode:
-            record_costs(plan, context)
+            record_costs(plan, context, progress.note)
         claimed_elsewhere = 0
         for item, outcome in engine.execute(context, items, phases.step):
             for note in outcome.notes:
@@ -207,7 +207,7 @@ class Benchmark:
             if item.phase is Phase.ENCODE:
                 to_encode -= 1
                 if not to_encode:
-                    record_costs(plan, context)
+                    record_costs(plan, context, progress.note)
             phases.advance(item)
         if claimed_elsewhere:
             progress.note(f"Another process works on {claimed_elsewhere} units; run again later to include them.")

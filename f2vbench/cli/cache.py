@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from f2vbench.cli.cache_settings import CacheListSettings, CacheSettings, PruneSettings
 from f2vbench.store.feature_sets import StoredSet, choose_to_remove, find_sets, remove, stored_sets, verify
-from f2vbench.store.features import features_folder
+from f2vbench.store.features import features_folder, remedy
 from f2vbench.store.old_entries import pack_old_entries
 from f2vbench.store.shard_folder import ShardFolder
 from f2vbench.utils.progress import Progress
@@ -81,7 +81,7 @@ def pack_sets(settings: CacheSettings, progress: Progress) -> str:
     before = sum(each.files for each in sets)
     progress.begin("packing feature sets", len(sets))
     for each in sets:
-        shards = ShardFolder(each.folder)
+        shards = ShardFolder(each.folder, remedy(each.identity))
         pack_old_entries(shards)
         shards.refresh()
         shards.merge(every=True)
@@ -89,21 +89,33 @@ def pack_sets(settings: CacheSettings, progress: Progress) -> str:
         progress.advance(f"{each.model}, {each.kind}")
     progress.end()
     after = sum(each.files for each in _chosen(settings))
-    return "\n".join([*notes, f"{plural(len(sets), 'feature set')}: {before:,} files before, {after:,} after"])
+    notes.append(f"{plural(len(sets), 'feature set')}: {before:,} files before, {after:,} after")
+    if after < before:
+        notes.append(
+            "the files that were replaced stay for ten minutes, for processes that read them; a later `f2vbench cache "
+            "pack` deletes them"
+        )
+    return "\n".join(notes)
 
 
 def prune(settings: PruneSettings) -> str:
-    """Remove feature sets, or list those that would be removed; sets that a running process writes to stay.
+    """Remove feature sets, or list those that would be removed.
+
+    Sets that a running process writes to, and those in folders that are not writable, stay.
 
     Raises:
         StoreError: A folder can't be removed.
     """
     sets = _chosen(settings)
     chosen: list[StoredSet] = []
-    kept: list[StoredSet] = []
+    lines: list[str] = []
     for each in choose_to_remove(sets, unused_days=settings.unused, total_bytes=settings.to):
-        (kept if each.is_in_use else chosen).append(each)
-    lines = [f"kept, a running process writes to it: {_line(each)}" for each in kept]
+        if not each.is_writable:
+            lines.append(f"kept, its folder is not writable: {_line(each)}, {each.folder}")
+        elif each.is_in_use:
+            lines.append(f"kept, a running process writes to it: {_line(each)}")
+        else:
+            chosen.append(each)
     size = size_text(sum(each.bytes for each in chosen))
     if not settings.delete:
         lines += [f"would be removed: {_line(each)}" for each in chosen]

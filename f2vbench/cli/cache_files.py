@@ -65,7 +65,7 @@ def export_file(settings: ExportSettings, progress: Progress) -> str:
         listed = "; ".join(f"set={each.key[:8]} {each.model}, {each.preprocessing}" for each in found)
         raise SettingsError(f"{len(found)} sets of embeddings fit: choose one with set=<key>: {listed or 'none'}")
     (task,) = _tasks(settings.task, settings.data, progress).values()
-    embeddings, missing = export_embeddings(found[0].identity, task)
+    embeddings, missing = export_embeddings(found[0].identity, task, progress.note)
     write_embeddings(settings.out, embeddings)
     text = f"written: {settings.out}, {plural(len(embeddings.ids), 'embedding')} of {found[0].model}"
     return text + (f"\nnot stored: {plural(len(missing), 'image')} ({shortened(missing)})" if missing else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -39,15 +39,21 @@ class _Cost:
     measured_on: MeasuredOn | None
 
 
-def record_costs(plan: Plan, context: Context) -> None:
-    """Write the costs that are known; a cost that is unknown now keeps its value of an earlier call."""
+def record_costs(plan: Plan, context: Context, report: Callable[[str], None]) -> None:
+    """Write the costs that are known; a cost that is unknown now keeps its value of an earlier call.
+
+    Args:
+        plan: The plan.
+        context: Tasks, models and settings of the run.
+        report: Receives the messages of the feature sets about damaged features.
+    """
     readers: dict[tuple[str, str | None], set[tuple[str, str]]] = {}
     for unit in plan.units:
         readers.setdefault((unit.encoder, context.feature(unit)), set()).add((unit.task, unit.protocol))
     for (model, feature), task_protocols in readers.items():
         name = f"{model}.{feature or 'nothing'}"
         earlier: Mapping[str, Any] = plan.folder.read_cost(name) or {}
-        cost = _cost(context, context.models[model], feature)
+        cost = _cost(context, context.models[model], feature, report)
         numbers = {key: earlier.get(key) if value is None else value for key, value in cost.numbers.items()}
         task_protocols |= {(task, protocol) for task, protocol in earlier.get("places", [])}
         record: CostRecord = {
@@ -67,9 +73,9 @@ def record_costs(plan: Plan, context: Context) -> None:
         plan.folder.write_cost(name, record)
 
 
-def _cost(context: Context, spec: ModelSpec, feature: str | None) -> _Cost:
+def _cost(context: Context, spec: ModelSpec, feature: str | None, report: Callable[[str], None]) -> _Cost:
     """Cost of a model, or of the parts of a fusion together."""
-    parts = [_cost_of_part(context, context.models[name], feature) for name in spec.part_names]
+    parts = [_cost_of_part(context, context.models[name], feature, report) for name in spec.part_names]
     numbers: dict[str, float | None] = {}
     for key in (*SUMMED, *PEAKS):
         values = [value for part in parts if (value := part.numbers[key]) is not None]
@@ -81,7 +87,7 @@ def _cost(context: Context, spec: ModelSpec, feature: str | None) -> _Cost:
     return _Cost(numbers, reasons, parts[0].measured_on)
 
 
-def _cost_of_part(context: Context, spec: ModelSpec, feature: str | None) -> _Cost:
+def _cost_of_part(context: Context, spec: ModelSpec, feature: str | None, report: Callable[[str], None]) -> _Cost:
     features = None if feature is None else FeatureSet.planned(declared_features(spec, feature, context.settings))
     if features is None:
         reason = _NO_FEATURES.get(spec.kind, _FINE_TUNED) if feature is None else _NOT_MEASURED
@@ -98,6 +104,7 @@ def _cost_of_part(context: Context, spec: ModelSpec, feature: str | None) -> _Co
         "process_bytes": max((group["process_bytes"] for group in work if "process_bytes" in group), default=None),
         "device_bytes": max((group["device_bytes"] for group in work if "device_bytes" in group), default=None),
     }
+    features.report_set_aside(report)  # damaged shards are found when their sizes are read
     reasons = {key: _NOT_MEASURED for key, value in numbers.items() if value is None}
     if not spec.is_network:
         reasons |= dict.fromkeys(("parameters", "macs"), _NO_NETWORK)

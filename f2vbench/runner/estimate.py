@@ -106,7 +106,7 @@ def estimate_cost(
                 continue
             if key not in rates:
                 report(f"timing {unit.encoder} on {unit.task}, {unit.protocol}")
-                rates |= _rehearse(worker, unit, plan.settings, context)
+                rates |= _rehearse(worker, unit, plan.settings, context, report)
                 cost.source = "rehearsal"
             episode = context.tasks[unit.task].episode(unit.protocol, unit.shots, unit.seed)
             of_unit = rates[key]
@@ -185,16 +185,26 @@ def _unit_rates(timing: Mapping[str, float]) -> Rates:
     }
 
 
-def _rehearse(worker: Worker, unit: Unit, settings: RunSettings, context: Context) -> dict[str, Rates]:
-    """Measure and store the rates of a unit and of its encoding; returns all stored rates."""
+def _rehearse(
+    worker: Worker, unit: Unit, settings: RunSettings, context: Context, report: Callable[[str], None]
+) -> dict[str, Rates]:
+    """Measure and store the rates of a unit and of its encoding; returns all stored rates.
+
+    Messages about damaged features, which are set aside when they are read, are reported.
+    """
     feature = context.feature(unit)
     if feature is not None:
         names = context.adapter(unit.task).input_images(context.tasks[unit.task].index).image.astype(str)
         for model in context.models[unit.encoder].part_names:
             item = Extract(model, unit.task, feature, (names.iloc[0], names.iloc[-1]))
-            store_item_rates(context, item, worker.do(item))
+            outcome = worker.do(item)
+            store_item_rates(context, item, outcome)
+            for note in outcome.notes:
+                report(note)
     worker.rehearse(unit, steps=1)  # the first step of a network also prepares its kernels
     store_rates(unit_work(unit, settings), _unit_rates(worker.rehearse(unit, steps=_REHEARSED_STEPS)))
+    for note in worker.collect_notes():
+        report(note)
     return read_rates()
 
 
@@ -218,9 +228,9 @@ def _count_stored(context: Context, work: Extract, report: Callable[[str], None]
     features = FeatureSet.planned(declared_features(model, work.feature, context.settings))
     if features is None:
         return 0
-    while features.set_aside:
-        report(features.set_aside.pop(0))
     index = context.tasks[work.task].index
     size = entry_size(work.feature, context.settings, model.side)
     read = index[index["image"].isin(set(work.images))]
-    return int(features.has_many(entry_names(read, size)).sum())
+    stored = int(features.has_many(entry_names(read, size)).sum())
+    features.report_set_aside(report)  # damaged shards are found when entries are looked up
+    return stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,15 @@ def import_embeddings(
     return Imported(imported, images - len(stored), left_out)
 
 
-def export_embeddings(identity: Mapping[str, Any], task: TaskData) -> tuple[Embeddings, list[str]]:
+def export_embeddings(
+    identity: Mapping[str, Any], task: TaskData, report: Callable[[str], None]
+) -> tuple[Embeddings, list[str]]:
     """Read the stored embeddings of a task's images.
 
     Args:
         identity: Identity of the feature set.
         task: The task.
+        report: Receives the messages of the feature set about damaged embeddings.
 
     Returns:
         The embeddings in the order of the task's index, and the ids of the images without one.
@@ -117,19 +120,28 @@ def export_embeddings(identity: Mapping[str, Any], task: TaskData) -> tuple[Embe
     features = FeatureSet.of_identity(identity)
     ids = task.index["image"].astype(str).to_numpy()
     vectors, stored = features.get_many(_entries(task), _KIND)
+    features.report_set_aside(report)
     if not stored.any():
         raise StoreError(f"{features.folder}: it has no embedding of an image of {task.card.name}")
     return Embeddings(ids[stored].tolist(), np.asarray(vectors[stored], np.float32)), ids[~stored].tolist()
 
 
-def import_problems(model: ModelSpec, task: TaskData) -> list[str]:
-    """Why imported embeddings can't be used in a task: images without a vector; empty for other models."""
+def import_problems(model: ModelSpec, task: TaskData, report: Callable[[str], None]) -> list[str]:
+    """Why imported embeddings can't be used in a task: images without a vector; empty for other models.
+
+    Args:
+        model: The model.
+        task: The task.
+        report: Receives the messages of the feature sets about damaged vectors.
+    """
     problems = []
     for part in model.parts or (model,):
         if part.family != FAMILY:
             continue
         features = FeatureSet.planned(_declared(part))
         stored = np.zeros(len(task.index), bool) if features is None else features.has_many(_entries(task))
+        if features is not None:
+            features.report_set_aside(report)  # damaged shards are found when entries are looked up
         if not stored.all():
             missing = task.index["image"][~stored].astype(str).tolist()
             problems.append(

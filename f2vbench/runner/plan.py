@@ -86,7 +86,8 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     if problems:
         raise SettingsError(problems)
     units, left_out = _expand_grid(settings, tasks, models)
-    _check_data(units, tasks, models)
+    set_aside: list[str] = []
+    _check_data(units, tasks, models, set_aside)
     if not units:
         raise SettingsError(["nothing to run:", *left_out] if left_out else "nothing to run: the grid has no unit")
     for unit in units:  # too few images raise an error before anything is computed
@@ -98,7 +99,7 @@ def make_plan(settings: RunSettings, progress: Progress | None = None) -> Plan:
     shard, requested = settings.shard_position(), units
     if shard is not None:
         units = units[shard[0] - 1 :: shard[1]]
-    notes = not_installed + _notes(settings, tasks, models, units)
+    notes = set_aside + not_installed + _notes(settings, tasks, models, units)
     return Plan(settings, tasks, models, units, frozenset(done), left_out, notes, folder, requested, weights)
 
 
@@ -215,16 +216,21 @@ def _expand_grid(
     return units, list(dict.fromkeys(left_out))
 
 
-def _check_data(units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec]) -> None:
-    """Raise a DataError that lists why the data of tasks is unusable for models."""
+def _check_data(
+    units: Iterable[Unit], tasks: dict[str, TaskData], models: dict[str, ModelSpec], set_aside: list[str]
+) -> None:
+    """Raise a DataError that lists why the data of tasks is unusable for models.
+
+    Messages about damaged vectors are added to ``set_aside``, and are part of the error.
+    """
     problems: dict[str, None] = {}
     for task, model in dict.fromkeys((unit.task, unit.encoder) for unit in units):
         found = adapter_of(tasks[task].card).data_problems(models[model], tasks[task].index)
         found = [*found, *own_head_problems(models[model], tasks[task])]
-        found = [*found, *import_problems(models[model], tasks[task])]
+        found = [*found, *import_problems(models[model], tasks[task], set_aside.append)]
         problems.update(dict.fromkeys(f"{task}: {problem}" for problem in found))
     if problems:
-        raise DataError(list(problems))
+        raise DataError([*set_aside, *problems])
 
 
 def _is_for_other_family(settings: RunSettings, spec: ModelSpec, family: str) -> bool:

@@ -42,7 +42,7 @@ class Worker:
     def do(self, item: Item) -> Outcome:
         """Execute one item; results that are stored already are not computed again."""
         outcome = self._extract(item) if isinstance(item, Extract) else self._run_units(item.units)
-        return Outcome(outcome.claimed_elsewhere, outcome.timing, outcome.notes + self._collect_notes())
+        return Outcome(outcome.claimed_elsewhere, outcome.timing, outcome.notes + self.collect_notes())
 
     def rehearse(self, unit: Unit, steps: int) -> dict[str, float]:
         """Timing of a unit with few optimiser steps and images; nothing is recorded.
@@ -154,7 +154,8 @@ class Worker:
             record["pretrained_on"] = seen
         return record
 
-    def _collect_notes(self) -> tuple[str, ...]:
+    def collect_notes(self) -> tuple[str, ...]:
+        """Messages about damaged files since the last call, of the run folder and the feature sets."""
         sources: list[RunFolder | FeatureSet] = [self._folder, *self._resources.feature_sets()]
         notes = tuple(note for source in sources for note in source.set_aside)
         for source in sources:

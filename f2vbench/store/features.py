@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ FEATURE_CODE_VERSION = 1
 
 KEY_FILE = "key.json"
 """Identity of a set, in its folder; its time of change is that of the last use."""
+
+
+_IMPORTED = "embeddings"
+"""Family of models whose features were imported from a file."""
 
 
 class FeatureSet:
@@ -55,7 +59,7 @@ class FeatureSet:
         self.folder = self._root / self.key[:2] / self.key
         self._loaded = dict(loaded)
         self._alias = _alias(self._root, declared)
-        self._shards = ShardFolder(self.folder)
+        self._shards = ShardFolder(self.folder, remedy(self.identity))
         self._waiting: dict[bytes, Row] = {}
         self._waiting_bytes = 0
         self._writing = 0
@@ -102,6 +106,15 @@ class FeatureSet:
     def set_aside(self) -> list[str]:
         """Messages about damaged entries and about entries of an earlier version; callers may clear it."""
         return self._shards.set_aside
+
+    def report_set_aside(self, report: Callable[[str], None]) -> None:
+        """Pass on the messages of ``set_aside``, each once.
+
+        Args:
+            report: Receives each message.
+        """
+        while self.set_aside:
+            report(self.set_aside.pop(0))
 
     def has(self, entry: str) -> bool:
         """Whether an entry is stored; its checksum is verified only when it is read."""
@@ -276,6 +289,19 @@ def halved(array: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
     return half if np.isfinite(half).all() else array
+
+
+def remedy(identity: Mapping[str, Any]) -> str:
+    """How damaged features of a set come back: computed again, or imported again where no model computes them.
+
+    Args:
+        identity: `FeatureSet.identity`, or an empty one where it is not known.
+    """
+    model = identity.get("model")
+    if isinstance(model, Mapping) and model.get("family") == _IMPORTED:
+        name = model.get("architecture", "<name>")
+        return f"import the vectors again: f2vbench cache import <file> name={name} task=<task>"
+    return "the features are computed again when a run needs them"
 
 
 def features_folder() -> Path:

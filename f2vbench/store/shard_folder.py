@@ -44,14 +44,16 @@ class ShardFolder:
 
     Args:
         path: The folder; it may not exist yet.
+        remedy: How damaged features come back, for messages; see `f2vbench.store.features.remedy`.
 
     Attributes:
         path: The folder.
         set_aside: Messages about damaged shards and entries.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, remedy: str):
         self.path = path
+        self._remedy = remedy
         self.set_aside: list[str] = []
         self._index = RowIndex()
         self._shards: dict[int, Shard] = {}
@@ -104,10 +106,13 @@ class ShardFolder:
 
         Args:
             every: Merge all shards that are not full, instead of only those of which there are 16 of a similar size.
+                Also delete shards that were replaced ten minutes ago or earlier.
 
         Raises:
             StoreError: The disk is full or the folder is not writable.
         """
+        if every:
+            self._remove_retired()
         fewest = 2 if every else _MERGED_AT_ONCE
         if not any(len(shards) >= fewest for shards in self._small_shards(every=every)):
             return
@@ -228,9 +233,15 @@ class ShardFolder:
         self._forget([shard.path.name for shard in shards])
 
     def _put_away(self, path: Path, reason: str) -> None:
-        with contextlib.suppress(OSError):
+        try:
             path.replace(path.with_name(path.name + _DAMAGED))
-            self.set_aside.append(f"{path}: {reason} as {path.name}{_DAMAGED} and computed again")
+        except FileNotFoundError:
+            pass  # another process did it first
+        except OSError as error:
+            failure = f"damaged, and can't be set aside ({error.strerror or error})"
+            self.set_aside.append(f"{path}: {failure}; {self._remedy}")
+        else:
+            self.set_aside.append(f"{path}: {reason} as {path.name}{_DAMAGED}; {self._remedy}")
 
     def _remove_retired(self) -> None:
         """Delete what no process needs any more: shards that were replaced, and locks of writers that ended."""

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 
 from f2vbench.cli.main import main
-from f2vbench.store.feature_sets import stored_sets
+from f2vbench.errors import StoreError
+from f2vbench.store.feature_sets import remove, stored_sets
 from f2vbench.store.features import FeatureSet
 from tests.store.test_features import entry, fill, shards_of
 
 DAY = 86_400
 
 
-def make_set(architecture: str, photographs: int, days: float = 0, group: int = 4) -> FeatureSet:
+def make_set(
+    architecture: str, photographs: int, days: float = 0, group: int = 4, family: str = "timm", **declared: str
+) -> FeatureSet:
     """A set of embeddings that was last used some days ago, without a writer that is running."""
-    model = {"family": "timm", "architecture": architecture, "preprocessing": 1, "weights": "hub"}
-    features = FeatureSet({"model": model, "what": "embedding", "stored": "float32"}, {"arithmetic": "float32"})
+    model = {"family": family, "architecture": architecture, "preprocessing": 1, "weights": "hub"}
+    declared = {"model": model, "what": "embedding", "stored": "float32", **declared}
+    features = FeatureSet(declared, {"arithmetic": "float32"})
     fill(features, range(photographs), group)
     features.close()
     used = time.time() - days * DAY
@@ -66,10 +70,71 @@ def test_damaged_entries_are_named(capsys):
     assert second.exists()
 
 
+def test_damaged_imported_vectors_have_to_be_imported_again(capsys):
+    features = make_set("good", 4, family="embeddings")
+    (path,) = shards_of(features)
+    path.write_bytes(path.read_bytes()[:-9])
+    again = "import the vectors again: f2vbench cache import <file> name=good"
+    text = cache(capsys, "verify", "model=embeddings:good", code=2)
+    assert f"it is set aside when it is read, and {again}" in text
+    assert "computed again" not in text
+    reader = FeatureSet.of_identity(features.identity)
+    assert not reader.has(entry(0))
+    (note,) = reader.set_aside
+    assert again in note
+    assert "computed again" not in note
+
+
+@pytest.mark.parametrize("damage", ["damaged", "missing"])
+def test_a_set_without_its_identity_is_listed_named_and_removed(capsys, damage):
+    features = make_set("resnet18", 8)
+    key = features.folder / "key.json"
+    if damage == "damaged":
+        key.write_text("{")
+    else:
+        key.unlink()
+    assert cache(capsys, "list").splitlines()[2].split()[:4] == [features.key[:8], "unknown", "?", "8"]
+    text = cache(capsys, "verify", code=2)
+    assert f"{key}: {damage}, so that the model of these features is unknown" in text
+    assert "8 photographs in 1 feature set: 1 problem" in text
+    assert f"removed: {features.key[:8]} unknown" in cache(capsys, "prune", "model=unknown", "delete=yes")
+    assert not features.folder.exists()
+    assert stored_sets() == []
+
+
+def test_sets_that_differ_in_the_requested_precision_have_different_rows(capsys):
+    make_set("resnet18", 4, precision="auto", device="cpu")
+    make_set("resnet18", 4, precision="float32", device="cpu")
+    text = cache(capsys, "list")
+    assert "v1, float32, precision=auto, device=cpu, stored as float32" in text
+    assert "v1, float32, precision=float32, device=cpu, stored as float32" in text
+
+
+def test_a_set_in_a_folder_that_is_not_writable_is_kept(capsys, monkeypatch):
+    features = make_set("colour", 4, family="colour")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))  # root may write
+    text = cache(capsys, "prune", "model=colour", "delete=yes")
+    assert f"kept, its folder is not writable: {features.key[:8]}" in text
+    assert "a running process" not in text
+    assert "0 feature sets" in text
+    with pytest.raises(StoreError, match="the folder is not writable"):
+        remove(stored_sets()[0])
+    assert features.folder.exists()
+
+
 def test_small_files_are_packed(capsys):
     features = make_set("resnet18", 6, group=1)
-    assert "1 feature set: 6 files before, 1 after" in cache(capsys, "pack")
+    text = cache(capsys, "pack")
+    assert "1 feature set: 6 files before, 1 after" in text
+    assert "the files that were replaced stay for ten minutes" in text
     assert len(shards_of(features)) == 1
+    replaced = list((features.folder / "retired").iterdir())
+    assert len(replaced) == 6
+    for path in replaced[:4]:
+        os.utime(path, (time.time() - 601,) * 2)
+    assert "stay for ten minutes" not in cache(capsys, "pack")
+    assert sorted((features.folder / "retired").iterdir()) == sorted(replaced[4:])
     assert stored_sets()[0].entries == 6
 
 

@@ -151,7 +151,7 @@ def test_costs_are_medians_on_this_machine_and_sums_over_the_parts_of_a_fusion(t
     folder.open_for_writing()
     units = [Unit(name, "t", "few-shot", 1, 0, "", {}) for name in specs]
     units.append(Unit(SMALL, "t", "supervised", None, 0, "", {}))
-    record_costs(SimpleNamespace(units=units, folder=folder), context)
+    record_costs(SimpleNamespace(units=units, folder=folder), context, print)
     costs = {cost["encoder"]: cost for cost in folder.costs()}
     assert costs[SMALL]["seconds_per_image"] == 1.0  # of 0.5, 10 and 1
     assert costs[SMALL]["processor_seconds_per_image"] == 3.0
@@ -167,9 +167,15 @@ def test_costs_are_medians_on_this_machine_and_sums_over_the_parts_of_a_fusion(t
     assert costs["thumbnail"]["macs"] is None
     assert costs["thumbnail"]["reasons"] == {"parameters": "no network", "macs": "no network"}
     assert set(costs["scratch"]["reasons"].values()) == {"trains its own network in each unit"}
+    # Damaged features are named.
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-9])
+    notes: list[str] = []
+    record_costs(SimpleNamespace(units=units[:1], folder=folder), context, notes.append)
+    assert ["damaged shard of features set aside" in note for note in notes] == [True]
     # Where nothing was measured, the numbers of the earlier call are kept.
     shutil.rmtree(tmp_path / "cache")
-    record_costs(SimpleNamespace(units=units[:1], folder=folder), context)
+    record_costs(SimpleNamespace(units=units[:1], folder=folder), context, print)
     again = folder.read_cost(f"{SMALL}.embedding")
     assert again == {**costs[SMALL], "reasons": again["reasons"]}
     assert set(again["reasons"]) == {"device_bytes"}

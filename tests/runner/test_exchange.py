@@ -93,6 +93,24 @@ def test_imported_embeddings_are_a_model_of_classification_and_retrieval(images,
     assert len(stored_entries()) == 24
 
 
+def test_damaged_vectors_are_named_by_the_plan(images, tmp_path):
+    assert main(command(images, "import", str(save(tmp_path / "mine.npz")), "name=mine", "task=tiny")) == 0
+    for path in (tmp_path / "cache" / "features").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    run = Benchmark(
+        task="tiny",
+        shots=[2],
+        protocol="knn",
+        out=tmp_path / "run",
+        model="embeddings:mine",
+        baselines=["none"],
+        data=str(images),
+    )
+    with pytest.raises(DataError, match=r"damaged shard of features set aside.*cache import <file> name=mine") as error:
+        run.make_plan()
+    assert "24 of 24 images have no imported vector" in str(error.value)
+
+
 def test_a_run_with_imported_embeddings_imports_no_torch(images, tmp_path):
     file = save(tmp_path / "mine.npz")
     code = (
@@ -117,6 +135,13 @@ def test_exported_embeddings_are_those_that_were_imported(images, tmp_path, caps
         np.testing.assert_array_equal(found.vectors, vectors())
         assert found.vectors.dtype == np.float32
     assert "24 embeddings of embeddings:mine" in capsys.readouterr().out
+    (shard,) = (tmp_path / "cache" / "features").rglob("*.safetensors")
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert main(command(images, "export", str(tmp_path / "rest.npz"), "model=embeddings:mine", "task=tiny")) == 0
+    printed = capsys.readouterr()
+    assert "features of 1 of 24 photographs set aside" in printed.err
+    assert "not stored: 1 image" in printed.out
     assert main(command(images, "export", str(out), "model=embeddings:mine", "task=tiny")) == 2
     assert "exists; choose another name" in capsys.readouterr().err
     assert main(command(images, "export", str(tmp_path / "o.npz"), "task=tiny")) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,24 @@ def test_damaged_features_are_computed_again(eyes, expected, completed, tmp_path
     Benchmark(data=str(eyes), out=tmp_path / "again", **SETTINGS).run(progress)
     assert comparable_files(tmp_path / "again") == expected
     assert any("set aside" in note for note in progress.notes)
+
+
+def test_damaged_features_are_named_by_the_estimate_that_opens_them(eyes, completed, tmp_path):
+    benchmark = Benchmark(data=str(eyes), out=tmp_path / "again", **SETTINGS)
+    shards = list((tmp_path / "cache" / "features").rglob("*.safetensors"))
+    backup = shutil.copytree(tmp_path / "cache" / "features", tmp_path / "whole")
+    timings = tmp_path / "cache" / "timings.jsonl"
+    for is_rehearsed in (False, True):
+        shutil.rmtree(tmp_path / "cache" / "features")
+        shutil.copytree(backup, tmp_path / "cache" / "features")
+        assert shards
+        for path in shards:
+            path.write_bytes(path.read_bytes()[:-9])
+        if is_rehearsed:
+            timings.unlink()
+        progress = Notes()
+        benchmark.estimate(progress)
+        assert all(any(str(path) in note for note in progress.notes) for path in shards), is_rehearsed
 
 
 def test_a_full_disk_is_reported_and_completed_units_are_kept(eyes, expected, tmp_path):

@@ -254,6 +254,23 @@ def test_a_damaged_shard_is_set_aside(features, damage):
     assert not path.exists()
 
 
+def test_a_damaged_shard_in_a_folder_that_is_not_writable_is_named_once(features, monkeypatch):
+    fill(features, range(3))
+    (path,) = shards_of(features)
+    path.write_bytes(b"")
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    reader = FeatureSet({"model": "a"}, {"weights_sha256": "1"})
+    assert not reader.has(entry(0))
+    assert not reader.has(entry(1))
+    (note,) = reader.set_aside
+    assert "damaged, and can't be set aside (Permission denied)" in note
+    assert path.exists()
+
+
 def test_a_full_disk_is_an_error_and_leaves_no_partial_shard(features, monkeypatch):
     fill(features, range(2))
 
