@@ -241,6 +241,9 @@ class RunSettings(Settings):
                 values[group] = {key: values[group]}
         name = values.get("preset", "frozen")
         preset = dict(PRESETS.get(name, {})) if isinstance(name, str) else {}
+        for given, other in (("train", "test"), ("test", "train")):
+            if given in values and other not in values and "task" not in values:
+                raise ValueError(f"{given}={values[given]}: {other}= is missing; external validation needs both")
         if "train" in values and "test" in values and "task" not in values:
             preset["task"] = [f"{values['train']}-to-{test}" for test in split_list(values["test"])]
         if "epochs" in values:

@@ -126,6 +126,9 @@ def _with_prefix(rows: pd.DataFrame, task: str) -> pd.DataFrame:
 def _check_same_labels(train: TaskData, test: TaskData) -> None:
     """Raise a SettingsError unless two tasks predict the same."""
     names = f"train={train.card.name} test={test.card.name}"
+    families = [task.card.family for task in (train, test)]
+    if families[0] != families[1]:
+        raise SettingsError(f"{names}: the families differ ({' and '.join(families)}): choose tasks of one family")
     for task in (train, test):
         if task.card.family not in _FAMILIES:
             raise SettingsError(
@@ -134,12 +137,9 @@ def _check_same_labels(train: TaskData, test: TaskData) -> None:
             )
         if task.card.family == "classification" and not task.card.classes:
             raise SettingsError(
-                f"train=, test=: the card of {task.card.name} has no classes: external validation needs classification "
-                "tasks with `classes` and `label_kind`"
+                f"train=, test=: the card of {task.card.name} has no classes: external validation of classification "
+                "needs tasks with `classes` and `label_kind`"
             )
-    families = [task.card.family for task in (train, test)]
-    if families[0] != families[1]:
-        raise SettingsError(f"{names}: the families differ ({' and '.join(families)}): choose tasks of one family")
     predicted = [_predicted(task.card) for task in (train, test)]
     if predicted[0] != predicted[1]:
         what = _FAMILIES[families[0]]

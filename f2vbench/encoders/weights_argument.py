@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from pathlib import Path
 
 from f2vbench.encoders.model_family import UNTRAINED
-from f2vbench.encoders.registry import FAMILIES
+from f2vbench.encoders.registry import FAMILIES, find_family
+from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME
 from f2vbench.pretrained.shards import stored_path, whole_path
@@ -44,9 +45,7 @@ def resolve_weights(argument: str, family: str, named: str, weights: WeightsArgu
     named = named or _separate_weights(argument, family, weights) or ""
     if not named or named == UNTRAINED or named.startswith(SCHEME):
         return named or None
-    path = Path(named).expanduser().absolute()
-    if path.is_dir():
-        path /= _HUB_FILE
+    path = _path(named)
     if not stored_path(path).is_file():
         raise WeightsError(
             f"model={argument}: there is no weights file {path}{did_you_mean(named, [UNTRAINED])}; check the path, "
@@ -93,6 +92,49 @@ def find_card(argument: str, weights: WeightsArgument, families: Container[str])
             f"model={argument} names its weights, and weights.{argument}={weights[argument]} names others; keep one"
         )
     return card
+
+
+def unused_weights(specs: Collection[ModelSpec], weights: WeightsArgument) -> list[str]:
+    """Find weights of `weights=` that no model uses, because all models have others or take none.
+
+    Args:
+        specs: The models that `weights=` was resolved for; parts instead of fusions.
+        weights: The value of `weights=`.
+
+    Returns:
+        One message for each file that no model uses.
+    """
+    files = {"weights": weights} if isinstance(weights, str) else {}
+    if isinstance(weights, Mapping):
+        files = {f"weights.{model}": file for model, file in weights.items()}
+    found = []
+    for key, file in files.items():
+        if any(_uses(spec, file) for spec in specs):
+            continue
+        missing = "" if file == UNTRAINED or file.startswith(SCHEME) or _path(file).exists() else "no such file, and "
+        takers = dict.fromkeys(spec.family for spec in specs if find_family(spec.family).takes_weights)
+        write = f"write model={' or model='.join(takers)} with weights=, or " if takers else ""
+        reasons = [
+            f"{spec.name} {'has its own weights' if find_family(spec.family).takes_weights else 'takes no weights'}"
+            for spec in specs
+        ]
+        why = f": {', '.join(reasons)}" if reasons else ""
+        found.append(f"{key}={file}: {missing}no model uses it{why}; {write}leave {key}= out")
+    return found
+
+
+def _uses(spec: ModelSpec, weights: str) -> bool:
+    """Whether a model has the weights that a value of `weights=` means."""
+    if weights.startswith(SCHEME):
+        source = (spec.source or "").partition("@")[0]
+        return bool(source) and f"{weights}/".replace("@", "/").startswith(f"{source}/")
+    return spec.weights in (weights, str(_path(weights)))
+
+
+def _path(weights: str) -> Path:
+    """The absolute path of a weights file; of a folder, that of its `model.safetensors`."""
+    path = Path(weights).expanduser().absolute()
+    return path / _HUB_FILE if path.is_dir() else path
 
 
 def why_not_installed(baseline: str) -> str:

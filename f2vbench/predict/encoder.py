@@ -12,7 +12,8 @@ from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import find_family
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.errors import F2VBenchError, StoreError
+from f2vbench.encoders.weights_argument import unused_weights
+from f2vbench.errors import F2VBenchError, SettingsError, StoreError
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.utils.files import cache_folder
@@ -31,7 +32,7 @@ def find_encoder(facts: HeadFacts, model: str | None = None, weights: str | None
 
     Raises:
         StoreError: The encoder is not found, or is another one.
-        SettingsError: The model argument is not valid.
+        SettingsError: The model argument is not valid, or its model does not use the weights file.
         WeightsError: The weights file is missing or damaged.
     """
     spec = _stored_spec(facts) if model is None and weights is None else None
@@ -45,6 +46,8 @@ def find_encoder(facts: HeadFacts, model: str | None = None, weights: str | None
                 f"the heads read embeddings of {facts.encoder}, whose weights ({facts.weights}) are not found: "
                 f"set model= and weights= ({'; '.join(error.problems)})"
             ) from None
+    if unused := unused_weights(spec.parts or (spec,), weights):
+        raise SettingsError(unused)
     differences = _differences(facts, spec)
     if differences:
         raise StoreError(

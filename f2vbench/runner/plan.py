@@ -19,7 +19,7 @@ from f2vbench.data.task_data import TaskData
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.registry import baseline_names
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.weights_argument import why_not_installed
+from f2vbench.encoders.weights_argument import unused_weights, why_not_installed
 from f2vbench.errors import DataError, F2VBenchError, SettingsError, did_you_mean
 from f2vbench.runner.exchange import import_problems
 from f2vbench.runner.open_tasks import open_tasks, read_cards
@@ -160,6 +160,7 @@ def _baseline_names(settings: RunSettings, cards: list[TaskCard], problems: list
 def _parse_models(settings: RunSettings, baselines: list[str], problems: list[str]) -> dict[str, ModelSpec]:
     """Models and baselines of the run by name; problems are appended to ``problems``."""
     models: dict[str, ModelSpec] = {}
+    earlier = len(problems)
     arguments = [] if settings.model == ["none"] else settings.model
     if not arguments and not baselines:
         problems.append("model=none baselines=none: nothing to run; keep models, baselines or both")
@@ -180,6 +181,9 @@ def _parse_models(settings: RunSettings, baselines: list[str], problems: list[st
     for spec in [encoder for model in models.values() for encoder in model.parts or (model,)]:
         if encoders.setdefault(spec.name, spec) != spec:
             problems.append(f"two different models have the name '{spec.name}'; rename the weights file of one")
+    requested = [encoder for model in list(models.values())[: len(arguments)] for encoder in model.parts or (model,)]
+    if len(problems) == earlier:
+        problems.extend(unused_weights(requested, settings.weights))
     if isinstance(settings.weights, str):
         users = [spec.name for spec in encoders.values() if spec.weights == str(Path(settings.weights).absolute())]
         if len(users) > 1:

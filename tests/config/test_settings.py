@@ -102,6 +102,11 @@ def test_an_invalid_value_is_reported_with_its_key(argument, message):
     assert any(message in problem for problem in problems("task=rite", argument))
 
 
+def test_external_validation_names_the_side_that_is_missing():
+    assert any("train=a: test= is missing" in problem for problem in problems("train=a"))
+    assert any("test=b: train= is missing" in problem for problem in problems("test=b"))
+
+
 def test_a_preset_sets_missing_keys_and_lists_its_changes():
     quick = parse(RunSettings, ["task=rite", "preset=quick"])
     assert quick.steps == PRESETS["quick"]["steps"]

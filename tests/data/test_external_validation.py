@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from f2vbench.config.run import RunSettings
 from f2vbench.data.external_validation import join_tasks
 from f2vbench.data.task_data import TaskData, open_task
-from f2vbench.errors import DataError
+from f2vbench.errors import DataError, SettingsError
 from f2vbench.phantom.cohort import Cohort
 from f2vbench.utils.progress import Silent
 from tests.helpers.small_eyes import save
@@ -96,3 +98,11 @@ def test_without_near_copies_nothing_is_said(tasks):
 
 def test_the_default_refuses():
     assert RunSettings.model_fields["near_copies"].default == "refuse"
+
+
+def test_tasks_of_two_families_are_refused(tasks):
+    near, far = tasks
+    regression = replace(near, card=near.card.model_copy(update={"family": "regression"}))
+    other = replace(far, card=far.card.model_copy(update={"classes": []}))
+    with pytest.raises(SettingsError, match=r"families differ \(regression and classification\)"):
+        join_tasks(regression, other)

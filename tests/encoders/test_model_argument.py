@@ -14,6 +14,7 @@ from f2vbench.encoders.global_generator import global_generator, initialise
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import baseline_names
+from f2vbench.encoders.weights_argument import unused_weights
 from f2vbench.errors import SettingsError, WeightsError
 
 
@@ -57,6 +58,30 @@ def test_weights_come_from_the_argument_or_from_the_weights_setting(weights, sou
 def test_weights_for_all_do_not_replace_those_of_an_argument(weights):
     assert parse_model("fundus2video:untrained", str(weights)).weights == "untrained"
     assert parse_model("tophat", str(weights)).weights == "none"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("fundus2fa-mini", "has its own weights; write model=fundus2fa with weights=, or leave weights= out"),
+        ("timm:resnet18:untrained", "has its own weights; write model=timm with weights="),
+        ("colour", "colour takes no weights; leave weights= out"),
+    ],
+)
+def test_weights_that_no_model_uses_are_named(weights, argument, message):
+    (problem,) = unused_weights([parse_model(argument, str(weights))], str(weights))
+    assert message in problem
+    assert "no such file" not in problem
+    (problem,) = unused_weights([parse_model(argument, "nowhere.pth")], "nowhere.pth")
+    assert "weights=nowhere.pth: no such file" in problem
+
+
+def test_one_user_of_weights_is_enough(weights):
+    specs = [parse_model(argument, str(weights)) for argument in ("tophat", "fundus2video", "fundus2fa:untrained")]
+    assert unused_weights(specs, str(weights)) == []
+    assert unused_weights(specs, None) == []
+    (problem,) = unused_weights(specs, {"fundus2video": str(weights), "colour": "nowhere.pth"})
+    assert problem.startswith("weights.colour=nowhere.pth")
 
 
 def test_weights_that_are_named_twice_are_refused(weights):

@@ -154,6 +154,9 @@ def test_heads_of_other_weights_are_refused(run, eyes, tmp_path):
         find_encoder(first.facts.model_copy(update={"identity": identity}))
     with pytest.raises(StoreError, match="another encoder"):
         find_encoder(first.facts, model="thumbnail")
+    baseline = load_head(_condition(run, "thumbnail")).heads[0].facts
+    with pytest.raises(SettingsError, match="thumbnail takes no weights; leave weights= out"):
+        find_encoder(baseline, weights="nowhere.pth")
     gone = {**first.facts.spec, "weights": str(tmp_path / "gone.pth")}
     with pytest.raises(StoreError, match="are not found"):
         find_encoder(first.facts.model_copy(update={"spec": gone, "encoder": "timm:test_resnet:gone.pth"}))

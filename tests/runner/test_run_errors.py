@@ -99,6 +99,12 @@ def test_all_problems_of_a_run_are_listed_together(eyes):
     assert len(caught.value.problems) == 3
 
 
+def test_weights_that_no_model_of_the_run_uses_are_an_error(eyes):
+    for model in ("fundus2fa-mini", "tophat"):
+        with pytest.raises(SettingsError, match=r"weights=nowhere\.pth: no such file, and no model uses it"):
+            Benchmark(task="folder", model=model, weights="nowhere.pth", data={"folder": str(eyes)}).plan()
+
+
 def test_damaged_images_and_unusable_run_folders_are_refused(eyes, tmp_path):
     damaged = write_eyes(tmp_path / "damaged", 6)
     image = damaged / "images" / "eye03.png"
