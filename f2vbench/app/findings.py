@@ -13,7 +13,7 @@ from f2vbench.app.settings import AppSettings
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph
 from f2vbench.encoders.loading import build_encoder
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_argument import parse_only_model
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.vessel_scores import ScoreReading, VesselScore, subtract_background, vessel_score_of
@@ -82,7 +82,7 @@ class Analysis:
     """
 
     def __init__(self, settings: AppSettings, progress: Progress):
-        spec = parse_model(settings.model, settings.weights)
+        spec = parse_only_model(settings.model, settings.weights)
         if not spec.can_generate or not spec.is_network:
             generators = ", ".join(family.name for family in FAMILIES.values() if family.frames)
             raise SettingsError(f"model={settings.model}: generates no angiogram; models that do are {generators}")

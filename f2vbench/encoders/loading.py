@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from f2vbench.config.run import Cut, Pooling
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_argument import parse_only_model
 from f2vbench.encoders.model_options import POOLINGS
 from f2vbench.encoders.registry import ENTRY_POINT_GROUP, find_family
 from f2vbench.encoders.spec import ModelSpec
@@ -49,7 +49,7 @@ def load_encoder(
         >>> load_encoder("thumbnail").embed(photographs).shape
         (1, 3072)
     """
-    spec = parse_model(model, weights, cut, pooling)
+    spec = parse_only_model(model, weights, cut, pooling)
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={model}: {spec.name} has no embeddings, it can only be run in a task")
     return build_encoder(spec) if spec.is_network else cast("VectorBaseline", build(spec))

@@ -29,7 +29,14 @@ from f2vbench.encoders.own_head_argument import OWN_HEAD, with_own_head
 from f2vbench.encoders.registry import FAMILIES, known_families
 from f2vbench.encoders.sam2_configuration import shape_of
 from f2vbench.encoders.spec import FUSION, ModelSpec
-from f2vbench.encoders.weights_argument import WeightsArgument, find_card, hub_address, resolve_weights, weights_name
+from f2vbench.encoders.weights_argument import (
+    WeightsArgument,
+    find_card,
+    hub_address,
+    resolve_weights,
+    unused_weights,
+    weights_name,
+)
 from f2vbench.errors import SettingsError, WeightsError, did_you_mean
 from f2vbench.pretrained.hub import SCHEME, fetch
 from f2vbench.pretrained.shards import stored_path
@@ -90,6 +97,27 @@ def parse_model(
         return with_token_pooling(spec, chosen)
     suffix = "".join(f"@{name}" for name in (spec.pooling, spec.decoder) if name not in (POOLINGS[0], DECODERS[0]))
     return replace(spec, name=spec.name + suffix)
+
+
+def parse_only_model(
+    argument: str, weights: WeightsArgument = None, cut: Cut | None = None, pooling: Pooling = POOLINGS[0]
+) -> ModelSpec:
+    """The model that a model argument means, where `weights` are meant for it alone.
+
+    Args:
+        argument: A value of `model=`; see `parse_model`.
+        weights: A file, or files by argument or family.
+        cut: As in `parse_model`.
+        pooling: As in `parse_model`.
+
+    Raises:
+        SettingsError: As by `parse_model`, or the model does not use the weights.
+        WeightsError: As by `parse_model`.
+    """
+    spec = parse_model(argument, weights, cut, pooling)
+    if unused := unused_weights(spec.parts or (spec,), weights):
+        raise SettingsError(unused)
+    return spec
 
 
 def _parse(argument: str, weights: WeightsArgument, options: GeneratorOptions) -> ModelSpec:

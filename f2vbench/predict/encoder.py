@@ -9,11 +9,10 @@ from f2vbench.adapters.stored_head import HeadFacts
 from f2vbench.config.run import RunSettings
 from f2vbench.data.field_of_view import FIELD_OF_VIEW_VERSION
 from f2vbench.data.task_data import TaskData
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_argument import parse_only_model
 from f2vbench.encoders.registry import find_family
 from f2vbench.encoders.spec import ModelSpec
-from f2vbench.encoders.weights_argument import unused_weights
-from f2vbench.errors import F2VBenchError, SettingsError, StoreError
+from f2vbench.errors import F2VBenchError, StoreError
 from f2vbench.runner.context import Context
 from f2vbench.runner.worker_cache import Resources
 from f2vbench.utils.files import cache_folder
@@ -38,7 +37,7 @@ def find_encoder(facts: HeadFacts, model: str | None = None, weights: str | None
     spec = _stored_spec(facts) if model is None and weights is None else None
     if spec is None:
         try:
-            spec = parse_model(model or facts.encoder, weights)
+            spec = parse_only_model(model or facts.encoder, weights)
         except F2VBenchError as error:
             if model is not None or weights is not None:
                 raise
@@ -46,8 +45,6 @@ def find_encoder(facts: HeadFacts, model: str | None = None, weights: str | None
                 f"the heads read embeddings of {facts.encoder}, whose weights ({facts.weights}) are not found: "
                 f"set model= and weights= ({'; '.join(error.problems)})"
             ) from None
-    if unused := unused_weights(spec.parts or (spec,), weights):
-        raise SettingsError(unused)
     differences = _differences(facts, spec)
     if differences:
         raise StoreError(

@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from f2vbench.config.run import RunSettings
 from f2vbench.data.photographs import Photograph, open_photograph
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_argument import parse_only_model
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.encoders.weights_argument import WeightsArgument
 from f2vbench.errors import DataError, SettingsError
@@ -130,7 +130,7 @@ def choose_model(settings: SearchSettings, image_set: ImageSet) -> tuple[str, Mo
             f"model: {image_set.folder} has no index yet: set model= to the encoder that builds it (f2vbench list "
             "models)"
         )
-    spec = parse_model(argument, weights, cut, pooling)
+    spec = parse_only_model(argument, weights, cut, pooling)
     if spec.kind not in ("features", "vector"):
         raise SettingsError(f"model={argument}: has no embedding to compare images by")
     return argument, spec

@@ -16,7 +16,7 @@ from f2vbench.data.plausibility import is_blank
 from f2vbench.data.square_crop import SquareView
 from f2vbench.data.video_files import encode_gif, encode_mp4, grey_level_error
 from f2vbench.encoders.loading import build_encoder
-from f2vbench.encoders.model_argument import parse_model
+from f2vbench.encoders.model_argument import parse_only_model
 from f2vbench.encoders.registry import FAMILIES
 from f2vbench.encoders.spec import ModelSpec
 from f2vbench.errors import DataError, SettingsError, StoreError
@@ -103,7 +103,7 @@ def generate(settings: GenerateSettings, progress: Progress | None = None) -> Ge
         StoreError: A file that is not a result has the path of a result, or a result can't be written.
     """
     reporter = progress or Silent()
-    spec = parse_model(settings.model, settings.weights)
+    spec = parse_only_model(settings.model, settings.weights)
     frames = _frame_count(settings, spec)
     results = plan_results(settings, find_photographs(settings.image), is_single_file(settings.image), frames)
     check_writable(results)

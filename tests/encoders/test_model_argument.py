@@ -11,6 +11,7 @@ import torch
 
 from f2vbench.encoders import weights_argument
 from f2vbench.encoders.global_generator import global_generator, initialise
+from f2vbench.encoders.loading import load_encoder
 from f2vbench.encoders.model_argument import parse_model
 from f2vbench.encoders.model_family import GeneratorShape
 from f2vbench.encoders.registry import baseline_names
@@ -328,3 +329,11 @@ def test_a_folder_means_its_file_in_the_layout_of_the_hub(tmp_path):
     assert parse_model(f"timm:resnet18:{tmp_path / 'mine'}").name == "timm:resnet18:model"
     (tmp_path / "mine" / "config.json").write_text("{}")
     assert parse_model(f"timm:resnet18:{tmp_path / 'mine'}").name == "timm:resnet18:mine"
+
+
+@pytest.mark.parametrize("argument", ["fundus2fa-mini", "colour", "timm:resnet18:untrained"])
+def test_weights_that_the_only_model_does_not_use_are_refused(argument, tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.touch()
+    with pytest.raises(SettingsError, match="no model uses it"):
+        load_encoder(argument, weights=str(file))
