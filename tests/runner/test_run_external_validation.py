@@ -70,8 +70,11 @@ def test_survival_needs_the_same_horizon_and_leaves_out_the_same_pictures():
     with pytest.raises(SettingsError, match=r"the horizons differ \(5 years and 3 years\)"):
         join_tasks(train, _survival("c", horizon=3))
     grades = TaskCard.model_validate({**train.card.model_dump(), "family": "retrieval", "horizon": None, "unit": ""})
+    gallery = TaskData(grades, Path("x"), test.index, "")
+    with pytest.raises(SettingsError, match=r"the families differ \(survival and retrieval\)"):
+        join_tasks(train, gallery)
     with pytest.raises(SettingsError, match="is a retrieval task"):
-        join_tasks(train, TaskData(grades, Path("x"), test.index, ""))
+        join_tasks(gallery, gallery)
 
 
 def test_vessels_of_two_data_sets_run_and_near_copies_are_refused(folder):
