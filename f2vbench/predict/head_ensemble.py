@@ -20,7 +20,7 @@ from f2vbench.utils.text import plural
 Floats = NDArray[np.float64]
 
 NOT_CLINICAL = "Not for clinical use."
-"""What stands beside every prediction."""
+"""Sentence that is printed with every prediction."""
 
 _SUFFIX = ".safetensors"
 _SAME = ("family", "task", "modality", "protocol", "shots", "outputs", "multi_label", "method", "horizon", "encoder")

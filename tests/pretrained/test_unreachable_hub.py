@@ -16,7 +16,7 @@ from f2vbench.pretrained import hub
 from f2vbench.pretrained.hub import fetch, fetch_weights
 from f2vbench.pretrained.weights_cards import weights_card
 
-_PATIENCE = 15.0  # s, until a user must be told
+_MESSAGE_SECONDS = 15.0  # longest time until the error message is printed
 _TIMEOUT = 0.5  # s, in these tests
 _USED_TIMEOUT = hub.TIMEOUT
 
@@ -50,4 +50,4 @@ def test_it_says_so_within_15_seconds(silent_hub, download):
         download()
     waited = time.monotonic() - started
     assert waited >= _TIMEOUT, "the Hub was not asked"
-    assert waited - _TIMEOUT + _USED_TIMEOUT < _PATIENCE
+    assert waited - _TIMEOUT + _USED_TIMEOUT < _MESSAGE_SECONDS
